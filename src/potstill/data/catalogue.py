@@ -1,0 +1,188 @@
+"""The datasets that are known by name: a table, not code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_TERMS = "ImageNet terms of access (non-commercial research)"
+
+CONVERTED = "refs/convert/parquet"  # the hub's own conversion of sets that were published as a script
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueEntry:
+    """What is known of a dataset before its first image is read.
+
+    Attributes:
+        name: what ``--dataset`` calls it, and the folder below the local data root.
+        title: for people.
+        shape: (C, H, W) of an image as loaded without ``--image-size``.
+        classes: how many.
+        licence: of the images, as far as their publishers state one.
+        hub: ``OWNER/NAME`` on the Hugging Face hub; none for what is embedded.
+        config: the hub's configuration.
+        revision: the hub's branch, where it is not the main one; its configurations are folders.
+        image_column: the images' column.
+        label_column: the labels' column.
+        splits: the hub's splits that stand for ``train`` and ``test`` where the names alone would mislead.
+        mean: per channel, of pixels in [0, 1]; computed from the training images where not given.
+        std: per channel, likewise.
+        flips: whether a mirrored image keeps its class.
+        resized: whether the published images differ in size, so that they are always brought to ``shape``.
+    """
+
+    name: str
+    title: str
+    shape: tuple[int, int, int]
+    classes: int
+    licence: str
+    hub: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    image_column: str = "image"
+    label_column: str = "label"
+    splits: Mapping[str, str] = field(default_factory=dict)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    flips: bool = True
+    resized: bool = False
+
+
+_ENTRIES = (
+    CatalogueEntry(
+        name="digits",
+        title="Optical recognition of handwritten digits (UCI test part, from scikit-learn)",
+        shape=(1, 8, 8),
+        classes=10,
+        licence="CC-BY-4.0",
+        mean=(0.3054,),
+        std=(0.3758,),
+        flips=False,
+    ),
+    CatalogueEntry(
+        name="mnist",
+        title="MNIST handwritten digits",
+        shape=(1, 28, 28),
+        classes=10,
+        licence="CC-BY-SA-3.0",
+        hub="ylecun/mnist",
+        config="mnist",
+        mean=(0.1307,),
+        std=(0.3081,),
+        flips=False,
+    ),
+    CatalogueEntry(
+        name="fashion-mnist",
+        title="Fashion-MNIST articles of clothing",
+        shape=(1, 28, 28),
+        classes=10,
+        licence="MIT",
+        hub="zalando-datasets/fashion_mnist",
+        config="fashion_mnist",
+        mean=(0.2860,),
+        std=(0.3530,),
+    ),
+    CatalogueEntry(
+        name="svhn",
+        title="Street View House Numbers, cropped digits",
+        shape=(3, 32, 32),
+        classes=10,
+        licence="non-commercial use only",
+        hub="ufldl-stanford/svhn",
+        config="cropped_digits",
+        mean=(0.4377, 0.4438, 0.4728),
+        std=(0.1980, 0.2010, 0.1970),
+        flips=False,
+    ),
+    CatalogueEntry(
+        name="usps",
+        title="USPS handwritten digits",
+        shape=(1, 16, 16),
+        classes=10,
+        licence="not stated",
+        hub="flwrlabs/usps",
+        mean=(0.2545,),
+        std=(0.3846,),
+        flips=False,
+    ),
+    CatalogueEntry(
+        name="cifar10",
+        title="CIFAR-10",
+        shape=(3, 32, 32),
+        classes=10,
+        licence="not stated",
+        hub="uoft-cs/cifar10",
+        config="plain_text",
+        image_column="img",
+        mean=(0.4914, 0.4822, 0.4465),
+        # The field's habit: the mean of the images' own deviations. Published figures were obtained with it.
+        std=(0.2023, 0.1994, 0.2010),
+    ),
+    CatalogueEntry(
+        name="cifar100",
+        title="CIFAR-100, fine labels",
+        shape=(3, 32, 32),
+        classes=100,
+        licence="not stated",
+        hub="uoft-cs/cifar100",
+        config="cifar100",
+        image_column="img",
+        label_column="fine_label",
+        mean=(0.5071, 0.4866, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+    ),
+    CatalogueEntry(
+        name="tiny-imagenet",
+        title="Tiny ImageNet, 200 classes of 64×64",
+        shape=(3, 64, 64),
+        classes=200,
+        licence=IMAGENET_TERMS,
+        hub="zh-plus/tiny-imagenet",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    ),
+    CatalogueEntry(
+        name="imagenette",
+        title="Imagenette, ten easy classes of ImageNet",
+        shape=(3, 128, 128),
+        classes=10,
+        licence="Apache-2.0 (the selection); " + IMAGENET_TERMS,
+        hub="frgfm/imagenette",
+        config="320px",
+        revision=CONVERTED,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        resized=True,
+    ),
+    CatalogueEntry(
+        name="imagewoof",
+        title="Imagewoof, ten dog breeds of ImageNet",
+        shape=(3, 128, 128),
+        classes=10,
+        licence="Apache-2.0 (the selection); " + IMAGENET_TERMS,
+        hub="frgfm/imagewoof",
+        config="320px",
+        revision=CONVERTED,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        resized=True,
+    ),
+    CatalogueEntry(
+        name="imagenet-1k",
+        title="ImageNet (ILSVRC 2012), brought to 64×64",
+        shape=(3, 64, 64),
+        classes=1000,
+        licence=IMAGENET_TERMS,
+        hub="ILSVRC/imagenet-1k",
+        # The hub's test split has no labels; the field reports accuracy on the validation split.
+        splits={"train": "train", "test": "validation"},
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        resized=True,
+    ),
+)
+
+CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

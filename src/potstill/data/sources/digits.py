@@ -1,0 +1,37 @@
+"""The embedded default: scikit-learn's handwritten digits, real images that need no download."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from potstill.data.decode import resize_arrays
+from potstill.data.sources.base import RawDataset, Split, class_labels
+from potstill.data.splits import stratified_split
+
+TEST_FRACTION = 0.2
+BRIGHTEST = 16  # the published images count inked pixels of a 4×4 block
+
+
+class Digits:
+    """1,797 digits of 8×8 pixels; a fifth of each class, always the same, is the test split."""
+
+    name = "digits"
+
+    def signature(self) -> None:
+        """None: reading them anew is as fast as a cache."""
+
+    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
+        """The digits as :class:`RawDataset`."""
+        from sklearn.datasets import load_digits  # takes more than a second, which not every run need wait
+
+        published, classes = load_digits(return_X_y=True)
+        images = np.rint(np.reshape(published, (-1, 1, 8, 8)) * (255 / BRIGHTEST)).astype(np.uint8)
+        if image_size is not None:
+            images = resize_arrays(images, image_size)
+        pixels, labels = torch.from_numpy(images), class_labels(classes, self.name)
+        train, test = stratified_split(labels, TEST_FRACTION, "test")
+        return RawDataset(
+            splits={"train": Split(pixels[train], labels[train]), "test": Split(pixels[test], labels[test])},
+            class_names=tuple("0123456789"),
+        )

@@ -1,0 +1,315 @@
+"""The driver: one loop for every method, with budget, checkpoints, validation, resume and events."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from potstill.data import ImageDataset, load_dataset
+from potstill.evaluation import validation_accuracy
+from potstill.methods import Method, Problem, State
+from potstill.run_folder import Checkpoint, RunFolder
+from potstill.runtime.compute import Compute
+from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.machine import describe_machine, peak_memory_bytes
+from potstill.runtime.randomness import Streams
+from potstill.runtime.workers import cpu_workers
+from potstill.selection import random_indices
+from potstill.settings import Settings, differing
+from potstill.synthetic import SyntheticSet
+
+SCHEMA = 1
+CHECKPOINT_SECONDS = 20.0
+LOGGED_STEPS = 1000
+
+Status = Literal["running", "complete", "interrupted", "time limit", "diverged"]
+Listener = Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distilled:
+    """What a distillation leaves.
+
+    Attributes:
+        synthetic: the set: the best by validation, or the last where none was validated.
+        settings: resolved.
+        status: how it ended.
+        folder: where it is kept; None if nowhere.
+    """
+
+    synthetic: SyntheticSet
+    settings: Settings
+    status: Status
+    folder: Path | None
+
+
+def distill(
+    settings: Settings | Method,
+    dataset: ImageDataset | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    time_limit: float | None = None,
+    command: str = "",
+    listen: Listener = lambda event, fields: None,
+) -> Distilled:
+    """Distil a dataset.
+
+    Args:
+        settings: what to do, or just a method with everything else by default.
+        dataset: already loaded; by default what the settings name is loaded.
+        out: a new folder for the run; None keeps nothing.
+        resume: go on with the run in ``out``, with its own settings; it ends bit-identical to an uninterrupted one.
+        time_limit: seconds after which this session stops; the run can be resumed.
+        command: recorded in the manifest.
+        listen: told of every event: its name and its fields.
+
+    Raises:
+        UserError: something that was asked for cannot be done.
+        Diverged: the loss stopped being finite; the last good set is kept.
+        KeyboardInterrupt: interrupted; the run is kept and can be resumed.
+    """
+    settings = Settings(method=settings) if isinstance(settings, Method) else settings
+    folder = RunFolder(Path(out)) if out is not None else None
+    if resume:
+        settings = _stored_settings(folder, settings)
+    if dataset is None:
+        dataset = load_dataset(settings.dataset, image_size=settings.image_size, zca=settings.zca)
+    settings = settings.resolved(dataset)
+    run = _Run(settings, dataset, folder, command, listen)
+    with cpu_workers(run.compute.device):
+        return run.go(resume=resume, time_limit=time_limit)
+
+
+def make_start(settings: Settings, dataset: ImageDataset) -> SyntheticSet:
+    """The set that a distillation begins from.
+
+    Raises:
+        UserError: a class has fewer real images than are asked for.
+    """
+    generator = Streams(settings.seed).generator("start")
+    if settings.start == "noise":
+        return SyntheticSet.from_noise(dataset.train, settings.ipc, generator)
+    return SyntheticSet.from_indices(dataset.train, random_indices(dataset.train, settings.ipc, generator))
+
+
+def _stored_settings(folder: RunFolder | None, asked: Settings) -> Settings:
+    if folder is None or not folder.config.exists():
+        where = "nowhere" if folder is None else str(folder.path)
+        raise UserError(f"there is no run to resume in {where}", "name its folder with --out, or leave --resume out")
+    stored = Settings.from_toml(folder.config)
+    if changed := differing(asked, stored):
+        raise UserError(
+            f"{folder.path} was begun with another {', '.join(changed)}",
+            "resume it with its own settings (just --out and --resume), or choose another --out",
+        )
+    return stored
+
+
+class _Run:
+    """One distillation under way: the method's state, the best set so far, and where they are written."""
+
+    def __init__(
+        self, settings: Settings, dataset: ImageDataset, folder: RunFolder | None, command: str, listen: Listener
+    ) -> None:
+        self.settings, self.method, self.folder, self.command = settings, settings.method, folder, command
+        self.compute: Compute = settings.compute()
+        self.dataset = dataset.to(self.compute.device)
+        self.streams = Streams(settings.seed)
+        self.total = settings.iterations or 0
+        self._listen = listen
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._clock = time.monotonic()
+        self._last_checkpoint = self._clock
+        self._seconds_before = 0.0
+
+    def go(self, *, resume: bool, time_limit: float | None) -> Distilled:
+        start = self._open(resume)
+        self.problem = Problem(
+            real=self.dataset.train,
+            start=start,
+            network=self.settings.network,
+            streams=self.streams.child("method"),
+            compute=self.compute,
+            flips=self.dataset.flips,
+        )
+        self.now = self._first_checkpoint(resume)
+        self._seconds_before = self.now.seconds
+        self._emit("resume" if resume else "start", total=self.total)
+        try:
+            status = self._loop(time_limit)
+        except KeyboardInterrupt:
+            self._finish("interrupted")
+            raise
+        except Diverged:
+            self._finish("diverged")
+            raise
+        return Distilled(
+            synthetic=self._finish(status),
+            settings=self.settings,
+            status=status,
+            folder=self.folder.path if self.folder else None,
+        )
+
+    def _open(self, resume: bool) -> SyntheticSet:
+        """Begin the folder, or check that it fits; the set to start from."""
+        if resume and self.folder is not None:
+            stored = SyntheticSet.load(self.folder.start)
+            if stored.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
+                raise UserError(
+                    f"dataset {self.settings.dataset!r} is not the one that {self.folder.path} was begun with",
+                    "restore the dataset, or begin anew with another --out",
+                )
+            return stored
+        start = replace(make_start(self.settings, self.dataset), provenance=self._provenance(0))
+        if self.folder is not None:
+            self.folder.create(self.settings.to_toml(), start)
+        return start
+
+    def _first_checkpoint(self, resume: bool) -> Checkpoint:
+        stored = self.folder.load_checkpoint() if resume and self.folder is not None else None
+        if stored is None:
+            stored = Checkpoint(state=self.method.prepare(self.problem))
+        else:
+            device = self.compute.device
+            stored = replace(stored, state={name: tensor.to(device) for name, tensor in stored.state.items()})
+        if resume and self.folder is not None:
+            self.folder.events().truncate_after(stored.iteration)
+        return stored
+
+    def _loop(self, time_limit: float | None) -> Status:
+        log_every = max(self.total // LOGGED_STEPS, 1)
+        while self.now.iteration < self.total:
+            if time_limit is not None and self._session_seconds() > time_limit:
+                return "time limit"
+            state, loss = self.method.step(self.problem, self.now.state, self.now.iteration)
+            iteration = self.now.iteration + 1
+            self._check_finite(loss, state, iteration)
+            self.now = replace(self.now, state=state, iteration=iteration, seconds=self._seconds())
+            if iteration % log_every == 0 or iteration == self.total:
+                self._emit("step", loss=loss)
+            if self._due_for_validation(iteration):
+                self._validate()
+            if time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS:
+                self._checkpoint()
+        return "complete"
+
+    def _check_finite(self, loss: float, state: State, iteration: int) -> None:
+        """Stop before a state that is not finite replaces the last good one."""
+        if math.isfinite(loss) and all(
+            tensor.isfinite().all() for tensor in state.values() if tensor.is_floating_point()
+        ):
+            return
+        rate = getattr(self.method, "learning_rate", None)
+        cause = "the precision is too low" if self.compute.precision == "bfloat16" else "the step is too large"
+        raise Diverged(
+            f"at iteration {iteration} the loss or the images stopped being finite (loss {loss}); likely {cause}",
+            f"try a smaller --learning-rate than {rate} or --precision float32; the last good set is kept",
+        )
+
+    def _due_for_validation(self, iteration: int) -> bool:
+        every = self.settings.validate_every
+        return bool(every and len(self.dataset.validation) and (iteration % every == 0 or iteration == self.total))
+
+    def _validate(self) -> None:
+        """Train a network on the current set; keep the set if it does best on the validation split so far."""
+        current = self.method.result(self.problem, self.now.state)
+        accuracy = validation_accuracy(
+            current,
+            self.dataset,
+            network=self.settings.network,
+            streams=self.streams.child("validation"),
+            compute=self.compute,
+        )
+        self._emit("validation", accuracy=accuracy)
+        if self.now.best_accuracy is None or accuracy > self.now.best_accuracy:
+            self.now = replace(
+                self.now, best_iteration=self.now.iteration, best_accuracy=accuracy, best_images=current.images
+            )
+
+    def _chosen(self) -> SyntheticSet:
+        """The best set by validation, or the current one where none was validated."""
+        current = self.method.result(self.problem, self.now.state)
+        images: Tensor = current.images if self.now.best_images is None else self.now.best_images
+        iteration = self.now.iteration if self.now.best_iteration is None else self.now.best_iteration
+        return replace(current, images=images, provenance=self._provenance(iteration))
+
+    def _checkpoint(self) -> SyntheticSet:
+        chosen = self._chosen()
+        if self.folder is not None:
+            chosen.save(self.folder.synthetic)
+            self.folder.save_checkpoint(self.now)
+        self._last_checkpoint = time.monotonic()
+        return chosen
+
+    def _finish(self, status: Status) -> SyntheticSet:
+        self.now = replace(self.now, seconds=self._seconds())
+        chosen = self._checkpoint()
+        if self.folder is not None:
+            self.folder.write_manifest(self._manifest(status, chosen))
+        self._emit("finish", status=status, chosen_iteration=chosen.provenance["chosen_iteration"])
+        return chosen
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        fields = {"iteration": self.now.iteration, **fields, "seconds": round(self._seconds(), 3)}
+        if self.folder is not None:
+            self.folder.events().append(event, **fields)
+        self._listen(event, fields)
+
+    def _session_seconds(self) -> float:
+        return time.monotonic() - self._clock
+
+    def _seconds(self) -> float:
+        return self._seconds_before + self._session_seconds()
+
+    def _provenance(self, iteration: int) -> dict[str, Any]:
+        """How the set was made: nothing in it differs between two equal runs."""
+        return {
+            **self.settings.to_dict(),
+            "dataset_fingerprint": self.dataset.fingerprint,
+            "chosen_iteration": iteration,
+        }
+
+    def _manifest(self, status: Status, chosen: SyntheticSet) -> dict[str, Any]:
+        method, dataset, compute = self.method, self.dataset, self.compute
+        return {
+            "schema": SCHEMA,
+            "method": {
+                "name": method.name,
+                "title": method.citation.title,
+                "citation": method.citation.bibtex(),
+                "url": method.citation.url,
+            },
+            "dataset": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "shape": list(dataset.shape),
+                "classes": dataset.class_count,
+                "train": len(dataset.train),
+                "validation": len(dataset.validation),
+                "test": len(dataset.test),
+            },
+            "seed": self.settings.seed,
+            "iterations": {"done": self.now.iteration, "asked": self.total},
+            "chosen_iteration": chosen.provenance["chosen_iteration"],
+            "seconds": round(self.now.seconds, 3),
+            "peak_memory_bytes": peak_memory_bytes(compute.device),
+            "set_bytes": chosen.size_bytes,
+            "tensors_sha256": chosen.fingerprint(),
+            "machine": describe_machine(),
+            "compute": {
+                "device": str(compute.device),
+                "precision": compute.precision,
+                "compile": compute.compile,
+            },
+            "status": status,
+            "started": self._started,
+            "command": self.command,
+        }

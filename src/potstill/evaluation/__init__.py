@@ -1,0 +1,15 @@
+"""What a set is worth: frozen recipes, repeats, baselines, intervals. Knows nothing of methods."""
+
+from potstill.evaluation.evaluate import Evaluation, NetworkResult, check_fits, evaluate, validation_accuracy
+from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe
+
+__all__ = [
+    "RECIPES",
+    "Evaluation",
+    "NetworkResult",
+    "Recipe",
+    "check_fits",
+    "evaluate",
+    "find_recipe",
+    "validation_accuracy",
+]

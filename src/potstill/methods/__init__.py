@@ -1,0 +1,27 @@
+"""Methods: one paper, one file. ``METHODS`` is the one list that all else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from potstill.methods.base import Citation, Method, Problem, Start, State
+from potstill.methods.datadam import DataDAM
+from potstill.methods.dm import DM
+from potstill.methods.random import Random
+from potstill.runtime.errors import unknown
+
+METHODS: Mapping[str, type[Method]] = MappingProxyType({method.name: method for method in (DM, DataDAM, Random)})
+
+__all__ = ["DM", "METHODS", "Citation", "DataDAM", "Method", "Problem", "Random", "Start", "State", "find_method"]
+
+
+def find_method(name: str) -> type[Method]:
+    """The method called ``name``.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in METHODS:
+        raise unknown("method", name, METHODS, listing="potstill list methods")
+    return METHODS[name]

@@ -1,0 +1,123 @@
+"""What a method is, and what it is given to work with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from potstill.data import LabeledImages
+from potstill.networks import ImageShape, Network, build_network
+from potstill.runtime.compute import CPU, Compute
+from potstill.runtime.randomness import Streams
+from potstill.synthetic import SyntheticSet
+
+State = dict[str, Tensor]
+"""Everything that a method carries from one iteration to the next, by name."""
+
+Start = Literal["real", "noise"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Citation:
+    """The paper that a method is from."""
+
+    title: str
+    authors: str
+    venue: str
+    year: int
+    url: str
+    key: str
+
+    def bibtex(self) -> str:
+        """The paper as a BibTeX entry."""
+        fields = {
+            "title": f"{{{self.title}}}",
+            "author": self.authors,
+            "booktitle": self.venue,
+            "year": str(self.year),
+            "url": self.url,
+        }
+        return f"@inproceedings{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items()) + "}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is to be distilled, and with what means; the same at every iteration.
+
+    Attributes:
+        real: the training images, on the device.
+        start: the set to begin from.
+        network: the spec of the network that is matched.
+        streams: where all randomness comes from.
+        compute: device, precision and compilation.
+        flips: whether mirrored images keep their class.
+    """
+
+    real: LabeledImages
+    start: SyntheticSet
+    network: str = "convnet"
+    streams: Streams = field(default_factory=lambda: Streams(0))
+    compute: Compute = CPU
+    flips: bool = True
+    _tools: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes."""
+        return self.real.class_count
+
+    @property
+    def images_per_class(self) -> int:
+        """Synthetic images of each class."""
+        return len(self.start) // self.class_count
+
+    def build_network(self, generator: torch.Generator) -> Network:
+        """A network of the kind that is matched, freshly drawn."""
+        return build_network(self.network, ImageShape(*self.real.shape), self.class_count, generator)
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` made the first time it was asked for: for compiled networks and the like.
+
+        Such a tool must carry nothing from one iteration to the next: what does belongs into the state.
+        """
+        if name not in self._tools:
+            self._tools[name] = make()
+        return self._tools[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A way to distil: its fields are its hyper-parameters, its docstring names the paper.
+
+    A method owns no loop, file, progress bar or device choice. ``step`` must be a function of its arguments alone,
+    all its randomness drawn from ``problem.streams`` at the iteration: so a resumed run repeats an uninterrupted one
+    to the bit.
+    """
+
+    name: ClassVar[str]
+    citation: ClassVar[Citation]
+    default_iterations: ClassVar[int]
+    default_start: ClassVar[Start] = "real"
+
+    @abstractmethod
+    def prepare(self, problem: Problem) -> State:
+        """The state before the first iteration."""
+
+    @abstractmethod
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+        """One iteration, counted from 0.
+
+        Returns:
+            The next state and the loss before this step.
+        """
+
+    @abstractmethod
+    def result(self, problem: Problem, state: State) -> SyntheticSet:
+        """The synthetic set that a state stands for."""

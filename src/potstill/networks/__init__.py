@@ -1,0 +1,68 @@
+"""Networks to match and to train: one family a file, for images of any size and number of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+
+from potstill.networks.alexnet import AlexNet
+from potstill.networks.base import ImageShape, Network, Observation
+from potstill.networks.convnet import ConvNet
+from potstill.networks.lenet import LeNet
+from potstill.networks.mlp import MLP
+from potstill.networks.resnet import ResNet18
+from potstill.networks.specification import Family, Option, options_of, parse, read_options
+from potstill.networks.vgg import VGG11
+from potstill.runtime.errors import UserError, unknown
+
+__all__ = [
+    "NETWORKS",
+    "ImageShape",
+    "Network",
+    "Observation",
+    "Option",
+    "build_network",
+    "options_of",
+    "parse",
+]
+
+NETWORKS: Mapping[str, Family] = MappingProxyType(
+    {
+        "convnet": ConvNet,
+        "mlp": MLP,
+        "lenet": LeNet,
+        "alexnet": AlexNet,
+        "vgg11": VGG11,
+        "resnet18": ResNet18,
+    }
+)
+"""Every family by the name that specs begin with. A new family is a new file and a line here."""
+
+
+def build_network(spec: str, shape: ImageShape, classes: int, generator: torch.Generator) -> Network:
+    """Make the network that ``spec`` describes, on the CPU and in float32.
+
+    Args:
+        spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, with options if any are wanted, such as
+            ``"convnet:depth=5:width=64:norm=batch"``.
+        shape: the shape of the images.
+        classes: the number of classes.
+        generator: a CPU generator, from which the parameters are drawn; the global one is left alone.
+
+    Raises:
+        UserError: the family, an option or a value is unknown, or the images are too small.
+    """
+    name, texts = parse(spec)
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS, listing="potstill list networks")
+    family = NETWORKS[name]
+    options = read_options(name, family, texts)
+    if shape.shorter_side < 2:
+        raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
+    with torch.device("meta"):
+        network = family(shape, classes, **options)
+    network.to_empty(device="cpu")
+    network.initialise(generator)
+    return network

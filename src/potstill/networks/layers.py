@@ -1,0 +1,142 @@
+"""What families share: activations, norms, poolings, and a stack that knows the shape of its maps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from torch import nn
+
+from potstill.networks.base import ImageShape
+from potstill.runtime.errors import UserError
+
+Activation = Literal["relu", "sigmoid", "leaky", "swish"]
+Norm = Literal["none", "batch", "layer", "instance", "group"]
+Pooling = Literal["none", "max", "avg"]
+
+GROUPS = 4
+"""The groups of ``norm="group"``, as published."""
+LARGEST_EXTRA_PADDING = 4
+"""How many pixels an image may lack of a multiple and still be filled up: what 28 lacks of 32."""
+
+
+def make_activation(name: Activation) -> nn.Module:
+    """The activation called ``name``, in place where PyTorch's module can be and autograd allows it."""
+    match name:
+        case "relu":
+            return nn.ReLU(inplace=True)
+        case "sigmoid":
+            return nn.Sigmoid()
+        case "leaky":
+            return nn.LeakyReLU(0.01, inplace=True)
+        case "swish":
+            return nn.SiLU()
+
+
+def make_norm(name: Norm, shape: ImageShape) -> nn.Module:
+    """The normalisation called ``name`` of maps of ``shape``, with a learned scale and shift.
+
+    ``instance`` is a group norm of one channel a group, as in the published ConvNets: it keeps no running
+    statistics, so training and evaluation agree.
+
+    Raises:
+        UserError: the channels cannot be divided into groups.
+    """
+    match name:
+        case "none":
+            return nn.Identity()
+        case "batch":
+            return nn.BatchNorm2d(shape.channels)
+        case "layer":
+            return nn.LayerNorm([shape.channels, shape.height, shape.width])
+        case "instance":
+            return nn.GroupNorm(shape.channels, shape.channels)
+        case "group":
+            if shape.channels % GROUPS:
+                raise UserError(
+                    f"norm=group cannot divide {shape.channels} channels into {GROUPS} groups",
+                    f"choose a width that is a multiple of {GROUPS}, or another norm",
+                )
+            return nn.GroupNorm(GROUPS, shape.channels)
+
+
+def make_pooling(name: Pooling) -> nn.Module:
+    """The 2x2 pooling called ``name``."""
+    match name:
+        case "none":
+            return nn.Identity()
+        case "max":
+            return nn.MaxPool2d(2)
+        case "avg":
+            return nn.AvgPool2d(2)
+
+
+def filling_padding(shape: ImageShape, kernel: int, halvings: int) -> tuple[int, int]:
+    """The padding of a first convolution after which the sides can be halved ``halvings`` times.
+
+    A side that lacks 2 or 4 pixels of a multiple of 2**halvings is filled up to it. The published programs
+    make 32x32 of MNIST's 28x28 in this way, for grey images only. Any other side keeps its length.
+
+    Returns:
+        The padding of the height and of the width, on each of their two ends, in pixels.
+    """
+
+    def padding(side: int) -> int:
+        missing = -side % 2**halvings
+        extra = missing if missing % 2 == 0 and missing <= LARGEST_EXTRA_PADDING else 0
+        return (kernel - 1 + extra) // 2
+
+    return padding(shape.height), padding(shape.width)
+
+
+class ConvStack:
+    """A chain of convolutional blocks under construction, and the shape of what comes out of it so far.
+
+    Attributes:
+        blocks: the pairs of block and pooling that :class:`Network` is made of.
+        shape: the shape of the last block's maps, after pooling.
+    """
+
+    def __init__(self, shape: ImageShape) -> None:
+        self.blocks: list[tuple[nn.Module, nn.Module]] = []
+        self.shape = shape
+
+    def convolve(
+        self,
+        channels: int,
+        *,
+        kernel: int = 3,
+        padding: int | tuple[int, int] | None = None,
+        norm: Norm = "none",
+        activation: Activation = "relu",
+    ) -> None:
+        """Add a block of convolution, norm and activation.
+
+        Args:
+            channels: how many maps the convolution makes.
+            kernel: its side in pixels.
+            padding: zeros on each end of height and width; the sides keep their length where it is None.
+            norm: the normalisation of the maps.
+            activation: what follows.
+        """
+        if padding is None:
+            padding = (kernel - 1) // 2
+        rows, columns = (padding, padding) if isinstance(padding, int) else padding
+        convolution = nn.Conv2d(self.shape.channels, channels, kernel, padding=(rows, columns))
+        self.shape = ImageShape(
+            channels, self.shape.height + 2 * rows - kernel + 1, self.shape.width + 2 * columns - kernel + 1
+        )
+        block = nn.Sequential(convolution, make_norm(norm, self.shape), make_activation(activation))
+        self.blocks.append((block, nn.Identity()))
+
+    def pool(self, name: Pooling = "max", *, smallest: int = 1) -> None:
+        """Halve the maps of the last block, unless a side would become shorter than ``smallest`` pixels.
+
+        A network made for 32x32 pixels thus takes smaller images too. ``smallest=2`` is for poolings that a
+        normalised convolution follows: of a map of one pixel, instance norm leaves nothing but its shift.
+        """
+        if name == "none" or self.shape.shorter_side // 2 < smallest:
+            return
+        block, _ = self.blocks[-1]
+        self.blocks[-1] = (block, make_pooling(name))
+        self.shape = replace(self.shape, height=self.shape.height // 2, width=self.shape.width // 2)

@@ -1,0 +1,128 @@
+"""Which classes are taken for which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from potstill.report import wording
+from potstill.report.pictures import data_uri
+from potstill.report.records import Run
+
+LARGEST_TABLE = 24
+MOST_MISTAKES = 10
+PALE, DEEP = (244, 239, 230), (122, 44, 8)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A count, and its share of the images of its true class."""
+
+    count: int
+    share: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    """A true class: how often it was recognised, and what it was taken for (only in a table that is not too large)."""
+
+    name: str
+    accuracy: str
+    images: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One class taken for another."""
+
+    true: str
+    taken_for: str
+    count: str
+    share: str
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The confusion matrix of one network.
+
+    Attributes:
+        network: its title.
+        lines: one for each class.
+        picture: the matrix as a picture, one pixel a cell, where a table would be too large.
+        mistakes: the most frequent ones.
+    """
+
+    network: str
+    lines: tuple[ClassLine, ...]
+    picture: str | None
+    mistakes: tuple[Mistake, ...]
+
+
+def confusions(run: Run) -> list[Confusion]:
+    """The confusion matrices that were recorded for the distilled set, the network spoken of first at the head."""
+    if run.evaluation is None:
+        return []
+    first = run.evaluation.headline(str(run.config.get("network", "")))
+    scores = sorted(run.evaluation.scores.items(), key=lambda item: item[0] != first)
+    return [
+        make_confusion(wording.network_title(name), score.confusion, run.after.class_names)
+        for name, score in scores
+        if score.confusion is not None
+    ]
+
+
+def shares(counts: np.ndarray) -> np.ndarray:
+    """Counts (K, K) as shares of their rows, zero where a class has no image."""
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def make_confusion(network: str, counts: np.ndarray, names: tuple[str, ...]) -> Confusion:
+    """The matrix of ``counts`` (K, K), rows the true classes, for people to read."""
+    share = shares(counts)
+    small = len(names) <= LARGEST_TABLE
+    return Confusion(
+        network=network,
+        lines=tuple(
+            ClassLine(
+                name=name,
+                accuracy=wording.percent(share[row, row]),
+                images=wording.count(int(counts[row].sum())),
+                cells=_cells(counts[row], share[row], row) if small else (),
+            )
+            for row, name in enumerate(names)
+        ),
+        picture=None if small else data_uri(_heat(share)),
+        mistakes=_mistakes(counts, share, names),
+    )
+
+
+def _cells(counts: np.ndarray, share: np.ndarray, row: int) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(int(number), round(float(part), 4), column == row)
+        for column, (number, part) in enumerate(zip(counts, share, strict=True))
+    )
+
+
+def _mistakes(counts: np.ndarray, share: np.ndarray, names: tuple[str, ...]) -> tuple[Mistake, ...]:
+    wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_MISTAKES]
+    places = [(index // len(names), index % len(names)) for index in order.tolist()]
+    return tuple(
+        Mistake(
+            names[row],
+            names[column],
+            wording.count(int(wrong[row, column])),
+            wording.percent(float(share[row, column])),
+        )
+        for row, column in places
+        if wrong[row, column] > 0
+    )
+
+
+def _heat(share: np.ndarray) -> np.ndarray:
+    """Shares as colours; the root makes a few per cent of confusion visible beside a good diagonal."""
+    depth = np.sqrt(share)[..., None]
+    return np.rint(np.asarray(PALE) * (1 - depth) + np.asarray(DEEP) * depth).astype(np.uint8)

@@ -1,0 +1,153 @@
+"""Learning curves as lines in a square of 100 by 100."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from potstill.report import wording
+from potstill.report.records import Run
+from potstill.report.scales import Scale, Tick, linear_scale, logarithmic_scale
+
+MOST_POINTS = 300
+WIDE_RANGE = 50.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: its name, and its points as SVG has them."""
+
+    name: str
+    points: str
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """A chart of lines over iterations or epochs.
+
+    Attributes:
+        title: what the lines show.
+        x_label: what the horizontal axis counts.
+        x_ticks: positions from the left.
+        y_ticks: positions from the bottom.
+        series: the lines.
+        summary: the chart in one sentence, for those who cannot see it.
+        marker: a position from the left to point at, and its label.
+    """
+
+    title: str
+    x_label: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    series: tuple[Series, ...]
+    summary: str
+    marker: Tick | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The lines of one chart by name: positions and values, thinned, none of them empty."""
+
+    title: str
+    x_label: str
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    is_accuracy: bool
+    chosen: int | None = None
+
+
+def curve_lines(run: Run) -> list[Panel]:
+    """What there is to draw: distillation first, then the networks of its evaluation."""
+    networks = run.evaluation.scores if run.evaluation else {}
+    curves = {wording.network_title(name): score.curve for name, score in networks.items() if score.curve}
+    loss = {"loss": (run.losses.iterations, run.losses.values)}
+    accuracy = {"accuracy": (run.validations.iterations, run.validations.values)}
+    losses = {name: (curve.epochs, curve.loss) for name, curve in curves.items() if curve.loss}
+    accuracies = {name: (curve.epochs, curve.accuracy) for name, curve in curves.items() if curve.accuracy}
+    panels = [
+        Panel("Distillation: loss", "iteration", _thinned(loss), False),
+        Panel(
+            "Distillation: validation accuracy",
+            "iteration",
+            _thinned(accuracy),
+            True,
+            run.manifest.chosen_iteration,
+        ),
+        Panel("Evaluation: training loss on the distilled set", "epoch", _thinned(losses), False),
+        Panel("Evaluation: validation accuracy on the way", "epoch", _thinned(accuracies), True),
+    ]
+    return [panel for panel in panels if panel.lines]
+
+
+def curve_charts(run: Run) -> list[CurveChart]:
+    """The charts of a run, ready to be set."""
+    return [_chart(panel) for panel in curve_lines(run)]
+
+
+def _chart(panel: Panel) -> CurveChart:
+    xs = np.concatenate([x for x, _ in panel.lines.values()])
+    ys = np.concatenate([y for _, y in panel.lines.values()])
+    x_scale = linear_scale(min(0.0, float(xs.min())), float(xs.max()) or 1.0, lambda value: f"{value:,.0f}", 4)
+    y_scale = _accuracy_scale(ys) if panel.is_accuracy else _loss_scale(ys)
+    show = wording.percent if panel.is_accuracy else _figure
+    ends = "; ".join(f"{name} from {show(y[0])} to {show(y[-1])}" for name, (_, y) in panel.lines.items())
+    marker = None
+    if panel.chosen is not None:
+        marker = Tick(round(x_scale.position(panel.chosen), 3), f"chosen: {panel.chosen:,}")
+    return CurveChart(
+        title=panel.title + (", logarithmic" if y_scale.logarithmic else ""),
+        x_label=panel.x_label,
+        x_ticks=x_scale.ticks,
+        y_ticks=y_scale.ticks,
+        series=tuple(Series(name, _path(points, x_scale, y_scale)) for name, points in panel.lines.items()),
+        summary=f"{panel.title} by {panel.x_label}: {ends}.",
+        marker=marker,
+    )
+
+
+def _thinned(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    thinned = {name: thin(*points) for name, points in lines.items()}
+    return {name: points for name, points in thinned.items() if len(points[0])}
+
+
+def thin(xs: Sequence[float], ys: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``MOST_POINTS`` points, each the mean of its neighbours; points that are not finite are left out."""
+    x, y = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
+    kept = np.isfinite(x) & np.isfinite(y)
+    x, y = x[kept], y[kept]
+    if len(x) <= MOST_POINTS:
+        return x, y
+    parts = np.array_split(np.arange(len(x)), MOST_POINTS)
+    return np.array([x[part].mean() for part in parts]), np.array([y[part].mean() for part in parts])
+
+
+def is_wide(values: np.ndarray) -> bool:
+    """Whether values are easier to read on a logarithmic scale."""
+    return bool(values.min() > 0 and values.max() / values.min() > WIDE_RANGE)
+
+
+def _path(points: tuple[np.ndarray, np.ndarray], x_scale: Scale, y_scale: Scale) -> str:
+    places = [(x_scale.position(x), 100 - y_scale.position(y)) for x, y in zip(*points, strict=True)]
+    if len(places) == 1:
+        places *= 2  # a line of no length with round ends is a dot
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in places)
+
+
+def _accuracy_scale(values: np.ndarray) -> Scale:
+    low, high = int(10 * values.min()) / 10, min(10, int(10 * values.max()) + 1) / 10
+    return linear_scale(min(low, high - 0.1), high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4)
+
+
+def _loss_scale(values: np.ndarray) -> Scale:
+    low, high = float(values.min()), float(values.max())
+    if is_wide(values):
+        return logarithmic_scale(low / 1.1, high * 1.1, _figure)
+    room = 0.04 * (high - low) or 0.1 * abs(high) or 1.0
+    return linear_scale(max(low - room, 0.0) if low >= 0 else low - room, high + room, _figure, 4)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3g}"

@@ -1,0 +1,112 @@
+"""The images of the page: which are shown, how large, and as what pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from potstill.report.images import ImageSet
+from potstill.report.pictures import CHANNEL_NOTES, as_rgb, change, change_limit, data_uri, diverging
+
+MOST_PER_CLASS = 10
+LARGEST_SIDE = 96
+PIXEL_BUDGET = 300_000  # each pixel costs up to 12 bytes of the page: 3 colours of 3 pictures, in base64
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One synthetic image as data URIs; before and difference are None where the start was not kept."""
+
+    after: str
+    before: str | None = None
+    difference: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """The images of one class: those that are shown, and how many there are."""
+
+    name: str
+    count: int
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All classes' images.
+
+    Attributes:
+        rows: one for each class.
+        aspect: width over height of an image.
+        large: width of a tile in CSS pixels on a wide screen, a multiple of the picture's own where that fits.
+        small: likewise on a phone.
+        reduction: by what number the sides of an image were divided.
+        limit: the change of pixel values in [0, 1] that has full colour; None without a start.
+        notes: what a reader must know to read the pictures.
+    """
+
+    rows: tuple[Row, ...]
+    aspect: float
+    large: int
+    small: int
+    reduction: int
+    limit: float | None
+    notes: tuple[str, ...]
+
+
+def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
+    """The gallery of a set, within a size that a page can carry."""
+    _, channels, height, width = after.pixels.shape
+    reduction = choose_reduction(height, width, len(after.class_names))
+    per_picture = max(1, height * width // reduction**2)
+    most = min(MOST_PER_CLASS, max(1, PIXEL_BUDGET // (per_picture * len(after.class_names))))
+    shown = [members[:most] for members in after.members]
+    limit = None
+    if before is not None:
+        every = np.concatenate(shown)
+        limit = change_limit(change(before.pixels[every], after.pixels[every]))
+    notes = [CHANNEL_NOTES.get(channels, "")]
+    if after.soft:
+        notes.append("The labels are probabilities: each image stands under its most probable class.")
+    if reduction > 1:
+        notes.append(f"Pictures are reduced to 1/{reduction} of their width and height.")
+    return Gallery(
+        rows=tuple(
+            Row(name, len(members), _tiles(after, before, some, limit, reduction))
+            for name, members, some in zip(after.class_names, after.members, shown, strict=True)
+        ),
+        aspect=width / height,
+        large=_tile_width(width // reduction, 96),
+        small=_tile_width(width // reduction, 64),
+        reduction=reduction,
+        limit=limit,
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def choose_reduction(height: int, width: int, classes: int) -> int:
+    """The least number to divide an image's sides by so that a page carries one of each class."""
+    reduction = 1
+    while max(height, width) > LARGEST_SIDE * reduction or height * width * classes > PIXEL_BUDGET * reduction**2:
+        reduction += 1
+    return reduction
+
+
+def _tile_width(width: int, room: int) -> int:
+    """A whole multiple of a picture's width, so that all its pixels are equally large, or the room there is."""
+    return max(1, room // max(1, width)) * width if 0 < width <= room * 1.2 else room
+
+
+def _tiles(
+    after: ImageSet, before: ImageSet | None, members: np.ndarray, limit: float | None, reduction: int
+) -> tuple[Tile, ...]:
+    pictures = [data_uri(rgb, reduction) for rgb in as_rgb(after.pixels[members])]
+    if before is None or limit is None:
+        return tuple(Tile(picture) for picture in pictures)
+    earlier = [data_uri(rgb, reduction) for rgb in as_rgb(before.pixels[members])]
+    changes = diverging(change(before.pixels[members], after.pixels[members]), limit)
+    return tuple(
+        Tile(picture, old, data_uri(rgb, reduction))
+        for picture, old, rgb in zip(pictures, earlier, changes, strict=True)
+    )

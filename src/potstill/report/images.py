@@ -1,0 +1,113 @@
+"""A set of images as people look at it: read from safetensors, normalisation undone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from potstill.runtime.errors import UserError
+
+FORMAT = "potstill.synthetic/1"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with their classes.
+
+    Attributes:
+        pixels: float32 (N, C, H, W) in [0, 1].
+        labels: int64 (N,): the class, or the most probable one.
+        soft: whether the labels of the file are probabilities.
+        class_names: the name of each class.
+        step_size: the learned learning rate, if the method learned one.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    soft: bool
+    class_names: tuple[str, ...]
+    step_size: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def members(self) -> list[np.ndarray]:
+        """The indices of the images of each class."""
+        return [np.flatnonzero(self.labels == index) for index in range(len(self.class_names))]
+
+
+def read_images(file: Path) -> ImageSet:
+    """Read a synthetic set for looking at.
+
+    Raises:
+        UserError: the file is absent, truncated, not safetensors, or its contents do not fit together.
+    """
+    tensors, metadata = _read(file)
+    if metadata.get("format") != FORMAT:
+        raise _unusable(file, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
+    try:
+        images, labels = tensors["images"], tensors["labels"]
+        names = tuple(str(name) for name in json.loads(metadata["class_names"]))
+        mean, std = (np.asarray(json.loads(metadata[key]), dtype=np.float32) for key in ("mean", "std"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unusable(file, f"it lacks or garbles {error}") from error
+    for problem in _problems(images, labels, len(names), mean, std):
+        raise _unusable(file, problem)
+    if "whitening.matrix" in tensors:
+        images = _unwhiten(file, images, tensors)
+    soft = labels.ndim == 2
+    step = tensors.get("step_size")
+    return ImageSet(
+        pixels=np.clip(images * std[:, None, None] + mean[:, None, None], 0, 1).astype(np.float32),
+        labels=(labels.argmax(axis=1) if soft else labels).astype(np.int64),
+        soft=soft,
+        class_names=names,
+        step_size=None if step is None else float(step),
+    )
+
+
+def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    try:
+        with safe_open(file, framework="np") as archive:
+            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UserError(f"{file} does not exist", "name a folder that potstill distill wrote") from error
+    except (SafetensorError, OSError, TypeError) as error:
+        raise _unusable(file, f"it is truncated or not safetensors ({error})") from error
+
+
+def _problems(images: np.ndarray, labels: np.ndarray, classes: int, mean: np.ndarray, std: np.ndarray) -> list[str]:
+    """What does not fit together, each in a few words."""
+    if images.ndim != 4 or images.dtype != np.float32 or 0 in images.shape or not 1 <= images.shape[1] <= 4:
+        return [f"images are {images.dtype} {images.shape}, not float32 (N, 1 to 4 channels, H, W)"]
+    problems = []
+    hard = labels.ndim == 1 and labels.dtype == np.int64
+    soft = labels.ndim == 2 and labels.dtype == np.float32 and labels.shape[1] == classes
+    if not (hard or soft) or len(labels) != len(images):
+        problems.append(f"labels are {labels.dtype} {labels.shape} for {len(images)} images of {classes} classes")
+    elif hard and not (labels.min() >= 0 and labels.max() < classes):
+        problems.append(f"labels outside 0..{classes - 1}")
+    if mean.shape != (images.shape[1],) or std.shape != mean.shape:
+        problems.append(f"mean and std do not have {images.shape[1]} channels")
+    if not np.isfinite(images).all():
+        problems.append("images hold values that are not finite")
+    return problems
+
+
+def _unwhiten(file: Path, images: np.ndarray, tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """Undo ``whitened = (flat - mean) @ matrix.T``."""
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    try:
+        centred = np.linalg.solve(tensors["whitening.matrix"].astype(np.float64), flat.T).T
+        return (centred + tensors["whitening.mean"]).astype(np.float32).reshape(images.shape)
+    except (KeyError, ValueError, np.linalg.LinAlgError) as error:
+        raise _unusable(file, "the whitening does not fit the images") from error
+
+
+def _unusable(file: Path, problem: str) -> UserError:
+    return UserError(f"{file} is not a usable synthetic set: {problem}", "make it again with potstill distill")

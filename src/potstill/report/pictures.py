@@ -1,0 +1,87 @@
+"""Pixels as pictures: colour for any number of channels, signed changes, PNG."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+DARKER, UNCHANGED, BRIGHTER = (
+    (16, 52, 122),
+    (143, 143, 143),
+    (255, 200, 102),
+)  # also in report.css, as --darker ...
+
+CHANNEL_NOTES = {
+    2: "The first channel is shown in magenta, the second in green; where they are equal the picture is grey.",
+    4: "The first three channels are shown as red, green and blue; the fourth shows in the difference alone.",
+}
+
+
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as colours.
+
+    One channel is grey, three are red, green and blue; of two the first is magenta and the second green, which people
+    who confuse red and green can tell apart; of four the last is left out.
+
+    Args:
+        pixels: float (N, C, H, W) in [0, 1], C from 1 to 4.
+
+    Returns:
+        uint8 (N, H, W, 3).
+    """
+    order = {1: (0, 0, 0), 2: (0, 1, 0), 3: (0, 1, 2), 4: (0, 1, 2)}[pixels.shape[1]]
+    return np.rint(pixels[:, order].transpose(0, 2, 3, 1) * 255).astype(np.uint8)
+
+
+def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The change of each pixel in the channel that changed most, signed.
+
+    Args:
+        before: float (N, C, H, W).
+        after: likewise.
+
+    Returns:
+        float (N, H, W), positive where the pixel became brighter.
+    """
+    difference = after - before
+    most = np.abs(difference).argmax(axis=1, keepdims=True)
+    return np.take_along_axis(difference, most, axis=1)[:, 0]
+
+
+def change_limit(changes: np.ndarray) -> float:
+    """The change that is shown in full colour: few pixels exceed it, so that they do not pale all others."""
+    return max(float(np.quantile(np.abs(changes), 0.995)), 0.01)
+
+
+def diverging(changes: np.ndarray, limit: float) -> np.ndarray:
+    """Changes as colours: deep blue darker, grey unchanged, amber brighter.
+
+    Lightness rises all the way, so that the map also reads in grey print.
+
+    Args:
+        changes: float, of any shape.
+        limit: the change of full colour; larger ones are clipped.
+
+    Returns:
+        uint8, the shape of ``changes`` and 3.
+    """
+    scaled = np.clip(changes / limit, -1, 1)
+    colours = [np.interp(scaled, (-1, 0, 1), ends) for ends in zip(DARKER, UNCHANGED, BRIGHTER, strict=True)]
+    return np.rint(np.stack(colours, axis=-1)).astype(np.uint8)
+
+
+def data_uri(rgb: np.ndarray, reduction: int = 1) -> str:
+    """One picture as a PNG in a data URI.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        reduction: the whole number by which its sides are divided, averaging.
+    """
+    grey = (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all()
+    image = Image.fromarray(np.ascontiguousarray(rgb[..., 0] if grey else rgb)).reduce(reduction)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,119 @@
+"""A run's folder: everything about one distillation, each file whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.events import EventLog
+from potstill.runtime.files import read_json, write_atomic, write_json
+from potstill.synthetic import SyntheticSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where a run stands: what resuming needs, tensors and plain values only.
+
+    Attributes:
+        state: the method's state after ``iteration`` iterations.
+        iteration: iterations done.
+        seconds: spent on them, over all sessions.
+        best_iteration: the iteration whose set did best on the validation split; None before the first validation.
+        best_accuracy: that set's validation accuracy, a fraction.
+        best_images: that set's images.
+    """
+
+    state: dict[str, Tensor]
+    iteration: int = 0
+    seconds: float = 0.0
+    best_iteration: int | None = None
+    best_accuracy: float | None = None
+    best_images: Tensor | None = None
+
+
+class RunFolder:
+    """The files of a run by name.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.toml"
+        self.synthetic = path / "synthetic.safetensors"
+        self.manifest = path / "manifest.json"
+        self.metrics = path / "metrics.jsonl"
+        self.evaluation = path / "evaluation.json"
+        self.start = path / "checkpoint" / "start.safetensors"
+        self.checkpoint = path / "checkpoint" / "state.safetensors"
+
+    def create(self, config: str, start: SyntheticSet) -> None:
+        """Begin a new run.
+
+        Raises:
+            UserError: the folder already holds something.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"{self.path} already exists", "use --resume to go on with it, or another --out")
+        start.save(self.start)
+        self.metrics.touch()
+        write_atomic(self.config, config)
+
+    def events(self) -> EventLog:
+        """The run's event record."""
+        return EventLog(self.metrics)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint: one file, so that a kill leaves the old one or the new one."""
+        tensors = {f"state.{name}": tensor for name, tensor in checkpoint.state.items()}
+        if checkpoint.best_images is not None:
+            tensors["best.images"] = checkpoint.best_images
+        values = {
+            "iteration": checkpoint.iteration,
+            "seconds": checkpoint.seconds,
+            "best_iteration": checkpoint.best_iteration,
+            "best_accuracy": checkpoint.best_accuracy,
+        }
+        content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomic(self.checkpoint, save(content, {name: json.dumps(value) for name, value in values.items()}))
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """The last checkpoint; None if the run was stopped before its first.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        if not self.checkpoint.exists():
+            return None
+        try:
+            with safe_open(self.checkpoint, framework="pt") as archive:
+                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+                values: dict[str, Any] = {name: json.loads(text) for name, text in archive.metadata().items()}
+            best = tensors.pop("best.images", None)
+            state = {name.removeprefix("state."): tensor for name, tensor in tensors.items()}
+            return Checkpoint(state=state, best_images=best, **values)
+        except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{self.checkpoint} is damaged ({error})", "start again with another --out; the last set is still there"
+            ) from error
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace ``manifest.json``."""
+        write_json(self.manifest, manifest)
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The contents of ``manifest.json``.
+
+        Raises:
+            UserError: it is absent or damaged.
+        """
+        return read_json(self.manifest)

@@ -1,0 +1,1 @@
+"""What everything else stands on: random streams, device and precision, events, files, errors."""

@@ -1,0 +1,94 @@
+"""Where and how tensors are computed: device, precision, compilation."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from potstill.runtime.errors import UserError
+
+Precision = Literal["auto", "float32", "bfloat16", "float64"]
+Compilation = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device, a precision and whether to compile: resolved, nothing left to ``auto``."""
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    compile: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype in which networks compute."""
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}[self.precision]
+
+
+CPU = Compute(torch.device("cpu"))
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that ``name`` means; ``auto`` takes an accelerator where there is one.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name!r} cannot be used here", "use --device auto or --device cpu") from error
+    return device
+
+
+def supports_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed by hardware: elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        # AVX-512 multiplies bfloat16 no faster than float32: only AMX gains.
+        return torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def supports_compilation(device: torch.device) -> bool:
+    """Whether ``torch.compile`` has what it needs: a C++ compiler on the CPU, Triton on CUDA."""
+    if device.type == "cpu":
+        return any(shutil.which(compiler) for compiler in ("g++", "clang++"))
+    if device.type == "cuda":
+        from torch.utils._triton import has_triton
+
+        return has_triton()
+    return False
+
+
+def resolve_compute(
+    device: str = "auto",
+    precision: Precision = "auto",
+    compilation: Compilation = "auto",
+    *,
+    long_run: bool = False,
+) -> Compute:
+    """Settle what was left to ``auto``.
+
+    Low precision and compilation are taken only where the hardware gains from them and ``long_run`` says that the
+    work is long enough to pay for the compilation.
+
+    Raises:
+        UserError: the device is absent, or compilation was asked for and cannot be had.
+    """
+    where = resolve_device(device)
+    if precision == "auto":
+        precision = "bfloat16" if long_run and supports_fast_bfloat16(where) else "float32"
+    if compilation == "on" and not supports_compilation(where):
+        raise UserError("compilation needs a C++ compiler (or Triton on a GPU)", "install g++ or use --compile auto")
+    compiled = compilation == "on" or (compilation == "auto" and long_run and supports_compilation(where))
+    return Compute(where, precision, compiled)

@@ -1,0 +1,55 @@
+"""The event record of a run: one JSON object a line, append-only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_atomic
+
+
+class EventLog:
+    """Appends events to a ``metrics.jsonl``; each line reaches the file before ``append`` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Record one event.
+
+        Raises:
+            UserError: the line cannot be written (a full disk).
+        """
+        line = json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n"
+        try:
+            with self.path.open("a") as stream:
+                stream.write(line)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror or error}", "free some space, then use --resume"
+            ) from error
+
+    def truncate_after(self, iteration: int) -> None:
+        """Drop what was recorded after ``iteration``: a resumed run will record it again."""
+        kept = [event for event in read_events(self.path) if event.get("iteration", 0) <= iteration]
+        write_atomic(self.path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept))
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """The events of a ``metrics.jsonl`` in order; a last line cut off by a kill is passed over.
+
+    Raises:
+        UserError: a line other than the last is damaged.
+    """
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            if number < len(lines):
+                raise UserError(f"{path}, line {number} is damaged: {error}", "delete that line") from error

@@ -1,0 +1,154 @@
+"""The settings of a distillation, and the TOML file that repeats it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from potstill.data import ImageDataset
+from potstill.methods import METHODS, Method, Start, find_method
+from potstill.runtime.compute import Compilation, Compute, Precision, resolve_compute
+from potstill.runtime.errors import UserError, unknown
+
+LONG_RUN_PIXELS = 300_000_000
+"""Real pixels that a run must look at for compilation and low precision to pay: some three minutes on two cores."""
+
+VALIDATIONS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that decides what a distillation computes.
+
+    Attributes:
+        method: the method with its hyper-parameters.
+        dataset: a catalogue name, a folder, an ``.npz``, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
+        ipc: synthetic images per class.
+        start: what the synthetic images are at first; None takes the method's own.
+        network: the spec of the network that is matched.
+        iterations: None takes the method's own.
+        seed: of all randomness.
+        device: ``auto`` takes an accelerator where there is one.
+        precision: of the networks.
+        compile: whether networks are compiled.
+        validate_every: iterations between two looks at the validation split, by which the set that is kept is
+            chosen; None looks five times, 0 never and keeps the last.
+        image_size: resize images to this many pixels a side.
+        zca: whiten with a ZCA fitted on the training images.
+    """
+
+    method: Method
+    dataset: str = "digits"
+    ipc: int = 10
+    start: Start | None = None
+    network: str = "convnet"
+    iterations: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    compile: Compilation = "auto"
+    validate_every: int | None = None
+    image_size: int | None = None
+    zca: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ipc < 1:
+            raise UserError(f"{self.ipc} images per class are none", "use --ipc 1 or more")
+        if self.iterations is not None and self.iterations < 0:
+            raise UserError(f"{self.iterations} iterations cannot be done", "use --iterations 0 or more")
+        if self.validate_every is not None and self.validate_every < 0:
+            raise UserError(f"cannot validate every {self.validate_every} iterations", "use --validate-every 0 or more")
+
+    def resolved(self, dataset: ImageDataset) -> Settings:
+        """The same with nothing left open: what ``config.toml`` records.
+
+        Raises:
+            UserError: the device cannot be used.
+        """
+        iterations = self.method.default_iterations if self.iterations is None else self.iterations
+        compute = self._compute(dataset, iterations)
+        return dataclasses.replace(
+            self,
+            start=self.start or self.method.default_start,
+            iterations=iterations,
+            device=str(compute.device),
+            precision=compute.precision,
+            compile="on" if compute.compile else "off",
+            validate_every=-(-iterations // VALIDATIONS) if self.validate_every is None else self.validate_every,
+        )
+
+    def compute(self) -> Compute:
+        """Device, precision and compilation of resolved settings."""
+        return resolve_compute(self.device, self.precision, self.compile)
+
+    def _compute(self, dataset: ImageDataset, iterations: int) -> Compute:
+        _, height, width = dataset.shape
+        batch = getattr(self.method, "batch_real", 0) * dataset.class_count
+        long_run = iterations * batch * height * width >= LONG_RUN_PIXELS
+        return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, the method as a table with its name; what is None is left out."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "method"}
+        method = {"name": self.method.name, **dataclasses.asdict(self.method)}
+        return {name: value for name, value in values.items() if value is not None} | {"method": method}
+
+    def to_toml(self) -> str:
+        """The contents of ``config.toml``."""
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Settings:
+        """Read a ``config.toml``.
+
+        Raises:
+            UserError: the file is absent or damaged, or holds a key or a value that does not belong there.
+        """
+        try:
+            values = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not valid TOML: {error}", "correct it there") from error
+        table = values.pop("method", None)
+        if not isinstance(table, dict) or "name" not in table:
+            raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
+        method = find_method(str(table.pop("name")))
+        return cls(method=_filled(method, table, path), **_checked(cls, values, path))
+
+
+def _filled(method: type[Method], table: dict[str, Any], path: Path) -> Method:
+    return method(**_checked(method, table, path))
+
+
+def _checked(target: type[Any], values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``values`` if each is a field of the dataclass ``target`` and of the kind of its default."""
+    fields = {f.name: f for f in dataclasses.fields(target)}
+    for name, value in values.items():
+        if name not in fields:
+            raise unknown("setting", name, fields, listing=f"{path}")
+        default = fields[name].default
+        kinds = {bool: bool, int: int, float: (int, float), str: str}.get(type(default))
+        if kinds is not None and (
+            not isinstance(value, kinds) or (isinstance(value, bool) and type(default) is not bool)
+        ):
+            raise UserError(f"{path}: {name} = {value!r} is not of type {type(default).__name__}", "correct it there")
+    return values
+
+
+def differing(ours: Settings, theirs: Settings) -> list[str]:
+    """The names of the settings that ``ours`` gives other than by default and that ``theirs`` has otherwise."""
+    plain = Settings(method=type(ours.method)())
+    changed = []
+    if type(ours.method) is not type(theirs.method):
+        return ["method"]
+    for f in dataclasses.fields(Settings):
+        mine = getattr(ours, f.name)
+        if mine not in (getattr(plain, f.name), getattr(theirs, f.name)):
+            changed.append(f.name)
+    return changed

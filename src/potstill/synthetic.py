@@ -1,0 +1,218 @@
+"""The synthetic set: what a distillation starts from, changes and leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from potstill.data import LabeledImages, Whitening
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256, write_atomic
+
+FORMAT = "potstill.synthetic/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticSet:
+    """A few images that stand for many.
+
+    Attributes:
+        images: float32 (N, C, H, W) in normalised units, ordered by class.
+        labels: int64 (N,) class indices, or float32 (N, classes) probabilities.
+        class_names: the name of each class.
+        mean: per channel, of pixels in [0, 1]: normalised = (pixel - mean) / std.
+        std: per channel.
+        step_size: the learned learning rate, a positive scalar, where the method learns one.
+        whitening: the ZCA transform in whose coordinates the images are, if any.
+        provenance: how the set was made; JSON values only, nothing that differs between two equal runs.
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    step_size: Tensor | None = None
+    whitening: Whitening | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    @property
+    def has_soft_labels(self) -> bool:
+        """Whether labels are probabilities rather than class indices."""
+        return self.labels.dim() == 2
+
+    @property
+    def hard_labels(self) -> Tensor:
+        """int64 (N,): the class, or the most probable one."""
+        return self.labels.argmax(dim=1) if self.has_soft_labels else self.labels
+
+    @property
+    def size_bytes(self) -> int:
+        """What the set weighs: images, labels and step size; soft labels are not free."""
+        step = 0 if self.step_size is None else self.step_size.nbytes
+        labels = self.labels.nbytes if self.has_soft_labels else len(self.labels) * 8
+        return self.images.nbytes + labels + step
+
+    def pixels(self) -> Tensor:
+        """float32 (N, C, H, W) in [0, 1], for looking at: whitening and normalisation undone, then clipped."""
+        images = self.images if self.whitening is None else self.whitening.invert(self.images)
+        mean = torch.tensor(self.mean)[:, None, None]
+        std = torch.tensor(self.std)[:, None, None]
+        return (images * std + mean).clamp(0, 1)
+
+    def as_dataset(self) -> TensorDataset:
+        """A ``torch.utils.data.Dataset`` of (image, label) pairs, for any PyTorch training loop."""
+        return TensorDataset(self.images, self.labels)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by the names that they have in a file."""
+        tensors = {"images": self.images, "labels": self.labels}
+        if self.step_size is not None:
+            tensors["step_size"] = self.step_size
+        if self.whitening is not None:
+            tensors["whitening.matrix"], tensors["whitening.mean"] = self.whitening.matrix, self.whitening.mean
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the tensors."""
+        return sha256(save(self.tensors()))
+
+    def save(self, path: str | Path) -> None:
+        """Write the set as safetensors, atomically.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        described = {
+            "format": FORMAT,
+            "class_names": self.class_names,
+            "mean": self.mean,
+            "std": self.std,
+            "provenance": dict(self.provenance),
+        }
+        metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
+        write_atomic(Path(path), save(self.tensors(), metadata))
+
+    @classmethod
+    def load(cls, path: str | Path) -> SyntheticSet:
+        """Read a set that ``save`` wrote; everything in it is checked and nothing in it can run.
+
+        Raises:
+            UserError: the file is absent, truncated, not safetensors, or its contents do not fit together.
+        """
+        path = Path(path)
+        tensors, metadata = _read_safetensors(path)
+        if metadata.get("format") != FORMAT:
+            raise _unfit(path, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
+        try:
+            described = {key: json.loads(metadata[key]) for key in ("class_names", "mean", "std", "provenance")}
+            loaded = cls(
+                images=tensors["images"],
+                labels=tensors["labels"],
+                class_names=tuple(str(name) for name in described["class_names"]),
+                mean=tuple(float(value) for value in described["mean"]),
+                std=tuple(float(value) for value in described["std"]),
+                step_size=tensors.get("step_size"),
+                whitening=_whitening(tensors),
+                provenance=dict(described["provenance"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unfit(path, f"it lacks or garbles {error}") from error
+        for problem in _problems(loaded):
+            raise _unfit(path, problem)
+        return loaded
+
+    @classmethod
+    def from_noise(cls, real: LabeledImages, images_per_class: int, generator: torch.Generator) -> SyntheticSet:
+        """Start from N(0, 1) in normalised units, ``images_per_class`` for each class of ``real``."""
+        labels = torch.arange(real.class_count).repeat_interleave(images_per_class)
+        return _like(real, torch.randn(len(labels), *real.shape, generator=generator), labels)
+
+    @classmethod
+    def from_indices(cls, real: LabeledImages, indices: Tensor) -> SyntheticSet:
+        """Start from the real images at ``indices`` int64 (N,), put in order of class."""
+        labels = real.labels[indices]
+        order = labels.argsort(stable=True)
+        return _like(real, real.normalised(indices[order]), labels[order])
+
+
+def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
+    return SyntheticSet(
+        images=images.cpu(),
+        labels=labels.cpu(),
+        class_names=real.class_names,
+        mean=real.mean,
+        std=real.std,
+        whitening=real.whitening,
+    )
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as archive:
+            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist", "name a run folder or a synthetic.safetensors") from error
+    except (SafetensorError, OSError) as error:
+        raise _unfit(path, f"it is truncated or not safetensors ({error})") from error
+
+
+def _whitening(tensors: Mapping[str, Tensor]) -> Whitening | None:
+    if "whitening.matrix" not in tensors:
+        return None
+    return Whitening(matrix=tensors["whitening.matrix"], mean=tensors["whitening.mean"])
+
+
+def _problems(loaded: SyntheticSet) -> list[str]:
+    """What does not fit together in a set, each in a few words."""
+    images, labels, classes = loaded.images, loaded.labels, loaded.class_count
+    if images.dim() != 4 or images.dtype != torch.float32 or 0 in images.shape:
+        return [f"images are {images.dtype} {tuple(images.shape)}, not float32 (N, C, H, W)"]
+    problems = []
+    if len(labels) != len(images):
+        problems.append(f"{len(labels)} labels for {len(images)} images")
+    if classes < 2:
+        problems.append("fewer than two classes")
+    if labels.dim() == 1 and labels.dtype == torch.int64:
+        if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
+            problems.append(f"labels outside 0..{classes - 1}")
+    elif not (labels.dim() == 2 and labels.dtype == torch.float32 and labels.shape[1] == classes):
+        problems.append(f"labels are {labels.dtype} {tuple(labels.shape)}, not int64 (N,) or float32 (N, {classes})")
+    elif not labels.isfinite().all():
+        problems.append("labels that are not finite")
+    if len(loaded.mean) != images.shape[1] or len(loaded.std) != images.shape[1]:
+        problems.append(f"mean and std do not have {images.shape[1]} channels")
+    if not images.isfinite().all():
+        problems.append("images hold values that are not finite")
+    step = loaded.step_size
+    if step is not None and (step.dim() != 0 or not (step.isfinite() and step > 0)):
+        problems.append("the step size is not one positive number")
+    if loaded.whitening is not None and loaded.whitening.mean.numel() != images[0].numel():
+        problems.append("the whitening does not fit the images")
+    return problems
+
+
+def _unfit(path: Path, problem: str) -> UserError:
+    return UserError(f"{path} is not a usable synthetic set: {problem}", "make it again with potstill distill")

@@ -1,0 +1,1 @@
+"""Networks at work: extracting features from many images, and fitting to few or many."""

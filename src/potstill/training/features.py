@@ -1,0 +1,132 @@
+"""Describing many images by one network, fast: all classes together, in chunks that fit the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from potstill.networks import Network
+from potstill.runtime.compilation import compiled
+from potstill.runtime.compute import Compute
+from potstill.runtime.workers import parallel_map
+
+Descriptors = tuple[Tensor, ...]
+"""One matrix (N, D_l) for each thing that is described: an embedding, an attention map, ..."""
+
+Pullback = Callable[[Descriptors], Tensor]
+
+CPU_CHUNK = 16
+"""Images at a time on a CPU: a layer's activations then stay in the cache, and layers are bound by memory."""
+
+GPU_CHUNK = 1280
+"""Images at a time on a GPU: enough to fill it, few enough to bound the memory."""
+
+
+def placed(network: Network, compute: Compute) -> Network:
+    """``network`` on the device, in the precision, its weights laid out channels last: several times faster."""
+    on_device = network.to(compute.device, compute.dtype)
+    for parameter in on_device.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return on_device
+
+
+def arranged(images: Tensor, compute: Compute) -> Tensor:
+    """``images`` (N, C, H, W) as a ``placed`` network takes them."""
+    return images.to(compute.device, compute.dtype).contiguous(memory_format=torch.channels_last)
+
+
+class FeatureExtractor:
+    """One network and a function that describes images by it.
+
+    The network is made once, compiled once, and given new parameters in place for every iteration.
+
+    Args:
+        network: what the images go through; its parameters are frozen.
+        describe: maps (network, images) to the descriptors of the images, in any floating dtype.
+        compute: device, precision and compilation.
+        chunk: images at a time where no gradient is kept; None takes what suits the device.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        describe: Callable[[Network, Tensor], Descriptors],
+        compute: Compute,
+        *,
+        chunk: int | None = None,
+    ) -> None:
+        self.network = placed(network, compute)
+        self.network.requires_grad_(False).train()
+        self.compute = compute
+        self.chunk = chunk or (CPU_CHUNK if compute.device.type == "cpu" else GPU_CHUNK)
+        # Batch statistics depend on what is in the batch: such networks must see a whole class at once.
+        self._needs_whole_batches = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+        def run(images: Tensor) -> Descriptors:
+            return describe(network, images)
+
+        self._run = compiled(run) if compute.compile else run
+        # Kinds of chunks already compiled for: a first call compiles, which only one thread may do.
+        self._compiled: set[tuple[torch.Size, bool]] = set()
+
+    def redraw(self, generator: torch.Generator) -> None:
+        """Draw new parameters, in place."""
+        self.network.initialise(generator)
+
+    @torch.no_grad()
+    def class_means(self, images: Tensor, classes: int) -> Descriptors:
+        """The mean descriptors of each class, without a graph.
+
+        Args:
+            images: (classes * n, C, H, W), ordered by class, n of each.
+            classes: how many classes there are.
+
+        Returns:
+            For each descriptor (classes, D_l), in the dtype of the images.
+        """
+        chunks = self._describe_all(images.split(self._chunk_of(images)))
+        return tuple(mean_by_class(torch.cat(part), classes) for part in zip(*chunks, strict=True))
+
+    def class_means_and_pullback(self, images: Tensor, classes: int) -> tuple[Descriptors, Pullback]:
+        """The mean descriptors of each class, and the way back from their gradient to the images'.
+
+        Args:
+            images: (classes * n, C, H, W), ordered by class, n of each.
+            classes: how many classes there are.
+
+        Returns:
+            For each descriptor (classes, D_l), and a function from the loss's gradients with respect to those to its
+            gradient with respect to ``images``.
+        """
+        size = self._chunk_of(images)
+        leaves = [some.detach().requires_grad_() for some in images.split(size)]
+        chunks = self._describe_all(leaves)
+        share = len(images) // classes
+
+        def pullback(gradients: Descriptors) -> Tensor:
+            per_image = [(part / share).repeat_interleave(share, dim=0).split(size) for part in gradients]
+            jobs = zip(leaves, chunks, zip(*per_image, strict=True), strict=True)
+            return torch.cat(parallel_map(lambda job: torch.autograd.grad(job[1], job[0], job[2])[0], jobs))
+
+        means = tuple(mean_by_class(torch.cat(part).detach(), classes) for part in zip(*chunks, strict=True))
+        return means, pullback
+
+    def _chunk_of(self, images: Tensor) -> int:
+        return len(images) if self._needs_whole_batches else self.chunk
+
+    def _describe_all(self, chunks: Sequence[Tensor]) -> list[Descriptors]:
+        kinds = {(chunk.shape, chunk.requires_grad) for chunk in chunks}
+        new = self.compute.compile and not kinds <= self._compiled
+        self._compiled |= kinds
+        return [self._describe(chunk) for chunk in chunks] if new else parallel_map(self._describe, chunks)
+
+    def _describe(self, images: Tensor) -> Descriptors:
+        return tuple(part.to(images.dtype) for part in self._run(arranged(images, self.compute)))
+
+
+def mean_by_class(descriptors: Tensor, classes: int) -> Tensor:
+    """(classes * n, D), ordered by class, to the means (classes, D)."""
+    return descriptors.reshape(classes, -1, descriptors.shape[1]).mean(dim=1)

@@ -1,0 +1,119 @@
+"""``.npz`` files in MedMNIST's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from published import noise
+
+from potstill.data import ImageDataset, load_dataset
+from potstill.runtime.errors import UserError
+
+
+def medmnist(images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Any]:
+    """The six arrays of a MedMNIST file; labels are a column, as published."""
+    labels = (np.arange(len(images)) % 3)[:, None].astype(np.uint8) if labels is None else labels
+    return {
+        f"{split}_{kind}": values
+        for split in ("train", "val", "test")
+        for kind, values in (("images", images), ("labels", labels))
+    }
+
+
+def load(path: Path, arrays: dict[str, Any], **options: Any) -> ImageDataset:
+    np.savez_compressed(path / "pathmnist.npz", **arrays)
+    return load_dataset(str(path / "pathmnist.npz"), **options)
+
+
+def test_medmnist_grey(tmp_path: Path):
+    images = noise(9, (28, 28))
+    loaded = load(tmp_path, medmnist(images))
+    assert loaded.shape == (1, 28, 28)
+    assert loaded.class_names == ("0", "1", "2")
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (9, 9, 9)
+    np.testing.assert_array_equal(loaded.train.images[:, 0].numpy(), images)
+    assert loaded.train.labels.tolist() == [0, 1, 2] * 3
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_channels_come_first(tmp_path: Path, channels: int):
+    images = noise(6, (5, 7, channels))
+    loaded = load(tmp_path, medmnist(images))
+    np.testing.assert_array_equal(loaded.test.images.numpy(), images.transpose(0, 3, 1, 2))
+
+
+def test_train_and_test_alone(tmp_path: Path):
+    arrays = {key: value for key, value in medmnist(noise(30)).items() if not key.startswith("val")}
+    loaded = load(tmp_path, arrays)
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (27, 3, 30)
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_floating_point_in_either_range(tmp_path: Path, scale: float):
+    images = noise(6)
+    images[0, 0, 0] = 255
+    loaded = load(tmp_path, medmnist((images / 255 * scale).astype(np.float32)))
+    np.testing.assert_array_equal(loaded.train.images[:, 0].numpy(), images)
+
+
+def test_image_size(tmp_path: Path):
+    assert load(tmp_path, medmnist(noise(6, (10, 12, 3))), image_size=6).shape == (3, 6, 6)
+
+
+def spoiled(key: str, value: object) -> dict[str, np.ndarray]:
+    return medmnist(noise(6)) | {key: np.asarray(value)}
+
+
+NAN = np.where(np.eye(8) > 0, np.nan, 0.5)[None].repeat(6, 0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (spoiled("train_images", NAN), "NaN"),
+        (spoiled("train_images", np.full((6, 8, 8), 300)), r"\[0, 255\]"),
+        (spoiled("train_images", np.full((6, 8, 8), -0.5)), "rescale"),
+        (spoiled("train_images", noise(6, (8, 8, 8))), r"shape \(6, 8, 8, 8\)"),
+        (spoiled("train_images", noise(5)), "5 images"),
+        (spoiled("train_labels", [0.0, 1, 0, 1, 0, 1]), "not integers"),
+        (spoiled("train_labels", np.eye(6, 14, dtype=np.uint8)), "not integers|one class"),
+        (spoiled("train_labels", [0, 1, 2, 0, 1, -3]), "-3 .*negative"),
+        (spoiled("train_labels", [0, 2, 0, 2, 0, 2]), "class '1' .*no image"),
+        ({"x": np.zeros(3)}, "train_images"),
+        ({"train_images": noise(6)}, "labels"),
+        (spoiled("train_images", np.array([{}] * 6, dtype=object)), "cannot read"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, arrays: dict[str, np.ndarray], message: str):
+    with pytest.raises(UserError, match=message) as refused:
+        load(tmp_path, arrays)
+    assert "pathmnist" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 cut off"])
+def test_damaged_file_is_refused(tmp_path: Path, content: bytes):
+    path = tmp_path / "damaged.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged\.npz"):
+        load_dataset(str(path))
+
+
+def test_truncated_and_bare_arrays_are_refused(tmp_path: Path):
+    path = tmp_path / "set.npz"
+    np.savez(path, **medmnist(noise(6)))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UserError, match=r"set\.npz"):
+        load_dataset(str(path))
+    with path.open("wb") as stream:
+        np.save(stream, noise(6))
+    with pytest.raises(UserError, match=r"set\.npz"):
+        load_dataset(str(path))
+
+
+def test_absent_file_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_dataset(str(tmp_path / "absent.npz"))

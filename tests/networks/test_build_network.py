@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from potstill.networks import NETWORKS, options_of
+from potstill.runtime.errors import UserError
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_family_builds_the_class_of_its_name(name, build):
+    network = build(name, (1, 8, 8), classes=3)
+    assert type(network) is NETWORKS[name]
+    assert network.classifier.out_features == 3
+    for tensor in network.state_dict().values():
+        assert tensor.device.type == "cpu"
+        assert tensor.dtype == torch.float32 or not tensor.is_floating_point()
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        (name, option.name, value)
+        for name, family in NETWORKS.items()
+        for option in options_of(family).values()
+        for value in option.choices or ("4",)
+    ],
+)
+def test_every_value_of_every_option_builds(name, option, value, build, draw):
+    narrow = ":width=4" if "width" in options_of(NETWORKS[name]) and option != "width" else ""
+    network = build(f"{name}:{option}={value}{narrow}", (1, 16, 16), classes=3)
+    assert network(draw(2, (1, 16, 16))).shape == (2, 3)
+
+
+def test_options_reach_the_network(build, draw):
+    network = build("convnet:depth=2:width=6:norm=none:pooling=max")
+    maps = network.observe(draw(1)).maps
+    assert [tuple(one.shape[1:]) for one in maps] == [(6, 28, 28), (6, 14, 14)]
+    assert not any(isinstance(layer, torch.nn.GroupNorm) for layer in network.modules())
+    assert any(isinstance(layer, torch.nn.MaxPool2d) for layer in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("convnt", "unknown network 'convnt'; did you mean 'convnet'\\?"),
+        ("", "unknown network ''"),
+        ("ConvNet", "did you mean 'convnet'"),
+        ("convnet:deep=3", "network 'convnet' has no option 'deep'; its options are depth, width"),
+        ("lenet:width=3", "network 'lenet' has no option 'width'; it has none"),
+        ("convnet:depth=x", "network 'convnet' cannot have depth='x'; it takes a whole number from 1"),
+        ("convnet:depth=0", "cannot have depth='0'"),
+        ("convnet:depth=-1", "cannot have depth='-1'"),
+        ("convnet:width=1.5", "cannot have width='1.5'"),
+        ("convnet:norm=bach", "cannot have norm='bach'; it takes none | batch | layer | instance | group"),
+        ("convnet:norm=group:width=6", "cannot divide 6 channels"),
+        ("convnet:depth=6", "too small"),
+    ],
+)
+def test_mistakes_are_named_with_their_remedy(spec, message, build):
+    with pytest.raises(UserError) as raised:
+        build(spec)
+    assert message.replace("\\?", "?") in str(raised.value)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 28), (3, 28, 1)])
+def test_an_image_of_one_row_is_too_small(name, shape, build):
+    with pytest.raises(UserError, match="too small for"):
+        build(name, shape)

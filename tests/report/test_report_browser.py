@@ -1,0 +1,193 @@
+"""The page as a reader has it: in a browser, offline."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from run_folder import evaluation, make_run
+
+from potstill.report import read_run, write_report
+from potstill.report.scores import Score
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
+    if executable is None:
+        pytest.skip("no Chromium here: install it or set POTSTILL_CHROMIUM")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def run_folder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    names = ("airplane", "a name that is rather long and has no break anywhere", "<b>&", *"3456789")
+    path = make_run(tmp_path_factory.mktemp("runs") / "run", per_class=10, names=names, evaluated=evaluation())
+    write_report(path)
+    return path
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Console messages and errors of the page."""
+    return []
+
+
+@pytest.fixture
+def requests() -> list[str]:
+    """What the page asked for, data URIs left out."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, run_folder_path: Path, complaints: list[str], requests: list[str]) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith("data:") else requests.append(request.url))
+    page.goto((run_folder_path / "report.html").as_uri())
+    yield page
+    page.close()
+
+
+def visible_share(page: Page) -> list[float]:
+    """Which share of the width of each image after distillation is shown."""
+    script = """images => images.map(image => {
+        const cut = getComputedStyle(image).clipPath.match(/inset\\((.*?)\\)/)[1].split(" ");
+        return 1 - parseFloat(cut[1] ?? cut[0]) / 100;
+    })"""
+    return page.locator(".pair .after").evaluate_all(script)
+
+
+def test_only_the_page_is_requested_and_nothing_complains(
+    page: Page, run_folder_path: Path, complaints: list[str], requests: list[str]
+) -> None:
+    page.wait_for_load_state("networkidle")
+    page.locator("#wipe").fill("30")
+    assert complaints == []
+    assert requests == [(run_folder_path / "report.html").as_uri()]
+    assert page.locator("img").evaluate_all("images => images.every(image => image.naturalWidth > 0)")
+
+
+def test_the_slider_wipes_every_pair(page: Page) -> None:
+    assert set(visible_share(page)) == {1.0}
+    page.locator("#wipe").fill("30")
+    shares = visible_share(page)
+    assert len(shares) == 100
+    assert shares == pytest.approx([0.3] * 100)
+
+
+def test_the_slider_is_worked_with_keys(page: Page) -> None:
+    slider = page.get_by_label("Before and after", exact=True)
+    slider.focus()
+    page.keyboard.press("Home")
+    assert set(visible_share(page)) == {0.0}
+    page.keyboard.press("ArrowRight")
+    assert visible_share(page) == pytest.approx([0.01] * 100)
+    assert slider.get_attribute("aria-valuetext") == "1 % after"
+    assert slider.evaluate("slider => getComputedStyle(slider).outlineStyle") == "solid"
+
+
+def test_pixels_are_crisp_and_equally_large(page: Page) -> None:
+    image = page.locator(".pair .after").first
+    assert image.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    assert image.evaluate("image => image.getBoundingClientRect().width % image.naturalWidth") == 0
+
+
+def test_the_table_holds_the_figures_of_the_evaluation(page: Page, run_folder_path: Path) -> None:
+    read = read_run(run_folder_path).evaluation
+    assert read is not None
+    table = page.locator("#accuracies").inner_text().replace("\u00a0", " ")
+    entries = [*read.networks.values(), *(entry for row in read.baselines.values() for entry in row.values())]
+    scores = [entry for entry in entries if isinstance(entry, Score)]
+    assert len(scores) == 5
+    for score in scores:
+        assert score.interval is not None
+        assert f"{100 * score.mean:.1f} %" in table
+        assert f"{100 * score.interval[0]:.1f}–{100 * score.interval[1]:.1f}" in table
+    assert "failed: the loss stopped being finite in epoch 12" in table
+    convnet = read.networks["convnet"]
+    assert isinstance(convnet, Score)
+    assert convnet.confusion is not None
+    cells = page.locator("table.confusion").first.locator("td:not(.n)").all_inner_texts()
+    assert [0 if cell == "·" else int(cell) for cell in cells] == convnet.confusion.flatten().tolist()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_the_page_fits_the_screen(page: Page, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 740})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    for details in page.locator("details").all():
+        details.evaluate("details => { details.open = true; }")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(part) for part in background[4:-1].split(",")) < 384) == (scheme == "dark")
+
+
+def contrasts(page: Page) -> list[tuple[float, str]]:
+    """The contrast ratio (WCAG 2) of each piece of text to what is behind it, and the text."""
+    script = """() => {
+        const parse = colour => {
+            const parts = colour.match(/[\\d.]+/g).map(Number);
+            return {rgb: parts.slice(0, 3), alpha: parts[3] ?? 1};
+        };
+        const behind = element => {
+            if (!element) return [255, 255, 255];
+            const {rgb, alpha} = parse(getComputedStyle(element).backgroundColor);
+            if (alpha === 1) return rgb;
+            return behind(element.parentElement).map((under, i) => alpha * rgb[i] + (1 - alpha) * under);
+        };
+        const luminance = rgb => rgb.map(part => part / 255)
+            .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
+        const texts = [...document.querySelectorAll("body *")].filter(element =>
+            !element.matches("script, style, .nil") && element.checkVisibility() &&
+            [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
+        return texts.map(element => {
+            const pair = [luminance(parse(getComputedStyle(element).color).rgb), luminance(behind(element))];
+            return [(Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05), element.textContent.slice(0, 40)];
+        });
+    }"""
+    return page.evaluate(script)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_background(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    measured = contrasts(page)
+    assert len(measured) > 100
+    assert [text for ratio, text in measured if ratio < 4.5] == []
+
+
+def test_print_shows_both_images_of_a_pair(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert page.locator("#wipe").is_hidden()
+    first = page.locator(".pair").first
+    before, after = first.locator(".before").bounding_box(), first.locator(".after").bounding_box()
+    assert before is not None
+    assert after is not None
+    assert before["x"] + before["width"] <= after["x"]
+
+
+def test_a_block_is_copied(page: Page) -> None:
+    page.locator("#citation").get_by_role("button", name="Copy").click()
+    assert page.locator("#citation button").inner_text() in ("Copied", "Selected")

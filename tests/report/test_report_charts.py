@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from run_folder import evaluation, make_run, write_record
+
+from potstill.report import read_run
+from potstill.report.accuracy import accuracy_chart
+from potstill.report.confusion import make_confusion
+from potstill.report.curves import MOST_POINTS, curve_charts, thin
+from potstill.report.scales import linear_scale, logarithmic_scale
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_linear_ticks_are_few_in_order_and_inside(low: float, span: float) -> None:
+    scale = linear_scale(low, low + span, str)
+    positions = [tick.position for tick in scale.ticks]
+    assert 2 <= len(positions) <= 9
+    assert positions == sorted(positions)
+    assert all(0 <= position <= 100 for position in positions)
+
+
+@given(st.floats(1e-6, 1e3), st.floats(10, 1e9))
+def test_logarithmic_ticks_stand_where_their_values_do(low: float, factor: float) -> None:
+    scale = logarithmic_scale(low, low * factor, repr)
+    assert 1 <= len(scale.ticks) <= 7
+    for tick in scale.ticks:
+        expected = 100 * math.log(float(tick.label) / low) / math.log(factor)
+        assert tick.position == pytest.approx(expected, abs=0.01)
+
+
+def test_values_outside_a_scale_stand_at_its_ends() -> None:
+    scale = linear_scale(0, 1, str)
+    assert (scale.position(-3), scale.position(0.25), scale.position(3)) == (0, 25, 100)
+
+
+def test_the_accuracy_chart_has_each_network_beside_its_baselines(run_path: Path) -> None:
+    chart = accuracy_chart(read_run(run_path))
+    assert [network for network, _ in chart.groups] == ["ConvNet", "AlexNet", "ResNet-18"]
+    lines = chart.groups[0][1]
+    assert [line.title for line in lines] == [
+        "20 images, distilled", "20 random real images", "all 1,437 training images",
+    ]  # fmt: skip
+    distilled, random, full = (line.mark for line in lines)
+    assert distilled is not None
+    assert random is not None
+    assert full is not None
+    assert random.mean < distilled.mean < full.mean
+    assert random.interval is not None
+    assert random.interval[0] < random.mean < random.interval[1]
+    assert len(random.repeats) == 5
+
+
+def test_a_failed_network_is_on_the_chart_with_its_reason(run_path: Path) -> None:
+    (line,) = accuracy_chart(read_run(run_path)).groups[2][1]
+    assert line.failed == "the loss stopped being finite in epoch 12"
+    assert line.mark is None
+
+
+def test_perfect_and_hopeless_scores_stay_on_the_scale(tmp_path: Path) -> None:
+    record = evaluation()
+    for accuracy in (0.0, 1.0):
+        record["networks"] = {"convnet": {"accuracies": [accuracy], "mean": accuracy}}
+        record["baselines"] = {}
+        chart = accuracy_chart(read_run(make_run(tmp_path / str(accuracy), evaluated=record)))
+        mark = chart.groups[0][1][0].mark
+        assert mark is not None
+        assert mark.mean == 100 * accuracy
+
+
+def test_thinning_keeps_the_mean_and_drops_what_is_not_finite() -> None:
+    x = np.arange(3 * MOST_POINTS)
+    thinned_x, thinned_y = thin(x, x.astype(float))
+    assert len(thinned_x) == MOST_POINTS
+    assert thinned_y.mean() == pytest.approx(x.mean())
+    assert thin([1, 2, 3], [1.0, math.nan, 3.0])[0].tolist() == [1, 3]
+
+
+def test_there_is_a_chart_for_each_thing_recorded(run_path: Path) -> None:
+    charts = curve_charts(read_run(run_path))
+    assert [chart.title.split(",")[0] for chart in charts] == [
+        "Distillation: loss",
+        "Distillation: validation accuracy",
+        "Evaluation: training loss on the distilled set",
+        "Evaluation: validation accuracy on the way",
+    ]
+    assert charts[1].marker is not None
+    assert charts[1].marker.label == "chosen: 480"
+    assert charts[1].marker.position == pytest.approx(80)
+    assert [series.name for series in charts[2].series] == ["ConvNet", "AlexNet"]
+    first, last = charts[0].series[0].points.split()[0], charts[0].series[0].points.split()[-1]
+    assert float(first.split(",")[1]) < float(last.split(",")[1])  # SVG counts downwards: the loss falls
+
+
+def test_a_single_point_is_a_dot_and_nothing_recorded_is_no_chart(run_path: Path) -> None:
+    (run_path / "evaluation.json").unlink()
+    (run_path / "metrics.jsonl").write_text('{"event": "validation", "iteration": 10, "accuracy": 0.5}\n')
+    (chart,) = curve_charts(read_run(run_path))
+    first, second = chart.series[0].points.split()
+    assert first == second
+    (run_path / "metrics.jsonl").write_text("")
+    assert curve_charts(read_run(run_path)) == []
+
+
+def test_a_constant_loss_is_drawn(run_path: Path) -> None:
+    (run_path / "metrics.jsonl").write_text('{"event": "step", "iteration": 0, "loss": 0.0}\n' * 2)
+    assert curve_charts(read_run(run_path))[0].series[0].points
+
+
+def test_confusion_counts_shares_and_mistakes() -> None:
+    confusion = make_confusion("ConvNet", np.array([[8, 2, 0], [0, 5, 5], [0, 0, 0]]), ("a", "b", "c"))
+    assert [cell.share for cell in confusion.lines[0].cells] == [0.8, 0.2, 0]
+    assert [cell.right for cell in confusion.lines[1].cells] == [False, True, False]
+    assert [line.accuracy.split()[0] for line in confusion.lines] == ["80.0", "50.0", "0.0"]
+    assert [(mistake.true, mistake.taken_for, mistake.count) for mistake in confusion.mistakes] == [
+        ("b", "c", "5"), ("a", "b", "2"),
+    ]  # fmt: skip
+    assert confusion.picture is None
+
+
+def test_a_matrix_of_many_classes_is_a_picture_with_its_worst_mistakes() -> None:
+    counts = np.diag(np.full(100, 9))
+    counts[3, 4] = 7
+    confusion = make_confusion("ConvNet", counts, tuple(f"class {index}" for index in range(100)))
+    assert confusion.picture is not None
+    assert confusion.lines[0].cells == ()
+    assert [(mistake.true, mistake.taken_for) for mistake in confusion.mistakes] == [("class 3", "class 4")]
+
+
+def test_charts_of_an_empty_evaluation_are_empty(run_path: Path) -> None:
+    record = evaluation()
+    write_record(run_path / "evaluation.json", record | {"networks": {}, "baselines": {}})
+    assert accuracy_chart(read_run(run_path)).groups == ()

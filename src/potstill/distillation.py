@@ -45,13 +45,13 @@ class Distilled:
     """
 
     synthetic: SyntheticSet
-    settings: Settings
+    settings: Settings[Method]
     status: Status
     folder: Path | None
 
 
 def distill(
-    settings: Settings | Method,
+    settings: Settings[Method] | Method,
     dataset: ImageDataset | None = None,
     *,
     out: str | Path | None = None,
@@ -88,7 +88,7 @@ def distill(
         return run.go(resume=resume, time_limit=time_limit)
 
 
-def make_start(settings: Settings, dataset: ImageDataset) -> SyntheticSet:
+def make_start(settings: Settings[Method], dataset: ImageDataset) -> SyntheticSet:
     """The set that a distillation begins from.
 
     Raises:
@@ -100,7 +100,7 @@ def make_start(settings: Settings, dataset: ImageDataset) -> SyntheticSet:
     return SyntheticSet.from_indices(dataset.train, random_indices(dataset.train, settings.ipc, generator))
 
 
-def _stored_settings(folder: RunFolder | None, asked: Settings) -> Settings:
+def _stored_settings(folder: RunFolder | None, asked: Settings[Method]) -> Settings[Method]:
     if folder is None or not folder.config.exists():
         where = "nowhere" if folder is None else str(folder.path)
         raise UserError(f"there is no run to resume in {where}", "name its folder with --out, or leave --resume out")
@@ -117,7 +117,12 @@ class _Run:
     """One distillation under way: the method's state, the best set so far, and where they are written."""
 
     def __init__(
-        self, settings: Settings, dataset: ImageDataset, folder: RunFolder | None, command: str, listen: Listener
+        self,
+        settings: Settings[Method],
+        dataset: ImageDataset,
+        folder: RunFolder | None,
+        command: str,
+        listen: Listener,
     ) -> None:
         self.settings, self.method, self.folder, self.command = settings, settings.method, folder, command
         self.compute: Compute = settings.compute()

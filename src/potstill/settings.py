@@ -6,7 +6,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import tomli_w
 
@@ -20,9 +20,11 @@ LONG_RUN_PIXELS = 300_000_000
 
 VALIDATIONS = 5
 
+M = TypeVar("M", bound=Method, covariant=True)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Generic[M]):
     """Everything that decides what a distillation computes.
 
     Attributes:
@@ -42,7 +44,7 @@ class Settings:
         zca: whiten with a ZCA fitted on the training images.
     """
 
-    method: Method
+    method: M
     dataset: str = "digits"
     ipc: int = 10
     start: Start | None = None
@@ -64,7 +66,7 @@ class Settings:
         if self.validate_every is not None and self.validate_every < 0:
             raise UserError(f"cannot validate every {self.validate_every} iterations", "use --validate-every 0 or more")
 
-    def resolved(self, dataset: ImageDataset) -> Settings:
+    def resolved(self, dataset: ImageDataset) -> Settings[M]:
         """The same with nothing left open: what ``config.toml`` records.
 
         Raises:
@@ -103,7 +105,7 @@ class Settings:
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
-    def from_toml(cls, path: Path) -> Settings:
+    def from_toml(cls, path: Path) -> Settings[Any]:
         """Read a ``config.toml``.
 
         Raises:
@@ -119,7 +121,7 @@ class Settings:
         if not isinstance(table, dict) or "name" not in table:
             raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
         method = find_method(str(table.pop("name")))
-        return cls(method=_filled(method, table, path), **_checked(cls, values, path))
+        return Settings[Any](method=_filled(method, table, path), **_checked(cls, values, path))
 
 
 def _filled(method: type[Method], table: dict[str, Any], path: Path) -> Method:
@@ -141,7 +143,7 @@ def _checked(target: type[Any], values: dict[str, Any], path: Path) -> dict[str,
     return values
 
 
-def differing(ours: Settings, theirs: Settings) -> list[str]:
+def differing(ours: Settings[Method], theirs: Settings[Method]) -> list[str]:
     """The names of the settings that ``ours`` gives other than by default and that ``theirs`` has otherwise."""
     plain = Settings(method=type(ours.method)())
     changed = []

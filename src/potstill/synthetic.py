@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,7 +114,7 @@ class SyntheticSet:
             "provenance": dict(self.provenance),
         }
         metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
-        write_atomic(Path(path), save(self.tensors(), metadata))
+        write_atomic(Path(path), _with_ordered_metadata(save(self.tensors(), metadata)))
 
     @classmethod
     def load(cls, path: str | Path) -> SyntheticSet:
@@ -169,6 +170,16 @@ def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
     )
 
 
+def _with_ordered_metadata(archive: bytes) -> bytes:
+    """The same archive with its metadata in alphabetical order: safetensors writes them in a random one."""
+    end = 8 + int.from_bytes(archive[:8], "little")
+    header = json.loads(archive[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors stay aligned
+    return len(text).to_bytes(8, "little") + text + archive[end:]
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as archive:
@@ -191,8 +202,8 @@ def _problems(loaded: SyntheticSet) -> list[str]:
     if images.dim() != 4 or images.dtype != torch.float32 or 0 in images.shape:
         return [f"images are {images.dtype} {tuple(images.shape)}, not float32 (N, C, H, W)"]
     problems = []
-    if len(labels) != len(images):
-        problems.append(f"{len(labels)} labels for {len(images)} images")
+    if labels.shape[:1] != images.shape[:1]:
+        problems.append(f"labels {tuple(labels.shape)} for {len(images)} images")
     if classes < 2:
         problems.append("fewer than two classes")
     if labels.dim() == 1 and labels.dtype == torch.int64:
@@ -204,12 +215,15 @@ def _problems(loaded: SyntheticSet) -> list[str]:
         problems.append("labels that are not finite")
     if len(loaded.mean) != images.shape[1] or len(loaded.std) != images.shape[1]:
         problems.append(f"mean and std do not have {images.shape[1]} channels")
+    elif not (all(math.isfinite(value) for value in (*loaded.mean, *loaded.std)) and min(loaded.std) > 0):
+        problems.append("mean and std are not finite, or a std is not positive")
     if not images.isfinite().all():
         problems.append("images hold values that are not finite")
     step = loaded.step_size
     if step is not None and (step.dim() != 0 or not (step.isfinite() and step > 0)):
         problems.append("the step size is not one positive number")
-    if loaded.whitening is not None and loaded.whitening.mean.numel() != images[0].numel():
+    whitening, size = loaded.whitening, images[0].numel()
+    if whitening is not None and (whitening.matrix.shape != (size, size) or whitening.mean.shape != (size,)):
         problems.append("the whitening does not fit the images")
     return problems
 

@@ -84,6 +84,14 @@ def test_any_bytes_are_an_image_or_refused(content: bytes):
         decode_image(content, "it")
 
 
+def test_photographs_are_turned_the_way_they_were_held():
+    upright = Image.fromarray(GRADIENT)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned a quarter clockwise
+    sideways = upright.transpose(Image.Transpose.ROTATE_90)
+    np.testing.assert_array_equal(decode_image(encoded(sideways, exif=exif), "it")[0], GRADIENT)
+
+
 def test_absent_file_is_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"gone\.png: no such file"):
         decode_image(tmp_path / "gone.png", str(tmp_path / "gone.png"))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.data import LabeledImages, Whitening
+from potstill.runtime.errors import UserError
 
 
 def labelled(labels: list[int], shape: tuple[int, int, int] = (2, 3, 5), classes: int | None = None) -> LabeledImages:
@@ -31,6 +32,20 @@ def test_describes_itself():
     assert len(images) == 4
     assert images.shape == (3, 4, 6)
     assert images.class_count == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(2, 1, 3, 3), torch.zeros(2, dtype=torch.int64), "torch.uint8"),
+        (torch.zeros(2, 3, 3, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), r"\(N, C, H, W\)"),
+        (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(2), "torch.int64"),
+        (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "for 2 images"),
+    ],
+)
+def test_other_types_and_shapes_are_refused(images: torch.Tensor, labels: torch.Tensor, message: str):
+    with pytest.raises(UserError, match=message):
+        LabeledImages(images, labels, ("a", "b"), (0.5,), (0.5,))
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40))

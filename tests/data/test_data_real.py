@@ -16,7 +16,6 @@ MNIST_IDX_MD5 = "6bbc9ace898e44ae57da46a324031adb"
 USPS_TRAIN = (1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644)
 USPS_TEST = (359, 264, 198, 166, 200, 160, 170, 147, 166, 177)
 
-
 Load = Callable[[str], ImageDataset]
 
 

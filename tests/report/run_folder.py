@@ -127,7 +127,7 @@ def write_set(path: Path, images: np.ndarray, labels: np.ndarray, names: Sequenc
         "provenance": json.dumps({"method": "dm"}),
     }
     tensors = {"images": images.astype(np.float32), "labels": labels, **extra}
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, path, metadata)
+    save_file({name: np.array(tensor, order="C") for name, tensor in tensors.items()}, path, metadata)
 
 
 def make_run(

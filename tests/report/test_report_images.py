@@ -16,7 +16,7 @@ LABELS = np.array([0, 0, 1, 1])
 
 
 def test_normalisation_is_undone_and_clipped(tmp_path: Path) -> None:
-    write_set(tmp_path / "set", IMAGES, LABELS, ["a", "b"], step_size=np.float32(0.02)[...])
+    write_set(tmp_path / "set", IMAGES, LABELS, ["a", "b"], step_size=np.array(0.02, dtype=np.float32))
     read = read_images(tmp_path / "set")
     np.testing.assert_allclose(read.pixels, np.clip(IMAGES * 0.5 + 0.25, 0, 1), atol=1e-6)
     assert read.pixels.min() == 0
@@ -54,6 +54,8 @@ def test_soft_labels_count_by_the_most_probable_class(tmp_path: Path) -> None:
         ({"labels": LABELS[:3]}, "4 images"),
         ({"labels": LABELS + 1}, "outside"),
         ({"labels": LABELS.astype(np.float32)}, "labels are"),
+        ({"step_size": np.array(-1, dtype=np.float32)}, "step size"),
+        ({"step_size": np.ones(2, dtype=np.float32)}, "step size"),
         ({"whitening.matrix": np.eye(3, dtype=np.float32)}, "whitening"),
     ],
 )

@@ -56,7 +56,7 @@ def read_images(file: Path) -> ImageSet:
         mean, std = (np.asarray(json.loads(metadata[key]), dtype=np.float32) for key in ("mean", "std"))
     except (KeyError, TypeError, ValueError) as error:
         raise _unusable(file, f"it lacks or garbles {error}") from error
-    for problem in _problems(images, labels, len(names), mean, std):
+    for problem in _problems(images, labels, len(names), mean, std, tensors.get("step_size")):
         raise _unusable(file, problem)
     if "whitening.matrix" in tensors:
         images = _unwhiten(file, images, tensors)
@@ -67,7 +67,7 @@ def read_images(file: Path) -> ImageSet:
         labels=(labels.argmax(axis=1) if soft else labels).astype(np.int64),
         soft=soft,
         class_names=names,
-        step_size=None if step is None else float(step),
+        step_size=None if step is None else float(step.item()),
     )
 
 
@@ -81,7 +81,14 @@ def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise _unusable(file, f"it is truncated or not safetensors ({error})") from error
 
 
-def _problems(images: np.ndarray, labels: np.ndarray, classes: int, mean: np.ndarray, std: np.ndarray) -> list[str]:
+def _problems(
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    mean: np.ndarray,
+    std: np.ndarray,
+    step: np.ndarray | None,
+) -> list[str]:
     """What does not fit together, each in a few words."""
     if images.ndim != 4 or images.dtype != np.float32 or 0 in images.shape or not 1 <= images.shape[1] <= 4:
         return [f"images are {images.dtype} {images.shape}, not float32 (N, 1 to 4 channels, H, W)"]
@@ -96,6 +103,8 @@ def _problems(images: np.ndarray, labels: np.ndarray, classes: int, mean: np.nda
         problems.append(f"mean and std do not have {images.shape[1]} channels")
     if not np.isfinite(images).all():
         problems.append("images hold values that are not finite")
+    if step is not None and not (step.size == 1 and np.isfinite(step).all() and (step > 0).all()):
+        problems.append("the step size is not one positive number")
     return problems
 
 

@@ -25,7 +25,7 @@ class EventLog:
         """
         line = json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n"
         try:
-            with self.path.open("a") as stream:
+            with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(line)
         except OSError as error:
             raise UserError(
@@ -46,7 +46,8 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.exists():
         return
-    lines = path.read_text().splitlines()
+    # Bytes, because text also breaks lines at separators that JSON leaves inside its strings.
+    lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             yield json.loads(line)

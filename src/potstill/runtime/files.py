@@ -55,7 +55,7 @@ def read_json(path: Path) -> Any:
         UserError: the file is absent or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
     except ValueError as error:

@@ -17,11 +17,17 @@ Descriptors = tuple[Tensor, ...]
 
 Pullback = Callable[[Descriptors], Tensor]
 
-CPU_CHUNK = 16
-"""Images at a time on a CPU: a layer's activations then stay in the cache, and layers are bound by memory."""
+CPU_CHUNK_PIXELS = 16 * 1024
+"""Pixels at a time on a CPU: a layer's activations then stay in the cache, and layers are bound by memory."""
 
-GPU_CHUNK = 1280
-"""Images at a time on a GPU: enough to fill it, few enough to bound the memory."""
+GPU_CHUNK_PIXELS = 1280 * 1024
+"""Pixels at a time on a GPU: enough to fill it, few enough to bound the memory."""
+
+
+def chunk_size(images: Tensor, device: torch.device) -> int:
+    """How many of ``images`` (N, C, H, W) to take at a time where each is independent of the others."""
+    pixels = CPU_CHUNK_PIXELS if device.type == "cpu" else GPU_CHUNK_PIXELS
+    return max(pixels // (images.shape[2] * images.shape[3]), 1)
 
 
 def placed(network: Network, compute: Compute) -> Network:
@@ -61,7 +67,7 @@ class FeatureExtractor:
         self.network = placed(network, compute)
         self.network.requires_grad_(False).train()
         self.compute = compute
-        self.chunk = chunk or (CPU_CHUNK if compute.device.type == "cpu" else GPU_CHUNK)
+        self.chunk = chunk
         # Batch statistics depend on what is in the batch: such networks must see a whole class at once.
         self._needs_whole_batches = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
@@ -115,7 +121,9 @@ class FeatureExtractor:
         return means, pullback
 
     def _chunk_of(self, images: Tensor) -> int:
-        return len(images) if self._needs_whole_batches else self.chunk
+        if self._needs_whole_batches:
+            return len(images)
+        return self.chunk or chunk_size(images, self.compute.device)
 
     def _describe_all(self, chunks: Sequence[Tensor]) -> list[Descriptors]:
         kinds = {(chunk.shape, chunk.requires_grad) for chunk in chunks}

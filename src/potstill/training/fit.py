@@ -16,15 +16,10 @@ from potstill.runtime.compilation import compiled
 from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import parallel_map
-from potstill.training.features import arranged, placed
+from potstill.training.features import arranged, chunk_size, placed
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-CPU_MICRO_BATCH = 10
-"""Images at a time through forward and backward on a CPU; their gradients add up to the batch's."""
-
-CPU_TEST_CHUNK, GPU_TEST_CHUNK = 16, 2048
 
 
 class Examples(Protocol):
@@ -77,9 +72,8 @@ class Trainer:
     def __init__(self, network: Network, compute: Compute) -> None:
         self.network = placed(network, compute)
         self.compute = compute
-        self._on_cpu = compute.device.type == "cpu"
         # Batch statistics depend on the whole batch; without them a batch may be taken in parts.
-        self._may_split = self._on_cpu and not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+        self._may_split = not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
         self._forward = compiled(network) if compute.compile else network
         self._compiled: set[str] = set()  # kinds of work that have been compiled for
 
@@ -112,7 +106,8 @@ class Trainer:
     def predict(self, examples: Examples) -> Tensor:
         """int64 (N,): the most probable class of each image, on the CPU."""
         self.network.eval()
-        chunks = torch.arange(len(examples)).split(CPU_TEST_CHUNK if self._on_cpu else GPU_TEST_CHUNK)
+        size = chunk_size(examples.normalised(slice(0, 1)), self.compute.device)
+        chunks = torch.arange(len(examples)).split(size)
         # A short last chunk is filled up, so that one compiled shape serves them all.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
         classes = self._map(lambda chunk: self._logits(examples.normalised(chunk)).argmax(1), full, "test")
@@ -150,7 +145,8 @@ class Trainer:
         A batch is taken in parts, on as many workers as there are, and the parts' gradients are added up in their
         order: the same bits on one core or on many.
         """
-        size = CPU_MICRO_BATCH if self._may_split else len(images)
+        # Half of what fits without gradients: the backward pass keeps as much again.
+        size = max(chunk_size(images, self.compute.device) // 2, 1) if self._may_split else len(images)
         parameters = list(self.network.parameters())
 
         def part(some: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -106,7 +106,7 @@ def not_an_image(folder: Path) -> None:
     ("spoil", "message"),
     [
         (empty_class, "class 'b' .*no image"),
-        (one_class, "only one class"),
+        (one_class, "fewer than two classes"),
         (other_size, "5×6.*7×6.*--image-size|7×6.*5×6.*--image-size"),
         (truncated, r"b/0001\.png: .*truncated"),
         (not_an_image, r"b/0002\.png: not an image"),

@@ -52,12 +52,27 @@ class ParquetFolder:
 
         from potstill.data.sources.table import read_tables
 
-        files = {split: [str(path) for path in paths] for split, paths in self.split_files().items()}
+        files = self.split_files()
+        for path in (path for paths in files.values() for path in paths):
+            _check(path)
+        named = {split: [str(path) for path in paths] for split, paths in files.items()}
         try:
             # Streaming reads the files where they are; otherwise they would first be copied to a cache.
-            tables: Any = datasets.load_dataset("parquet", data_files=files, streaming=True)
+            tables: Any = datasets.load_dataset("parquet", data_files=named, streaming=True)
             return read_tables(tables, str(self.folder), self.entry, image_size=image_size, channels=channels)
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"cannot read the parquet files in {self.folder}: {first_line(error)}", "download or write them anew"
-            ) from error
+            raise _damaged(self.folder, error) from error
+
+
+def _check(path: Path) -> None:
+    """Read the footer, because errors of ``datasets`` do not say which file they are about."""
+    from pyarrow import parquet
+
+    try:
+        parquet.read_schema(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"cannot read parquet in {path}: {first_line(error)}", "download or write it anew")

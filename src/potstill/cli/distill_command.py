@@ -1,0 +1,107 @@
+"""``potstill distill METHOD``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+import tyro
+
+from potstill.cli.options import duration, parse
+from potstill.cli.progress import DistillationProgress
+from potstill.data import load_dataset
+from potstill.distillation import distill
+from potstill.methods import METHODS, Method, find_method
+from potstill.runtime.errors import UserError
+from potstill.settings import Settings
+
+M = TypeVar("M", bound=Method)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Generic[M]):
+    """Distil a dataset.
+
+    Attributes:
+        settings: what to do.
+        out: the run's folder; by default runs/METHOD-DATASET-ipcN.
+        resume: go on with the run in --out, with its own settings.
+        time_limit: stop after 90s, 10m or 2h; --resume goes on.
+        config: a config.toml to take the settings from; options given here go before it.
+        data_root: a folder with local copies of catalogue datasets.
+    """
+
+    settings: Annotated[Settings[M], tyro.conf.arg(name="")]
+    out: Path | None = None
+    resume: bool = False
+    time_limit: str | None = None
+    config: Path | None = None
+    data_root: Path | None = None
+
+
+def run(words: list[str]) -> None:
+    """Distil as ``words`` say."""
+    options = _read(words)
+    settings = options.settings
+    out = options.out or _default_folder(settings)
+    limit = None if options.time_limit is None else duration(options.time_limit)
+    if out.exists() and not options.resume and any(out.iterdir() if out.is_dir() else [out]):
+        raise UserError(f"{out} already exists", "use --resume to go on with it, or another --out")
+    stored = Settings.from_toml(out / "config.toml") if options.resume and (out / "config.toml").exists() else settings
+    dataset = load_dataset(stored.dataset, data_root=options.data_root, image_size=stored.image_size, zca=stored.zca)
+    with DistillationProgress(sys.stderr) as progress:
+        done = distill(
+            settings,
+            dataset,
+            out=out,
+            resume=options.resume,
+            time_limit=limit,
+            command=shlex.join(["potstill", "distill", *words]),
+            listen=progress,
+        )
+    chosen = done.synthetic.provenance["chosen_iteration"]
+    print(f"{len(done.synthetic)} images, those of iteration {chosen}, in {out} ({done.status})")
+
+
+def _read(words: list[str]) -> Options[Any]:
+    """The options, by the method that the first word, the config file or the run to resume names."""
+    config = _value_of("--config", words)
+    if config is None and "--resume" in words and (folder := _value_of("--out", words)):
+        stored = Path(folder) / "config.toml"
+        config = str(stored) if stored.exists() else None
+    base = None if config is None else Settings.from_toml(Path(config))
+    if words and not words[0].startswith("-"):
+        method, rest = find_method(words[0]), words[1:]
+        if base is not None and type(base.method) is not method:
+            raise UserError(
+                f"{config} is for method {base.method.name!r}", f"leave {words[0]!r} out or use another file"
+            )
+    elif base is not None:
+        method, rest = type(base.method), words
+    elif words and words[0] in ("-h", "--help"):
+        print(
+            f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD is one of {', '.join(METHODS)}; each has its own --help."
+        )
+        raise SystemExit(0)
+    else:
+        raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
+    default = None if base is None else Options(settings=base)
+    return parse(Options[method], rest, command=f"distill {method.name}", default=default)
+
+
+def _value_of(option: str, words: list[str]) -> str | None:
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        if word == option:
+            return following
+        if word.startswith(f"{option}="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def _default_folder(settings: Settings[Any]) -> Path:
+    dataset = Path(settings.dataset.replace(":", "-")).stem
+    seed = f"-seed{settings.seed}" if settings.seed else ""
+    return Path("runs") / f"{settings.method.name}-{dataset}-ipc{settings.ipc}{seed}"

@@ -1,0 +1,133 @@
+"""``potstill evaluate RUN|SET``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from potstill.cli.options import parse
+from potstill.data import load_dataset
+from potstill.evaluation import evaluate, find_recipe
+from potstill.evaluation.records import Work, merged
+from potstill.run_folder import RunFolder
+from potstill.runtime.compute import Compilation, Precision, resolve_compute
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import read_json, write_json
+from potstill.runtime.workers import cpu_workers
+from potstill.synthetic import SyntheticSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure what a set is worth, beside random real images of the same number and the full data.
+
+    Attributes:
+        target: a run's folder, or a synthetic.safetensors.
+        networks: specs separated by commas; by default the network that was matched.
+        recipe: the protocol; see potstill list recipes.
+        repeats: trainings of each network.
+        baselines: random, full, both separated by a comma, or none.
+        full_repeats: trainings on the full data.
+        full_epochs: passes over the full data, in place of the recipe's.
+        dataset: by default the one that the set was distilled from.
+        data_root: a folder with local copies of catalogue datasets.
+        seed: of the repeats.
+        device: where to compute.
+        precision: of the networks.
+        compile: whether networks are compiled.
+        out: where to write for a set without a run; by default evaluation.json beside it.
+    """
+
+    target: Annotated[Path, tyro.conf.Positional]
+    networks: str | None = None
+    recipe: str = "dsa-1000"
+    repeats: int = 5
+    baselines: str = "random,full"
+    full_repeats: int = 1
+    full_epochs: int | None = None
+    dataset: str | None = None
+    data_root: Path | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    compile: Compilation = "auto"
+    out: Path | None = None
+
+
+def run(words: list[str]) -> None:
+    """Evaluate as ``words`` say, write ``evaluation.json`` and print the table."""
+    options = parse(Options, words, command="evaluate")
+    folder = RunFolder(options.target) if options.target.is_dir() else None
+    synthetic = SyntheticSet.load(folder.synthetic if folder else options.target)
+    made = synthetic.provenance
+    name = options.dataset or made.get("dataset")
+    if not name:
+        raise UserError("the set does not say which dataset it is from", "name it with --dataset")
+    recipe = find_recipe(options.recipe)
+    networks = (options.networks or made.get("network", "convnet")).split(",")
+    baselines = _baselines(options.baselines)
+    dataset = load_dataset(
+        name, data_root=options.data_root, image_size=made.get("image_size"), zca=synthetic.whitening is not None
+    )
+    work = Work(recipe, dataset, len(synthetic), options.repeats, options.full_repeats if "full" in baselines else 0)
+    compute = resolve_compute(options.device, options.precision, options.compile, long_run=work.is_long)
+    with cpu_workers(compute.device):
+        result = evaluate(
+            synthetic,
+            dataset,
+            recipe=recipe,
+            networks=networks,
+            repeats=options.repeats,
+            baselines=baselines,
+            full_repeats=options.full_repeats,
+            full_epochs=options.full_epochs,
+            seed=options.seed,
+            compute=compute,
+            progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+        )
+    path = options.out or (folder.evaluation if folder else options.target.with_name("evaluation.json"))
+    record = result.to_json()
+    if path.exists():
+        record = merged(read_json(path), record)
+    write_json(path, record)
+    Console().print(table(record, len(synthetic)))
+    print(f"written to {path}")
+
+
+def table(record: dict[str, Any], images: int) -> Table:
+    """The accuracies of ``evaluation.json`` as a table for a terminal."""
+    recipe, repeats = record["recipe"], record["repeats"]
+    title = f"test accuracy, recipe {recipe['name']}@{recipe['version']}, {repeats} repeats, mean ± std [95 % interval]"
+    shown = Table(title=title, title_justify="left")
+    shown.add_column("network")
+    columns = {"distilled": record["networks"], **record["baselines"]}
+    for column in columns:
+        shown.add_column(f"{column} ({images})" if column in ("distilled", "random") else "full data")
+    for network in record["networks"]:
+        shown.add_row(network, *(_cell(results.get(network)) for results in columns.values()))
+    return shown
+
+
+def _cell(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    if "failed" in entry:
+        return f"failed: {entry['failed']}"
+    if entry["std"] is None:
+        return f"{entry['mean']:.1%}"
+    low, high = entry["ci95"]
+    return f"{entry['mean']:.1%} ± {100 * entry['std']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _baselines(text: str) -> list[Any]:
+    names = [] if text == "none" else text.split(",")
+    for name in names:
+        if name not in ("random", "full"):
+            raise UserError(f"unknown baseline {name!r}", "use random, full, random,full or none")
+    return names

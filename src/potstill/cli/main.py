@@ -1,0 +1,68 @@
+"""From ``sys.argv`` to an exit code: 0 done, 1 a fault of ours, 2 the user's mistake, 130 interrupted."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import FrameType
+
+from potstill.runtime.errors import UserError, unknown
+
+COMMANDS = {
+    "distill": "distil a dataset into a few synthetic images per class",
+    "evaluate": "measure what a set is worth, beside random real images and the full data",
+    "report": "write the page and the figures of a run",
+    "export": "write a set in a layout that other programs read",
+    "list": "list methods, datasets, networks or recipes",
+    "cite": "print the citation of a method's paper",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the user's mistakes become one line on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if not words or words[0] in ("-h", "--help"):
+            print(_help())
+            return 0
+        if words[0] == "--version":
+            from potstill.runtime.machine import package_version
+
+            print(f"potstill {package_version()}")
+            return 0
+        _command(words[0])(words[1:])
+    except UserError as error:
+        print(f"potstill: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("potstill: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def _command(name: str) -> Callable[[list[str]], None]:
+    """The function behind a command; only that command's module is imported."""
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS, listing="potstill --help")
+    return import_module(f"potstill.cli.{name}_command").run
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
+    return (
+        "usage: potstill COMMAND ...\n\n"
+        "Distil labelled image datasets into a few synthetic images per class, and measure what they are worth.\n\n"
+        f"{rows}\n\n"
+        "potstill COMMAND --help tells more. To begin: potstill distill dm --dataset digits --ipc 1 --iterations 300"
+    )

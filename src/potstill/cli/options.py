@@ -1,0 +1,71 @@
+"""Options on the command line: typed dataclasses read by tyro, its errors brought to one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from potstill.runtime.errors import UserError
+
+T = TypeVar("T")
+
+
+def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | None = None) -> T:
+    """Read ``words`` as the fields of the dataclass ``kind``; ``--help`` prints them and ends the program.
+
+    Raises:
+        UserError: a word is not understood.
+    """
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(captured):
+            return _read(kind, words, command, default)
+    except SystemExit as ended:
+        if ended.code in (0, None):
+            raise
+        raise UserError(_one_line(captured.getvalue()), f"see potstill {command} --help") from None
+
+
+def _read(kind: type[T], words: Sequence[str], command: str, default: T | None) -> T:
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    return tyro.cli(kind, args=list(words), prog=f"potstill {command}", **given)
+
+
+def _one_line(box: str) -> str:
+    """What a box of tyro's says, in one line: its first paragraph, and the option that it takes to be meant."""
+    lines = [re.sub(r"^[│╭╰|]\s?|\s*[│╮╯|]$", "", line).strip() for line in box.splitlines()]
+    paragraphs: list[list[str]] = [[]]
+    for line in lines[1:]:
+        if not line or set(line) <= set("─-╮╯╭╰"):
+            paragraphs.append([])
+        else:
+            paragraphs[-1].append(line)
+    told = " ".join(next((p for p in paragraphs if p), ["the command line is not understood"])).rstrip(".")
+    meant = next((p for p in paragraphs if p and p[0].startswith("Perhaps you meant")), None)
+    if meant is not None and len(meant) > 1:
+        told += f"; perhaps you meant {meant[1].split()[0]}"
+    return told[:1].lower() + told[1:]
+
+
+def duration(text: str) -> float:
+    """Seconds from ``90``, ``90s``, ``10m``, ``2h`` or ``1h30m``.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    units = {"h": 3600, "m": 60, "s": 1}
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if not text.strip() or match is None:
+        raise UserError(f"{text!r} is no duration", "write 90s, 10m, 2h or 1h30m")
+    return sum(float(value) * scale for value, scale in zip(match.groups(), units.values(), strict=True) if value)
+
+
+def terminal() -> bool:
+    """Whether a person watches: progress is drawn only then."""
+    return sys.stderr.isatty()

@@ -1,0 +1,52 @@
+"""What a person sees while a command works; nothing where nobody watches."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class DistillationProgress:
+    """A bar with iterations, rate, time left, loss and validation accuracy, fed by the driver's events.
+
+    Args:
+        stream: where to draw; only if it is a terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._bar = Progress(
+            TextColumn("distilling"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(file=stream),
+            disable=not stream.isatty(),
+        )
+        self._task = self._bar.add_task("distilling", total=None, rate="", note="")
+        self._begun: tuple[int, float] = (0, 0.0)
+        self._notes: dict[str, str] = {}
+
+    def __enter__(self) -> DistillationProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: str, fields: dict[str, Any]) -> None:
+        """Show one event."""
+        iteration, seconds = fields["iteration"], fields["seconds"]
+        if event in ("start", "resume"):
+            self._begun = (iteration, seconds)
+            self._bar.update(self._task, total=fields["total"], completed=iteration)
+        elif event == "step":
+            self._notes["loss"] = f"loss {fields['loss']:.4g}"
+        elif event == "validation":
+            self._notes["validation"] = f"validation {fields['accuracy']:.1%}"
+        done, spent = iteration - self._begun[0], seconds - self._begun[1]
+        rate = f"{done / spent:.2f} it/s" if done and spent > 0 else ""
+        self._bar.update(self._task, completed=iteration, rate=rate, note=", ".join(self._notes.values()))

@@ -1,0 +1,29 @@
+"""``potstill report RUN``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from potstill.cli.options import parse
+from potstill.report import write_report
+
+
+@dataclass(frozen=True)
+class Options:
+    """Write report.html and the figures of a run.
+
+    Attributes:
+        run: the run's folder.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+
+
+def run(words: list[str]) -> None:
+    """Write the page and say where it is."""
+    options = parse(Options, words, command="report")
+    print(f"the page is {write_report(options.run)}")

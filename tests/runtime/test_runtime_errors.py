@@ -1,0 +1,40 @@
+"""Errors that a person can mend."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from potstill.runtime.errors import Diverged, UserError, unknown
+
+
+def test_a_user_error_is_one_line_of_problem_and_remedy():
+    error = UserError("x.npz does not exist", "check the path")
+    assert str(error) == "x.npz does not exist; check the path"
+    assert (error.problem, error.remedy) == ("x.npz does not exist", "check the path")
+
+
+def test_divergence_is_reported_as_a_user_error():
+    assert issubclass(Diverged, UserError)
+
+
+@pytest.mark.parametrize("written", ["datdam", "DataDAM", "datadamm"])
+def test_unknown_suggests_the_nearest_name(written: str):
+    error = unknown("method", written, ["dm", "datadam", "random"], listing="potstill list methods")
+    assert str(error) == f"unknown method {written!r}; did you mean 'datadam'? see potstill list methods"
+
+
+def test_unknown_suggests_nothing_where_nothing_is_near():
+    error = unknown("method", "zzzzzz", ["dm", "datadam"], listing="potstill list methods")
+    assert str(error) == "unknown method 'zzzzzz'; see potstill list methods"
+
+
+def test_unknown_accepts_names_that_can_be_read_only_once():
+    assert "'dm'" in unknown("method", "dn", iter(["dm", "mtt"]), listing="the list").remedy
+
+
+@given(st.lists(st.text("abcé", min_size=1), max_size=4), st.text("abcA '", max_size=6))
+def test_unknown_names_only_what_exists(known: list[str], written: str):
+    remedy = unknown("network", written, known, listing="the list").remedy
+    assert remedy == "see the list" or remedy in {f"did you mean {name!r}? see the list" for name in known}

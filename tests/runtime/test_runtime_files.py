@@ -1,0 +1,140 @@
+"""Files that are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import read_json, sha256, write_atomic, write_json
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.parametrize(
+    ("content", "written"), [("Straße ↑", "Straße ↑".encode()), (b"\x00\xff\r\n", b"\x00\xff\r\n")]
+)
+def test_writes_text_as_utf8_and_bytes_as_they_are(content: bytes | str, written: bytes, tmp_path: Path):
+    write_atomic(tmp_path / "new" / "folders" / "file", content)
+    assert (tmp_path / "new" / "folders" / "file").read_bytes() == written
+
+
+def test_replaces_what_was_there_and_leaves_nothing_else(tmp_path: Path):
+    for content in ("a long first version", "second"):
+        write_atomic(tmp_path / "file", content)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "second"
+
+
+def test_others_may_read_what_was_written(tmp_path: Path):
+    write_atomic(tmp_path / "file", "x")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, seen = tmp_path / "file", []
+    write_atomic(path, "old")
+    really_sync = os.fsync
+
+    def look_and_sync(handle: int) -> None:
+        seen.append(path.read_text())
+        really_sync(handle)
+
+    monkeypatch.setattr(os, "fsync", look_and_sync)
+    write_atomic(path, "new")
+    assert seen == ["old"]
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_keeps_the_old_file(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "set"
+    write_atomic(path, "old")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(UserError, match=r"cannot write .*set: No space left on device; free some space"):
+        write_atomic(path, "new")
+    assert {found.name: found.read_text() for found in tmp_path.iterdir()} == {"set": "old"}
+
+
+def test_an_interruption_keeps_the_old_file_and_goes_on_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "set"
+    write_atomic(path, "old")
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, "new")
+    assert {found.name: found.read_text() for found in tmp_path.iterdir()} == {"set": "old"}
+
+
+def test_a_file_where_a_folder_should_be_is_the_users_to_mend(tmp_path: Path):
+    (tmp_path / "runs").write_text("not a folder")
+    with pytest.raises(UserError, match=r"cannot write .*one\.json"):
+        write_atomic(tmp_path / "runs" / "one.json", "x")
+
+
+@in_one_folder
+@given(json_values)
+def test_json_comes_back(tmp_path: Path, value: object):
+    write_json(tmp_path / "value.json", value)
+    assert read_json(tmp_path / "value.json") == value
+
+
+def test_json_is_for_people_too(tmp_path: Path):
+    write_json(tmp_path / "value.json", {"name": "Zoë", "classes": [1]})
+    assert (tmp_path / "value.json").read_text(encoding="utf-8") == (
+        '{\n  "name": "Zoë",\n  "classes": [\n    1\n  ]\n}\n'
+    )
+
+
+def test_numbers_that_json_lacks_are_refused_before_anything_is_written(tmp_path: Path):
+    write_json(tmp_path / "value.json", 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "value.json", float("nan"))
+    assert read_json(tmp_path / "value.json") == 1
+
+
+def test_absent_json_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match=r"cannot read .*gone\.json: No such file"):
+        read_json(tmp_path / "gone.json")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\xff\xfe\x00", b"nonsense"])
+def test_damaged_json_is_named(content: bytes, tmp_path: Path):
+    (tmp_path / "bad.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.json is not valid JSON: .*damaged"):
+        read_json(tmp_path / "bad.json")
+
+
+@given(st.binary())
+def test_sha256_is_hexadecimal(data: bytes):
+    assert bytes.fromhex(sha256(data)) == hashlib.sha256(data).digest()
+
+
+def test_json_is_utf8_whatever_the_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    really_read = Path.read_text
+
+    def read_text_of_a_latin_locale(path: Path, encoding: str | None = None) -> str:
+        return really_read(path, encoding or "latin-1")
+
+    write_json(tmp_path / "value.json", "Zoë")
+    monkeypatch.setattr(Path, "read_text", read_text_of_a_latin_locale)
+    assert read_json(tmp_path / "value.json") == "Zoë"

@@ -1,0 +1,77 @@
+"""Small data and problems that the tests of several parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Literal
+
+import pytest
+import torch
+
+from potstill.data import ImageDataset, LabeledImages, load_dataset
+from potstill.methods import Problem
+from potstill.runtime.compute import Compute
+from potstill.runtime.randomness import Streams
+from potstill.selection import random_indices
+from potstill.synthetic import SyntheticSet
+
+NETWORK = "convnet:depth=2:width=8"
+
+CPU64 = Compute(torch.device("cpu"), "float64")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from threads, and lose where other processes compete for the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@cache
+def digits() -> ImageDataset:
+    """Real handwriting, 8x8, from scikit-learn's wheel."""
+    return load_dataset("digits", cache=None)
+
+
+def few(images: LabeledImages, sizes: tuple[int, ...]) -> LabeledImages:
+    """The first ``sizes[c]`` images of each class c, and only that many classes."""
+    chosen = torch.cat([images.class_index[c][:size] for c, size in enumerate(sizes)])
+    return replace(images.take(chosen), class_names=images.class_names[: len(sizes)])
+
+
+def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDataset:
+    """Digits with this many images of each class in each split."""
+    all_of_it = digits()
+    return replace(
+        all_of_it,
+        train=few(all_of_it.train, (train,) * 10),
+        validation=few(all_of_it.validation, (validation,) * 10),
+        test=few(all_of_it.test, (test,) * 10),
+    )
+
+
+def problem(
+    *,
+    real: LabeledImages | None = None,
+    ipc: int = 1,
+    network: str = NETWORK,
+    precision: Literal["float32", "float64"] = "float32",
+    compilation: bool = False,
+    seed: int = 0,
+    flips: bool = False,
+) -> Problem:
+    """Distil digits; the start is the same whatever the seed."""
+    real = digits().train if real is None else real
+    indices = random_indices(real, ipc, torch.Generator().manual_seed(0))
+    return Problem(
+        real=real,
+        start=SyntheticSet.from_indices(real, indices),
+        network=network,
+        streams=Streams(seed),
+        compute=Compute(torch.device("cpu"), precision, compilation),
+        flips=flips,
+    )

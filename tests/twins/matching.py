@@ -1,0 +1,176 @@
+"""DM and DataDAM as their papers write them: one class after another, nothing shared, nothing compiled.
+
+These are the plain twins of ``potstill.methods.dm`` and ``potstill.methods.datadam``. Tests hold the fast paths to
+them, and benchmarks measure the fast paths against them. Real and synthetic images of class c are x_c (n, C, H, W)
+and s_c (ipc, C, H, W), in the dtype of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from potstill.augmentation import Draw, siamese_augmentation
+from potstill.methods import DM, DataDAM, Problem
+from potstill.networks import Network, Observation
+from potstill.runtime.randomness import Streams
+
+
+def dm_loss(network: Network, real_by_class: Sequence[Tensor], synthetic_by_class: Sequence[Tensor]) -> Tensor:
+    """Equation 4 of Zhao and Bilen: L = sum_c || mean_i f(x_ci) - mean_j f(s_cj) ||²."""
+    loss = torch.zeros(())
+    for x, s in _observed_pairs(network, real_by_class, synthetic_by_class):
+        loss = loss + (x.embedding.mean(0) - s.embedding.mean(0)).square().sum()
+    return loss
+
+
+def datadam_loss(
+    network: Network,
+    real_by_class: Sequence[Tensor],
+    synthetic_by_class: Sequence[Tensor],
+    *,
+    power: float,
+    balance: float,
+    factor: float,
+) -> Tensor:
+    """The loss of Sajedi et al.: L = factor * (L_SAM + balance * L_MMD), L_SAM over all layers but the last."""
+    sam, mmd = torch.zeros(()), torch.zeros(())
+    for x, s in _observed_pairs(network, real_by_class, synthetic_by_class):
+        for x_maps, s_maps in zip(x.maps[:-1], s.maps[:-1], strict=True):
+            difference = attention(x_maps, power).mean(0) - attention(s_maps, power).mean(0)
+            sam = sam + difference.square().sum()
+        mmd = mmd + (x.embedding.mean(0) - s.embedding.mean(0)).square().sum()
+    return factor * (sam + balance * mmd)
+
+
+def attention(maps: Tensor, power: float) -> Tensor:
+    """a = z / ||z||₂ with z = sum_k |A_k|^power: (N, K, H, W) to (N, H * W)."""
+    z = maps.abs().pow(power).sum(1).flatten(1)
+    return z / z.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def dm_step(
+    problem: Problem, method: DM, images: Tensor, momentum: Tensor, iteration: int
+) -> tuple[Tensor, Tensor, float]:
+    """One iteration of DM, from the randomness that the fast path draws.
+
+    Returns:
+        The next images and momentum, both (classes * ipc, C, H, W), and the loss before the step.
+    """
+    streams = problem.streams.child("iteration", iteration)
+    network = _new_network(problem, streams, images.dtype)
+
+    def loss_of(pixels: Tensor) -> Tensor:
+        return dm_loss(network, *_batches(problem, streams, pixels, method.batch_real, method.augment))
+
+    return _descend(loss_of, images, momentum, method.learning_rate, method.momentum)
+
+
+def datadam_step(
+    problem: Problem,
+    method: DataDAM,
+    images: Tensor,
+    momentum: Tensor,
+    iteration: int,
+    network: Network | None = None,
+) -> tuple[Tensor, Tensor, float]:
+    """One iteration t of Algorithm 1 of DataDAM, from the randomness that the fast path draws.
+
+    Args:
+        problem: what is distilled.
+        method: with its hyper-parameters.
+        images: (classes * ipc, C, H, W), ordered by class.
+        momentum: of the images.
+        iteration: counted from 0 over all networks.
+        network: redrawn in place where its life begins and trained in place; give the same one to every iteration.
+            None draws a new one, which is right where a network lives a single iteration.
+
+    Returns:
+        The next images and momentum, and the loss before the last update.
+    """
+    streams = problem.streams.child("iteration", iteration)
+    if network is None:
+        network = _new_network(problem, streams, images.dtype)
+    elif iteration % method.network_iterations == 0:
+        network.initialise(streams.generator("network"))
+    power, factor = (1.0, 100.0) if method.released else (method.power, method.factor)
+    loss = 0.0
+    for update in range(method.synthetic_steps):
+        drawn = streams.child("update", update)
+
+        def loss_of(pixels: Tensor, network: Network = network, drawn: Streams = drawn) -> Tensor:
+            batches = _batches(problem, drawn, pixels, method.batch_real, method.augment)
+            return datadam_loss(network, *batches, power=power, balance=method.balance, factor=factor)
+
+        images, momentum, loss = _descend(loss_of, images, momentum, method.learning_rate, method.momentum)
+    _train(network, method, images, problem.start.labels, streams)
+    return images, momentum, loss
+
+
+def _train(network: Network, method: DataDAM, images: Tensor, labels: Tensor, streams: Streams) -> None:
+    """theta <- theta - eta_theta * grad CE(theta; S), zeta_theta times."""
+    network.requires_grad_(True)
+    parameters = list(network.parameters())
+    for step in range(method.network_steps):
+        order = torch.randperm(len(images), generator=streams.generator("network batch", step))
+        chosen = order[: method.network_batch]
+        gradients = torch.autograd.grad(F.cross_entropy(network(images[chosen]), labels[chosen]), parameters)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter -= method.network_learning_rate * gradient
+    network.requires_grad_(False)
+
+
+def _new_network(problem: Problem, streams: Streams, dtype: torch.dtype) -> Network:
+    network = problem.build_network(streams.generator("network")).to(problem.compute.device, dtype)
+    return network.requires_grad_(False).train()
+
+
+def _batches(
+    problem: Problem, streams: Streams, images: Tensor, batch_real: int, augment: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Of each class a batch of real images and the synthetic ones, under one augmentation a class."""
+    indices = problem.real.sample_per_class(batch_real, streams.generator("real batch"))
+    real = [problem.real.normalised(members).to(images.dtype) for members in indices]
+    synthetic = list(images.chunk(problem.class_count))
+    if augment:
+        augmentation = siamese_augmentation(flips=problem.flips)
+        draw = augmentation.draw(streams.generator("augmentation"), problem.class_count)
+        for c in range(problem.class_count):
+            of_class = Draw(draw.operations[c : c + 1], draw.uniforms[c : c + 1])
+            real[c] = augmentation.apply(real[c], of_class)
+            synthetic[c] = augmentation.apply(synthetic[c], of_class)
+    return real, synthetic
+
+
+def _descend(
+    loss_of: Callable[[Tensor], Tensor], images: Tensor, momentum: Tensor, learning_rate: float, decay: float
+) -> tuple[Tensor, Tensor, float]:
+    """One step of SGD with momentum."""
+    images = images.detach().requires_grad_()
+    loss = loss_of(images)
+    (gradient,) = torch.autograd.grad(loss, images)
+    momentum = decay * momentum + gradient
+    return images.detach() - learning_rate * momentum, momentum, loss.item()
+
+
+def _observed_pairs(
+    network: Network, real_by_class: Sequence[Tensor], synthetic_by_class: Sequence[Tensor]
+) -> list[tuple[Observation, Observation]]:
+    with torch.no_grad():
+        real = _observed(network, real_by_class)
+    return list(zip(real, _observed(network, synthetic_by_class), strict=True))
+
+
+def _observed(network: Network, by_class: Sequence[Tensor]) -> list[Observation]:
+    """What the network computes of each class; with batch norm of all classes in one batch, as the programs do."""
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        return [network.observe(images) for images in by_class]
+    sizes = [len(images) for images in by_class]
+    seen = network.observe(torch.cat(list(by_class)))
+    maps = zip(*(layer.split(sizes) for layer in seen.maps), strict=True)
+    parts = zip(maps, seen.embedding.split(sizes), seen.logits.split(sizes), strict=True)
+    return [Observation(*part) for part in parts]

@@ -82,9 +82,7 @@ def _read(words: list[str]) -> Options[Any]:
     elif base is not None:
         method, rest = type(base.method), words
     elif words and words[0] in ("-h", "--help"):
-        print(
-            f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD is one of {', '.join(METHODS)}; each has its own --help."
-        )
+        print(f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.")
         raise SystemExit(0)
     else:
         raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")

@@ -14,12 +14,11 @@ from rich.table import Table
 from potstill.cli.options import parse
 from potstill.data import load_dataset
 from potstill.evaluation import evaluate, find_recipe
-from potstill.evaluation.records import Work, merged
+from potstill.evaluation.records import merged
 from potstill.run_folder import RunFolder
 from potstill.runtime.compute import Compilation, Precision, resolve_compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import read_json, write_json
-from potstill.runtime.workers import cpu_workers
 from potstill.synthetic import SyntheticSet
 
 
@@ -75,22 +74,20 @@ def run(words: list[str]) -> None:
     dataset = load_dataset(
         name, data_root=options.data_root, image_size=made.get("image_size"), zca=synthetic.whitening is not None
     )
-    work = Work(recipe, dataset, len(synthetic), options.repeats, options.full_repeats if "full" in baselines else 0)
-    compute = resolve_compute(options.device, options.precision, options.compile, long_run=work.is_long)
-    with cpu_workers(compute.device):
-        result = evaluate(
-            synthetic,
-            dataset,
-            recipe=recipe,
-            networks=networks,
-            repeats=options.repeats,
-            baselines=baselines,
-            full_repeats=options.full_repeats,
-            full_epochs=options.full_epochs,
-            seed=options.seed,
-            compute=compute,
-            progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
-        )
+    automatic = (options.device, options.precision, options.compile) == ("auto", "auto", "auto")
+    result = evaluate(
+        synthetic,
+        dataset,
+        recipe=recipe,
+        networks=networks,
+        repeats=options.repeats,
+        baselines=baselines,
+        full_repeats=options.full_repeats,
+        full_epochs=options.full_epochs,
+        seed=options.seed,
+        compute=None if automatic else resolve_compute(options.device, options.precision, options.compile),
+        progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+    )
     path = options.out or (folder.evaluation if folder else options.target.with_name("evaluation.json"))
     record = result.to_json()
     if path.exists():

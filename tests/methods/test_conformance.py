@@ -1,0 +1,180 @@
+"""What every method promises, whatever its paper: one suite over ``METHODS``."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from potstill.distillation import distill
+from potstill.evaluation import validation_accuracy
+from potstill.methods import METHODS, DataDAM, Method, Problem, State
+from potstill.runtime.compute import CPU
+from potstill.runtime.randomness import Streams
+from potstill.runtime.workers import cpu_workers
+from potstill.settings import Settings
+from potstill.synthetic import SyntheticSet
+from tests.small import NETWORK, digits, problem
+
+ITERATIONS = 4
+
+CASES = {
+    **{name: {} for name in METHODS},
+    "datadam whose networks are trained": {"network_iterations": 3, "network_steps": 2, "network_learning_rate": 0.1},
+}
+
+
+def make(case: str, **changes: Any) -> Method:
+    """The method of a case, made small."""
+    kind = METHODS.get(case, DataDAM)
+    small = {"batch_real": 16} if "batch_real" in {field.name for field in fields(kind)} else {}
+    return kind(**small, **CASES[case], **changes)
+
+
+every_method = pytest.mark.parametrize("case", CASES)
+moves = [case for case in CASES if make(case).default_iterations > 0]
+every_method_that_moves = pytest.mark.parametrize("case", moves)
+
+
+def run(problem: Problem, method: Method, iterations: int = ITERATIONS) -> State:
+    state = method.prepare(problem)
+    for iteration in range(iterations):
+        state, _ = method.step(problem, state, iteration)
+    return state
+
+
+def distilled(problem: Problem, method: Method, iterations: int = ITERATIONS) -> SyntheticSet:
+    return method.result(problem, run(problem, method, iterations))
+
+
+def same(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+@every_method
+def test_is_listed_under_its_name_with_its_paper(case: str):
+    method = make(case)
+    assert METHODS[method.name] is type(method)
+    assert type(method).__doc__
+    assert method.citation.url in method.citation.bibtex()
+    assert method.citation.bibtex().startswith("@inproceedings{" + method.citation.key)
+
+
+@every_method
+@pytest.mark.parametrize("ipc", [1, 3])
+def test_result_has_the_shape_and_balance_of_its_start(case: str, ipc: int):
+    given = problem(ipc=ipc)
+    result = distilled(given, make(case))
+    assert result.images.shape == (10 * ipc, 1, 8, 8)
+    assert result.images.dtype == torch.float32
+    assert result.hard_labels.bincount().tolist() == [ipc] * 10
+    assert result.hard_labels.equal(result.hard_labels.sort().values)
+    assert result.class_names == given.real.class_names
+
+
+@every_method
+def test_everything_stays_finite(case: str):
+    given, method = problem(), make(case)
+    state = method.prepare(given)
+    for iteration in range(ITERATIONS):
+        state, loss = method.step(given, state, iteration)
+        assert isinstance(loss, float)
+        assert torch.tensor(loss).isfinite()
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+@every_method
+def test_state_is_a_flat_dict_of_tensors(case: str):
+    state = run(problem(), make(case))
+    assert type(state) is dict
+    assert all(type(name) is str and type(tensor) is torch.Tensor for name, tensor in state.items())
+    assert not any(tensor.requires_grad for tensor in state.values())
+
+
+@every_method
+def test_a_step_leaves_its_arguments_alone(case: str):
+    given, method = problem(), make(case)
+    state = run(given, method, 1)
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    start = given.start.images.clone()
+    method.step(given, state, 1)
+    assert same(state, before)
+    assert given.start.images.equal(start)
+
+
+@every_method
+def test_one_seed_gives_the_same_bits(case: str):
+    torch.manual_seed(1)
+    first = run(problem(seed=3), make(case))
+    torch.manual_seed(2)
+    assert same(first, run(problem(seed=3), make(case)))
+
+
+@every_method
+def test_another_seed_gives_another_set(case: str):
+    settings = Settings(method=make(case), ipc=1, network=NETWORK, iterations=1, validate_every=0)
+    first, second = (distill(replace(settings, seed=seed), digits()).synthetic for seed in (0, 1))
+    assert not first.images.equal(second.images)
+
+
+@every_method_that_moves
+def test_another_seed_moves_the_same_start_elsewhere(case: str):
+    first, second = (distilled(problem(seed=seed), make(case)) for seed in (0, 1))
+    assert not first.images.equal(second.images)
+
+
+@every_method_that_moves
+def test_the_gradient_reaches_every_image(case: str):
+    given = problem(ipc=2)
+    moved = (distilled(given, make(case)).images - given.start.images).flatten(1).abs().amax(1)
+    assert (moved > 0).all()
+
+
+@every_method
+def test_one_worker_or_two_give_the_same_bits(case: str):
+    states = []
+    for workers in (1, 2):
+        with cpu_workers(CPU.device, workers):
+            states.append(run(problem(ipc=3), make(case)))
+    assert same(*states)
+
+
+@every_method
+@pytest.mark.parametrize("stop", range(1, ITERATIONS))
+def test_resumed_from_a_file_equals_uninterrupted(case: str, stop: int):
+    uninterrupted = run(problem(), make(case))
+    state = load(save(run(problem(), make(case), stop)))
+    later, method = problem(), make(case)  # nothing is left of the session before
+    for iteration in range(stop, ITERATIONS):
+        state, _ = method.step(later, state, iteration)
+    assert same(state, uninterrupted)
+
+
+@every_method
+def test_a_set_survives_its_file(case: str, tmp_path: Any):
+    result = distilled(problem(), make(case))
+    result.save(tmp_path / "set.safetensors")
+    loaded = SyntheticSet.load(tmp_path / "set.safetensors")
+    assert loaded.fingerprint() == result.fingerprint()
+
+
+@every_method_that_moves
+def test_double_precision_is_kept_until_the_result(case: str):
+    given = problem(precision="float64")
+    state = run(given, make(case), 1)
+    assert state["images"].dtype == torch.float64
+    assert make(case).result(given, state).images.dtype == torch.float32
+
+
+@every_method_that_moves
+def test_beats_its_own_start(case: str):
+    given = problem(seed=5)
+    after = distilled(given, make(case), 60)
+    accuracies = [
+        [validation_accuracy(images, digits(), network=NETWORK, streams=Streams(seed), compute=CPU) for seed in range(2)]
+        for images in (given.start, after)
+    ]
+    assert sum(accuracies[1]) / 2 > sum(accuracies[0]) / 2 + 0.03

@@ -19,7 +19,7 @@ help:
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
-	$(BIN)/potstill distill dm --dataset digits --ipc 1 --iterations 1000 --out runs/demo
+	$(BIN)/potstill distill dm --dataset digits --ipc 1 --iterations 300 --out runs/demo
 	$(BIN)/potstill evaluate runs/demo --recipe quick --repeats 5
 	$(BIN)/potstill report runs/demo
 

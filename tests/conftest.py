@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples are judged by what they find: how long one takes depends on what else the machine is doing.
+settings.register_profile("potstill", deadline=None)
+settings.load_profile("potstill")
 
 
 @pytest.fixture(scope="session")

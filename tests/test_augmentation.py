@@ -191,6 +191,15 @@ def test_float32_stays_float32_to_the_ends_of_the_range(name: str, uniform: floa
     torch.testing.assert_close(result.double(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["crop", "cutout"])
+def test_low_precision_that_rounds_a_draw_up_to_one_stays_in_range(name: str):
+    augmentation, draw = only(name, LARGEST)
+    images = torch.ones(1, 1, 8, 8, dtype=torch.bfloat16)
+    result = augmentation.apply(images, draw)
+    assert result.dtype == torch.bfloat16
+    assert torch.equal(result.double(), augment(images.double(), draw, augmentation))
+
+
 @pytest.mark.parametrize(("uniform", "quarter_turns"), [(0.0, 1), (0.5, 0), (LARGEST, -1)])
 def test_a_rotation_by_a_right_angle_moves_whole_pixels(uniform: float, quarter_turns: int):
     augmentation, draw = only("rotate", uniform)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -83,7 +84,10 @@ class RunFolder:
             "best_iteration": checkpoint.best_iteration,
             "best_accuracy": checkpoint.best_accuracy,
         }
-        content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        # Copies, because the best images may be the state's own, and safetensors refuses what shares memory.
+        content = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+        }
         write_atomic(self.checkpoint, save(content, {name: json.dumps(value) for name, value in values.items()}))
 
     def load_checkpoint(self) -> Checkpoint | None:

@@ -6,7 +6,8 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from types import NoneType, UnionType
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -129,18 +130,25 @@ def _filled(method: type[Method], table: dict[str, Any], path: Path) -> Method:
 
 
 def _checked(target: type[Any], values: dict[str, Any], path: Path) -> dict[str, Any]:
-    """``values`` if each is a field of the dataclass ``target`` and of the kind of its default."""
-    fields = {f.name: f for f in dataclasses.fields(target)}
+    """``values`` if each is a field of the dataclass ``target`` and of that field's type."""
+    names = [f.name for f in dataclasses.fields(target)]
+    types = get_type_hints(target)
     for name, value in values.items():
-        if name not in fields:
-            raise unknown("setting", name, fields, listing=f"{path}")
-        default = fields[name].default
-        kinds = {bool: bool, int: int, float: (int, float), str: str}.get(type(default))
-        if kinds is not None and (
-            not isinstance(value, kinds) or (isinstance(value, bool) and type(default) is not bool)
-        ):
-            raise UserError(f"{path}: {name} = {value!r} is not of type {type(default).__name__}", "correct it there")
+        if name not in names:
+            raise unknown("setting", name, names, listing=f"{path}")
+        if problem := _mismatch(value, types[name]):
+            raise UserError(f"{path}: {name} = {value!r} is not {problem}", "correct it there")
     return values
+
+
+def _mismatch(value: Any, kind: Any) -> str | None:
+    """What ``value`` should have been, if it is not of the type ``kind``; TOML has no None."""
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        (kind,) = (part for part in get_args(kind) if part is not NoneType)
+    if get_origin(kind) is Literal:
+        return None if value in get_args(kind) else f"one of {', '.join(get_args(kind))}"
+    fits = type(value) in ((int, float) if kind is float else (kind,))
+    return None if fits else f"of type {kind.__name__}"
 
 
 def differing(ours: Settings[Method], theirs: Settings[Method]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from potstill.data import load_dataset
 from potstill.data.dataset import channel_statistics
@@ -55,3 +56,14 @@ def test_fingerprint_tells_pixels_labels_and_splits_apart(tmp_path: Path):
         load_dataset(str(tmp_path / "a.npz"), validation_fraction=0.3).fingerprint,
     }
     assert len(others | {first}) == 4
+
+
+def test_fingerprint_tells_class_names_apart(tmp_path: Path):
+    for names in ("ab", "ac"):
+        for value, name in enumerate(names):
+            (tmp_path / names / name).mkdir(parents=True)
+            for number in range(3):
+                Image.new("L", (3, 3), 10 * value + number).save(tmp_path / names / name / f"{number}.png")
+    first, second = (load_dataset(str(tmp_path / names)) for names in ("ab", "ac"))
+    assert torch.equal(first.train.images, second.train.images)
+    assert first.fingerprint != second.fingerprint

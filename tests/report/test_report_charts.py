@@ -116,7 +116,7 @@ def test_confusion_counts_shares_and_mistakes() -> None:
     confusion = make_confusion("ConvNet", np.array([[8, 2, 0], [0, 5, 5], [0, 0, 0]]), ("a", "b", "c"))
     assert [cell.share for cell in confusion.lines[0].cells] == [0.8, 0.2, 0]
     assert [cell.right for cell in confusion.lines[1].cells] == [False, True, False]
-    assert [line.accuracy.split()[0] for line in confusion.lines] == ["80.0", "50.0", "0.0"]
+    assert [line.accuracy.split()[0] for line in confusion.lines] == ["80.0", "50.0", "–"]
     assert [(mistake.true, mistake.taken_for, mistake.count) for mistake in confusion.mistakes] == [
         ("b", "c", "5"), ("a", "b", "2"),
     ]  # fmt: skip

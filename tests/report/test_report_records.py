@@ -71,6 +71,7 @@ def test_a_missing_set_is_named(run_path: Path) -> None:
         ("method", "dm"),
         ("iterations", {"done": -1, "asked": 600}),
         ("dataset", {"name": "digits"}),
+        ("dataset", {"name": "digits", "shape": [None, 8, 8]}),
     ],
 )
 def test_a_wrong_field_of_the_manifest_is_named(run_path: Path, field: str, value: Any) -> None:
@@ -118,6 +119,12 @@ def test_values_that_are_not_finite_are_left_out_of_a_trace(run_path: Path) -> N
             '{"event": "step", "iteration": 610, "loss": NaN}\n{"event": "step", "iteration": 620, "loss": 0.5}\n'
         )
     assert read_run(run_path).losses.iterations[-2:] == (600, 620)
+
+
+def test_a_loss_that_is_no_number_is_named_with_its_line(run_path: Path) -> None:
+    (run_path / "metrics.jsonl").write_text('{"event": "start"}\n{"event": "step", "iteration": 1, "loss": "low"}\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl: line 2\.loss is not a number"):
+        read_run(run_path)
 
 
 def test_an_event_that_is_no_object_is_named_with_its_line(run_path: Path) -> None:

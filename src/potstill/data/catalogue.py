@@ -27,7 +27,7 @@ class CatalogueEntry:
         revision: the hub's branch, where it is not the main one; its configurations are folders.
         image_column: the images' column.
         label_column: the labels' column.
-        splits: the hub's splits that stand for ``train`` and ``test`` where the names alone would mislead.
+        splits: which of ``train``, ``validation``, ``test`` to take for ours, where the names alone would mislead.
         mean: per channel, of pixels in [0, 1]; computed from the training images where not given.
         std: per channel, likewise.
         flips: whether a mirrored image keeps its class.

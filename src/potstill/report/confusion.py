@@ -88,7 +88,7 @@ def make_confusion(network: str, counts: np.ndarray, names: tuple[str, ...]) -> 
         lines=tuple(
             ClassLine(
                 name=name,
-                accuracy=wording.percent(share[row, row]),
+                accuracy=wording.percent(share[row, row]) if counts[row].any() else "–",
                 images=wording.count(int(counts[row].sum())),
                 cells=_cells(counts[row], share[row], row) if small else (),
             )

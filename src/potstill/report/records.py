@@ -175,7 +175,7 @@ def _read_manifest(file: Path) -> Manifest:
 
 def _read_dataset(fields: Fields) -> DatasetRecord:
     shape = fields.numbers("shape")
-    if len(shape) != 3:
+    if len(shape) != 3 or not all(side >= 1 and side == int(side) for side in shape):
         fields.refuse("shape", "[channels, height, width]")
     return DatasetRecord(
         name=fields.text("name"),
@@ -201,6 +201,10 @@ def _read_trace(file: Path, event: str, quantity: str) -> Trace:
     for number, record in enumerate(read_events(file), start=1):
         fields = Fields.of(file, record, f"line {number}.")
         value = fields.values.get(quantity)
-        if fields.values.get("event") == event and isinstance(value, int | float) and math.isfinite(value):
+        if fields.values.get("event") != event or value is None:
+            continue
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            fields.refuse(quantity, "a number")
+        if math.isfinite(value):
             points.append((fields.whole("iteration"), value))
     return Trace(tuple(float(iteration) for iteration, _ in points), tuple(float(value) for _, value in points))

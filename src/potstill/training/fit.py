@@ -166,4 +166,5 @@ class Trainer:
         return [function(item) for item in items] if new else parallel_map(function, items)
 
     def _logits(self, images: Tensor) -> Tensor:
-        return self._forward(arranged(images, self.compute)).float()
+        logits = self._forward(arranged(images, self.compute))
+        return logits.float() if logits.dtype == torch.bfloat16 else logits

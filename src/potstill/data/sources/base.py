@@ -90,7 +90,7 @@ def split_role(published: str, chosen: Mapping[str, str]) -> str | None:
     usual = SPLIT_ALIASES.get(published.lower())
     if not chosen:
         return usual
-    return next((role for role, name in chosen.items() if SPLIT_ALIASES[name] == usual), None)
+    return next((role for role, name in chosen.items() if name == usual), None)
 
 
 def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:

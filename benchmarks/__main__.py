@@ -1,0 +1,6 @@
+"""``python -m benchmarks``: every benchmark with its own settings; see each module for its options."""
+
+from benchmarks import matching
+
+if __name__ == "__main__":
+    matching.main([])

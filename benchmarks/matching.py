@@ -1,0 +1,165 @@
+"""Steps per second and peak memory of dm and datadam against their plain twins.
+
+    python -m benchmarks.matching [--dataset mnist] [--ipc 10] [--steps 5] [--device auto] [--out FILE]
+
+Fast path and twin take turns in one process, so that both see the same machine; medians are quoted, and the ratio of
+each pair. The twin is what the published programs do: one class after another, eager float32, all cores shared by
+every operation. Peak memory is that of a fresh process for each, the dataset included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.twins.matching import datadam_step, dm_step
+from torch import Tensor
+
+from potstill.data import load_dataset
+from potstill.distillation import make_start
+from potstill.methods import DM, METHODS, DataDAM, Method, Problem
+from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.machine import describe_machine, peak_memory_bytes
+from potstill.runtime.randomness import Streams
+from potstill.runtime.workers import cpu_workers
+from potstill.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    if options.memory_of:
+        print(json.dumps(_memory(options)))
+        return
+    record: dict[str, Any] = {
+        "command": "python -m benchmarks.matching " + " ".join(sys.argv[1:]),
+        "machine": describe_machine(),
+        "dataset": options.dataset,
+        "ipc": options.ipc,
+    }
+    for name in options.methods.split(","):
+        record[name] = _speed(name, options)
+        for side in ("fast", "twin"):
+            record[name][side]["peak_memory_bytes"] = _memory_in_new_process(name, side, options)
+        fast, twin = record[name]["fast"], record[name]["twin"]
+        print(
+            f"{name}: fast {fast['seconds']:.3f} s a step, twin {twin['seconds']:.3f} s, "
+            f"ratio {record[name]['ratio']:.2f} ({record[name]['ratios'][0]:.2f} to {record[name]['ratios'][-1]:.2f}); "
+            f"peak memory {fast['peak_memory_bytes'] / 2**20:.0f} MiB against {twin['peak_memory_bytes'] / 2**20:.0f}",
+            flush=True,
+        )
+    if options.out:
+        Path(options.out).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--ipc", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=5, help="pairs of steps that are timed")
+    parser.add_argument("--methods", default="dm,datadam")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", default="auto")
+    parser.add_argument("--out")
+    parser.add_argument("--memory-of", choices=("fast", "twin"), help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def _problem(name: str, options: argparse.Namespace) -> tuple[Problem, Method]:
+    method = METHODS[name]()
+    compute = resolve_compute(options.device, options.precision, options.compile, long_run=True)
+    dataset = load_dataset(options.dataset).to(compute.device)
+    settings = Settings(method=method, dataset=options.dataset, ipc=options.ipc).resolved(dataset)
+    start = make_start(settings, dataset)
+    problem = Problem(real=dataset.train, start=start, streams=Streams(0), compute=compute, flips=dataset.flips)
+    return problem, method
+
+
+def _stepper(problem: Problem, method: Method, side: str) -> Callable[[int], None]:
+    """A function that does iteration i, on the fast path or the twin's."""
+    if side == "fast":
+        state = method.prepare(problem)
+
+        def fast(iteration: int) -> None:
+            nonlocal state
+            with cpu_workers(problem.compute.device):
+                state, _ = method.step(problem, state, iteration)
+
+        return fast
+    images = problem.start.images.to(problem.compute.device)
+    momentum = torch.zeros_like(images)
+    plain = Problem(
+        real=problem.real,
+        start=problem.start,
+        streams=problem.streams,
+        compute=Compute(problem.compute.device),
+        flips=problem.flips,
+    )
+
+    def twin(iteration: int) -> None:
+        nonlocal images, momentum
+        images, momentum = _twin_step(plain, method, images, momentum, iteration)
+
+    return twin
+
+
+def _twin_step(
+    problem: Problem, method: Method, images: Tensor, momentum: Tensor, iteration: int
+) -> tuple[Tensor, Tensor]:
+    if isinstance(method, DataDAM):
+        return datadam_step(problem, method, images, momentum, iteration)[:2]
+    assert isinstance(method, DM)
+    return dm_step(problem, method, images, momentum, iteration)[:2]
+
+
+def _speed(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    problem, method = _problem(name, options)
+    fast, twin = _stepper(problem, method, "fast"), _stepper(problem, method, "twin")
+    for step in (fast, twin, fast):  # compile, and warm up
+        _timed(step, 0, problem)
+    pairs = [(_timed(fast, i, problem), _timed(twin, i, problem)) for i in range(1, options.steps + 1)]
+    ratios = sorted(slow / quick for quick, slow in pairs)
+    return {
+        "fast": {"seconds": statistics.median(quick for quick, _ in pairs)},
+        "twin": {"seconds": statistics.median(slow for _, slow in pairs)},
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "compute": {"precision": problem.compute.precision, "compile": problem.compute.compile},
+    }
+
+
+def _timed(step: Callable[[int], None], iteration: int, problem: Problem) -> float:
+    started = time.perf_counter()
+    step(iteration)
+    if problem.compute.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _memory(options: argparse.Namespace) -> int:
+    problem, method = _problem(options.methods, options)
+    step = _stepper(problem, method, options.memory_of)
+    for iteration in range(2):
+        step(iteration)
+    return peak_memory_bytes(problem.compute.device)
+
+
+def _memory_in_new_process(name: str, side: str, options: argparse.Namespace) -> int:
+    words = ["--methods", name, "--memory-of", side, "--dataset", options.dataset, "--ipc", str(options.ipc)]
+    words += ["--device", options.device, "--precision", options.precision, "--compile", options.compile]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.matching", *words], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""A synthetic set in layouts that other programs read."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from potstill.data import LabeledImages
+from potstill.data.sources.base import first_line
+from potstill.runtime.errors import UserError, unknown
+from potstill.synthetic import SyntheticSet
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Format = Literal["imagefolder", "parquet", "npz", "hub"]
+
+_PARQUET = "data/train-00000-of-00001.parquet"
+_PARQUET_CONFIGURATION = """\
+---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*
+---
+"""
+
+
+def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str | None = None) -> Path:
+    """Write ``synthetic`` to ``target``: all of it or, if anything fails, nothing.
+
+    Only ``npz`` keeps the images exactly. The others hold 8-bit PNG, and a README that says by how much that changes
+    the images.
+
+    - ``imagefolder``: ``CLASS/00000.png``, and ``labels.json`` where labels are soft. Folders are called by their
+      classes where that keeps the classes in order, and else begin with the class's number.
+    - ``parquet``: columns ``image``, ``label`` and, where labels are soft, ``soft_label``, as Hugging Face
+      ``datasets`` stores them.
+    - ``npz``: MedMNIST's ``train_images`` uint8 (N, H, W) or (N, H, W, C) and ``train_labels`` int64 (N, 1); also
+      ``images_normalised`` float32 (N, C, H, W), ``mean``, ``std``, ``class_names`` and, where the set has them,
+      ``soft_labels``, ``step_size``, ``whitening_matrix`` and ``whitening_mean``.
+    - ``hub``: the same as ``parquet``, also uploaded to the Hugging Face hub.
+
+    Args:
+        synthetic: the set, of 1 to 4 channels.
+        target: the new folder, or the new file of ``npz``.
+        format: one of the above.
+        hub_id: OWNER/NAME of the dataset on the hub; for ``hub`` alone.
+
+    Returns:
+        What was written: ``target``, with ``.npz`` added where that format's file lacked it.
+
+    Raises:
+        UserError: the target exists or cannot be written, ``hub`` was given no name or refuses the upload.
+    """
+    if format not in _WRITERS:
+        raise unknown("format", format, _WRITERS, listing="potstill export --help")
+    if format == "hub" and hub_id is None:
+        raise UserError("a dataset on the hub needs a name", "give --hub-id OWNER/NAME")
+    if format == "npz" and target.suffix != ".npz":
+        target = target.with_name(f"{target.name}.npz")
+    if target.exists():
+        raise UserError(f"{target} already exists", "choose another --out")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as staging:
+            made = Path(staging) / target.name
+            _WRITERS[format](synthetic, made)
+            if format == "hub" and hub_id is not None:
+                _upload(synthetic, hub_id)
+            made.rename(target)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {target}: {error.strerror or error}", "free some space or choose another --out"
+        ) from error
+    return target
+
+
+def folder_names(class_names: Sequence[str]) -> list[str]:
+    """For each class a folder name that every system allows, such that sorted folders are in the order of classes.
+
+    Programs number classes by their sorted folders. Where the names would come in another order, or two be taken for
+    one, each begins with its class's number.
+    """
+    safe = [re.sub(r"[^\w .()+-]+", "_", name)[:60].strip(" .") for name in class_names]
+    distinct = len({name.casefold() for name in safe}) == len(safe)
+    if all(safe) and distinct and sorted(safe) == safe:
+        return safe
+    width = len(str(len(safe) - 1))
+    return [f"{index:0{width}}_{name or 'class'}" for index, name in enumerate(safe)]
+
+
+def _write_image_folder(synthetic: SyntheticSet, folder: Path) -> None:
+    names = folder_names(synthetic.class_names)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    files = [f"{names[label]}/{index:05}.png" for index, label in enumerate(synthetic.hard_labels.tolist())]
+    for file, png in zip(files, _pngs(synthetic), strict=True):
+        (folder / file).write_bytes(png)
+    if synthetic.has_soft_labels:
+        probabilities = dict(zip(files, synthetic.labels.tolist(), strict=True))
+        described = {"class_names": synthetic.class_names, "probabilities": probabilities}
+        (folder / "labels.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+    (folder / "README.md").write_text(_card(synthetic), encoding="utf-8")
+
+
+def _write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
+    import pyarrow.parquet
+
+    (folder / _PARQUET).parent.mkdir(parents=True)
+    # Dataset.to_parquet would draw a progress bar.
+    pyarrow.parquet.write_table(_table(synthetic).with_format("arrow")[:], folder / _PARQUET)
+    (folder / "README.md").write_text(_PARQUET_CONFIGURATION + _card(synthetic), encoding="utf-8")
+
+
+def _write_npz(synthetic: SyntheticSet, file: Path) -> None:
+    tensors = synthetic.tensors()
+    arrays: dict[str, Any] = {
+        "train_images": _channels_last(synthetic),
+        "train_labels": synthetic.hard_labels.numpy()[:, None],
+        "images_normalised": tensors.pop("images").numpy(),
+        "mean": np.array(synthetic.mean),
+        "std": np.array(synthetic.std),
+        "class_names": np.array(synthetic.class_names),
+    }
+    labels = tensors.pop("labels")
+    if synthetic.has_soft_labels:
+        arrays["soft_labels"] = labels.numpy()
+    arrays |= {name.replace(".", "_"): tensor.numpy() for name, tensor in tensors.items()}
+    np.savez_compressed(file, **arrays)
+
+
+_WRITERS: Mapping[str, Callable[[SyntheticSet, Path], None]] = {
+    "imagefolder": _write_image_folder,
+    "parquet": _write_parquet,
+    "npz": _write_npz,
+    "hub": _write_parquet,
+}
+
+
+def _upload(synthetic: SyntheticSet, hub_id: str) -> None:
+    from huggingface_hub import DatasetCard
+
+    try:
+        _table(synthetic).push_to_hub(hub_id)
+        DatasetCard(_PARQUET_CONFIGURATION + _card(synthetic)).push_to_hub(hub_id, repo_type="dataset")
+    except Exception as error:  # what fails below `datasets` ranges from DNS to a missing permission
+        raise UserError(
+            f"cannot upload {hub_id} to the Hugging Face hub ({first_line(error)})",
+            "connect to it and log in with hf auth login, or use --format parquet",
+        ) from error
+
+
+def _table(synthetic: SyntheticSet) -> Dataset:
+    from datasets import ClassLabel, Dataset, Features, Sequence, Value
+    from datasets import Image as EncodedImage
+
+    features = {"image": EncodedImage(), "label": ClassLabel(names=list(synthetic.class_names))}
+    columns = {
+        "image": [{"bytes": png, "path": None} for png in _pngs(synthetic)],
+        "label": synthetic.hard_labels.tolist(),
+    }
+    if synthetic.has_soft_labels:
+        features["soft_label"] = Sequence(Value("float32"), length=synthetic.class_count)
+        columns["soft_label"] = synthetic.labels.tolist()
+    return Dataset.from_dict(columns, features=Features(features))
+
+
+def _rounded(synthetic: SyntheticSet) -> Tensor:
+    """uint8 (N, C, H, W)."""
+    return (synthetic.pixels() * 255).round().to(torch.uint8)
+
+
+def _channels_last(synthetic: SyntheticSet) -> np.ndarray:
+    """uint8 (N, H, W) of grey images, (N, H, W, C) of others."""
+    images = _rounded(synthetic)
+    return (images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1)).numpy()
+
+
+def _pngs(synthetic: SyntheticSet) -> list[bytes]:
+    """Each image as PNG: grey, grey with alpha, RGB or RGBA by the number of channels."""
+    encoded = []
+    for pixels in _channels_last(synthetic):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        encoded.append(stream.getvalue())
+    return encoded
+
+
+def _rounding_errors(synthetic: SyntheticSet) -> Tensor:
+    """float32 (N, C, H, W): by how much 8-bit pixels differ from the images, in normalised units."""
+    rounded = LabeledImages(
+        _rounded(synthetic),
+        synthetic.hard_labels,
+        synthetic.class_names,
+        synthetic.mean,
+        synthetic.std,
+        synthetic.whitening,
+    )
+    return (rounded.normalised() - synthetic.images).abs()
+
+
+def _card(synthetic: SyntheticSet) -> str:
+    """A README: what the set is, what 8-bit pixels lose, and how it was made."""
+    channels, height, width = synthetic.shape
+    errors = _rounding_errors(synthetic)
+    described = {
+        "class_names": synthetic.class_names,
+        "mean": synthetic.mean,
+        "std": synthetic.std,
+        "step_size": None if synthetic.step_size is None else synthetic.step_size.item(),
+        "provenance": dict(synthetic.provenance),
+    }
+    return f"""\
+# A distilled image dataset
+
+{len(synthetic)} synthetic images of {synthetic.class_count} classes ({width}×{height} pixels, channels: {channels}),
+made by Potstill to train networks in place of a larger set of real images.
+
+## Precision
+
+These are 8-bit PNG, which lose precision: distilled images are floating-point numbers without bounds, and here they
+were cut off at black and white and rounded. In the units in which networks see them, (pixel / 255 - mean) / std, this
+changes them by {errors.mean():.2g} on average and by {errors.max():.2g} at most. A network may do worse on these
+files than on the set itself, which `synthetic.safetensors` and `potstill export --format npz` keep exactly.
+
+## How it was made
+
+```json
+{json.dumps(described, indent=2, ensure_ascii=False)}
+```
+"""

@@ -1,0 +1,283 @@
+"""What a set is worth: structure, baselines, repeats and honesty."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from potstill.data import ImageDataset, LabeledImages, Whitening
+from potstill.evaluation import Evaluation, Recipe, check_fits, evaluate, validation_accuracy
+from potstill.networks import NETWORKS
+from potstill.runtime.compute import CPU
+from potstill.runtime.errors import UserError
+from potstill.runtime.randomness import Streams
+from potstill.selection import random_indices
+from potstill.synthetic import SyntheticSet
+from potstill.training.fit import Trainer
+from tests.small import NETWORK, digits, small_digits
+
+RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
+OTHER = "mlp:width=16"
+
+
+@pytest.fixture(scope="module")
+def dataset() -> ImageDataset:
+    return small_digits()
+
+
+def real_set(dataset: ImageDataset, ipc: int = 2) -> SyntheticSet:
+    return SyntheticSet.from_indices(dataset.train, random_indices(dataset.train, ipc, torch.Generator()))
+
+
+def measure(dataset: ImageDataset, **options: Any) -> Evaluation:
+    given = {"recipe": RECIPE, "networks": [NETWORK], "repeats": 2, "baselines": (), "compute": CPU} | options
+    return evaluate(real_set(dataset), dataset, **given)
+
+
+@pytest.fixture(scope="module")
+def evaluation(dataset: ImageDataset) -> Evaluation:
+    return measure(dataset, networks=[NETWORK, OTHER], baselines=("random", "full"), repeats=3, full_repeats=1, seed=4)
+
+
+def test_json_has_the_promised_structure(evaluation: Evaluation):
+    written = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    assert written["schema"] == 1
+    assert written["recipe"]["name"] == "test"
+    assert written["recipe"]["version"] == 1
+    assert written["recipe"]["epochs"] == 12
+    assert (written["repeats"], written["seed"]) == (3, 4)
+    assert {"processor", "cores", "torch", "potstill"} <= written["machine"].keys()
+    assert list(written["networks"]) == [NETWORK, OTHER]
+    assert {name: list(entries) for name, entries in written["baselines"].items()} == {
+        "random": [NETWORK, OTHER],
+        "full": [NETWORK, OTHER],
+    }
+
+
+def test_entries_have_the_promised_structure(evaluation: Evaluation, dataset: ImageDataset):
+    written = evaluation.to_json()
+    small = [*written["networks"].values(), *written["baselines"]["random"].values()]
+    full = [*written["baselines"]["full"].values()]
+    for entry, repeats, epochs in [*((e, 3, 12) for e in small), *((e, 1, 3) for e in full)]:
+        assert len(entry["accuracies"]) == repeats
+        assert all(0 <= accuracy <= 1 for accuracy in entry["accuracies"])
+        assert entry["mean"] == pytest.approx(sum(entry["accuracies"]) / repeats)
+        assert entry["seconds"] > 0
+        assert entry["epochs"] == epochs
+        curve = entry["curve"]
+        assert curve["epochs"] == sorted(set(curve["epochs"]))
+        assert curve["epochs"][-1] == epochs
+        assert len(curve["loss"]) == len(curve["accuracy"]) == len(curve["epochs"])
+        confusion = torch.tensor(entry["confusion"])
+        assert confusion.sum(1).tolist() == [repeats * size for size in dataset.test.class_sizes]
+        assert confusion.diagonal().sum().item() / confusion.sum().item() == pytest.approx(entry["mean"])
+    assert full[0]["std"] is None
+    assert full[0]["ci95"] is None
+    assert small[0]["ci95"][0] <= small[0]["mean"] <= small[0]["ci95"][1]
+
+
+def test_repeats_differ_and_a_seed_repeats_them(dataset: ImageDataset):
+    torch.manual_seed(0)
+    first = measure(dataset, baselines=("random",)).to_json()
+    torch.manual_seed(1)
+    again, other = measure(dataset, baselines=("random",)).to_json(), measure(dataset, seed=1).to_json()
+    for entry, repeated in (
+        (first["networks"][NETWORK], again["networks"][NETWORK]),
+        (first["baselines"]["random"][NETWORK], again["baselines"]["random"][NETWORK]),
+    ):
+        assert entry["curve"] == repeated["curve"]
+        assert entry["accuracies"] == repeated["accuracies"]
+    assert other["networks"][NETWORK]["curve"]["loss"] != first["networks"][NETWORK]["curve"]["loss"]
+
+
+class Trainings:
+    """Listens to what trainers are given, and what they have learned by the end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.images: list[Tensor] = []
+        self.learned: list[Tensor] = []
+        fit = Trainer.fit
+
+        def listening(trainer: Trainer, examples: Any, *rest: Any, **named: Any) -> None:
+            self.images.append(examples.normalised().clone())
+            fit(trainer, examples, *rest, **named)
+            self.learned.append(torch.cat([p.detach().flatten() for p in trainer.network.parameters()]))
+
+        monkeypatch.setattr(Trainer, "fit", listening)
+
+
+def test_what_is_trained_on(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    trainings = Trainings(monkeypatch)
+    measure(dataset, baselines=("random", "full"), repeats=3, full_repeats=2)
+    on_set, on_random, on_full = trainings.images[:3], trainings.images[3:6], trainings.images[6:]
+    assert all(images.equal(real_set(dataset).images) for images in on_set)
+    assert [len(images) for images in on_random] == [20, 20, 20]
+    assert not any(on_random[one].equal(on_random[other]) for one, other in [(0, 1), (0, 2), (1, 2)])
+    assert len(on_full) == 2
+    assert all(images.equal(dataset.train.normalised()) for images in on_full)
+    assert len({tuple(learned[:5].tolist()) for learned in trainings.learned}) == 8
+
+
+def test_random_images_are_balanced_and_all_of_a_small_class(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    smaller = replace(dataset, train=dataset.train.take(torch.cat([i[: 3 + 2 * c] for c, i in _classes(dataset)])))
+    heard: list[list[int]] = []
+    fit = Trainer.fit
+
+    def listening(trainer: Trainer, examples: Any, *rest: Any, **named: Any) -> None:
+        heard.append(examples.labels.bincount().tolist())
+        fit(trainer, examples, *rest, **named)
+
+    monkeypatch.setattr(Trainer, "fit", listening)
+    evaluate(
+        real_set(dataset, ipc=4),
+        smaller,
+        recipe=replace(RECIPE, epochs=1),
+        networks=[OTHER],
+        repeats=1,
+        baselines=("random",),
+        compute=CPU,
+    )
+    assert heard == [[4] * 10, [3] + [4] * 9]
+
+
+def _classes(dataset: ImageDataset) -> list[tuple[int, Tensor]]:
+    return list(enumerate(dataset.train.class_index))
+
+
+def test_the_test_split_plays_no_part_in_training(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    """Poison it: what is learned stays the same to the bit."""
+    test = dataset.test
+    poisoned = replace(dataset, test=replace(test, images=255 - test.images, labels=(test.labels + 1) % 10))
+    trainings = Trainings(monkeypatch)
+    honest, misled = (measure(some, baselines=("random", "full")) for some in (dataset, poisoned))
+    assert len(trainings.learned) == 10
+    assert all(trainings.learned[run].equal(trainings.learned[5 + run]) for run in range(5))
+    assert honest.networks[NETWORK].curve_loss == misled.networks[NETWORK].curve_loss
+    assert honest.networks[NETWORK].curve_accuracy == misled.networks[NETWORK].curve_accuracy
+    assert honest.networks[NETWORK].accuracies != misled.networks[NETWORK].accuracies
+
+
+def test_the_test_split_is_read_once_after_each_training(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    order: list[str] = []
+    normalised, fit = LabeledImages.normalised, Trainer.fit
+
+    def watched(images: LabeledImages, *rest: Any, **named: Any) -> Tensor:
+        if images.images.data_ptr() == dataset.test.images.data_ptr():
+            order.append("test")
+        return normalised(images, *rest, **named)
+
+    def fitted(trainer: Trainer, *rest: Any, **named: Any) -> None:
+        order.append("fit")
+        fit(trainer, *rest, **named)
+        order.append("fitted")
+
+    monkeypatch.setattr(LabeledImages, "normalised", watched)
+    monkeypatch.setattr(Trainer, "fit", fitted)
+    measure(dataset)
+    steps = [step for number, step in enumerate(order) if number == 0 or step != order[number - 1]]
+    assert steps == ["fit", "fitted", "test"] * 2
+
+
+def test_validation_accuracy_never_reads_the_test_split(dataset: ImageDataset):
+    no_test = replace(dataset, test=dataset.test.take(torch.tensor([], dtype=torch.int64)))
+    figures = [
+        validation_accuracy(real_set(d), d, recipe=RECIPE, network=NETWORK, streams=Streams(0), compute=CPU)
+        for d in (dataset, no_test)
+    ]
+    assert figures[0] == figures[1]
+    assert 0.1 < figures[0] <= 1
+
+
+def test_without_validation_images_curves_have_no_accuracy(dataset: ImageDataset):
+    none = replace(dataset, validation=dataset.validation.take(torch.tensor([], dtype=torch.int64)))
+    curve = measure(none).to_json()["networks"][NETWORK]["curve"]
+    assert curve["accuracy"] == []
+    assert len(curve["loss"]) == 10
+
+
+def test_a_network_that_fails_is_recorded_and_the_others_are_measured(dataset: ImageDataset):
+    explosive = replace(RECIPE, learning_rate=1e30, augment=False)
+    messages: list[str] = []
+    result = measure(dataset, recipe=explosive, networks=[NETWORK, OTHER], progress=messages.append)
+    written = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    for name in (NETWORK, OTHER):
+        assert list(written["networks"][name]) == ["failed"]
+        assert written["networks"][name]["failed"].startswith(f"{name} diverged in epoch ")
+        assert any(message.startswith(f"{name} on set failed: ") for message in messages)
+    with pytest.raises(UserError, match="has no accuracy"):
+        _ = result.networks[NETWORK].mean
+
+
+def test_progress_names_network_set_repeat_and_accuracy(dataset: ImageDataset):
+    messages: list[str] = []
+    result = measure(dataset, baselines=("random",), progress=messages.append)
+    accuracy = result.networks[NETWORK].accuracies[1]
+    assert messages[1] == f"{NETWORK} on set, 2 of 2: {accuracy:.1%}"
+    assert messages[2].startswith(f"{NETWORK} on random, 1 of 2: ")
+
+
+def test_full_data_beats_random_images_which_beat_chance():
+    recipe = replace(RECIPE, epochs=30, full_epochs=10)
+    result = measure(digits(), recipe=recipe, baselines=("random", "full"))
+    random, full = (result.baselines[name][NETWORK].mean for name in ("random", "full"))
+    assert 0.25 < random < full
+    assert full > 0.75
+
+
+def test_soft_labels_can_be_evaluated(dataset: ImageDataset):
+    hard = real_set(dataset)
+    soft = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10).float())
+    results = [
+        evaluate(some, dataset, recipe=RECIPE, networks=[NETWORK], repeats=1, baselines=(), compute=CPU)
+        for some in (hard, soft)
+    ]
+    losses = [result.networks[NETWORK].curve_loss for result in results]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": torch.zeros(20, 1, 9, 8)}, r"image shape is \(1, 9, 8\), the dataset's \(1, 8, 8\)"),
+        ({"class_names": tuple("abcdefghij")}, r"its classes is \('a', 'b'"),
+        ({"mean": (0.5,)}, r"its mean is \(0\.5,\)"),
+        ({"std": (0.5,)}, r"its std is \(0\.5,\)"),
+        ({"whitening": Whitening(torch.eye(64), torch.zeros(64))}, r"its whitening is True, the dataset's False"),
+    ],
+    ids=["shape", "classes", "mean", "std", "whitening"],
+)
+def test_a_set_of_another_dataset_is_refused(dataset: ImageDataset, changes: dict[str, Any], message: str):
+    check_fits(real_set(dataset), dataset)
+    with pytest.raises(UserError, match=message):
+        check_fits(replace(real_set(dataset), **changes), dataset)
+
+
+def test_a_rounded_mean_still_fits(dataset: ImageDataset):
+    given = real_set(dataset)
+    check_fits(replace(given, mean=tuple(value + 1e-9 for value in given.mean)), dataset)
+
+
+@pytest.mark.parametrize("options", [{"repeats": 0}, {"full_repeats": 0}])
+def test_no_repeats_are_refused(dataset: ImageDataset, options: dict[str, int]):
+    with pytest.raises(UserError, match="at least one repeat"):
+        measure(dataset, **options)
+
+
+def test_a_misspelt_network_is_refused_before_anything_is_trained(
+    dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
+):
+    trainings = Trainings(monkeypatch)
+    with pytest.raises(UserError, match="unknown network 'convnt'; did you mean 'convnet'"):
+        measure(dataset, networks=[NETWORK, "convnt"])
+    assert trainings.images == []
+    assert "convnt" not in NETWORKS
+
+
+def test_a_misspelt_recipe_is_refused(dataset: ImageDataset):
+    with pytest.raises(UserError, match="unknown recipe"):
+        measure(dataset, recipe="dsa-999")

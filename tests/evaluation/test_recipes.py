@@ -1,0 +1,71 @@
+"""Recipes are frozen: whoever changes a value here must give it a new version."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, asdict
+
+import pytest
+
+from potstill.evaluation import RECIPES, find_recipe
+from potstill.runtime.errors import UserError
+
+SGD = {"batch_size": 256, "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
+
+FROZEN = {
+    "quick@1": {"epochs": 200, "full_epochs": 20, "augment": True, **SGD},
+    "dc-300@1": {"epochs": 300, "full_epochs": 50, "augment": False, **SGD},
+    "dsa-1000@1": {"epochs": 1000, "full_epochs": 50, "augment": True, **SGD},
+}
+
+
+def test_every_recipe_is_frozen_here():
+    assert {recipe.label for recipe in RECIPES.values()} == set(FROZEN)
+
+
+@pytest.mark.parametrize("label", FROZEN)
+def test_values_are_what_they_were(label: str):
+    recipe = find_recipe(label)
+    values = asdict(recipe)
+    assert values.pop("summary")
+    name, version = label.split("@")
+    assert values == {"name": name, "version": int(version), **FROZEN[label]}
+    with pytest.raises(FrozenInstanceError):
+        recipe.epochs = 1  # type: ignore[misc]
+
+
+def test_found_with_and_without_version():
+    assert find_recipe("quick") is find_recipe("quick@1")
+
+
+@pytest.mark.parametrize("name", ["quik", "quick@2", "quick@", "", "dsa-1000@1@1"])
+def test_unknown_recipes_are_refused(name: str):
+    with pytest.raises(UserError, match="unknown recipe"):
+        find_recipe(name)
+
+
+def test_a_misspelt_recipe_is_guessed():
+    with pytest.raises(UserError, match=r"unknown recipe 'quik'; did you mean 'quick'\? see potstill list recipes"):
+        find_recipe("quik")
+
+
+def test_schedule_of_the_dsa_recipe():
+    schedule = find_recipe("dsa-1000").schedule(flips=True)
+    assert (schedule.epochs, schedule.cut_epoch) == (1000, 501)
+    assert {name: getattr(schedule, name) for name in SGD} == SGD
+    assert schedule.augmentation is not None
+    assert schedule.augmentation.operations == ("color", "crop", "cutout", "flip", "scale", "rotate")
+    assert not schedule.augmentation.sequence
+
+
+def test_digits_are_not_mirrored():
+    augmentation = find_recipe("dsa-1000").schedule(flips=False).augmentation
+    assert augmentation is not None
+    assert "flip" not in augmentation.operations
+
+
+def test_full_data_is_passed_over_fewer_times():
+    recipe = find_recipe("dc-300")
+    assert recipe.schedule(flips=True, full=True).epochs == 50
+    assert recipe.schedule(flips=True, full=True).cut_epoch == 26
+    assert recipe.schedule(flips=True, full=True, epochs=7).epochs == 7
+    assert recipe.schedule(flips=True).augmentation is None

@@ -1,0 +1,545 @@
+"""The driver: a run's folder and events, and that nothing which interrupts it changes what it computes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from potstill import distillation
+from potstill.data import ImageDataset
+from potstill.distillation import Distilled, distill, make_start
+from potstill.evaluation import Recipe, validation_accuracy
+from potstill.methods import DM, DataDAM, Method
+from potstill.methods import Random as RandomImages
+from potstill.run_folder import RunFolder
+from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.events import read_events
+from potstill.runtime.files import sha256
+from potstill.settings import Settings
+from potstill.synthetic import SyntheticSet
+from tests.small import NETWORK, few, one_thread, small_digits
+
+__all__ = ["one_thread"]
+
+ITERATIONS = 6
+SETTINGS = Settings(
+    method=DM(batch_real=8, learning_rate=0.1), ipc=1, network=NETWORK, iterations=ITERATIONS, validate_every=2
+)
+TRAINED = replace(SETTINGS, method=DataDAM(batch_real=8, network_iterations=4, network_steps=1))
+
+
+@pytest.fixture(scope="module")
+def dataset() -> ImageDataset:
+    return small_digits()
+
+
+@pytest.fixture(autouse=True)
+def _quick_validation(monkeypatch: pytest.MonkeyPatch):
+    """An accuracy that depends on the images alone and takes no time; one test looks at the real one."""
+    monkeypatch.setattr(distillation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
+
+
+def pretended(images: SyntheticSet) -> float:
+    return int(sha256(images.images.numpy().tobytes())[:6], 16) / 16**6
+
+
+@pytest.fixture
+def _every_iteration_is_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", -1.0)
+
+
+every_iteration_is_kept = pytest.mark.usefixtures("_every_iteration_is_kept")
+
+
+def interrupt_after(iterations: int) -> Callable[[str, dict[str, Any]], None]:
+    """A listener that presses Ctrl-C."""
+
+    def listen(event: str, fields: dict[str, Any]) -> None:
+        if event == "step" and fields["iteration"] == iterations:
+            raise KeyboardInterrupt
+
+    return listen
+
+
+def lasting(folder: Path) -> dict[str, Any]:
+    """All that must not depend on interruptions: everything but times and the record of the sessions themselves."""
+    run = RunFolder(folder)
+    checkpoint, manifest = run.load_checkpoint(), run.read_manifest()
+    assert checkpoint is not None
+    return {
+        "set": run.synthetic.read_bytes(),
+        "start": run.start.read_bytes(),
+        "config": run.config.read_bytes(),
+        "state": {name: tensor.numpy().tobytes() for name, tensor in sorted(checkpoint.state.items())},
+        "best": (checkpoint.best_iteration, checkpoint.best_accuracy, checkpoint.iteration),
+        "events": [
+            {name: value for name, value in event.items() if name != "seconds"}
+            for event in read_events(run.metrics)
+            if event["event"] in ("step", "validation")
+        ],
+        "manifest": {
+            name: manifest[name]
+            for name in ("status", "iterations", "chosen_iteration", "tensors_sha256", "set_bytes", "seed", "dataset")
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What runs of ``SETTINGS`` and ``TRAINED`` leave if nothing interrupts them."""
+    left = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distillation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
+        for settings in (SETTINGS, TRAINED):
+            folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+            distill(settings, dataset, out=folder)
+            left[settings.method.name] = lasting(folder)
+    return left
+
+
+# A run and what it leaves.
+
+
+@pytest.fixture
+def run(dataset: ImageDataset, tmp_path: Path) -> tuple[Distilled, RunFolder, list[tuple[str, dict[str, Any]]]]:
+    heard: list[tuple[str, dict[str, Any]]] = []
+    done = distill(
+        SETTINGS,
+        dataset,
+        out=tmp_path / "run",
+        command="potstill distill dm",
+        listen=lambda event, fields: heard.append((event, fields)),
+    )
+    return done, RunFolder(tmp_path / "run"), heard
+
+
+Run = tuple[Distilled, RunFolder, list[tuple[str, dict[str, Any]]]]
+
+
+def test_folder_holds_what_is_promised(run: Run):
+    _, folder, _ = run
+    files = sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file())
+    assert files == [
+        "checkpoint/start.safetensors",
+        "checkpoint/state.safetensors",
+        "config.toml",
+        "manifest.json",
+        "metrics.jsonl",
+        "synthetic.safetensors",
+    ]
+
+
+def test_events_are_told_and_recorded(run: Run):
+    _, folder, heard = run
+    recorded = list(read_events(folder.metrics))
+    assert recorded == [{"event": event, **fields} for event, fields in heard]
+    assert [event for event, _ in heard] == ["start", *["step", "step", "validation"] * 3, "finish"]
+    steps = [fields for event, fields in heard if event == "step"]
+    assert [fields["iteration"] for fields in steps] == [1, 2, 3, 4, 5, 6]
+    assert all(fields["loss"] > 0 and fields["seconds"] >= 0 for fields in steps)
+    validations = [fields for event, fields in heard if event == "validation"]
+    assert [fields["iteration"] for fields in validations] == [2, 4, 6]
+    assert recorded[-1]["status"] == "complete"
+
+
+def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):
+    done, folder, _ = run
+    manifest = folder.read_manifest()
+    assert manifest["schema"] == 1
+    assert manifest["method"] == {
+        "name": "dm",
+        "title": "Dataset Condensation with Distribution Matching",
+        "citation": DM.citation.bibtex(),
+        "url": "https://arxiv.org/abs/2110.04181",
+    }
+    assert manifest["dataset"] == {
+        "name": "digits",
+        "fingerprint": dataset.fingerprint,
+        "shape": [1, 8, 8],
+        "classes": 10,
+        "train": 200,
+        "validation": 50,
+        "test": 50,
+    }
+    assert manifest["seed"] == 0
+    assert manifest["iterations"] == {"done": 6, "asked": 6}
+    assert manifest["seconds"] > 0
+    assert manifest["peak_memory_bytes"] > 10_000_000
+    assert manifest["set_bytes"] == done.synthetic.size_bytes == 10 * 64 * 4 + 10 * 8
+    assert manifest["tensors_sha256"] == SyntheticSet.load(folder.synthetic).fingerprint()
+    machine = {"processor", "cores", "accelerator", "system", "python", "torch", "potstill"}
+    assert set(manifest["machine"]) == machine
+    assert manifest["compute"] == {"device": "cpu", "precision": "float32", "compile": False}
+    assert manifest["status"] == "complete"
+    assert datetime.fromisoformat(manifest["started"]).tzinfo is not None
+    assert manifest["command"] == "potstill distill dm"
+
+
+def test_the_set_on_file_is_the_one_returned(run: Run, dataset: ImageDataset):
+    done, folder, _ = run
+    stored = SyntheticSet.load(folder.synthetic)
+    assert stored.fingerprint() == done.synthetic.fingerprint()
+    assert stored.provenance == done.synthetic.provenance
+    assert stored.provenance["method"]["name"] == "dm"
+    assert stored.provenance["dataset_fingerprint"] == dataset.fingerprint
+    assert (done.status, done.folder) == ("complete", folder.path)
+
+
+def test_the_start_is_kept(run: Run, dataset: ImageDataset):
+    done, folder, _ = run
+    start = SyntheticSet.load(folder.start)
+    assert start.images.equal(make_start(done.settings, dataset).images)
+    assert not start.images.equal(done.synthetic.images)
+    assert start.provenance["chosen_iteration"] == 0
+
+
+def test_config_repeats_the_run(run: Run, dataset: ImageDataset, tmp_path: Path):
+    done, folder, _ = run
+    settings = Settings.from_toml(folder.config)
+    assert settings == done.settings == SETTINGS.resolved(dataset)
+    again = distill(settings, dataset, out=tmp_path / "again")
+    assert again.folder is not None
+    assert lasting(again.folder) == lasting(folder.path)
+
+
+def test_the_set_that_did_best_on_validation_is_kept(run: Run, dataset: ImageDataset):
+    done, folder, heard = run
+    validations = {fields["iteration"]: fields["accuracy"] for event, fields in heard if event == "validation"}
+    best = max(validations, key=lambda iteration: validations[iteration])
+    assert folder.read_manifest()["chosen_iteration"] == best == done.synthetic.provenance["chosen_iteration"]
+    assert pretended(done.synthetic) == validations[best]
+
+
+def test_without_validation_the_last_set_is_kept(dataset: ImageDataset):
+    last = distill(replace(SETTINGS, validate_every=0), dataset)
+    assert last.synthetic.provenance["chosen_iteration"] == ITERATIONS
+    empty = replace(dataset, validation=dataset.validation.take(torch.tensor([], dtype=torch.int64)))
+    assert distill(SETTINGS, empty).synthetic.fingerprint() == last.synthetic.fingerprint()
+
+
+def test_validation_never_sees_the_test_split(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    recipe = Recipe(name="toy", summary="", epochs=40, full_epochs=1, learning_rate=0.1)
+    monkeypatch.setattr(distillation, "validation_accuracy", partial(validation_accuracy, recipe=recipe))
+    no_test = replace(dataset, test=dataset.test.take(torch.tensor([], dtype=torch.int64)))
+    settings = replace(SETTINGS, iterations=1, validate_every=1)
+    accuracies: list[list[float]] = []
+    for given in (dataset, no_test):
+        heard: list[float] = []
+        accuracies.append(heard)
+        distill(settings, given, listen=lambda event, fields, heard=heard: heard.append(fields.get("accuracy", -1)))
+    assert accuracies[0] == accuracies[1]
+    assert 0.1 < max(accuracies[0]) <= 1
+
+
+def test_a_method_alone_is_enough(dataset: ImageDataset):
+    done = distill(RandomImages(), dataset)
+    assert done.settings == Settings(method=RandomImages()).resolved(dataset)
+    assert done.synthetic.images.equal(make_start(done.settings, dataset).images)
+    assert done.folder is None
+
+
+@pytest.mark.parametrize("start", ["real", "noise"])
+def test_starts(start: Any, dataset: ImageDataset):
+    settings = replace(SETTINGS, start=start, ipc=3)
+    made, other = make_start(settings, dataset), make_start(replace(settings, seed=1), dataset)
+    assert made.images.shape == (30, 1, 8, 8)
+    assert made.labels.tolist() == sorted([*range(10)] * 3)
+    assert not made.images.equal(other.images)
+    real = {image.numpy().tobytes() for image in dataset.train.normalised()}
+    assert all((image.numpy().tobytes() in real) == (start == "real") for image in made.images)
+
+
+def test_too_few_real_images_are_an_error_before_a_folder_is_made(dataset: ImageDataset, tmp_path: Path):
+    with pytest.raises(UserError, match="fewer than 21 per class"):
+        distill(replace(SETTINGS, ipc=21), dataset, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# Interruptions.
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, TRAINED], ids=["dm", "datadam"])
+@pytest.mark.parametrize("iterations", [1, 3, 5])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    settings: Settings[Method], iterations: int, dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
+):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        distill(settings, dataset, out=folder, listen=interrupt_after(iterations))
+    manifest = RunFolder(folder).read_manifest()
+    assert manifest["status"] == "interrupted"
+    assert manifest["iterations"] == {"done": iterations, "asked": ITERATIONS}
+    assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
+    done = distill(settings, dataset, out=folder, resume=True)
+    assert done.status == "complete"
+    assert lasting(folder) == uninterrupted[settings.method.name]
+    sessions = [e["event"] for e in read_events(folder / "metrics.jsonl") if e["event"] in ("start", "resume")]
+    assert sessions == ["start", "resume"]
+
+
+def test_time_limit_stops_a_session_and_resume_goes_on(
+    dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
+):
+    folder = tmp_path / "run"
+    assert distill(SETTINGS, dataset, out=folder, time_limit=0.0).status == "time limit"
+    manifest = RunFolder(folder).read_manifest()
+    assert (manifest["status"], manifest["iterations"]["done"]) == ("time limit", 0)
+    sessions = 0
+    while distill(SETTINGS, dataset, out=folder, resume=True, time_limit=0.02).status == "time limit":
+        sessions += 1
+        assert sessions < 100
+    assert lasting(folder) == uninterrupted["dm"]
+
+
+def test_a_generous_time_limit_changes_nothing(dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]):
+    assert distill(SETTINGS, dataset, out=tmp_path / "run", time_limit=1e6).status == "complete"
+    assert lasting(tmp_path / "run") == uninterrupted["dm"]
+
+
+def test_a_complete_run_can_be_resumed_to_no_effect(run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    before = lasting(folder.path)
+    assert distill(SETTINGS, dataset, out=folder.path, resume=True).status == "complete"
+    assert lasting(folder.path) == before
+
+
+def test_seconds_add_up_over_sessions(dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        distill(SETTINGS, dataset, out=folder, listen=interrupt_after(3))
+    first = RunFolder(folder).read_manifest()["seconds"]
+    distill(SETTINGS, dataset, out=folder, resume=True)
+    assert RunFolder(folder).read_manifest()["seconds"] > first
+    steps = [event["seconds"] for event in read_events(folder / "metrics.jsonl") if event["event"] == "step"]
+    assert steps == sorted(steps)
+
+
+class PowerCut(BaseException):
+    """What no one catches."""
+
+
+@contextmanager
+def power_cut(monkeypatch: pytest.MonkeyPatch, replacement: int, *, before: bool) -> Iterator[list[int]]:
+    """The process dies right before or right after the given replacement of a file."""
+    real, count = os.replace, [0]
+
+    def cut(source: Any, target: Any) -> None:
+        count[0] += 1
+        if count[0] == replacement and before:
+            raise PowerCut
+        real(source, target)
+        if count[0] == replacement:
+            raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", cut)
+        yield count
+
+
+@every_iteration_is_kept
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_power_cut_at_any_file_can_be_resumed(
+    before: bool,
+    dataset: ImageDataset,
+    tmp_path: Path,
+    uninterrupted: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    begun = 2 if before else 1  # until start and config are there, nothing has begun
+    with power_cut(monkeypatch, 10**6, before=before) as count:
+        distill(SETTINGS, dataset, out=tmp_path / "counted")
+    for replacement in range(begun + 1, count[0] + 1):
+        folder = tmp_path / str(replacement)
+        with power_cut(monkeypatch, replacement, before=before), pytest.raises(PowerCut):
+            distill(SETTINGS, dataset, out=folder)
+        distill(SETTINGS, dataset, out=folder, resume=True)
+        assert lasting(folder) == uninterrupted["dm"], replacement
+    assert count[0] > 2 * ITERATIONS
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from potstill import distillation
+from tests.small import small_digits
+from tests.test_distillation import LONG, pretended
+
+distillation.CHECKPOINT_SECONDS = -1.0
+distillation.validation_accuracy = lambda images, dataset, **rest: pretended(images)
+say = lambda event, fields: print(event, flush=True)
+folder = Path(sys.argv[1])
+distillation.distill(LONG, small_digits(), out=folder, resume=folder.exists(), listen=say)
+"""
+
+LONG = replace(SETTINGS, iterations=60, validate_every=7)
+
+
+def test_killed_again_and_again_and_resumed_equals_uninterrupted(dataset: ImageDataset, tmp_path: Path):
+    chance = random.Random(0)
+    folder, expected = tmp_path / "killed", tmp_path / "uninterrupted"
+    for _ in range(2):
+        command = [sys.executable, "-c", KILLED, str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
+            assert process.stdout is not None
+            for _ in range(chance.randint(3, 20)):
+                assert process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.02))
+            process.kill()
+        assert process.returncode == -9
+    recorded = [event["event"] for event in read_events(folder / "metrics.jsonl")]
+    assert recorded.count("start") == recorded.count("resume") == 1
+    assert "finish" not in recorded
+    assert distill(LONG, dataset, out=folder, resume=True).status == "complete"
+    distill(LONG, dataset, out=expected)
+    assert lasting(folder) == lasting(expected)
+
+
+# What is refused.
+
+
+def test_an_existing_folder_is_refused_and_left_alone(run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    before = lasting(folder.path)
+    with pytest.raises(UserError, match=r"run already exists; use --resume to go on with it, or another --out"):
+        distill(SETTINGS, dataset, out=folder.path)
+    assert lasting(folder.path) == before
+
+
+def test_a_folder_of_something_else_is_refused(dataset: ImageDataset, tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("dear to someone")
+    with pytest.raises(UserError, match="already exists"):
+        distill(SETTINGS, dataset, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_folder_will_do(dataset: ImageDataset, tmp_path: Path):
+    assert distill(replace(SETTINGS, iterations=0), dataset, out=tmp_path).folder == tmp_path
+
+
+@pytest.mark.parametrize("out", [None, "nothing here"])
+def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, tmp_path: Path):
+    with pytest.raises(UserError, match="there is no run to resume in"):
+        distill(SETTINGS, dataset, out=out and tmp_path / out, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 5}, "begun with another seed; resume it with its own settings"),
+        ({"ipc": 2, "network": "lenet"}, "begun with another ipc, network"),
+        ({"method": DM(batch_real=9)}, "begun with another method"),
+        ({"method": RandomImages()}, "begun with another method"),
+    ],
+)
+def test_other_settings_cannot_resume_a_run(changes: dict[str, Any], message: str, run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    before = lasting(folder.path)
+    with pytest.raises(UserError, match=message):
+        distill(replace(SETTINGS, **changes), dataset, out=folder.path, resume=True)
+    assert lasting(folder.path) == before
+
+
+def test_another_dataset_cannot_resume_a_run(run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    other = replace(dataset, train=few(dataset.train, (19,) * 10), fingerprint="another")
+    before = lasting(folder.path)
+    with pytest.raises(UserError, match=r"dataset 'digits' is not the one that .* was begun with"):
+        distill(SETTINGS, other, out=folder.path, resume=True)
+    assert lasting(folder.path) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\xff" * 100])
+def test_a_damaged_checkpoint_is_named(content: bytes, run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    folder.checkpoint.write_bytes(content)
+    with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
+        distill(SETTINGS, dataset, out=folder.path, resume=True)
+
+
+# What goes wrong on the way.
+
+
+def test_divergence_keeps_the_last_good_set(dataset: ImageDataset, tmp_path: Path):
+    explosive = replace(SETTINGS, method=DM(batch_real=8, learning_rate=1e30), validate_every=0)
+    with pytest.raises(Diverged, match=r"try a smaller --learning-rate than 1e\+30") as error:
+        distill(explosive, dataset, out=tmp_path / "run")
+    assert "\n" not in str(error.value)
+    folder = RunFolder(tmp_path / "run")
+    manifest = folder.read_manifest()
+    assert manifest["status"] == "diverged"
+    assert manifest["iterations"]["done"] < ITERATIONS
+    kept = SyntheticSet.load(folder.synthetic)
+    assert kept.images.isfinite().all()
+    assert kept.fingerprint() == manifest["tensors_sha256"]
+    assert list(read_events(folder.metrics))[-1]["status"] == "diverged"
+
+
+def test_divergence_keeps_the_best_set_by_validation(dataset: ImageDataset, tmp_path: Path):
+    class Explodes(DM):
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, float]:
+            state, loss = super().step(problem, state, iteration)
+            return (state, loss) if iteration < 3 else ({**state, "images": state["images"] * float("nan")}, loss)
+
+    with pytest.raises(Diverged, match="at iteration 4 "):
+        distill(replace(SETTINGS, method=Explodes(batch_real=8, learning_rate=0.1)), dataset, out=tmp_path / "run")
+    sound = distill(replace(SETTINGS, iterations=2), dataset)
+    assert RunFolder(tmp_path / "run").read_manifest()["chosen_iteration"] == 2
+    kept = SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors")
+    assert kept.images.equal(sound.synthetic.images)
+
+
+@every_iteration_is_kept
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize("calls", [2, 5, 8, 11])
+def test_a_full_disk_keeps_what_was_there(
+    function: str,
+    calls: int,
+    dataset: ImageDataset,
+    tmp_path: Path,
+    uninterrupted: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    real, left = getattr(os, function), [calls]
+
+    def full(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*arguments)
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, full)
+        with pytest.raises(UserError, match=r"cannot write .*: No space left on device; free some space"):
+            distill(SETTINGS, dataset, out=folder)
+    assert not [path.name for path in folder.rglob(".*")], "half-written files"
+    if calls > 2:
+        assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
+        assert RunFolder(folder).load_checkpoint() is not None
+    distill(SETTINGS, dataset, out=folder, resume=True)
+    assert lasting(folder) == uninterrupted["dm"]
+
+
+def test_metrics_cut_off_by_a_kill_do_not_hinder(dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        distill(SETTINGS, dataset, out=folder, listen=interrupt_after(3))
+    with (folder / "metrics.jsonl").open("a") as stream:
+        stream.write(json.dumps({"event": "step", "iteration": 4})[:-5])
+    distill(SETTINGS, dataset, out=folder, resume=True)
+    assert lasting(folder) == uninterrupted["dm"]

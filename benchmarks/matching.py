@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.twins.matching import datadam_step, dm_step
 from torch import Tensor
 
 from potstill.data import load_dataset
@@ -31,6 +30,7 @@ from potstill.runtime.machine import describe_machine, peak_memory_bytes
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.settings import Settings
+from tests.twins.matching import datadam_step, dm_step
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,16 +1,7 @@
-"""The driver: a run's folder and events, and that nothing which interrupts it changes what it computes."""
+"""The driver: a run's folder, its events, and what it refuses."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import random
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -24,93 +15,16 @@ from potstill import distillation
 from potstill.data import ImageDataset
 from potstill.distillation import Distilled, distill, make_start
 from potstill.evaluation import Recipe, validation_accuracy
-from potstill.methods import DM, DataDAM, Method
-from potstill.methods import Random as RandomImages
+from potstill.methods import DM, Random
 from potstill.run_folder import RunFolder
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.events import read_events
-from potstill.runtime.files import sha256
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
-from tests.small import NETWORK, few, one_thread, small_digits
+from tests.runs import ITERATIONS, SETTINGS, dataset, lasting, pretended, quick_validation
+from tests.small import few, one_thread
 
-__all__ = ["one_thread"]
-
-ITERATIONS = 6
-SETTINGS = Settings(
-    method=DM(batch_real=8, learning_rate=0.1), ipc=1, network=NETWORK, iterations=ITERATIONS, validate_every=2
-)
-TRAINED = replace(SETTINGS, method=DataDAM(batch_real=8, network_iterations=4, network_steps=1))
-
-
-@pytest.fixture(scope="module")
-def dataset() -> ImageDataset:
-    return small_digits()
-
-
-@pytest.fixture(autouse=True)
-def _quick_validation(monkeypatch: pytest.MonkeyPatch):
-    """An accuracy that depends on the images alone and takes no time; one test looks at the real one."""
-    monkeypatch.setattr(distillation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
-
-
-def pretended(images: SyntheticSet) -> float:
-    return int(sha256(images.images.numpy().tobytes())[:6], 16) / 16**6
-
-
-@pytest.fixture
-def _every_iteration_is_kept(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", -1.0)
-
-
-every_iteration_is_kept = pytest.mark.usefixtures("_every_iteration_is_kept")
-
-
-def interrupt_after(iterations: int) -> Callable[[str, dict[str, Any]], None]:
-    """A listener that presses Ctrl-C."""
-
-    def listen(event: str, fields: dict[str, Any]) -> None:
-        if event == "step" and fields["iteration"] == iterations:
-            raise KeyboardInterrupt
-
-    return listen
-
-
-def lasting(folder: Path) -> dict[str, Any]:
-    """All that must not depend on interruptions: everything but times and the record of the sessions themselves."""
-    run = RunFolder(folder)
-    checkpoint, manifest = run.load_checkpoint(), run.read_manifest()
-    assert checkpoint is not None
-    return {
-        "set": run.synthetic.read_bytes(),
-        "start": run.start.read_bytes(),
-        "config": run.config.read_bytes(),
-        "state": {name: tensor.numpy().tobytes() for name, tensor in sorted(checkpoint.state.items())},
-        "best": (checkpoint.best_iteration, checkpoint.best_accuracy, checkpoint.iteration),
-        "events": [
-            {name: value for name, value in event.items() if name != "seconds"}
-            for event in read_events(run.metrics)
-            if event["event"] in ("step", "validation")
-        ],
-        "manifest": {
-            name: manifest[name]
-            for name in ("status", "iterations", "chosen_iteration", "tensors_sha256", "set_bytes", "seed", "dataset")
-        },
-    }
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What runs of ``SETTINGS`` and ``TRAINED`` leave if nothing interrupts them."""
-    left = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distillation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
-        for settings in (SETTINGS, TRAINED):
-            folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-            distill(settings, dataset, out=folder)
-            left[settings.method.name] = lasting(folder)
-    return left
-
+__all__ = ["dataset", "one_thread", "quick_validation"]
 
 # A run and what it leaves.
 
@@ -247,8 +161,8 @@ def test_validation_never_sees_the_test_split(dataset: ImageDataset, monkeypatch
 
 
 def test_a_method_alone_is_enough(dataset: ImageDataset):
-    done = distill(RandomImages(), dataset)
-    assert done.settings == Settings(method=RandomImages()).resolved(dataset)
+    done = distill(Random(), dataset)
+    assert done.settings == Settings(method=Random()).resolved(dataset)
     assert done.synthetic.images.equal(make_start(done.settings, dataset).images)
     assert done.folder is None
 
@@ -270,143 +184,11 @@ def test_too_few_real_images_are_an_error_before_a_folder_is_made(dataset: Image
     assert not (tmp_path / "run").exists()
 
 
-# Interruptions.
-
-
-@pytest.mark.parametrize("settings", [SETTINGS, TRAINED], ids=["dm", "datadam"])
-@pytest.mark.parametrize("iterations", [1, 3, 5])
-def test_interrupted_and_resumed_equals_uninterrupted(
-    settings: Settings[Method], iterations: int, dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
-):
-    folder = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        distill(settings, dataset, out=folder, listen=interrupt_after(iterations))
-    manifest = RunFolder(folder).read_manifest()
-    assert manifest["status"] == "interrupted"
-    assert manifest["iterations"] == {"done": iterations, "asked": ITERATIONS}
-    assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
-    done = distill(settings, dataset, out=folder, resume=True)
-    assert done.status == "complete"
-    assert lasting(folder) == uninterrupted[settings.method.name]
-    sessions = [e["event"] for e in read_events(folder / "metrics.jsonl") if e["event"] in ("start", "resume")]
-    assert sessions == ["start", "resume"]
-
-
-def test_time_limit_stops_a_session_and_resume_goes_on(
-    dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
-):
-    folder = tmp_path / "run"
-    assert distill(SETTINGS, dataset, out=folder, time_limit=0.0).status == "time limit"
-    manifest = RunFolder(folder).read_manifest()
-    assert (manifest["status"], manifest["iterations"]["done"]) == ("time limit", 0)
-    sessions = 0
-    while distill(SETTINGS, dataset, out=folder, resume=True, time_limit=0.02).status == "time limit":
-        sessions += 1
-        assert sessions < 100
-    assert lasting(folder) == uninterrupted["dm"]
-
-
-def test_a_generous_time_limit_changes_nothing(dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]):
-    assert distill(SETTINGS, dataset, out=tmp_path / "run", time_limit=1e6).status == "complete"
-    assert lasting(tmp_path / "run") == uninterrupted["dm"]
-
-
 def test_a_complete_run_can_be_resumed_to_no_effect(run: Run, dataset: ImageDataset):
     _, folder, _ = run
     before = lasting(folder.path)
     assert distill(SETTINGS, dataset, out=folder.path, resume=True).status == "complete"
     assert lasting(folder.path) == before
-
-
-def test_seconds_add_up_over_sessions(dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        distill(SETTINGS, dataset, out=folder, listen=interrupt_after(3))
-    first = RunFolder(folder).read_manifest()["seconds"]
-    distill(SETTINGS, dataset, out=folder, resume=True)
-    assert RunFolder(folder).read_manifest()["seconds"] > first
-    steps = [event["seconds"] for event in read_events(folder / "metrics.jsonl") if event["event"] == "step"]
-    assert steps == sorted(steps)
-
-
-class PowerCut(BaseException):
-    """What no one catches."""
-
-
-@contextmanager
-def power_cut(monkeypatch: pytest.MonkeyPatch, replacement: int, *, before: bool) -> Iterator[list[int]]:
-    """The process dies right before or right after the given replacement of a file."""
-    real, count = os.replace, [0]
-
-    def cut(source: Any, target: Any) -> None:
-        count[0] += 1
-        if count[0] == replacement and before:
-            raise PowerCut
-        real(source, target)
-        if count[0] == replacement:
-            raise PowerCut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", cut)
-        yield count
-
-
-@every_iteration_is_kept
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-def test_a_power_cut_at_any_file_can_be_resumed(
-    before: bool,
-    dataset: ImageDataset,
-    tmp_path: Path,
-    uninterrupted: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-):
-    begun = 2 if before else 1  # until start and config are there, nothing has begun
-    with power_cut(monkeypatch, 10**6, before=before) as count:
-        distill(SETTINGS, dataset, out=tmp_path / "counted")
-    for replacement in range(begun + 1, count[0] + 1):
-        folder = tmp_path / str(replacement)
-        with power_cut(monkeypatch, replacement, before=before), pytest.raises(PowerCut):
-            distill(SETTINGS, dataset, out=folder)
-        distill(SETTINGS, dataset, out=folder, resume=True)
-        assert lasting(folder) == uninterrupted["dm"], replacement
-    assert count[0] > 2 * ITERATIONS
-
-
-KILLED = """
-import sys
-from pathlib import Path
-from potstill import distillation
-from tests.small import small_digits
-from tests.test_distillation import LONG, pretended
-
-distillation.CHECKPOINT_SECONDS = -1.0
-distillation.validation_accuracy = lambda images, dataset, **rest: pretended(images)
-say = lambda event, fields: print(event, flush=True)
-folder = Path(sys.argv[1])
-distillation.distill(LONG, small_digits(), out=folder, resume=folder.exists(), listen=say)
-"""
-
-LONG = replace(SETTINGS, iterations=60, validate_every=7)
-
-
-def test_killed_again_and_again_and_resumed_equals_uninterrupted(dataset: ImageDataset, tmp_path: Path):
-    chance = random.Random(0)
-    folder, expected = tmp_path / "killed", tmp_path / "uninterrupted"
-    for _ in range(2):
-        command = [sys.executable, "-c", KILLED, str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
-            assert process.stdout is not None
-            for _ in range(chance.randint(3, 20)):
-                assert process.stdout.readline()
-            time.sleep(chance.uniform(0, 0.02))
-            process.kill()
-        assert process.returncode == -9
-    recorded = [event["event"] for event in read_events(folder / "metrics.jsonl")]
-    assert recorded.count("start") == recorded.count("resume") == 1
-    assert "finish" not in recorded
-    assert distill(LONG, dataset, out=folder, resume=True).status == "complete"
-    distill(LONG, dataset, out=expected)
-    assert lasting(folder) == lasting(expected)
 
 
 # What is refused.
@@ -443,7 +225,7 @@ def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, t
         ({"seed": 5}, "begun with another seed; resume it with its own settings"),
         ({"ipc": 2, "network": "lenet"}, "begun with another ipc, network"),
         ({"method": DM(batch_real=9)}, "begun with another method"),
-        ({"method": RandomImages()}, "begun with another method"),
+        ({"method": Random()}, "begun with another method"),
     ],
 )
 def test_other_settings_cannot_resume_a_run(changes: dict[str, Any], message: str, run: Run, dataset: ImageDataset):
@@ -501,45 +283,3 @@ def test_divergence_keeps_the_best_set_by_validation(dataset: ImageDataset, tmp_
     assert RunFolder(tmp_path / "run").read_manifest()["chosen_iteration"] == 2
     kept = SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors")
     assert kept.images.equal(sound.synthetic.images)
-
-
-@every_iteration_is_kept
-@pytest.mark.parametrize("function", ["fsync", "replace"])
-@pytest.mark.parametrize("calls", [2, 5, 8, 11])
-def test_a_full_disk_keeps_what_was_there(
-    function: str,
-    calls: int,
-    dataset: ImageDataset,
-    tmp_path: Path,
-    uninterrupted: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-):
-    real, left = getattr(os, function), [calls]
-
-    def full(*arguments: Any) -> Any:
-        left[0] -= 1
-        if left[0] < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(*arguments)
-
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(os, function, full)
-        with pytest.raises(UserError, match=r"cannot write .*: No space left on device; free some space"):
-            distill(SETTINGS, dataset, out=folder)
-    assert not [path.name for path in folder.rglob(".*")], "half-written files"
-    if calls > 2:
-        assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
-        assert RunFolder(folder).load_checkpoint() is not None
-    distill(SETTINGS, dataset, out=folder, resume=True)
-    assert lasting(folder) == uninterrupted["dm"]
-
-
-def test_metrics_cut_off_by_a_kill_do_not_hinder(dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]):
-    folder = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        distill(SETTINGS, dataset, out=folder, listen=interrupt_after(3))
-    with (folder / "metrics.jsonl").open("a") as stream:
-        stream.write(json.dumps({"event": "step", "iteration": 4})[:-5])
-    distill(SETTINGS, dataset, out=folder, resume=True)
-    assert lasting(folder) == uninterrupted["dm"]

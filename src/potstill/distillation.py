@@ -15,6 +15,7 @@ from torch import Tensor
 from potstill.data import ImageDataset, load_dataset
 from potstill.evaluation import validation_accuracy
 from potstill.methods import Method, Problem, State
+from potstill.networks import ImageShape, build_network
 from potstill.run_folder import Checkpoint, RunFolder
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import Diverged, UserError
@@ -173,10 +174,16 @@ class _Run:
                     "restore the dataset, or begin anew with another --out",
                 )
             return stored
+        self._check_network()
         start = replace(make_start(self.settings, self.dataset), provenance=self._provenance(0))
         if self.folder is not None:
             self.folder.create(self.settings.to_toml(), start)
         return start
+
+    def _check_network(self) -> None:
+        """Refuse a network that cannot be built before anything is written."""
+        shape = ImageShape(*self.dataset.shape)
+        build_network(self.settings.network, shape, self.dataset.class_count, self.streams.generator("check"))
 
     def _first_checkpoint(self, resume: bool) -> Checkpoint:
         stored = self.folder.load_checkpoint() if resume and self.folder is not None else None

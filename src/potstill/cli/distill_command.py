@@ -91,9 +91,9 @@ def _read(words: list[str]) -> Options[Any]:
 
 
 def _value_of(option: str, words: list[str]) -> str | None:
-    for word, following in zip(words, [*words[1:], None], strict=True):
-        if word == option:
-            return following
+    for place, word in enumerate(words):
+        if word == option and place + 1 < len(words):
+            return words[place + 1]
         if word.startswith(f"{option}="):
             return word.split("=", 1)[1]
     return None

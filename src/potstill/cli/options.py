@@ -34,7 +34,7 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
 
 def _read(kind: type[T], words: Sequence[str], command: str, default: T | None) -> T:
     given: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=list(words), prog=f"potstill {command}", **given)
+    return tyro.cli(kind, args=list(words), prog=f"potstill {command}", config=(tyro.conf.OmitArgPrefixes,), **given)
 
 
 def _one_line(box: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,26 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}",
             "free some space or choose another --out; what was complete is kept",
+        ) from error
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes ``path`` when the context ends well and vanishes when it does not.
+
+    Raises:
+        UserError: it cannot be made, or ``path`` already holds something.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True) as outer:
+            unfinished = Path(outer) / path.name
+            unfinished.mkdir()
+            yield unfinished
+            os.rename(unfinished, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot make {path}: {error.strerror or error}", "free some space or choose another --out"
         ) from error
 
 

@@ -35,8 +35,19 @@ def placed(network: Network, compute: Compute) -> Network:
     on_device = network.to(compute.device, compute.dtype)
     for parameter in on_device.parameters():
         if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            parameter.data = _channels_last(parameter.data)
     return on_device
+
+
+def _channels_last(weights: Tensor) -> Tensor:
+    """A copy of ``weights`` (K, C, h, w) with the strides of channels last, also where C is 1.
+
+    PyTorch takes the weights of a grey image's convolution for contiguous and for channels last at once, and then
+    computes the largest maps of the network in the slower layout; explicit strides settle it.
+    """
+    _, channels, height, width = weights.shape
+    strides = (channels * height * width, 1, width * channels, channels)
+    return torch.empty_strided(weights.shape, strides, dtype=weights.dtype, device=weights.device).copy_(weights)
 
 
 def arranged(images: Tensor, compute: Compute) -> Tensor:

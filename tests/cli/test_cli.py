@@ -1,0 +1,212 @@
+"""The command line: what it does, and that every mistake is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from potstill.cli import main
+from potstill.cli.options import duration
+from potstill.runtime.errors import UserError
+from potstill.synthetic import SyntheticSet
+
+TINY = ["--ipc", "1", "--network", "convnet:depth=2:width=8", "--batch-real", "16", "--iterations", "2"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["distill", "dm", *TINY, "--out", str(out)]) == 0
+    return out
+
+
+def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a mistake gets."""
+    capsys.readouterr()
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("potstill: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["distil"], ["unknown command 'distil'", "'distill'"]),
+        (["distill"], ["no method is named", "datadam"]),
+        (["distill", "datdam"], ["unknown method 'datdam'", "'datadam'", "potstill list methods"]),
+        (["distill", "dm", "--dataset", "mnst"], ["unknown dataset 'mnst'", "'mnist'"]),
+        (["distill", "dm", "--network", "convent"], ["unknown network 'convent'", "'convnet'"]),
+        (["distill", "dm", "--network", "convnet:depht=3"], ["no option 'depht'", "depth"]),
+        (["distill", "dm", "--ipc", "0"], ["0 images per class", "--ipc 1"]),
+        (["distill", "dm", "--ipc", "500"], ["fewer than 500 per class", "--start noise"]),
+        (["distill", "dm", "--ipc", "many"], ["--ipc", "'many'", "--help"]),
+        (["distill", "dm", "--start", "reel"], ["'reel'", "--start", "noise"]),
+        (["distill", "dm", "--ipcc", "3"], ["--ipcc", "--ipc"]),
+        (["distill", "dm", "--time-limit", "soon"], ["'soon' is no duration", "10m"]),
+        (["distill", "dm", "--device", "abacus"], ["device 'abacus'", "--device cpu"]),
+        (["distill", "dm", "--iterations", "-1"], ["-1 iterations"]),
+        (["distill", "dm", "--config", "absent.toml"], ["absent.toml", "check the path"]),
+        (["evaluate", "absent"], ["absent does not exist"]),
+        (["report", "absent"], ["absent"]),
+        (["list", "cats"], ["'cats'", "methods"]),
+        (["cite", "nobody"], ["unknown method 'nobody'"]),
+    ],
+)
+def test_a_mistake_gets_one_line_with_its_remedy(
+    words: list[str],
+    parts: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = complaint(words, capsys)
+    for part in parts:
+        assert part in line
+    assert not list(tmp_path.rglob("*.safetensors")), "nothing may be written for a mistake"
+
+
+def test_an_existing_run_is_not_touched(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "synthetic.safetensors").read_bytes()
+    line = complaint(["distill", "dm", *TINY, "--out", str(run)], capsys)
+    assert "already exists" in line
+    assert "--resume" in line
+    assert (run / "synthetic.safetensors").read_bytes() == before
+
+
+def test_a_config_repeats_the_run(run: Path, tmp_path: Path) -> None:
+    assert main(["distill", "--config", str(run / "config.toml"), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again/synthetic.safetensors").read_bytes() == (run / "synthetic.safetensors").read_bytes()
+
+
+def test_options_go_before_the_config(run: Path, tmp_path: Path) -> None:
+    words = ["distill", "--config", str(run / "config.toml"), "--seed", "5", "--out", str(tmp_path / "other")]
+    assert main(words) == 0
+    assert SyntheticSet.load(tmp_path / "other/synthetic.safetensors").provenance["seed"] == 5
+
+
+def test_resuming_a_complete_run_changes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "synthetic.safetensors").read_bytes()
+    assert main(["distill", "dm", "--resume", "--out", str(run)]) == 0
+    assert main(["distill", "--resume", "--out", str(run)]) == 0
+    assert (run / "synthetic.safetensors").read_bytes() == before
+
+
+def test_resuming_with_other_settings_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "another seed" in complaint(["distill", "dm", "--resume", "--seed", "3", "--out", str(run)], capsys)
+
+
+def test_evaluate_writes_the_record_and_prints_the_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    words = ["evaluate", str(run), "--recipe", "quick", "--repeats", "2", "--baselines", "random"]
+    assert main(words) == 0
+    record = json.loads((run / "evaluation.json").read_text())
+    (network,) = record["networks"]
+    assert network == "convnet:depth=2:width=8"
+    assert len(record["networks"][network]["accuracies"]) == 2
+    assert f"{record['networks'][network]['mean']:.1%}" in capsys.readouterr().out
+    assert main([*words[:2], "--networks", "mlp:width=8", *words[2:]]) == 0
+    both = json.loads((run / "evaluation.json").read_text())
+    assert list(both["networks"]) == [network, "mlp:width=8"], "the same protocol adds to the record"
+    assert both["networks"][network] == record["networks"][network]
+
+
+def test_the_report_of_an_evaluated_run(run: Path) -> None:
+    assert main(["report", str(run)]) == 0
+    assert "<html" in (run / "report.html").read_text()
+    assert (run / "figures/before.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("words", [["evaluate"], ["evaluate", "--recipe", "dsa-9", "--repeats", "1"]])
+def test_evaluate_needs_a_set_and_a_known_recipe(
+    words: list[str], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = words if len(words) == 1 else [words[0], str(run), *words[1:]]
+    assert complaint(words, capsys)
+
+
+def test_a_damaged_set_is_named(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = tmp_path / "cut.safetensors"
+    damaged.write_bytes((run / "synthetic.safetensors").read_bytes()[:100])
+    line = complaint(["evaluate", str(damaged)], capsys)
+    assert "cut.safetensors" in line
+    assert "truncated or not safetensors" in line
+
+
+def test_mixed_sizes_offer_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(6):
+            side = 9 if (name, index) == ("b", 5) else 8
+            pixels = rng.integers(0, 255, (side, side), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
+    words = ["distill", "dm", "--dataset", str(tmp_path / "photos"), "--out", str(tmp_path / "run")]
+    line = complaint(words, capsys)
+    assert "5.png" in line
+    assert "--image-size" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_lists_and_citations(capsys: pytest.CaptureFixture[str]) -> None:
+    for what, expected in {
+        "methods": "datadam",
+        "datasets": "imagenette",
+        "networks": "resnet18",
+        "recipes": "dsa-1000@1",
+    }.items():
+        assert main(["list", what]) == 0
+        assert expected in capsys.readouterr().out
+    assert main(["cite", "datadam"]) == 0
+    assert capsys.readouterr().out.startswith("@inproceedings{sajedi2023datadam,")
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "distill" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("potstill ")
+    with pytest.raises(SystemExit) as ended:
+        main(["distill", "dm", "--help"])
+    assert ended.value.code == 0
+    assert "--batch-real" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400)])
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5m"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UserError, match="no duration"):
+        duration(text)
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "potstill", "distill", "dm", *TINY[:-1], "100000", "--out", str(out)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    metrics = out / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and '"step"' in metrics.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(name)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told == "potstill: interrupted\n", "no progress bar where nobody watches, no traceback"
+    assert len(SyntheticSet.load(out / "synthetic.safetensors")) == 10
+    assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from potstill.methods import DM, DataDAM, Method, Problem, State
+from potstill.networks import Observation
 from potstill.runtime.compute import supports_compilation
 from potstill.training import features
 from tests.small import NETWORK, digits, few, problem
 from tests.twins.matching import attention, datadam_loss, datadam_step, dm_loss, dm_step
 
-NETWORKS = [NETWORK, "convnet:depth=3:width=4:activation=sigmoid:pooling=max", "mlp:width=16", "lenet"]
+# No max pooling after a norm: in the blank parts of digits it chooses among values that differ by rounding alone, and
+# the gradient goes wherever the memory layout rounds up.
+NETWORKS = [NETWORK, "convnet:depth=3:width=4:activation=sigmoid:pooling=none", "mlp:width=16", "lenet"]
 BATCH_NORM = "convnet:depth=2:width=8:norm=batch"
 
 
@@ -153,10 +156,11 @@ def test_compiled_equals_eager():
 class Identity(torch.nn.Module):
     """A network of two blocks whose first map and embedding are the image itself."""
 
-    def observe(self, images: Tensor):
-        from potstill.networks import Observation
+    def embed(self, images: Tensor):
+        return images.flatten(1)
 
-        return Observation((images, images), images.flatten(1), images.flatten(1))
+    def observe(self, images: Tensor):
+        return Observation((images, images), self.embed(images), self.embed(images))
 
 
 def test_twin_of_dm_is_the_distance_of_means():

@@ -7,7 +7,7 @@ and s_c (ipc, C, H, W), in the dtype of the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,8 @@ from potstill.runtime.randomness import Streams
 def dm_loss(network: Network, real_by_class: Sequence[Tensor], synthetic_by_class: Sequence[Tensor]) -> Tensor:
     """Equation 4 of Zhao and Bilen: L = sum_c || mean_i f(x_ci) - mean_j f(s_cj) ||²."""
     loss = torch.zeros(())
-    for x, s in _observed_pairs(network, real_by_class, synthetic_by_class):
-        loss = loss + (x.embedding.mean(0) - s.embedding.mean(0)).square().sum()
+    for f_x, f_s in zip(_embedded(network, real_by_class), _embedded(network, synthetic_by_class), strict=True):
+        loss = loss + (f_x.mean(0) - f_s.mean(0)).square().sum()
     return loss
 
 
@@ -38,7 +38,7 @@ def datadam_loss(
 ) -> Tensor:
     """The loss of Sajedi et al.: L = factor * (L_SAM + balance * L_MMD), L_SAM over all layers but the last."""
     sam, mmd = torch.zeros(()), torch.zeros(())
-    for x, s in _observed_pairs(network, real_by_class, synthetic_by_class):
+    for x, s in zip(_observed(network, real_by_class), _observed(network, synthetic_by_class), strict=True):
         for x_maps, s_maps in zip(x.maps[:-1], s.maps[:-1], strict=True):
             difference = attention(x_maps, power).mean(0) - attention(s_maps, power).mean(0)
             sam = sam + difference.square().sum()
@@ -157,20 +157,26 @@ def _descend(
     return images.detach() - learning_rate * momentum, momentum, loss.item()
 
 
-def _observed_pairs(
-    network: Network, real_by_class: Sequence[Tensor], synthetic_by_class: Sequence[Tensor]
-) -> list[tuple[Observation, Observation]]:
-    with torch.no_grad():
-        real = _observed(network, real_by_class)
-    return list(zip(real, _observed(network, synthetic_by_class), strict=True))
+def _embedded(network: Network, by_class: Sequence[Tensor]) -> Iterable[Tensor]:
+    """The embeddings of each class; with batch norm of all classes in one batch, as the programs do.
+
+    The parameters are frozen, so real images make no graph.
+    """
+    if _has_batch_norm(network):
+        return network.embed(torch.cat(list(by_class))).split([len(images) for images in by_class])
+    return (network.embed(images) for images in by_class)
 
 
-def _observed(network: Network, by_class: Sequence[Tensor]) -> list[Observation]:
-    """What the network computes of each class; with batch norm of all classes in one batch, as the programs do."""
-    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
-        return [network.observe(images) for images in by_class]
+def _observed(network: Network, by_class: Sequence[Tensor]) -> Iterable[Observation]:
+    """What the network computes of each class, likewise."""
+    if not _has_batch_norm(network):
+        return (network.observe(images) for images in by_class)
     sizes = [len(images) for images in by_class]
     seen = network.observe(torch.cat(list(by_class)))
     maps = zip(*(layer.split(sizes) for layer in seen.maps), strict=True)
     parts = zip(maps, seen.embedding.split(sizes), seen.logits.split(sizes), strict=True)
     return [Observation(*part) for part in parts]
+
+
+def _has_batch_norm(network: Network) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from potstill.networks import Network
-from potstill.runtime.compilation import compiled
+from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
 from potstill.runtime.workers import parallel_map
 
@@ -86,8 +86,7 @@ class FeatureExtractor:
             return describe(network, images)
 
         self._run = compiled(run) if compute.compile else run
-        # Kinds of chunks already compiled for: a first call compiles, which only one thread may do.
-        self._compiled: set[tuple[torch.Size, bool]] = set()
+        self._kinds = CompiledKinds()
 
     def redraw(self, generator: torch.Generator) -> None:
         """Draw new parameters, in place."""
@@ -137,10 +136,10 @@ class FeatureExtractor:
         return self.chunk or chunk_size(images, self.compute.device)
 
     def _describe_all(self, chunks: Sequence[Tensor]) -> list[Descriptors]:
-        kinds = {(chunk.shape, chunk.requires_grad) for chunk in chunks}
-        new = self.compute.compile and not kinds <= self._compiled
-        self._compiled |= kinds
-        return [self._describe(chunk) for chunk in chunks] if new else parallel_map(self._describe, chunks)
+        known = self._kinds.all_met((chunk.shape, chunk.requires_grad) for chunk in chunks)
+        if self.compute.compile and not known:
+            return [self._describe(chunk) for chunk in chunks]
+        return parallel_map(self._describe, chunks)
 
     def _describe(self, images: Tensor) -> Descriptors:
         return tuple(part.to(images.dtype) for part in self._run(arranged(images, self.compute)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from potstill.augmentation import SiameseAugmentation
 from potstill.networks import Network
-from potstill.runtime.compilation import compiled
+from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import parallel_map
@@ -20,6 +20,9 @@ from potstill.training.features import arranged, chunk_size, placed
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+PARTS_AT_ONCE = 8
+"""Parts of a batch whose gradients are kept until they are added up: it bounds the memory of large networks."""
 
 
 class Examples(Protocol):
@@ -75,7 +78,7 @@ class Trainer:
         # Batch statistics depend on the whole batch; without them a batch may be taken in parts.
         self._may_split = not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
         self._forward = compiled(network) if compute.compile else network
-        self._compiled: set[str] = set()  # kinds of work that have been compiled for
+        self._kinds = CompiledKinds()
 
     def fit(
         self,
@@ -110,7 +113,7 @@ class Trainer:
         chunks = torch.arange(len(examples)).split(size)
         # A short last chunk is filled up, so that one compiled shape serves them all.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        classes = self._map(lambda chunk: self._logits(examples.normalised(chunk)).argmax(1), full, "test")
+        classes = self._map(lambda chunk: self._logits(examples.normalised(chunk)).argmax(1), full, [("test", size)])
         return torch.cat(classes)[: len(examples)].cpu()
 
     def _optimiser(self, schedule: Schedule, learning_rate: float) -> torch.optim.SGD:
@@ -154,16 +157,23 @@ class Trainer:
             return loss.detach(), torch.autograd.grad(loss / len(images), parameters)
 
         parts = list(zip(images.split(size), labels.split(size), strict=True))
-        losses, gradients = zip(*self._map(part, parts, "train"), strict=True)
-        for parameter, *shares in zip(parameters, *gradients, strict=True):
-            parameter.grad = torch.stack(shares).sum(0) if len(shares) > 1 else shares[0]
-        return torch.stack(losses).sum()
+        total, gradients = torch.zeros((), device=images.device), [torch.zeros_like(p) for p in parameters]
+        for first in range(0, len(parts), PARTS_AT_ONCE):
+            some = parts[first : first + PARTS_AT_ONCE]
+            for loss, shares in self._map(part, some, (("train", len(labels)) for _, labels in some)):
+                total = total + loss
+                for gradient, share in zip(gradients, shares, strict=True):
+                    gradient += share
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return total
 
-    def _map(self, function: Callable[[T], R], items: Sequence[T], kind: str) -> list[R]:
-        """``function`` of each item on the workers; alone while a new kind of item may still have to be compiled."""
-        new = self.compute.compile and kind not in self._compiled
-        self._compiled.add(kind)
-        return [function(item) for item in items] if new else parallel_map(function, items)
+    def _map(self, function: Callable[[T], R], items: Sequence[T], kinds: Iterable[Hashable]) -> list[R]:
+        """``function`` of each item on the workers; on one alone while there is something new to be compiled."""
+        known = self._kinds.all_met(kinds)
+        if self.compute.compile and not known:
+            return [function(item) for item in items]
+        return parallel_map(function, items)
 
     def _logits(self, images: Tensor) -> Tensor:
         logits = self._forward(arranged(images, self.compute))

@@ -48,5 +48,10 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most memory used so far: the device's allocator on a GPU, the process's resident set elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    try:
+        # Not getrusage, where Linux counts what the parent used before it started this process.
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:", 1)[1].split("kB", 1)[0]) * 1024
+    except (OSError, IndexError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

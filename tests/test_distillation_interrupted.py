@@ -143,14 +143,14 @@ def test_a_power_cut_at_any_file_can_be_resumed(
     uninterrupted: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    begun = 2 if before else 1  # until start and config are there, nothing has begun
     with power_cut(monkeypatch, 10**6, before=before) as count:
         distill(SETTINGS, dataset, out=tmp_path / "counted")
-    for replacement in range(begun + 1, count[0] + 1):
+    for replacement in range(1, count[0] + 1):
         folder = tmp_path / str(replacement)
         with power_cut(monkeypatch, replacement, before=before), pytest.raises(PowerCut):
             distill(SETTINGS, dataset, out=folder)
-        distill(SETTINGS, dataset, out=folder, resume=True)
+        # A folder is there with all that resuming needs, or not at all.
+        distill(SETTINGS, dataset, out=folder, resume=folder.exists())
         assert lasting(folder) == uninterrupted["dm"], replacement
     assert count[0] > 2 * ITERATIONS
 
@@ -215,13 +215,13 @@ def test_a_full_disk_keeps_what_was_there(
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(os, function, full)
-        with pytest.raises(UserError, match=r"cannot write .*: No space left on device; free some space"):
+        with pytest.raises(UserError, match=r"cannot (write|make) .*: No space left on device; free some space"):
             distill(SETTINGS, dataset, out=folder)
     assert not [path.name for path in folder.rglob(".*")], "half-written files"
-    if calls > 2:
+    if calls > 5:
         assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
         assert RunFolder(folder).load_checkpoint() is not None
-    distill(SETTINGS, dataset, out=folder, resume=True)
+    distill(SETTINGS, dataset, out=folder, resume=folder.exists())
     assert lasting(folder) == uninterrupted["dm"]
 
 

@@ -57,7 +57,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             unfinished = Path(outer) / path.name
             unfinished.mkdir()
             yield unfinished
-            os.rename(unfinished, path)
+            os.replace(unfinished, path)
     except OSError as error:
         raise UserError(
             f"cannot make {path}: {error.strerror or error}", "free some space or choose another --out"

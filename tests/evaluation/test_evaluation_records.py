@@ -11,6 +11,7 @@ from potstill.evaluation.records import merged
 
 def record(networks: dict[str, Any], baselines: dict[str, Any], **changes: Any) -> dict[str, Any]:
     protocol = {"schema": 1, "recipe": {"name": "quick", "version": 1}, "repeats": 5, "seed": 0}
+    protocol |= {"set_sha256": "a", "full_epochs": 20, "full_repeats": 1}
     return {**protocol, **changes, "networks": networks, "baselines": baselines}
 
 
@@ -23,7 +24,16 @@ def test_figures_of_one_protocol_are_put_together():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"schema": 2}, {"recipe": {"name": "quick", "version": 2}}, {"repeats": 3}, {"seed": 1}]
+    "changes",
+    [
+        {"schema": 2},
+        {"recipe": {"name": "quick", "version": 2}},
+        {"repeats": 3},
+        {"seed": 1},
+        {"set_sha256": "b"},
+        {"full_epochs": 100},
+        {"full_repeats": 2},
+    ],
 )
 def test_figures_of_another_protocol_are_replaced(changes: dict[str, Any]):
     later = record({"mlp": 5}, {}, **changes)

@@ -70,7 +70,11 @@ def test_a_run_that_was_not_evaluated_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("interrupted", "stopped after 120 of 600 iterations"), ("diverged", "stopped being finite after 120 iterations")],
+    [
+        ("interrupted", "stopped after 120 of 600 iterations"),
+        ("time limit", "stopped after 120 of 600 iterations"),
+        ("diverged", "stopped being finite after 120 iterations"),
+    ],
 )
 def test_a_run_that_did_not_finish_says_so(run_path: Path, status: str, words: str) -> None:
     change_record(run_path / "manifest.json", status=status, iterations={"done": 120, "asked": 600})

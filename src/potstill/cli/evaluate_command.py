@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
-from potstill.cli.options import parse
+from potstill.cli.options import parse, table_console
 from potstill.data import load_dataset
 from potstill.evaluation import evaluate, find_recipe
 from potstill.evaluation.records import merged
@@ -93,7 +92,7 @@ def run(words: list[str]) -> None:
     if path.exists():
         record = merged(read_json(path), record)
     write_json(path, record)
-    Console().print(table(record, len(synthetic)))
+    table_console().print(table(record, len(synthetic)))
     print(f"written to {path}")
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
-from potstill.cli.options import parse
+from potstill.cli.options import parse, table_console
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def run(words: list[str]) -> None:
         shown.add_column(header)
     for row in rows[1:]:
         shown.add_row(*row)
-    Console().print(shown)
+    table_console().print(shown)
 
 
 def _methods() -> list[tuple[str, ...]]:

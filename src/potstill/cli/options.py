@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import tyro
+from rich.console import Console
 
 from potstill.runtime.errors import UserError
 
@@ -66,6 +67,6 @@ def duration(text: str) -> float:
     return sum(float(value) * scale for value, scale in zip(match.groups(), units.values(), strict=True) if value)
 
 
-def terminal() -> bool:
-    """Whether a person watches: progress is drawn only then."""
-    return sys.stderr.isatty()
+def table_console() -> Console:
+    """Where tables are printed: as wide as the terminal, or as wide as they like in a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else 240)

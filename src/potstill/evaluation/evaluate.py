@@ -38,6 +38,9 @@ class Evaluation:
         recipe: the protocol.
         repeats: trainings of each network.
         seed: of the repeats.
+        set_sha256: of the set's tensors.
+        full_epochs: passes over the full data, where it is a baseline.
+        full_repeats: trainings on it.
         networks: the result of each network trained on the set.
         baselines: the same for ``random`` real images, as many per class, and for the ``full`` training data.
     """
@@ -45,6 +48,9 @@ class Evaluation:
     recipe: Recipe
     repeats: int
     seed: int
+    set_sha256: str
+    full_epochs: int
+    full_repeats: int
     networks: dict[str, NetworkResult] = field(default_factory=dict)
     baselines: dict[str, dict[str, NetworkResult]] = field(default_factory=dict)
 
@@ -55,6 +61,9 @@ class Evaluation:
             "recipe": asdict(self.recipe),
             "repeats": self.repeats,
             "seed": self.seed,
+            "set_sha256": self.set_sha256,
+            "full_epochs": self.full_epochs,
+            "full_repeats": self.full_repeats,
             "machine": describe_machine(),
             "networks": {name: result.to_json() for name, result in self.networks.items()},
             "baselines": {
@@ -112,7 +121,14 @@ def evaluate(
         seen = recipe.epochs * len(synthetic) * repeats * (1 + ("random" in baselines))
         seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
         compute = resolve_compute(long_run=seen * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
-    result = Evaluation(recipe=recipe, repeats=repeats, seed=seed)
+    result = Evaluation(
+        recipe=recipe,
+        repeats=repeats,
+        seed=seed,
+        set_sha256=synthetic.fingerprint(),
+        full_epochs=full_schedule.epochs,
+        full_repeats=full_repeats,
+    )
     bench = Bench(dataset.to(compute.device), compute, Streams(seed).child("evaluation"), progress)
     with cpu_workers(compute.device):
         for name in networks:

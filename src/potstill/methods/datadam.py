@@ -38,8 +38,8 @@ class DataDAM(Method):
     Attributes:
         power: p of the attention maps; 4 in the paper.
         balance: lambda, the weight of the embedding's distance; 0.01, or 0.02 for high resolutions.
-        factor: what the whole loss is multiplied by, which is a factor of the learning rate. The paper has none
-            and its authors' program 100: without it, the pixels hardly move in thousands of iterations.
+        factor: what the whole loss is multiplied by, which multiplies the step of the pixels as much. The paper has
+            none, its authors' program 100.
         released: follow the authors' program instead: power 1 and factor 100, whatever ``power`` and ``factor`` say.
         batch_real: real images of each class at an update.
         learning_rate: of the pixels; 10 for 100 images per class and more.

@@ -16,7 +16,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.events import read_events
 from potstill.runtime.files import read_json
 
-STATUSES = ("complete", "interrupted", "diverged")
+STATUSES = ("complete", "interrupted", "time limit", "diverged")
 
 
 @dataclass(frozen=True)

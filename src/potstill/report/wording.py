@@ -83,7 +83,7 @@ def result(run: Run) -> list[str]:
     """What the run showed: the result in one sentence, then what keeps a reader from reading too much into it."""
     sentences = _worth(run.evaluation, run) if run.evaluation else [_not_evaluated(run)]
     manifest = run.manifest
-    if manifest.status == "interrupted":
+    if manifest.status in ("interrupted", "time limit"):
         done, asked = count(manifest.iterations_done), count(manifest.iterations_asked)
         sentences.append(f"The run was stopped after {done} of {asked} iterations.")
     if manifest.status == "diverged":

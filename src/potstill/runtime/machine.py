@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import sys
@@ -10,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from potstill.runtime.workers import core_count
 
 
 def package_version() -> str:
@@ -35,7 +36,7 @@ def describe_machine() -> dict[str, str | int]:
     """Processor, cores, accelerator, system and versions, for the record of a run."""
     return {
         "processor": processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": core_count(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

@@ -18,7 +18,7 @@ from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
-from potstill.training import features
+from potstill.training import placement
 from tests.small import NETWORK, digits, problem
 
 ITERATIONS = 4
@@ -140,7 +140,7 @@ def test_the_gradient_reaches_every_image(case: str):
 
 @every_method
 def test_one_worker_or_two_give_the_same_bits(case: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(features, "CPU_CHUNK_PIXELS", 7 * 8 * 8)  # work for both
+    monkeypatch.setattr(placement, "CPU_CHUNK_PIXELS", 7 * 8 * 8)  # work for both
     states = []
     for workers in (1, 2):
         with cpu_workers(CPU.device, workers):

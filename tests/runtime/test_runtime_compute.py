@@ -108,10 +108,26 @@ def test_a_device_that_is_neither_gains_from_nothing():
     assert not compute.supports_fast_bfloat16(torch.device("meta"))
 
 
-@pytest.mark.parametrize("tiles", [True, False])
-def test_a_cpu_is_fast_in_bfloat16_only_with_matrix_tiles(tiles: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
-    assert compute.supports_fast_bfloat16(torch.device("cpu")) is tiles
+@pytest.mark.parametrize(
+    ("vendor", "flags", "fast"),
+    [
+        ("GenuineIntel", "fma avx512f", False),
+        ("GenuineIntel", "fma avx512f avx512_bf16", False),
+        ("GenuineIntel", "fma avx512f avx512_bf16 amx_tile amx_bf16", True),
+        ("AuthenticAMD", "fma avx2", False),
+        ("AuthenticAMD", "fma avx512f avx512_bf16", True),
+    ],
+)
+def test_a_cpu_is_fast_in_bfloat16_only_where_it_multiplies_it_faster(
+    vendor: str, flags: str, fast: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(compute, "processor_facts", lambda: {"vendor_id": vendor, "flags": flags})
+    assert compute.supports_fast_bfloat16(torch.device("cpu")) is fast
+
+
+def test_an_unknown_cpu_is_not_fast_in_bfloat16(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compute, "processor_facts", dict)
+    assert not compute.supports_fast_bfloat16(torch.device("cpu"))
 
 
 def test_a_gpu_that_emulates_bfloat16_is_not_fast_in_it(monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,7 @@ from potstill.methods.dm import embedding
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU
 from potstill.runtime.workers import cpu_workers
-from potstill.training.features import Descriptors, FeatureExtractor, arranged, mean_by_class, placed
+from potstill.training.features import Descriptors, FeatureExtractor, mean_by_class
 from tests.small import CPU64, NETWORK
 
 CLASSES, SHARE = 4, 6
@@ -93,16 +93,6 @@ def test_one_worker_or_more_give_the_same_bits():
             results.append([*made.class_means(images, CLASSES), *means, pullback(means)])
     for result in results[1:]:
         assert all(one.equal(other) for one, other in zip(result, results[0], strict=True))
-
-
-def test_weights_and_images_lie_channels_last():
-    network = placed(build_network(NETWORK, ImageShape(2, 8, 10), 3, torch.Generator()), CPU64)
-    weights = [parameter for parameter in network.parameters() if parameter.dim() == 4]
-    assert weights
-    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
-    images = arranged(draw(3), CPU)
-    assert images.dtype == torch.float32
-    assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_mean_by_class():

@@ -14,7 +14,7 @@ from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
-from potstill.training import features
+from potstill.training import placement
 from potstill.training.fit import Examples, Schedule, Trainer
 from tests.small import CPU64, NETWORK
 from tests.twins import fitting
@@ -128,7 +128,7 @@ def test_after_epoch_hears_the_epochs_done_and_their_losses():
 @pytest.fixture
 def take_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Set how many 8x8 images go forwards at a time; half as many are trained on at a time."""
-    return lambda count: monkeypatch.setattr(features, "CPU_CHUNK_PIXELS", count * 8 * 8)
+    return lambda count: monkeypatch.setattr(placement, "CPU_CHUNK_PIXELS", count * 8 * 8)
 
 
 @pytest.mark.parametrize("spec", [NETWORK, BATCH_NORM])

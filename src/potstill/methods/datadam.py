@@ -17,8 +17,12 @@ from potstill.networks import Network
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
 from potstill.training.features import Descriptors, FeatureExtractor
+from potstill.training.placement import MasterWeights, arranged
 
 RELEASED_POWER, RELEASED_FACTOR = 1.0, 100.0
+
+STORED = "network."
+"""What the names of the network's parameters begin with in the state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +86,7 @@ class DataDAM(Method):
         """The start's pixels, and the network's parameters where it lives longer than an iteration."""
         state = initial_pixels(problem)
         if self.network_iterations > 1:
-            state |= _parameters(self._extractor(problem))
+            state |= _stored(MasterWeights(self._extractor(problem).network))
         return state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
@@ -91,8 +95,9 @@ class DataDAM(Method):
         extractor = self._extractor(problem)
         if iteration % self.network_iterations == 0:
             extractor.redraw(streams.generator("network"))
-        else:
-            _restore(extractor, state)
+        weights = MasterWeights(extractor.network)
+        if iteration % self.network_iterations:
+            weights.restore({name.removeprefix(STORED): tensor for name, tensor in state.items()})
         loss = 0.0
         for update in range(self.synthetic_steps):
             loss, gradient = matching_gradient(
@@ -107,8 +112,8 @@ class DataDAM(Method):
             state = descend(state, gradient, learning_rate=self.learning_rate, momentum=self.momentum)
         if self.network_iterations > 1:
             if (iteration + 1) % self.network_iterations:
-                self._train(problem, extractor, state["images"], streams)
-            state = state | _parameters(extractor)
+                self._train(problem, extractor, weights, state["images"], streams)
+            state = state | _stored(weights)
         return state, loss
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
@@ -121,19 +126,22 @@ class DataDAM(Method):
         attention = torch.stack(distances[:-1]).sum() if len(distances) > 1 else 0.0
         return (RELEASED_FACTOR if self.released else self.factor) * (attention + self.balance * distances[-1])
 
-    def _train(self, problem: Problem, extractor: FeatureExtractor, images: Tensor, streams: Streams) -> None:
-        """Train the extractor's network on the synthetic set, in place."""
+    def _train(
+        self, problem: Problem, extractor: FeatureExtractor, weights: MasterWeights, images: Tensor, streams: Streams
+    ) -> None:
+        """zeta_theta steps of gradient descent on the synthetic set, in place."""
         network, compute = extractor.network.requires_grad_(True), extractor.compute
-        optimiser = torch.optim.SGD(network.parameters(), lr=self.network_learning_rate)
-        inputs = images.detach().to(compute.dtype)
         labels = problem.start.labels.to(compute.device)
         for step in range(self.network_steps):
-            chosen = torch.randperm(len(images), generator=streams.generator("network batch", step))
-            chosen = chosen[: self.network_batch].to(compute.device)
-            optimiser.zero_grad()
-            F.cross_entropy(network(inputs[chosen]), labels[chosen]).backward()
-            optimiser.step()
-        optimiser.zero_grad()
+            order = torch.randperm(len(images), generator=streams.generator("network batch", step))
+            chosen = order[: self.network_batch].to(compute.device)
+            logits = network(arranged(images[chosen], compute))
+            loss = F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels[chosen])
+            gradients = torch.autograd.grad(loss, list(network.parameters()))
+            with torch.no_grad():
+                for weight, gradient in zip(weights.parameters, gradients, strict=True):
+                    weight -= self.network_learning_rate * gradient
+            weights.hand_over()
         network.requires_grad_(False)
 
     def _extractor(self, problem: Problem) -> FeatureExtractor:
@@ -159,10 +167,5 @@ def attention_and_embedding(network: Network, images: Tensor, *, power: float) -
     ), seen.embedding
 
 
-def _parameters(extractor: FeatureExtractor) -> State:
-    return {f"network.{name}": tensor.clone() for name, tensor in extractor.network.state_dict().items()}
-
-
-def _restore(extractor: FeatureExtractor, state: State) -> None:
-    prefix = "network."
-    extractor.network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+def _stored(weights: MasterWeights) -> State:
+    return {f"{STORED}{name}": weight.detach().clone() for name, weight in weights.named.items()}

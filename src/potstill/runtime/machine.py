@@ -21,15 +21,19 @@ def package_version() -> str:
         return "unknown"
 
 
+def processor_facts() -> dict[str, str]:
+    """What Linux tells of the first core by name, such as ``vendor_id`` and ``flags``; nothing elsewhere."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def processor_name() -> str:
     """The processor's own name, where the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return processor_facts().get("model name") or platform.processor() or platform.machine()
 
 
 def describe_machine() -> dict[str, str | int]:

@@ -11,48 +11,12 @@ from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
 from potstill.runtime.workers import parallel_map
+from potstill.training.placement import arranged, chunk_size, placed
 
 Descriptors = tuple[Tensor, ...]
 """One matrix (N, D_l) for each thing that is described: an embedding, an attention map, ..."""
 
 Pullback = Callable[[Descriptors], Tensor]
-
-CPU_CHUNK_PIXELS = 16 * 1024
-"""Pixels at a time on a CPU: a layer's activations then stay in the cache, and layers are bound by memory."""
-
-GPU_CHUNK_PIXELS = 1280 * 1024
-"""Pixels at a time on a GPU: enough to fill it, few enough to bound the memory."""
-
-
-def chunk_size(images: Tensor, device: torch.device) -> int:
-    """How many of ``images`` (N, C, H, W) to take at a time where each is independent of the others."""
-    pixels = CPU_CHUNK_PIXELS if device.type == "cpu" else GPU_CHUNK_PIXELS
-    return max(pixels // (images.shape[2] * images.shape[3]), 1)
-
-
-def placed(network: Network, compute: Compute) -> Network:
-    """``network`` on the device, in the precision, its weights laid out channels last: several times faster."""
-    on_device = network.to(compute.device, compute.dtype)
-    for parameter in on_device.parameters():
-        if parameter.dim() == 4:
-            parameter.data = _channels_last(parameter.data)
-    return on_device
-
-
-def _channels_last(weights: Tensor) -> Tensor:
-    """A copy of ``weights`` (K, C, h, w) with the strides of channels last, also where C is 1.
-
-    PyTorch takes the weights of a grey image's convolution for contiguous and for channels last at once, and then
-    computes the largest maps of the network in the slower layout; explicit strides settle it.
-    """
-    _, channels, height, width = weights.shape
-    strides = (channels * height * width, 1, width * channels, channels)
-    return torch.empty_strided(weights.shape, strides, dtype=weights.dtype, device=weights.device).copy_(weights)
-
-
-def arranged(images: Tensor, compute: Compute) -> Tensor:
-    """``images`` (N, C, H, W) as a ``placed`` network takes them."""
-    return images.to(compute.device, compute.dtype).contiguous(memory_format=torch.channels_last)
 
 
 class FeatureExtractor:

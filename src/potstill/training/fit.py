@@ -16,7 +16,7 @@ from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import parallel_map
-from potstill.training.features import arranged, chunk_size, placed
+from potstill.training.placement import MasterWeights, arranged, chunk_size, placed
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -97,11 +97,12 @@ class Trainer:
             after_epoch: called with the epochs done and the mean loss of the last.
         """
         self.network.initialise(streams.generator("network"))
-        optimiser = self._optimiser(schedule, schedule.learning_rate)
+        weights = MasterWeights(self.network)
+        optimiser = _optimiser(weights, schedule, schedule.learning_rate)
         for epoch in range(schedule.epochs):
             if epoch == schedule.cut_epoch:
-                optimiser = self._optimiser(schedule, schedule.learning_rate * 0.1)
-            loss = self._epoch(examples, schedule, optimiser, streams.child("epoch", epoch))
+                optimiser = _optimiser(weights, schedule, schedule.learning_rate * 0.1)
+            loss = self._epoch(examples, schedule, weights, optimiser, streams.child("epoch", epoch))
             if after_epoch is not None:
                 after_epoch(epoch + 1, loss)
 
@@ -116,16 +117,13 @@ class Trainer:
         classes = self._map(lambda chunk: self._logits(examples.normalised(chunk)).argmax(1), full, [("test", size)])
         return torch.cat(classes)[: len(examples)].cpu()
 
-    def _optimiser(self, schedule: Schedule, learning_rate: float) -> torch.optim.SGD:
-        return torch.optim.SGD(
-            self.network.parameters(),
-            lr=learning_rate,
-            momentum=schedule.momentum,
-            weight_decay=schedule.weight_decay,
-        )
-
     def _epoch(
-        self, examples: Examples, schedule: Schedule, optimiser: torch.optim.Optimizer, streams: Streams
+        self,
+        examples: Examples,
+        schedule: Schedule,
+        weights: MasterWeights,
+        optimiser: torch.optim.Optimizer,
+        streams: Streams,
     ) -> float:
         self.network.train()
         device = self.compute.device
@@ -138,12 +136,13 @@ class Trainer:
                     streams.generator("augmentation", number), len(batch), one_operation=True
                 )
                 images = schedule.augmentation.apply(images, draw)
-            total += self._backward(images, examples.labels[batch.to(examples.labels.device)].to(device))
+            total += self._backward(images, examples.labels[batch.to(examples.labels.device)].to(device), weights)
             optimiser.step()
+            weights.hand_over()
         return total.item() / len(examples)
 
-    def _backward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Set the parameters' gradients to those of the batch's mean loss; return the sum of the losses.
+    def _backward(self, images: Tensor, labels: Tensor, weights: MasterWeights) -> Tensor:
+        """Set the weights' gradients to those of the batch's mean loss; return the sum of the losses.
 
         A batch is taken in parts, on as many workers as there are, and the parts' gradients are added up in their
         order: the same bits on one core or on many.
@@ -157,14 +156,14 @@ class Trainer:
             return loss.detach(), torch.autograd.grad(loss / len(images), parameters)
 
         parts = list(zip(images.split(size), labels.split(size), strict=True))
-        total, gradients = torch.zeros((), device=images.device), [torch.zeros_like(p) for p in parameters]
+        total, gradients = torch.zeros((), device=images.device), [torch.zeros_like(p) for p in weights.parameters]
         for first in range(0, len(parts), PARTS_AT_ONCE):
             some = parts[first : first + PARTS_AT_ONCE]
             for loss, shares in self._map(part, some, (("train", len(labels)) for _, labels in some)):
                 total = total + loss
                 for gradient, share in zip(gradients, shares, strict=True):
                     gradient += share
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        for parameter, gradient in zip(weights.parameters, gradients, strict=True):
             parameter.grad = gradient
         return total
 
@@ -178,3 +177,9 @@ class Trainer:
     def _logits(self, images: Tensor) -> Tensor:
         logits = self._forward(arranged(images, self.compute))
         return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+
+def _optimiser(weights: MasterWeights, schedule: Schedule, learning_rate: float) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        weights.parameters, lr=learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
+    )

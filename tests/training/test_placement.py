@@ -1,0 +1,66 @@
+"""Where networks and images lie, and what an optimiser moves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from potstill.networks import ImageShape, Network, build_network
+from potstill.runtime.compute import CPU, Compute
+from potstill.training.placement import MasterWeights, arranged, placed
+from tests.small import CPU64, NETWORK
+
+BFLOAT16 = Compute(torch.device("cpu"), "bfloat16")
+
+
+def network(spec: str = NETWORK) -> Network:
+    return build_network(spec, ImageShape(2, 8, 10), 3, torch.Generator().manual_seed(0))
+
+
+def draw(count: int) -> Tensor:
+    return torch.randn(count, 2, 8, 10, generator=torch.Generator().manual_seed(1))
+
+
+def test_weights_and_images_lie_channels_last():
+    weights = [parameter for parameter in placed(network(), CPU64).parameters() if parameter.dim() == 4]
+    assert weights
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    images = arranged(draw(3), CPU)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_running_statistics_stay_in_single_precision():
+    made = placed(network("convnet:depth=2:width=4:norm=batch"), BFLOAT16).train()
+    assert all(buffer.dtype == torch.float32 for buffer in made.buffers() if buffer.is_floating_point())
+    assert all(m.weight.dtype == torch.bfloat16 for m in made.modules() if isinstance(m, nn.Conv2d))
+    assert made(arranged(draw(4), BFLOAT16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("compute", [CPU, CPU64])
+def test_masters_are_the_networks_own_where_nothing_is_lost(compute: Compute):
+    made = placed(network(), compute)
+    masters = MasterWeights(made)
+    assert all(master is own for master, own in zip(masters.parameters, made.parameters(), strict=True))
+
+
+def test_steps_too_small_for_bfloat16_add_up_in_the_masters():
+    made = placed(network(), BFLOAT16)
+    masters = MasterWeights(made)
+    before = made.classifier.bias.detach().clone()
+    for _ in range(1000):
+        masters.named["classifier.bias"].add_(before.float() * 1e-3)
+        masters.hand_over()
+    torch.testing.assert_close(made.classifier.bias, before * 2, rtol=0.01, atol=0)
+
+
+def test_masters_are_restored_by_name():
+    masters, others = (MasterWeights(placed(network(), BFLOAT16)) for _ in range(2))
+    for master in masters.parameters:
+        master.add_(1 / 3)
+    made = placed(network(), BFLOAT16)
+    others = MasterWeights(made)
+    others.restore(masters.named)
+    assert all(one.equal(other) for one, other in zip(masters.parameters, others.parameters, strict=True))
+    assert all(p.equal(master.bfloat16()) for p, master in zip(made.parameters(), others.parameters, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from potstill.data import ImageDataset, LabeledImages, Whitening
-from potstill.evaluation import Evaluation, Recipe, check_fits, evaluate, validation_accuracy
+from potstill.evaluation import Evaluation, NetworkResult, Recipe, check_fits, evaluate, validation_accuracy
 from potstill.networks import NETWORKS
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
@@ -46,12 +47,13 @@ def evaluation(dataset: ImageDataset) -> Evaluation:
 
 def test_json_has_the_promised_structure(evaluation: Evaluation):
     written = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
-    assert written["schema"] == 1
+    assert written["schema"] == 2
     assert written["recipe"]["name"] == "test"
     assert written["recipe"]["version"] == 1
     assert written["recipe"]["epochs"] == 12
-    assert (written["repeats"], written["seed"]) == (3, 4)
-    assert {"processor", "cores", "torch", "potstill"} <= written["machine"].keys()
+    assert written["seed"] == 4
+    assert written["full_epochs"] == 3
+    assert written["dataset_fingerprint"] == digits().fingerprint
     assert list(written["networks"]) == [NETWORK, OTHER]
     assert {name: list(entries) for name, entries in written["baselines"].items()} == {
         "random": [NETWORK, OTHER],
@@ -69,6 +71,9 @@ def test_entries_have_the_promised_structure(evaluation: Evaluation, dataset: Im
         assert entry["mean"] == pytest.approx(sum(entry["accuracies"]) / repeats)
         assert entry["seconds"] > 0
         assert entry["epochs"] == epochs
+        (made_on,) = entry["made_on"]
+        assert made_on.startswith("cpu, float32, not compiled; ")
+        assert f"torch {torch.__version__}, potstill " in made_on
         curve = entry["curve"]
         assert curve["epochs"] == sorted(set(curve["epochs"]))
         assert curve["epochs"][-1] == epochs
@@ -109,6 +114,62 @@ class Trainings:
             self.learned.append(torch.cat([p.detach().flatten() for p in trainer.network.parameters()]))
 
         monkeypatch.setattr(Trainer, "fit", listening)
+
+
+class Killed(BaseException):
+    """What a kill looks like to the code that it cuts short."""
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_a_killed_evaluation_goes_on_where_it_stopped(
+    after: int, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    options = {"networks": [NETWORK, OTHER], "baselines": ("random", "full"), "record": tmp_path / "evaluation.json"}
+    uninterrupted = measure(dataset, **options | {"record": None})
+    fit, trainings = Trainer.fit, 0
+
+    def mortal(trainer: Trainer, *rest: Any, **named: Any) -> None:
+        nonlocal trainings
+        trainings += 1
+        if trainings == after + 1:
+            raise Killed
+        fit(trainer, *rest, **named)
+
+    monkeypatch.setattr(Trainer, "fit", mortal)
+    with pytest.raises(Killed):
+        measure(dataset, **options)
+    resumed = measure(dataset, **options)
+    assert trainings == 11, "ten trainings, and the one that was cut short"
+    assert without_times(resumed) == without_times(uninterrupted)
+    assert without_times(Evaluation.from_json(json.loads(options["record"].read_text()))) == without_times(resumed)
+
+
+def without_times(evaluation: Evaluation) -> dict[str, Any]:
+    def plain(results: dict[str, NetworkResult]) -> dict[str, NetworkResult]:
+        return {name: replace(result, seconds=0) for name, result in results.items()}
+
+    baselines = {name: plain(results) for name, results in evaluation.baselines.items()}
+    return {**evaluation.protocol, "networks": plain(evaluation.networks), "baselines": baselines}
+
+
+def test_more_repeats_add_to_those_on_file(dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trainings = Trainings(monkeypatch)
+    first = measure(dataset, record=tmp_path / "evaluation.json")
+    more = measure(dataset, record=tmp_path / "evaluation.json", repeats=3)
+    assert len(trainings.images) == 3
+    assert more.networks[NETWORK].accuracies[:2] == first.networks[NETWORK].accuracies
+    assert without_times(more) == without_times(measure(dataset, repeats=3))
+
+
+def test_a_network_that_failed_is_tried_again(dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any, **__: Any) -> None:
+        raise UserError("too hot", "cool it")
+
+    fit = Trainer.fit
+    monkeypatch.setattr(Trainer, "fit", fail)
+    assert measure(dataset, record=tmp_path / "evaluation.json").networks[NETWORK].failed == "too hot"
+    monkeypatch.setattr(Trainer, "fit", fit)
+    assert measure(dataset, record=tmp_path / "evaluation.json").networks[NETWORK].repeats == 2
 
 
 def test_what_is_trained_on(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):

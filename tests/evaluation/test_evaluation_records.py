@@ -1,40 +1,108 @@
-"""What becomes of an earlier evaluation on file."""
+"""Evaluations on file: resumed, put aside, never mixed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from potstill.evaluation.records import merged
+from potstill.evaluation import RECIPES, Evaluation, NetworkResult
+from potstill.evaluation.records import EvaluationFile
+from potstill.runtime.errors import UserError
 
 
-def record(networks: dict[str, Any], baselines: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    protocol = {"schema": 1, "recipe": {"name": "quick", "version": 1}, "repeats": 5, "seed": 0}
-    protocol |= {"set_sha256": "a", "full_epochs": 20, "full_repeats": 1}
-    return {**protocol, **changes, "networks": networks, "baselines": baselines}
-
-
-def test_figures_of_one_protocol_are_put_together():
-    earlier = record({"convnet": 1, "mlp": 2}, {"random": {"convnet": 3}, "full": {"convnet": 4}})
-    later = record({"mlp": 5, "lenet": 6}, {"random": {"mlp": 7}})
-    assert merged(earlier, later) == record(
-        {"convnet": 1, "mlp": 5, "lenet": 6}, {"random": {"convnet": 3, "mlp": 7}, "full": {"convnet": 4}}
+def result(*accuracies: float) -> NetworkResult:
+    return NetworkResult(
+        accuracies=list(accuracies),
+        seconds=1.5 * len(accuracies),
+        curve_epochs=[1, 2],
+        curve_loss=[0.1 + 0.2, 0.1],
+        curve_accuracy=[0.5, 0.7],
+        confusion=[[len(accuracies), 0], [1, 2]],
+        epochs=2,
+        made_on=["this machine"],
     )
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"schema": 2},
-        {"recipe": {"name": "quick", "version": 2}},
-        {"repeats": 3},
-        {"seed": 1},
-        {"set_sha256": "b"},
-        {"full_epochs": 100},
-        {"full_repeats": 2},
-    ],
-)
-def test_figures_of_another_protocol_are_replaced(changes: dict[str, Any]):
-    later = record({"mlp": 5}, {}, **changes)
-    assert merged(record({"convnet": 1}, {"full": {"convnet": 4}}), later) == later
+def evaluation(**changes: Any) -> Evaluation:
+    given = {"recipe": RECIPES["quick"], "seed": 0, "set_sha256": "a", "dataset_fingerprint": "d", "full_epochs": 20}
+    made = Evaluation(**given | changes)
+    made.networks["convnet"] = result(0.8, 0.9)
+    made.networks["mlp"] = NetworkResult(failed="mlp diverged")
+    made.baselines["random"] = {"convnet": result(0.7)}
+    return made
+
+
+OTHER_PROTOCOLS = [
+    {"recipe": RECIPES["dc-300"]},
+    {"recipe": replace(RECIPES["quick"], version=2)},
+    {"seed": 1},
+    {"dataset_fingerprint": "e"},
+    {"full_epochs": 100},
+]
+
+
+def test_a_record_is_read_back_to_the_bit(tmp_path: Path):
+    file = EvaluationFile(tmp_path / "evaluation.json")
+    file.save(evaluation())
+    assert file.earlier(evaluation()) == evaluation()
+
+
+def test_nothing_is_found_where_nothing_was_measured(tmp_path: Path):
+    assert EvaluationFile(tmp_path / "evaluation.json").earlier(evaluation()) is None
+
+
+@pytest.mark.parametrize("changes", OTHER_PROTOCOLS)
+def test_figures_of_another_protocol_are_put_aside_until_they_are_asked_for(changes: dict[str, Any], tmp_path: Path):
+    file, other = EvaluationFile(tmp_path / "evaluation.json"), evaluation(**changes)
+    other.networks["convnet"] = result(0.1)
+    file.save(evaluation())
+    assert file.earlier(other) is None
+    file.save(other)
+    assert file.earlier(other) == other
+    assert file.earlier(evaluation()) == evaluation()
+    assert len(list(tmp_path.iterdir())) == 2
+    file.save(evaluation())
+    assert file.earlier(other) == other
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_figures_of_another_set_are_dropped(tmp_path: Path):
+    file, later = EvaluationFile(tmp_path / "evaluation.json"), evaluation(set_sha256="b")
+    file.save(evaluation())
+    file.save(later)
+    assert file.earlier(evaluation()) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "3", '{"recipe": {}, "networks": 3}', "{"])
+def test_a_damaged_record_is_named_and_kept(content: str, tmp_path: Path):
+    path = tmp_path / "evaluation.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"evaluation\.json"):
+        EvaluationFile(path).earlier(evaluation())
+    assert path.read_text() == content
+
+
+def test_repeats_join_whatever_the_parts():
+    singles = [result(accuracy) for accuracy in (0.8, 0.9, 0.4)]
+    one_by_one = NetworkResult()
+    for single in singles:
+        one_by_one = one_by_one.joined(single)
+    assert one_by_one.accuracies == [0.8, 0.9, 0.4]
+    assert one_by_one.seconds == 4.5
+    assert one_by_one.confusion == [[3, 0], [3, 6]]
+    assert one_by_one.made_on == ["this machine"]
+    assert one_by_one.curve_loss == pytest.approx([0.3, 0.1])
+
+
+def test_curves_are_means_over_repeats():
+    low, high = (replace(result(0.5), curve_loss=[v, v], curve_accuracy=[v, v]) for v in (0.0, 3.0))
+    assert low.joined(low).joined(high).curve_loss == pytest.approx([1.0, 1.0])
+
+
+def test_machines_are_named_once_each():
+    here, there = result(0.5), replace(result(0.6), made_on=["another"])
+    assert here.joined(there).joined(here).made_on == ["this machine", "another"]

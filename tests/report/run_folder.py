@@ -53,9 +53,8 @@ def evaluation(repeats: int = 5, classes: int = 10) -> dict[str, Any]:
     """Two networks that could be evaluated, one that could not, and both baselines."""
     size: dict[str, Any] = {"repeats": repeats, "classes": classes}
     return {
-        "schema": 1,
+        "schema": 2,
         "recipe": {"name": "dsa-1000", "version": 1, "epochs": 1000, "learning_rate": 0.01},
-        "repeats": repeats,
         "seed": 0,
         "machine": {"processor": "a processor", "cores": 2},
         "networks": {

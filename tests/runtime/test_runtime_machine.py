@@ -6,6 +6,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import torch
 
 from potstill.runtime import machine
 
+ROOT = Path(__file__).parents[2]
 STATUS = Path("/proc/self/status")
 
 
@@ -46,14 +50,48 @@ def test_the_processor_is_named_even_where_the_system_does_not_tell(monkeypatch:
     assert machine.processor_name() == (platform.processor() or platform.machine())
 
 
-def test_the_version_is_the_installed_one(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def unknown_version() -> Iterator[None]:
+    """The version is found out once: forget it, before and after."""
+    machine.package_version.cache_clear()
+    yield
+    machine.package_version.cache_clear()
+
+
+@pytest.mark.usefixtures("unknown_version")
+def test_the_version_is_the_installed_one_and_the_commit_of_a_checkout(monkeypatch: pytest.MonkeyPatch):
+    released, commit = importlib.metadata.version("potstill"), machine._commit(ROOT)
+    assert machine.package_version() == (f"{released}+{commit}" if commit else released)
+
+
+@pytest.mark.usefixtures("unknown_version")
+def test_outside_a_checkout_the_version_stands_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "_commit", lambda root: "")
     assert machine.package_version() == importlib.metadata.version("potstill")
 
+
+@pytest.mark.usefixtures("unknown_version")
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch):
     def absent(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(machine, "version", absent)
     assert machine.package_version() == "unknown"
+
+
+def test_a_commit_is_told_of_this_repository_alone(tmp_path: Path):
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    assert machine._commit(tmp_path) == "", "somebody else's repository"
+    (tmp_path / "src" / "potstill").mkdir(parents=True)
+    assert machine._commit(tmp_path) == "", "no commit yet"
+    (tmp_path / "file").touch()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "first"], check=True)
+    clean = machine._commit(tmp_path)
+    assert re.fullmatch("[0-9a-f]{8,}", clean)
+    (tmp_path / "file").write_text("changed")
+    assert machine._commit(tmp_path) == f"{clean}-dirty"
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the system has no record to compare with")

@@ -12,12 +12,11 @@ from rich.table import Table
 
 from potstill.cli.options import parse, table_console
 from potstill.data import load_dataset
-from potstill.evaluation import evaluate, find_recipe
-from potstill.evaluation.records import merged
+from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe
+from potstill.evaluation.statistics import confidence_interval, standard_deviation
 from potstill.run_folder import RunFolder
 from potstill.runtime.compute import Compilation, Precision, resolve_compute
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import read_json, write_json
 from potstill.synthetic import SyntheticSet
 
 
@@ -74,6 +73,7 @@ def run(words: list[str]) -> None:
         name, data_root=options.data_root, image_size=made.get("image_size"), zca=synthetic.whitening is not None
     )
     automatic = (options.device, options.precision, options.compile) == ("auto", "auto", "auto")
+    path = options.out or (folder.evaluation if folder else options.target.with_name("evaluation.json"))
     result = evaluate(
         synthetic,
         dataset,
@@ -86,39 +86,34 @@ def run(words: list[str]) -> None:
         seed=options.seed,
         compute=None if automatic else resolve_compute(options.device, options.precision, options.compile),
         progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+        record=path,
     )
-    path = options.out or (folder.evaluation if folder else options.target.with_name("evaluation.json"))
-    record = result.to_json()
-    if path.exists():
-        record = merged(read_json(path), record)
-    write_json(path, record)
-    table_console().print(table(record, len(synthetic)))
+    table_console().print(table(result, len(synthetic)))
     print(f"written to {path}")
 
 
-def table(record: dict[str, Any], images: int) -> Table:
-    """The accuracies of ``evaluation.json`` as a table for a terminal."""
-    recipe, repeats = record["recipe"], record["repeats"]
-    title = f"test accuracy, recipe {recipe['name']}@{recipe['version']}, {repeats} repeats, mean ± std [95 % interval]"
+def table(evaluation: Evaluation, images: int) -> Table:
+    """The accuracies of an evaluation as a table for a terminal."""
+    title = f"test accuracy, recipe {evaluation.recipe.label}, mean ± std [95 % interval] × repeats"
     shown = Table(title=title, title_justify="left")
     shown.add_column("network")
-    columns = {"distilled": record["networks"], **record["baselines"]}
+    columns = {"distilled": evaluation.networks, **evaluation.baselines}
     for column in columns:
         shown.add_column(f"{column} ({images})" if column in ("distilled", "random") else "full data")
-    for network in record["networks"]:
+    for network in evaluation.networks:
         shown.add_row(network, *(_cell(results.get(network)) for results in columns.values()))
     return shown
 
 
-def _cell(entry: dict[str, Any] | None) -> str:
-    if entry is None:
+def _cell(result: NetworkResult | None) -> str:
+    if result is None:
         return "-"
-    if "failed" in entry:
-        return f"failed: {entry['failed']}"
-    if entry["std"] is None:
-        return f"{entry['mean']:.1%}"
-    low, high = entry["ci95"]
-    return f"{entry['mean']:.1%} ± {100 * entry['std']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    if result.failed is not None:
+        return f"failed: {result.failed}"
+    std, interval = standard_deviation(result.accuracies), confidence_interval(result.accuracies)
+    spread = "" if std is None else f" ± {100 * std:.1f}"
+    bounds = "" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    return f"{result.mean:.1%}{spread}{bounds} × {result.repeats}"
 
 
 def _baselines(text: str) -> list[Any]:

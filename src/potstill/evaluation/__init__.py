@@ -1,7 +1,8 @@
 """What a set is worth: frozen recipes, repeats, baselines, intervals. Knows nothing of methods."""
 
-from potstill.evaluation.evaluate import Evaluation, NetworkResult, check_fits, evaluate, validation_accuracy
+from potstill.evaluation.evaluate import check_fits, evaluate, validation_accuracy
 from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe
+from potstill.evaluation.results import Evaluation, NetworkResult
 
 __all__ = [
     "RECIPES",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from potstill.data import ImageDataset, LabeledImages
-from potstill.evaluation.statistics import summary
+from potstill.evaluation.results import NetworkResult, Results
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.machine import machine_in_words
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Examples, Schedule, Trainer
@@ -24,55 +24,6 @@ CURVE_POINTS = 10
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkResult:
-    """Repeated trainings of one network on one set.
-
-    Attributes:
-        accuracies: on the test split, a fraction for each repeat.
-        seconds: to train and test all repeats.
-        curve_epochs: the epochs at which the curves have points.
-        curve_loss: mean training loss there, over repeats.
-        curve_accuracy: mean accuracy there on a part of the validation split.
-        confusion: counts (true class, predicted class), summed over repeats.
-        epochs: passes over the set in each training.
-        failed: why there is no result, if there is none.
-    """
-
-    accuracies: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    curve_epochs: list[int] = field(default_factory=list)
-    curve_loss: list[float] = field(default_factory=list)
-    curve_accuracy: list[float] = field(default_factory=list)
-    confusion: list[list[int]] = field(default_factory=list)
-    epochs: int = 0
-    failed: str | None = None
-
-    @property
-    def mean(self) -> float:
-        """The mean accuracy, a fraction.
-
-        Raises:
-            UserError: the network failed.
-        """
-        if self.failed is not None:
-            raise UserError(f"this network has no accuracy: {self.failed}", "choose another network")
-        return sum(self.accuracies) / len(self.accuracies)
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry of this network in ``evaluation.json``."""
-        if self.failed is not None:
-            return {"failed": self.failed}
-        curve = {"epochs": self.curve_epochs, "loss": self.curve_loss, "accuracy": self.curve_accuracy}
-        return {
-            **summary(self.accuracies),
-            "seconds": self.seconds,
-            "epochs": self.epochs,
-            "curve": curve,
-            "confusion": self.confusion,
-        }
 
 
 class SetExamples:
@@ -87,6 +38,25 @@ class SetExamples:
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
         """The images at ``indices``, or all."""
         return self.images if indices is None else self.images[indices]
+
+
+@dataclass
+class Measurement:
+    """Something that networks are trained on, and what has been found.
+
+    Attributes:
+        trained_on: what it is, in a word.
+        schedule: of each training.
+        repeats: how many trainings of each network are wanted.
+        examples: what a repeat is trained on, given its streams.
+        results: by network; grows with every repeat.
+    """
+
+    trained_on: str
+    schedule: Schedule
+    repeats: int
+    examples: Callable[[Streams], Examples]
+    results: Results = field(default_factory=dict)
 
 
 class Bench:
@@ -106,33 +76,30 @@ class Bench:
         ]
         return train.take(torch.cat(chosen))
 
-    def measure(
-        self, network: str, trained_on: str, schedule: Schedule, repeats: int, examples: Callable[[Streams], Examples]
-    ) -> NetworkResult:
-        """Train and test ``repeats`` times; a network that fails is recorded with its reason."""
-        started = time.perf_counter()
-        try:
-            runs = []
-            for repeat in range(repeats):
-                streams = self.streams.child("repeat", repeat)
-                runs.append(self._train_and_test(network, examples(streams), schedule, streams))
-                self.progress(f"{network} on {trained_on}, {repeat + 1} of {repeats}: {runs[-1].accuracies[0]:.1%}")
-        except UserError as error:
-            self.progress(f"{network} on {trained_on} failed: {error.problem}")
-            return NetworkResult(failed=error.problem)
-        confusion = sum(torch.tensor(run.confusion) for run in runs)
-        assert isinstance(confusion, Tensor)
-        return NetworkResult(
-            accuracies=[run.accuracies[0] for run in runs],
-            seconds=time.perf_counter() - started,
-            curve_epochs=runs[0].curve_epochs,
-            curve_loss=_means([run.curve_loss for run in runs]),
-            curve_accuracy=_means([run.curve_accuracy for run in runs]),
-            confusion=confusion.tolist(),
-            epochs=schedule.epochs,
-        )
+    def measure(self, network: str, measurement: Measurement) -> Iterator[NetworkResult]:
+        """Train and test ``network`` until the wanted repeats are there, those measured earlier included.
+
+        Yields:
+            What the measurement's results hold of the network now, after every repeat; a network that fails is
+            recorded with its reason.
+        """
+        results, repeats, trained_on = measurement.results, measurement.repeats, measurement.trained_on
+        done = results.get(network, NetworkResult())
+        for repeat in range(done.repeats, repeats):
+            streams = self.streams.child("repeat", repeat)
+            try:
+                run = self._train_and_test(network, measurement.examples(streams), measurement.schedule, streams)
+            except UserError as error:
+                self.progress(f"{network} on {trained_on} failed: {error.problem}")
+                results[network] = NetworkResult(failed=error.problem)
+                yield results[network]
+                return
+            self.progress(f"{network} on {trained_on}, {repeat + 1} of {repeats}: {run.accuracies[0]:.1%}")
+            done = results[network] = done.joined(run)
+            yield done
 
     def _train_and_test(self, network: str, examples: Examples, schedule: Schedule, streams: Streams) -> NetworkResult:
+        started = time.perf_counter()
         trainer = self._trainer(network)
         points = {max(round(schedule.epochs * (i + 1) / CURVE_POINTS), 1) for i in range(CURVE_POINTS)}
         validation = _first(self.dataset.validation, CURVE_IMAGES)
@@ -156,10 +123,13 @@ class Bench:
         counts = torch.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
         return NetworkResult(
             accuracies=[(predicted == true).double().mean().item()],
+            seconds=time.perf_counter() - started,
             curve_epochs=epochs,
             curve_loss=losses,
             curve_accuracy=accuracies,
             confusion=counts.tolist(),
+            epochs=schedule.epochs,
+            made_on=[f"{self.compute}; {machine_in_words()}"],
         )
 
     def _trainer(self, network: str) -> Trainer:
@@ -181,7 +151,3 @@ def _first(images: LabeledImages, count: int) -> LabeledImages | None:
         return None
     step = max(len(images) // count, 1)
     return images.take(torch.arange(0, len(images), step, device=images.labels.device)[:count])
-
-
-def _means(rows: Sequence[Sequence[float]]) -> list[float]:
-    return [sum(column) / len(column) for column in zip(*rows, strict=True)]

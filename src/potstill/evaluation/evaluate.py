@@ -4,73 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import Bench, NetworkResult, Progress, SetExamples, accuracy
+from potstill.evaluation.bench import Bench, Measurement, Progress, SetExamples, accuracy
 from potstill.evaluation.recipes import Recipe, find_recipe
+from potstill.evaluation.records import EvaluationFile
+from potstill.evaluation.results import Evaluation
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.errors import UserError
-from potstill.runtime.machine import describe_machine
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Trainer
 
-SCHEMA = 1
-
 LONG_WORK_PIXELS = 100_000_000
 """Pixels that trainings must look at for compilation and low precision to pay: some two minutes on two cores."""
 
 Baseline = Literal["random", "full"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What a synthetic set is worth by one recipe.
-
-    Attributes:
-        recipe: the protocol.
-        repeats: trainings of each network.
-        seed: of the repeats.
-        set_sha256: of the set's tensors.
-        full_epochs: passes over the full data, where it is a baseline.
-        full_repeats: trainings on it.
-        networks: the result of each network trained on the set.
-        baselines: the same for ``random`` real images, as many per class, and for the ``full`` training data.
-    """
-
-    recipe: Recipe
-    repeats: int
-    seed: int
-    set_sha256: str
-    full_epochs: int
-    full_repeats: int
-    networks: dict[str, NetworkResult] = field(default_factory=dict)
-    baselines: dict[str, dict[str, NetworkResult]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """The contents of ``evaluation.json``."""
-        return {
-            "schema": SCHEMA,
-            "recipe": asdict(self.recipe),
-            "repeats": self.repeats,
-            "seed": self.seed,
-            "set_sha256": self.set_sha256,
-            "full_epochs": self.full_epochs,
-            "full_repeats": self.full_repeats,
-            "machine": describe_machine(),
-            "networks": {name: result.to_json() for name, result in self.networks.items()},
-            "baselines": {
-                baseline: {name: result.to_json() for name, result in results.items()}
-                for baseline, results in self.baselines.items()
-            },
-        }
 
 
 def evaluate(
@@ -86,6 +42,7 @@ def evaluate(
     seed: int = 0,
     compute: Compute | None = None,
     progress: Progress = lambda message: None,
+    record: str | Path | None = None,
 ) -> Evaluation:
     """Measure what ``synthetic`` is worth.
 
@@ -97,13 +54,15 @@ def evaluate(
         dataset: what it was made from: for the baselines and the test split.
         recipe: a name of ``RECIPES`` or a recipe of your own.
         networks: specs, such as ``("convnet", "resnet18")``.
-        repeats: trainings of each network; ``random`` draws other images for each.
+        repeats: trainings of each network, at least; ``random`` draws other images for each.
         baselines: which of ``random`` and ``full`` to measure too.
-        full_repeats: trainings on the full data, which are the expensive ones.
+        full_repeats: trainings on the full data, at least; they are the expensive ones.
         full_epochs: passes over the full data, in place of the recipe's.
         seed: two evaluations with the same seed train from the same initial weights.
         compute: device, precision and compilation; by default what suits the device and the amount of work.
         progress: told in a few words what has been measured.
+        record: an ``evaluation.json`` to keep, renewed after every repeat; what it holds by the same protocol is not
+            measured again.
 
     Raises:
         UserError: the set does not fit the dataset, or the recipe or a network is unknown.
@@ -121,27 +80,29 @@ def evaluate(
         seen = recipe.epochs * len(synthetic) * repeats * (1 + ("random" in baselines))
         seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
         compute = resolve_compute(long_run=seen * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
+    file = None if record is None else EvaluationFile(Path(record))
     result = Evaluation(
         recipe=recipe,
-        repeats=repeats,
         seed=seed,
         set_sha256=synthetic.fingerprint(),
+        dataset_fingerprint=dataset.fingerprint,
         full_epochs=full_schedule.epochs,
-        full_repeats=full_repeats,
     )
+    if file is not None:
+        result = file.earlier(result) or result
     bench = Bench(dataset.to(compute.device), compute, Streams(seed).child("evaluation"), progress)
+    on_set = Measurement("set", schedule, repeats, lambda streams: SetExamples(synthetic), result.networks)
+    on_random = Measurement("random", schedule, repeats, partial(bench.random_images, ipc))
+    on_full = Measurement("full", full_schedule, full_repeats, lambda streams: bench.dataset.train)
+    wanted = [on_set, *(m for m in (on_random, on_full) if m.trained_on in baselines)]
+    for measurement in wanted[1:]:
+        measurement.results = result.baselines.setdefault(measurement.trained_on, {})
     with cpu_workers(compute.device):
-        for name in networks:
-            result.networks[name] = bench.measure(
-                name, "set", schedule, repeats, lambda streams: SetExamples(synthetic)
-            )
-            if "random" in baselines:
-                drawn = partial(bench.random_images, ipc)
-                measured = bench.measure(name, "random", schedule, repeats, drawn)
-                result.baselines.setdefault("random", {})[name] = measured
-            if "full" in baselines:
-                measured = bench.measure(name, "full", full_schedule, full_repeats, lambda streams: bench.dataset.train)
-                result.baselines.setdefault("full", {})[name] = measured
+        for network in networks:
+            for measurement in wanted:
+                for _ in bench.measure(network, measurement):
+                    if file is not None:
+                        file.save(result)
     return result
 
 

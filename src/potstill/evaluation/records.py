@@ -1,23 +1,60 @@
-"""Evaluations on file: what becomes of an earlier one."""
+"""Evaluations on file: one protocol at a time, the others beside it, nothing measured twice or lost."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import os
+from pathlib import Path
 
-SAME = ("schema", "set_sha256", "recipe", "repeats", "seed", "full_epochs", "full_repeats")
-"""What two evaluations must agree in to stand in one record."""
+from potstill.evaluation.results import Evaluation
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import read_json, sha256, write_json
 
 
-def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
-    """``later`` with the networks and baselines of ``earlier`` that it lacks, if both are of one protocol.
+class EvaluationFile:
+    """An ``evaluation.json``, which holds figures of one protocol.
 
-    An evaluation of another set, by another recipe, seed, number of repeats or passes over the full data replaces the
-    earlier one: their figures do not belong together.
+    Those of another recipe or seed are kept beside it, as ``evaluation-dsa-1000@1-5f3a9c.json``, until they are asked
+    for again. Figures of another set are not kept: the set that they belong to is gone.
+
+    Args:
+        path: the file, whether or not it exists.
     """
-    if any(earlier.get(key) != later[key] for key in SAME):
-        return later
-    baselines = {
-        name: {**earlier["baselines"].get(name, {}), **later["baselines"].get(name, {})}
-        for name in [*earlier["baselines"], *later["baselines"]]
-    }
-    return {**later, "networks": {**earlier["networks"], **later["networks"]}, "baselines": baselines}
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def earlier(self, asked: Evaluation) -> Evaluation | None:
+        """What has been measured already by the protocol of ``asked``; None if nothing has.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        for path in (self.path, self._beside(asked)):
+            found = _read(path)
+            if found is not None and found.protocol == asked.protocol:
+                return found
+        return None
+
+    def save(self, evaluation: Evaluation) -> None:
+        """Write it, and put aside what another protocol has found of the same set."""
+        present = _read(self.path)
+        same_set = present is not None and present.set_sha256 == evaluation.set_sha256
+        if present is not None and same_set and present.protocol != evaluation.protocol:
+            os.replace(self.path, self._beside(present))
+        write_json(self.path, evaluation.to_json())
+        self._beside(evaluation).unlink(missing_ok=True)
+
+    def _beside(self, evaluation: Evaluation) -> Path:
+        protocol = sha256(json.dumps(evaluation.protocol, sort_keys=True).encode())[:6]
+        return self.path.with_name(f"{self.path.stem}-{evaluation.recipe.label}-{protocol}{self.path.suffix}")
+
+
+def _read(path: Path) -> Evaluation | None:
+    if not path.exists():
+        return None
+    record = read_json(path)
+    try:
+        return Evaluation.from_json(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a record of an evaluation ({error})", "move it away, or use --out") from error

@@ -21,12 +21,17 @@ def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[f
     return max(0.0, float(mean - half)), min(1.0, float(mean + half))
 
 
+def standard_deviation(values: Sequence[float]) -> float | None:
+    """The sample standard deviation; None for fewer than two."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
 def summary(accuracies: Sequence[float]) -> dict[str, float | list[float] | None]:
     """What is recorded of repeated accuracies (fractions): all of them, mean, sample std and 95 % interval."""
     interval = confidence_interval(accuracies)
     return {
         "accuracies": list(accuracies),
         "mean": statistics.fmean(accuracies),
-        "std": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        "std": standard_deviation(accuracies),
         "ci95": list(interval) if interval else None,
     }

@@ -60,17 +60,20 @@ class Evaluation:
 
     Attributes:
         recipe: its name, version and settings, as text.
-        repeats: how often each network was trained.
         seed: the seed of the evaluation.
         networks: the entry of each network trained on the distilled set.
         baselines: the entries by baseline (``random``, ``full``) and network.
     """
 
     recipe: Mapping[str, str]
-    repeats: int
     seed: int
     networks: Mapping[str, Entry]
     baselines: Mapping[str, Mapping[str, Entry]]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether any network was trained more than once on the distilled set."""
+        return any(len(score.accuracies) > 1 for score in self.scores.values())
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -89,12 +92,11 @@ def read_evaluation(file: Path, classes: int) -> Evaluation:
         UserError: the file is damaged; the error names the field.
     """
     fields = Fields.of(file, read_json(file))
-    if fields.whole("schema") != 1:
-        fields.refuse("schema", "1, the version this Potstill reads")
+    if fields.whole("schema") != 2:
+        fields.refuse("schema", "2, the version this Potstill reads")
     baselines = fields.part("baselines").parts() if "baselines" in fields else {}
     return Evaluation(
         recipe=fields.part("recipe").texts(),
-        repeats=fields.whole("repeats"),
         seed=fields.whole("seed"),
         networks=_read_entries(fields.part("networks"), classes),
         baselines={name: _read_entries(entries, classes) for name, entries in baselines.items()},

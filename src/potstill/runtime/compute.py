@@ -28,6 +28,10 @@ class Compute:
         """The dtype in which networks compute."""
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}[self.precision]
 
+    def __str__(self) -> str:
+        """Such as ``cpu, bfloat16, compiled``."""
+        return f"{self.device}, {self.precision}, {'compiled' if self.compile else 'not compiled'}"
+
 
 CPU = Compute(torch.device("cpu"))
 

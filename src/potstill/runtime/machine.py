@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import resource
+import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,12 +15,25 @@ import torch
 from potstill.runtime.workers import core_count
 
 
+@cache
 def package_version() -> str:
-    """Potstill's version."""
+    """Potstill's version, and in a checkout of its repository the commit too, such as ``0.1.0+51ab7e26-dirty``."""
     try:
-        return version("potstill")
+        released = version("potstill")
     except PackageNotFoundError:
         return "unknown"
+    commit = _commit(Path(__file__).parents[3])
+    return f"{released}+{commit}" if commit else released
+
+
+def _commit(root: Path) -> str:
+    if not (root / ".git").exists() or not (root / "src" / "potstill").is_dir():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=8", "--exclude=*", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def processor_facts() -> dict[str, str]:
@@ -47,6 +62,14 @@ def describe_machine() -> dict[str, str | int]:
         "torch": torch.__version__,
         "potstill": package_version(),
     }
+
+
+def machine_in_words() -> str:
+    """The same in one line."""
+    told = describe_machine()
+    accelerator = "" if told["accelerator"] == "none" else f", {told['accelerator']}"
+    versions = ", ".join(f"{name} {told[name]}" for name in ("torch", "potstill"))
+    return f"{told['processor']}, {told['cores']} cores{accelerator}; {versions}"
 
 
 def peak_memory_bytes(device: torch.device) -> int:

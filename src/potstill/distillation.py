@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.evaluation import validation_accuracy
+from potstill.evaluation import make_trainer, validation_accuracy
 from potstill.methods import Method, Problem, State
 from potstill.networks import ImageShape, build_network
 from potstill.run_folder import Checkpoint, RunFolder
@@ -25,6 +25,7 @@ from potstill.runtime.workers import cpu_workers
 from potstill.selection import random_indices
 from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
+from potstill.training.fit import Trainer
 
 SCHEMA = 1
 CHECKPOINT_SECONDS = 20.0
@@ -135,6 +136,7 @@ class _Run:
         self._clock = time.monotonic()
         self._last_checkpoint = self._clock
         self._seconds_before = 0.0
+        self._trainer: Trainer | None = None
 
     def go(self, *, resume: bool, time_limit: float | None) -> Distilled:
         start = self._open(resume)
@@ -232,6 +234,8 @@ class _Run:
 
     def _validate(self) -> None:
         """Train a network on the current set; keep the set if it does best on the validation split so far."""
+        if self._trainer is None:
+            self._trainer = make_trainer(self.settings.network, self.dataset, self.compute)
         current = self.method.result(self.problem, self.now.state)
         accuracy = validation_accuracy(
             current,
@@ -239,6 +243,7 @@ class _Run:
             network=self.settings.network,
             streams=self.streams.child("validation"),
             compute=self.compute,
+            trainer=self._trainer,
         )
         self._emit("validation", accuracy=accuracy)
         if self.now.best_accuracy is None or accuracy > self.now.best_accuracy:

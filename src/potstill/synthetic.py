@@ -211,8 +211,8 @@ def _problems(loaded: SyntheticSet) -> list[str]:
             problems.append(f"labels outside 0..{classes - 1}")
     elif not (labels.dim() == 2 and labels.dtype == torch.float32 and labels.shape[1] == classes):
         problems.append(f"labels are {labels.dtype} {tuple(labels.shape)}, not int64 (N,) or float32 (N, {classes})")
-    elif not labels.isfinite().all():
-        problems.append("labels that are not finite")
+    elif not (labels.isfinite().all() and (labels >= 0).all() and (labels.sum(1) - 1).abs().max() < 1e-3):
+        problems.append("soft labels are not probabilities: each row must be positive and sum to 1")
     if len(loaded.mean) != images.shape[1] or len(loaded.std) != images.shape[1]:
         problems.append(f"mean and std do not have {images.shape[1]} channels")
     elif not (all(math.isfinite(value) for value in (*loaded.mean, *loaded.std)) and min(loaded.std) > 0):

@@ -1,5 +1,6 @@
 """What a set is worth: frozen recipes, repeats, baselines, intervals. Knows nothing of methods."""
 
+from potstill.evaluation.bench import make_trainer
 from potstill.evaluation.evaluate import check_fits, evaluate, validation_accuracy
 from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe
 from potstill.evaluation.results import Evaluation, NetworkResult
@@ -12,5 +13,6 @@ __all__ = [
     "check_fits",
     "evaluate",
     "find_recipe",
+    "make_trainer",
     "validation_accuracy",
 ]

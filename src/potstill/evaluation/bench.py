@@ -134,10 +134,14 @@ class Bench:
 
     def _trainer(self, network: str) -> Trainer:
         if network not in self._trainers:
-            shape = ImageShape(*self.dataset.shape)
-            built = build_network(network, shape, self.dataset.class_count, torch.Generator())
-            self._trainers = {network: Trainer(built, self.compute)}
+            self._trainers = {network: make_trainer(network, self.dataset, self.compute)}
         return self._trainers[network]
+
+
+def make_trainer(network: str, dataset: ImageDataset, compute: Compute) -> Trainer:
+    """A trainer of the network that the spec ``network`` names, for images such as the dataset's."""
+    built = build_network(network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    return Trainer(built, compute)
 
 
 def accuracy(trainer: Trainer, images: LabeledImages) -> float:

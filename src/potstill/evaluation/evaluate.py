@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import Bench, Measurement, Progress, SetExamples, accuracy
+from potstill.evaluation.bench import Bench, Measurement, Progress, SetExamples, accuracy, make_trainer
 from potstill.evaluation.recipes import Recipe, find_recipe
 from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation
@@ -139,13 +139,14 @@ def validation_accuracy(
     network: str = "convnet",
     streams: Streams,
     compute: Compute,
+    trainer: Trainer | None = None,
 ) -> float:
     """Train one network on ``synthetic`` and return its accuracy on the validation split, a fraction.
 
-    This is what checkpoints are chosen by: the test split plays no part.
+    This is what checkpoints are chosen by: the test split plays no part. A ``trainer`` that ``make_trainer`` made of
+    the same network, dataset and compute saves compiling the network again; it does not change the figure.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    shape = ImageShape(*dataset.shape)
-    trainer = Trainer(build_network(network, shape, dataset.class_count, torch.Generator()), compute)
+    trainer = trainer or make_trainer(network, dataset, compute)
     trainer.fit(SetExamples(synthetic), recipe.schedule(flips=dataset.flips), streams)
     return accuracy(trainer, dataset.validation)

@@ -377,12 +377,12 @@ def test_what_exists_is_kept(format: Format, make: Callable[[Path], None], tmp_p
 
 @pytest.mark.parametrize("format", LOCAL)
 def test_a_full_disk_leaves_nothing(format: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def fail(self: Path, target: Path) -> None:
-        assert self.parent.parent == target.parent == tmp_path  # one file system, or renaming would be copying
+    def fail(made: Path, target: Path) -> None:
+        assert made.parent.parent == target.parent == tmp_path  # one file system, or renaming would be copying
         assert not (tmp_path / "out.npz").exists()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(UserError, match=r"cannot write .*out\.npz: No space left on device; free some space or choose"):
         export(synthetic_set(), tmp_path / "out.npz", format)
     assert list(tmp_path.iterdir()) == []

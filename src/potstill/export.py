@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +17,7 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.data.sources.base import first_line
 from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.files import staged
 from potstill.synthetic import SyntheticSet
 
 if TYPE_CHECKING:
@@ -72,18 +72,10 @@ def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str
         target = target.with_name(f"{target.name}.npz")
     if target.exists():
         raise UserError(f"{target} already exists", "choose another --out")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as staging:
-            made = Path(staging) / target.name
-            _WRITERS[format](synthetic, made)
-            if format == "hub" and hub_id is not None:
-                _upload(synthetic, hub_id)
-            made.rename(target)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {target}: {error.strerror or error}", "free some space or choose another --out"
-        ) from error
+    with staged(target) as made:
+        _WRITERS[format](synthetic, made)
+        if format == "hub" and hub_id is not None:
+            _upload(synthetic, hub_id)
     return target
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import EventLog
-from potstill.runtime.files import new_folder, read_json, write_atomic, write_json
+from potstill.runtime.files import read_json, staged, write_atomic, write_json
 from potstill.synthetic import SyntheticSet
 
 
@@ -65,7 +65,7 @@ class RunFolder:
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(f"{self.path} already exists", "use --resume to go on with it, or another --out")
-        with new_folder(self.path) as unfinished:
+        with staged(self.path) as unfinished:
             new = RunFolder(unfinished)
             start.save(new.start)
             write_atomic(new.metrics, "")

@@ -45,8 +45,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes ``path`` when the context ends well and vanishes when it does not.
+def staged(path: Path) -> Iterator[Path]:
+    """A place to make a file or folder: it becomes ``path`` when the context ends well and vanishes if it does not.
 
     Raises:
         UserError: it cannot be made, or ``path`` already holds something.
@@ -55,12 +55,11 @@ def new_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True) as outer:
             unfinished = Path(outer) / path.name
-            unfinished.mkdir()
             yield unfinished
             os.replace(unfinished, path)
     except OSError as error:
         raise UserError(
-            f"cannot make {path}: {error.strerror or error}", "free some space or choose another --out"
+            f"cannot write {path}: {error.strerror or error}", "free some space or choose another --out"
         ) from error
 
 

@@ -1,0 +1,113 @@
+"""A network that takes batches in parts: they fit the cache, and each worker takes whole ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from potstill.networks import Network
+from potstill.runtime.compilation import CompiledKinds, compiled
+from potstill.runtime.compute import Compute
+from potstill.runtime.workers import parallel_map
+from potstill.training.placement import arranged, chunk_size, placed
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Batch = tuple[Tensor, Tensor]
+"""Images (N, C, H, W) and their labels."""
+
+LossGradient = tuple[Tensor, list[Tensor]]
+"""The sum of a batch's losses, and for each parameter the gradient of their mean: float32 or better."""
+
+PARTS_AT_ONCE = 8
+"""Parts whose gradients are kept until they are added up: it bounds the memory of large networks."""
+
+
+class PartwiseNetwork:
+    """A network on its device, compiled once, whose outputs and gradients are computed in parts.
+
+    Parts are put together in their order: the same bits on one core or on many.
+
+    Args:
+        network: it is placed where ``compute`` says, and may be given other parameters in place at any time.
+        compute: device, precision and compilation.
+    """
+
+    def __init__(self, network: Network, compute: Compute) -> None:
+        self.network = placed(network, compute)
+        self.compute = compute
+        # Batch statistics depend on the whole batch; without them a batch may be taken in parts.
+        self._may_split = not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+        self._forward = compiled(network) if compute.compile else network
+        self._kinds = CompiledKinds()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The logits (N, classes) of ``images`` (N, C, H, W) all at once, in float32 or better."""
+        logits = self._forward(arranged(images, self.compute))
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+    @torch.no_grad()
+    def predict(self, images: Callable[[Tensor], Tensor], count: int) -> Tensor:
+        """int64 (count,): the most probable class of each image, on the CPU.
+
+        Args:
+            images: gives the images at some indices int64 (n,).
+            count: how many there are.
+        """
+        self.network.eval()
+        size = chunk_size(images(torch.zeros(1, dtype=torch.int64)), self.compute.device)
+        chunks = torch.arange(count).split(size)
+        # A short last chunk is filled up, so that one compiled shape serves them all.
+        full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
+        classes = self._map(lambda chunk: self.logits(images(chunk)).argmax(1), full, [("test", size)])
+        return torch.cat(classes)[:count].cpu()
+
+    def loss_gradients(self, batches: Sequence[Batch]) -> list[LossGradient]:
+        """The cross-entropy of independent batches, and the gradient of the mean of each.
+
+        Args:
+            batches: pairs of images (N, C, H, W) and of labels, int64 (N,) or probabilities (N, classes).
+        """
+        parameters = list(self.network.parameters())
+
+        def of_part(part: tuple[int, Tensor, Tensor]) -> LossGradient:
+            number, images, labels = part
+            loss = F.cross_entropy(self.logits(images), labels, reduction="sum")
+            return loss.detach(), list(torch.autograd.grad(loss / len(batches[number][0]), parameters))
+
+        parts = [
+            (number, *part) for number, batch in enumerate(batches) for part in zip(*self._split(batch), strict=True)
+        ]
+        sums = [(torch.zeros((), device=images.device), _zeros_like(parameters)) for images, _ in batches]
+        for first in range(0, len(parts), PARTS_AT_ONCE):
+            some = parts[first : first + PARTS_AT_ONCE]
+            found = self._map(of_part, some, (("train", len(labels)) for _, _, labels in some))
+            for (number, *_), (loss, shares) in zip(some, found, strict=True):
+                total, gradients = sums[number]
+                total += loss
+                for gradient, share in zip(gradients, shares, strict=True):
+                    gradient += share
+        return sums
+
+    def _split(self, batch: Batch) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        images, labels = batch
+        # Half of what fits without gradients: the backward pass keeps as much again.
+        size = max(chunk_size(images, self.compute.device) // 2, 1) if self._may_split else len(images)
+        return images.split(size), labels.split(size)
+
+    def _map(self, function: Callable[[T], R], items: Sequence[T], kinds: Iterable[Hashable]) -> list[R]:
+        """``function`` of each item on the workers; on one alone while there is something new to be compiled."""
+        known = self._kinds.all_met(kinds)
+        if self.compute.compile and not known:
+            return [function(item) for item in items]
+        return parallel_map(function, items)
+
+
+def _zeros_like(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Where gradients are added up: in float32 at least, and laid out as the parameters are."""
+    return [torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32)) for p in parameters]

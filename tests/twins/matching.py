@@ -111,12 +111,15 @@ def datadam_step(
 
 
 def _train(network: Network, method: DataDAM, images: Tensor, labels: Tensor, streams: Streams) -> None:
-    """theta <- theta - eta_theta * grad CE(theta; S), zeta_theta times."""
+    """theta <- theta - eta_theta * grad CE(theta; S), zeta_theta times, S in a new order every epoch."""
     network.requires_grad_(True)
     parameters = list(network.parameters())
-    for step in range(method.network_steps):
-        order = torch.randperm(len(images), generator=streams.generator("network batch", step))
-        chosen = order[: method.network_batch]
+    epoch, waiting = 0, []
+    for _ in range(method.network_steps):
+        if not waiting:
+            order = torch.randperm(len(images), generator=streams.child("training").generator("order", epoch))
+            epoch, waiting = epoch + 1, list(order.split(method.network_batch))
+        chosen = waiting.pop(0)
         gradients = torch.autograd.grad(F.cross_entropy(network(images[chosen]), labels[chosen]), parameters)
         with torch.no_grad():
             for parameter, gradient in zip(parameters, gradients, strict=True):

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.methods.base import Citation, Method, Problem, State
+from potstill.methods.living import LivingNetwork
 from potstill.methods.matching import matching_gradient, squared_distance
 from potstill.methods.pixels import descend, initial_pixels, with_images
 from potstill.networks import Network
-from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
 from potstill.training.features import Descriptors, FeatureExtractor
-from potstill.training.placement import MasterWeights, arranged
+from potstill.training.partwise import PartwiseNetwork
 
 RELEASED_POWER, RELEASED_FACTOR = 1.0, 100.0
 
-STORED = "network."
-"""What the names of the network's parameters begin with in the state."""
+
+class Tools(NamedTuple):
+    """What describes images, and what trains the same network."""
+
+    extractor: FeatureExtractor
+    network: LivingNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,18 +90,17 @@ class DataDAM(Method):
         """The start's pixels, and the network's parameters where it lives longer than an iteration."""
         state = initial_pixels(problem)
         if self.network_iterations > 1:
-            state |= _stored(MasterWeights(self._extractor(problem).network))
+            state |= self._tools(problem).network.stored()
         return state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """zeta_S updates of the pixels, then zeta_theta steps of the network."""
         streams = problem.streams.child("iteration", iteration)
-        extractor = self._extractor(problem)
+        extractor, network = self._tools(problem)
         if iteration % self.network_iterations == 0:
-            extractor.redraw(streams.generator("network"))
-        weights = MasterWeights(extractor.network)
-        if iteration % self.network_iterations:
-            weights.restore({name.removeprefix(STORED): tensor for name, tensor in state.items()})
+            network.redraw(streams.generator("network"))
+        else:
+            network.restore(state)
         loss = 0.0
         for update in range(self.synthetic_steps):
             loss, gradient = matching_gradient(
@@ -112,8 +115,15 @@ class DataDAM(Method):
             state = descend(state, gradient, learning_rate=self.learning_rate, momentum=self.momentum)
         if self.network_iterations > 1:
             if (iteration + 1) % self.network_iterations:
-                self._train(problem, extractor, weights, state["images"], streams)
-            state = state | _stored(weights)
+                network.train(
+                    state["images"],
+                    problem.start.labels.to(problem.compute.device),
+                    streams.child("training"),
+                    steps=self.network_steps,
+                    batch=self.network_batch,
+                    learning_rate=self.network_learning_rate,
+                )
+            state = state | network.stored()
         return state, loss
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
@@ -126,30 +136,13 @@ class DataDAM(Method):
         attention = torch.stack(distances[:-1]).sum() if len(distances) > 1 else 0.0
         return (RELEASED_FACTOR if self.released else self.factor) * (attention + self.balance * distances[-1])
 
-    def _train(
-        self, problem: Problem, extractor: FeatureExtractor, weights: MasterWeights, images: Tensor, streams: Streams
-    ) -> None:
-        """zeta_theta steps of gradient descent on the synthetic set, in place."""
-        network, compute = extractor.network.requires_grad_(True), extractor.compute
-        labels = problem.start.labels.to(compute.device)
-        for step in range(self.network_steps):
-            order = torch.randperm(len(images), generator=streams.generator("network batch", step))
-            chosen = order[: self.network_batch].to(compute.device)
-            logits = network(arranged(images[chosen], compute))
-            loss = F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels[chosen])
-            gradients = torch.autograd.grad(loss, list(network.parameters()))
-            with torch.no_grad():
-                for weight, gradient in zip(weights.parameters, gradients, strict=True):
-                    weight -= self.network_learning_rate * gradient
-            weights.hand_over()
-        network.requires_grad_(False)
-
-    def _extractor(self, problem: Problem) -> FeatureExtractor:
+    def _tools(self, problem: Problem) -> Tools:
         describe = partial(attention_and_embedding, power=RELEASED_POWER if self.released else self.power)
 
-        def make() -> FeatureExtractor:
+        def make() -> Tools:
             network = problem.build_network(problem.streams.generator("network"))
-            return FeatureExtractor(network, describe, problem.compute)
+            extractor = FeatureExtractor(network, describe, problem.compute)
+            return Tools(extractor, LivingNetwork(PartwiseNetwork(extractor.network, problem.compute)))
 
         return problem.once(DataDAM, make)
 
@@ -165,7 +158,3 @@ def attention_and_embedding(network: Network, images: Tensor, *, power: float) -
     return *(
         attention(maps.float() if maps.dtype == torch.bfloat16 else maps, power) for maps in seen.maps[:-1]
     ), seen.embedding
-
-
-def _stored(weights: MasterWeights) -> State:
-    return {f"{STORED}{name}": weight.detach().clone() for name, weight in weights.named.items()}

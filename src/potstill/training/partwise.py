@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -86,7 +87,8 @@ class PartwiseNetwork:
         sums = [(torch.zeros((), device=images.device), _zeros_like(parameters)) for images, _ in batches]
         for first in range(0, len(parts), PARTS_AT_ONCE):
             some = parts[first : first + PARTS_AT_ONCE]
-            found = self._map(of_part, some, (("train", len(labels)) for _, _, labels in some))
+            with _differentiable(parameters):
+                found = self._map(of_part, some, (("train", len(labels)) for _, _, labels in some))
             for (number, *_), (loss, shares) in zip(some, found, strict=True):
                 total, gradients = sums[number]
                 total += loss
@@ -106,6 +108,19 @@ class PartwiseNetwork:
         if self.compute.compile and not known:
             return [function(item) for item in items]
         return parallel_map(function, items)
+
+
+@contextmanager
+def _differentiable(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Within this context gradients reach ``parameters``, also if they are frozen otherwise."""
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 def _zeros_like(parameters: Sequence[Tensor]) -> list[Tensor]:

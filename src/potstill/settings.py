@@ -73,7 +73,7 @@ class Settings(Generic[M]):
         Raises:
             UserError: the device cannot be used.
         """
-        iterations = self.method.default_iterations if self.iterations is None else self.iterations
+        iterations = self.method.usual_iterations(self.ipc) if self.iterations is None else self.iterations
         compute = self._compute(dataset, iterations)
         return dataclasses.replace(
             self,

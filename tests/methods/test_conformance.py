@@ -40,7 +40,7 @@ def make(case: str, **changes: Any) -> Method:
 
 
 every_method = pytest.mark.parametrize("case", CASES)
-moves = [case for case in CASES if make(case).default_iterations > 0]
+moves = [case for case in CASES if make(case).usual_iterations(1) > 0]
 every_method_that_moves = pytest.mark.parametrize("case", moves)
 
 

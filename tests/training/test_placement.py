@@ -50,7 +50,7 @@ def test_steps_too_small_for_bfloat16_add_up_in_the_masters():
     masters = MasterWeights(made)
     before = made.classifier.bias.detach().clone()
     for _ in range(1000):
-        masters.named["classifier.bias"].add_(before.float() * 1e-3)
+        masters.named["classifier.bias"].data += before.float() * 1e-3
         masters.hand_over()
     torch.testing.assert_close(made.classifier.bias, before * 2, rtol=0.01, atol=0)
 
@@ -58,9 +58,18 @@ def test_steps_too_small_for_bfloat16_add_up_in_the_masters():
 def test_masters_are_restored_by_name():
     masters, others = (MasterWeights(placed(network(), BFLOAT16)) for _ in range(2))
     for master in masters.parameters:
-        master.add_(1 / 3)
+        master.data += 1 / 3
     made = placed(network(), BFLOAT16)
     others = MasterWeights(made)
     others.restore(masters.named)
     assert all(one.equal(other) for one, other in zip(masters.parameters, others.parameters, strict=True))
     assert all(p.equal(master.bfloat16()) for p, master in zip(made.parameters(), others.parameters, strict=True))
+
+
+def test_masters_take_over_what_the_network_was_given():
+    made = placed(network(), BFLOAT16)
+    masters = MasterWeights(made)
+    made.initialise(torch.Generator().manual_seed(9))
+    masters.take_over()
+    assert all(m.equal(p.float()) for m, p in zip(masters.parameters, made.parameters(), strict=True))
+    assert all(master.dtype == torch.float32 for master in masters.parameters)

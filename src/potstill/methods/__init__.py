@@ -7,13 +7,30 @@ from types import MappingProxyType
 
 from potstill.methods.base import Citation, Method, Problem, Start, State
 from potstill.methods.datadam import DataDAM
+from potstill.methods.dc import DC
 from potstill.methods.dm import DM
+from potstill.methods.dsa import DSA
 from potstill.methods.random import Random
 from potstill.runtime.errors import unknown
 
-METHODS: Mapping[str, type[Method]] = MappingProxyType({method.name: method for method in (DM, DataDAM, Random)})
+METHODS: Mapping[str, type[Method]] = MappingProxyType(
+    {method.name: method for method in (DC, DSA, DM, DataDAM, Random)}
+)
 
-__all__ = ["DM", "METHODS", "Citation", "DataDAM", "Method", "Problem", "Random", "Start", "State", "find_method"]
+__all__ = [
+    "DC",
+    "DM",
+    "DSA",
+    "METHODS",
+    "Citation",
+    "DataDAM",
+    "Method",
+    "Problem",
+    "Random",
+    "Start",
+    "State",
+    "find_method",
+]
 
 
 def find_method(name: str) -> type[Method]:

@@ -103,8 +103,11 @@ class Method(ABC):
 
     name: ClassVar[str]
     citation: ClassVar[Citation]
-    default_iterations: ClassVar[int]
     default_start: ClassVar[Start] = "real"
+
+    @abstractmethod
+    def usual_iterations(self, images_per_class: int) -> int:
+        """How many iterations the paper does, or would do, for so many images per class."""
 
     @abstractmethod
     def prepare(self, problem: Problem) -> State:

@@ -70,7 +70,6 @@ class DataDAM(Method):
         url="https://arxiv.org/abs/2310.00093",
         key="sajedi2023datadam",
     )
-    default_iterations: ClassVar[int] = 8_000
 
     power: float = 4.0
     balance: float = 0.01
@@ -85,6 +84,10 @@ class DataDAM(Method):
     network_steps: int = 0
     network_learning_rate: float = 0.01
     network_batch: int = 256
+
+    def usual_iterations(self, images_per_class: int) -> int:
+        """The paper's 8,000, whatever the number of images."""
+        return 8_000
 
     def prepare(self, problem: Problem) -> State:
         """The start's pixels, and the network's parameters where it lives longer than an iteration."""

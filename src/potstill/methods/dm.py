@@ -41,12 +41,15 @@ class DM(Method):
         url="https://arxiv.org/abs/2110.04181",
         key="zhao2023dm",
     )
-    default_iterations: ClassVar[int] = 20_000
 
     batch_real: int = 256
     learning_rate: float = 1.0
     momentum: float = 0.5
     augment: bool = True
+
+    def usual_iterations(self, images_per_class: int) -> int:
+        """The paper's 20,000, whatever the number of images."""
+        return 20_000
 
     def prepare(self, problem: Problem) -> State:
         """The start's pixels."""

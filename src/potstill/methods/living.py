@@ -35,7 +35,7 @@ class LivingNetwork:
     def redraw(self, generator: torch.Generator) -> None:
         """Begin a new life."""
         self.network.initialise(generator)
-        self.weights = MasterWeights(self.network)
+        self.weights.take_over()
 
     def restore(self, state: State) -> None:
         """Go on where ``stored`` left off."""
@@ -67,6 +67,7 @@ class LivingNetwork:
             learning_rate: of each step.
             augmentation: one of its operations a step, its parameters an image.
         """
+        self.network.train()
         device = self.partwise.compute.device
         for step, chosen in enumerate(islice(batches(len(images), batch, streams), steps)):
             some = images.detach()[chosen.to(device)]

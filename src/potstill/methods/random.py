@@ -27,7 +27,10 @@ class Random(Method):
         url="https://arxiv.org/abs/2006.05929",
         key="zhao2021dc",
     )
-    default_iterations: ClassVar[int] = 0
+
+    def usual_iterations(self, images_per_class: int) -> int:
+        """None: nothing is distilled."""
+        return 0
 
     def prepare(self, problem: Problem) -> State:
         """The start's pixels."""

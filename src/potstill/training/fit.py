@@ -68,6 +68,7 @@ class Trainer:
         self._partwise = PartwiseNetwork(network, compute)
         self.network = self._partwise.network
         self.compute = compute
+        self._weights = MasterWeights(self.network)
 
     def fit(
         self,
@@ -86,12 +87,12 @@ class Trainer:
             after_epoch: called with the epochs done and the mean loss of the last.
         """
         self.network.initialise(streams.generator("network"))
-        weights = MasterWeights(self.network)
-        optimiser = _optimiser(weights, schedule, schedule.learning_rate)
+        self._weights.take_over()
+        optimiser = self._optimiser(schedule, schedule.learning_rate)
         for epoch in range(schedule.epochs):
             if epoch == schedule.cut_epoch:
-                optimiser = _optimiser(weights, schedule, schedule.learning_rate * 0.1)
-            loss = self._epoch(examples, schedule, weights, optimiser, streams.child("epoch", epoch))
+                optimiser = self._optimiser(schedule, schedule.learning_rate * 0.1)
+            loss = self._epoch(examples, schedule, optimiser, streams.child("epoch", epoch))
             if after_epoch is not None:
                 after_epoch(epoch + 1, loss)
 
@@ -100,12 +101,7 @@ class Trainer:
         return self._partwise.predict(examples.normalised, len(examples))
 
     def _epoch(
-        self,
-        examples: Examples,
-        schedule: Schedule,
-        weights: MasterWeights,
-        optimiser: torch.optim.Optimizer,
-        streams: Streams,
+        self, examples: Examples, schedule: Schedule, optimiser: torch.optim.Optimizer, streams: Streams
     ) -> float:
         self.network.train()
         device = self.compute.device
@@ -120,15 +116,17 @@ class Trainer:
                 images = schedule.augmentation.apply(images, draw)
             labels = examples.labels[batch.to(examples.labels.device)].to(device)
             [(loss, gradients)] = self._partwise.loss_gradients([(images, labels)])
-            for weight, gradient in zip(weights.parameters, gradients, strict=True):
+            for weight, gradient in zip(self._weights.parameters, gradients, strict=True):
                 weight.grad = gradient
             optimiser.step()
             total += loss
-            weights.hand_over()
+            self._weights.hand_over()
         return total.item() / len(examples)
 
-
-def _optimiser(weights: MasterWeights, schedule: Schedule, learning_rate: float) -> torch.optim.SGD:
-    return torch.optim.SGD(
-        weights.parameters, lr=learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
-    )
+    def _optimiser(self, schedule: Schedule, learning_rate: float) -> torch.optim.SGD:
+        return torch.optim.SGD(
+            self._weights.parameters,
+            lr=learning_rate,
+            momentum=schedule.momentum,
+            weight_decay=schedule.weight_decay,
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -59,30 +60,40 @@ class MasterWeights:
     In any other precision these are the network's own parameters.
 
     Args:
-        network: what computes with them.
+        computing: the network that computes with them.
 
     Attributes:
-        named: each by its name in the network; until they are changed their values are the network's.
+        network: a copy of it in float32, or the same one; until they are changed its parameters have the same values.
     """
 
-    def __init__(self, network: Network) -> None:
-        self._computed = list(network.parameters())
-        self.named: dict[str, Tensor] = {
-            name: parameter.detach().float() if parameter.dtype == torch.bfloat16 else parameter
-            for name, parameter in network.named_parameters()
-        }
+    def __init__(self, computing: Network) -> None:
+        self._computing = computing
+        low = any(parameter.dtype == torch.bfloat16 for parameter in computing.parameters())
+        self.network = copy.deepcopy(computing).float() if low else computing
+        for own, theirs in zip(self.network.modules(), computing.modules(), strict=True):
+            own._buffers = theirs._buffers  # running statistics are in float32 already, and there is one of each
+
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """Each parameter by its name in the network."""
+        return dict(self.network.named_parameters())
 
     @property
     def parameters(self) -> list[Tensor]:
         """In the order of ``network.parameters()``."""
-        return list(self.named.values())
+        return list(self.network.parameters())
+
+    @torch.no_grad()
+    def take_over(self) -> None:
+        """Take the parameters of the computing network as they are now."""
+        for master, computing in self._pairs():
+            master.copy_(computing)
 
     @torch.no_grad()
     def hand_over(self) -> None:
-        """Give the network the parameters as they are now, rounded to its precision."""
-        for computed, master in zip(self._computed, self.named.values(), strict=True):
-            if computed is not master:
-                computed.copy_(master)
+        """Give the computing network the parameters as they are now, rounded to its precision."""
+        for master, computing in self._pairs():
+            computing.copy_(master)
 
     @torch.no_grad()
     def restore(self, named: Mapping[str, Tensor]) -> None:
@@ -90,3 +101,8 @@ class MasterWeights:
         for name, master in self.named.items():
             master.copy_(named[name])
         self.hand_over()
+
+    def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each parameter and what the network computes with, where they are not the same tensor."""
+        if self.network is not self._computing:
+            yield from zip(self.network.parameters(), self._computing.parameters(), strict=True)

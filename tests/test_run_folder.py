@@ -16,25 +16,27 @@ def test_checkpoint_round_trip(tmp_path: Path):
     best = torch.randn(2, 1, 3, 3)
     folder = RunFolder(tmp_path)
     folder.save_checkpoint(
-        Checkpoint(state=state, iteration=7, seconds=1.5, best_iteration=5, best_accuracy=0.25, best_images=best)
+        Checkpoint(
+            state=state, iteration=7, seconds=1.5, best_iteration=5, best_accuracy=0.25, best_state={"images": best}
+        )
     )
     loaded = folder.load_checkpoint()
     assert loaded is not None
     assert loaded.state.keys() == state.keys()
     assert all(loaded.state[name].equal(state[name]) for name in state)
     assert loaded.state["images"].dtype == torch.float64
-    assert loaded.best_images is not None
-    assert loaded.best_images.equal(best)
+    assert loaded.best_state is not None
+    assert loaded.best_state["images"].equal(best)
     assert (loaded.iteration, loaded.seconds, loaded.best_iteration, loaded.best_accuracy) == (7, 1.5, 5, 0.25)
 
 
-def test_the_best_images_may_be_the_states_own(tmp_path: Path):
+def test_the_best_state_may_be_the_present_one(tmp_path: Path):
     images, folder = torch.randn(2, 1, 3, 3), RunFolder(tmp_path)
-    folder.save_checkpoint(Checkpoint(state={"images": images}, best_images=images))
+    folder.save_checkpoint(Checkpoint(state={"images": images}, best_state={"images": images}))
     loaded = folder.load_checkpoint()
     assert loaded is not None
-    assert loaded.best_images is not None
-    assert loaded.best_images.equal(images)
+    assert loaded.best_state is not None
+    assert loaded.best_state["images"].equal(images)
 
 
 def test_weights_may_lie_channels_last(tmp_path: Path):
@@ -44,7 +46,7 @@ def test_weights_may_lie_channels_last(tmp_path: Path):
     loaded = folder.load_checkpoint()
     assert loaded is not None
     assert loaded.state["weight"].equal(weight)
-    assert loaded.best_images is None
+    assert loaded.best_state is None
     assert loaded.best_accuracy is None
 
 

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
-
 from potstill.data import ImageDataset, load_dataset
 from potstill.evaluation import make_trainer, validation_accuracy
 from potstill.methods import Method, Problem, State
@@ -192,11 +190,14 @@ class _Run:
         if stored is None:
             stored = Checkpoint(state=self.method.prepare(self.problem))
         else:
-            device = self.compute.device
-            stored = replace(stored, state={name: tensor.to(device) for name, tensor in stored.state.items()})
+            best = None if stored.best_state is None else self._on_device(stored.best_state)
+            stored = replace(stored, state=self._on_device(stored.state), best_state=best)
         if resume and self.folder is not None:
             self.folder.events().truncate_after(stored.iteration)
         return stored
+
+    def _on_device(self, state: State) -> State:
+        return {name: tensor.to(self.compute.device) for name, tensor in state.items()}
 
     def _loop(self, time_limit: float | None) -> Status:
         log_every = max(self.total // LOGGED_STEPS, 1)
@@ -217,14 +218,14 @@ class _Run:
 
     def _check_finite(self, loss: float, state: State, iteration: int) -> None:
         """Stop before a state that is not finite replaces the last good one."""
-        if math.isfinite(loss) and all(
-            tensor.isfinite().all() for tensor in state.values() if tensor.is_floating_point()
-        ):
+        lost = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+        if math.isfinite(loss) and not lost:
             return
         rate = getattr(self.method, "learning_rate", None)
         cause = "the precision is too low" if self.compute.precision == "bfloat16" else "the step is too large"
+        what = ", ".join(lost) or "the loss"
         raise Diverged(
-            f"at iteration {iteration} the loss or the images stopped being finite (loss {loss}); likely {cause}",
+            f"at iteration {iteration} {what} stopped being finite (loss {loss}); likely {cause}",
             f"try a smaller --learning-rate than {rate} or --precision float32; the last good set is kept",
         )
 
@@ -248,15 +249,14 @@ class _Run:
         self._emit("validation", accuracy=accuracy)
         if self.now.best_accuracy is None or accuracy > self.now.best_accuracy:
             self.now = replace(
-                self.now, best_iteration=self.now.iteration, best_accuracy=accuracy, best_images=current.images
+                self.now, best_iteration=self.now.iteration, best_accuracy=accuracy, best_state=self.now.state
             )
 
     def _chosen(self) -> SyntheticSet:
         """The best set by validation, or the current one where none was validated."""
-        current = self.method.result(self.problem, self.now.state)
-        images: Tensor = current.images if self.now.best_images is None else self.now.best_images
+        state = self.now.state if self.now.best_state is None else self.now.best_state
         iteration = self.now.iteration if self.now.best_iteration is None else self.now.best_iteration
-        return replace(current, images=images, provenance=self._provenance(iteration))
+        return replace(self.method.result(self.problem, state), provenance=self._provenance(iteration))
 
     def _checkpoint(self) -> SyntheticSet:
         chosen = self._chosen()

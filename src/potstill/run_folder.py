@@ -29,7 +29,7 @@ class Checkpoint:
         seconds: spent on them, over all sessions.
         best_iteration: the iteration whose set did best on the validation split; None before the first validation.
         best_accuracy: that set's validation accuracy, a fraction.
-        best_images: that set's images.
+        best_state: the method's state then.
     """
 
     state: dict[str, Tensor]
@@ -37,7 +37,7 @@ class Checkpoint:
     seconds: float = 0.0
     best_iteration: int | None = None
     best_accuracy: float | None = None
-    best_images: Tensor | None = None
+    best_state: dict[str, Tensor] | None = None
 
 
 class RunFolder:
@@ -78,15 +78,14 @@ class RunFolder:
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint: one file, so that a kill leaves the old one or the new one."""
         tensors = {f"state.{name}": tensor for name, tensor in checkpoint.state.items()}
-        if checkpoint.best_images is not None:
-            tensors["best.images"] = checkpoint.best_images
+        tensors |= {f"best.{name}": tensor for name, tensor in (checkpoint.best_state or {}).items()}
         values = {
             "iteration": checkpoint.iteration,
             "seconds": checkpoint.seconds,
             "best_iteration": checkpoint.best_iteration,
             "best_accuracy": checkpoint.best_accuracy,
         }
-        # Copies, because the best images may be the state's own, and safetensors refuses what shares memory.
+        # Copies, because the best state may share tensors with the present one, which safetensors refuses.
         content = {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
         }
@@ -104,9 +103,11 @@ class RunFolder:
             with safe_open(self.checkpoint, framework="pt") as archive:
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
                 values: dict[str, Any] = {name: json.loads(text) for name, text in archive.metadata().items()}
-            best = tensors.pop("best.images", None)
-            state = {name.removeprefix("state."): tensor for name, tensor in tensors.items()}
-            return Checkpoint(state=state, best_images=best, **values)
+            state, best = (
+                {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
+                for part in ("state.", "best.")
+            )
+            return Checkpoint(state=state, best_state=best or None, **values)
         except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{self.checkpoint} is damaged ({error})", "start again with another --out; the last set is still there"

@@ -17,7 +17,7 @@ from potstill.runtime.compute import Compilation, Compute, Precision, resolve_co
 from potstill.runtime.errors import UserError, unknown
 
 LONG_RUN_PIXELS = 300_000_000
-"""Real pixels that a run must look at for compilation and low precision to pay: some three minutes on two cores."""
+"""Pixels that a run must look at for compilation and low precision to pay: some three minutes on two cores."""
 
 VALIDATIONS = 5
 
@@ -91,7 +91,7 @@ class Settings(Generic[M]):
 
     def _compute(self, dataset: ImageDataset, iterations: int) -> Compute:
         _, height, width = dataset.shape
-        batch = getattr(self.method, "batch_real", 0) * dataset.class_count
+        batch = self.method.images_an_iteration(dataset.class_count, self.ipc)
         long_run = iterations * batch * height * width >= LONG_RUN_PIXELS
         return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
 

@@ -16,10 +16,27 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from potstill.data import LabeledImages, Whitening
+from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, write_atomic
 
 FORMAT = "potstill.synthetic/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """The training that a set was distilled for: learned steps of gradient descent, to be taken in their order.
+
+    Attributes:
+        rates: float32 (S,), positive: the learned learning rate of each step.
+        batches: the images fall into so many batches, each with equally many of every class; step s takes batch
+            s mod ``batches``, which holds the images of each class from s mod ``batches`` times its share on.
+        initial: what the network begins with.
+    """
+
+    rates: Tensor
+    batches: int
+    initial: InitialWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +49,8 @@ class SyntheticSet:
         class_names: the name of each class.
         mean: per channel, of pixels in [0, 1]: normalised = (pixel - mean) / std.
         std: per channel.
-        step_size: the learned learning rate, a positive scalar, where the method learns one.
+        step_size: the learned learning rate of ordinary training, a positive scalar, where the method learns one.
+        replay: the steps that the set was distilled for, where it was distilled for certain ones.
         whitening: the ZCA transform in whose coordinates the images are, if any.
         provenance: how the set was made; JSON values only, nothing that differs between two equal runs.
     """
@@ -43,6 +61,7 @@ class SyntheticSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     step_size: Tensor | None = None
+    replay: Replay | None = None
     whitening: Whitening | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,10 +90,23 @@ class SyntheticSet:
 
     @property
     def size_bytes(self) -> int:
-        """What the set weighs: images, labels and step size; soft labels are not free."""
+        """What the set weighs: images, labels and learned rates; soft labels are not free."""
         step = 0 if self.step_size is None else self.step_size.nbytes
+        rates = 0 if self.replay is None else self.replay.rates.nbytes
         labels = self.labels.nbytes if self.has_soft_labels else len(self.labels) * 8
-        return self.images.nbytes + labels + step
+        return self.images.nbytes + labels + step + rates
+
+    def replayed(self) -> list[tuple[Tensor, Tensor]]:
+        """The batch of each step of the replay: images (n, C, H, W) and their labels.
+
+        Raises:
+            UserError: the set was not distilled for certain steps.
+        """
+        if self.replay is None:
+            raise UserError("the set has no learned steps to be replayed", "evaluate it by another recipe")
+        indices = batch_indices(len(self), self.class_count, self.replay.batches)
+        steps = range(len(self.replay.rates))
+        return [(self.images[i], self.labels[i]) for i in (indices[step % self.replay.batches] for step in steps)]
 
     def pixels(self) -> Tensor:
         """float32 (N, C, H, W) in [0, 1], for looking at: whitening and normalisation undone, then clipped."""
@@ -92,6 +124,8 @@ class SyntheticSet:
         tensors = {"images": self.images, "labels": self.labels}
         if self.step_size is not None:
             tensors["step_size"] = self.step_size
+        if self.replay is not None:
+            tensors["replay.rates"] = self.replay.rates
         if self.whitening is not None:
             tensors["whitening.matrix"], tensors["whitening.mean"] = self.whitening.matrix, self.whitening.mean
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -113,6 +147,8 @@ class SyntheticSet:
             "std": self.std,
             "provenance": dict(self.provenance),
         }
+        if self.replay is not None:
+            described["replay"] = {"batches": self.replay.batches, "initial": self.replay.initial.to_json()}
         metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
         write_atomic(Path(path), _with_ordered_metadata(save(self.tensors(), metadata)))
 
@@ -136,6 +172,7 @@ class SyntheticSet:
                 mean=tuple(float(value) for value in described["mean"]),
                 std=tuple(float(value) for value in described["std"]),
                 step_size=tensors.get("step_size"),
+                replay=_replay(tensors, metadata),
                 whitening=_whitening(tensors),
                 provenance=dict(described["provenance"]),
             )
@@ -157,6 +194,12 @@ class SyntheticSet:
         labels = real.labels[indices]
         order = labels.argsort(stable=True)
         return _like(real, real.normalised(indices[order]), labels[order])
+
+
+def batch_indices(count: int, classes: int, batches: int) -> Tensor:
+    """int64 (batches, count / batches): which of ``count`` images, ordered by class, each batch of a replay holds."""
+    of_class = torch.arange(count).reshape(classes, batches, -1)
+    return of_class.transpose(0, 1).reshape(batches, -1)
 
 
 def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
@@ -196,6 +239,14 @@ def _whitening(tensors: Mapping[str, Tensor]) -> Whitening | None:
     return Whitening(matrix=tensors["whitening.matrix"], mean=tensors["whitening.mean"])
 
 
+def _replay(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Replay | None:
+    if "replay.rates" not in tensors:
+        return None
+    described = json.loads(metadata["replay"])
+    initial = InitialWeights(**described["initial"])
+    return Replay(rates=tensors["replay.rates"], batches=int(described["batches"]), initial=initial)
+
+
 def _problems(loaded: SyntheticSet) -> list[str]:
     """What does not fit together in a set, each in a few words."""
     images, labels, classes = loaded.images, loaded.labels, loaded.class_count
@@ -222,10 +273,20 @@ def _problems(loaded: SyntheticSet) -> list[str]:
     step = loaded.step_size
     if step is not None and (step.dim() != 0 or not (step.isfinite() and step > 0)):
         problems.append("the step size is not one positive number")
+    if (replay := loaded.replay) is not None:
+        if replay.rates.dim() != 1 or not (replay.rates.isfinite().all() and (replay.rates > 0).all()):
+            problems.append("the rates of its steps are not a list of positive numbers")
+        share = classes * replay.batches
+        if replay.batches < 1 or len(images) % share or not _balanced(loaded.hard_labels, classes):
+            problems.append(f"its images cannot be taken in {replay.batches} batches of equally many of every class")
     whitening, size = loaded.whitening, images[0].numel()
     if whitening is not None and (whitening.matrix.shape != (size, size) or whitening.mean.shape != (size,)):
         problems.append("the whitening does not fit the images")
     return problems
+
+
+def _balanced(labels: Tensor, classes: int) -> bool:
+    return labels.equal(torch.arange(classes).repeat_interleave(len(labels) // classes))
 
 
 def _unfit(path: Path, problem: str) -> UserError:

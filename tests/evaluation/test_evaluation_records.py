@@ -28,6 +28,7 @@ def result(*accuracies: float) -> NetworkResult:
 
 def evaluation(**changes: Any) -> Evaluation:
     given = {"recipe": RECIPES["quick"], "seed": 0, "set_sha256": "a", "dataset_fingerprint": "d", "full_epochs": 20}
+    given["initial"] = {"source": "random", "seed": 0}
     made = Evaluation(**given | changes)
     made.networks["convnet"] = result(0.8, 0.9)
     made.networks["mlp"] = NetworkResult(failed="mlp diverged")
@@ -41,6 +42,7 @@ OTHER_PROTOCOLS = [
     {"seed": 1},
     {"dataset_fingerprint": "e"},
     {"full_epochs": 100},
+    {"initial": {"source": "fixed", "seed": 0}},
 ]
 
 

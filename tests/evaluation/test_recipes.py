@@ -12,9 +12,10 @@ from potstill.runtime.errors import UserError
 SGD = {"batch_size": 256, "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 
 FROZEN = {
-    "quick@1": {"epochs": 200, "full_epochs": 20, "augment": True, **SGD},
-    "dc-300@1": {"epochs": 300, "full_epochs": 50, "augment": False, **SGD},
-    "dsa-1000@1": {"epochs": 1000, "full_epochs": 50, "augment": True, **SGD},
+    "replay@1": {"epochs": 1, "full_epochs": 20, "augment": False, "replay": True, **SGD},
+    "quick@1": {"epochs": 200, "full_epochs": 20, "augment": True, "replay": False, **SGD},
+    "dc-300@1": {"epochs": 300, "full_epochs": 50, "augment": False, "replay": False, **SGD},
+    "dsa-1000@1": {"epochs": 1000, "full_epochs": 50, "augment": True, "replay": False, **SGD},
 }
 
 

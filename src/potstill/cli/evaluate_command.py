@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import tyro
 from rich.table import Table
 
 from potstill.cli.options import parse, table_console
 from potstill.data import load_dataset
-from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe
+from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe, usual_recipe
+from potstill.evaluation.evaluate import Baseline
 from potstill.evaluation.statistics import confidence_interval, standard_deviation
 from potstill.run_folder import RunFolder
 from potstill.runtime.compute import Compilation, Precision, resolve_compute
@@ -27,13 +28,14 @@ class Options:
     Attributes:
         target: a run's folder, or a synthetic.safetensors.
         networks: specs separated by commas; by default the network that was matched.
-        recipe: the protocol; see potstill list recipes.
+        recipe: the protocol; see potstill list recipes. By default dsa-1000, or replay for a set with learned steps.
         repeats: trainings of each network.
-        baselines: random, full, both separated by a comma, or none.
+        baselines: random, full, initial (the networks before training), several separated by commas, or none.
         full_repeats: trainings on the full data.
         full_epochs: passes over the full data, in place of the recipe's.
         dataset: by default the one that the set was distilled from.
         data_root: a folder with local copies of catalogue datasets.
+        initial: what networks begin with: random weights, or a folder or file of potstill experts.
         seed: of the repeats.
         device: where to compute.
         precision: of the networks.
@@ -43,13 +45,14 @@ class Options:
 
     target: Annotated[Path, tyro.conf.Positional]
     networks: str | None = None
-    recipe: str = "dsa-1000"
+    recipe: str | None = None
     repeats: int = 5
     baselines: str = "random,full"
     full_repeats: int = 1
     full_epochs: int | None = None
     dataset: str | None = None
     data_root: Path | None = None
+    initial: str = "random"
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
@@ -66,7 +69,7 @@ def run(words: list[str]) -> None:
     name = options.dataset or made.get("dataset")
     if not name:
         raise UserError("the set does not say which dataset it is from", "name it with --dataset")
-    recipe = find_recipe(options.recipe)
+    recipe = find_recipe(options.recipe or usual_recipe(synthetic))
     networks = (options.networks or made.get("network", "convnet")).split(",")
     baselines = _baselines(options.baselines)
     dataset = load_dataset(
@@ -83,6 +86,7 @@ def run(words: list[str]) -> None:
         baselines=baselines,
         full_repeats=options.full_repeats,
         full_epochs=options.full_epochs,
+        initial=options.initial,
         seed=options.seed,
         compute=None if automatic else resolve_compute(options.device, options.precision, options.compile),
         progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
@@ -99,7 +103,7 @@ def table(evaluation: Evaluation, images: int) -> Table:
     shown.add_column("network")
     columns = {"distilled": evaluation.networks, **evaluation.baselines}
     for column in columns:
-        shown.add_column(f"{column} ({images})" if column in ("distilled", "random") else "full data")
+        shown.add_column({"full": "full data", "initial": "untrained"}.get(column, f"{column} ({images})"))
     for network in evaluation.networks:
         shown.add_row(network, *(_cell(results.get(network)) for results in columns.values()))
     return shown
@@ -119,6 +123,6 @@ def _cell(result: NetworkResult | None) -> str:
 def _baselines(text: str) -> list[Any]:
     names = [] if text == "none" else text.split(",")
     for name in names:
-        if name not in ("random", "full"):
-            raise UserError(f"unknown baseline {name!r}", "use random, full, random,full or none")
+        if name not in get_args(Baseline):
+            raise UserError(f"unknown baseline {name!r}", f"use {', '.join(get_args(Baseline))} or none")
     return names

@@ -2,7 +2,7 @@
 
 from potstill.evaluation.bench import make_trainer
 from potstill.evaluation.evaluate import check_fits, evaluate, validation_accuracy
-from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe
+from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe, usual_recipe
 from potstill.evaluation.results import Evaluation, NetworkResult
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "evaluate",
     "find_recipe",
     "make_trainer",
+    "usual_recipe",
     "validation_accuracy",
 ]

@@ -18,7 +18,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Examples, Schedule, Trainer
+from potstill.training.fit import Trainer
 
 CURVE_POINTS = 10
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides
@@ -40,22 +40,25 @@ class SetExamples:
         return self.images if indices is None else self.images[indices]
 
 
+AfterEpoch = Callable[[int, float], None]
+
+
 @dataclass
 class Measurement:
-    """Something that networks are trained on, and what has been found.
+    """A way to train networks, and what has been found.
 
     Attributes:
-        trained_on: what it is, in a word.
-        schedule: of each training.
+        trained_on: what they are trained on, in a word.
+        epochs: passes over it in each training.
         repeats: how many trainings of each network are wanted.
-        examples: what a repeat is trained on, given its streams.
+        train: begins a trainer's network anew and trains it, from a repeat's streams; tells of every epoch.
         results: by network; grows with every repeat.
     """
 
     trained_on: str
-    schedule: Schedule
+    epochs: int
     repeats: int
-    examples: Callable[[Streams], Examples]
+    train: Callable[[Trainer, Streams, AfterEpoch], None]
     results: Results = field(default_factory=dict)
 
 
@@ -66,7 +69,7 @@ class Bench:
         self.dataset, self.compute, self.streams, self.progress = dataset, compute, streams, progress
         self._trainers: dict[str, Trainer] = {}
 
-    def random_images(self, ipc: int, streams: Streams) -> Examples:
+    def random_images(self, ipc: int, streams: Streams) -> LabeledImages:
         """``ipc`` random real images of each class, or all of a smaller class."""
         train = self.dataset.train
         generator = streams.generator("random images")
@@ -88,7 +91,7 @@ class Bench:
         for repeat in range(done.repeats, repeats):
             streams = self.streams.child("repeat", repeat)
             try:
-                run = self._train_and_test(network, measurement.examples(streams), measurement.schedule, streams)
+                run = self._train_and_test(network, measurement, streams)
             except UserError as error:
                 self.progress(f"{network} on {trained_on} failed: {error.problem}")
                 results[network] = NetworkResult(failed=error.problem)
@@ -98,10 +101,10 @@ class Bench:
             done = results[network] = done.joined(run)
             yield done
 
-    def _train_and_test(self, network: str, examples: Examples, schedule: Schedule, streams: Streams) -> NetworkResult:
+    def _train_and_test(self, network: str, measurement: Measurement, streams: Streams) -> NetworkResult:
         started = time.perf_counter()
         trainer = self._trainer(network)
-        points = {max(round(schedule.epochs * (i + 1) / CURVE_POINTS), 1) for i in range(CURVE_POINTS)}
+        points = {max(round(measurement.epochs * (i + 1) / CURVE_POINTS), 1) for i in range(CURVE_POINTS)}
         validation = _first(self.dataset.validation, CURVE_IMAGES)
         epochs: list[int] = []
         losses: list[float] = []
@@ -116,7 +119,7 @@ class Bench:
                 if validation is not None:
                     accuracies.append(accuracy(trainer, validation))
 
-        trainer.fit(examples, schedule, streams, after_epoch=after_epoch)
+        measurement.train(trainer, streams, after_epoch)
         test = self.dataset.test
         predicted, true = trainer.predict(test), test.labels.cpu()
         classes = test.class_count
@@ -128,7 +131,7 @@ class Bench:
             curve_loss=losses,
             curve_accuracy=accuracies,
             confusion=counts.tolist(),
-            epochs=schedule.epochs,
+            epochs=measurement.epochs,
             made_on=[f"{self.compute}; {machine_in_words()}"],
         )
 

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import Bench, Measurement, Progress, SetExamples, accuracy, make_trainer
-from potstill.evaluation.recipes import Recipe, find_recipe
+from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Progress, SetExamples, accuracy, make_trainer
+from potstill.evaluation.recipes import Recipe, find_recipe, usual_recipe
 from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation
-from potstill.networks import ImageShape, build_network
+from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Trainer
+from potstill.training.fit import Schedule, Trainer
 
 LONG_WORK_PIXELS = 100_000_000
 """Pixels that trainings must look at for compilation and low precision to pay: some two minutes on two cores."""
 
-Baseline = Literal["random", "full"]
+Baseline = Literal["random", "full", "initial"]
+"""As many random real images; the full training data; the initial weights as they are, untrained."""
 
 
 def evaluate(
     synthetic: SyntheticSet,
     dataset: ImageDataset,
     *,
-    recipe: str | Recipe = "dsa-1000",
+    recipe: str | Recipe | None = None,
     networks: Sequence[str] = ("convnet",),
     repeats: int = 5,
     baselines: Sequence[Baseline] = ("random", "full"),
     full_repeats: int = 1,
     full_epochs: int | None = None,
+    initial: str = "random",
     seed: int = 0,
     compute: Compute | None = None,
     progress: Progress = lambda message: None,
@@ -52,12 +54,15 @@ def evaluate(
     Args:
         synthetic: the set.
         dataset: what it was made from: for the baselines and the test split.
-        recipe: a name of ``RECIPES`` or a recipe of your own.
+        recipe: a name of ``RECIPES`` or a recipe of your own; None takes ``replay`` for a set that was distilled for
+            certain steps, otherwise ``dsa-1000``.
         networks: specs, such as ``("convnet", "resnet18")``.
         repeats: trainings of each network, at least; ``random`` draws other images for each.
-        baselines: which of ``random`` and ``full`` to measure too.
+        baselines: which of ``random``, ``full`` and ``initial`` to measure too.
         full_repeats: trainings on the full data, at least; they are the expensive ones.
         full_epochs: passes over the full data, in place of the recipe's.
+        initial: what networks begin with: ``random`` weights, or a folder or file of potstill experts. The recipe
+            ``replay`` takes what the set was distilled for instead.
         seed: two evaluations with the same seed train from the same initial weights.
         compute: device, precision and compilation; by default what suits the device and the amount of work.
         progress: told in a few words what has been measured.
@@ -67,15 +72,15 @@ def evaluate(
     Raises:
         UserError: the set does not fit the dataset, or the recipe or a network is unknown.
     """
-    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = find_recipe(recipe or usual_recipe(synthetic)) if not isinstance(recipe, Recipe) else recipe
     check_fits(synthetic, dataset)
     if repeats < 1 or full_repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    weights = _initial_weights(recipe, synthetic, initial)
     for name in networks:
-        build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-    full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=full_epochs)
-    schedule = recipe.schedule(flips=dataset.flips)
-    ipc = max(len(synthetic) // synthetic.class_count, 1)
+        built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+        weights.draw(built, torch.Generator(), held_out=True)
+    full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=full_epochs, initial=weights)
     if compute is None:
         seen = recipe.epochs * len(synthetic) * repeats * (1 + ("random" in baselines))
         seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
@@ -87,16 +92,29 @@ def evaluate(
         set_sha256=synthetic.fingerprint(),
         dataset_fingerprint=dataset.fingerprint,
         full_epochs=full_schedule.epochs,
+        initial=weights.to_json(),
     )
     if file is not None:
         result = file.earlier(result) or result
-    bench = Bench(dataset.to(compute.device), compute, Streams(seed).child("evaluation"), progress)
-    on_set = Measurement("set", schedule, repeats, lambda streams: SetExamples(synthetic), result.networks)
-    on_random = Measurement("random", schedule, repeats, partial(bench.random_images, ipc))
-    on_full = Measurement("full", full_schedule, full_repeats, lambda streams: bench.dataset.train)
-    wanted = [on_set, *(m for m in (on_random, on_full) if m.trained_on in baselines)]
-    for measurement in wanted[1:]:
-        measurement.results = result.baselines.setdefault(measurement.trained_on, {})
+    # Learned steps are few, and each must be taken as it was learned.
+    bench = Bench(
+        dataset.to(compute.device),
+        compute.precise if recipe.replay else compute,
+        Streams(seed).child("evaluation"),
+        progress,
+    )
+    wanted = [_on_set(synthetic, recipe, weights, dataset.flips, repeats)]
+    wanted[0].results = result.networks
+    for name in baselines:
+        match name:
+            case "random":
+                made = _on_random(bench, synthetic, recipe, weights, repeats)
+            case "full":
+                made = _on_full(bench, full_schedule, full_repeats)
+            case "initial":
+                made = Measurement("initial", 0, repeats, lambda trainer, streams, _: trainer.begin(weights, streams))
+        made.results = result.baselines.setdefault(name, {})
+        wanted.append(made)
     with cpu_workers(compute.device):
         for network in networks:
             for measurement in wanted:
@@ -104,6 +122,49 @@ def evaluate(
                     if file is not None:
                         file.save(result)
     return result
+
+
+def _initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> InitialWeights:
+    if not recipe.replay:
+        return InitialWeights(initial)
+    if synthetic.replay is None:
+        raise UserError("the set has no learned steps to be replayed", f"use another recipe than {recipe.name}")
+    return synthetic.replay.initial
+
+
+def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, flips: bool, repeats: int) -> Measurement:
+    if synthetic.replay is not None and recipe.replay:
+        passes = len(synthetic.replay.rates) // synthetic.replay.batches
+        return Measurement("set", passes, repeats, lambda trainer, streams, _: trainer.replay(synthetic, streams))
+    schedule = recipe.schedule(flips=flips, initial=weights)
+
+    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
+        trainer.fit(SetExamples(synthetic), schedule, streams, after_epoch=after_epoch)
+
+    return Measurement("set", schedule.epochs, repeats, train)
+
+
+def _on_random(
+    bench: Bench, synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, repeats: int
+) -> Measurement:
+    """Random real images in the places of the synthetic ones, everything else being equal."""
+    ipc = max(len(synthetic) // synthetic.class_count, 1)
+
+    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
+        drawn = bench.random_images(ipc, streams)
+        images, labels = drawn.normalised().cpu(), drawn.labels.cpu()
+        real = replace(synthetic, images=images, labels=labels)
+        _on_set(real, recipe, weights, bench.dataset.flips, repeats).train(trainer, streams, after_epoch)
+
+    epochs = _on_set(synthetic, recipe, weights, bench.dataset.flips, repeats).epochs
+    return Measurement("random", epochs, repeats, train)
+
+
+def _on_full(bench: Bench, schedule: Schedule, repeats: int) -> Measurement:
+    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
+        trainer.fit(bench.dataset.train, schedule, streams, after_epoch=after_epoch)
+
+    return Measurement("full", schedule.epochs, repeats, train)
 
 
 def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
@@ -135,7 +196,7 @@ def validation_accuracy(
     synthetic: SyntheticSet,
     dataset: ImageDataset,
     *,
-    recipe: str | Recipe = "quick",
+    recipe: str | Recipe | None = None,
     network: str = "convnet",
     streams: Streams,
     compute: Compute,
@@ -143,10 +204,15 @@ def validation_accuracy(
 ) -> float:
     """Train one network on ``synthetic`` and return its accuracy on the validation split, a fraction.
 
+    By default the recipe is ``quick``, or ``replay`` for a set that was distilled for certain steps.
+
     This is what checkpoints are chosen by: the test split plays no part. A ``trainer`` that ``make_trainer`` made of
     the same network, dataset and compute saves compiling the network again; it does not change the figure.
     """
+    if recipe is None:
+        recipe = "quick" if synthetic.replay is None else "replay"
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     trainer = trainer or make_trainer(network, dataset, compute)
-    trainer.fit(SetExamples(synthetic), recipe.schedule(flips=dataset.flips), streams)
+    weights = _initial_weights(recipe, synthetic, "random")
+    _on_set(synthetic, recipe, weights, dataset.flips, 1).train(trainer, streams, lambda *_: None)
     return accuracy(trainer, dataset.validation)

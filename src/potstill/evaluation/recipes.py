@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from potstill.augmentation import siamese_augmentation
+from potstill.networks import RANDOM_WEIGHTS, InitialWeights
 from potstill.runtime.errors import unknown
+from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Schedule
 
 
@@ -30,6 +32,8 @@ class Recipe:
         momentum: of SGD; forgotten at the cut, as in the published programs.
         weight_decay: of SGD.
         augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
+        replay: instead of all that, take the steps that the set was distilled for, in their order, each with its
+            learned rate and from the initial weights that they are for.
     """
 
     name: str
@@ -42,19 +46,28 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     augment: bool = True
+    replay: bool = False
 
     @property
     def label(self) -> str:
         """Name and version, such as ``dsa-1000@1``."""
         return f"{self.name}@{self.version}"
 
-    def schedule(self, *, flips: bool, full: bool = False, epochs: int | None = None) -> Schedule:
+    def schedule(
+        self,
+        *,
+        flips: bool,
+        full: bool = False,
+        epochs: int | None = None,
+        initial: InitialWeights = RANDOM_WEIGHTS,
+    ) -> Schedule:
         """The schedule of one training.
 
         Args:
             flips: whether mirrored images keep their class in this dataset.
             full: train on the full data rather than on a small set.
             epochs: in place of the recipe's own.
+            initial: what networks begin with.
         """
         epochs = epochs or (self.full_epochs if full else self.epochs)
         return Schedule(
@@ -65,6 +78,7 @@ class Recipe:
             weight_decay=self.weight_decay,
             cut_epoch=epochs // 2 + 1,
             augmentation=siamese_augmentation(flips=flips) if self.augment else None,
+            initial=initial,
         )
 
 
@@ -72,6 +86,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         recipe.name: recipe
         for recipe in (
+            Recipe(
+                name="replay",
+                summary="the steps that a set was distilled for, in their order (dd)",
+                epochs=1,
+                full_epochs=20,
+                augment=False,
+                replay=True,
+            ),
             Recipe(
                 name="quick",
                 summary="a first look in seconds: 200 epochs with augmentation",
@@ -94,6 +116,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         )
     }
 )
+
+
+def usual_recipe(synthetic: SyntheticSet) -> str:
+    """The recipe by which a set is judged where none is asked for."""
+    return "dsa-1000" if synthetic.replay is None else "replay"
 
 
 def find_recipe(name: str) -> Recipe:

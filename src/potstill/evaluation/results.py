@@ -113,8 +113,10 @@ class Evaluation:
         set_sha256: of the set's tensors.
         dataset_fingerprint: of the dataset that it was measured on.
         full_epochs: passes over the full data, where it is a baseline.
+        initial: what the networks began with.
         networks: the result of each network trained on the set.
-        baselines: the same for ``random`` real images, as many per class, and for the ``full`` training data.
+        baselines: the same for ``random`` real images, as many per class, for the ``full`` training data, and for the
+            ``initial`` weights as they are.
     """
 
     recipe: Recipe
@@ -122,6 +124,7 @@ class Evaluation:
     set_sha256: str
     dataset_fingerprint: str
     full_epochs: int
+    initial: Mapping[str, Any]
     networks: Results = field(default_factory=dict)
     baselines: dict[str, Results] = field(default_factory=dict)
 
@@ -135,6 +138,7 @@ class Evaluation:
             "set_sha256": self.set_sha256,
             "dataset_fingerprint": self.dataset_fingerprint,
             "full_epochs": self.full_epochs,
+            "initial": dict(self.initial),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -166,6 +170,7 @@ class Evaluation:
             set_sha256=record["set_sha256"],
             dataset_fingerprint=record["dataset_fingerprint"],
             full_epochs=record["full_epochs"],
+            initial=record["initial"],
             networks=results(record["networks"]),
             baselines={name: results(entries) for name, entries in record["baselines"].items()},
         )

@@ -8,19 +8,23 @@ from types import MappingProxyType
 from potstill.methods.base import Citation, Method, Problem, Start, State
 from potstill.methods.datadam import DataDAM
 from potstill.methods.dc import DC
+from potstill.methods.dd import DD
 from potstill.methods.dm import DM
 from potstill.methods.dsa import DSA
+from potstill.methods.ld import LD
 from potstill.methods.random import Random
 from potstill.runtime.errors import unknown
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
-    {method.name: method for method in (DC, DSA, DM, DataDAM, Random)}
+    {method.name: method for method in (DD, LD, DC, DSA, DM, DataDAM, Random)}
 )
 
 __all__ = [
     "DC",
+    "DD",
     "DM",
     "DSA",
+    "LD",
     "METHODS",
     "Citation",
     "DataDAM",

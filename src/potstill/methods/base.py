@@ -109,6 +109,10 @@ class Method(ABC):
     def usual_iterations(self, images_per_class: int) -> int:
         """How many iterations the paper does, or would do, for so many images per class."""
 
+    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+        """How many images go through networks in an iteration: whether compilation pays depends on it."""
+        return 0
+
     @abstractmethod
     def prepare(self, problem: Problem) -> State:
         """The state before the first iteration."""

@@ -89,6 +89,10 @@ class DataDAM(Method):
         """The paper's 8,000, whatever the number of images."""
         return 8_000
 
+    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+        """The real batches of all classes, and the synthetic images."""
+        return (self.batch_real + images_per_class) * classes
+
     def prepare(self, problem: Problem) -> State:
         """The start's pixels, and the network's parameters where it lives longer than an iteration."""
         state = initial_pixels(problem)
@@ -147,7 +151,7 @@ class DataDAM(Method):
             extractor = FeatureExtractor(network, describe, problem.compute)
             return Tools(extractor, LivingNetwork(PartwiseNetwork(extractor.network, problem.compute)))
 
-        return problem.once(DataDAM, make)
+        return problem.once(self, make)
 
 
 def attention(activations: Tensor, power: float) -> Tensor:

@@ -51,6 +51,10 @@ class DM(Method):
         """The paper's 20,000, whatever the number of images."""
         return 20_000
 
+    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+        """The real batches of all classes, and the synthetic images."""
+        return (self.batch_real + images_per_class) * classes
+
     def prepare(self, problem: Problem) -> State:
         """The start's pixels."""
         return initial_pixels(problem)
@@ -58,7 +62,7 @@ class DM(Method):
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Match the means under one new network."""
         streams = problem.streams.child("iteration", iteration)
-        extractor = problem.once(DM, lambda: self._extractor(problem))
+        extractor = problem.once(self, lambda: self._extractor(problem))
         extractor.redraw(streams.generator("network"))
         loss, gradient = matching_gradient(
             problem,

@@ -78,6 +78,10 @@ class GradientMatching(Method):
         """What is applied to real and synthetic images alike; nothing here."""
         return NO_AUGMENTATION
 
+    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+        """The real batches of all classes, and the synthetic images."""
+        return (self.batch_real + images_per_class) * classes
+
     def prepare(self, problem: Problem) -> State:
         """The start's pixels, and the network's parameters where it lives longer than an iteration."""
         state = initial_pixels(problem)
@@ -138,7 +142,7 @@ class GradientMatching(Method):
             network = problem.build_network(problem.streams.generator("network"))
             return LivingNetwork(PartwiseNetwork(network, problem.compute))
 
-        return problem.once(GradientMatching, make)
+        return problem.once(self, make)
 
 
 def published_loops(images_per_class: int) -> tuple[int, int]:

@@ -11,11 +11,15 @@ from potstill.methods.base import Problem, State
 from potstill.synthetic import SyntheticSet
 
 
-def initial_pixels(problem: Problem) -> State:
-    """The start's images and no momentum yet, on the device."""
+def start_images(problem: Problem) -> Tensor:
+    """The start's images on the device, in float64 where the networks compute in it and else in float32."""
     images = problem.start.images.to(problem.compute.device)
-    if problem.compute.precision == "float64":
-        images = images.double()
+    return images.double() if problem.compute.precision == "float64" else images
+
+
+def initial_pixels(problem: Problem) -> State:
+    """The start's images and no momentum yet."""
+    images = start_images(problem)
     return {"images": images, "momentum": torch.zeros_like(images)}
 
 

@@ -10,6 +10,7 @@ import torch
 from potstill.networks.alexnet import AlexNet
 from potstill.networks.base import ImageShape, Network, Observation
 from potstill.networks.convnet import ConvNet
+from potstill.networks.initial import RANDOM_WEIGHTS, InitialWeights
 from potstill.networks.lenet import LeNet
 from potstill.networks.mlp import MLP
 from potstill.networks.resnet import ResNet18
@@ -19,7 +20,9 @@ from potstill.runtime.errors import UserError, unknown
 
 __all__ = [
     "NETWORKS",
+    "RANDOM_WEIGHTS",
     "ImageShape",
+    "InitialWeights",
     "Network",
     "Observation",
     "Option",

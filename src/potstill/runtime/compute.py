@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -27,6 +27,11 @@ class Compute:
     def dtype(self) -> torch.dtype:
         """The dtype in which networks compute."""
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}[self.precision]
+
+    @property
+    def precise(self) -> Compute:
+        """The same in float32 where it is less: for second derivatives and for steps that must not be rounded."""
+        return replace(self, precision="float32") if self.precision == "bfloat16" else self
 
     def __str__(self) -> str:
         """Such as ``cpu, bfloat16, compiled``."""

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from potstill.augmentation import SiameseAugmentation
-from potstill.networks import Network
+from potstill.networks import RANDOM_WEIGHTS, InitialWeights, Network
 from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
+from potstill.synthetic import SyntheticSet
 from potstill.training.partwise import PartwiseNetwork
 from potstill.training.placement import MasterWeights
 
@@ -45,6 +46,7 @@ class Schedule:
         cut_epoch: the epoch (from 0) before which the rate is multiplied by 0.1 and the momentum forgotten, as
             the published programs do by building a new optimiser; None for never.
         augmentation: one of its operations a batch, its parameters a sample.
+        initial: what the network begins with.
     """
 
     epochs: int
@@ -54,6 +56,7 @@ class Schedule:
     weight_decay: float = 5e-4
     cut_epoch: int | None = None
     augmentation: SiameseAugmentation | None = None
+    initial: InitialWeights = RANDOM_WEIGHTS
 
 
 class Trainer:
@@ -78,7 +81,7 @@ class Trainer:
         *,
         after_epoch: Callable[[int, float], None] | None = None,
     ) -> None:
-        """Redraw the network's parameters and train them.
+        """Draw the network's initial weights and train them.
 
         Args:
             examples: what to train on; soft labels are learned by cross-entropy with probabilities.
@@ -86,8 +89,7 @@ class Trainer:
             streams: the randomness of this repeat: parameters, order of the images, augmentation.
             after_epoch: called with the epochs done and the mean loss of the last.
         """
-        self.network.initialise(streams.generator("network"))
-        self._weights.take_over()
+        self.begin(schedule.initial, streams)
         optimiser = self._optimiser(schedule, schedule.learning_rate)
         for epoch in range(schedule.epochs):
             if epoch == schedule.cut_epoch:
@@ -95,6 +97,29 @@ class Trainer:
             loss = self._epoch(examples, schedule, optimiser, streams.child("epoch", epoch))
             if after_epoch is not None:
                 after_epoch(epoch + 1, loss)
+
+    def replay(self, synthetic: SyntheticSet, streams: Streams) -> None:
+        """Draw the initial weights that a set was distilled for, and take its learned steps in their order.
+
+        Raises:
+            UserError: the set has no such steps, or the initial weights are gone or do not fit the network.
+        """
+        batches = synthetic.replayed()
+        assert synthetic.replay is not None
+        self.begin(synthetic.replay.initial, streams)
+        self.network.train()
+        device = self.compute.device
+        for (images, labels), rate in zip(batches, synthetic.replay.rates.tolist(), strict=True):
+            [(_, gradients)] = self._partwise.loss_gradients([(images.to(device), labels.to(device))])
+            with torch.no_grad():
+                for weight, gradient in zip(self._weights.parameters, gradients, strict=True):
+                    weight -= rate * gradient
+            self._weights.hand_over()
+
+    def begin(self, initial: InitialWeights, streams: Streams) -> None:
+        """Give the network initial weights: of pre-trained ones those that are held out for evaluation."""
+        initial.draw(self.network, streams.generator("network"), held_out=True)
+        self._weights.take_over()
 
     def predict(self, examples: Examples) -> Tensor:
         """int64 (N,): the most probable class of each image, on the CPU."""

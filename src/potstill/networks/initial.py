@@ -1,0 +1,87 @@
+"""Initial weights: where a network's parameters come from before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from potstill.networks.base import Network
+from potstill.networks.weights import WeightsFile, install
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256
+
+HELD_OUT = 5
+"""One in so many pre-trained networks is held out: distillation never sees it, evaluation sees no other."""
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """The distribution p(theta_0) of Wang et al., "Dataset Distillation" (2018), in its four kinds.
+
+    Random; one fixed draw; one of many pre-trained networks (a folder of them); one pre-trained network (a file).
+
+    Attributes:
+        source: ``random``, ``fixed``, or the path of a folder or a file that ``potstill experts`` wrote.
+        seed: of the fixed draw.
+        sha256: of the files, if they must be certain ones.
+    """
+
+    source: str = "random"
+    seed: int = 0
+    sha256: str | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every draw is the same."""
+        return self.source == "fixed" or (self.source != "random" and len(self._files) == 1)
+
+    def draw(self, network: Network, generator: torch.Generator, *, held_out: bool = False) -> None:
+        """Give ``network`` initial weights, in place.
+
+        Args:
+            network: on any device, of any floating dtype.
+            generator: a CPU generator; a fixed kind draws nothing from it.
+            held_out: draw from the pre-trained networks that are kept for evaluation, rather than from the others.
+
+        Raises:
+            UserError: the weights are absent, are not those that they must be, or do not fit the network.
+        """
+        if self.source == "random":
+            network.initialise(generator)
+        elif self.source == "fixed":
+            network.initialise(torch.Generator().manual_seed(self.seed))
+        else:
+            kept = max(len(self._files) // HELD_OUT, 1)
+            files = self._files
+            if len(files) > 1:
+                files = files[-kept:] if held_out else files[:-kept]
+            chosen = files[int(torch.randint(len(files), (), generator=generator))]
+            install(network, chosen.read(), chosen.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is recorded of it; of files their content too."""
+        if self.source in ("random", "fixed"):
+            return {"source": self.source, "seed": self.seed}
+        return {"source": self.source, "seed": self.seed, "sha256": self.sha256 or _digest(self._files)}
+
+    @cached_property
+    def _files(self) -> list[WeightsFile]:
+        path = Path(self.source)
+        files = [WeightsFile(file) for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]
+        if not files:
+            raise UserError(f"{path} holds no weights", "name a folder that potstill experts wrote")
+        if self.sha256 is not None and self.sha256 != _digest(files):
+            raise UserError(f"the weights in {path} are not those that the set was distilled for", "restore them")
+        return files
+
+
+RANDOM_WEIGHTS = InitialWeights()
+
+
+def _digest(files: Sequence[WeightsFile]) -> str:
+    return sha256("".join(sha256(file.path.read_bytes()) for file in files).encode())

@@ -84,7 +84,8 @@ class PartwiseNetwork:
         parts = [
             (number, *part) for number, batch in enumerate(batches) for part in zip(*self._split(batch), strict=True)
         ]
-        sums = [(torch.zeros((), device=images.device), _zeros_like(parameters)) for images, _ in batches]
+        wide = torch.promote_types(parameters[0].dtype, torch.float32)
+        sums = [(torch.zeros((), dtype=wide, device=x.device), _zeros_like(parameters)) for x, _ in batches]
         for first in range(0, len(parts), PARTS_AT_ONCE):
             some = parts[first : first + PARTS_AT_ONCE]
             with _differentiable(parameters):

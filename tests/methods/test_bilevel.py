@@ -31,7 +31,7 @@ def states(given: Problem, method: Method, iterations: int) -> list[tuple[State,
 
 
 def assert_moved_alike(state: State, name: str, theirs: Tensor, adam: torch.optim.Adam) -> None:
-    """Gradients, through their mean, agree to 1e-9; what Adam moved less well, as it divides small ones by their size."""
+    """Gradients, by their mean, agree to 1e-9; what Adam moved less well: it divides small ones by their size."""
     gradients = state[f"{name}.first"], adam.state[theirs]["exp_avg"]
     assert gradients[0].dtype == gradients[1].dtype == torch.float64
     assert (gradients[0] - gradients[1]).abs().max() <= 1e-9 * gradients[1].abs().max()

@@ -21,7 +21,7 @@ class PlainDD:
     def __init__(self, problem: Problem, method: DD, batches: int) -> None:
         self.problem, self.method, self.batches = problem, method, batches
         self.images = problem.start.images.double().requires_grad_()
-        self.raw = torch.log(torch.expm1(torch.full((method.passes * batches,), method.initial_rate).double()))
+        self.raw = torch.full((method.passes * batches,), method.initial_rate, dtype=torch.float64).expm1().log()
         self.raw.requires_grad_()
         self.adam = torch.optim.Adam([self.images, self.raw], lr=method.learning_rate, betas=(0.5, 0.999))
         self.halving = torch.optim.lr_scheduler.StepLR(self.adam, method.decay_every, gamma=0.5)
@@ -53,7 +53,7 @@ class PlainLD:
         self.problem, self.method = problem, method
         self.images = problem.start.images.double()
         classes = problem.class_count
-        y = torch.full((len(self.images), classes), (1 - method.certainty) / (classes - 1)).double()
+        y = torch.full((len(self.images), classes), (1 - method.certainty) / (classes - 1), dtype=torch.float64)
         y[torch.arange(len(y)), problem.start.labels] = method.certainty
         self.v = y.log().requires_grad_()
         self.adam = torch.optim.Adam([self.v], lr=method.learning_rate)
@@ -66,7 +66,9 @@ class PlainLD:
             self.theta = list(network.parameters())
         theta_0 = [parameter.detach().clone().requires_grad_() for parameter in self.theta]
         steps = [(self.images, self.v.softmax(1))] * self.method.inner_steps
-        theta = unroll(network, theta_0, steps, [torch.tensor(self.method.inner_rate).double()] * len(steps))
+        theta = unroll(
+            network, theta_0, steps, [torch.tensor(self.method.inner_rate, dtype=torch.float64)] * len(steps)
+        )
         loss = loss_on_real(self.problem, network, theta, self.method.batch_real, drawn.generator("real batch"))
         self.adam.zero_grad()
         loss.backward()

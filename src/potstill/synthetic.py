@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from potstill.data import LabeledImages, Whitening
 from potstill.networks import InitialWeights
+from potstill.runtime.archives import packed
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, write_atomic
 
@@ -132,7 +132,7 @@ class SyntheticSet:
 
     def fingerprint(self) -> str:
         """SHA-256 of the tensors."""
-        return sha256(save(self.tensors()))
+        return sha256(packed(self.tensors(), {}))
 
     def save(self, path: str | Path) -> None:
         """Write the set as safetensors, atomically.
@@ -150,7 +150,7 @@ class SyntheticSet:
         if self.replay is not None:
             described["replay"] = {"batches": self.replay.batches, "initial": self.replay.initial.to_json()}
         metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
-        write_atomic(Path(path), _with_ordered_metadata(save(self.tensors(), metadata)))
+        write_atomic(Path(path), packed(self.tensors(), metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> SyntheticSet:
@@ -211,16 +211,6 @@ def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
         std=real.std,
         whitening=real.whitening,
     )
-
-
-def _with_ordered_metadata(archive: bytes) -> bytes:
-    """The same archive with its metadata in alphabetical order: safetensors writes them in a random one."""
-    end = 8 + int.from_bytes(archive[:8], "little")
-    header = json.loads(archive[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # so that the tensors stay aligned
-    return len(text).to_bytes(8, "little") + text + archive[end:]
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

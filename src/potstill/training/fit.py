@@ -11,6 +11,7 @@ from torch import Tensor
 
 from potstill.augmentation import SiameseAugmentation
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights, Network
+from potstill.networks.weights import Weights, snapshot
 from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
@@ -120,6 +121,10 @@ class Trainer:
         """Give the network initial weights: of pre-trained ones those that are held out for evaluation."""
         initial.draw(self.network, streams.generator("network"), held_out=True)
         self._weights.take_over()
+
+    def snapshot(self) -> Weights:
+        """Parameters and buffers as they are now, in float32 on the CPU, sharing no memory with the network."""
+        return snapshot(self._weights.network)
 
     def predict(self, examples: Examples) -> Tensor:
         """int64 (N,): the most probable class of each image, on the CPU."""

@@ -1,0 +1,216 @@
+"""Experts: networks trained on the real images, and what they were after every epoch of it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from potstill.augmentation import siamese_augmentation
+from potstill.data import ImageDataset
+from potstill.networks import ImageShape, Network, build_network
+from potstill.networks.weights import Weights, WeightsFile, write_weights
+from potstill.runtime.compute import Compute
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import read_json, staged, write_json
+from potstill.runtime.machine import describe_machine
+from potstill.runtime.randomness import Streams
+from potstill.runtime.workers import cpu_workers
+from potstill.training.fit import Schedule, Trainer
+
+SCHEMA = 1
+MANIFEST = "experts.json"
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertPlan:
+    """How experts are trained: by default as for matching training trajectories (Cazenavette et al., CVPR 2022).
+
+    Attributes:
+        dataset: what they are trained on; named as for distillation.
+        network: the spec of their architecture.
+        count: how many.
+        epochs: passes over the training images.
+        batch_size: images a step.
+        learning_rate: of SGD.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
+        last_only: keep what each is in the end, not after every epoch: enough to begin from, not to match.
+        image_size: resize images to this many pixels a side.
+        zca: whiten with a ZCA fitted on the training images.
+        seed: of all randomness.
+    """
+
+    dataset: str = "digits"
+    network: str = "convnet"
+    count: int = 10
+    epochs: int = 20
+    batch_size: int = 256
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    augment: bool = True
+    last_only: bool = False
+    image_size: int | None = None
+    zca: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.epochs < 1:
+            raise UserError("no expert would be trained", "use --count and --epochs of 1 or more")
+
+    def images_seen(self, dataset: ImageDataset) -> int:
+        """How many images go through networks in all: whether compilation pays depends on it."""
+        return self.count * self.epochs * len(dataset.train)
+
+    def bytes_kept(self, network: Network) -> int:
+        """What the files will weigh."""
+        one = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
+        return self.count * one * (1 if self.last_only else self.epochs + 1)
+
+
+def train_experts(
+    plan: ExpertPlan,
+    dataset: ImageDataset,
+    out: Path,
+    compute: Compute,
+    *,
+    resume: bool = False,
+    listen: Listener = lambda expert: None,
+) -> dict[str, Any]:
+    """Train experts and keep them in a folder: a file for each, and ``experts.json`` about all of them.
+
+    Each expert depends on the seed and its number alone, and is kept as soon as it is finished: an interrupted training
+    goes on with the first that is missing, and ends with the same files as an uninterrupted one.
+
+    Args:
+        plan: what to train.
+        dataset: what the plan names, loaded.
+        out: a new folder, or one to go on with.
+        compute: device, precision and compilation.
+        resume: go on with the experts in ``out``.
+        listen: told of each expert when it is finished: what is recorded of it.
+
+    Returns:
+        The contents of ``experts.json``.
+
+    Raises:
+        UserError: the folder exists, holds experts of another plan or dataset, or the disk has too little room.
+    """
+    network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    record = _begin(plan, dataset, out, network, resume=resume)
+    trainer = Trainer(network, compute)
+    data = dataset.to(compute.device)
+    with cpu_workers(compute.device):
+        for number in range(len(record["experts"]), plan.count):
+            weights, told = _train_one(plan, trainer, data, Streams(plan.seed).child("expert", number))
+            about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
+            write_weights(expert_file(out, number), weights, about)
+            record["experts"].append({"number": number, **told, "compute": str(compute)})
+            write_json(out / MANIFEST, record)
+            listen(record["experts"][-1])
+    return record
+
+
+def expert_file(folder: Path, number: int) -> Path:
+    """Where the expert of that number is."""
+    return folder / f"expert-{number:04d}.safetensors"
+
+
+def stored_plan(folder: Path) -> ExpertPlan:
+    """The plan that the experts in ``folder`` were begun with.
+
+    Raises:
+        UserError: the folder has no such record, or a damaged one.
+    """
+    record = read_json(folder / MANIFEST)
+    try:
+        return ExpertPlan(**record["plan"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / MANIFEST} is not a record of experts ({error})", "choose another --out") from error
+
+
+def _train_one(
+    plan: ExpertPlan, trainer: Trainer, dataset: ImageDataset, streams: Streams
+) -> tuple[dict[int, Weights], dict[str, Any]]:
+    """What one expert was after each epoch, and what is recorded of it."""
+    started = time.perf_counter()
+    schedule = Schedule(
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        momentum=plan.momentum,
+        weight_decay=plan.weight_decay,
+        augmentation=siamese_augmentation(flips=dataset.flips) if plan.augment else None,
+    )
+    kept: dict[int, Weights] = {}
+    losses: list[float] = []
+
+    def after_epoch(epoch: int, loss: float) -> None:
+        losses.append(loss)
+        if not plan.last_only or epoch == plan.epochs:
+            kept[epoch] = trainer.snapshot()
+
+    trainer.begin(schedule.initial, streams)
+    if not plan.last_only:
+        kept[0] = trainer.snapshot()
+    trainer.fit(dataset.train, schedule, streams, after_epoch=after_epoch)
+    told: dict[str, Any] = {"losses": losses, "seconds": round(time.perf_counter() - started, 3)}
+    if len(dataset.validation):
+        right = trainer.predict(dataset.validation) == dataset.validation.labels.cpu()
+        told["validation_accuracy"] = right.double().mean().item()
+    return kept, told
+
+
+def _begin(plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network, *, resume: bool) -> dict[str, Any]:
+    """The record to go on with: a new one in a new folder, or that of the folder if it is of the same plan."""
+    fresh: dict[str, Any] = {
+        "schema": SCHEMA,
+        "plan": {name: value for name, value in asdict(plan).items() if value is not None},
+        "dataset_fingerprint": dataset.fingerprint,
+        "shape": list(dataset.shape),
+        "classes": dataset.class_count,
+        "machine": describe_machine(),
+        "experts": [],
+    }
+    if resume:
+        return _resumed(fresh, out)
+    if out.exists():
+        raise UserError(f"{out} already exists", "use --resume to go on with it, or another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    needed, free = plan.bytes_kept(network), shutil.disk_usage(out.parent).free
+    if needed > free:
+        raise UserError(
+            f"these experts take {needed / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free",
+            "use fewer --count or --epochs, --last-only, or another --out",
+        )
+    with staged(out) as unfinished:
+        unfinished.mkdir()
+        write_json(unfinished / MANIFEST, fresh)
+    return fresh
+
+
+def _resumed(fresh: dict[str, Any], out: Path) -> dict[str, Any]:
+    theirs, ours = asdict(stored_plan(out)), fresh["plan"]
+    stored = read_json(out / MANIFEST)
+    for key in ("schema", "dataset_fingerprint"):
+        if stored.get(key) != fresh[key]:
+            raise UserError(f"{out} was begun with another {key.replace('_', ' ')}", "choose another --out")
+    # More experts of the same kind are welcome.
+    changed = [name for name in {**theirs, **ours} if name != "count" and theirs.get(name) != ours.get(name)]
+    if changed:
+        raise UserError(
+            f"the experts in {out} were begun with another {', '.join(changed)}",
+            "resume them with their own settings, or choose another --out",
+        )
+    for expert in stored["experts"]:
+        WeightsFile(expert_file(out, expert["number"]))  # a damaged one is told now, not when it is matched
+    return {**stored, "plan": ours}

@@ -71,10 +71,13 @@ def test_whole_numbers_will_do_for_fractions(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ipc = 1", r"config\.toml names no method; add a table \[method\] with name = one of dm, datadam, random"),
+        (
+            "ipc = 1",
+            r"config\.toml names no method; add a table \[method\] with name = one of dd, ld, dc, dsa, dm, datadam, random",
+        ),
         ('method = "dm"', "names no method"),
         ("[method]\nbatch_real = 3", "names no method"),
-        ('[method]\nname = "dn"', r"unknown method 'dn'; did you mean 'dm'\? see potstill list methods"),
+        ('[method]\nname = "dataam"', r"unknown method 'dataam'; did you mean 'datadam'\? see potstill list methods"),
         ('ipcs = 1\n[method]\nname = "dm"', r"unknown setting 'ipcs'; did you mean 'ipc'\? see .*config\.toml"),
         ('[method]\nname = "dm"\nbatch_reel = 3', r"unknown setting 'batch_reel'; did you mean 'batch_real'\?"),
         ('ipc = "many"\n[method]\nname = "dm"', r"config\.toml: ipc = 'many' is not of type int"),

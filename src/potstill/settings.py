@@ -71,12 +71,13 @@ class Settings(Generic[M]):
         """The same with nothing left open: what ``config.toml`` records.
 
         Raises:
-            UserError: the device cannot be used.
+            UserError: the device cannot be used, or the method not with these images per class.
         """
         iterations = self.method.usual_iterations(self.ipc) if self.iterations is None else self.iterations
         compute = self._compute(dataset, iterations)
         return dataclasses.replace(
             self,
+            method=self.method.resolved(self.ipc),
             start=self.start or self.method.default_start,
             iterations=iterations,
             device=str(compute.device),
@@ -99,7 +100,7 @@ class Settings(Generic[M]):
         """Plain values, the method as a table with its name; what is None is left out."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "method"}
         method = {"name": self.method.name, **dataclasses.asdict(self.method)}
-        return {name: value for name, value in values.items() if value is not None} | {"method": method}
+        return _given(values) | {"method": _given(method)}
 
     def to_toml(self) -> str:
         """The contents of ``config.toml``."""
@@ -123,6 +124,10 @@ class Settings(Generic[M]):
             raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
         method = find_method(str(table.pop("name")))
         return Settings[Any](method=_filled(method, table, path), **_checked(cls, values, path))
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _filled(method: type[Method], table: dict[str, Any], path: Path) -> Method:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,16 @@ def test_is_listed_under_its_name_with_its_paper(case: str):
     assert type(method).__doc__
     assert method.citation.url in method.citation.bibtex()
     assert method.citation.bibtex().startswith("@inproceedings{" + method.citation.key)
+
+
+@every_method
+def test_resolved_settings_leave_nothing_open_and_change_nothing(case: str):
+    method = make(case)
+    resolved = method.resolved(3)
+    assert None not in asdict(resolved).values()
+    assert resolved.resolved(3) == resolved
+    assert resolved.usual_iterations(3) == method.usual_iterations(3)
+    assert same(run(problem(ipc=3), resolved, 2), run(problem(ipc=3), method, 2))
 
 
 @every_method

@@ -112,7 +112,7 @@ def evaluate(
             case "full":
                 made = _on_full(bench, full_schedule, full_repeats)
             case "initial":
-                made = Measurement("initial", 0, repeats, lambda trainer, streams, _: trainer.begin(weights, streams))
+                made = _untrained(weights, repeats)
         made.results = result.baselines.setdefault(name, {})
         wanted.append(made)
     with cpu_workers(compute.device):
@@ -135,6 +135,8 @@ def _initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> I
 def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, flips: bool, repeats: int) -> Measurement:
     if synthetic.replay is not None and recipe.replay:
         passes = len(synthetic.replay.rates) // synthetic.replay.batches
+        # Learned steps from fixed weights hold no chance: to repeat them would say nothing of any spread.
+        repeats = 1 if weights.fixed else repeats
         return Measurement("set", passes, repeats, lambda trainer, streams, _: trainer.replay(synthetic, streams))
     schedule = recipe.schedule(flips=flips, initial=weights)
 
@@ -158,6 +160,11 @@ def _on_random(
 
     epochs = _on_set(synthetic, recipe, weights, bench.dataset.flips, repeats).epochs
     return Measurement("random", epochs, repeats, train)
+
+
+def _untrained(weights: InitialWeights, repeats: int) -> Measurement:
+    repeats = 1 if weights.fixed else repeats
+    return Measurement("initial", 0, repeats, lambda trainer, streams, _: trainer.begin(weights, streams))
 
 
 def _on_full(bench: Bench, schedule: Schedule, repeats: int) -> Measurement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -108,6 +108,10 @@ class Method(ABC):
     @abstractmethod
     def usual_iterations(self, images_per_class: int) -> int:
         """How many iterations the paper does, or would do, for so many images per class."""
+
+    def resolved(self, images_per_class: int) -> Self:
+        """The same with nothing left open: what is recorded of a run."""
+        return self
 
     def images_an_iteration(self, classes: int, images_per_class: int) -> int:
         """How many images go through networks in an iteration: whether compilation pays depends on it."""

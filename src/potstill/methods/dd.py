@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +70,16 @@ class DD(Method):
         if self.initial_rate <= 0:
             raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
 
+    def resolved(self, images_per_class: int) -> Self:
+        """The same with the number of batches that there will be."""
+        batches = self.batches or images_per_class
+        if images_per_class % batches:
+            raise UserError(
+                f"{images_per_class} images per class cannot fall into {batches} equal batches",
+                "use --batches that divides --ipc",
+            )
+        return replace(self, batches=batches)
+
     def usual_iterations(self, images_per_class: int) -> int:
         """About the paper's 400 passes over MNIST."""
         return 20_000
@@ -112,13 +122,7 @@ class DD(Method):
         return replace(with_images(problem, state), replay=replay)
 
     def _batches(self, problem: Problem) -> int:
-        batches = self.batches or problem.images_per_class
-        if problem.images_per_class % batches:
-            raise UserError(
-                f"{problem.images_per_class} images per class cannot fall into {batches} equal batches",
-                "use --batches that divides --ipc",
-            )
-        return batches
+        return self.resolved(problem.images_per_class).batches or 1
 
     def _initial(self, problem: Problem) -> InitialWeights:
         def make() -> InitialWeights:

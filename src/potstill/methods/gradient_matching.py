@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +70,11 @@ class GradientMatching(Method):
         """Updates of the pixels on one network, and epochs of training between two of them."""
         outer, inner = published_loops(images_per_class)
         return self.outer_loops or outer, inner if self.inner_epochs is None else self.inner_epochs
+
+    def resolved(self, images_per_class: int) -> Self:
+        """The same with the loops that there will be."""
+        outer, inner = self.loops(images_per_class)
+        return replace(self, outer_loops=outer, inner_epochs=inner)
 
     def usual_iterations(self, images_per_class: int) -> int:
         """The published number of networks, each with its updates."""

@@ -1,0 +1,117 @@
+"""Sets that were distilled for certain steps: judged by those steps, from the weights that they are for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from potstill.evaluation import RECIPES, evaluate, usual_recipe, validation_accuracy
+from potstill.networks import ImageShape, InitialWeights, build_network
+from potstill.networks.weights import snapshot, write_weights
+from potstill.runtime.compute import CPU
+from potstill.runtime.errors import UserError
+from potstill.runtime.randomness import Streams
+from potstill.selection import random_indices
+from potstill.synthetic import Replay, SyntheticSet
+from potstill.training.fit import Trainer
+from tests.small import NETWORK, digits
+
+RATES = [0.1, 0.02, 0.3, 0.1]
+
+
+def to_be_replayed(initial: InitialWeights, *, rates: list[float] = RATES, batches: int = 2) -> SyntheticSet:
+    given = digits().train
+    plain = SyntheticSet.from_indices(given, random_indices(given, 4, torch.Generator().manual_seed(0)))
+    return replace(plain, replay=Replay(rates=torch.tensor(rates), batches=batches, initial=initial))
+
+
+def test_the_steps_are_taken_in_their_order_each_with_its_rate():
+    given = to_be_replayed(InitialWeights("fixed", seed=3))
+    plain = build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator().manual_seed(3))
+    for step, rate in enumerate(RATES):
+        half = [images[step % 2 * 2 : step % 2 * 2 + 2] for images in given.images.chunk(10)]
+        labels = torch.arange(10).repeat_interleave(2)
+        loss = F.cross_entropy(plain(torch.cat(half)), labels)
+        gradients = torch.autograd.grad(loss, list(plain.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(plain.parameters(), gradients, strict=True):
+                parameter -= rate * gradient
+    trainer = Trainer(build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator()), CPU)
+    trainer.replay(given, Streams(0))
+    for ours, theirs in zip(trainer.network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_such_a_set_is_replayed_unless_another_recipe_is_asked_for():
+    given = to_be_replayed(InitialWeights())
+    assert usual_recipe(given) == "replay"
+    assert usual_recipe(replace(given, replay=None)) == "dsa-1000"
+    assert evaluate(given, digits(), networks=[NETWORK], repeats=2, baselines=(), compute=CPU).recipe.name == "replay"
+
+
+def test_random_images_take_the_same_steps():
+    result = evaluate(
+        to_be_replayed(InitialWeights()), digits(), networks=[NETWORK], repeats=2, baselines=["random"], compute=CPU
+    )
+    for measured in (result.networks[NETWORK], result.baselines["random"][NETWORK]):
+        assert measured.repeats == 2
+        assert measured.epochs == 2
+        assert measured.curve_epochs == []
+
+
+def test_what_holds_no_chance_is_not_repeated():
+    given = to_be_replayed(InitialWeights("fixed"))
+    baselines = ["random", "initial"]
+    result = evaluate(given, digits(), networks=[NETWORK], repeats=3, baselines=baselines, compute=CPU)  # type: ignore[arg-type]
+    assert result.networks[NETWORK].repeats == 1
+    assert result.baselines["random"][NETWORK].repeats == 3
+    assert result.baselines["initial"][NETWORK].repeats == 1
+
+
+def test_a_set_without_steps_cannot_be_replayed():
+    plain = replace(to_be_replayed(InitialWeights()), replay=None)
+    with pytest.raises(UserError, match="no learned steps to be replayed"):
+        evaluate(plain, digits(), recipe="replay", networks=[NETWORK], compute=CPU)
+
+
+def test_validation_replays_too():
+    given = to_be_replayed(InitialWeights(), rates=[0.3] * 40)
+    once = replace(given, replay=Replay(rates=torch.tensor([1e-6]), batches=1, initial=InitialWeights()))
+    learned, hardly = (
+        validation_accuracy(some, digits(), network=NETWORK, streams=Streams(0), compute=CPU) for some in (given, once)
+    )
+    assert learned > hardly + 0.2
+
+
+def pretrained(folder: Path) -> Path:
+    """A network that knows the digits, on file."""
+    trainer = Trainer(build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator()), CPU)
+    trainer.fit(
+        digits().train, replace(RECIPES["quick"].schedule(flips=False, full=True), learning_rate=0.1), Streams(0)
+    )
+    write_weights(folder / "expert-0000.safetensors", {20: snapshot(trainer.network)}, {})
+    return folder / "expert-0000.safetensors"
+
+
+def test_any_recipe_may_begin_with_pre_trained_weights(tmp_path: Path):
+    source = str(pretrained(tmp_path))
+    given = replace(to_be_replayed(InitialWeights()), replay=None)
+    recipe = replace(RECIPES["dc-300"], name="short", epochs=3)
+    options = {"recipe": recipe, "networks": [NETWORK], "repeats": 1, "compute": CPU}
+    anew, further = (
+        evaluate(given, digits(), initial=initial, baselines=["initial"], **options)  # type: ignore[arg-type]
+        for initial in ("random", source)
+    )
+    assert further.baselines["initial"][NETWORK].mean > 0.8 > anew.baselines["initial"][NETWORK].mean
+    assert further.networks[NETWORK].mean > anew.networks[NETWORK].mean + 0.3
+    assert further.protocol != anew.protocol
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_trained(tmp_path: Path):
+    source = str(pretrained(tmp_path))
+    with pytest.raises(UserError, match="do not fit"):
+        evaluate(to_be_replayed(InitialWeights()), digits(), recipe="quick", initial=source, networks=["lenet"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
-from potstill.runtime.compilation import compiled
+from potstill.runtime.compilation import CompiledKinds, compiled
+from potstill.runtime.workers import cpu_workers
 
 ISOLATES = "isolate_recompiles" in inspect.signature(torch.compile).parameters
 
@@ -55,3 +57,34 @@ def test_many_functions_of_one_code_are_all_compiled(counter: CompileCounter):
     for factor, function in enumerate(functions):
         assert torch.equal(function(torch.ones(2)), torch.full((2,), float(factor)))
     assert counter.frame_count == 12
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+def test_the_first_of_every_kind_goes_before_the_workers_and_all_come_back_in_order(compiles: bool):
+    kinds, alone, shared = CompiledKinds(compiles), [], []
+
+    def watched(item: str) -> str:
+        (alone if threading.current_thread() is threading.main_thread() else shared).append(item)
+        return item.upper()
+
+    with cpu_workers(torch.device("cpu"), 2):
+        assert kinds.map(watched, ["a1", "a2", "b1", "a3"], lambda item: item[0]) == ["A1", "A2", "B1", "A3"]
+        assert alone == (["a1", "b1"] if compiles else [])
+        assert kinds.map(watched, ["b2", "a4"], lambda item: item[0]) == ["B2", "A4"]
+    assert alone == (["a1", "b1"] if compiles else [])
+    assert {"a2", "a3", "b2", "a4"} <= set(shared)
+
+
+def test_a_kind_whose_first_call_fails_is_still_new():
+    kinds, calls = CompiledKinds(True), []
+
+    def fails_once(item: int) -> int:
+        calls.append(item)
+        if len(calls) == 1:
+            raise KeyError
+        return item
+
+    with pytest.raises(KeyError):
+        kinds.map(fails_once, [1, 2], lambda item: 0)
+    assert calls == [1]
+    assert kinds.map(fails_once, [1, 2], lambda item: 0) == [1, 2]

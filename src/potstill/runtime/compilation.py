@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import torch
 
+from potstill.runtime.workers import parallel_map
+
+T = TypeVar("T")
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -22,16 +26,23 @@ def compiled(function: F) -> F:
 
 
 class CompiledKinds:
-    """Which kinds of input a compiled function has met: the first call with a new kind compiles.
+    """Which kinds of input a compiled function has met: the first call with a new kind compiles, and must be alone.
 
-    Only one thread may do that, so a batch of work with a new kind in it is not to be shared among workers.
+    Args:
+        compiles: whether the function is compiled at all; otherwise every call may be shared among workers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, compiles: bool) -> None:
+        self._compiles = compiles
         self._met: set[Hashable] = set()
 
-    def all_met(self, kinds: Iterable[Hashable]) -> bool:
-        """Whether every one of ``kinds`` has been met before; from now on they have."""
-        new = set(kinds) - self._met
-        self._met |= new
-        return not new
+    def map(self, function: Callable[[T], R], items: Sequence[T], kind_of: Callable[[T], Hashable]) -> list[R]:
+        """``function`` of each item, in order, on the workers; the first of every new kind before all others."""
+        first: dict[int, R] = {}
+        if self._compiles:
+            for place, item in enumerate(items):
+                if (kind := kind_of(item)) not in self._met:
+                    first[place] = function(item)
+                    self._met.add(kind)
+        rest = iter(parallel_map(function, [item for place, item in enumerate(items) if place not in first]))
+        return [first[place] if place in first else next(rest) for place in range(len(items))]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from potstill.data import LabeledImages
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
-from potstill.runtime.workers import parallel_map
 from potstill.training.placement import arranged, chunk_size, placed
 
 Descriptors = tuple[Tensor, ...]
@@ -50,7 +51,7 @@ class FeatureExtractor:
             return describe(network, images)
 
         self._run = compiled(run) if compute.compile else run
-        self._kinds = CompiledKinds()
+        self._kinds = CompiledKinds(compute.compile)
 
     def redraw(self, generator: torch.Generator) -> None:
         """Draw new parameters, in place."""
@@ -69,6 +70,20 @@ class FeatureExtractor:
         """
         chunks = self._describe_all(images.split(self._chunk_of(images)))
         return tuple(mean_by_class(torch.cat(part), classes) for part in zip(*chunks, strict=True))
+
+    @torch.no_grad()
+    def describe(self, images: LabeledImages) -> Descriptors:
+        """The descriptors of every image, without a graph.
+
+        Returns:
+            For each descriptor float32 (N, D_l), on the device.
+        """
+        size = self.chunk or chunk_size(images.normalised(slice(0, 1)), self.compute.device)
+        chunks = torch.arange(len(images)).split(size)
+        # A short last chunk is filled up, so that one compiled shape serves them all.
+        full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
+        found = self._kinds.map(lambda chunk: self._describe(images.normalised(chunk)), full, lambda _: (size, "all"))
+        return tuple(torch.cat(part)[: len(images)] for part in zip(*found, strict=True))
 
     def class_means_and_pullback(self, images: Tensor, classes: int) -> tuple[Descriptors, Pullback]:
         """The mean descriptors of each class, and the way back from their gradient to the images'.
@@ -89,7 +104,11 @@ class FeatureExtractor:
         def pullback(gradients: Descriptors) -> Tensor:
             per_image = [(part / share).repeat_interleave(share, dim=0).split(size) for part in gradients]
             jobs = zip(leaves, chunks, zip(*per_image, strict=True), strict=True)
-            return torch.cat(parallel_map(lambda job: torch.autograd.grad(job[1], job[0], job[2])[0], jobs))
+            return torch.cat(
+                self._kinds.map(
+                    lambda job: torch.autograd.grad(job[1], job[0], job[2])[0], list(jobs), lambda job: job[0].shape
+                )
+            )
 
         means = tuple(mean_by_class(torch.cat(part).detach(), classes) for part in zip(*chunks, strict=True))
         return means, pullback
@@ -100,10 +119,7 @@ class FeatureExtractor:
         return self.chunk or chunk_size(images, self.compute.device)
 
     def _describe_all(self, chunks: Sequence[Tensor]) -> list[Descriptors]:
-        known = self._kinds.all_met((chunk.shape, chunk.requires_grad) for chunk in chunks)
-        if self.compute.compile and not known:
-            return [self._describe(chunk) for chunk in chunks]
-        return parallel_map(self._describe, chunks)
+        return self._kinds.map(self._describe, chunks, lambda chunk: (chunk.shape, chunk.requires_grad))
 
     def _describe(self, images: Tensor) -> Descriptors:
         return tuple(part.to(images.dtype) for part in self._run(arranged(images, self.compute)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +12,7 @@ from torch import Tensor, nn
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
-from potstill.runtime.workers import parallel_map
 from potstill.training.placement import arranged, chunk_size, placed
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 Batch = tuple[Tensor, Tensor]
 """Images (N, C, H, W) and their labels."""
@@ -45,7 +40,7 @@ class PartwiseNetwork:
         # Batch statistics depend on the whole batch; without them a batch may be taken in parts.
         self._may_split = not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
         self._forward = compiled(network) if compute.compile else network
-        self._kinds = CompiledKinds()
+        self._kinds = CompiledKinds(compute.compile)
 
     def logits(self, images: Tensor) -> Tensor:
         """The logits (N, classes) of ``images`` (N, C, H, W) all at once, in float32 or better."""
@@ -65,7 +60,7 @@ class PartwiseNetwork:
         chunks = torch.arange(count).split(size)
         # A short last chunk is filled up, so that one compiled shape serves them all.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        classes = self._map(lambda chunk: self.logits(images(chunk)).argmax(1), full, [("test", size)])
+        classes = self._kinds.map(lambda chunk: self.logits(images(chunk)).argmax(1), full, lambda _: ("test", size))
         return torch.cat(classes)[:count].cpu()
 
     def loss_gradients(self, batches: Sequence[Batch]) -> list[LossGradient]:
@@ -89,7 +84,7 @@ class PartwiseNetwork:
         for first in range(0, len(parts), PARTS_AT_ONCE):
             some = parts[first : first + PARTS_AT_ONCE]
             with _differentiable(parameters):
-                found = self._map(of_part, some, (("train", len(labels)) for _, _, labels in some))
+                found = self._kinds.map(of_part, some, lambda part: ("train", len(part[2])))
             for (number, *_), (loss, shares) in zip(some, found, strict=True):
                 total, gradients = sums[number]
                 total += loss
@@ -102,13 +97,6 @@ class PartwiseNetwork:
         # Half of what fits without gradients: the backward pass keeps as much again.
         size = max(chunk_size(images, self.compute.device) // 2, 1) if self._may_split else len(images)
         return images.split(size), labels.split(size)
-
-    def _map(self, function: Callable[[T], R], items: Sequence[T], kinds: Iterable[Hashable]) -> list[R]:
-        """``function`` of each item on the workers; on one alone while there is something new to be compiled."""
-        known = self._kinds.all_met(kinds)
-        if self.compute.compile and not known:
-            return [function(item) for item in items]
-        return parallel_map(function, items)
 
 
 @contextmanager

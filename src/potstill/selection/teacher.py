@@ -1,0 +1,141 @@
+"""A network that knows the real images: where selections look when they do not look at pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from potstill.augmentation import siamese_augmentation
+from potstill.data import LabeledImages
+from potstill.networks import ImageShape, Network, build_network
+from potstill.networks.weights import Weights, WeightsFile, install
+from potstill.runtime.compute import Compute
+from potstill.runtime.errors import UserError
+from potstill.runtime.randomness import Streams
+from potstill.training.difficulty import el2n, forgetting_events, grand
+from potstill.training.features import FeatureExtractor
+from potstill.training.fit import Schedule, Trainer
+
+EARLY = 0.2
+"""The share of the training after which difficulty is told by errors and gradients."""
+
+
+class Teacher:
+    """Networks trained on the real images, or the pixels in their place.
+
+    Args:
+        real: the images, on the device.
+        network: the spec of the architecture.
+        streams: the randomness of the training.
+        compute: device, precision and compilation.
+        flips: whether mirrored images keep their class.
+        source: ``trained`` trains a network, ``pixels`` takes the pixels themselves for features, and anything else is
+            a folder of potstill experts.
+        epochs: passes over the images, where a network is trained.
+    """
+
+    def __init__(
+        self,
+        real: LabeledImages,
+        *,
+        network: str,
+        streams: Streams,
+        compute: Compute,
+        flips: bool,
+        source: str = "trained",
+        epochs: int = 10,
+    ) -> None:
+        self.real, self.streams, self.compute, self.source = real, streams, compute, source
+        self._network, self._flips, self._epochs = network, flips, epochs
+
+    @cached_property
+    def features(self) -> Tensor:
+        """float32 (N, D), on the CPU: each image as the first network sees it at the end of its training."""
+        if self.source == "pixels":
+            return self.real.normalised().flatten(1).cpu()
+        extractor = FeatureExtractor(self._at(self.trajectories[0]()[-1]), _embedding, self.compute)
+        extractor.network.eval()
+        return extractor.describe(self.real)[0].cpu()
+
+    @cached_property
+    def trajectories(self) -> list[Callable[[], list[Weights]]]:
+        """For each network what gives its weights after every epoch, from before the first.
+
+        Raises:
+            UserError: pixels are no network.
+        """
+        if self.source == "pixels":
+            raise UserError("pixels do not tell how hard an image is", "use --features trained or a folder of experts")
+        if self.source == "trained":
+            trained = self._train()
+            return [lambda: trained]
+        paths = sorted(Path(self.source).glob("*.safetensors"))
+        if not paths:
+            raise UserError(f"{self.source} holds no experts", "name a folder that potstill experts wrote")
+        return [partial(_all_epochs, WeightsFile(path)) for path in paths]
+
+    def el2n(self) -> Tensor:
+        """(N,): see :func:`potstill.training.difficulty.el2n`."""
+        early = [self._early(trajectory()) for trajectory in self.trajectories]
+        return el2n([self._logits(self._at(weights)).softmax(1) for weights in early], self.real.labels.cpu())
+
+    def grand(self) -> Tensor:
+        """(N,): see :func:`potstill.training.difficulty.grand`."""
+        networks = [self._at(self._early(trajectory())) for trajectory in self.trajectories]
+        return grand([network.to(self.compute.device) for network in networks], self.real)
+
+    def forgetting(self) -> Tensor:
+        """(N,): events, their mean over networks; see :func:`potstill.training.difficulty.forgetting_events`."""
+        labels, events = self.real.labels.cpu(), []
+        for trajectory in self.trajectories:
+            weights = trajectory()
+            if len(weights) < 3:
+                raise UserError("forgetting shows over epochs", "use more --teacher-epochs, or experts of every epoch")
+            right = [self._logits(self._at(some)).argmax(1) == labels for some in weights[1:]]
+            events.append(forgetting_events(torch.stack(right)).double())
+        return torch.stack(events).mean(0)
+
+    def _train(self) -> list[Weights]:
+        trainer = Trainer(self._at(None), self.compute)
+        schedule = Schedule(
+            epochs=self._epochs,
+            cut_epoch=self._epochs // 2 + 1,
+            augmentation=siamese_augmentation(flips=self._flips),
+        )
+        trainer.begin(schedule.initial, self.streams)
+        kept = [trainer.snapshot()]
+        trainer.fit(self.real, schedule, self.streams, after_epoch=lambda *_: kept.append(trainer.snapshot()))
+        return kept
+
+    def _early(self, trajectory: list[Weights]) -> Weights:
+        return trajectory[max(round(EARLY * (len(trajectory) - 1)), 1)]
+
+    def _at(self, weights: Weights | None) -> Network:
+        """A network with these weights, in float32 on the CPU."""
+        shape, classes = ImageShape(*self.real.shape), self.real.class_count
+        network = build_network(self._network, shape, classes, torch.Generator())
+        if weights is not None:
+            install(network, weights, Path(self.source))
+        return network
+
+    def _logits(self, network: Network) -> Tensor:
+        """float32 (N, classes), on the CPU."""
+        extractor = FeatureExtractor(network, _logits, self.compute.precise)
+        extractor.network.eval()
+        return extractor.describe(self.real)[0].float().cpu()
+
+
+def _all_epochs(file: WeightsFile) -> list[Weights]:
+    return [file.read(epoch) for epoch in file.epochs]
+
+
+def _embedding(network: Network, images: Tensor) -> tuple[Tensor]:
+    return (network.embed(images),)
+
+
+def _logits(network: Network, images: Tensor) -> tuple[Tensor]:
+    return (network(images),)

@@ -78,7 +78,7 @@ def _problem(name: str, options: argparse.Namespace) -> tuple[Problem, Method]:
     compute = resolve_compute(options.device, options.precision, options.compile, long_run=True)
     dataset = load_dataset(options.dataset).to(compute.device)
     settings = Settings(method=method, dataset=options.dataset, ipc=options.ipc).resolved(dataset)
-    start = make_start(settings, dataset)
+    start = make_start(settings, dataset, compute)
     problem = Problem(real=dataset.train, start=start, streams=Streams(0), compute=compute, flips=dataset.flips)
     return problem, method
 

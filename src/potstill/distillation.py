@@ -20,7 +20,7 @@ from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.machine import describe_machine, peak_memory_bytes
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
-from potstill.selection import random_indices
+from potstill.selection import SELECTIONS, Teacher, random_indices
 from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Trainer
@@ -88,16 +88,33 @@ def distill(
         return run.go(resume=resume, time_limit=time_limit)
 
 
-def make_start(settings: Settings[Method], dataset: ImageDataset) -> SyntheticSet:
+def make_start(settings: Settings[Method], dataset: ImageDataset, compute: Compute) -> SyntheticSet:
     """The set that a distillation begins from.
+
+    Args:
+        settings: resolved.
+        dataset: on the device.
+        compute: for a start that looks at a trained network.
 
     Raises:
         UserError: a class has fewer real images than are asked for.
     """
-    generator = Streams(settings.seed).generator("start")
+    streams, real, ipc = Streams(settings.seed), dataset.train, settings.ipc
     if settings.start == "noise":
-        return SyntheticSet.from_noise(dataset.train, settings.ipc, generator)
-    return SyntheticSet.from_indices(dataset.train, random_indices(dataset.train, settings.ipc, generator))
+        return SyntheticSet.from_noise(real, ipc, streams.generator("start"))
+    if settings.start == "real":
+        return SyntheticSet.from_indices(real, random_indices(real, ipc, streams.generator("start")))
+    selection, streams = SELECTIONS[str(settings.start)], streams.child("start")
+    teacher = Teacher(
+        real,
+        network=settings.network,
+        streams=streams.child("teacher"),
+        compute=compute,
+        flips=dataset.flips,
+        source="trained" if selection.looks else "pixels",
+    )
+    images = selection.images(teacher, ipc, streams)
+    return replace(SyntheticSet.from_noise(real, ipc, streams.generator("unused")), images=images)
 
 
 def _stored_settings(folder: RunFolder | None, asked: Settings[Method]) -> Settings[Method]:
@@ -175,7 +192,7 @@ class _Run:
                 )
             return stored
         self._check_network()
-        start = replace(make_start(self.settings, self.dataset), provenance=self._provenance(0))
+        start = replace(make_start(self.settings, self.dataset, self.compute), provenance=self._provenance(0))
         if self.folder is not None:
             self.folder.create(self.settings.to_toml(), start)
         return start

@@ -23,7 +23,7 @@ from tests.small import NETWORK, digits, problem
 
 ITERATIONS = 4
 
-SMALL = {"batch_real": 16, "learning_rate": 0.1}
+SMALL = {"batch_real": 16, "learning_rate": 0.1, "teacher_epochs": 2, "tries": 2}
 
 CASES = {
     **{name: {} for name in METHODS},
@@ -131,7 +131,7 @@ def test_one_seed_gives_the_same_bits(case: str):
     assert same(first, run(problem(seed=3), make(case)))
 
 
-@every_method
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("average", "k-means")])
 def test_another_seed_gives_another_set(case: str):
     settings = Settings(method=make(case), ipc=1, network=NETWORK, iterations=1, validate_every=0)
     first, second = (distill(replace(settings, seed=seed), digits()).synthetic for seed in (0, 1))

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from potstill.methods.base import Citation, Method, Problem, Start, State
+from potstill.methods.coresets import CORESETS, Random
 from potstill.methods.datadam import DataDAM
 from potstill.methods.dc import DC
 from potstill.methods.dd import DD
 from potstill.methods.dm import DM
 from potstill.methods.dsa import DSA
 from potstill.methods.ld import LD
-from potstill.methods.random import Random
 from potstill.runtime.errors import unknown
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
-    {method.name: method for method in (DD, LD, DC, DSA, DM, DataDAM, Random)}
+    {method.name: method for method in (DD, LD, DC, DSA, DM, DataDAM, *CORESETS)}
 )
 
 __all__ = [

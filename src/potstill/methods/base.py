@@ -19,7 +19,20 @@ from potstill.synthetic import SyntheticSet
 State = dict[str, Tensor]
 """Everything that a method carries from one iteration to the next, by name."""
 
-Start = Literal["real", "noise"]
+Start = Literal[
+    "real",
+    "noise",
+    "herding",
+    "k-center",
+    "k-means",
+    "k-means-nearest",
+    "average",
+    "forgetting",
+    "el2n",
+    "grand",
+    "optimised-random",
+]
+"""What a distillation begins from: random real images, noise, or a selection of ``potstill.selection``."""
 
 T = TypeVar("T")
 

@@ -88,7 +88,7 @@ class Run:
         losses: the distillation loss, without the values that were not finite.
         validations: accuracies on the validation split, as fractions.
         after: the distilled set.
-        before: the set before distillation, where it was kept.
+        before: the set before distillation, where it was kept and there was any.
         evaluation: what the set is worth, if it was measured.
     """
 
@@ -122,7 +122,8 @@ def read_run(path: Path) -> Run:
             "restore the files of one run",
         )
     start = path / "checkpoint" / "start.safetensors"
-    before = read_images(start) if start.is_file() else None
+    # What was chosen rather than distilled has nothing that it was before.
+    before = read_images(start) if start.is_file() and manifest.iterations_asked else None
     if before is not None and before.pixels.shape != after.pixels.shape:
         raise UserError(
             f"{start} has other images than {path / 'synthetic.safetensors'}", "restore the files of one run"

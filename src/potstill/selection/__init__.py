@@ -1,5 +1,7 @@
-"""Coresets: which real images to keep. Every selection returns indices."""
+"""Selections: a few images of each class that are chosen, or made without distilling; starts, baselines and methods."""
 
+from potstill.selection.choose import SELECTIONS, Selection
 from potstill.selection.random import random_indices
+from potstill.selection.teacher import Teacher
 
-__all__ = ["random_indices"]
+__all__ = ["SELECTIONS", "Selection", "Teacher", "random_indices"]

@@ -50,7 +50,7 @@ class Teacher:
         epochs: int = 10,
     ) -> None:
         self.real, self.streams, self.compute, self.source = real, streams, compute, source
-        self._network, self._flips, self._epochs = network, flips, epochs
+        self._spec, self._flips, self._epochs = network, flips, epochs
 
     @cached_property
     def features(self) -> Tensor:
@@ -100,7 +100,7 @@ class Teacher:
         return torch.stack(events).mean(0)
 
     def _train(self) -> list[Weights]:
-        trainer = Trainer(self._at(None), self.compute)
+        trainer = Trainer(self.network(), self.compute)
         schedule = Schedule(
             epochs=self._epochs,
             cut_epoch=self._epochs // 2 + 1,
@@ -114,12 +114,13 @@ class Teacher:
     def _early(self, trajectory: list[Weights]) -> Weights:
         return trajectory[max(round(EARLY * (len(trajectory) - 1)), 1)]
 
-    def _at(self, weights: Weights | None) -> Network:
-        """A network with these weights, in float32 on the CPU."""
-        shape, classes = ImageShape(*self.real.shape), self.real.class_count
-        network = build_network(self._network, shape, classes, torch.Generator())
-        if weights is not None:
-            install(network, weights, Path(self.source))
+    def network(self) -> Network:
+        """A network of the architecture, in float32 on the CPU."""
+        return build_network(self._spec, ImageShape(*self.real.shape), self.real.class_count, torch.Generator())
+
+    def _at(self, weights: Weights) -> Network:
+        network = self.network()
+        install(network, weights, Path(self.source))
         return network
 
     def _logits(self, network: Network) -> Tensor:

@@ -1,0 +1,260 @@
+"""Coresets as methods: a few images of each class, chosen or made in one go; nothing is distilled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from potstill.methods.base import Citation, Method, Problem, State
+from potstill.methods.pixels import with_images
+from potstill.selection import SELECTIONS, Teacher
+from potstill.selection.optimised_random import optimised_random
+from potstill.synthetic import SyntheticSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coreset(Method):
+    """A selection of ``potstill.selection`` under its own name."""
+
+    def usual_iterations(self, images_per_class: int) -> int:
+        """None: all is done before the first."""
+        return 0
+
+    def prepare(self, problem: Problem) -> State:
+        """The images."""
+        selection, streams = SELECTIONS[self.name], problem.streams.child("selection")
+        return {"images": selection.images(self.teacher(problem), problem.images_per_class, streams)}
+
+    def teacher(self, problem: Problem) -> Teacher:
+        """What the selection looks at: here the pixels."""
+        return self._teacher(problem, "pixels", 0)
+
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+        """Nothing to do: the state stays."""
+        return state, 0.0
+
+    def result(self, problem: Problem, state: State) -> SyntheticSet:
+        """The images with the labels of their classes."""
+        return with_images(problem, state)
+
+    def _teacher(self, problem: Problem, source: str, epochs: int) -> Teacher:
+        return Teacher(
+            problem.real,
+            network=problem.network,
+            streams=problem.streams.child("teacher"),
+            compute=problem.compute,
+            flips=problem.flips,
+            source=source,
+            epochs=epochs,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtCoreset(Coreset):
+    """A selection that looks at a network which knows the real images.
+
+    Attributes:
+        features: ``trained`` trains a network for this; ``pixels`` looks at the pixels instead, where that is possible;
+            anything else is a folder of potstill experts.
+        teacher_epochs: passes over the real images, where a network is trained.
+    """
+
+    features: str = "trained"
+    teacher_epochs: int = 10
+
+    def teacher(self, problem: Problem) -> Teacher:
+        """The network, or what was asked for in its place."""
+        return self._teacher(problem, self.features, self.teacher_epochs)
+
+    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+        """None in an iteration: there is none."""
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random(Coreset):
+    """Random real images of each class, as they are.
+
+    Every table of the field has this row; Zhao et al., "Dataset Condensation with Gradient Matching", ICLR 2021
+    (arXiv:2006.05929), give its figures for the networks that the others are measured with.
+    """
+
+    name: ClassVar[str] = "random"
+    citation: ClassVar[Citation] = Citation(
+        title="Dataset Condensation with Gradient Matching",
+        authors="Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan",
+        venue="International Conference on Learning Representations (ICLR)",
+        year=2021,
+        url="https://arxiv.org/abs/2006.05929",
+        key="zhao2021dc",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Herding(TaughtCoreset):
+    """Herding: one after another the image with which the mean of the chosen comes closest to the class's.
+
+    Max Welling, "Herding Dynamical Weights to Learn", ICML 2009; for images Sylvestre-Alvise Rebuffi et al., "iCaRL:
+    Incremental Classifier and Representation Learning", CVPR 2017.
+    """
+
+    name: ClassVar[str] = "herding"
+    citation: ClassVar[Citation] = Citation(
+        title="Herding Dynamical Weights to Learn",
+        authors="Welling, Max",
+        venue="International Conference on Machine Learning (ICML)",
+        year=2009,
+        url="https://doi.org/10.1145/1553374.1553517",
+        key="welling2009herding",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KCenter(TaughtCoreset):
+    """K-center: one after another the image that is farthest from all that are chosen.
+
+    Ozan Sener and Silvio Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018
+    (arXiv:1708.00489).
+    """
+
+    name: ClassVar[str] = "k-center"
+    citation: ClassVar[Citation] = Citation(
+        title="Active Learning for Convolutional Neural Networks: A Core-Set Approach",
+        authors="Sener, Ozan and Savarese, Silvio",
+        venue="International Conference on Learning Representations (ICLR)",
+        year=2018,
+        url="https://arxiv.org/abs/1708.00489",
+        key="sener2018coreset",
+    )
+
+
+DATASET_DISTILLATION = Citation(
+    title="Dataset Distillation",
+    authors="Wang, Tongzhou and Zhu, Jun-Yan and Torralba, Antonio and Efros, Alexei A.",
+    venue="arXiv preprint",
+    year=2018,
+    url="https://arxiv.org/abs/1811.10959",
+    key="wang2018dd",
+)
+"""Whose baselines some selections are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeans(Coreset):
+    """K-means centres, in pixels: the means of the class's clusters.
+
+    A baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959).
+    """
+
+    name: ClassVar[str] = "k-means"
+    citation: ClassVar[Citation] = DATASET_DISTILLATION
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeansNearest(TaughtCoreset):
+    """K-means on features: the real images nearest to the centres of the class's clusters.
+
+    A baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959), with real images in place of centres.
+    """
+
+    name: ClassVar[str] = "k-means-nearest"
+    citation: ClassVar[Citation] = DATASET_DISTILLATION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average(Coreset):
+    """The class's mean image, as often as images are asked for.
+
+    A baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959).
+    """
+
+    name: ClassVar[str] = "average"
+    citation: ClassVar[Citation] = DATASET_DISTILLATION
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimisedRandom(Coreset):
+    """The best of many random choices, told by the accuracy of a network on other training images.
+
+    After a baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959), who keep the best fifth of many.
+
+    Attributes:
+        tries: how many.
+    """
+
+    name: ClassVar[str] = "optimised-random"
+    citation: ClassVar[Citation] = DATASET_DISTILLATION
+
+    tries: int = 20
+
+    def prepare(self, problem: Problem) -> State:
+        """The images."""
+        streams = problem.streams.child("selection")
+        chosen = optimised_random(self.teacher(problem), problem.images_per_class, streams, tries=self.tries)
+        return {"images": problem.real.normalised(chosen).cpu()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgetting(TaughtCoreset):
+    """The images that a network under training forgets most often, or never learns.
+
+    Mariya Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning", ICLR 2019
+    (arXiv:1812.05159).
+    """
+
+    name: ClassVar[str] = "forgetting"
+    citation: ClassVar[Citation] = Citation(
+        title="An Empirical Study of Example Forgetting during Deep Neural Network Learning",
+        authors="Toneva, Mariya and Sordoni, Alessandro and Tachet des Combes, Remi and Trischler, Adam and "
+        "Bengio, Yoshua and Gordon, Geoffrey J.",
+        venue="International Conference on Learning Representations (ICLR)",
+        year=2019,
+        url="https://arxiv.org/abs/1812.05159",
+        key="toneva2019forgetting",
+    )
+
+
+DATA_DIET = Citation(
+    title="Deep Learning on a Data Diet: Finding Important Examples Early in Training",
+    authors="Paul, Mansheej and Ganguli, Surya and Dziugaite, Gintare Karolina",
+    venue="Advances in Neural Information Processing Systems (NeurIPS)",
+    year=2021,
+    url="https://arxiv.org/abs/2107.07075",
+    key="paul2021datadiet",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EL2N(TaughtCoreset):
+    """The images with the largest errors early in training.
+
+    Mansheej Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv:2107.07075).
+    """
+
+    name: ClassVar[str] = "el2n"
+    citation: ClassVar[Citation] = DATA_DIET
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraNd(TaughtCoreset):
+    """The images with the longest gradients early in training.
+
+    Mansheej Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv:2107.07075).
+    """
+
+    name: ClassVar[str] = "grand"
+    citation: ClassVar[Citation] = DATA_DIET
+
+
+CORESETS: tuple[type[Coreset], ...] = (
+    Random,
+    Herding,
+    KCenter,
+    KMeans,
+    KMeansNearest,
+    Average,
+    OptimisedRandom,
+    Forgetting,
+    EL2N,
+    GraNd,
+)

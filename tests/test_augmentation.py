@@ -16,6 +16,7 @@ from potstill.augmentation import (
     OPERATIONS,
     Draw,
     SiameseAugmentation,
+    cut_mixed,
     siamese_augmentation,
 )
 from potstill.runtime.errors import UserError
@@ -267,3 +268,23 @@ def test_fewer_images_than_sets_are_refused():
 def test_an_unknown_operation_is_named_with_the_nearest():
     with pytest.raises(UserError, match="unknown augmentation 'colour'; did you mean 'color'"):
         SiameseAugmentation(operations=("colour",))
+
+
+def test_cutmix_exchanges_a_box_and_its_share_of_the_label():
+    images = torch.arange(6.0)[:, None, None, None].expand(6, 1, 9, 7)
+    labels = torch.eye(6)
+    for seed in range(20):
+        mixed, shares = cut_mixed(images, labels, generator(seed))
+        for number in range(6):
+            pixels = mixed[number].unique()
+            assert len(pixels) <= 2
+            for pixel in pixels:
+                part = (mixed[number] == pixel).double().mean().item()
+                assert shares[number, int(pixel)].item() == pytest.approx(part, abs=1e-6)
+            inside = (mixed[number, 0] != number).nonzero()
+            if len(inside):  # the box is a whole rectangle
+                rows, columns = inside[:, 0].unique(), inside[:, 1].unique()
+                assert len(inside) == len(rows) * len(columns)
+                assert int(rows[-1] - rows[0]) + 1 == len(rows)
+                assert int(columns[-1] - columns[0]) + 1 == len(columns)
+        torch.testing.assert_close(shares.sum(1), torch.ones(6))

@@ -157,6 +157,37 @@ def siamese_augmentation(*, flips: bool, sequence: bool = False) -> SiameseAugme
     return SiameseAugmentation(operations=tuple(o for o in OPERATIONS if flips or o != "flip"), sequence=sequence)
 
 
+def condensation_augmentation() -> SiameseAugmentation:
+    """What the networks of the DC paper's tables of digits are trained with: shifts by 4 of 28 pixels, scales, turns.
+
+    Its released program draws one of them for every image.
+    """
+    return SiameseAugmentation(operations=("crop", "scale", "rotate"), crop=1 / 7, scale=1.2, rotation=45.0)
+
+
+def cut_mixed(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """CutMix: a box of each image comes from another of the batch, and its share of the label with it.
+
+    Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019
+    (arXiv:1905.04899), with lambda ~ U(0, 1) and one box a batch, as there.
+
+    Args:
+        images: (N, C, H, W).
+        labels: probabilities (N, classes).
+        generator: a CPU generator.
+    """
+    height, width = images.shape[2:]
+    kept, row, column = torch.rand(3, generator=generator).tolist()
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    half = math.sqrt(1 - kept) / 2
+    top, bottom = (int(min(max(row + end * half, 0), 1) * height + 0.5) for end in (-1, 1))
+    left, right = (int(min(max(column + end * half, 0), 1) * width + 0.5) for end in (-1, 1))
+    mixed = images.clone()
+    mixed[:, :, top:bottom, left:right] = images[order, :, top:bottom, left:right]
+    share = (bottom - top) * (right - left) / (height * width)
+    return mixed, (1 - share) * labels + share * labels[order]
+
+
 def _per_image(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 

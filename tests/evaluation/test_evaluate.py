@@ -262,7 +262,7 @@ def test_without_validation_images_curves_have_no_accuracy(dataset: ImageDataset
 
 
 def test_a_network_that_fails_is_recorded_and_the_others_are_measured(dataset: ImageDataset):
-    explosive = replace(RECIPE, learning_rate=1e30, augment=False)
+    explosive = replace(RECIPE, learning_rate=1e30, augmentation="none")
     messages: list[str] = []
     result = measure(dataset, recipe=explosive, networks=[NETWORK, OTHER], progress=messages.append)
     written = json.loads(json.dumps(result.to_json(), allow_nan=False))

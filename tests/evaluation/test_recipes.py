@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, asdict
+from typing import Any
 
 import pytest
 
 from potstill.evaluation import RECIPES, find_recipe
 from potstill.runtime.errors import UserError
 
-SGD = {"batch_size": 256, "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
+SGD = {"batch_size": 256, "optimiser": "sgd", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
+PLAIN = {**SGD, "decay": "cut", "cutmix": False, "averaging": 0.0, "learned_rate": False, "replay": False}
 
-FROZEN = {
-    "replay@1": {"epochs": 1, "full_epochs": 20, "augment": False, "replay": True, **SGD},
-    "quick@1": {"epochs": 200, "full_epochs": 20, "augment": True, "replay": False, **SGD},
-    "dc-300@1": {"epochs": 300, "full_epochs": 50, "augment": False, "replay": False, **SGD},
-    "dsa-1000@1": {"epochs": 1000, "full_epochs": 50, "augment": True, "replay": False, **SGD},
+FROZEN: dict[str, dict[str, Any]] = {
+    "replay@1": {**PLAIN, "epochs": 1, "full_epochs": 20, "augmentation": "none", "replay": True},
+    "quick@1": {**PLAIN, "epochs": 200, "full_epochs": 20, "augmentation": "siamese"},
+    "coursework-50@1": {**PLAIN, "epochs": 50, "full_epochs": 50, "augmentation": "none"},
+    "dc-300@1": {**PLAIN, "epochs": 300, "full_epochs": 50, "augmentation": "none"},
+    "dc-1000@1": {**PLAIN, "epochs": 1000, "full_epochs": 50, "augmentation": "condensation"},
+    "dsa-1000@1": {**PLAIN, "epochs": 1000, "full_epochs": 50, "augmentation": "siamese"},
+    "datadam-1800@1": {**PLAIN, "epochs": 1800, "full_epochs": 50, "augmentation": "siamese"},
+    "trajectory-1000@1": {
+        **PLAIN,
+        "epochs": 1000,
+        "full_epochs": 50,
+        "augmentation": "siamese",
+        "learned_rate": True,
+    },
+    "soft-label@1": {
+        **PLAIN,
+        "epochs": 1000,
+        "full_epochs": 50,
+        "augmentation": "siamese",
+        "learned_rate": True,
+        "averaging": 0.995,
+    },
+    "modern@1": {
+        **PLAIN,
+        "epochs": 1000,
+        "full_epochs": 50,
+        "augmentation": "siamese",
+        "optimiser": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "decay": "cosine",
+        "cutmix": True,
+    },
 }
 
 
@@ -70,3 +101,19 @@ def test_full_data_is_passed_over_fewer_times():
     assert recipe.schedule(flips=True, full=True).cut_epoch == 26
     assert recipe.schedule(flips=True, full=True, epochs=7).epochs == 7
     assert recipe.schedule(flips=True).augmentation is None
+
+
+def test_digits_of_the_dc_paper_are_shifted_scaled_and_turned_each_in_its_own_way():
+    schedule = find_recipe("dc-1000").schedule(flips=True)
+    assert schedule.augmentation is not None
+    assert schedule.augmentation.operations == ("crop", "scale", "rotate")
+    assert schedule.augmentation.rotation == 45
+    assert not schedule.one_operation
+
+
+def test_a_learned_rate_is_taken_where_the_recipe_says_so():
+    rates = [
+        find_recipe(name).schedule(flips=True, step_size=0.02).learning_rate for name in ("dsa-1000", "soft-label")
+    ]
+    assert rates == [0.01, 0.02]
+    assert find_recipe("soft-label").schedule(flips=True).learning_rate == 0.01

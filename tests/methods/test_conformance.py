@@ -212,7 +212,7 @@ def test_beats_its_own_start(case: str):
 
 def toy_accuracy(images: SyntheticSet) -> float:
     """By the steps that the set is for, or else by a hundred epochs; the mean of two networks."""
-    toy = Recipe(name="toy", summary="", epochs=100, full_epochs=1, augment=False)
+    toy = Recipe(name="toy", summary="", epochs=100, full_epochs=1, augmentation="none")
     recipe = toy if images.replay is None else find_recipe("replay")
     given: dict[str, Any] = {"recipe": recipe, "network": NETWORK, "compute": CPU}
     return sum(validation_accuracy(images, digits(), streams=Streams(seed), **given) for seed in (0, 1)) / 2

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from potstill.augmentation import siamese_augmentation
+from potstill.augmentation import condensation_augmentation, siamese_augmentation
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.randomness import Streams
@@ -19,7 +19,7 @@ from potstill.training.fit import Examples, Schedule, Trainer
 from tests.small import CPU64, NETWORK
 from tests.twins import fitting
 
-SCHEDULE = Schedule(epochs=3, batch_size=16, learning_rate=0.05)
+SCHEDULE = Schedule(epochs=3, batch_size=16, learning_rate=0.05, decay="none")
 SIAMESE = siamese_augmentation(flips=True)
 BATCH_NORM = "convnet:depth=2:width=4:norm=batch"
 
@@ -78,14 +78,32 @@ def check_equals_twin(given: Examples, schedule: Schedule, spec: str = NETWORK) 
     "schedule",
     [
         SCHEDULE,
-        replace(SCHEDULE, epochs=5, cut_epoch=2),
+        replace(SCHEDULE, epochs=5, decay="cut"),
+        replace(SCHEDULE, epochs=5, decay="cosine"),
+        replace(SCHEDULE, optimiser="adamw", learning_rate=0.01),
+        replace(SCHEDULE, cutmix=True),
+        replace(SCHEDULE, averaging=0.5),
+        replace(SCHEDULE, augmentation=condensation_augmentation(), one_operation=False),
         replace(SCHEDULE, weight_decay=0.1, momentum=0.0),
         replace(SCHEDULE, augmentation=SIAMESE),
         replace(SCHEDULE, augmentation=replace(SIAMESE, sequence=True)),
         replace(SCHEDULE, batch_size=1000),
         replace(SCHEDULE, batch_size=1, epochs=1),
     ],
-    ids=["plain", "cut", "decay", "augmented", "augmented by all", "one batch", "batches of one"],
+    ids=[
+        "plain",
+        "cut",
+        "cosine",
+        "adamw",
+        "cutmix",
+        "averaged",
+        "an operation an image",
+        "decay",
+        "augmented",
+        "augmented by all",
+        "one batch",
+        "batches of one",
+    ],
 )
 def test_equals_the_plain_loop(schedule: Schedule):
     check_equals_twin(examples(), schedule)
@@ -106,14 +124,24 @@ def test_soft_labels_of_one_hot_rows_are_hard_labels():
     torch.testing.assert_close(trained(soft, SCHEDULE)[0], trained(hard, SCHEDULE)[0], rtol=1e-9, atol=1e-9)
 
 
-def test_the_cut_forgets_the_momentum():
-    """An optimiser's first step knows no momentum: with one step before the cut and one after, none takes part."""
-    schedule = replace(SCHEDULE, batch_size=1000, epochs=2)
-    first, second = (
-        [trained(examples(), replace(schedule, cut_epoch=cut, momentum=m))[0] for m in (0.0, 0.9)] for cut in (1, None)
+def test_the_cut_begins_with_a_new_optimiser(monkeypatch: pytest.MonkeyPatch):
+    made: list[float] = []
+    sgd = torch.optim.SGD
+    monkeypatch.setattr(
+        torch.optim, "SGD", lambda *given, **named: made.append(named["momentum"]) or sgd(*given, **named)
     )
-    assert first[0].equal(first[1])
-    assert not second[0].equal(second[1])
+    for decay, count in (("none", 1), ("cut", 2), ("cosine", 1)):
+        made.clear()
+        trained(examples(), replace(SCHEDULE, epochs=4, decay=decay))
+        assert made == [0.9] * count
+
+
+def test_rates():
+    assert [replace(SCHEDULE, epochs=4, decay="cut").rate(epoch) for epoch in range(4)] == pytest.approx(
+        [0.05, 0.05, 0.05, 0.005]
+    )
+    assert [replace(SCHEDULE, epochs=4, decay="cosine").rate(epoch) for epoch in (0, 2)] == pytest.approx([0.05, 0.025])
+    assert replace(SCHEDULE, epochs=4).rate(3) == 0.05
 
 
 def test_after_epoch_hears_the_epochs_done_and_their_losses():

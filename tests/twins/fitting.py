@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
+from potstill.augmentation import cut_mixed
 from potstill.networks import Network
 from potstill.runtime.randomness import Streams
 from potstill.training.fit import Examples, Schedule
@@ -19,31 +22,50 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
     network.initialise(streams.generator("network"))
     network.train()
     dtype = next(network.parameters()).dtype
-    optimiser = _sgd(network, schedule, schedule.learning_rate)
+    optimiser = _optimiser(network, schedule)
+    average, steps = [parameter.detach().clone() for parameter in network.parameters()], 0
     means = []
     for epoch in range(schedule.epochs):
-        if epoch == schedule.cut_epoch:
-            optimiser = _sgd(network, schedule, schedule.learning_rate * 0.1)
+        rate = schedule.learning_rate
+        if schedule.decay == "cut" and epoch > schedule.epochs // 2:
+            rate = rate * 0.1
+            if epoch == schedule.epochs // 2 + 1:
+                optimiser = _optimiser(network, schedule)
+        elif schedule.decay == "cosine":
+            rate = rate * 0.5 * (1 + math.cos(math.pi * epoch / schedule.epochs))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
         drawn, total = streams.child("epoch", epoch), 0.0
         order = torch.randperm(len(examples), generator=drawn.generator("order"))
         for number, batch in enumerate(order.split(schedule.batch_size)):
-            images = examples.normalised(batch)
+            images, labels = examples.normalised(batch), examples.labels[batch]
             if schedule.augmentation is not None:
                 generator = drawn.generator("augmentation", number)
-                draw = schedule.augmentation.draw(generator, len(batch), one_operation=True)
+                draw = schedule.augmentation.draw(generator, len(batch), one_operation=schedule.one_operation)
                 images = schedule.augmentation.apply(images, draw)
-            labels = examples.labels[batch]
+            if schedule.cutmix:
+                images, labels = cut_mixed(
+                    images, F.one_hot(labels, network.classes).float(), drawn.generator("cutmix", number)
+                )
             labels = labels.to(dtype) if labels.is_floating_point() else labels
             loss = F.cross_entropy(network(images.to(dtype)), labels)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            steps += 1
             total += loss.item() * len(batch)
+            with torch.no_grad():
+                share = min(schedule.averaging, steps / (steps + 10))
+                average = [share * a + (1 - share) * p for a, p in zip(average, network.parameters(), strict=True)]
         means.append(total / len(examples))
+    if schedule.averaging:
+        with torch.no_grad():
+            for parameter, mean in zip(network.parameters(), average, strict=True):
+                parameter.copy_(mean)
     return means
 
 
-def _sgd(network: Network, schedule: Schedule, learning_rate: float) -> torch.optim.SGD:
-    return torch.optim.SGD(
-        network.parameters(), lr=learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
-    )
+def _optimiser(network: Network, schedule: Schedule) -> torch.optim.Optimizer:
+    if schedule.optimiser == "adamw":
+        return torch.optim.AdamW(network.parameters(), weight_decay=schedule.weight_decay)
+    return torch.optim.SGD(network.parameters(), lr=1.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay)

@@ -138,7 +138,8 @@ def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fl
         # Learned steps from fixed weights hold no chance: to repeat them would say nothing of any spread.
         repeats = 1 if weights.fixed else repeats
         return Measurement("set", passes, repeats, lambda trainer, streams, _: trainer.replay(synthetic, streams))
-    schedule = recipe.schedule(flips=flips, initial=weights)
+    step_size = None if synthetic.step_size is None else synthetic.step_size.item()
+    schedule = recipe.schedule(flips=flips, initial=weights, step_size=step_size)
 
     def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
         trainer.fit(SetExamples(synthetic), schedule, streams, after_epoch=after_epoch)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
-from potstill.augmentation import siamese_augmentation
+from potstill.augmentation import condensation_augmentation, siamese_augmentation
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
 from potstill.runtime.errors import unknown
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Schedule
+from potstill.training.fit import Decay, Optimiser, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,17 @@ class Recipe:
         epochs: passes over the synthetic set or the random images.
         full_epochs: passes over the full data, which has hundreds of times the images.
         batch_size: images a step.
-        learning_rate: of SGD; multiplied by 0.1 once, halfway.
-        momentum: of SGD; forgotten at the cut, as in the published programs.
-        weight_decay: of SGD.
-        augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
+        optimiser: ``sgd`` or ``adamw``.
+        learning_rate: at first.
+        momentum: of SGD.
+        weight_decay: of either.
+        decay: of the learning rate: ``none``, a ``cut`` to a tenth just after the middle, which forgets the momentum,
+            or half a ``cosine``.
+        augmentation: ``none``; ``siamese``, one operation a batch with parameters of each image's own; or
+            ``condensation``, one operation an image: shifts, scales and turns of up to 45 degrees, for digits.
+        cutmix: whether boxes are exchanged between the images of a batch.
+        averaging: the share that an exponential average of the weights keeps at each step; 0 for none.
+        learned_rate: whether a learning rate that the set brings along is taken in place of the recipe's.
         replay: instead of all that, take the steps that the set was distilled for, in their order, each with its
             learned rate and from the initial weights that they are for.
     """
@@ -42,10 +50,15 @@ class Recipe:
     epochs: int
     full_epochs: int
     batch_size: int = 256
+    optimiser: Optimiser = "sgd"
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    augment: bool = True
+    decay: Decay = "cut"
+    augmentation: Literal["none", "siamese", "condensation"] = "siamese"
+    cutmix: bool = False
+    averaging: float = 0.0
+    learned_rate: bool = False
     replay: bool = False
 
     @property
@@ -60,6 +73,7 @@ class Recipe:
         full: bool = False,
         epochs: int | None = None,
         initial: InitialWeights = RANDOM_WEIGHTS,
+        step_size: float | None = None,
     ) -> Schedule:
         """The schedule of one training.
 
@@ -68,16 +82,25 @@ class Recipe:
             full: train on the full data rather than on a small set.
             epochs: in place of the recipe's own.
             initial: what networks begin with.
+            step_size: the learning rate that the set brings along, if any.
         """
-        epochs = epochs or (self.full_epochs if full else self.epochs)
+        augmentation = {
+            "none": None,
+            "siamese": siamese_augmentation(flips=flips),
+            "condensation": condensation_augmentation(),
+        }[self.augmentation]
         return Schedule(
-            epochs=epochs,
+            epochs=epochs or (self.full_epochs if full else self.epochs),
             batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
+            optimiser=self.optimiser,
+            learning_rate=step_size if self.learned_rate and step_size is not None else self.learning_rate,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
-            cut_epoch=epochs // 2 + 1,
-            augmentation=siamese_augmentation(flips=flips) if self.augment else None,
+            decay=self.decay,
+            augmentation=augmentation,
+            one_operation=self.augmentation != "condensation",
+            cutmix=self.cutmix,
+            averaging=self.averaging,
             initial=initial,
         )
 
@@ -91,7 +114,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 summary="the steps that a set was distilled for, in their order (dd)",
                 epochs=1,
                 full_epochs=20,
-                augment=False,
+                augmentation="none",
                 replay=True,
             ),
             Recipe(
@@ -101,17 +124,63 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 full_epochs=20,
             ),
             Recipe(
+                name="coursework-50",
+                summary="that of the coursework with DataDAM: 50 epochs without augmentation",
+                epochs=50,
+                full_epochs=50,
+                augmentation="none",
+            ),
+            Recipe(
                 name="dc-300",
                 summary="the DC paper's: 300 epochs without augmentation",
                 epochs=300,
                 full_epochs=50,
-                augment=False,
+                augmentation="none",
+            ),
+            Recipe(
+                name="dc-1000",
+                summary="the DC paper's for digits: 1000 epochs with shifts, scales and turns",
+                epochs=1000,
+                full_epochs=50,
+                augmentation="condensation",
             ),
             Recipe(
                 name="dsa-1000",
                 summary="the DSA and DM papers': 1000 epochs with Siamese augmentation",
                 epochs=1000,
                 full_epochs=50,
+            ),
+            Recipe(
+                name="datadam-1800",
+                summary="the DataDAM program's: 1800 epochs with Siamese augmentation",
+                epochs=1800,
+                full_epochs=50,
+            ),
+            Recipe(
+                name="trajectory-1000",
+                summary="the MTT paper's: 1000 epochs with Siamese augmentation at the set's own learning rate",
+                epochs=1000,
+                full_epochs=50,
+                learned_rate=True,
+            ),
+            Recipe(
+                name="soft-label",
+                summary="for learned labels, after DATM: as trajectory-1000, and the weights' average is tested",
+                epochs=1000,
+                full_epochs=50,
+                learned_rate=True,
+                averaging=0.995,
+            ),
+            Recipe(
+                name="modern",
+                summary="what one would do today: 1000 epochs of AdamW, cosine, Siamese augmentation and CutMix",
+                epochs=1000,
+                full_epochs=50,
+                optimiser="adamw",
+                learning_rate=1e-3,
+                weight_decay=0.01,
+                decay="cosine",
+                cutmix=True,
             ),
         )
     }

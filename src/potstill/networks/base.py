@@ -78,6 +78,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding_size = embedding_size
+        self.classes = classes
         self.blocks = nn.ModuleList(block for block, _ in blocks)
         self.pools = nn.ModuleList(pool for _, pool in blocks)
         self.neck = neck

@@ -14,7 +14,7 @@ TRIES = 20
 JUDGES = 100
 """Other training images of each class by which a choice is judged."""
 
-SCHEDULE = Schedule(epochs=100, cut_epoch=51)
+SCHEDULE = Schedule(epochs=100)
 
 
 def optimised_random(teacher: Teacher, images_per_class: int, streams: Streams, *, tries: int = TRIES) -> Tensor:

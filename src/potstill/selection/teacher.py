@@ -103,7 +103,6 @@ class Teacher:
         trainer = Trainer(self.network(), self.compute)
         schedule = Schedule(
             epochs=self._epochs,
-            cut_epoch=self._epochs // 2 + 1,
             augmentation=siamese_augmentation(flips=self._flips),
         )
         trainer.begin(schedule.initial, self.streams)

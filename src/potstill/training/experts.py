@@ -149,6 +149,7 @@ def _train_one(
         learning_rate=plan.learning_rate,
         momentum=plan.momentum,
         weight_decay=plan.weight_decay,
+        decay="none",
         augmentation=siamese_augmentation(flips=dataset.flips) if plan.augment else None,
     )
     kept: dict[int, Weights] = {}

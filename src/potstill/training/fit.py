@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.augmentation import SiameseAugmentation
+from potstill.augmentation import SiameseAugmentation, cut_mixed
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights, Network
 from potstill.networks.weights import Weights, snapshot
 from potstill.runtime.compute import Compute
@@ -34,30 +36,58 @@ class Examples(Protocol):
         ...
 
 
+Optimiser = Literal["sgd", "adamw"]
+Decay = Literal["none", "cut", "cosine"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How a network is trained: SGD with momentum, the learning rate cut once.
+    """How a network is trained.
 
     Attributes:
         epochs: passes over the images.
         batch_size: images a step; the last batch of an epoch may be smaller.
-        learning_rate: until the cut.
+        optimiser: SGD, or AdamW with its usual betas.
+        learning_rate: at first.
         momentum: of SGD.
-        weight_decay: of SGD.
-        cut_epoch: the epoch (from 0) before which the rate is multiplied by 0.1 and the momentum forgotten, as
-            the published programs do by building a new optimiser; None for never.
-        augmentation: one of its operations a batch, its parameters a sample.
+        weight_decay: of either.
+        decay: how the learning rate falls: not at all; by a ``cut`` to a tenth once, after which the optimiser begins
+            anew and the momentum is forgotten, as in the published programs; or as half a ``cosine`` to nothing.
+        augmentation: its parameters are an image's own.
+        one_operation: the images of a batch share the operation, as in published training with Siamese augmentation.
+        cutmix: whether boxes of images are exchanged within a batch.
+        averaging: the share that an exponential average of the weights keeps at each step; the average is tested in
+            place of the weights. 0 tests the weights.
         initial: what the network begins with.
     """
 
     epochs: int
     batch_size: int = 256
+    optimiser: Optimiser = "sgd"
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    cut_epoch: int | None = None
+    decay: Decay = "cut"
     augmentation: SiameseAugmentation | None = None
+    one_operation: bool = True
+    cutmix: bool = False
+    averaging: float = 0.0
     initial: InitialWeights = RANDOM_WEIGHTS
+
+    @property
+    def cut_epoch(self) -> int:
+        """The epoch (from 0) before which the rate is cut: just after the middle."""
+        return self.epochs // 2 + 1
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        match self.decay:
+            case "none":
+                return self.learning_rate
+            case "cut":
+                return self.learning_rate * (0.1 if epoch >= self.cut_epoch else 1)
+            case "cosine":
+                return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
 
 
 class Trainer:
@@ -91,11 +121,17 @@ class Trainer:
             after_epoch: called with the epochs done and the mean loss of the last.
         """
         self.begin(schedule.initial, streams)
-        optimiser = self._optimiser(schedule, schedule.learning_rate)
+        optimiser = self._optimiser(schedule)
+        average = WeightAverage(self._weights.parameters, schedule.averaging)
         for epoch in range(schedule.epochs):
-            if epoch == schedule.cut_epoch:
-                optimiser = self._optimiser(schedule, schedule.learning_rate * 0.1)
-            loss = self._epoch(examples, schedule, optimiser, streams.child("epoch", epoch))
+            if schedule.decay == "cut" and epoch == schedule.cut_epoch:
+                optimiser = self._optimiser(schedule)
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate(epoch)
+            loss = self._epoch(examples, schedule, optimiser, average, streams.child("epoch", epoch))
+            if epoch + 1 == schedule.epochs:
+                average.install()
+                self._weights.hand_over()
             if after_epoch is not None:
                 after_epoch(epoch + 1, loss)
 
@@ -131,7 +167,12 @@ class Trainer:
         return self._partwise.predict(examples.normalised, len(examples))
 
     def _epoch(
-        self, examples: Examples, schedule: Schedule, optimiser: torch.optim.Optimizer, streams: Streams
+        self,
+        examples: Examples,
+        schedule: Schedule,
+        optimiser: torch.optim.Optimizer,
+        average: WeightAverage,
+        streams: Streams,
     ) -> float:
         self.network.train()
         device = self.compute.device
@@ -139,24 +180,52 @@ class Trainer:
         total = torch.zeros((), device=device)
         for number, batch in enumerate(order.split(schedule.batch_size)):
             images = examples.normalised(batch).to(device)
-            if schedule.augmentation is not None:
-                draw = schedule.augmentation.draw(
-                    streams.generator("augmentation", number), len(batch), one_operation=True
-                )
-                images = schedule.augmentation.apply(images, draw)
             labels = examples.labels[batch.to(examples.labels.device)].to(device)
+            if schedule.augmentation is not None:
+                generator = streams.generator("augmentation", number)
+                draw = schedule.augmentation.draw(generator, len(batch), one_operation=schedule.one_operation)
+                images = schedule.augmentation.apply(images, draw)
+            if schedule.cutmix:
+                soft = labels if labels.is_floating_point() else F.one_hot(labels, self.network.classes).to(images)
+                images, labels = cut_mixed(images, soft, streams.generator("cutmix", number))
             [(loss, gradients)] = self._partwise.loss_gradients([(images, labels)])
             for weight, gradient in zip(self._weights.parameters, gradients, strict=True):
                 weight.grad = gradient
             optimiser.step()
-            total += loss
+            average.update()
             self._weights.hand_over()
+            total += loss
         return total.item() / len(examples)
 
-    def _optimiser(self, schedule: Schedule, learning_rate: float) -> torch.optim.SGD:
-        return torch.optim.SGD(
-            self._weights.parameters,
-            lr=learning_rate,
-            momentum=schedule.momentum,
-            weight_decay=schedule.weight_decay,
-        )
+    def _optimiser(self, schedule: Schedule) -> torch.optim.Optimizer:
+        weights, decay = self._weights.parameters, schedule.weight_decay
+        if schedule.optimiser == "adamw":
+            return torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=decay)
+        return torch.optim.SGD(weights, lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=decay)
+
+
+class WeightAverage:
+    """An exponential average of weights as they are trained; with a share of 0 it is the weights themselves.
+
+    Args:
+        weights: what is averaged.
+        share: what the average keeps of itself at each step; less in the first steps, so that it forgets the start.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], share: float) -> None:
+        self._weights, self._share, self._steps = weights, share, 0
+        self._average = [weight.detach().clone() for weight in weights] if share else []
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights as they are now."""
+        self._steps += 1
+        share = min(self._share, self._steps / (self._steps + 10))
+        for average, weight in zip(self._average, self._weights, strict=False):
+            average.lerp_(weight, 1 - share)
+
+    @torch.no_grad()
+    def install(self) -> None:
+        """Put the average in the place of the weights."""
+        for average, weight in zip(self._average, self._weights, strict=False):
+            weight.copy_(average)

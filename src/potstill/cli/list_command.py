@@ -20,13 +20,19 @@ class Options:
         what: which list.
     """
 
-    what: Annotated[Literal["methods", "datasets", "networks", "recipes"], tyro.conf.Positional]
+    what: Annotated[Literal["methods", "datasets", "networks", "recipes", "reproductions"], tyro.conf.Positional]
 
 
 def run(words: list[str]) -> None:
     """Print the list that ``words`` name."""
     what = parse(Options, words, command="list").what
-    rows = {"methods": _methods, "datasets": _datasets, "networks": _networks, "recipes": _recipes}[what]()
+    rows = {
+        "methods": _methods,
+        "datasets": _datasets,
+        "networks": _networks,
+        "recipes": _recipes,
+        "reproductions": _reproductions,
+    }[what]()
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for header in rows[0]:
         shown.add_column(header)
@@ -66,6 +72,13 @@ def _recipes() -> list[tuple[str, ...]]:
     from potstill.evaluation import RECIPES
 
     return [("recipe", "what it does"), *((r.label, r.summary) for r in RECIPES.values())]
+
+
+def _reproductions() -> list[tuple[str, ...]]:
+    from potstill.reproductions import REPRODUCTIONS
+
+    rows = [(r.name, r.title, f"{len(r.rows)} rows by {r.recipe}") for r in REPRODUCTIONS.values()]
+    return [("reproduction", "what it is", "how"), *rows]
 
 
 def _summary(thing: object) -> str:

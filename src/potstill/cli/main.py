@@ -16,7 +16,8 @@ COMMANDS = {
     "experts": "train networks on the real images and keep them, epoch by epoch",
     "report": "write the page and the figures of a run",
     "export": "write a set in a layout that other programs read",
-    "list": "list methods, datasets, networks or recipes",
+    "reproduce": "make a published table anew, published and measured side by side",
+    "list": "list methods, datasets, networks, recipes or reproductions",
     "cite": "print the citation of a method's paper",
 }
 

@@ -1,0 +1,89 @@
+"""``potstill reproduce RECIPE``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.table import Table
+
+from potstill.cli.options import duration, parse, table_console
+from potstill.reproductions import Outcome, find_reproduction, reproduce
+from potstill.reproductions.run import RECORD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Make the rows of a published table anew, and print published and measured side by side.
+
+    Attributes:
+        name: the table; see potstill list reproductions.
+        scale: the share of the published iterations to do.
+        time_limit: for each distillation, such as 30m.
+        repeats: trainings of each network, in place of the table's.
+        rows: labels of the rows to do, separated by commas; all by default.
+        dataset: another name or place of the dataset, such as mhist:FOLDER.
+        data_root: a folder with local copies of catalogue datasets.
+        out: the folder of its runs; by default runs/reproduce-NAME. A second call goes on there.
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    scale: float = 1.0
+    time_limit: str | None = None
+    repeats: int | None = None
+    rows: str | None = None
+    dataset: str | None = None
+    data_root: Path | None = None
+    out: Path | None = None
+
+
+def run(words: list[str]) -> None:
+    """Reproduce as ``words`` say and print the table."""
+    options = parse(Options, words, command="reproduce")
+    reproduction = find_reproduction(options.name)
+    out = options.out or Path("runs") / f"reproduce-{reproduction.name}"
+    outcomes = reproduce(
+        reproduction,
+        out,
+        scale=options.scale,
+        time_limit=None if options.time_limit is None else duration(options.time_limit),
+        repeats=options.repeats,
+        rows=options.rows.split(",") if options.rows else (),
+        dataset=options.dataset,
+        data_root=options.data_root,
+        listen=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+    )
+    table_console().print(table(outcomes, f"{reproduction.title}; recipe {reproduction.recipe}"))
+    for note in (f"Published: {reproduction.source}.", *reproduction.notes):
+        print(note)
+    print(f"written to {out / RECORD}")
+
+
+def table(outcomes: list[Outcome], title: str) -> Table:
+    """Published and measured side by side."""
+    shown = Table(title=title, title_justify="left")
+    for column in ("row", "network", "published, %", "measured, %", "verdict", "iterations", "distilled in"):
+        shown.add_column(column)
+    for outcome in outcomes:
+        done, published = outcome.iterations
+        shown.add_row(
+            outcome.row,
+            outcome.network,
+            "-" if outcome.published is None else str(outcome.published),
+            _measured(outcome),
+            outcome.verdict,
+            f"{done} of {published}" if published else "-",
+            f"{outcome.seconds:.0f} s",
+        )
+    return shown
+
+
+def _measured(outcome: Outcome) -> str:
+    record = outcome.to_json()["measured"]
+    if "failed" in record:
+        return "failed"
+    spread = "" if record["std"] is None else f" ± {100 * record['std']:.1f}"
+    return f"{100 * record['mean']:.1f}{spread} × {len(record['accuracies'])}"

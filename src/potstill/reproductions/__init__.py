@@ -1,0 +1,41 @@
+"""Reproductions: published tables, each with what makes its rows. ``REPRODUCTIONS`` is the list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from potstill.reproductions.base import Published, Reproduction, Row
+from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST
+from potstill.reproductions.dataset_distillation import DD_BASELINES, DD_MNIST
+from potstill.reproductions.gradient_matching import CORESETS_MNIST, DC_DISTANCES, DC_MNIST
+from potstill.reproductions.run import Outcome, reproduce
+from potstill.runtime.errors import unknown
+
+__all__ = ["REPRODUCTIONS", "Outcome", "Published", "Reproduction", "Row", "find_reproduction", "reproduce"]
+
+REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
+    {
+        made.name: made
+        for made in (
+            DATADAM_MNIST,
+            DATADAM_MHIST,
+            DD_MNIST,
+            DD_BASELINES,
+            DC_MNIST,
+            DC_DISTANCES,
+            CORESETS_MNIST,
+        )
+    }
+)
+
+
+def find_reproduction(name: str) -> Reproduction:
+    """The reproduction called ``name``.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in REPRODUCTIONS:
+        raise unknown("reproduction", name, REPRODUCTIONS, listing="potstill list reproductions")
+    return REPRODUCTIONS[name]

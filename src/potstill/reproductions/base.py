@@ -1,0 +1,83 @@
+"""A reproduction: the rows of a published table, each with what makes it and what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from potstill.methods import Method
+from potstill.settings import Settings
+
+Verdict = Literal["inside", "above", "below", "no spread published", "nothing published"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published accuracy, in percent.
+
+    Attributes:
+        mean: as printed.
+        std: the deviation printed beside it; None where there is none.
+    """
+
+    mean: float
+    std: float | None = None
+
+    def __str__(self) -> str:
+        """As tables print it."""
+        return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
+
+    def verdict(self, accuracy: float) -> Verdict:
+        """Where a measured accuracy (a fraction) lies beside mean ± std."""
+        if self.std is None:
+            return "no spread published"
+        apart = 100 * accuracy - self.mean
+        return "inside" if abs(apart) <= self.std else "above" if apart > 0 else "below"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a table: one set, and networks that are trained on it.
+
+    Attributes:
+        label: what the table calls it.
+        settings: what makes the set, at its published length.
+        published: by network, what was published; None where nothing was.
+        full: whether the networks are trained on the full data instead of the set.
+        note: what a reader of the figure must know.
+    """
+
+    label: str
+    settings: Settings[Method]
+    published: Mapping[str, Published | None]
+    full: bool = False
+    note: str = ""
+
+    @property
+    def folder(self) -> str:
+        """A name for the run's folder."""
+        return "".join(letter if letter.isalnum() else "-" for letter in self.label.lower()).strip("-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """A published table.
+
+    Attributes:
+        name: how it is asked for.
+        title: one line for people.
+        source: where it was published.
+        recipe: the evaluation protocol.
+        repeats: trainings of each network.
+        rows: in the order of the table.
+        notes: what differs from the publication, a sentence each.
+    """
+
+    name: str
+    title: str
+    source: str
+    recipe: str
+    repeats: int = 5
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = field(default=())

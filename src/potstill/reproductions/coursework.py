@@ -1,0 +1,90 @@
+"""The DataDAM coursework: two reports on MNIST and MHIST."""
+
+from __future__ import annotations
+
+from potstill.methods import DataDAM, Start
+from potstill.reproductions.base import Published, Reproduction, Row
+from potstill.settings import Settings
+
+SOURCE = "two coursework reports on DataDAM, T4-class GPUs"
+NOTES = (
+    "The reports' sets are worth less than random real images of the same number (95.1 % on MNIST).",
+    "A tenth of the training images is held out for validation.",
+)
+
+
+def _settings(dataset: str, start: Start) -> Settings[DataDAM]:
+    """The reports' schedule: K networks, T iterations each, one update of the pixels and 50 of the network."""
+    mnist = dataset == "mnist"
+    networks, iterations = (100, 10) if mnist else (200, 10)
+    method = DataDAM(
+        factor=10_000.0,
+        batch_real=256 if mnist else 128,
+        learning_rate=0.1 if mnist else 100.0,
+        momentum=0.0,
+        network_iterations=iterations,
+        network_steps=50,
+        network_learning_rate=0.01,
+    )
+    return Settings(
+        method=method,
+        dataset=dataset,
+        ipc=10 if mnist else 50,
+        start=start,
+        network="convnet:depth=3" if mnist else "convnet:depth=7",
+        iterations=networks * iterations,
+        validate_every=0,
+    )
+
+
+DATADAM_MNIST = Reproduction(
+    name="datadam-coursework-mnist",
+    title="The DataDAM coursework on MNIST, 10 images per class",
+    source=SOURCE,
+    recipe="coursework-50",
+    rows=(
+        Row(
+            label="full data",
+            settings=_settings("mnist", "real"),
+            published={"convnet": Published(99.49), "alexnet": Published(99.19)},
+            full=True,
+        ),
+        Row(
+            label="from real",
+            settings=_settings("mnist", "real"),
+            published={"convnet": Published(91.81), "alexnet": Published(23.48), "resnet18": None},
+        ),
+        Row(
+            label="from noise",
+            settings=_settings("mnist", "noise"),
+            published={"convnet": Published(74.44), "alexnet": Published(17.9), "resnet18": None},
+        ),
+    ),
+    notes=NOTES,
+)
+
+DATADAM_MHIST = Reproduction(
+    name="datadam-coursework-mhist",
+    title="The DataDAM coursework on MHIST, 50 images per class (bring the folder: --dataset mhist:FOLDER)",
+    source=SOURCE,
+    recipe="coursework-50",
+    rows=(
+        Row(
+            label="full data",
+            settings=_settings("mhist:.", "real"),
+            published={"convnet:depth=7": Published(80.14), "alexnet": Published(68.37)},
+            full=True,
+        ),
+        Row(
+            label="from real",
+            settings=_settings("mhist:.", "real"),
+            published={"convnet:depth=7": Published(63.87), "alexnet": Published(36.87)},
+        ),
+        Row(
+            label="from noise",
+            settings=_settings("mhist:.", "noise"),
+            published={"convnet:depth=7": Published(53.63), "alexnet": Published(63.15)},
+        ),
+    ),
+    notes=NOTES,
+)

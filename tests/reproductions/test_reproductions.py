@@ -1,0 +1,140 @@
+"""Published tables made anew: verdicts, resuming, and that every table can be begun."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from potstill.cli.main import main
+from potstill.evaluation import RECIPES
+from potstill.methods import DM, Random
+from potstill.networks import ImageShape, build_network
+from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
+from potstill.reproductions import run as running
+from potstill.reproductions.run import RECORD
+from potstill.runtime.errors import UserError
+from potstill.settings import Settings
+from potstill.training.fit import Trainer
+from tests.small import NETWORK
+
+OTHER = "mlp:width=16"
+
+
+def settings(method: Any, **changes: Any) -> Settings[Any]:
+    return replace(Settings(method=method, dataset="digits", ipc=1, network=NETWORK, validate_every=0), **changes)
+
+
+SMALL = Reproduction(
+    name="small",
+    title="A table of digits",
+    source="nobody",
+    recipe="coursework-50",
+    repeats=2,
+    rows=(
+        Row(label="Random!", settings=settings(Random()), published={NETWORK: Published(1.0, 0.5), OTHER: None}),
+        Row(
+            label="dm",
+            settings=settings(DM(batch_real=8), iterations=20),
+            published={NETWORK: Published(50.0, 50.0)},
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "verdict"),
+    [(0.5, "inside"), (0.52, "inside"), (0.521, "above"), (0.48, "inside"), (0.479, "below"), (0.0, "below")],
+)
+def test_verdicts(accuracy: float, verdict: str):
+    assert Published(50.0, 2.0).verdict(accuracy) == verdict
+    assert Published(50.0).verdict(accuracy) == "no spread published"
+
+
+def test_published_figures_as_tables_print_them():
+    assert str(Published(91.7, 0.5)) == "91.7 ± 0.5"
+    assert str(Published(94)) == "94.0"
+
+
+def test_every_row_is_distilled_evaluated_and_recorded(tmp_path: Path):
+    outcomes = reproduce(SMALL, tmp_path)
+    assert [(o.row, o.network) for o in outcomes] == [("Random!", NETWORK), ("Random!", OTHER), ("dm", NETWORK)]
+    assert [o.verdict for o in outcomes] == ["above", "nothing published", "inside"]
+    assert all(o.measured.repeats == 2 for o in outcomes)
+    assert outcomes[2].iterations == (20, 20)
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert [entry["verdict"] for entry in record["outcomes"]] == [o.verdict for o in outcomes]
+    assert record["outcomes"][0]["published"] == {"mean": 1.0, "std": 0.5}
+    assert record["outcomes"][0]["measured"]["accuracies"] == outcomes[0].measured.accuracies
+    assert record["recipe"] == "coursework-50"
+    assert (tmp_path / "random" / "synthetic.safetensors").exists()
+
+
+def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
+    outcomes = reproduce(SMALL, tmp_path, scale=0.25, rows=["dm"], repeats=1)
+    assert [o.iterations for o in outcomes] == [(5, 20)]
+    assert outcomes[0].measured.repeats == 1
+    assert json.loads((tmp_path / RECORD).read_text())["scale"] == 0.25
+
+
+def test_a_second_call_goes_on_where_the_first_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fit, trainings = Trainer.fit, 0
+
+    def mortal(*given: Any, **named: Any) -> None:
+        nonlocal trainings
+        trainings += 1
+        if trainings == 4:
+            raise KeyboardInterrupt
+        fit(*given, **named)
+
+    monkeypatch.setattr(Trainer, "fit", mortal)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(SMALL, tmp_path)
+    distilled: list[Any] = []
+    distil = running.distill
+    monkeypatch.setattr(running, "distill", lambda *given, **named: distilled.append(given) or distil(*given, **named))
+    outcomes = reproduce(SMALL, tmp_path)
+    assert trainings == 4 + 3, "six trainings, and the one that was cut short"
+    assert len(distilled) == 1, "the random images are there already"
+    assert [o.measured.repeats for o in outcomes] == [2, 2, 2]
+
+
+def test_unknown_rows_names_and_scales_are_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="small has no row 'dn'; its rows are Random!, dm"):
+        reproduce(SMALL, tmp_path, rows=["dn"])
+    with pytest.raises(UserError, match=r"a scale of 0\.0 is none"):
+        reproduce(SMALL, tmp_path, scale=0.0)
+    with pytest.raises(UserError, match="unknown reproduction 'dc-mnst'; did you mean 'dc-mnist'"):
+        find_reproduction("dc-mnst")
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_every_table_can_be_begun(name: str):
+    made = REPRODUCTIONS[name]
+    assert made.name == name
+    assert made.recipe in RECIPES
+    assert made.source
+    assert len({row.folder for row in made.rows}) == len(made.rows)
+    shape = ImageShape(3, 224, 224) if "mhist" in name else ImageShape(1, 28, 28)
+    for row in made.rows:
+        method = row.settings.method.resolved(row.settings.ipc)
+        assert method.usual_iterations(row.settings.ipc) >= 0
+        for network in (row.settings.network, *row.published):
+            build_network(network, shape, 10, torch.Generator())
+        for figure in row.published.values():
+            assert figure is None or 0 < figure.mean < 100
+
+
+def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setattr("potstill.cli.reproduce_command.find_reproduction", lambda name: SMALL)
+    assert main(["reproduce", "small", "--out", str(tmp_path / "out"), "--rows", "Random!", "--repeats", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "1.0 ± 0.5" in told
+    assert "above" in told
+    assert "Published: nobody." in told
+    assert main(["list", "reproductions"]) == 0
+    assert "dc-distances" in capsys.readouterr().out

@@ -339,6 +339,22 @@ def test_a_misspelt_network_is_refused_before_anything_is_trained(
     assert "convnt" not in NETWORKS
 
 
+def test_a_misspelt_baseline_is_refused(dataset: ImageDataset):
+    with pytest.raises(UserError, match="unknown baseline 'herdin'; did you mean 'herding'"):
+        measure(dataset, baselines=["herdin"])
+
+
+def test_any_selection_may_be_a_baseline(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    trainings = Trainings(monkeypatch)
+    result = measure(dataset, baselines=["k-center", "average"], repeats=2)
+    assert list(result.baselines) == ["k-center", "average"]
+    on_center, on_average = trainings.images[-4:-2], trainings.images[-2:]
+    assert on_center[0].equal(on_center[1]), "chosen once"
+    real = {image.numpy().tobytes() for image in dataset.train.normalised()}
+    assert {image.numpy().tobytes() for image in on_center[0]} <= real
+    assert len(on_average[0].flatten(1).unique(dim=0)) == 10
+
+
 def test_a_misspelt_recipe_is_refused(dataset: ImageDataset):
     with pytest.raises(UserError, match="unknown recipe"):
         measure(dataset, recipe="dsa-999")

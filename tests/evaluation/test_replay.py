@@ -66,7 +66,7 @@ def test_random_images_take_the_same_steps():
 def test_what_holds_no_chance_is_not_repeated():
     given = to_be_replayed(InitialWeights("fixed"))
     baselines = ["random", "initial"]
-    result = evaluate(given, digits(), networks=[NETWORK], repeats=3, baselines=baselines, compute=CPU)  # type: ignore[arg-type]
+    result = evaluate(given, digits(), networks=[NETWORK], repeats=3, baselines=baselines, compute=CPU)
     assert result.networks[NETWORK].repeats == 1
     assert result.baselines["random"][NETWORK].repeats == 3
     assert result.baselines["initial"][NETWORK].repeats == 1
@@ -103,8 +103,7 @@ def test_any_recipe_may_begin_with_pre_trained_weights(tmp_path: Path):
     recipe = replace(RECIPES["dc-300"], name="short", epochs=3)
     options = {"recipe": recipe, "networks": [NETWORK], "repeats": 1, "compute": CPU}
     anew, further = (
-        evaluate(given, digits(), initial=initial, baselines=["initial"], **options)  # type: ignore[arg-type]
-        for initial in ("random", source)
+        evaluate(given, digits(), initial=initial, baselines=["initial"], **options) for initial in ("random", source)
     )
     assert further.baselines["initial"][NETWORK].mean > 0.8 > anew.baselines["initial"][NETWORK].mean
     assert further.networks[NETWORK].mean > anew.networks[NETWORK].mean + 0.3

@@ -17,6 +17,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.randomness import Streams
+from potstill.selection import SELECTIONS, Teacher
 from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Trainer
 
@@ -69,15 +70,31 @@ class Bench:
         self.dataset, self.compute, self.streams, self.progress = dataset, compute, streams, progress
         self._trainers: dict[str, Trainer] = {}
 
-    def random_images(self, ipc: int, streams: Streams) -> LabeledImages:
-        """``ipc`` random real images of each class, or all of a smaller class."""
+    def random_images(self, ipc: int, streams: Streams) -> tuple[Tensor, Tensor]:
+        """Images and labels of ``ipc`` random real images of each class, or of all of a smaller class."""
         train = self.dataset.train
         generator = streams.generator("random images")
         chosen = [
             members[torch.randperm(len(members), generator=generator)[:ipc].to(members.device)]
             for members in train.class_index
         ]
-        return train.take(torch.cat(chosen))
+        drawn = train.take(torch.cat(chosen))
+        return drawn.normalised().cpu(), drawn.labels.cpu()
+
+    def selected(self, name: str, ipc: int) -> tuple[Tensor, Tensor]:
+        """Images and labels of ``ipc`` real images of each class by the selection called ``name``."""
+        selection, train, streams = SELECTIONS[name], self.dataset.train, self.streams.child("selection", name)
+        self.progress(f"choosing by {name}")
+        teacher = Teacher(
+            train,
+            network="convnet",
+            streams=self.streams.child("teacher"),
+            compute=self.compute,
+            flips=self.dataset.flips,
+            source="trained" if selection.looks else "pixels",
+        )
+        images = selection.images(teacher, ipc, streams)
+        return images, torch.arange(train.class_count).repeat_interleave(ipc)
 
     def measure(self, network: str, measurement: Measurement) -> Iterator[NetworkResult]:
         """Train and test ``network`` until the wanted repeats are there, those measured earlier included.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -17,17 +17,18 @@ from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute, resolve_compute
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
+from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Schedule, Trainer
 
 LONG_WORK_PIXELS = 100_000_000
 """Pixels that trainings must look at for compilation and low precision to pay: some two minutes on two cores."""
 
-Baseline = Literal["random", "full", "initial"]
-"""As many random real images; the full training data; the initial weights as they are, untrained."""
+BASELINES = (*SELECTIONS, "full", "initial")
+"""As many real images by any selection; the full training data; the initial weights as they are, untrained."""
 
 
 def evaluate(
@@ -37,7 +38,7 @@ def evaluate(
     recipe: str | Recipe | None = None,
     networks: Sequence[str] = ("convnet",),
     repeats: int = 5,
-    baselines: Sequence[Baseline] = ("random", "full"),
+    baselines: Sequence[str] = ("random", "full"),
     full_repeats: int = 1,
     full_epochs: int | None = None,
     initial: str = "random",
@@ -57,8 +58,9 @@ def evaluate(
         recipe: a name of ``RECIPES`` or a recipe of your own; None takes ``replay`` for a set that was distilled for
             certain steps, otherwise ``dsa-1000``.
         networks: specs, such as ``("convnet", "resnet18")``.
-        repeats: trainings of each network, at least; ``random`` draws other images for each.
-        baselines: which of ``random``, ``full`` and ``initial`` to measure too.
+        repeats: trainings of each network, at least.
+        baselines: which of ``BASELINES`` to measure too. ``random`` draws other images for each repeat; what any other
+            selection chooses is chosen once, by a network trained on the training images where it looks at one.
         full_repeats: trainings on the full data, at least; they are the expensive ones.
         full_epochs: passes over the full data, in place of the recipe's.
         initial: what networks begin with: ``random`` weights, or a folder or file of potstill experts. The recipe
@@ -76,13 +78,16 @@ def evaluate(
     check_fits(synthetic, dataset)
     if repeats < 1 or full_repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    for name in baselines:
+        if name not in BASELINES:
+            raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
     weights = _initial_weights(recipe, synthetic, initial)
     for name in networks:
         built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
         weights.draw(built, torch.Generator(), held_out=True)
     full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=full_epochs, initial=weights)
     if compute is None:
-        seen = recipe.epochs * len(synthetic) * repeats * (1 + ("random" in baselines))
+        seen = recipe.epochs * len(synthetic) * repeats * (1 + len(set(baselines) - {"full", "initial"}))
         seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
         compute = resolve_compute(long_run=seen * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
     file = None if record is None else EvaluationFile(Path(record))
@@ -107,12 +112,12 @@ def evaluate(
     wanted[0].results = result.networks
     for name in baselines:
         match name:
-            case "random":
-                made = _on_random(bench, synthetic, recipe, weights, repeats)
             case "full":
                 made = _on_full(bench, full_schedule, full_repeats)
             case "initial":
                 made = _untrained(weights, repeats)
+            case _:
+                made = _on_real(name, bench, synthetic, recipe, weights, repeats)
         made.results = result.baselines.setdefault(name, {})
         wanted.append(made)
     with cpu_workers(compute.device):
@@ -147,20 +152,20 @@ def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fl
     return Measurement("set", schedule.epochs, repeats, train)
 
 
-def _on_random(
-    bench: Bench, synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, repeats: int
+def _on_real(
+    name: str, bench: Bench, synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, repeats: int
 ) -> Measurement:
-    """Random real images in the places of the synthetic ones, everything else being equal."""
+    """Real images by a selection in the places of the synthetic ones, everything else being equal."""
     ipc = max(len(synthetic) // synthetic.class_count, 1)
+    chosen = cache(partial(bench.selected, name, ipc))
 
     def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
-        drawn = bench.random_images(ipc, streams)
-        images, labels = drawn.normalised().cpu(), drawn.labels.cpu()
+        images, labels = bench.random_images(ipc, streams) if name == "random" else chosen()
         real = replace(synthetic, images=images, labels=labels)
         _on_set(real, recipe, weights, bench.dataset.flips, repeats).train(trainer, streams, after_epoch)
 
     epochs = _on_set(synthetic, recipe, weights, bench.dataset.flips, repeats).epochs
-    return Measurement("random", epochs, repeats, train)
+    return Measurement(name, epochs, repeats, train)
 
 
 def _untrained(weights: InitialWeights, repeats: int) -> Measurement:

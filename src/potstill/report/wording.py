@@ -75,8 +75,9 @@ def baseline_title(name: str, run: Run) -> str:
     titles = {
         "random": images(len(run.after), "random real image"),
         "full": f"all {count(run.manifest.dataset.train)} training images",
+        "initial": "nothing: the network as it was before",
     }
-    return titles.get(name, name)
+    return titles.get(name, f"{images(len(run.after))} by {name}")
 
 
 def result(run: Run) -> list[str]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.evaluation.statistics import confidence_interval, summary
+from potstill.evaluation.statistics import (
+    bootstrap_interval,
+    confidence_interval,
+    corrected,
+    paired_difference,
+    summary,
+)
 
 fractions = st.lists(st.floats(0, 1), min_size=2, max_size=20)
 
@@ -32,7 +40,7 @@ def test_another_level():
 
 def test_one_value_has_no_interval():
     assert confidence_interval([0.9]) is None
-    assert summary([0.9]) == {"accuracies": [0.9], "mean": 0.9, "std": None, "ci95": None}
+    assert summary([0.9]) == {"accuracies": [0.9], "mean": 0.9, "std": None, "ci95": None, "bootstrap95": None}
 
 
 def test_summary_by_hand():
@@ -48,3 +56,66 @@ def test_interval_holds_the_mean_and_stays_a_fraction(values: list[float]):
     low, high = confidence_interval(values) or (1, 0)
     assert 0 <= low <= sum(values) / len(values) + 1e-12
     assert sum(values) / len(values) - 1e-12 <= high <= 1
+
+
+def test_the_bootstrap_repeats_itself_and_surrounds_the_mean():
+    values = [0.4, 0.5, 0.6, 0.55, 0.48]
+    low, high = bootstrap_interval(values) or (1, 0)
+    assert bootstrap_interval(values) == (low, high)
+    assert 0.4 < low < sum(values) / 5 < high < 0.6
+    wide = confidence_interval(values) or (1, 0)
+    assert wide[0] < low < high < wide[1], "five repeats are few for it, as its docstring says"
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.6], [0.5, 0.5, 0.5]])
+def test_too_few_or_equal_values_are_not_resampled(values: list[float]):
+    assert bootstrap_interval(values) is None
+
+
+def test_a_paired_difference_by_hand():
+    """Differences 0.1, 0.2, 0.3: mean 0.2, s = 0.1, t = 0.2 / (0.1 / √3) = 3.4641 with 2 degrees: p = 0.0742."""
+    found = paired_difference([0.6, 0.8, 1.0], [0.5, 0.6, 0.7])
+    assert found is not None
+    assert found.mean == pytest.approx(0.2)
+    half = 4.302653 * 0.1 / 3**0.5
+    assert found.interval == pytest.approx((0.2 - half, 0.2 + half), abs=1e-6)
+    assert found.p == pytest.approx(0.0742, abs=1e-4)
+    assert found.repeats == 3
+
+
+def test_pairs_show_what_their_spread_hides():
+    """Both sets vary much more from repeat to repeat than they differ."""
+    first, second = [0.2, 0.5, 0.9, 0.4], [0.19, 0.489, 0.891, 0.39]
+    found = paired_difference(first, second)
+    assert found is not None
+    assert found.p < 0.001
+
+
+def test_only_common_repeats_are_compared():
+    found = paired_difference([0.5, 0.6, 0.9], [0.4, 0.45])
+    assert found is not None
+    assert found.repeats == 2
+    assert paired_difference([0.5], [0.4]) is None
+
+
+@pytest.mark.parametrize(("first", "p"), [([0.5, 0.6], 1.0), ([0.6, 0.7], 0.0)])
+def test_differences_without_spread(first: list[float], p: float):
+    found = paired_difference(first, [0.5, 0.6])
+    assert found is not None
+    assert found.p == pytest.approx(p, abs=1e-9)
+
+
+def test_holm_by_hand():
+    """Holm's own scheme: the smallest times 4, the next times 3, never less than the one before."""
+    found = corrected({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert found == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert list(found) == ["a", "b", "c", "d"]
+    assert corrected({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+@given(st.dictionaries(st.integers(), st.floats(0, 1), max_size=8))
+def test_a_correction_never_lowers_and_keeps_the_order(p_values: dict[int, float]):
+    found = corrected(p_values)
+    assert all(p_values[key] <= found[key] <= 1 for key in p_values)
+    by_p = sorted(p_values, key=p_values.__getitem__)
+    assert all(found[one] <= found[other] for one, other in pairwise(by_p))

@@ -1,12 +1,19 @@
-"""Mean, spread and interval of repeated accuracies: never a bare mean."""
+"""Mean, spread and intervals of repeated accuracies, and what two sets of them allow to be said: never a bare mean."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 from scipy import stats
+
+RESAMPLES = 9999
+
+K = TypeVar("K")
 
 
 def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
@@ -21,17 +28,83 @@ def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[f
     return max(0.0, float(mean - half)), min(1.0, float(mean + half))
 
 
+def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
+    """The bias-corrected and accelerated bootstrap interval of the mean (Efron, 1987); None for fewer than three.
+
+    It assumes no distribution, and for as few as five repeats it is narrower than it should be: Student's interval is
+    the one that is printed, this one is kept beside it. The same values always give the same interval.
+    """
+    if len(values) < 3 or len(set(values)) == 1:
+        return None
+    found = stats.bootstrap(
+        (np.asarray(values),),
+        np.mean,
+        confidence_level=level,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
 def standard_deviation(values: Sequence[float]) -> float | None:
     """The sample standard deviation; None for fewer than two."""
     return statistics.stdev(values) if len(values) > 1 else None
 
 
 def summary(accuracies: Sequence[float]) -> dict[str, float | list[float] | None]:
-    """What is recorded of repeated accuracies (fractions): all of them, mean, sample std and 95 % interval."""
-    interval = confidence_interval(accuracies)
+    """What is recorded of repeated accuracies (fractions): all of them, mean, sample std and 95 % intervals."""
+    interval, resampled = confidence_interval(accuracies), bootstrap_interval(accuracies)
     return {
         "accuracies": list(accuracies),
         "mean": statistics.fmean(accuracies),
         "std": standard_deviation(accuracies),
         "ci95": list(interval) if interval else None,
+        "bootstrap95": list(resampled) if resampled else None,
     }
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How much better one set is than another, the same repeats of both compared pair by pair.
+
+    Attributes:
+        mean: of first minus second, a fraction.
+        interval: Student's 95 % interval of it.
+        p: of the hypothesis that they are equally good, by the paired t test, two-sided.
+        repeats: how many pairs.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+    p: float
+    repeats: int
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float]) -> PairedDifference | None:
+    """Compare two sets by the repeats that both have: repeat r of each began with the same weights and seeds.
+
+    Returns:
+        None for fewer than two common repeats.
+    """
+    pairs = list(zip(first, second, strict=False))
+    differences = [a - b for a, b in pairs]
+    if len(differences) < 2:
+        return None
+    mean, spread = statistics.fmean(differences), statistics.stdev(differences)
+    half = float(stats.t.ppf(0.975, len(differences) - 1)) * spread / math.sqrt(len(differences))
+    p = float(stats.ttest_rel([a for a, _ in pairs], [b for _, b in pairs]).pvalue) if spread else float(mean == 0)
+    return PairedDifference(mean, (mean - half, mean + half), p, len(differences))
+
+
+def corrected(p_values: Mapping[K, float]) -> dict[K, float]:
+    """P values of many comparisons after Holm (1979): below 0.05 only where all that are smaller are too.
+
+    The chance that any of them is below 0.05 by luck alone is then at most 0.05.
+    """
+    ordered = sorted(p_values, key=p_values.__getitem__)
+    found: dict[K, float] = {}
+    largest = 0.0
+    for place, key in enumerate(ordered):
+        largest = max(largest, min(1.0, p_values[key] * (len(ordered) - place)))
+        found[key] = largest
+    return {key: found[key] for key in p_values}

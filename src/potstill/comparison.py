@@ -1,0 +1,241 @@
+"""Several sets side by side: each measured by one recipe, and what the differences between them are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from potstill.data import ImageDataset, load_dataset
+from potstill.distillation import distill
+from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe, usual_recipe
+from potstill.evaluation.statistics import corrected, paired_difference, summary
+from potstill.methods import METHODS
+from potstill.run_folder import RunFolder
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import read_json, write_json
+from potstill.runtime.machine import machine_in_words
+from potstill.selection import SELECTIONS
+from potstill.settings import Settings
+from potstill.synthetic import SyntheticSet
+
+SCHEMA = 1
+RECORD = "comparison.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One of the sets that are compared.
+
+    Attributes:
+        name: how it is called: its run's folder, without what is common to all.
+        folder: its run.
+        settings: what made it.
+        synthetic: the set.
+        evaluation: what it is worth.
+    """
+
+    name: str
+    folder: RunFolder
+    settings: Settings[Any]
+    synthetic: SyntheticSet
+    evaluation: Evaluation
+
+
+def compare(
+    runs: Sequence[str],
+    out: Path,
+    *,
+    recipe: str | None = None,
+    networks: Sequence[str] = (),
+    repeats: int = 5,
+    full: bool = True,
+    data_root: Path | None = None,
+    listen: Callable[[str], None] = lambda message: None,
+) -> dict[str, Any]:
+    """Measure several sets by one recipe and write ``comparison.json``.
+
+    What the runs' own records hold by that recipe is not measured again. A selection's name stands for a run of that
+    selection with the dataset, images per class and seed of the first run, which is made beside it if it is not there.
+
+    Args:
+        runs: folders of runs, or names of selections; at least two, the first a folder.
+        out: the folder of the comparison.
+        recipe: one for all; by default that of the first run's evaluation, or the usual one of its set.
+        networks: specs; by default those of the first run's evaluation, or the network that was matched.
+        repeats: trainings of each network on each set, at least.
+        full: whether training on the full data is measured too, once.
+        data_root: local copies of catalogue datasets.
+        listen: told in a few words what is done.
+
+    Returns:
+        The contents of ``comparison.json``.
+
+    Raises:
+        UserError: there are fewer than two, one is no run, or they are of different datasets.
+    """
+    if len(runs) < 2:
+        raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
+    first = _opened(Path(runs[0]))
+    dataset = load_dataset(
+        first.dataset, data_root=data_root, image_size=first.image_size, zca=first.zca
+    )  # one for all: sets of another are refused below
+    folders = [_folder(name, Path(runs[0]), first, dataset, listen) for name in runs]
+    recorded = _recorded(folders[0])
+    chosen = recipe or (recorded.recipe.name if recorded else usual_recipe(SyntheticSet.load(folders[0].synthetic)))
+    specs = list(networks) or (list(recorded.networks) if recorded else [first.network])
+    contenders = []
+    for name, folder in zip(_short([folder.path for folder in folders]), folders, strict=True):
+        listen(f"{name}: evaluating by {chosen}")
+        synthetic = SyntheticSet.load(folder.synthetic)
+        evaluation = evaluate(
+            synthetic,
+            dataset,
+            recipe=find_recipe(chosen),
+            networks=specs,
+            repeats=repeats,
+            baselines=("full",) if full and folder is folders[0] else (),
+            progress=listen,
+            record=folder.evaluation,
+        )
+        settings = _opened(folder.path)
+        made = Contender(name=name, folder=folder, settings=settings, synthetic=synthetic, evaluation=evaluation)
+        contenders.append(made)
+    record = _record(contenders, specs, dataset)
+    write_json(out / RECORD, record)
+    return record
+
+
+def _opened(path: Path) -> Settings[Any]:
+    folder = RunFolder(path)
+    if not folder.synthetic.exists():
+        raise UserError(f"{path} is not the folder of a run", "name a folder that potstill distill wrote")
+    return Settings.from_toml(folder.config)
+
+
+def _folder(
+    name: str, beside: Path, first: Settings[Any], dataset: ImageDataset, listen: Callable[[str], None]
+) -> RunFolder:
+    """The run called ``name``: a folder, or that of a selection, made if need be."""
+    if name not in SELECTIONS or Path(name).is_dir():
+        _opened(Path(name))
+        return RunFolder(Path(name))
+    place = Path(str(first.dataset).replace(":", "-")).stem
+    folder = RunFolder(beside.parent / f"{name}-{place}-ipc{first.ipc}")
+    if not folder.manifest.exists():
+        listen(f"{name}: choosing")
+        settings = Settings(
+            method=METHODS[name](),
+            dataset=first.dataset,
+            ipc=first.ipc,
+            network=first.network,
+            seed=first.seed,
+            image_size=first.image_size,
+            zca=first.zca,
+        )
+        distill(settings, dataset, out=folder.path, resume=folder.config.exists())
+    return folder
+
+
+def _recorded(folder: RunFolder) -> Evaluation | None:
+    if not folder.evaluation.exists():
+        return None
+    try:
+        return Evaluation.from_json(read_json(folder.evaluation))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder.evaluation} is not a record of an evaluation ({error})", "move it away") from error
+
+
+def _short(paths: Sequence[Path]) -> list[str]:
+    """Names that tell the folders apart: their last parts, or as much as is needed."""
+    for depth in range(1, max(len(path.resolve().parts) for path in paths) + 1):
+        names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise UserError("a run is named twice", "name each once")
+
+
+def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset) -> dict[str, Any]:
+    first = contenders[0].evaluation
+    full = first.baselines.get("full", {})
+    return {
+        "schema": SCHEMA,
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "train": len(dataset.train),
+            "test": len(dataset.test),
+            "bytes": dataset.train.images.numel(),
+        },
+        "recipe": first.to_json()["recipe"],
+        "networks": list(networks),
+        "machine": machine_in_words(),
+        "sets": [_entry(contender, networks) for contender in contenders],
+        "full": {name: _figures(result) for name, result in full.items() if name in networks},
+        "differences": _differences(contenders, networks),
+        "reached": {network: _reached(contenders, network) for network in networks},
+    }
+
+
+def _entry(contender: Contender, networks: Sequence[str]) -> dict[str, Any]:
+    manifest, synthetic = contender.folder.read_manifest(), contender.synthetic
+    return {
+        "name": contender.name,
+        "method": contender.settings.method.name,
+        "ipc": contender.settings.ipc,
+        "images": len(synthetic),
+        "bytes": synthetic.size_bytes,
+        "labels": "soft" if synthetic.has_soft_labels else "hard",
+        "distilled_seconds": manifest["seconds"],
+        "peak_memory_bytes": manifest["peak_memory_bytes"],
+        "networks": {name: _figures(contender.evaluation.networks[name]) for name in networks},
+    }
+
+
+def _figures(result: NetworkResult) -> dict[str, Any]:
+    if result.failed is not None:
+        return {"failed": result.failed}
+    return {**summary(result.accuracies), "seconds": result.seconds / result.repeats, "epochs": result.epochs}
+
+
+def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> list[dict[str, Any]]:
+    """Each pair of sets under each network; the p values corrected for how many there are."""
+    found = {}
+    for network in networks:
+        for one, other in combinations(contenders, 2):
+            results = [contender.evaluation.networks[network] for contender in (one, other)]
+            if any(result.failed for result in results):
+                continue
+            difference = paired_difference(results[0].accuracies, results[1].accuracies)
+            if difference is not None:
+                found[network, one.name, other.name] = difference
+    after = corrected({key: difference.p for key, difference in found.items()})
+    return [
+        {
+            "network": network,
+            "first": first,
+            "second": second,
+            "mean": difference.mean,
+            "ci95": list(difference.interval),
+            "p": difference.p,
+            "p_corrected": after[network, first, second],
+            "repeats": difference.repeats,
+        }
+        for (network, first, second), difference in found.items()
+    ]
+
+
+def _reached(contenders: Sequence[Contender], network: str) -> dict[str, Any]:
+    """The highest whole percent that training on every set reaches on the way, and how long each takes to it."""
+    results = {contender.name: contender.evaluation.networks[network] for contender in contenders}
+    usable = {name: r for name, r in results.items() if r.failed is None and r.curve_accuracy}
+    if not usable:
+        return {}
+    target = int(100 * min(max(result.curve_accuracy) for result in usable.values())) / 100
+    seconds = {}
+    for name, result in usable.items():
+        place = next(i for i, accuracy in enumerate(result.curve_accuracy) if accuracy >= target)
+        seconds[name] = result.seconds / result.repeats * result.curve_epochs[place] / result.epochs
+    return {"accuracy": target, "seconds": seconds}

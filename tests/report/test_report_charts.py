@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from run_folder import evaluation, make_run, write_record
 
 from potstill.report import read_run
-from potstill.report.accuracy import accuracy_chart
+from potstill.report.accuracy import accuracy_chart, comparisons
 from potstill.report.confusion import make_confusion
 from potstill.report.curves import MOST_POINTS, curve_charts, thin
 from potstill.report.scales import linear_scale, logarithmic_scale
@@ -40,7 +40,7 @@ def test_values_outside_a_scale_stand_at_its_ends() -> None:
 
 
 def test_the_accuracy_chart_has_each_network_beside_its_baselines(run_path: Path) -> None:
-    chart = accuracy_chart(read_run(run_path))
+    chart = accuracy_chart(comparisons(read_run(run_path)))
     assert [network for network, _ in chart.groups] == ["ConvNet", "AlexNet", "ResNet-18"]
     lines = chart.groups[0][1]
     assert [line.title for line in lines] == [
@@ -57,7 +57,7 @@ def test_the_accuracy_chart_has_each_network_beside_its_baselines(run_path: Path
 
 
 def test_a_failed_network_is_on_the_chart_with_its_reason(run_path: Path) -> None:
-    (line,) = accuracy_chart(read_run(run_path)).groups[2][1]
+    (line,) = accuracy_chart(comparisons(read_run(run_path))).groups[2][1]
     assert line.failed == "the loss stopped being finite in epoch 12"
     assert line.mark is None
 
@@ -67,7 +67,7 @@ def test_perfect_and_hopeless_scores_stay_on_the_scale(tmp_path: Path) -> None:
     for accuracy in (0.0, 1.0):
         record["networks"] = {"convnet": {"accuracies": [accuracy], "mean": accuracy}}
         record["baselines"] = {}
-        chart = accuracy_chart(read_run(make_run(tmp_path / str(accuracy), evaluated=record)))
+        chart = accuracy_chart(comparisons(read_run(make_run(tmp_path / str(accuracy), evaluated=record))))
         mark = chart.groups[0][1][0].mark
         assert mark is not None
         assert mark.mean == 100 * accuracy
@@ -135,4 +135,4 @@ def test_a_matrix_of_many_classes_is_a_picture_with_its_worst_mistakes() -> None
 def test_charts_of_an_empty_evaluation_are_empty(run_path: Path) -> None:
     record = evaluation()
     write_record(run_path / "evaluation.json", record | {"networks": {}, "baselines": {}})
-    assert accuracy_chart(read_run(run_path)).groups == ()
+    assert accuracy_chart(comparisons(read_run(run_path))).groups == ()

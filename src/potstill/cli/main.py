@@ -13,6 +13,7 @@ from potstill.runtime.errors import UserError, unknown
 COMMANDS = {
     "distill": "distil a dataset into a few synthetic images per class",
     "evaluate": "measure what a set is worth, beside random real images and the full data",
+    "compare": "measure several sets by one recipe, and what their differences are worth",
     "experts": "train networks on the real images and keep them, epoch by epoch",
     "report": "write the page and the figures of a run",
     "export": "write a set in a layout that other programs read",

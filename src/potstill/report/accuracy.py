@@ -90,9 +90,8 @@ def accuracy_scale(compared: list[Comparison]) -> Scale:
     return linear_scale(min(floor, ceiling - 0.1), ceiling, wording.percent)
 
 
-def accuracy_chart(run: Run) -> AccuracyChart:
-    """The chart of ``run``; it has no group where nothing was evaluated."""
-    compared = comparisons(run)
+def accuracy_chart(compared: list[Comparison]) -> AccuracyChart:
+    """The chart of what is compared; it has no group where that is nothing."""
     scale = accuracy_scale(compared)
     return AccuracyChart(
         ticks=scale.ticks,

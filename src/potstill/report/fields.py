@@ -67,6 +67,13 @@ class Fields:
         """An object within this one."""
         return Fields.of(self.file, self.values.get(name), f"{self.place}{name}.")
 
+    def list(self, name: str) -> list[Fields]:
+        """A list of objects."""
+        value = self.values.get(name)
+        if not isinstance(value, list):
+            self.refuse(name, "a list")
+        return [Fields.of(self.file, item, f"{self.place}{name}[{place}].") for place, item in enumerate(value)]
+
     def parts(self) -> dict[str, Fields]:
         """Every value of this object, each of which is an object too."""
         return {name: self.part(name) for name in self.values}

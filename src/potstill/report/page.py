@@ -7,12 +7,13 @@ import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from potstill.report import wording
-from potstill.report.accuracy import accuracy_chart
+from potstill.report.accuracy import accuracy_chart, comparisons
 from potstill.report.confusion import confusions
 from potstill.report.curves import curve_charts
 from potstill.report.figures import write_figures
@@ -46,7 +47,29 @@ def write_report(run: Path) -> Path:
 
 
 def render(run: Run) -> str:
-    """The page as HTML."""
+    """The page of a run as HTML."""
+    lead, *remarks = wording.result(run)
+    return rendered(
+        "report.html.jinja",
+        run=run,
+        manifest=run.manifest,
+        dated=run.manifest.started[:10],
+        title=f"{run.manifest.method.name} distils {run.manifest.dataset.name} to {wording.images(len(run.after))}",
+        facts=_facts(run),
+        lead=lead,
+        remarks=remarks,
+        chart=accuracy_chart(comparisons(run)),
+        gallery=make_gallery(run.after, run.before),
+        curves=curve_charts(run),
+        confusions=confusions(run),
+        costs=_costs(run),
+        settings=_settings(run),
+        paper=run.manifest.method.url if run.manifest.method.url.startswith(("https://", "http://")) else None,
+    )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template with its values, the style and the script: one file without any reference to another."""
     environment = Environment(
         loader=PackageLoader("potstill.report"),
         autoescape=True,
@@ -57,24 +80,11 @@ def render(run: Run) -> str:
     environment.filters |= {"count": wording.count, "unbroken": _unbroken}
     templates = files("potstill.report") / "templates"
     script = (templates / "report.js").read_text(encoding="utf-8")
-    lead, *remarks = wording.result(run)
-    return environment.get_template("report.html.jinja").render(
-        run=run,
-        manifest=run.manifest,
+    return environment.get_template(template).render(
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup((templates / "report.css").read_text(encoding="utf-8")),
-        title=f"{run.manifest.method.name} distils {run.manifest.dataset.name} to {wording.images(len(run.after))}",
-        facts=_facts(run),
-        lead=lead,
-        remarks=remarks,
-        chart=accuracy_chart(run),
-        gallery=make_gallery(run.after, run.before),
-        curves=curve_charts(run),
-        confusions=confusions(run),
-        costs=_costs(run),
-        settings=_settings(run),
-        paper=run.manifest.method.url if run.manifest.method.url.startswith(("https://", "http://")) else None,
+        **values,
     )
 
 

@@ -104,10 +104,15 @@ def read_evaluation(file: Path, classes: int) -> Evaluation:
 
 
 def _read_entries(fields: Fields, classes: int) -> dict[str, Entry]:
-    return {name: _read_entry(entry, classes) for name, entry in fields.parts().items()}
+    return {name: read_entry(entry, classes) for name, entry in fields.parts().items()}
 
 
-def _read_entry(fields: Fields, classes: int) -> Entry:
+def read_entry(fields: Fields, classes: int | None) -> Entry:
+    """The entry of one network; its confusion is left out where the number of classes is not given.
+
+    Raises:
+        UserError: a field is not what it should be.
+    """
     if "failed" in fields:
         return Failure(fields.text("failed"))
     accuracies = fields.numbers("accuracies")
@@ -120,7 +125,7 @@ def _read_entry(fields: Fields, classes: int) -> Entry:
         interval=_read_interval(fields) if "ci95" in fields else None,
         seconds=fields.number("seconds") if "seconds" in fields else None,
         curve=_read_curve(fields.part("curve")) if "curve" in fields else None,
-        confusion=_read_confusion(fields, classes) if "confusion" in fields else None,
+        confusion=_read_confusion(fields, classes) if classes and "confusion" in fields else None,
     )
 
 

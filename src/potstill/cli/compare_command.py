@@ -1,0 +1,96 @@
+"""``potstill compare RUN RUN ...``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.table import Table
+
+from potstill.cli.options import parse, table_console
+from potstill.comparison import RECORD, compare
+from potstill.report import write_comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure several sets by one recipe and say what their differences are worth.
+
+    Attributes:
+        runs: folders of runs; after the first also names of selections, such as random or herding.
+        recipe: one for all; by default that of the first run's evaluation.
+        networks: specs separated by commas; by default those of the first run's evaluation.
+        repeats: trainings of each network on each set, those on file included.
+        full: whether training on the full data is measured too, once.
+        data_root: a folder with local copies of catalogue datasets.
+        out: the folder of comparison.json and comparison.html.
+    """
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    recipe: str | None = None
+    networks: str | None = None
+    repeats: int = 5
+    full: bool = True
+    data_root: Path | None = None
+    out: Path = Path("runs/comparison")
+
+
+def run(words: list[str]) -> None:
+    """Compare as ``words`` say, print the table and say where the page is."""
+    options = parse(Options, words, command="compare")
+    record = compare(
+        options.runs,
+        options.out,
+        recipe=options.recipe,
+        networks=options.networks.split(",") if options.networks else (),
+        repeats=options.repeats,
+        full=options.full,
+        data_root=options.data_root,
+        listen=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+    )
+    console = table_console()
+    console.print(table(record))
+    for line in shown(record):
+        console.print(line, highlight=False)
+    print(f"written to {options.out / RECORD}; the page is {write_comparison(options.out)}")
+
+
+def table(record: dict[str, Any]) -> Table:
+    """The sets with their accuracies and costs."""
+    recipe = record["recipe"]
+    title = f"{record['dataset']['name']}, recipe {recipe['name']}@{recipe['version']}, mean ± std × repeats"
+    made = Table(title=title, title_justify="left")
+    for column in ("set", "per class", "labels", "bytes", "distilled in", *record["networks"]):
+        made.add_column(column)
+    for item in record["sets"]:
+        figures = [_cell(item["networks"].get(network)) for network in record["networks"]]
+        seconds = f"{item['distilled_seconds']:.0f} s"
+        made.add_row(item["name"], str(item["ipc"]), item["labels"], f"{item['bytes']:,}", seconds, *figures)
+    if record["full"]:
+        figures = [_cell(record["full"].get(network)) for network in record["networks"]]
+        made.add_row("full data", "-", "hard", f"{record['dataset']['bytes']:,}", "-", *figures)
+    return made
+
+
+def shown(record: dict[str, Any]) -> list[str]:
+    """The differences that the repeats show, each in a line."""
+    found = [item for item in record["differences"] if item["p_corrected"] < 0.05]
+    total = len(record["differences"])
+    lines = [f"{len(found)} of {total} differences are shown (paired t test, Holm, 5 %)"] if total else []
+    for item in sorted(found, key=lambda item: -abs(item["mean"])):
+        better, worse = (item["first"], item["second"])[:: 1 if item["mean"] > 0 else -1]
+        points = f"{100 * abs(item['mean']):.1f} points"
+        lines.append(f"  {item['network']}: {better} above {worse} by {points}, p = {item['p_corrected']:.2g}")
+    return lines
+
+
+def _cell(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    if "failed" in entry:
+        return f"failed: {entry['failed']}"
+    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
+    return f"{entry['mean']:.1%}{spread} × {len(entry['accuracies'])}"

@@ -1,0 +1,144 @@
+"""Sets side by side: one recipe for all, paired differences, and a page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from potstill.cli.main import main
+from potstill.comparison import RECORD, compare
+from potstill.data import load_dataset
+from potstill.distillation import distill
+from potstill.evaluation import evaluate
+from potstill.evaluation.statistics import paired_difference
+from potstill.methods import DM, Random
+from potstill.runtime.compute import CPU
+from potstill.runtime.errors import UserError
+from potstill.settings import Settings
+from potstill.synthetic import SyntheticSet
+from potstill.training.fit import Trainer
+from tests.small import NETWORK
+
+RECIPE = "coursework-50"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs: a short distillation, and random images."""
+    folder = tmp_path_factory.mktemp("runs")
+    digits = load_dataset("digits", cache=None)
+    made = Settings(method=DM(batch_real=16), ipc=1, network=NETWORK, iterations=60, validate_every=0)
+    distill(made, digits, out=folder / "dm")
+    distill(replace(made, method=Random(), iterations=0), digits, out=folder / "random")
+    return folder
+
+
+def compared(runs: Path, out: Path, *names: str, **options: Any) -> dict[str, Any]:
+    given = {"recipe": RECIPE, "repeats": 3, "full": False} | options
+    return compare([str(runs / "dm"), *(names or (str(runs / "random"),))], out, **given)
+
+
+def test_every_set_is_measured_by_one_recipe_and_pairs_are_compared(runs: Path, tmp_path: Path):
+    record = compared(runs, tmp_path, full=True)
+    assert json.loads((tmp_path / RECORD).read_text()) == record
+    assert [item["name"] for item in record["sets"]] == ["dm", "random"]
+    assert record["recipe"]["name"] == RECIPE
+    assert record["networks"] == [NETWORK]
+    accuracies = [item["networks"][NETWORK]["accuracies"] for item in record["sets"]]
+    assert [len(values) for values in accuracies] == [3, 3]
+    assert len(record["full"][NETWORK]["accuracies"]) == 1
+    (difference,) = record["differences"]
+    expected = paired_difference(*accuracies)
+    assert expected is not None
+    assert (difference["first"], difference["second"]) == ("dm", "random")
+    assert difference["mean"] == pytest.approx(expected.mean)
+    assert difference["p"] == difference["p_corrected"] == pytest.approx(expected.p)
+    reached = record["reached"][NETWORK]
+    assert 0 < reached["accuracy"] < 1
+    assert set(reached["seconds"]) == {"dm", "random"}
+    for item in record["sets"]:
+        assert item["bytes"] == SyntheticSet.load(runs / item["name"] / "synthetic.safetensors").size_bytes
+        assert item["labels"] == "hard"
+
+
+def test_what_is_on_file_is_not_measured_again(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = compared(runs, tmp_path / "one")
+    fit, trainings = Trainer.fit, 0
+
+    def counted(*given: Any, **named: Any) -> None:
+        nonlocal trainings
+        trainings += 1
+        fit(*given, **named)
+
+    monkeypatch.setattr(Trainer, "fit", counted)
+    assert compared(runs, tmp_path / "two")["differences"] == first["differences"]
+    assert trainings == 0
+    more = compared(runs, tmp_path / "three", repeats=4)
+    assert trainings == 2
+    assert len(more["sets"][0]["networks"][NETWORK]["accuracies"]) == 4
+
+
+def test_a_selections_name_stands_for_a_run_of_it(runs: Path, tmp_path: Path):
+    record = compared(runs, tmp_path, "average", "k-means", repeats=2)
+    assert [item["name"] for item in record["sets"]] == ["dm", "average-digits-ipc1", "k-means-digits-ipc1"]
+    assert [item["method"] for item in record["sets"]] == ["dm", "average", "k-means"]
+    assert (runs / "average-digits-ipc1" / "synthetic.safetensors").exists()
+    assert len(record["differences"]) == 3
+    assert all(item["p_corrected"] >= item["p"] for item in record["differences"])
+
+
+def test_the_first_runs_evaluation_decides_what_is_left_open(runs: Path, tmp_path: Path):
+    digits = load_dataset("digits", cache=None)
+    evaluate(
+        SyntheticSet.load(runs / "dm" / "synthetic.safetensors"),
+        digits,
+        recipe="dc-300",
+        networks=["mlp:width=8"],
+        repeats=1,
+        baselines=(),
+        compute=CPU,
+        record=runs / "dm" / "evaluation.json",
+    )
+    record = compared(runs, tmp_path, recipe=None, repeats=1)
+    assert record["recipe"]["name"] == "dc-300"
+    assert record["networks"] == ["mlp:width=8"]
+    assert record["differences"] == [], "one repeat each shows nothing"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "there is nothing to compare"),
+        (["absent"], "absent is not the folder of a run"),
+        (["dm"], "a run is named twice"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(names: list[str], message: str, runs: Path, tmp_path: Path):
+    words = [str(runs / "dm"), *(str(runs / name) for name in names)]
+    with pytest.raises(UserError, match=message):
+        compare(words, tmp_path, recipe=RECIPE, repeats=1, full=False)
+
+
+def test_sets_of_another_size_are_refused_by_name(runs: Path, tmp_path: Path):
+    distill(
+        Settings(method=Random(), ipc=1, image_size=6, network="mlp"),
+        load_dataset("digits", cache=None, image_size=6),
+        out=tmp_path / "smaller",
+    )
+    with pytest.raises(UserError, match="image shape"):
+        compare([str(runs / "dm"), str(tmp_path / "smaller")], tmp_path, recipe=RECIPE, repeats=1, full=False)
+
+
+def test_the_command_prints_a_table_and_writes_the_page(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["compare", str(runs / "dm"), str(runs / "random"), "--recipe", RECIPE, "--repeats", "3", "--no-full"]
+    assert main([*words, "--networks", NETWORK, "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "of 1 differences are shown" in told
+    page = (tmp_path / "comparison.html").read_text()
+    assert "2 sets of digits side by side" in page
+    assert main(["compare", str(runs / "dm")]) == 2
+    assert "nothing to compare" in capsys.readouterr().err

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browsing import watched
 from run_folder import evaluation, make_run
 
 from potstill.report import read_run, write_report
@@ -18,23 +17,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
-    if executable is None:
-        pytest.skip("no Chromium here: install it or set POTSTILL_CHROMIUM")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +28,8 @@ def run_folder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """Console messages and errors of the page."""
-    return []
-
-
-@pytest.fixture
-def requests() -> list[str]:
-    """What the page asked for, data URIs left out."""
-    return []
-
-
-@pytest.fixture
 def page(browser: Browser, run_folder_path: Path, complaints: list[str], requests: list[str]) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith("data:") else requests.append(request.url))
+    page = watched(browser, complaints, requests)
     page.goto((run_folder_path / "report.html").as_uri())
     yield page
     page.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from potstill.report.scores import Entry, Failure, Score, read_entry
 from potstill.runtime.files import read_json, write_atomic
 
 SHOWN_BELOW = 0.05
+LABEL_HEIGHT = 9.0
+"""What a name takes of a chart's height, in percent."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,12 @@ class ComparisonRecord:
 
 @dataclass(frozen=True)
 class Point:
-    """A set in a chart, in percent of its sides."""
+    """A set in a chart; positions in percent of its sides, the name's too, which may stand higher or lower."""
 
     name: str
     x: float
     y: float
+    label: float
 
 
 @dataclass(frozen=True)
@@ -182,16 +186,20 @@ def _compared(record: ComparisonRecord) -> list[Comparison]:
     """Each network on every set, then on the full data; the first set is the one that is spoken of."""
     found = []
     for network in record.networks:
-        contenders = [
-            Contender("distilled" if place == 0 else "other", item.name, item.networks[network])
-            for place, item in enumerate(record.sets)
-            if network in item.networks
-        ]
-        if network in record.full:
-            title = f"all {wording.count(record.train)} training images"
-            contenders.append(Contender("full", title, record.full[network]))
-        found.append(Comparison(wording.network_title(network), tuple(contenders)))
+        sets = _of_sets(record, network)
+        title = f"all {wording.count(record.train)} training images"
+        full = (Contender("full", title, record.full[network]),) if network in record.full else ()
+        found.append(Comparison(sets.network, (*sets.contenders, *full)))
     return found
+
+
+def _of_sets(record: ComparisonRecord, network: str) -> Comparison:
+    contenders = (
+        Contender("distilled" if place == 0 else "other", item.name, item.networks[network])
+        for place, item in enumerate(record.sets)
+        if network in item.networks
+    )
+    return Comparison(wording.network_title(network), tuple(contenders))
 
 
 def _lead(record: ComparisonRecord, network: str) -> str:
@@ -230,12 +238,26 @@ def _scatters(record: ComparisonRecord, network: str) -> list[Scatter]:
             continue
         low, high = min(value for _, value, _ in points), max(value for _, value, _ in points)
         x_scale = logarithmic_scale(low / 1.6, high * 1.6, show)
-        whole = accuracy_scale(_compared(record))
+        whole = accuracy_scale([_of_sets(record, network)])
         y_scale = linear_scale(whole.low, whole.high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4)
-        places = [Point(i.name, x_scale.position(v), y_scale.position(e.mean)) for i, v, e in points]
+        heights = [y_scale.position(e.mean) for _, _, e in points]
+        labels = spread(heights, LABEL_HEIGHT)
+        places = [
+            Point(i.name, x_scale.position(v), height, label)
+            for (i, v, _), height, label in zip(points, heights, labels, strict=True)
+        ]
         told = "; ".join(f"{i.name}: {wording.percent(e.mean)} at {show(v)}" for i, v, e in points)
         made.append(Scatter(title, label, x_scale.ticks, y_scale.ticks, tuple(places), f"{title}: {told}."))
     return made
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Heights moved up as little as keeps each at least ``gap`` above the next lower one."""
+    placed: dict[int, float] = {}
+    last = -math.inf
+    for place in sorted(range(len(heights)), key=heights.__getitem__):
+        placed[place] = last = max(heights[place], last + gap)
+    return [placed[place] for place in range(len(heights))]
 
 
 def _set_row(item: SetRecord, record: ComparisonRecord, network: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """``python -m benchmarks``: every benchmark with its own settings; see each module for its options."""
 
-from benchmarks import matching
+from benchmarks import gradients, matching
 
 if __name__ == "__main__":
     matching.main([])
+    gradients.main([])

@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.pairs import in_new_process, in_turns, record_of, told, write
 from potstill.data import load_dataset
 from potstill.distillation import make_start
 from potstill.methods import DM, METHODS, DataDAM, Method, Problem
 from potstill.runtime.compute import Compute, resolve_compute
-from potstill.runtime.machine import describe_machine, peak_memory_bytes
+from potstill.runtime.machine import peak_memory_bytes
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.settings import Settings
@@ -38,25 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.memory_of:
         print(json.dumps(_memory(options)))
         return
-    record: dict[str, Any] = {
-        "command": "python -m benchmarks.matching " + " ".join(sys.argv[1:]),
-        "machine": describe_machine(),
-        "dataset": options.dataset,
-        "ipc": options.ipc,
-    }
+    record = record_of("benchmarks.matching", dataset=options.dataset, ipc=options.ipc)
     for name in options.methods.split(","):
         record[name] = _speed(name, options)
         for side in ("fast", "twin"):
             record[name][side]["peak_memory_bytes"] = _memory_in_new_process(name, side, options)
-        fast, twin = record[name]["fast"], record[name]["twin"]
-        print(
-            f"{name}: fast {fast['seconds']:.3f} s a step, twin {twin['seconds']:.3f} s, "
-            f"ratio {record[name]['ratio']:.2f} ({record[name]['ratios'][0]:.2f} to {record[name]['ratios'][-1]:.2f}); "
-            f"peak memory {fast['peak_memory_bytes'] / 2**20:.0f} MiB against {twin['peak_memory_bytes'] / 2**20:.0f}",
-            flush=True,
-        )
-    if options.out:
-        Path(options.out).write_text(json.dumps(record, indent=2) + "\n")
+        print(told(f"{name}, a step", record[name]), flush=True)
+    write(record, options.out)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -123,25 +107,8 @@ def _twin_step(
 def _speed(name: str, options: argparse.Namespace) -> dict[str, Any]:
     problem, method = _problem(name, options)
     fast, twin = _stepper(problem, method, "fast"), _stepper(problem, method, "twin")
-    for step in (fast, twin, fast):  # compile, and warm up
-        _timed(step, 0, problem)
-    pairs = [(_timed(fast, i, problem), _timed(twin, i, problem)) for i in range(1, options.steps + 1)]
-    ratios = sorted(slow / quick for quick, slow in pairs)
-    return {
-        "fast": {"seconds": statistics.median(quick for quick, _ in pairs)},
-        "twin": {"seconds": statistics.median(slow for _, slow in pairs)},
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
-        "compute": {"precision": problem.compute.precision, "compile": problem.compute.compile},
-    }
-
-
-def _timed(step: Callable[[int], None], iteration: int, problem: Problem) -> float:
-    started = time.perf_counter()
-    step(iteration)
-    if problem.compute.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+    compute = {"precision": problem.compute.precision, "compile": problem.compute.compile}
+    return {**in_turns(fast, twin, options.steps, problem.compute.device), "compute": compute}
 
 
 def _memory(options: argparse.Namespace) -> int:
@@ -155,10 +122,7 @@ def _memory(options: argparse.Namespace) -> int:
 def _memory_in_new_process(name: str, side: str, options: argparse.Namespace) -> int:
     words = ["--methods", name, "--memory-of", side, "--dataset", options.dataset, "--ipc", str(options.ipc)]
     words += ["--device", options.device, "--precision", options.precision, "--compile", options.compile]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.matching", *words], check=True, capture_output=True, text=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    return in_new_process("benchmarks.matching", words)
 
 
 if __name__ == "__main__":

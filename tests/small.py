@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -12,10 +15,11 @@ import torch
 
 from potstill.data import ImageDataset, LabeledImages, load_dataset
 from potstill.methods import Problem
-from potstill.runtime.compute import Compute
+from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.randomness import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from potstill.training.experts import ExpertPlan, train_experts
 
 NETWORK = "convnet:depth=2:width=8"
 
@@ -52,6 +56,16 @@ def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDa
         validation=few(all_of_it.validation, (validation,) * 10),
         test=few(all_of_it.test, (test,) * 10),
     )
+
+
+@cache
+def small_experts() -> str:
+    """The folder of two experts of ``NETWORK`` on digits, four epochs each; gone when the tests are."""
+    folder = tempfile.TemporaryDirectory(prefix="experts-")
+    atexit.register(folder.cleanup)
+    plan = ExpertPlan(network=NETWORK, count=2, epochs=4, learning_rate=0.05)
+    train_experts(plan, digits(), Path(folder.name) / "digits", CPU)
+    return str(Path(folder.name) / "digits")
 
 
 def problem(

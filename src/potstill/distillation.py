@@ -162,6 +162,8 @@ class _Run:
             streams=self.streams.child("method"),
             compute=self.compute,
             flips=self.dataset.flips,
+            dataset=self.settings.dataset,
+            dataset_fingerprint=self.dataset.fingerprint,
         )
         self.now = self._first_checkpoint(resume)
         self._seconds_before = self.now.seconds

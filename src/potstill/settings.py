@@ -73,11 +73,12 @@ class Settings(Generic[M]):
         Raises:
             UserError: the device cannot be used, or the method not with these images per class.
         """
-        iterations = self.method.usual_iterations(self.ipc) if self.iterations is None else self.iterations
-        compute = self._compute(dataset, iterations)
+        method = self.method.resolved(self.ipc, self.dataset)
+        iterations = method.usual_iterations(self.ipc) if self.iterations is None else self.iterations
+        compute = self._compute(method, dataset, iterations)
         return dataclasses.replace(
             self,
-            method=self.method.resolved(self.ipc),
+            method=method,
             start=self.start or self.method.default_start,
             iterations=iterations,
             device=str(compute.device),
@@ -90,9 +91,9 @@ class Settings(Generic[M]):
         """Device, precision and compilation of resolved settings."""
         return resolve_compute(self.device, self.precision, self.compile)
 
-    def _compute(self, dataset: ImageDataset, iterations: int) -> Compute:
+    def _compute(self, method: Method, dataset: ImageDataset, iterations: int) -> Compute:
         _, height, width = dataset.shape
-        batch = self.method.images_an_iteration(dataset.class_count, self.ipc)
+        batch = method.images_an_iteration(dataset.class_count, self.ipc)
         long_run = iterations * batch * height * width >= LONG_RUN_PIXELS
         return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
 

@@ -19,11 +19,25 @@ from potstill.runtime.workers import cpu_workers
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
 from potstill.training import placement
-from tests.small import NETWORK, digits, problem
+from tests.small import NETWORK, digits, problem, small_experts
 
 ITERATIONS = 4
 
 SMALL = {"batch_real": 16, "learning_rate": 0.1, "teacher_epochs": 2, "tries": 2}
+MATCHED = {
+    "student_steps": 3,
+    "expert_epochs": 2,
+    "latest_start": 2,
+    "student_batch": 0,
+    "learning_rate": 20.0,
+    "rate_learning_rate": 1e-5,
+    "initial_rate": 0.05,
+    "first_latest_start": 1,
+    "growth": 2,
+    "label_learning_rate": 2.0,
+    "loss_threshold": 0.0,
+}
+"""Settings of what matches experts, of which each takes those that it has."""
 
 CASES = {
     **{name: {} for name in METHODS},
@@ -38,7 +52,8 @@ def make(case: str, **changes: Any) -> Method:
     """The method of a case, made small."""
     kind = METHODS[case.split()[0]]
     names = {field.name for field in fields(kind)}
-    small = {name: value for name, value in SMALL.items() if name in names}
+    given = {**SMALL, **MATCHED, "experts": small_experts()} if "experts" in names else SMALL
+    small = {name: value for name, value in given.items() if name in names}
     return kind(**small | CASES[case] | changes)
 
 
@@ -88,8 +103,11 @@ def test_result_has_the_shape_and_balance_of_its_start(case: str, ipc: int):
     result = distilled(given, make(case))
     assert result.images.shape == (10 * ipc, 1, 8, 8)
     assert result.images.dtype == torch.float32
-    assert result.hard_labels.bincount().tolist() == [ipc] * 10
-    assert result.hard_labels.equal(result.hard_labels.sort().values)
+    if result.has_soft_labels:
+        assert result.labels.shape == (10 * ipc, 10)
+        torch.testing.assert_close(result.labels.sum(1), torch.ones(10 * ipc))
+    else:
+        assert result.labels.equal(torch.arange(10).repeat_interleave(ipc))
     assert result.class_names == given.real.class_names
 
 

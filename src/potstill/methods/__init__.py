@@ -8,24 +8,32 @@ from types import MappingProxyType
 from potstill.methods.base import Citation, Method, Problem, Start, State
 from potstill.methods.coresets import CORESETS, Random
 from potstill.methods.datadam import DataDAM
+from potstill.methods.datm import DATM
 from potstill.methods.dc import DC
 from potstill.methods.dd import DD
 from potstill.methods.dm import DM
 from potstill.methods.dsa import DSA
 from potstill.methods.ld import LD
+from potstill.methods.mtt import MTT
+from potstill.methods.pad import PAD
+from potstill.methods.tesla import TESLA
 from potstill.runtime.errors import unknown
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
-    {method.name: method for method in (DD, LD, DC, DSA, DM, DataDAM, *CORESETS)}
+    {method.name: method for method in (DD, LD, DC, DSA, DM, DataDAM, MTT, TESLA, DATM, PAD, *CORESETS)}
 )
 
 __all__ = [
+    "DATM",
     "DC",
     "DD",
     "DM",
     "DSA",
     "LD",
     "METHODS",
+    "MTT",
+    "PAD",
+    "TESLA",
     "Citation",
     "DataDAM",
     "Method",

@@ -71,6 +71,8 @@ class Problem:
         streams: where all randomness comes from.
         compute: device, precision and compilation.
         flips: whether mirrored images keep their class.
+        dataset: the dataset's name, by which published settings are found; empty if unknown.
+        dataset_fingerprint: of the dataset, by which a method knows what was made of the same one; None if unknown.
     """
 
     real: LabeledImages
@@ -79,6 +81,8 @@ class Problem:
     streams: Streams = field(default_factory=lambda: Streams(0))
     compute: Compute = CPU
     flips: bool = True
+    dataset: str = ""
+    dataset_fingerprint: str | None = None
     _tools: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -122,8 +126,8 @@ class Method(ABC):
     def usual_iterations(self, images_per_class: int) -> int:
         """How many iterations the paper does, or would do, for so many images per class."""
 
-    def resolved(self, images_per_class: int) -> Self:
-        """The same with nothing left open: what is recorded of a run."""
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
+        """The same with nothing left open, for such a set of such a dataset: what is recorded of a run."""
         return self
 
     def images_an_iteration(self, classes: int, images_per_class: int) -> int:

@@ -70,7 +70,7 @@ class DD(Method):
         if self.initial_rate <= 0:
             raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
 
-    def resolved(self, images_per_class: int) -> Self:
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """The same with the number of batches that there will be."""
         batches = self.batches or images_per_class
         if images_per_class % batches:

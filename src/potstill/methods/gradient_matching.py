@@ -71,7 +71,7 @@ class GradientMatching(Method):
         outer, inner = published_loops(images_per_class)
         return self.outer_loops or outer, inner if self.inner_epochs is None else self.inner_epochs
 
-    def resolved(self, images_per_class: int) -> Self:
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """The same with the loops that there will be."""
         outer, inner = self.loops(images_per_class)
         return replace(self, outer_loops=outer, inner_epochs=inner)

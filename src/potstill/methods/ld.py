@@ -13,6 +13,7 @@ from potstill.methods.base import Citation, Method, Problem, State
 from potstill.methods.bilevel import loss_on_real
 from potstill.methods.living import LivingNetwork
 from potstill.methods.pixels import start_images
+from potstill.methods.softmax import through_softmax
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 from potstill.training.partwise import PartwiseNetwork
@@ -95,7 +96,7 @@ class LD(Method):
         generator = streams.generator("real batch")
         loss, back = loss_on_real(problem, network.partwise, end, self.batch_real, generator)
         of_labels = torch.stack([gradient for gradient in pullback(back).labels if gradient is not None]).sum(0)
-        gradient = labels * (of_labels - (of_labels * labels).sum(1, keepdim=True))  # through the softmax
+        gradient = through_softmax(labels, of_labels)
         moved = adam_step(state, {"labels": gradient}, iteration, learning_rate=self.learning_rate)
         return moved | network.stored(), loss
 

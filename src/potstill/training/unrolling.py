@@ -158,8 +158,14 @@ class Pullback:
     kept: dict[int, Parameters]
     graphs: dict[int, list[Part]]
 
-    def __call__(self, gradient: Sequence[Tensor]) -> UnrolledGradients:
-        """Go back through all steps; ``graphs`` can be gone through once."""
+    def __call__(self, gradient: Sequence[Tensor], *, exact: bool = True) -> UnrolledGradients:
+        """Go back through all steps; ``graphs`` can be gone through once.
+
+        Args:
+            gradient: dL/dtheta_S.
+            exact: whether lambda changes on the way; else each step is taken to move theta_S alone, and not the
+                gradients of later steps: that is not the gradient of L (it is TESLA's).
+        """
         images: list[Tensor] = []
         labels: list[Tensor | None] = []
         of_rates: list[Tensor] = []
@@ -168,24 +174,27 @@ class Pullback:
             before = self.unroller.between(self.kept[first], self.batches[first:end], self.rates[first:end])
             for step in reversed(range(first, end)):
                 parts = self.graphs.get(step) or self.unroller.parts(before.pop(), self.batches[step], with_graph=True)
-                of_images, of_labels, of_parameters, product = _through(parts, back)
+                of_images, of_labels, of_parameters, product = _through(parts, back, exact)
                 rate = self.rates[step].detach()
                 images.append(-rate * of_images)
                 labels.append(None if of_labels is None else -rate * of_labels)
                 of_rates.append(-product)
-                back = [outer - rate * inner for outer, inner in zip(back, of_parameters, strict=True)]
+                if exact:
+                    back = [outer - rate * inner for outer, inner in zip(back, of_parameters, strict=True)]
         return UnrolledGradients(images[::-1], labels[::-1], torch.stack(of_rates[::-1]), back)
 
 
-def _through(parts: list[Part], back: Parameters) -> tuple[Tensor, Tensor | None, Parameters, Tensor]:
-    """The gradients of <g, back> with respect to images, labels and parameters, and <g, back> itself."""
+def _through(
+    parts: list[Part], back: Parameters, with_parameters: bool
+) -> tuple[Tensor, Tensor | None, Parameters, Tensor]:
+    """The gradients of <g, back> with respect to images, labels and, if wanted, parameters, and <g, back> itself."""
     soft = parts[0].labels.is_floating_point()
 
     def of_part(part: Part) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         with torch.enable_grad():
             products = [(g * outer).sum() for g, outer in zip(part.gradient, back, strict=True)]
             product = torch.stack(products).sum()
-        wanted = [part.images, *([part.labels] if soft else []), *part.parameters]
+        wanted = [part.images, *([part.labels] if soft else []), *(part.parameters if with_parameters else [])]
         return product.detach(), torch.autograd.grad(product, wanted, allow_unused=True)
 
     found = parallel_map(of_part, parts)
@@ -193,7 +202,7 @@ def _through(parts: list[Part], back: Parameters) -> tuple[Tensor, Tensor | None
     of_labels = None
     if soft:
         of_labels = torch.cat([_or_zeros(g[1], part.labels) for (_, g), part in zip(found, parts, strict=True)])
-    sums = [torch.zeros_like(outer) for outer in back]
+    sums = [torch.zeros_like(outer) for outer in back] if with_parameters else []
     for _, gradients in found:
         for total, share in zip(sums, gradients[1 + soft :], strict=True):
             if share is not None:

@@ -20,10 +20,11 @@ from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.machine import describe_machine, peak_memory_bytes
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
-from potstill.selection import SELECTIONS, Teacher, random_indices
+from potstill.selection import SELECTIONS, random_indices
 from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Trainer
+from potstill.training.teacher import Teacher
 
 SCHEMA = 1
 CHECKPOINT_SECONDS = 20.0

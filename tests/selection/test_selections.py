@@ -22,7 +22,7 @@ from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
-from potstill.selection import SELECTIONS, Teacher
+from potstill.selection import SELECTIONS
 from potstill.selection.choose import finite
 from potstill.selection.hardest import hardest
 from potstill.selection.herding import herding
@@ -30,6 +30,7 @@ from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
 from potstill.training.difficulty import el2n, forgetting_events, grand
 from potstill.training.experts import ExpertPlan, train_experts
+from potstill.training.teacher import Teacher
 from tests.selection import twins
 from tests.small import NETWORK, digits, few, small_digits
 

@@ -83,6 +83,7 @@ def check_equals_twin(given: Examples, schedule: Schedule, spec: str = NETWORK) 
         replace(SCHEDULE, optimiser="adamw", learning_rate=0.01),
         replace(SCHEDULE, cutmix=True),
         replace(SCHEDULE, averaging=0.5),
+        replace(SCHEDULE, flatness=0.05),
         replace(SCHEDULE, augmentation=condensation_augmentation(), one_operation=False),
         replace(SCHEDULE, weight_decay=0.1, momentum=0.0),
         replace(SCHEDULE, augmentation=SIAMESE),
@@ -97,6 +98,7 @@ def check_equals_twin(given: Examples, schedule: Schedule, spec: str = NETWORK) 
         "adamw",
         "cutmix",
         "averaged",
+        "flatter",
         "an operation an image",
         "decay",
         "augmented",
@@ -175,6 +177,18 @@ def test_one_worker_or_more_give_the_same_bits(spec: str, take_at_a_time: Callab
         with cpu_workers(CPU.device, workers):
             results.append(trained(examples(), schedule, spec=spec, compute=CPU)[0])
     assert all(result.equal(results[0]) for result in results)
+
+
+def test_only_some_examples_may_take_part_in_an_epoch():
+    given, some = examples(), torch.tensor([3, 8, 9, 30, 31])
+    alone = Pairs(given.images[some], given.labels[some])
+    results = []
+    for of, options in ((given, {"taking_part": lambda epoch: some}), (alone, {})):
+        trainer, losses = Trainer(network(), CPU64), []
+        trainer.fit(of, SCHEDULE, Streams(0), after_epoch=lambda _, loss, told=losses: told.append(loss), **options)
+        results.append((parameters_of(trainer.network), losses))
+    assert results[0][0].equal(results[1][0])
+    assert results[0][1] == results[1][1]
 
 
 def test_a_trainer_can_be_used_again_from_the_beginning():

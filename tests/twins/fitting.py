@@ -6,6 +6,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from potstill.augmentation import cut_mixed
 from potstill.networks import Network
@@ -49,8 +50,12 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
                 )
             labels = labels.to(dtype) if labels.is_floating_point() else labels
             loss = F.cross_entropy(network(images.to(dtype)), labels)
-            optimiser.zero_grad()
-            loss.backward()
+            parameters = list(network.parameters())
+            gradients = torch.autograd.grad(loss, parameters)
+            if schedule.flatness:
+                gradients = gsam(network, images.to(dtype), labels, gradients, schedule.flatness)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
             optimiser.step()
             steps += 1
             total += loss.item() * len(batch)
@@ -63,6 +68,23 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
             for parameter, mean in zip(network.parameters(), average, strict=True):
                 parameter.copy_(mean)
     return means
+
+
+def gsam(
+    network: Network, x: Tensor, y: Tensor, g: tuple[Tensor, ...], rho: float, alpha: float = 0.3
+) -> tuple[Tensor, ...]:
+    """Algorithm 1 of Zhuang et al.: g_p = grad f(w + rho g / |g|); g_p - alpha (g - its projection on g_p)."""
+    flat = torch.cat([part.flatten() for part in g])
+    with torch.no_grad():
+        for parameter, part in zip(network.parameters(), g, strict=True):
+            parameter += rho * part / flat.norm()
+    g_p = torch.autograd.grad(F.cross_entropy(network(x), y), list(network.parameters()))
+    with torch.no_grad():
+        for parameter, part in zip(network.parameters(), g, strict=True):
+            parameter -= rho * part / flat.norm()
+    flat_p = torch.cat([part.flatten() for part in g_p])
+    along = (flat @ flat_p) / (flat_p @ flat_p)
+    return tuple(p - alpha * (part - along * p) for part, p in zip(g, g_p, strict=True))
 
 
 def _optimiser(network: Network, schedule: Schedule) -> torch.optim.Optimizer:

@@ -6,15 +6,17 @@ import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import tyro
 
 from potstill.cli.options import parse
 from potstill.data import load_dataset
 from potstill.runtime.compute import Compilation, Precision, resolve_compute
+from potstill.runtime.errors import unknown
 from potstill.settings import LONG_RUN_PIXELS
-from potstill.training.experts import MANIFEST, ExpertPlan, stored_plan, train_experts
+from potstill.training.difficulty import Score
+from potstill.training.experts import MANIFEST, ExpertPlan, keep_scores, stored_plan, train_experts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class Options:
         plan: what to train.
         out: the folder of the experts; by default runs/experts-DATASET-NETWORK.
         resume: go on with the experts in --out.
+        scores: of how hard each image is, separated by commas: el2n, grand, forgetting; kept beside the experts.
         device: ``auto`` takes an accelerator where there is one.
         precision: of the networks.
         compile: whether networks are compiled.
@@ -34,6 +37,7 @@ class Options:
     plan: Annotated[ExpertPlan, tyro.conf.arg(name="")] = field(default_factory=ExpertPlan)
     out: Path | None = None
     resume: bool = False
+    scores: str | None = None
     device: str = "auto"
     precision: Precision = "auto"
     compile: Compilation = "auto"
@@ -53,7 +57,17 @@ def run(words: list[str]) -> None:
     compute = resolve_compute(options.device, options.precision, options.compile, long_run=long_run)
     out = options.out or _default_folder(plan)
     record = train_experts(plan, dataset, out, compute, resume=options.resume, listen=lambda e: _tell(e, plan))
+    if options.scores:
+        keep_scores(plan, dataset, out, compute, _names(options.scores))
     print(f"{len(record['experts'])} experts of {plan.epochs} epochs in {out}")
+
+
+def _names(text: str) -> list[Score]:
+    names = text.split(",")
+    for name in names:
+        if name not in get_args(Score):
+            raise unknown("score", name, get_args(Score), listing=", ".join(get_args(Score)))
+    return cast(list[Score], names)
 
 
 def _tell(expert: dict[str, Any], plan: ExpertPlan) -> None:

@@ -17,9 +17,10 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.randomness import Streams
-from potstill.selection import SELECTIONS, Teacher
+from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Trainer
+from potstill.training.teacher import Teacher
 
 CURVE_POINTS = 10
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from potstill.methods.base import Citation, Method, Problem, State
 from potstill.methods.pixels import with_images
-from potstill.selection import SELECTIONS, Teacher
+from potstill.selection import SELECTIONS
 from potstill.selection.optimised_random import optimised_random
 from potstill.synthetic import SyntheticSet
+from potstill.training.teacher import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from potstill.augmentation import siamese_augmentation
 from potstill.methods.base import Method, Problem, State
 from potstill.methods.pixels import start_images, with_images
 from potstill.methods.presets import MTT_ELSEWHERE, MTT_PRESETS, TrajectoryPreset, nearest
-from potstill.networks.weights import WeightsFile
+from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import read_json
 from potstill.runtime.randomness import Streams
@@ -273,7 +273,7 @@ def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[Weights
                 f"the experts in {folder} are of another {what}: theirs {theirs}, asked for {ours}",
                 "use experts of the same dataset, network and options",
             )
-    files = [WeightsFile(path) for path in sorted(Path(folder).glob("*.safetensors"))]
+    files = [WeightsFile(path) for path in weight_files(Path(folder))]
     if not files:
         raise UserError(f"{folder} holds no experts", "train them with potstill experts --resume")
     for file in files:

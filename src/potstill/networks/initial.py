@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from potstill.networks.base import Network
-from potstill.networks.weights import WeightsFile, install
+from potstill.networks.weights import WeightsFile, install, weight_files
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
 
@@ -72,7 +72,7 @@ class InitialWeights:
     @cached_property
     def _files(self) -> list[WeightsFile]:
         path = Path(self.source)
-        files = [WeightsFile(file) for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]
+        files = [WeightsFile(file) for file in (weight_files(path) if path.is_dir() else [path])]
         if not files:
             raise UserError(f"{path} holds no weights", "name a folder that potstill experts wrote")
         if self.sha256 is not None and self.sha256 != _digest(files):

@@ -42,6 +42,11 @@ def write_weights(path: Path, epochs: Mapping[int, Weights], about: Mapping[str,
     write_atomic(path, packed(tensors, {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}))
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files of ``potstill experts`` in a folder, in their order."""
+    return sorted(folder.glob("expert-*.safetensors"))
+
+
 class WeightsFile:
     """A file of ``write_weights``, of which one epoch is read at a time.
 

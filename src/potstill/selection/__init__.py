@@ -2,6 +2,5 @@
 
 from potstill.selection.choose import SELECTIONS, Selection
 from potstill.selection.random import random_indices
-from potstill.selection.teacher import Teacher
 
-__all__ = ["SELECTIONS", "Selection", "Teacher", "random_indices"]
+__all__ = ["SELECTIONS", "Selection", "random_indices"]

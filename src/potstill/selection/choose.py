@@ -18,7 +18,7 @@ from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
 from potstill.selection.optimised_random import TRIES, optimised_random
 from potstill.selection.random import check_enough, random_indices
-from potstill.selection.teacher import Teacher
+from potstill.training.teacher import Teacher
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from potstill.runtime.randomness import Streams
 from potstill.selection.random import random_indices
-from potstill.selection.teacher import Teacher
 from potstill.training.fit import Schedule, Trainer
+from potstill.training.teacher import Teacher
 
 TRIES = 20
 JUDGES = 100

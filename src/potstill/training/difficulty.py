@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from potstill.data import LabeledImages
 from potstill.networks import Network
+from potstill.runtime.archives import packed
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_atomic
+
+FORMAT = "potstill.difficulty/1"
+
+Score = Literal["el2n", "grand", "forgetting"]
+
+DIFFICULTY = "difficulty.safetensors"
+"""The file of scores beside the experts that they come from."""
 
 GRADIENT_CHUNK = 16
 """Images whose gradients by every parameter are there at a time."""
@@ -61,6 +74,30 @@ def forgetting_events(right: Tensor) -> Tensor:
     """
     events = (right[:-1] & ~right[1:]).sum(0)
     return torch.where(right.any(0), events, len(right))
+
+
+def write_difficulty(path: Path, scores: Mapping[str, Tensor]) -> None:
+    """Write scores (N,) by name, atomically.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_atomic(path, packed({name: score.float().contiguous() for name, score in scores.items()}, {"format": FORMAT}))
+
+
+def read_difficulty(path: Path) -> dict[str, Tensor]:
+    """The scores float32 (N,) of a file of ``write_difficulty``.
+
+    Raises:
+        UserError: the file is absent, truncated, or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as archive:
+            if (archive.metadata() or {}).get("format") != FORMAT:
+                raise UserError(f"{path} holds no scores of difficulty", "make it again with potstill experts")
+            return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error})", "make it again with potstill experts") from error
 
 
 def _gradient_lengths(network: Network, images: LabeledImages) -> Tensor:

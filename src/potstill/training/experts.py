@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset
@@ -21,10 +22,15 @@ from potstill.runtime.files import read_json, staged, write_json
 from potstill.runtime.machine import describe_machine
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
+from potstill.training.curriculum import Curriculum
+from potstill.training.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
 from potstill.training.fit import Schedule, Trainer
+from potstill.training.teacher import Teacher
 
 SCHEMA = 1
 MANIFEST = "experts.json"
+DIFFICULTY_EPOCHS = 10
+"""Of the network by which a curriculum tells easy images from hard ones."""
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -43,6 +49,9 @@ class ExpertPlan:
         momentum: of SGD.
         weight_decay: of SGD.
         augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
+        flatness: rho of GSAM, for experts in flat minima; 0.01 for those of DATM and PAD, 0 for plain SGD.
+        curriculum: whether easy images come first and go first, as for PAD; by the score ``curriculum_by``.
+        curriculum_by: ``el2n``, ``grand`` or ``forgetting``, of networks trained for it.
         last_only: keep what each is in the end, not after every epoch: enough to begin from, not to match.
         image_size: resize images to this many pixels a side.
         zca: whiten with a ZCA fitted on the training images.
@@ -58,6 +67,9 @@ class ExpertPlan:
     momentum: float = 0.0
     weight_decay: float = 0.0
     augment: bool = True
+    flatness: float = 0.0
+    curriculum: bool = False
+    curriculum_by: Score = "el2n"
     last_only: bool = False
     image_size: int | None = None
     zca: bool = False
@@ -110,8 +122,9 @@ def train_experts(
     trainer = Trainer(network, compute)
     data = dataset.to(compute.device)
     with cpu_workers(compute.device):
+        curriculum = _curriculum(plan, data, out, compute) if plan.curriculum else None
         for number in range(len(record["experts"]), plan.count):
-            weights, told = _train_one(plan, trainer, data, Streams(plan.seed).child("expert", number))
+            weights, told = _train_one(plan, trainer, data, Streams(plan.seed).child("expert", number), curriculum)
             about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
             write_weights(expert_file(out, number), weights, about)
             record["experts"].append({"number": number, **told, "compute": str(compute)})
@@ -139,7 +152,7 @@ def stored_plan(folder: Path) -> ExpertPlan:
 
 
 def _train_one(
-    plan: ExpertPlan, trainer: Trainer, dataset: ImageDataset, streams: Streams
+    plan: ExpertPlan, trainer: Trainer, dataset: ImageDataset, streams: Streams, curriculum: Curriculum | None
 ) -> tuple[dict[int, Weights], dict[str, Any]]:
     """What one expert was after each epoch, and what is recorded of it."""
     started = time.perf_counter()
@@ -150,6 +163,7 @@ def _train_one(
         momentum=plan.momentum,
         weight_decay=plan.weight_decay,
         decay="none",
+        flatness=plan.flatness,
         augmentation=siamese_augmentation(flips=dataset.flips) if plan.augment else None,
     )
     kept: dict[int, Weights] = {}
@@ -163,12 +177,50 @@ def _train_one(
     trainer.begin(schedule.initial, streams)
     if not plan.last_only:
         kept[0] = trainer.snapshot()
-    trainer.fit(dataset.train, schedule, streams, after_epoch=after_epoch)
+    taking_part = None if curriculum is None else curriculum.taking_part
+    trainer.fit(dataset.train, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
     told: dict[str, Any] = {"losses": losses, "seconds": round(time.perf_counter() - started, 3)}
     if len(dataset.validation):
         right = trainer.predict(dataset.validation) == dataset.validation.labels.cpu()
         told["validation_accuracy"] = right.double().mean().item()
     return kept, told
+
+
+def keep_scores(
+    plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute, names: Sequence[Score]
+) -> dict[str, Tensor]:
+    """How hard each training image is for the experts in ``out``, kept beside them; those on file are kept too.
+
+    Raises:
+        UserError: the experts do not tell it: forgetting shows over epochs.
+    """
+    path = out / DIFFICULTY
+    scores = read_difficulty(path) if path.exists() else {}
+    with cpu_workers(compute.device):
+        teacher = _teacher(plan, dataset.to(compute.device), compute, source=str(out))
+        scores |= {name: teacher.score(name).float() for name in names if name not in scores}
+    write_difficulty(path, scores)
+    return scores
+
+
+def _teacher(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, source: str = "trained") -> Teacher:
+    return Teacher(
+        dataset.train,
+        network=plan.network,
+        streams=Streams(plan.seed).child("difficulty"),
+        compute=compute,
+        flips=dataset.flips,
+        source=source,
+        epochs=DIFFICULTY_EPOCHS,
+    )
+
+
+def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute) -> Curriculum:
+    """The curriculum by the difficulty on file, which is found out first where it is not there yet."""
+    path = out / DIFFICULTY
+    if not path.exists():
+        write_difficulty(path, {plan.curriculum_by: _teacher(plan, dataset, compute).score(plan.curriculum_by)})
+    return Curriculum(dataset.train, read_difficulty(path)[plan.curriculum_by], plan.epochs)
 
 
 def _begin(plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network, *, resume: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from potstill.networks.weights import Weights, snapshot
 from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
-from potstill.training.partwise import PartwiseNetwork
+from potstill.training.partwise import Batch, PartwiseNetwork
 from potstill.training.placement import MasterWeights
 
 
@@ -35,6 +35,10 @@ class Examples(Protocol):
         """float32 (n, C, H, W): the images at ``indices``, or all."""
         ...
 
+
+GSAM_ALPHA = 0.3
+"""How much of the gradient's part that is orthogonal to the uphill one is climbed, as DATM's experts have it."""
+EPSILON = 1e-12
 
 Optimiser = Literal["sgd", "adamw"]
 Decay = Literal["none", "cut", "cosine"]
@@ -58,6 +62,8 @@ class Schedule:
         cutmix: whether boxes of images are exchanged within a batch.
         averaging: the share that an exponential average of the weights keeps at each step; the average is tested in
             place of the weights. 0 tests the weights.
+        flatness: rho of GSAM: how far uphill the weights are moved before the gradient is taken with which they then
+            descend, for flatter minima; 0 for plain descent.
         initial: what the network begins with.
     """
 
@@ -72,6 +78,7 @@ class Schedule:
     one_operation: bool = True
     cutmix: bool = False
     averaging: float = 0.0
+    flatness: float = 0.0
     initial: InitialWeights = RANDOM_WEIGHTS
 
     @property
@@ -111,6 +118,7 @@ class Trainer:
         streams: Streams,
         *,
         after_epoch: Callable[[int, float], None] | None = None,
+        taking_part: Callable[[int], Tensor] | None = None,
     ) -> None:
         """Draw the network's initial weights and train them.
 
@@ -119,6 +127,7 @@ class Trainer:
             schedule: epochs, rates and augmentation.
             streams: the randomness of this repeat: parameters, order of the images, augmentation.
             after_epoch: called with the epochs done and the mean loss of the last.
+            taking_part: gives the indices int64 (n,) of the examples of an epoch, counted from 0; all by default.
         """
         self.begin(schedule.initial, streams)
         optimiser = self._optimiser(schedule)
@@ -128,7 +137,8 @@ class Trainer:
                 optimiser = self._optimiser(schedule)
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(epoch)
-            loss = self._epoch(examples, schedule, optimiser, average, streams.child("epoch", epoch))
+            chosen = torch.arange(len(examples)) if taking_part is None else taking_part(epoch)
+            loss = self._epoch(examples, chosen, schedule, optimiser, average, streams.child("epoch", epoch))
             if epoch + 1 == schedule.epochs:
                 average.install()
                 self._weights.hand_over()
@@ -169,6 +179,7 @@ class Trainer:
     def _epoch(
         self,
         examples: Examples,
+        chosen: Tensor,
         schedule: Schedule,
         optimiser: torch.optim.Optimizer,
         average: WeightAverage,
@@ -176,7 +187,7 @@ class Trainer:
     ) -> float:
         self.network.train()
         device = self.compute.device
-        order = torch.randperm(len(examples), generator=streams.generator("order"))
+        order = chosen[torch.randperm(len(chosen), generator=streams.generator("order"))]
         total = torch.zeros((), device=device)
         for number, batch in enumerate(order.split(schedule.batch_size)):
             images = examples.normalised(batch).to(device)
@@ -189,19 +200,44 @@ class Trainer:
                 soft = labels if labels.is_floating_point() else F.one_hot(labels, self.network.classes).to(images)
                 images, labels = cut_mixed(images, soft, streams.generator("cutmix", number))
             [(loss, gradients)] = self._partwise.loss_gradients([(images, labels)])
+            if schedule.flatness:
+                gradients = self._flatter(gradients, (images, labels), schedule.flatness)
             for weight, gradient in zip(self._weights.parameters, gradients, strict=True):
                 weight.grad = gradient
             optimiser.step()
             average.update()
             self._weights.hand_over()
             total += loss
-        return total.item() / len(examples)
+        return total.item() / len(chosen)
+
+    @torch.no_grad()
+    def _flatter(self, gradients: list[Tensor], batch: Batch, rho: float) -> list[Tensor]:
+        """The gradient of GSAM: Zhuang et al., "Surrogate Gap Minimization ...", ICLR 2022 (arXiv:2203.08065).
+
+        g_p is the gradient at w + rho g / |g|; returned is g_p - alpha g_o, g_o what of g is orthogonal to g_p.
+        """
+        weights, length = self._weights.parameters, _length(gradients)
+        before = [weight.detach().clone() for weight in weights]
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight += rho / (length + EPSILON) * gradient
+        self._weights.hand_over()
+        with torch.enable_grad():
+            [(_, uphill)] = self._partwise.loss_gradients([batch])
+        for weight, old in zip(weights, before, strict=True):
+            weight.copy_(old)
+        products = [(g * p).sum() for g, p in zip(gradients, uphill, strict=True)]
+        along = torch.stack(products).sum() / (_length(uphill) ** 2 + EPSILON)
+        return [p - GSAM_ALPHA * (g - along * p) for g, p in zip(gradients, uphill, strict=True)]
 
     def _optimiser(self, schedule: Schedule) -> torch.optim.Optimizer:
         weights, decay = self._weights.parameters, schedule.weight_decay
         if schedule.optimiser == "adamw":
             return torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=decay)
         return torch.optim.SGD(weights, lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=decay)
+
+
+def _length(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([tensor.square().sum() for tensor in tensors]).sum().sqrt()
 
 
 class WeightAverage:

@@ -12,11 +12,11 @@ from torch import Tensor
 from potstill.augmentation import siamese_augmentation
 from potstill.data import LabeledImages
 from potstill.networks import ImageShape, Network, build_network
-from potstill.networks.weights import Weights, WeightsFile, install
+from potstill.networks.weights import Weights, WeightsFile, install, weight_files
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
-from potstill.training.difficulty import el2n, forgetting_events, grand
+from potstill.training.difficulty import Score, el2n, forgetting_events, grand
 from potstill.training.features import FeatureExtractor
 from potstill.training.fit import Schedule, Trainer
 
@@ -73,10 +73,14 @@ class Teacher:
         if self.source == "trained":
             trained = self._train()
             return [lambda: trained]
-        paths = sorted(Path(self.source).glob("*.safetensors"))
+        paths = weight_files(Path(self.source))
         if not paths:
             raise UserError(f"{self.source} holds no experts", "name a folder that potstill experts wrote")
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
+
+    def score(self, name: Score) -> Tensor:
+        """(N,): one of the scores of difficulty by its name."""
+        return {"el2n": self.el2n, "grand": self.grand, "forgetting": self.forgetting}[name]()
 
     def el2n(self) -> Tensor:
         """(N,): see :func:`potstill.training.difficulty.el2n`."""

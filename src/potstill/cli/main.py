@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "measure what a set is worth, beside random real images and the full data",
     "compare": "measure several sets by one recipe, and what their differences are worth",
     "experts": "train networks on the real images and keep them, epoch by epoch",
+    "search": "search for an architecture with a small set in place of the full data",
     "report": "write the page and the figures of a run",
     "export": "write a set in a layout that other programs read",
     "reproduce": "make a published table anew, published and measured side by side",

@@ -1,7 +1,7 @@
 """What a set is worth: frozen recipes, repeats, baselines, intervals. Knows nothing of methods."""
 
 from potstill.evaluation.bench import make_trainer
-from potstill.evaluation.evaluate import check_fits, evaluate, validation_accuracy
+from potstill.evaluation.evaluate import check_fits, evaluate, measure_full, validation_accuracy
 from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe, usual_recipe
 from potstill.evaluation.results import Evaluation, NetworkResult
 
@@ -14,6 +14,7 @@ __all__ = [
     "evaluate",
     "find_recipe",
     "make_trainer",
+    "measure_full",
     "usual_recipe",
     "validation_accuracy",
 ]

@@ -14,7 +14,7 @@ from potstill.data import ImageDataset
 from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Progress, SetExamples, accuracy, make_trainer
 from potstill.evaluation.recipes import Recipe, find_recipe, usual_recipe
 from potstill.evaluation.records import EvaluationFile
-from potstill.evaluation.results import Evaluation
+from potstill.evaluation.results import Evaluation, NetworkResult
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.errors import UserError, unknown
@@ -178,6 +178,38 @@ def _on_full(bench: Bench, schedule: Schedule, repeats: int) -> Measurement:
         trainer.fit(bench.dataset.train, schedule, streams, after_epoch=after_epoch)
 
     return Measurement("full", schedule.epochs, repeats, train)
+
+
+def measure_full(
+    dataset: ImageDataset,
+    network: str,
+    *,
+    recipe: str | Recipe = "dsa-1000",
+    repeats: int = 1,
+    epochs: int | None = None,
+    seed: int = 0,
+    compute: Compute,
+    progress: Progress = lambda message: None,
+) -> NetworkResult:
+    """Train one network on the full training data by a recipe's schedule for it, and test it.
+
+    Args:
+        dataset: on the device.
+        network: its spec.
+        recipe: a name of ``RECIPES`` or a recipe of your own.
+        repeats: how many trainings.
+        epochs: passes over the data, in place of the recipe's.
+        seed: of the repeats.
+        compute: device, precision and compilation.
+        progress: told in a few words what has been measured.
+    """
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    bench = Bench(dataset, compute, Streams(seed).child("evaluation"), progress)
+    measurement = _on_full(bench, recipe.schedule(flips=dataset.flips, full=True, epochs=epochs), repeats)
+    with cpu_workers(compute.device):
+        for _ in bench.measure(network, measurement):
+            pass
+    return measurement.results[network]
 
 
 def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:

@@ -1,0 +1,237 @@
+"""Architecture search: candidates are trained on a small set, and only the best of them on the full data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from potstill.data import ImageDataset
+from potstill.evaluation import NetworkResult, Recipe, find_recipe, measure_full, validation_accuracy
+from potstill.evaluation.statistics import summary
+from potstill.networks import ImageShape, build_network
+from potstill.runtime.compute import Compute
+from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.files import read_json, write_json
+from potstill.runtime.machine import machine_in_words
+from potstill.runtime.randomness import Streams
+from potstill.runtime.workers import cpu_workers
+from potstill.synthetic import SyntheticSet
+
+SCHEMA = 1
+
+CONVNET_22 = MappingProxyType(
+    {
+        **{f"ConvNetD{depth}": f"convnet:depth={depth}" for depth in range(1, 6)},
+        **{f"ConvNetW{width}": f"convnet:depth=3:width={width}" for width in (32, 64, 128, 256)},
+        "ConvNetAS": "convnet:depth=3:activation=sigmoid",
+        "ConvNetAR": "convnet:depth=3:activation=relu",
+        "ConvNetAL": "convnet:depth=3:activation=leaky",
+        "ConvNetASwish": "convnet:depth=3:activation=swish",
+        "ConvNetASwishBN": "convnet:depth=3:activation=swish:norm=batch",
+        "ConvNetNN": "convnet:depth=3:norm=none",
+        "ConvNetBN": "convnet:depth=3:norm=batch",
+        "ConvNetLN": "convnet:depth=3:norm=layer",
+        "ConvNetIN": "convnet:depth=3:norm=instance",
+        "ConvNetGN": "convnet:depth=3:norm=group",
+        "ConvNetNP": "convnet:depth=3:pooling=none",
+        "ConvNetMP": "convnet:depth=3:pooling=max",
+        "ConvNetAP": "convnet:depth=3:pooling=avg",
+    }
+)
+"""The 22 ConvNets of the DataDAM coursework, by their names there: one thing at a time differs from ConvNetD3."""
+
+SPACES: Mapping[str, Mapping[str, str]] = MappingProxyType({"convnet-22": CONVNET_22})
+"""Search spaces by name: for each candidate its name and its spec."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What one network made of the small set.
+
+    Attributes:
+        spec: the network.
+        accuracies: on the validation split, a fraction for each repeat.
+        seconds: to train and validate all repeats.
+        parameters: of the network.
+        failed: why there is no accuracy, if there is none.
+    """
+
+    spec: str
+    accuracies: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    parameters: int = 0
+    failed: str | None = None
+
+    @property
+    def mean(self) -> float:
+        """The mean accuracy; below all others for a network that failed."""
+        return sum(self.accuracies) / len(self.accuracies) if self.accuracies else -1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A search, finished or under way.
+
+    Attributes:
+        protocol: what decides its figures.
+        candidates: by name, in the order of the space.
+        full: for the best ones, what they reach on the test split when trained on the full data.
+    """
+
+    protocol: Mapping[str, Any]
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    full: dict[str, NetworkResult] = field(default_factory=dict)
+
+    @property
+    def ranked(self) -> list[str]:
+        """Candidates from the best down; of equals the smaller network."""
+        of = self.candidates
+        return sorted(of, key=lambda name: (-of[name].mean, of[name].parameters))
+
+    @property
+    def seconds(self) -> float:
+        """What training all candidates on the small set took."""
+        return sum(candidate.seconds for candidate in self.candidates.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The contents of ``search.json``."""
+        return {
+            **self.protocol,
+            "machine": machine_in_words(),
+            "seconds": self.seconds,
+            "ranked": self.ranked,
+            "candidates": {
+                name: {**asdict(made), **(summary(made.accuracies) if made.accuracies else {})}
+                for name, made in self.candidates.items()
+            },
+            "full": {name: result.to_json() for name, result in self.full.items()},
+        }
+
+
+def search(
+    synthetic: SyntheticSet,
+    dataset: ImageDataset,
+    *,
+    space: str | Mapping[str, str] = "convnet-22",
+    recipe: str | Recipe = "coursework-50",
+    repeats: int = 1,
+    top: int = 1,
+    full_epochs: int | None = None,
+    seed: int = 0,
+    compute: Compute,
+    record: str | Path | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Found:
+    """Train every network of a space on ``synthetic``, rank them, and train the best on the full data.
+
+    Networks are ranked by the validation split; the test split is read for the best alone.
+
+    Args:
+        synthetic: the small set.
+        dataset: what it was made from.
+        space: a name of ``SPACES``, or specs by name.
+        recipe: how candidates are trained, and the best on the full data.
+        repeats: trainings of each candidate.
+        top: how many of the best are trained on the full data; 0 for none.
+        full_epochs: passes over the full data, in place of the recipe's.
+        seed: of all trainings.
+        compute: device, precision and compilation.
+        record: a ``search.json`` to keep, renewed after every training; what it holds is not done again.
+        progress: told in a few words what has been done.
+
+    Raises:
+        UserError: the space or the recipe is unknown, the dataset has no validation split, or the record is of another
+            search.
+    """
+    if not len(dataset.validation):
+        raise UserError(f"{dataset.name} has no validation images to rank networks by", "use a larger dataset")
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    specs = _space(space)
+    protocol = {
+        "schema": SCHEMA,
+        "space": space if isinstance(space, str) else dict(space),
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "set_sha256": synthetic.fingerprint(),
+        "dataset_fingerprint": dataset.fingerprint,
+    }
+    path = None if record is None else Path(record)
+    found = _earlier(path, protocol) or Found(protocol=protocol)
+    data = dataset.to(compute.device)
+    with cpu_workers(compute.device):
+        for name, spec in specs.items():
+            for repeat in range(len(found.candidates.get(name, Candidate(spec=spec)).accuracies), repeats):
+                done = found.candidates.get(name, Candidate(spec=spec))
+                if done.failed:
+                    break
+                streams = Streams(seed).child("search", "repeat", repeat)
+                found.candidates[name] = made = _trained(done, synthetic, data, recipe, streams, compute)
+                progress(f"{name}: " + (made.failed or f"{made.accuracies[-1]:.1%} of the validation images"))
+                _keep(path, found)
+        for name in found.ranked[:top]:
+            if name not in found.full and not found.candidates[name].failed:
+                progress(f"{name}: training on the full data")
+                spec = specs[name]
+                found.full[name] = measure_full(
+                    data, spec, recipe=recipe, epochs=full_epochs, seed=seed, compute=compute, progress=progress
+                )
+                _keep(path, found)
+    return found
+
+
+def _trained(
+    done: Candidate, synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, streams: Streams, compute: Compute
+) -> Candidate:
+    """A candidate with one more repeat."""
+    started = time.perf_counter()
+    try:
+        network = build_network(done.spec, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+        accuracy = validation_accuracy(
+            synthetic, dataset, recipe=recipe, network=done.spec, streams=streams, compute=compute
+        )
+    except UserError as error:
+        return replace(done, failed=error.problem)
+    return replace(
+        done,
+        accuracies=[*done.accuracies, accuracy],
+        seconds=done.seconds + time.perf_counter() - started,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+
+
+def _space(space: str | Mapping[str, str]) -> Mapping[str, str]:
+    if isinstance(space, str):
+        if space not in SPACES:
+            raise unknown("search space", space, SPACES, listing=", ".join(SPACES))
+        return SPACES[space]
+    if not space:
+        raise UserError("the search space is empty", "give networks by name")
+    return space
+
+
+def _earlier(path: Path | None, protocol: Mapping[str, Any]) -> Found | None:
+    if path is None or not path.exists():
+        return None
+    stored = read_json(path)
+    changed = [name for name in protocol if stored.get(name) != protocol[name]]
+    if changed:
+        raise UserError(f"{path} is of another search: {', '.join(changed)} differ", "choose another --out")
+    fields = ("spec", "accuracies", "seconds", "parameters", "failed")
+    return Found(
+        protocol=protocol,
+        candidates={
+            name: Candidate(**{key: entry[key] for key in fields}) for name, entry in stored["candidates"].items()
+        },
+        full={name: NetworkResult.from_json(entry) for name, entry in stored["full"].items()},
+    )
+
+
+def _keep(path: Path | None, found: Found) -> None:
+    if path is not None:
+        write_json(path, found.to_json())

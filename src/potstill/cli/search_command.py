@@ -1,0 +1,113 @@
+"""``potstill search RUN|SET``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.table import Table
+
+from potstill.applications import Found, search
+from potstill.cli.options import parse, table_console
+from potstill.data import load_dataset
+from potstill.run_folder import RunFolder
+from potstill.runtime.compute import Compilation, Precision, resolve_compute
+from potstill.runtime.errors import UserError
+from potstill.synthetic import SyntheticSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Search for an architecture with a small set: rank candidates on it, train the best on the full data.
+
+    Attributes:
+        target: a run's folder, or a synthetic.safetensors.
+        space: the candidates: convnet-22.
+        recipe: how candidates are trained, and the best on the full data.
+        repeats: trainings of each candidate.
+        top: how many of the best are trained on the full data.
+        full_epochs: passes over the full data, in place of the recipe's.
+        dataset: by default the one that the set was distilled from.
+        data_root: a folder with local copies of catalogue datasets.
+        seed: of all trainings.
+        device: where to compute.
+        precision: of the networks.
+        compile: whether networks are compiled.
+        out: the record, which a second call goes on with; by default search.json beside the set.
+    """
+
+    target: Annotated[Path, tyro.conf.Positional]
+    space: str = "convnet-22"
+    recipe: str = "coursework-50"
+    repeats: int = 1
+    top: int = 1
+    full_epochs: int | None = None
+    dataset: str | None = None
+    data_root: Path | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    compile: Compilation = "auto"
+    out: Path | None = None
+
+
+def run(words: list[str]) -> None:
+    """Search as ``words`` say and print the ranking."""
+    options = parse(Options, words, command="search")
+    folder = RunFolder(options.target) if options.target.is_dir() else None
+    synthetic = SyntheticSet.load(folder.synthetic if folder else options.target)
+    made = synthetic.provenance
+    name = options.dataset or made.get("dataset")
+    if not name:
+        raise UserError("the set does not say which dataset it is from", "name it with --dataset")
+    dataset = load_dataset(
+        name, data_root=options.data_root, image_size=made.get("image_size"), zca=synthetic.whitening is not None
+    )
+    path = options.out or (folder.path if folder else options.target.parent) / "search.json"
+    found = search(
+        synthetic,
+        dataset,
+        space=options.space,
+        recipe=options.recipe,
+        repeats=options.repeats,
+        top=options.top,
+        full_epochs=options.full_epochs,
+        seed=options.seed,
+        compute=resolve_compute(options.device, options.precision, options.compile, long_run=options.top > 0),
+        record=path,
+        progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+    )
+    table_console().print(table(found, options.space))
+    for line in told(found):
+        print(line)
+    print(f"written to {path}")
+
+
+def table(found: Found, space: str) -> Table:
+    """The candidates from the best down."""
+    shown = Table(title=f"{space} on the small set, ranked by validation accuracy", title_justify="left")
+    for column in ("", "network", "validation", "parameters", "seconds", "full data, test"):
+        shown.add_column(column)
+    for place, name in enumerate(found.ranked, start=1):
+        made, full = found.candidates[name], found.full.get(name)
+        accuracy = f"failed: {made.failed}" if made.failed else f"{made.mean:.1%}"
+        tested = "" if full is None else f"failed: {full.failed}" if full.failed else f"{full.mean:.2%}"
+        shown.add_row(str(place), name, accuracy, f"{made.parameters:,}", f"{made.seconds:.1f}", tested)
+    return shown
+
+
+def told(found: Found) -> list[str]:
+    """What the search took, and what the same on the full data would take."""
+    lines = [f"{len(found.candidates)} candidates in {found.seconds:.0f} s"]
+    full = [result for result in found.full.values() if not result.failed]
+    if full:
+        one = sum(result.seconds / result.repeats for result in full) / len(full)
+        many = one * len(found.candidates)
+        lines.append(
+            f"one training on the full data took {one:.0f} s: {len(found.candidates)} of them would take about "
+            f"{many:.0f} s, {many / found.seconds:.0f} times the search (estimated, not measured)"
+        )
+    return lines

@@ -11,12 +11,14 @@ import tyro
 from rich.table import Table
 
 from potstill.cli.options import parse, table_console
-from potstill.data import load_dataset
-from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe, usual_recipe
+from potstill.data import ImageDataset, load_dataset
+from potstill.evaluation import Evaluation, NetworkResult, Recipe, evaluate, find_recipe, usual_recipe
+from potstill.evaluation.robustness import measure_robustness
 from potstill.evaluation.statistics import confidence_interval, standard_deviation
 from potstill.run_folder import RunFolder
 from potstill.runtime.compute import Compilation, Precision, resolve_compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_json
 from potstill.synthetic import SyntheticSet
 
 
@@ -41,6 +43,7 @@ class Options:
         precision: of the networks.
         compile: whether networks are compiled.
         out: where to write for a set without a run; by default evaluation.json beside it.
+        robustness: measure the label and augmentation robust scores instead, and write robustness.json.
     """
 
     target: Annotated[Path, tyro.conf.Positional]
@@ -58,6 +61,7 @@ class Options:
     precision: Precision = "auto"
     compile: Compilation = "auto"
     out: Path | None = None
+    robustness: bool = False
 
 
 def run(words: list[str]) -> None:
@@ -76,6 +80,9 @@ def run(words: list[str]) -> None:
         name, data_root=options.data_root, image_size=made.get("image_size"), zca=synthetic.whitening is not None
     )
     automatic = (options.device, options.precision, options.compile) == ("auto", "auto", "auto")
+    if options.robustness:
+        _robustness(options, synthetic, dataset, recipe, networks[0], folder.path if folder else options.target.parent)
+        return
     path = options.out or (folder.evaluation if folder else options.target.with_name("evaluation.json"))
     result = evaluate(
         synthetic,
@@ -93,6 +100,27 @@ def run(words: list[str]) -> None:
         record=path,
     )
     table_console().print(table(result, len(synthetic)))
+    print(f"written to {path}")
+
+
+def _robustness(
+    options: Options, synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, network: str, beside: Path
+) -> None:
+    found = measure_robustness(
+        synthetic,
+        dataset,
+        recipe=recipe,
+        network=network,
+        repeats=options.repeats,
+        full_epochs=options.full_epochs,
+        seed=options.seed,
+        compute=resolve_compute(options.device, options.precision, options.compile, long_run=True),
+        progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+    )
+    path = options.out or beside / "robustness.json"
+    write_json(path, found.to_json())
+    print(f"label robust score {100 * found.label_score:.1f}, augmentation robust score", end=" ")
+    print(f"{100 * found.augmentation_score:.1f} (of 100; {found.track} labels, {network}, {recipe.label})")
     print(f"written to {path}")
 
 

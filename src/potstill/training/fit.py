@@ -176,6 +176,12 @@ class Trainer:
         """int64 (N,): the most probable class of each image, on the CPU."""
         return self._partwise.predict(examples.normalised, len(examples))
 
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """float32 (N, classes), on the CPU: what the network makes of images (N, C, H, W)."""
+        self.network.eval()
+        return self._partwise.logits(images.to(self.compute.device)).softmax(1).float().cpu()
+
     def _epoch(
         self,
         examples: Examples,

@@ -3,8 +3,8 @@
     python -m benchmarks.kills [--kills 10] [--earliest 25] [--latest 60] [--out FILE] -- dm --dataset mnist --ipc 1 ...
 
 What follows ``--`` is given to ``potstill distill``. Each session but the last gets SIGKILL after a random time between
-``--earliest`` and ``--latest`` seconds (``--seed`` draws it), and the next goes on with ``--resume``. A checkpoint is written
-about every 20 seconds: a session that is killed before its first adds nothing.
+``--earliest`` and ``--latest`` seconds (``--seed`` draws it), and the next goes on with ``--resume``. A checkpoint is
+written about every 20 seconds: a session that is killed before its first adds nothing.
 """
 
 from __future__ import annotations

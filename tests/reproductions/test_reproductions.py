@@ -12,13 +12,14 @@ import torch
 
 from potstill.cli.main import main
 from potstill.evaluation import RECIPES
-from potstill.methods import DM, Random
+from potstill.methods import DM, MTT, Random
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
 from potstill.reproductions.run import RECORD
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
+from potstill.training.experts import ExpertPlan
 from potstill.training.fit import Trainer
 from tests.small import NETWORK
 
@@ -103,6 +104,30 @@ def test_a_second_call_goes_on_where_the_first_stopped(tmp_path: Path, monkeypat
     assert [o.measured.repeats for o in outcomes] == [2, 2, 2]
 
 
+def test_rows_that_match_experts_share_those_of_one_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plan = ExpertPlan(network=NETWORK, count=1, epochs=3, learning_rate=0.05)
+    made = MTT(student_steps=2, expert_epochs=1, latest_start=2, learning_rate=1.0)
+    rows = tuple(
+        Row(
+            label=f"mtt {seed}",
+            settings=settings(made, iterations=2, seed=seed),
+            published={NETWORK: None},
+            experts=plan,
+        )
+        for seed in (0, 1)
+    )
+    trained: list[ExpertPlan] = []
+    train = running.train_experts
+    monkeypatch.setattr(
+        running, "train_experts", lambda plan, *given, **named: trained.append(plan) or train(plan, *given, **named)
+    )
+    outcomes = reproduce(replace(SMALL, rows=rows), tmp_path, repeats=1)
+    assert len(outcomes) == 2
+    folders = list(tmp_path.glob("experts-*"))
+    assert len(folders) == 1
+    assert (tmp_path / "mtt-1" / "config.toml").read_text().count(str(folders[0])) == 1
+
+
 def test_unknown_rows_names_and_scales_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match="small has no row 'dn'; its rows are Random!, dm"):
         reproduce(SMALL, tmp_path, rows=["dn"])
@@ -119,7 +144,7 @@ def test_every_table_can_be_begun(name: str):
     assert made.recipe in RECIPES
     assert made.source
     assert len({row.folder for row in made.rows}) == len(made.rows)
-    shape = ImageShape(3, 224, 224) if "mhist" in name else ImageShape(1, 28, 28)
+    shape = ImageShape(3, 224, 224) if "mhist" in name else ImageShape(3, 32, 32)
     for row in made.rows:
         method = row.settings.method.resolved(row.settings.ipc)
         assert method.usual_iterations(row.settings.ipc) >= 0

@@ -10,6 +10,7 @@ from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST
 from potstill.reproductions.dataset_distillation import DD_BASELINES, DD_MNIST
 from potstill.reproductions.gradient_matching import CORESETS_MNIST, DC_DISTANCES, DC_MNIST
 from potstill.reproductions.run import Outcome, reproduce
+from potstill.reproductions.trajectories import MTT_CIFAR, PAD_CIFAR, TRAJECTORIES_MNIST
 from potstill.runtime.errors import unknown
 
 __all__ = ["REPRODUCTIONS", "Outcome", "Published", "Reproduction", "Row", "find_reproduction", "reproduce"]
@@ -25,6 +26,9 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
             DC_MNIST,
             DC_DISTANCES,
             CORESETS_MNIST,
+            TRAJECTORIES_MNIST,
+            MTT_CIFAR,
+            PAD_CIFAR,
         )
     }
 )

@@ -8,6 +8,7 @@ from typing import Literal
 
 from potstill.methods import Method
 from potstill.settings import Settings
+from potstill.training.experts import ExpertPlan
 
 Verdict = Literal["inside", "above", "below", "no spread published", "nothing published"]
 
@@ -45,6 +46,7 @@ class Row:
         settings: what makes the set, at its published length.
         published: by network, what was published; None where nothing was.
         full: whether the networks are trained on the full data instead of the set.
+        experts: what the method matches, if it matches experts; rows of the same plan share them.
         note: what a reader of the figure must know.
     """
 
@@ -52,6 +54,7 @@ class Row:
     settings: Settings[Method]
     published: Mapping[str, Published | None]
     full: bool = False
+    experts: ExpertPlan | None = None
     note: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from potstill.evaluation.statistics import summary
 from potstill.methods import Method
 from potstill.reproductions.base import Published, Reproduction, Row
 from potstill.run_folder import RunFolder
+from potstill.runtime.compute import resolve_compute
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import write_json
+from potstill.runtime.files import sha256, write_json
 from potstill.runtime.machine import machine_in_words
-from potstill.settings import Settings
+from potstill.settings import LONG_RUN_PIXELS, Settings
 from potstill.synthetic import SyntheticSet
+from potstill.training.experts import ExpertPlan, train_experts
 
 SCHEMA = 1
 RECORD = "reproduction.json"
@@ -126,6 +129,9 @@ def _row(
     published = settings.resolved(dataset).iterations or 0
     folder = RunFolder(out / row.folder)
     asked = replace(settings, iterations=round(published * scale))
+    if row.experts is not None:
+        plan = replace(row.experts, dataset=settings.dataset)
+        asked = replace(asked, method=replace(asked.method, experts=str(_experts(plan, dataset, out, listen))))
     if not (folder.manifest.exists() and folder.read_manifest()["status"] in ("complete", "time limit")):
         listen(f"{row.label}: distilling")
         distill(asked, dataset, out=folder.path, resume=folder.config.exists(), time_limit=time_limit)
@@ -154,6 +160,20 @@ def _row(
         )
         for network, figure in row.published.items()
     ]
+
+
+def _experts(plan: ExpertPlan, dataset: ImageDataset, out: Path, listen: Callable[[str], None]) -> Path:
+    """The folder of the experts of a plan, trained if they are not all there."""
+    named = sha256(repr(plan).encode())[:8]
+    folder = out / f"experts-{named}"
+    pixels = plan.images_seen(dataset) * math.prod(dataset.shape[1:])
+    compute = resolve_compute(long_run=pixels >= LONG_RUN_PIXELS)
+
+    def tell(expert: dict[str, Any]) -> None:
+        listen(f"expert {expert['number'] + 1} of {plan.count}: {expert['seconds']:.0f} s")
+
+    train_experts(plan, dataset, folder, compute, resume=folder.exists(), listen=tell)
+    return folder
 
 
 def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:

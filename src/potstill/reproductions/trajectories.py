@@ -1,0 +1,75 @@
+"""Trajectory matching: PAD's and MTT's figures on CIFAR-10, and both on MNIST, for which nothing was published."""
+
+from __future__ import annotations
+
+from potstill.methods import DATM, MTT, PAD, Method
+from potstill.reproductions.base import Published, Reproduction, Row
+from potstill.settings import Settings
+from potstill.training.experts import ExpertPlan
+
+SPLIT = "A tenth of the training images is held out for validation; the papers use all of them."
+LAST = "The set is the last of its run; the papers report the best of many by the test split."
+
+MNIST_EXPERTS = ExpertPlan(dataset="mnist", count=20, epochs=20)
+MNIST_ALIGNED = ExpertPlan(dataset="mnist", count=20, epochs=20, flatness=0.01)
+MNIST_PAD = ExpertPlan(dataset="mnist", count=20, epochs=20, flatness=0.01, curriculum=True)
+
+
+def _settings(method: Method, dataset: str, ipc: int, *, zca: bool = False) -> Settings[Method]:
+    return Settings(method=method, dataset=dataset, ipc=ipc, validate_every=0, zca=zca)
+
+
+TRAJECTORIES_MNIST = Reproduction(
+    name="trajectories-mnist",
+    title="MTT, DATM and PAD on MNIST, ConvNet, 1 and 10 images per class",
+    source="nothing published: the tables of MTT, DATM and PAD begin with CIFAR-10",
+    recipe="soft-label",
+    rows=tuple(
+        Row(
+            label=f"{method.name} ipc {ipc}",
+            settings=_settings(method, "mnist", ipc),
+            published={"convnet": None},
+            experts=experts,
+        )
+        for ipc in (1, 10)
+        for method, experts in ((MTT(), MNIST_EXPERTS), (DATM(), MNIST_ALIGNED), (PAD(), MNIST_PAD))
+    ),
+    notes=(SPLIT,),
+)
+
+CIFAR_EXPERTS = ExpertPlan(dataset="cifar10", count=100, epochs=50, zca=True)
+CIFAR_PAD = ExpertPlan(dataset="cifar10", count=100, epochs=100, zca=True, flatness=0.01, curriculum=True)
+
+MTT_CIFAR = Reproduction(
+    name="mtt-cifar10",
+    title="MTT on CIFAR-10, ConvNet, ZCA, 1 and 10 images per class; for one large GPU",
+    source="Cazenavette et al., CVPR 2022, https://arxiv.org/abs/2203.11932, table 1",
+    recipe="trajectory-1000",
+    rows=tuple(
+        Row(
+            label=f"mtt ipc {ipc}",
+            settings=_settings(MTT(keep="graphs"), "cifar10", ipc, zca=True),
+            published={"convnet": figure},
+            experts=CIFAR_EXPERTS,
+        )
+        for ipc, figure in ((1, Published(46.2, 0.8)), (10, Published(65.4, 0.7)))
+    ),
+    notes=(SPLIT, LAST),
+)
+
+PAD_CIFAR = Reproduction(
+    name="pad-cifar10",
+    title="PAD on CIFAR-10, ConvNet, ZCA, 1, 10 and 50 images per class; for one large GPU",
+    source="Li et al., 2024, https://arxiv.org/abs/2408.03360, table 1",
+    recipe="soft-label",
+    rows=tuple(
+        Row(
+            label=f"pad ipc {ipc}",
+            settings=_settings(PAD(keep="graphs"), "cifar10", ipc, zca=True),
+            published={"convnet": figure},
+            experts=CIFAR_PAD,
+        )
+        for ipc, figure in ((1, Published(47.2, 0.6)), (10, Published(67.4, 0.3)), (50, Published(77.0, 0.5)))
+    ),
+    notes=(SPLIT, LAST),
+)

@@ -11,15 +11,13 @@ import tyro
 from rich.table import Table
 
 from potstill.cli.options import parse, table_console
-from potstill.data import ImageDataset, load_dataset
+from potstill.cli.targets import Target
+from potstill.data import ImageDataset
 from potstill.evaluation import Evaluation, NetworkResult, Recipe, evaluate, find_recipe, usual_recipe
 from potstill.evaluation.robustness import measure_robustness
 from potstill.evaluation.statistics import confidence_interval, standard_deviation
-from potstill.run_folder import RunFolder
 from potstill.runtime.compute import Compilation, Precision, resolve_compute
-from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_json
-from potstill.synthetic import SyntheticSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,23 +65,17 @@ class Options:
 def run(words: list[str]) -> None:
     """Evaluate as ``words`` say, write ``evaluation.json`` and print the table."""
     options = parse(Options, words, command="evaluate")
-    folder = RunFolder(options.target) if options.target.is_dir() else None
-    synthetic = SyntheticSet.load(folder.synthetic if folder else options.target)
-    made = synthetic.provenance
-    name = options.dataset or made.get("dataset")
-    if not name:
-        raise UserError("the set does not say which dataset it is from", "name it with --dataset")
+    target = Target.opened(options.target)
+    synthetic = target.synthetic
     recipe = find_recipe(options.recipe or usual_recipe(synthetic))
-    networks = (options.networks or made.get("network", "convnet")).split(",")
+    networks = (options.networks or synthetic.provenance.get("network", "convnet")).split(",")
     baselines = [] if options.baselines == "none" else options.baselines.split(",")
-    dataset = load_dataset(
-        name, data_root=options.data_root, image_size=made.get("image_size"), zca=synthetic.whitening is not None
-    )
+    dataset = target.dataset(options.dataset, options.data_root)
     automatic = (options.device, options.precision, options.compile) == ("auto", "auto", "auto")
     if options.robustness:
-        _robustness(options, synthetic, dataset, recipe, networks[0], folder.path if folder else options.target.parent)
+        _robustness(options, target, dataset, recipe, networks[0])
         return
-    path = options.out or (folder.evaluation if folder else options.target.with_name("evaluation.json"))
+    path = options.out or target.beside / "evaluation.json"
     result = evaluate(
         synthetic,
         dataset,
@@ -103,11 +95,9 @@ def run(words: list[str]) -> None:
     print(f"written to {path}")
 
 
-def _robustness(
-    options: Options, synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, network: str, beside: Path
-) -> None:
+def _robustness(options: Options, target: Target, dataset: ImageDataset, recipe: Recipe, network: str) -> None:
     found = measure_robustness(
-        synthetic,
+        target.synthetic,
         dataset,
         recipe=recipe,
         network=network,
@@ -117,7 +107,7 @@ def _robustness(
         compute=resolve_compute(options.device, options.precision, options.compile, long_run=True),
         progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
     )
-    path = options.out or beside / "robustness.json"
+    path = options.out or target.beside / "robustness.json"
     write_json(path, found.to_json())
     print(f"label robust score {100 * found.label_score:.1f}, augmentation robust score", end=" ")
     print(f"{100 * found.augmentation_score:.1f} (of 100; {found.track} labels, {network}, {recipe.label})")

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import tyro
 
 from potstill.cli.options import parse
+from potstill.cli.targets import Target
 from potstill.export import export
-from potstill.synthetic import SyntheticSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Options:
 def run(words: list[str]) -> None:
     """Export as ``words`` say."""
     options = parse(Options, words, command="export")
-    path = options.target / "synthetic.safetensors" if options.target.is_dir() else options.target
+    target = Target.opened(options.target)
     suffix = ".npz" if options.format == "npz" else ""
-    out = options.out or path.with_name(f"{options.format}{suffix}")
-    print(f"written to {export(SyntheticSet.load(path), out, options.format, hub_id=options.hub_id)}")
+    out = options.out or target.beside / f"{options.format}{suffix}"
+    print(f"written to {export(target.synthetic, out, options.format, hub_id=options.hub_id)}")

@@ -12,11 +12,8 @@ from rich.table import Table
 
 from potstill.applications import Found, search
 from potstill.cli.options import parse, table_console
-from potstill.data import load_dataset
-from potstill.run_folder import RunFolder
+from potstill.cli.targets import Target
 from potstill.runtime.compute import Compilation, Precision, resolve_compute
-from potstill.runtime.errors import UserError
-from potstill.synthetic import SyntheticSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +54,11 @@ class Options:
 def run(words: list[str]) -> None:
     """Search as ``words`` say and print the ranking."""
     options = parse(Options, words, command="search")
-    folder = RunFolder(options.target) if options.target.is_dir() else None
-    synthetic = SyntheticSet.load(folder.synthetic if folder else options.target)
-    made = synthetic.provenance
-    name = options.dataset or made.get("dataset")
-    if not name:
-        raise UserError("the set does not say which dataset it is from", "name it with --dataset")
-    dataset = load_dataset(
-        name, data_root=options.data_root, image_size=made.get("image_size"), zca=synthetic.whitening is not None
-    )
-    path = options.out or (folder.path if folder else options.target.parent) / "search.json"
+    target = Target.opened(options.target)
+    path = options.out or target.beside / "search.json"
     found = search(
-        synthetic,
-        dataset,
+        target.synthetic,
+        target.dataset(options.dataset, options.data_root),
         space=options.space,
         recipe=options.recipe,
         repeats=options.repeats,

@@ -1,0 +1,48 @@
+"""What a command is pointed at: a run's folder or a set's file, and the dataset that the set was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from potstill.data import ImageDataset, load_dataset
+from potstill.run_folder import RunFolder
+from potstill.runtime.errors import UserError
+from potstill.synthetic import SyntheticSet
+
+
+@dataclass(frozen=True)
+class Target:
+    """A set, and where it is.
+
+    Attributes:
+        synthetic: the set.
+        beside: the folder that it is in: its run's, if it is a run's.
+    """
+
+    synthetic: SyntheticSet
+    beside: Path
+
+    @classmethod
+    def opened(cls, path: Path) -> Target:
+        """The set of a run's folder, or of a file.
+
+        Raises:
+            UserError: there is no usable set.
+        """
+        if path.is_dir():
+            return cls(SyntheticSet.load(RunFolder(path).synthetic), path)
+        return cls(SyntheticSet.load(path), path.parent)
+
+    def dataset(self, name: str | None, data_root: Path | None) -> ImageDataset:
+        """The dataset that the set was made from, or the one called ``name``, prepared as it was for the set.
+
+        Raises:
+            UserError: the set does not say which, or it cannot be loaded.
+        """
+        made = self.synthetic.provenance
+        name = name or made.get("dataset")
+        if not name:
+            raise UserError("the set does not say which dataset it is from", "name it with --dataset")
+        zca = self.synthetic.whitening is not None
+        return load_dataset(name, data_root=data_root, image_size=made.get("image_size"), zca=zca)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from potstill.applications import SPACES
+from potstill.applications import architecture_search as searching
 from potstill.cli.main import main
 from potstill.evaluation import RECIPES
 from potstill.methods import DM, MTT, Random
@@ -128,6 +130,17 @@ def test_rows_that_match_experts_share_those_of_one_plan(tmp_path: Path, monkeyp
     assert (tmp_path / "mtt-1" / "config.toml").read_text().count(str(folders[0])) == 1
 
 
+def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
+    row = Row(label="from real", settings=settings(Random()), published={"wide": Published(90.0, 20.0)}, search="two")
+    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path)
+    assert outcome.network in ("small", "wide")
+    assert outcome.row.startswith("from real (2 candidates in ")
+    assert outcome.row.endswith("published: wide)")
+    assert outcome.measured.repeats == 1
+    assert outcome.verdict in ("inside", "above", "below")
+
+
 def test_unknown_rows_names_and_scales_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match="small has no row 'dn'; its rows are Random!, dm"):
         reproduce(SMALL, tmp_path, rows=["dn"])
@@ -148,7 +161,8 @@ def test_every_table_can_be_begun(name: str):
     for row in made.rows:
         method = row.settings.method.resolved(row.settings.ipc)
         assert method.usual_iterations(row.settings.ipc) >= 0
-        for network in (row.settings.network, *row.published):
+        specs = SPACES[row.search] if row.search else {network: network for network in row.published}
+        for network in (row.settings.network, *(specs[name] for name in row.published)):
             build_network(network, shape, 10, torch.Generator())
         for figure in row.published.values():
             assert figure is None or 0 < figure.mean < 100

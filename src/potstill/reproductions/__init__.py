@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST
+from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST, SEARCH_MHIST, SEARCH_MNIST
 from potstill.reproductions.dataset_distillation import DD_BASELINES, DD_MNIST
 from potstill.reproductions.gradient_matching import CORESETS_MNIST, DC_DISTANCES, DC_MNIST
 from potstill.reproductions.run import Outcome, reproduce
@@ -21,6 +21,8 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
         for made in (
             DATADAM_MNIST,
             DATADAM_MHIST,
+            SEARCH_MNIST,
+            SEARCH_MHIST,
             DD_MNIST,
             DD_BASELINES,
             DC_MNIST,

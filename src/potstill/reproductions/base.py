@@ -46,6 +46,8 @@ class Row:
         settings: what makes the set, at its published length.
         published: by network, what was published; None where nothing was.
         full: whether the networks are trained on the full data instead of the set.
+        search: the space of an architecture search with the set, in place of evaluating it; ``published`` then has the
+            network that was found, with its accuracy when trained on the full data.
         experts: what the method matches, if it matches experts; rows of the same plan share them.
         note: what a reader of the figure must know.
     """
@@ -54,6 +56,7 @@ class Row:
     settings: Settings[Method]
     published: Mapping[str, Published | None]
     full: bool = False
+    search: str | None = None
     experts: ExpertPlan | None = None
     note: str = ""
 

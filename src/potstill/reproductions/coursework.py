@@ -88,3 +88,34 @@ DATADAM_MHIST = Reproduction(
     ),
     notes=NOTES,
 )
+
+SEARCHES = {
+    "mnist": {"real": ("ConvNetW256", 99.52), "noise": ("ConvNetW64", 99.5)},
+    "mhist:.": {"real": ("ConvNetGN", 67.04), "noise": ("ConvNetAS", 63.66)},
+}
+"""By dataset and start: the network that the reports found, and what it reaches on the full data."""
+
+
+def _search(dataset: str) -> Reproduction:
+    name = dataset.split(":")[0]
+    starts: tuple[Start, ...] = ("real", "noise")
+    return Reproduction(
+        name=f"datadam-search-{name}",
+        title=f"The coursework's architecture search on {name.upper()}: 22 ConvNets ranked on the distilled set",
+        source=SOURCE,
+        recipe="coursework-50",
+        repeats=1,
+        rows=tuple(
+            Row(
+                label=f"from {start}",
+                settings=_settings(dataset, start),
+                published={SEARCHES[dataset][start][0]: Published(SEARCHES[dataset][start][1])},
+                search="convnet-22",
+            )
+            for start in starts
+        ),
+        notes=(*NOTES, "Candidates are ranked by validation accuracy here, by test accuracy in the reports."),
+    )
+
+
+SEARCH_MNIST, SEARCH_MHIST = _search("mnist"), _search("mhist:.")

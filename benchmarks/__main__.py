@@ -1,7 +1,8 @@
 """``python -m benchmarks``: every benchmark with its own settings; see each module for its options."""
 
-from benchmarks import gradients, matching
+from benchmarks import gradients, matching, trajectories
 
 if __name__ == "__main__":
     matching.main([])
     gradients.main([])
+    trajectories.main([])

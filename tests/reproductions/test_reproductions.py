@@ -19,6 +19,7 @@ from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
 from potstill.reproductions.run import RECORD
+from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
 from potstill.training.experts import ExpertPlan
@@ -132,6 +133,7 @@ def test_rows_that_match_experts_share_those_of_one_plan(tmp_path: Path, monkeyp
 
 def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
+    monkeypatch.setattr(running, "resolve_compute", lambda **_: CPU)
     row = Row(label="from real", settings=settings(Random()), published={"wide": Published(90.0, 20.0)}, search="two")
     (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path)
     assert outcome.network in ("small", "wide")

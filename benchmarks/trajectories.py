@@ -1,0 +1,196 @@
+"""Trajectory matching against plain programs: an epoch of an expert, a step of mtt, and the memory of its way back.
+
+    python -m benchmarks.trajectories [--dataset mnist] [--ipc 10] [--student-steps 20] [--memory-steps 80] [--out FILE]
+
+The plain epoch is eager float32 with a PyTorch data loader; the plain step keeps the student's whole training by autograd,
+all cores shared by every operation. Peak memory is that of a fresh process for each, the dataset included; the gradients of
+both ways are compared in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks.pairs import in_new_process, in_turns, record_of, told, write
+from potstill.augmentation import siamese_augmentation
+from potstill.data import ImageDataset, load_dataset
+from potstill.distillation import make_start
+from potstill.methods import MTT, Problem
+from potstill.methods.trajectory_matching import student_batches, trajectory_distance
+from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.machine import peak_memory_bytes
+from potstill.runtime.randomness import Streams
+from potstill.runtime.workers import cpu_workers
+from potstill.settings import Settings
+from potstill.training.experts import ExpertPlan, train_experts
+from potstill.training.fit import Schedule, Trainer
+from tests.twins.unrolling import unroll
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    compute = resolve_compute(options.device, options.precision, options.compile, long_run=True)
+    if options.memory_of:
+        print(json.dumps(_memory(options, compute)))
+        return
+    record = record_of("benchmarks.trajectories", dataset=options.dataset, ipc=options.ipc)
+    record["compute"] = {"precision": compute.precision, "compile": compute.compile}
+    record["expert epoch"] = _epoch(options, compute)
+    print(told("an expert's epoch", record["expert epoch"]), flush=True)
+    record["mtt step"] = _mtt(options, compute)
+    print(told(f"a step of mtt, {options.student_steps} student steps", record["mtt step"]), flush=True)
+    record["memory"] = found = {side: _memory_of(side, options) for side in ("roots", "plain")}
+    ratio = found["plain"]["bytes"] / found["roots"]["bytes"]
+    record["memory"]["ratio"] = ratio
+    norms = [found[side]["norm"] for side in ("plain", "roots")]
+    record["memory"]["difference of lengths"] = abs(norms[0] - norms[1]) / norms[0]
+    print(
+        f"{options.memory_steps} steps: {found['roots']['bytes'] / 2**20:.0f} MiB above what was there before, "
+        f"plain {found['plain']['bytes'] / 2**20:.0f} MiB: {ratio:.1f} times as much",
+        flush=True,
+    )
+    write(record, options.out)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--ipc", type=int, default=10)
+    parser.add_argument("--student-steps", type=int, default=20)
+    parser.add_argument("--memory-steps", type=int, default=80)
+    parser.add_argument("--images", type=int, default=6_000, help="training images of a timed epoch")
+    parser.add_argument("--steps", type=int, default=3, help="pairs that are timed")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", default="auto")
+    parser.add_argument("--out")
+    parser.add_argument("--memory-of", choices=("roots", "plain"), help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def _epoch(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
+    """One pass over some training images, as experts are trained: SGD, batches of 256, Siamese augmentation."""
+    dataset = load_dataset(options.dataset)
+    some = dataset.train.take(torch.arange(min(options.images, len(dataset.train)))).to(compute.device)
+    problem = Problem(real=some, start=_start(dataset, options, compute), compute=compute)
+    augmentation = siamese_augmentation(flips=dataset.flips)
+    schedule = Schedule(epochs=1, momentum=0.0, weight_decay=0.0, decay="none", augmentation=augmentation)
+    trainer = Trainer(problem.build_network(torch.Generator()), compute)
+    network = problem.build_network(torch.Generator()).to(compute.device)
+    loader = DataLoader(TensorDataset(some.normalised(), some.labels), batch_size=256, shuffle=True)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.01)
+
+    def fast(iteration: int) -> None:
+        with cpu_workers(compute.device):
+            trainer.fit(some, schedule, Streams(iteration))
+
+    def twin(iteration: int) -> None:
+        generator = torch.Generator().manual_seed(iteration)
+        for images, labels in loader:
+            draw = augmentation.draw(generator, len(images), one_operation=True)
+            loss = F.cross_entropy(network(augmentation.apply(images, draw)), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+    return in_turns(fast, twin, options.steps, compute.device)
+
+
+def _mtt(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
+    """One iteration of mtt against the same with the student's training kept by autograd."""
+    fast, twin = _steppers(options, compute, options.student_steps, "steps")
+    return in_turns(fast, twin, options.steps, compute.device)
+
+
+def _steppers(
+    options: argparse.Namespace, compute: Compute, steps: int, keep: Any
+) -> tuple[Callable[[int], Tensor], Callable[[int], Tensor]]:
+    """Two functions that take iteration i from the start, and give the gradient of the pixels."""
+    dataset = load_dataset(options.dataset)
+    folder = Path(tempfile.mkdtemp(prefix="experts-"))
+    few = ImageDataset(
+        name=dataset.name,
+        train=dataset.train.take(torch.arange(2_000)),
+        validation=dataset.validation.take(torch.arange(100)),
+        test=dataset.test,
+        flips=dataset.flips,
+        fingerprint=dataset.fingerprint,
+    )
+    plan = ExpertPlan(dataset=options.dataset, count=1, epochs=4)
+    train_experts(plan, few, folder / "experts", Compute(compute.device))
+    method = MTT(
+        experts=str(folder / "experts"),
+        student_steps=steps,
+        expert_epochs=2,
+        latest_start=2,
+        student_batch=0,
+        learning_rate=100.0,
+        rate_learning_rate=1e-5,
+        initial_rate=0.01,
+        keep=keep,
+    )
+    start = _start(dataset, options, compute)
+    problem = Problem(real=dataset.train, start=start, compute=compute, flips=dataset.flips)
+    state = method.prepare(problem)
+    labels = start.labels.to(compute.device)
+    network = problem.build_network(torch.Generator()).to(compute.device)
+    augmentation = siamese_augmentation(flips=dataset.flips)
+
+    def fast(iteration: int) -> Tensor:
+        with cpu_workers(compute.device):
+            after, _ = method.step(problem, state, iteration)
+        return after["images.momentum"]
+
+    def twin(iteration: int) -> Tensor:
+        streams = problem.streams.child("iteration", iteration)
+        generator = streams.generator("start")
+        torch.randint(1, (), generator=generator)
+        epoch = int(torch.randint(0, 2, (), generator=generator))
+        file = problem.once((method, "experts"), lambda: None)[0]
+        names = [name for name, _ in network.named_parameters()]
+        first, target = ([file.read(at)[name].to(compute.device) for name in names] for at in (epoch, epoch + 2))
+        images = state["images"].detach().requires_grad_()
+        batches = []
+        for step, chosen in enumerate(student_batches(len(images), len(images), steps, streams)):
+            chosen = chosen.to(compute.device)
+            draw = augmentation.draw(streams.generator("augmentation", step), len(chosen), one_operation=True)
+            batches.append((augmentation.apply(images[chosen], draw), labels[chosen]))
+        begun = [tensor.requires_grad_() for tensor in first]
+        end = unroll(network, begun, batches, [state["rate"]] * steps)
+        _, back = trajectory_distance([tensor.detach() for tensor in end], first, target)
+        return torch.autograd.grad(end, images, back)[0]
+
+    return fast, twin
+
+
+def _start(dataset: ImageDataset, options: argparse.Namespace, compute: Compute) -> Any:
+    settings = Settings(method=MTT(), dataset=options.dataset, ipc=options.ipc, iterations=1).resolved(dataset)
+    return make_start(settings, dataset, compute)
+
+
+def _memory(options: argparse.Namespace, compute: Compute) -> dict[str, float]:
+    """How much more memory one iteration takes than what was there before it, and the length of its gradient."""
+    fast, twin = _steppers(options, compute, options.memory_steps, "roots")
+    before = peak_memory_bytes(compute.device)
+    gradient = (fast if options.memory_of == "roots" else twin)(1)
+    return {"bytes": peak_memory_bytes(compute.device) - before, "norm": gradient.double().norm().item()}
+
+
+def _memory_of(side: str, options: argparse.Namespace) -> dict[str, float]:
+    words = ["--memory-of", side, "--dataset", options.dataset, "--ipc", str(options.ipc)]
+    words += ["--memory-steps", str(options.memory_steps), "--device", options.device]
+    return in_new_process("benchmarks.trajectories", [*words, "--compile", "off", "--precision", "float32"])
+
+
+if __name__ == "__main__":
+    main()

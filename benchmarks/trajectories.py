@@ -2,9 +2,9 @@
 
     python -m benchmarks.trajectories [--dataset mnist] [--ipc 10] [--student-steps 20] [--memory-steps 80] [--out FILE]
 
-The plain epoch is eager float32 with a PyTorch data loader; the plain step keeps the student's whole training by autograd,
-all cores shared by every operation. Peak memory is that of a fresh process for each, the dataset included; the gradients of
-both ways are compared in the same run.
+The plain epoch is eager float32 with a PyTorch data loader; the plain step keeps the student's whole training by
+autograd, all cores shared by every operation. Memory is measured in a fresh process for each way, above what was there
+before the step; the gradients of both ways are compared in the same run.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import make_start
 from potstill.methods import MTT, Problem
 from potstill.methods.trajectory_matching import student_batches, trajectory_distance
+from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.machine import peak_memory_bytes
 from potstill.runtime.randomness import Streams
@@ -49,11 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(told("an expert's epoch", record["expert epoch"]), flush=True)
     record["mtt step"] = _mtt(options, compute)
     print(told(f"a step of mtt, {options.student_steps} student steps", record["mtt step"]), flush=True)
-    record["memory"] = found = {side: _memory_of(side, options) for side in ("roots", "plain")}
+    found = {side: _memory_of(side, options) for side in ("roots", "plain")}
     ratio = found["plain"]["bytes"] / found["roots"]["bytes"]
-    record["memory"]["ratio"] = ratio
     norms = [found[side]["norm"] for side in ("plain", "roots")]
-    record["memory"]["difference of lengths"] = abs(norms[0] - norms[1]) / norms[0]
+    record["memory"] = {**found, "ratio": ratio, "difference of lengths": abs(norms[0] - norms[1]) / norms[0]}
     print(
         f"{options.memory_steps} steps: {found['roots']['bytes'] / 2**20:.0f} MiB above what was there before, "
         f"plain {found['plain']['bytes'] / 2**20:.0f} MiB: {ratio:.1f} times as much",
@@ -156,7 +156,7 @@ def _steppers(
         generator = streams.generator("start")
         torch.randint(1, (), generator=generator)
         epoch = int(torch.randint(0, 2, (), generator=generator))
-        file = problem.once((method, "experts"), lambda: None)[0]
+        file = WeightsFile(weight_files(folder / "experts")[0])
         names = [name for name, _ in network.named_parameters()]
         first, target = ([file.read(at)[name].to(compute.device) for name in names] for at in (epoch, epoch + 2))
         images = state["images"].detach().requires_grad_()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from potstill.cli.main import main
-from potstill.comparison import RECORD, compare
+from potstill.comparison import RECORD, _reached, compare
 from potstill.data import load_dataset
 from potstill.distillation import distill
-from potstill.evaluation import evaluate
+from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate
 from potstill.evaluation.statistics import paired_difference
-from potstill.methods import DM, Random
+from potstill.methods import DM, METHODS, Random
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
@@ -109,6 +111,58 @@ def test_the_first_runs_evaluation_decides_what_is_left_open(runs: Path, tmp_pat
     assert record["differences"] == [], "one repeat each shows nothing"
 
 
+def test_a_run_that_a_selections_name_would_stand_for_must_fit(runs: Path, tmp_path: Path):
+    digits = load_dataset("digits", cache=None)
+    distill(
+        Settings(method=METHODS["herding"](), ipc=1, network="mlp:width=8"),
+        digits,
+        out=runs / "herding-digits-ipc1",
+    )
+    with pytest.raises(UserError, match="herding-digits-ipc1 is a run of another network than the first"):
+        compared(runs, tmp_path, "herding")
+
+
+def test_a_mistake_about_one_set_is_told_before_any_is_measured(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained"))
+    with pytest.raises(UserError, match="dm: the set has no learned steps"):
+        compared(runs, tmp_path, recipe="replay")
+    killed = tmp_path / "killed"
+    shutil.copytree(runs / "random", killed)
+    (killed / "manifest.json").unlink()
+    with pytest.raises(UserError, match="killed was not finished"):
+        compared(runs, tmp_path, str(killed))
+
+
+def test_a_comparison_leaves_the_runs_own_evaluations_in_their_place(runs: Path, tmp_path: Path):
+    path = runs / "dm" / "evaluation.json"
+    compared(runs, tmp_path, recipe="coursework-50", repeats=1)
+    before = json.loads(path.read_text())["recipe"]["name"]
+    other = next(name for name in ("quick", "coursework-50") if name != before)
+    compared(runs, tmp_path, recipe=other, repeats=1)
+    assert json.loads(path.read_text())["recipe"]["name"] == before
+    assert list(path.parent.glob(f"evaluation-{other}@1-*.json"))
+
+
+@pytest.mark.parametrize("top", [0.8, 0.7999999999999999, 1.0, 0.0])
+def test_what_all_reach_is_reached_by_all(top: float):
+    result = NetworkResult(accuracies=[top], seconds=1.0, curve_epochs=[1], curve_accuracy=[top], epochs=1)
+    evaluation = Evaluation(
+        recipe=RECIPES["quick"],
+        seed=0,
+        set_sha256="",
+        dataset_fingerprint="",
+        full_epochs=1,
+        initial={},
+        networks={"n": result},
+    )
+    contender: Any = SimpleNamespace(name="a", result=evaluation.networks.__getitem__)
+    reached = _reached([contender], "n")
+    assert reached["accuracy"] <= top < reached["accuracy"] + 0.01
+    assert reached["seconds"] == {"a": 1.0}
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -129,7 +183,7 @@ def test_sets_of_another_size_are_refused_by_name(runs: Path, tmp_path: Path):
         load_dataset("digits", cache=None, image_size=6),
         out=tmp_path / "smaller",
     )
-    with pytest.raises(UserError, match="image shape"):
+    with pytest.raises(UserError, match=r"smaller: the set does not fit .*image shape"):
         compare([str(runs / "dm"), str(tmp_path / "smaller")], tmp_path, recipe=RECIPE, repeats=1, full=False)
 
 

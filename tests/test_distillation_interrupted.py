@@ -82,6 +82,32 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert sessions == ["start", "resume"]
 
 
+@pytest.mark.parametrize("iteration", [2, 4, ITERATIONS])
+def test_a_validation_that_was_interrupted_is_done_when_resumed(
+    iteration: int,
+    dataset: ImageDataset,
+    tmp_path: Path,
+    uninterrupted: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    looks = 0
+
+    def mortal(images: SyntheticSet, dataset: ImageDataset, **rest: Any) -> float:
+        nonlocal looks
+        looks += 1
+        if looks == iteration // 2:
+            raise KeyboardInterrupt
+        return pretended(images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distillation, "validation_accuracy", mortal)
+        with pytest.raises(KeyboardInterrupt):
+            distill(SETTINGS, dataset, out=tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read_manifest()["iterations"]["done"] == iteration
+    distill(SETTINGS, dataset, out=tmp_path / "run", resume=True)
+    assert lasting(tmp_path / "run") == uninterrupted["dm"]
+
+
 def test_time_limit_stops_a_session_and_resume_goes_on(
     dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
 ):

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import distill
-from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe, usual_recipe
+from potstill.evaluation import (
+    Evaluation,
+    EvaluationFile,
+    NetworkResult,
+    Recipe,
+    check_fits,
+    evaluate,
+    find_recipe,
+    usual_recipe,
+)
 from potstill.evaluation.statistics import corrected, paired_difference, summary
 from potstill.methods import METHODS
 from potstill.run_folder import RunFolder
+from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import read_json, write_json
 from potstill.runtime.machine import machine_in_words
@@ -23,6 +34,8 @@ from potstill.synthetic import SyntheticSet
 
 SCHEMA = 1
 RECORD = "comparison.json"
+SIGNIFICANCE = 0.05
+"""Below it a difference's corrected p value shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +46,7 @@ class Contender:
         name: how it is called: its run's folder, without what is common to all.
         folder: its run.
         settings: what made it.
+        manifest: of the run.
         synthetic: the set.
         evaluation: what it is worth.
     """
@@ -40,8 +54,14 @@ class Contender:
     name: str
     folder: RunFolder
     settings: Settings[Any]
+    manifest: Mapping[str, Any]
     synthetic: SyntheticSet
-    evaluation: Evaluation
+    evaluation: Evaluation | None = None
+
+    def result(self, network: str) -> NetworkResult:
+        """What the network made of it."""
+        assert self.evaluation is not None
+        return self.evaluation.networks[network]
 
 
 def compare(
@@ -52,13 +72,17 @@ def compare(
     networks: Sequence[str] = (),
     repeats: int = 5,
     full: bool = True,
+    dataset: str | None = None,
     data_root: Path | None = None,
+    compute: ComputeChoice = AUTOMATIC,
     listen: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
     """Measure several sets by one recipe and write ``comparison.json``.
 
-    What the runs' own records hold by that recipe is not measured again. A selection's name stands for a run of that
-    selection with the dataset, images per class and seed of the first run, which is made beside it if it is not there.
+    What the runs' own records hold by that recipe is not measured again, and what is measured is recorded there, beside
+    what was measured by another recipe. A selection's name stands for a run of that selection with the dataset, images
+    per class and seed of the first run, which is made beside it if it is not there. Seed and initial weights are those
+    of the first run's evaluation.
 
     Args:
         runs: folders of runs, or names of selections; at least two, the first a folder.
@@ -67,76 +91,116 @@ def compare(
         networks: specs; by default those of the first run's evaluation, or the network that was matched.
         repeats: trainings of each network on each set, at least.
         full: whether training on the full data is measured too, once.
+        dataset: another place of the runs' dataset.
         data_root: local copies of catalogue datasets.
+        compute: device, precision and compilation.
         listen: told in a few words what is done.
 
     Returns:
         The contents of ``comparison.json``.
 
     Raises:
-        UserError: there are fewer than two, one is no run, or they are of different datasets.
+        UserError: there are fewer than two, one is no run or was killed before its end, or one does not fit the dataset
+            or the recipe: which one.
     """
     if len(runs) < 2:
         raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
-    first = _opened(Path(runs[0]))
-    dataset = load_dataset(
-        first.dataset, data_root=data_root, image_size=first.image_size, zca=first.zca
-    )  # one for all: sets of another are refused below
-    folders = [_folder(name, Path(runs[0]), first, dataset, listen) for name in runs]
-    recorded = _recorded(folders[0])
-    chosen = recipe or (recorded.recipe.name if recorded else usual_recipe(SyntheticSet.load(folders[0].synthetic)))
-    specs = list(networks) or (list(recorded.networks) if recorded else [first.network])
-    contenders = []
-    for name, folder in zip(_short([folder.path for folder in folders]), folders, strict=True):
-        listen(f"{name}: evaluating by {chosen}")
-        synthetic = SyntheticSet.load(folder.synthetic)
-        evaluation = evaluate(
-            synthetic,
-            dataset,
-            recipe=find_recipe(chosen),
-            networks=specs,
-            repeats=repeats,
-            baselines=("full",) if full and folder is folders[0] else (),
-            progress=listen,
-            record=folder.evaluation,
-        )
-        settings = _opened(folder.path)
-        made = Contender(name=name, folder=folder, settings=settings, synthetic=synthetic, evaluation=evaluation)
-        contenders.append(made)
-    record = _record(contenders, specs, dataset)
+    first = _opened(Path(runs[0]), "")
+    data = load_dataset(
+        dataset or first.settings.dataset,
+        data_root=data_root,
+        image_size=first.settings.image_size,
+        zca=first.settings.zca,
+    )
+    folders = [_folder(name, Path(runs[0]), first.settings, data, listen) for name in runs]
+    recorded = _recorded(first.folder)
+    chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or usual_recipe(first.synthetic))
+    specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
+    contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
+    for contender in contenders:  # all before the first training
+        with _about(contender.name):
+            _check(contender, data, chosen)
+    initial = "random" if recorded is None or chosen.replay else str(recorded.initial["source"])
+    for number, contender in enumerate(contenders):
+        listen(f"{contender.name}: evaluating by {chosen.label}")
+        with _about(contender.name):
+            evaluation = evaluate(
+                contender.synthetic,
+                data,
+                recipe=chosen,
+                networks=specs,
+                repeats=repeats,
+                baselines=("full",) if full and number == 0 else (),
+                initial=initial,
+                seed=recorded.seed if recorded else 0,
+                compute=compute,
+                progress=listen,
+                record=EvaluationFile(contender.folder.evaluation, leading=False),
+            )
+        contenders[number] = replace(contender, evaluation=evaluation)
+    record = _record(contenders, specs, data)
     write_json(out / RECORD, record)
     return record
 
 
-def _opened(path: Path) -> Settings[Any]:
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Say of which set a mistake is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{name}: {error.problem}", error.remedy) from error
+
+
+def _opened(path: Path, name: str) -> Contender:
     folder = RunFolder(path)
     if not folder.synthetic.exists():
         raise UserError(f"{path} is not the folder of a run", "name a folder that potstill distill wrote")
-    return Settings.from_toml(folder.config)
+    if not folder.manifest.exists():
+        raise UserError(f"the run in {path} was not finished", f"go on with it: potstill distill --out {path} --resume")
+    return Contender(
+        name=name,
+        folder=folder,
+        settings=Settings.from_toml(folder.config),
+        manifest=folder.read_manifest(),
+        synthetic=SyntheticSet.load(folder.synthetic),
+    )
+
+
+def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
+    check_fits(contender.synthetic, dataset)
+    if recipe.replay and contender.synthetic.replay is None:
+        raise UserError("the set has no learned steps to be replayed", "use --recipe dsa-1000, for example")
 
 
 def _folder(
     name: str, beside: Path, first: Settings[Any], dataset: ImageDataset, listen: Callable[[str], None]
-) -> RunFolder:
-    """The run called ``name``: a folder, or that of a selection, made if need be."""
+) -> Path:
+    """The folder of the run called ``name``: itself, or that of a selection, which is made if need be."""
     if name not in SELECTIONS or Path(name).is_dir():
-        _opened(Path(name))
-        return RunFolder(Path(name))
-    place = Path(str(first.dataset).replace(":", "-")).stem
-    folder = RunFolder(beside.parent / f"{name}-{place}-ipc{first.ipc}")
+        return Path(name)
+    settings = Settings(
+        method=METHODS[name](),
+        dataset=first.dataset,
+        ipc=first.ipc,
+        network=first.network,
+        seed=first.seed,
+        image_size=first.image_size,
+        zca=first.zca,
+    )
+    folder = RunFolder(beside.parent / settings.usual_folder.name)
+    if folder.config.exists():
+        stored = Settings.from_toml(folder.config)
+        decisive = ("dataset", "ipc", "network", "seed", "image_size", "zca")
+        if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:
+            raise UserError(
+                f"{folder.path} is a run of another {', '.join(changed)} than the first",
+                "name the folder of a run that fits, or move this one away",
+            )
     if not folder.manifest.exists():
         listen(f"{name}: choosing")
-        settings = Settings(
-            method=METHODS[name](),
-            dataset=first.dataset,
-            ipc=first.ipc,
-            network=first.network,
-            seed=first.seed,
-            image_size=first.image_size,
-            zca=first.zca,
-        )
         distill(settings, dataset, out=folder.path, resume=folder.config.exists())
-    return folder
+    return folder.path
 
 
 def _recorded(folder: RunFolder) -> Evaluation | None:
@@ -159,6 +223,7 @@ def _short(paths: Sequence[Path]) -> list[str]:
 
 def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset) -> dict[str, Any]:
     first = contenders[0].evaluation
+    assert first is not None
     full = first.baselines.get("full", {})
     return {
         "schema": SCHEMA,
@@ -174,23 +239,25 @@ def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: I
         "machine": machine_in_words(),
         "sets": [_entry(contender, networks) for contender in contenders],
         "full": {name: _figures(result) for name, result in full.items() if name in networks},
+        "significance": SIGNIFICANCE,
         "differences": _differences(contenders, networks),
         "reached": {network: _reached(contenders, network) for network in networks},
     }
 
 
 def _entry(contender: Contender, networks: Sequence[str]) -> dict[str, Any]:
-    manifest, synthetic = contender.folder.read_manifest(), contender.synthetic
+    manifest, synthetic = contender.manifest, contender.synthetic
     return {
         "name": contender.name,
         "method": contender.settings.method.name,
+        "status": manifest["status"],
         "ipc": contender.settings.ipc,
         "images": len(synthetic),
         "bytes": synthetic.size_bytes,
         "labels": "soft" if synthetic.has_soft_labels else "hard",
         "distilled_seconds": manifest["seconds"],
         "peak_memory_bytes": manifest["peak_memory_bytes"],
-        "networks": {name: _figures(contender.evaluation.networks[name]) for name in networks},
+        "networks": {name: _figures(contender.result(name)) for name in networks},
     }
 
 
@@ -205,7 +272,7 @@ def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> li
     found = {}
     for network in networks:
         for one, other in combinations(contenders, 2):
-            results = [contender.evaluation.networks[network] for contender in (one, other)]
+            results = [contender.result(network) for contender in (one, other)]
             if any(result.failed for result in results):
                 continue
             difference = paired_difference(results[0].accuracies, results[1].accuracies)
@@ -229,11 +296,12 @@ def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> li
 
 def _reached(contenders: Sequence[Contender], network: str) -> dict[str, Any]:
     """The highest whole percent that training on every set reaches on the way, and how long each takes to it."""
-    results = {contender.name: contender.evaluation.networks[network] for contender in contenders}
+    results = {contender.name: contender.result(network) for contender in contenders}
     usable = {name: r for name, r in results.items() if r.failed is None and r.curve_accuracy}
     if not usable:
         return {}
-    target = int(100 * min(max(result.curve_accuracy) for result in usable.values())) / 100
+    lowest = min(max(result.curve_accuracy) for result in usable.values())
+    target = min(int(100 * lowest) / 100, lowest)
     seconds = {}
     for name, result in usable.items():
         place = next(i for i, accuracy in enumerate(result.curve_accuracy) if accuracy >= target)

@@ -17,7 +17,7 @@ from potstill.networks import ImageShape, build_network
 from potstill.run_folder import Checkpoint, RunFolder
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import Diverged, UserError
-from potstill.runtime.machine import describe_machine, peak_memory_bytes
+from potstill.runtime.machine import describe_machine, peak_memory_bytes, reset_peak_memory
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.selection import SELECTIONS, random_indices
@@ -155,10 +155,10 @@ class _Run:
         self._trainer: Trainer | None = None
 
     def go(self, *, resume: bool, time_limit: float | None) -> Distilled:
-        start = self._open(resume)
+        reset_peak_memory(self.compute.device)
         self.problem = Problem(
             real=self.dataset.train,
-            start=start,
+            start=self._stored_start(self.folder) if resume and self.folder is not None else self._new_start(),
             network=self.settings.network,
             streams=self.streams.child("method"),
             compute=self.compute,
@@ -166,7 +166,7 @@ class _Run:
             dataset=self.settings.dataset,
             dataset_fingerprint=self.dataset.fingerprint,
         )
-        self.now = self._first_checkpoint(resume)
+        self.now = self._stored_checkpoint(self.folder) if resume and self.folder is not None else self._begin()
         self._seconds_before = self.now.seconds
         self._emit("resume" if resume else "start", total=self.total)
         try:
@@ -174,8 +174,8 @@ class _Run:
         except KeyboardInterrupt:
             self._finish("interrupted")
             raise
-        except Diverged:
-            self._finish("diverged")
+        except UserError as error:
+            self._finish("diverged" if isinstance(error, Diverged) else "interrupted")
             raise
         return Distilled(
             synthetic=self._finish(status),
@@ -184,43 +184,48 @@ class _Run:
             folder=self.folder.path if self.folder else None,
         )
 
-    def _open(self, resume: bool) -> SyntheticSet:
-        """Begin the folder, or check that it fits; the set to start from."""
-        if resume and self.folder is not None:
-            stored = SyntheticSet.load(self.folder.start)
-            if stored.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
-                raise UserError(
-                    f"dataset {self.settings.dataset!r} is not the one that {self.folder.path} was begun with",
-                    "restore the dataset, or begin anew with another --out",
-                )
-            return stored
-        self._check_network()
-        start = replace(make_start(self.settings, self.dataset, self.compute), provenance=self._provenance(0))
-        if self.folder is not None:
-            self.folder.create(self.settings.to_toml(), start)
-        return start
-
-    def _check_network(self) -> None:
-        """Refuse a network that cannot be built before anything is written."""
+    def _new_start(self) -> SyntheticSet:
+        """The set to begin from, made; a network that cannot be built is refused first."""
         shape = ImageShape(*self.dataset.shape)
         build_network(self.settings.network, shape, self.dataset.class_count, self.streams.generator("check"))
+        return replace(make_start(self.settings, self.dataset, self.compute), provenance=self._provenance(0))
 
-    def _first_checkpoint(self, resume: bool) -> Checkpoint:
-        stored = self.folder.load_checkpoint() if resume and self.folder is not None else None
+    def _stored_start(self, folder: RunFolder) -> SyntheticSet:
+        """The set that the run in the folder was begun with, if it was of the same dataset."""
+        stored = SyntheticSet.load(folder.start)
+        if stored.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
+            raise UserError(
+                f"dataset {self.settings.dataset!r} is not the one that {folder.path} was begun with",
+                "restore the dataset, or begin anew with another --out",
+            )
+        return stored
+
+    def _begin(self) -> Checkpoint:
+        """Prepare the method, and then the folder: what cannot be begun leaves none."""
+        if self.folder is not None:
+            self.folder.check_new()
+        self.problem = replace(self.problem, start=self.method.start(self.problem))
+        first = Checkpoint(state=self.method.prepare(self.problem))
+        if self.folder is not None:
+            self.folder.create(self.settings.to_toml(), self.problem.start)
+        return first
+
+    def _stored_checkpoint(self, folder: RunFolder) -> Checkpoint:
+        """Where the run in the folder stands; at its beginning if it was stopped before its first checkpoint."""
+        stored = folder.load_checkpoint()
         if stored is None:
             stored = Checkpoint(state=self.method.prepare(self.problem))
-        else:
-            best = None if stored.best_state is None else self._on_device(stored.best_state)
-            stored = replace(stored, state=self._on_device(stored.state), best_state=best)
-        if resume and self.folder is not None:
-            self.folder.events().truncate_after(stored.iteration)
-        return stored
+        folder.events().truncate_after(stored.iteration, validation=stored.validated)
+        best = None if stored.best_state is None else self._on_device(stored.best_state)
+        return replace(stored, state=self._on_device(stored.state), best_state=best)
 
     def _on_device(self, state: State) -> State:
         return {name: tensor.to(self.compute.device) for name, tensor in state.items()}
 
     def _loop(self, time_limit: float | None) -> Status:
         log_every = max(self.total // LOGGED_STEPS, 1)
+        if self._due_for_validation():  # that was interrupted
+            self._validate()
         while self.now.iteration < self.total:
             if time_limit is not None and self._session_seconds() > time_limit:
                 return "time limit"
@@ -230,7 +235,7 @@ class _Run:
             self.now = replace(self.now, state=state, iteration=iteration, seconds=self._seconds())
             if iteration % log_every == 0 or iteration == self.total:
                 self._emit("step", loss=loss)
-            if self._due_for_validation(iteration):
+            if self._due_for_validation():
                 self._validate()
             if time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS:
                 self._checkpoint()
@@ -249,24 +254,28 @@ class _Run:
             f"try a smaller --learning-rate than {rate} or --precision float32; the last good set is kept",
         )
 
-    def _due_for_validation(self, iteration: int) -> bool:
-        every = self.settings.validate_every
-        return bool(every and len(self.dataset.validation) and (iteration % every == 0 or iteration == self.total))
+    def _due_for_validation(self) -> bool:
+        every, iteration = self.settings.validate_every, self.now.iteration
+        if not every or not len(self.dataset.validation) or iteration == self.now.validated:
+            return False
+        return iteration % every == 0 or iteration == self.total
 
     def _validate(self) -> None:
         """Train a network on the current set; keep the set if it does best on the validation split so far."""
-        if self._trainer is None:
-            self._trainer = make_trainer(self.settings.network, self.dataset, self.compute)
         current = self.method.result(self.problem, self.now.state)
+        compute = self.compute if current.replay is None else self.compute.precise  # learned steps are taken exactly
+        if self._trainer is None:
+            self._trainer = make_trainer(self.settings.network, self.dataset, compute)
         accuracy = validation_accuracy(
             current,
             self.dataset,
             network=self.settings.network,
             streams=self.streams.child("validation"),
-            compute=self.compute,
+            compute=compute,
             trainer=self._trainer,
         )
         self._emit("validation", accuracy=accuracy)
+        self.now = replace(self.now, validated=self.now.iteration)
         if self.now.best_accuracy is None or accuracy > self.now.best_accuracy:
             self.now = replace(
                 self.now, best_iteration=self.now.iteration, best_accuracy=accuracy, best_state=self.now.state

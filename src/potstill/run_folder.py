@@ -30,6 +30,7 @@ class Checkpoint:
         best_iteration: the iteration whose set did best on the validation split; None before the first validation.
         best_accuracy: that set's validation accuracy, a fraction.
         best_state: the method's state then.
+        validated: the last iteration whose set has been validated; 0 if there is none.
     """
 
     state: dict[str, Tensor]
@@ -38,6 +39,7 @@ class Checkpoint:
     best_iteration: int | None = None
     best_accuracy: float | None = None
     best_state: dict[str, Tensor] | None = None
+    validated: int = 0
 
 
 class RunFolder:
@@ -63,13 +65,21 @@ class RunFolder:
         Raises:
             UserError: the folder already holds something.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise UserError(f"{self.path} already exists", "use --resume to go on with it, or another --out")
+        self.check_new()
         with staged(self.path) as unfinished:
             new = RunFolder(unfinished)
             start.save(new.start)
             write_atomic(new.metrics, "")
             write_atomic(new.config, config)
+
+    def check_new(self) -> None:
+        """Make sure that a run can be begun here.
+
+        Raises:
+            UserError: the folder already holds something.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"{self.path} already exists", "use --resume to go on with it, or another --out")
 
     def events(self) -> EventLog:
         """The run's event record."""
@@ -84,6 +94,7 @@ class RunFolder:
             "seconds": checkpoint.seconds,
             "best_iteration": checkpoint.best_iteration,
             "best_accuracy": checkpoint.best_accuracy,
+            "validated": checkpoint.validated,
         }
         # Copies, because the best state may share tensors with the present one, which safetensors refuses.
         content = {

@@ -11,13 +11,10 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 
 import tomli_w
 
-from potstill.data import ImageDataset
+from potstill.data import ImageDataset, short_name
 from potstill.methods import METHODS, Method, Start, find_method
-from potstill.runtime.compute import Compilation, Compute, Precision, resolve_compute
+from potstill.runtime.compute import LONG_RUN_PIXELS, Compilation, Compute, Precision, resolve_compute
 from potstill.runtime.errors import UserError, unknown
-
-LONG_RUN_PIXELS = 300_000_000
-"""Pixels that a run must look at for compilation and low precision to pay: some three minutes on two cores."""
 
 VALIDATIONS = 5
 
@@ -74,6 +71,8 @@ class Settings(Generic[M]):
             UserError: the device cannot be used, or the method not with these images per class.
         """
         method = self.method.resolved(self.ipc, self.dataset)
+        if method.only_start and self.start not in (None, method.default_start):
+            raise UserError(f"{method.name} begins with real images of its own choice", "leave --start out")
         iterations = method.usual_iterations(self.ipc) if self.iterations is None else self.iterations
         compute = self._compute(method, dataset, iterations)
         return dataclasses.replace(
@@ -97,6 +96,12 @@ class Settings(Generic[M]):
         long_run = iterations * batch * height * width >= LONG_RUN_PIXELS
         return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
 
+    @property
+    def usual_folder(self) -> Path:
+        """Where such a run is kept where nothing else is asked for: ``runs/METHOD-DATASET-ipcN[-seedS]``."""
+        seed = f"-seed{self.seed}" if self.seed else ""
+        return Path("runs") / f"{self.method.name}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, the method as a table with its name; what is None is left out."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "method"}
@@ -115,7 +120,7 @@ class Settings(Generic[M]):
             UserError: the file is absent or damaged, or holds a key or a value that does not belong there.
         """
         try:
-            values = tomllib.loads(path.read_text())
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -158,13 +163,12 @@ def _mismatch(value: Any, kind: Any) -> str | None:
 
 
 def differing(ours: Settings[Method], theirs: Settings[Method]) -> list[str]:
-    """The names of the settings that ``ours`` gives other than by default and that ``theirs`` has otherwise."""
-    plain = Settings(method=type(ours.method)())
-    changed = []
+    """Names of the settings that ``ours`` gives other than by default and ``theirs``, resolved, has otherwise."""
     if type(ours.method) is not type(theirs.method):
         return ["method"]
-    for f in dataclasses.fields(Settings):
-        mine = getattr(ours, f.name)
-        if mine not in (getattr(plain, f.name), getattr(theirs, f.name)):
-            changed.append(f.name)
+    plain = Settings(method=type(ours.method)())
+    same = {f.name: (getattr(plain, f.name), getattr(theirs, f.name)) for f in dataclasses.fields(Settings)}
+    changed = [name for name, values in same.items() if name != "method" and getattr(ours, name) not in values]
+    if ours.method != plain.method and ours.method.resolved(theirs.ipc, theirs.dataset) != theirs.method:
+        changed.append("method")
     return changed

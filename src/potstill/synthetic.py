@@ -68,6 +68,10 @@ class SyntheticSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
+        """float32 (n, C, H, W): the images at ``indices``, or all."""
+        return self.images if indices is None else self.images[indices]
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
@@ -90,11 +94,12 @@ class SyntheticSet:
 
     @property
     def size_bytes(self) -> int:
-        """What the set weighs: images, labels and learned rates; soft labels are not free."""
+        """What the set weighs: images, labels, learned rates, whitening; soft labels are not free."""
         step = 0 if self.step_size is None else self.step_size.nbytes
         rates = 0 if self.replay is None else self.replay.rates.nbytes
         labels = self.labels.nbytes if self.has_soft_labels else len(self.labels) * 8
-        return self.images.nbytes + labels + step + rates
+        whitening = 0 if self.whitening is None else self.whitening.matrix.nbytes + self.whitening.mean.nbytes
+        return self.images.nbytes + labels + step + rates + whitening
 
     def replayed(self) -> list[tuple[Tensor, Tensor]]:
         """The batch of each step of the replay: images (n, C, H, W) and their labels.
@@ -209,7 +214,7 @@ def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
         class_names=real.class_names,
         mean=real.mean,
         std=real.std,
-        whitening=real.whitening,
+        whitening=None if real.whitening is None else real.whitening.to(torch.device("cpu")),
     )
 
 

@@ -12,7 +12,16 @@ import torch
 from torch import Tensor
 
 from potstill.data import ImageDataset, LabeledImages, Whitening
-from potstill.evaluation import Evaluation, NetworkResult, Recipe, check_fits, evaluate, validation_accuracy
+from potstill.evaluation import (
+    Evaluation,
+    NetworkResult,
+    Recipe,
+    check_fits,
+    evaluate,
+    measure_full,
+    validation_accuracy,
+)
+from potstill.evaluation.bench import _first as first_images
 from potstill.networks import NETWORKS
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
@@ -358,3 +367,40 @@ def test_any_selection_may_be_a_baseline(dataset: ImageDataset, monkeypatch: pyt
 def test_a_misspelt_recipe_is_refused(dataset: ImageDataset):
     with pytest.raises(UserError, match="unknown recipe"):
         measure(dataset, recipe="dsa-999")
+
+
+def test_what_was_put_aside_comes_back_when_it_is_asked_for(dataset: ImageDataset, tmp_path: Path):
+    path = tmp_path / "evaluation.json"
+    first = measure(dataset, record=path)
+    measure(dataset, record=path, seed=1)
+    assert json.loads(path.read_text())["seed"] == 1
+    assert measure(dataset, record=path) == first
+    assert json.loads(path.read_text()) == first.to_json()
+
+
+def test_later_networks_see_the_full_data_as_often_as_those_on_file(dataset: ImageDataset, tmp_path: Path):
+    path, full = tmp_path / "evaluation.json", {"baselines": ("full",), "repeats": 1}
+    first = measure(dataset, record=path, full_epochs=5, **full)
+    both = measure(dataset, record=path, networks=[NETWORK, OTHER], **full)
+    assert both.full_epochs == 5
+    assert [both.baselines["full"][network].epochs for network in (NETWORK, OTHER)] == [5, 5]
+    assert both.networks[NETWORK] == first.networks[NETWORK], "not measured again"
+    other = measure(dataset, record=path, full_epochs=2, **full)
+    assert {network: result.epochs for network, result in other.baselines["full"].items()} == {NETWORK: 2}
+    assert other.networks == both.networks
+
+
+@pytest.mark.parametrize("epochs", [0, -3])
+def test_no_pass_over_the_full_data_is_refused(epochs: int, dataset: ImageDataset):
+    with pytest.raises(UserError, match="passes over the full data are none"):
+        measure(dataset, full_epochs=epochs)
+    with pytest.raises(UserError, match="passes over the full data are none"):
+        measure_full(dataset, NETWORK, recipe=RECIPE, epochs=epochs, compute=CPU)
+
+
+def test_the_curves_images_are_spread_over_the_split(dataset: ImageDataset):
+    few = first_images(dataset.train, 150)
+    assert few is not None
+    assert len(few) == 150
+    assert few.labels.bincount(minlength=10).tolist() == [15] * 10
+    assert first_images(dataset.train, 10**6) is not None

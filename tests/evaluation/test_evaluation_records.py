@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,6 @@ OTHER_PROTOCOLS = [
     {"recipe": replace(RECIPES["quick"], version=2)},
     {"seed": 1},
     {"dataset_fingerprint": "e"},
-    {"full_epochs": 100},
     {"initial": {"source": "fixed", "seed": 0}},
 ]
 
@@ -68,6 +68,18 @@ def test_figures_of_another_protocol_are_put_aside_until_they_are_asked_for(chan
     assert len(list(tmp_path.iterdir())) == 2
     file.save(evaluation())
     assert file.earlier(other) == other
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_does_not_lead_stays_aside(tmp_path: Path):
+    file, other = EvaluationFile(tmp_path / "evaluation.json"), evaluation(seed=1)
+    aside = EvaluationFile(tmp_path / "evaluation.json", leading=False)
+    file.save(evaluation())
+    aside.save(other)
+    assert aside.earlier(other) == other
+    assert json.loads(file.path.read_text())["seed"] == 0
+    aside.save(evaluation())
+    assert json.loads(file.path.read_text())["seed"] == 0
     assert len(list(tmp_path.iterdir())) == 2
 
 

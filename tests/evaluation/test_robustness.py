@@ -19,7 +19,6 @@ from potstill.evaluation.robustness import (
     label_robust_score,
     measure_robustness,
     normalised,
-    ranked,
 )
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
@@ -115,17 +114,6 @@ def test_soft_labels_have_a_track_of_their_own_and_are_also_measured_hard():
     assert found.track == "soft"
     assert "synthetic hard" in found.accuracies
     assert "synthetic hard" not in measured(hard).accuracies
-
-
-def test_tracks_are_never_ranked_together():
-    def score(track: str, synthetic: float) -> Robustness:
-        kinds = {f"{of} {how}": [0.5] for of in ("synthetic", "random") for how in ("augmented", "plain")}
-        kinds["synthetic augmented"] = [synthetic]
-        return Robustness(track=track, recipe="r", network="n", full=0.9, accuracies=kinds, rates={})
-
-    scores = [score("hard", 0.6), score("soft", 0.9), score("hard", 0.7)]
-    found = ranked(scores)
-    assert found == {"hard": [scores[2], scores[0]], "soft": [scores[1]]}
 
 
 def test_without_validation_images_nothing_can_be_tuned():

@@ -21,6 +21,7 @@ from potstill.methods.trajectory_matching import TrajectoryMatching, student_bat
 from potstill.networks.weights import WeightsFile, write_weights
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
+from potstill.synthetic import SyntheticSet
 from potstill.training.experts import MANIFEST, expert_file
 from potstill.training.unrolling import Keep
 from tests.small import NETWORK, problem, small_experts
@@ -209,6 +210,10 @@ def test_labels_are_the_mean_of_the_experts_that_are_right_and_have_a_fallback(e
     given = problem(ipc=1)
     files = [WeightsFile(expert_file(Path(experts), number)) for number in range(2)]
     chosen = torch.arange(60)
+
+    def begun(indices: torch.Tensor) -> SyntheticSet:
+        return replace(given.start, images=given.real.normalised(indices), labels=given.real.labels[indices])
+
     network, expected = given.build_network(torch.Generator()), []
     labels = given.real.labels[chosen]
     told = []
@@ -219,9 +224,9 @@ def test_labels_are_the_mean_of_the_experts_that_are_right_and_have_a_fallback(e
         right = [logits[i] for logits in told if logits[i].argmax() == labels[i]]
         fallback = 4.0 * torch.nn.functional.one_hot(labels[i], 10).float()
         expected.append(torch.stack(right).mean(0) if right else fallback)
-    torch.testing.assert_close(initial_logits(given, files, chosen), torch.stack(expected), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(initial_logits(given, files, begun(chosen)), torch.stack(expected), rtol=1e-4, atol=1e-4)
     write_weights(tmp_path / "blind.safetensors", {0: {n: t * 0 for n, t in files[0].read().items()}}, {})
-    blind = initial_logits(given, [WeightsFile(tmp_path / "blind.safetensors")], chosen[labels != 0])
+    blind = initial_logits(given, [WeightsFile(tmp_path / "blind.safetensors")], begun(chosen[labels != 0]))
     assert blind.isfinite().all()
     assert blind.argmax(1).equal(labels[labels != 0])
 

@@ -14,12 +14,13 @@ from potstill.applications import SPACES
 from potstill.applications import architecture_search as searching
 from potstill.cli.main import main
 from potstill.evaluation import RECIPES
-from potstill.methods import DM, MTT, Random
+from potstill.methods import DC, DM, MTT, Random
+from potstill.methods.presets import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
 from potstill.reproductions.run import RECORD
-from potstill.runtime.compute import CPU
+from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
 from potstill.training.experts import ExpertPlan
@@ -27,6 +28,7 @@ from potstill.training.fit import Trainer
 from tests.small import NETWORK
 
 OTHER = "mlp:width=16"
+PLAIN = ComputeChoice(device="cpu", precision="float32", compile="off")
 
 
 def settings(method: Any, **changes: Any) -> Settings[Any]:
@@ -82,7 +84,83 @@ def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
     outcomes = reproduce(SMALL, tmp_path, scale=0.25, rows=["dm"], repeats=1)
     assert [o.iterations for o in outcomes] == [(5, 20)]
     assert outcomes[0].measured.repeats == 1
-    assert json.loads((tmp_path / RECORD).read_text())["scale"] == 0.25
+    (entry,) = json.loads((tmp_path / RECORD).read_text())["outcomes"]
+    assert entry["iterations"] == {"done": 5, "published": 20}
+    with pytest.raises(UserError, match="dm was begun with another iterations"):
+        reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
+
+
+def test_even_the_smallest_share_is_one_iteration(tmp_path: Path):
+    assert reproduce(SMALL, tmp_path, scale=0.001, rows=["dm"], repeats=1)[0].iterations == (1, 20)
+
+
+def test_rows_that_a_call_leaves_out_stay_in_the_record(tmp_path: Path):
+    reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
+    reproduce(SMALL, tmp_path, rows=["Random!"], repeats=1)
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert [entry["row"] for entry in record["outcomes"]] == ["Random!", "Random!", "dm"]
+
+
+def test_a_time_limit_counts_over_all_calls(tmp_path: Path):
+    (first,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
+    assert first.iterations == (0, 20)
+    (again,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
+    assert again.iterations == (0, 20), "its time is used up"
+    (rest,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
+    assert rest.iterations == (20, 20)
+
+
+def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = DC(distance="euclidean", batch_real=4, outer_loops=2, network_batch=8)
+    row = Row(label="dc", settings=settings(made, iterations=4), published={NETWORK: None})
+    step, steps = DC.step, 0
+
+    def mortal(*given: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            raise KeyboardInterrupt
+        return step(*given)
+
+    monkeypatch.setattr(DC, "step", mortal)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(replace(SMALL, rows=(row,)), tmp_path, repeats=1)
+    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, repeats=1)
+    assert outcome.iterations == (4, 4)
+    assert steps == 5
+
+
+def test_full_data_is_trained_on_without_a_set_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(running, "distill", lambda *given, **named: pytest.fail("distilled"))
+    row = Row(label="full data", settings=settings(DM()), published={OTHER: Published(90.0, 20.0)}, full=True)
+    table = replace(SMALL, recipe="coursework-50", rows=(row,))
+    (one,) = reproduce(table, tmp_path, compute=PLAIN)
+    assert (one.measured.repeats, one.measured.epochs) == (1, 50)
+    assert (one.iterations, one.seconds) == (None, None)
+    (two,) = reproduce(table, tmp_path, compute=PLAIN, repeats=2)
+    assert two.measured.accuracies[0] == one.measured.accuracies[0]
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained"))
+    assert reproduce(table, tmp_path, compute=PLAIN, repeats=2)[0].measured == two.measured
+
+
+def test_another_place_of_the_dataset_keeps_the_published_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Settings[Any]] = []
+
+    def stop(settings: Settings[Any], *given: Any, **named: Any) -> None:
+        asked.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "distill", stop)
+    monkeypatch.setattr(running._Making, "_experts", lambda *given: Path("experts"))
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(find_reproduction("mtt-cifar10"), tmp_path, dataset="digits", rows=["mtt ipc 10"])
+    assert asked[0].dataset == "digits"
+    assert asked[0].method.student_steps == MTT_PRESETS["cifar10"][10].student_steps
+
+
+def test_labels_of_rows_can_be_asked_for():
+    for table in REPRODUCTIONS.values():
+        assert not any("," in row.label for row in table.rows), table.name
 
 
 def test_a_second_call_goes_on_where_the_first_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -133,13 +211,15 @@ def test_rows_that_match_experts_share_those_of_one_plan(tmp_path: Path, monkeyp
 
 def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
-    monkeypatch.setattr(running, "resolve_compute", lambda **_: CPU)
     row = Row(label="from real", settings=settings(Random()), published={"wide": Published(90.0, 20.0)}, search="two")
-    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path)
+    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, compute=PLAIN)
     assert outcome.network in ("small", "wide")
-    assert outcome.row.startswith("from real (2 candidates in ")
-    assert outcome.row.endswith("published: wide)")
+    assert outcome.row == "from real"
+    assert outcome.note.startswith("2 candidates in ")
+    assert outcome.note.endswith("published: wide")
     assert outcome.measured.repeats == 1
+    candidates = json.loads((tmp_path / "from-real" / "search.json").read_text())["candidates"]
+    assert [len(made["accuracies"]) for made in candidates.values()] == [2, 2], "as often as the table says"
     assert outcome.verdict in ("inside", "above", "below")
 
 

@@ -15,7 +15,8 @@ from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.training import placement
-from potstill.training.fit import Examples, Schedule, Trainer
+from potstill.training.examples import Examples
+from potstill.training.fit import Schedule, Trainer
 from tests.small import CPU64, NETWORK
 from tests.twins import fitting
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from potstill.augmentation import cut_mixed
 from potstill.networks import Network
 from potstill.runtime.randomness import Streams
-from potstill.training.fit import Examples, Schedule
+from potstill.training.examples import Examples
+from potstill.training.fit import Schedule
 
 
 def fit(network: Network, examples: Examples, schedule: Schedule, streams: Streams) -> list[float]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation import NetworkResult, Recipe, find_recipe, measure_full, validation_accuracy
+from potstill.evaluation import NetworkResult, Recipe, check_fits, find_recipe, measure_full, validation_accuracy
 from potstill.evaluation.statistics import summary
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
@@ -59,6 +59,7 @@ class Candidate:
         accuracies: on the validation split, a fraction for each repeat.
         seconds: to train and validate all repeats.
         parameters: of the network.
+        made_on: the machines, precisions and versions that it was trained with, in words.
         failed: why there is no accuracy, if there is none.
     """
 
@@ -66,6 +67,7 @@ class Candidate:
     accuracies: list[float] = field(default_factory=list)
     seconds: float = 0.0
     parameters: int = 0
+    made_on: list[str] = field(default_factory=list)
     failed: str | None = None
 
     @property
@@ -103,7 +105,6 @@ class Found:
         """The contents of ``search.json``."""
         return {
             **self.protocol,
-            "machine": machine_in_words(),
             "seconds": self.seconds,
             "ranked": self.ranked,
             "candidates": {
@@ -146,13 +147,16 @@ def search(
         progress: told in a few words what has been done.
 
     Raises:
-        UserError: the space or the recipe is unknown, the dataset has no validation split, or the record is of another
-            search.
+        UserError: the space or the recipe is unknown, the set does not fit the dataset, that has no validation split,
+            or the record is of another search.
     """
     if not len(dataset.validation):
         raise UserError(f"{dataset.name} has no validation images to rank networks by", "use a larger dataset")
+    check_fits(synthetic, dataset)
+    if repeats < 1:
+        raise UserError("there must be at least one repeat", "use --repeats 1 or more")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    specs = _space(space)
+    specs, full_epochs = _space(space), recipe.full_epochs if full_epochs is None else full_epochs
     protocol = {
         "schema": SCHEMA,
         "space": space if isinstance(space, str) else dict(space),
@@ -175,7 +179,8 @@ def search(
                 progress(f"{name}: " + (made.failed or f"{made.accuracies[-1]:.1%} of the validation images"))
                 _keep(path, found)
         for name in found.ranked[:top]:
-            if name not in found.full and not found.candidates[name].failed:
+            known = found.full.get(name)
+            if not found.candidates[name].failed and (known is None or known.epochs != full_epochs):
                 progress(f"{name}: training on the full data")
                 spec = specs[name]
                 found.full[name] = measure_full(
@@ -201,6 +206,7 @@ def _trained(
         done,
         accuracies=[*done.accuracies, accuracy],
         seconds=done.seconds + time.perf_counter() - started,
+        made_on=list(dict.fromkeys([*done.made_on, f"{compute}; {machine_in_words()}"])),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
 
@@ -222,7 +228,7 @@ def _earlier(path: Path | None, protocol: Mapping[str, Any]) -> Found | None:
     changed = [name for name in protocol if stored.get(name) != protocol[name]]
     if changed:
         raise UserError(f"{path} is of another search: {', '.join(changed)} differ", "choose another --out")
-    fields = ("spec", "accuracies", "seconds", "parameters", "failed")
+    fields = ("spec", "accuracies", "seconds", "parameters", "made_on", "failed")
     return Found(
         protocol=protocol,
         candidates={

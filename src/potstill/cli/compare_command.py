@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +9,10 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
-from potstill.cli.options import parse, table_console
+from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
 from potstill.comparison import RECORD, compare
 from potstill.report import write_comparison
+from potstill.runtime.compute import AUTOMATIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,9 @@ class Options:
         networks: specs separated by commas; by default those of the first run's evaluation.
         repeats: trainings of each network on each set, those on file included.
         full: whether training on the full data is measured too, once.
+        dataset: another place of the runs' dataset.
         data_root: a folder with local copies of catalogue datasets.
+        compute: device, precision and compilation.
         out: the folder of comparison.json and comparison.html.
     """
 
@@ -34,7 +36,9 @@ class Options:
     networks: str | None = None
     repeats: int = 5
     full: bool = True
+    dataset: str | None = None
     data_root: Path | None = None
+    compute: ComputeOptions = AUTOMATIC
     out: Path = Path("runs/comparison")
 
 
@@ -45,11 +49,13 @@ def run(words: list[str]) -> None:
         options.runs,
         options.out,
         recipe=options.recipe,
-        networks=options.networks.split(",") if options.networks else (),
+        networks=names(options.networks or ""),
         repeats=options.repeats,
         full=options.full,
+        dataset=options.dataset,
         data_root=options.data_root,
-        listen=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+        compute=options.compute,
+        listen=progress_line,
     )
     console = table_console()
     console.print(table(record))
@@ -66,31 +72,24 @@ def table(record: dict[str, Any]) -> Table:
     for column in ("set", "per class", "labels", "bytes", "distilled in", *record["networks"]):
         made.add_column(column)
     for item in record["sets"]:
-        figures = [_cell(item["networks"].get(network)) for network in record["networks"]]
+        figures = [percent(item["networks"].get(network)) for network in record["networks"]]
         seconds = f"{item['distilled_seconds']:.0f} s"
-        made.add_row(item["name"], str(item["ipc"]), item["labels"], f"{item['bytes']:,}", seconds, *figures)
+        name = item["name"] + ("" if item["status"] == "complete" else f" ({item['status']})")
+        made.add_row(name, str(item["ipc"]), item["labels"], f"{item['bytes']:,}", seconds, *figures)
     if record["full"]:
-        figures = [_cell(record["full"].get(network)) for network in record["networks"]]
+        figures = [percent(record["full"].get(network)) for network in record["networks"]]
         made.add_row("full data", "-", "hard", f"{record['dataset']['bytes']:,}", "-", *figures)
     return made
 
 
 def shown(record: dict[str, Any]) -> list[str]:
     """The differences that the repeats show, each in a line."""
-    found = [item for item in record["differences"] if item["p_corrected"] < 0.05]
+    found = [item for item in record["differences"] if item["p_corrected"] < record["significance"]]
     total = len(record["differences"])
-    lines = [f"{len(found)} of {total} differences are shown (paired t test, Holm, 5 %)"] if total else []
+    how = f"paired t test, Holm, {record['significance']:.0%}"
+    lines = [f"{len(found)} of {total} differences are shown ({how})"] if total else []
     for item in sorted(found, key=lambda item: -abs(item["mean"])):
         better, worse = (item["first"], item["second"])[:: 1 if item["mean"] > 0 else -1]
         points = f"{100 * abs(item['mean']):.1f} points"
         lines.append(f"  {item['network']}: {better} above {worse} by {points}, p = {item['p_corrected']:.2g}")
     return lines
-
-
-def _cell(entry: dict[str, Any] | None) -> str:
-    if entry is None:
-        return "-"
-    if "failed" in entry:
-        return f"failed: {entry['failed']}"
-    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
-    return f"{entry['mean']:.1%}{spread} × {len(entry['accuracies'])}"

@@ -27,7 +27,7 @@ class Options(Generic[M]):
 
     Attributes:
         settings: what to do.
-        out: the run's folder; by default runs/METHOD-DATASET-ipcN.
+        out: the run's folder; by default runs/METHOD-DATASET-ipcN, and the seed if it is not 0.
         resume: go on with the run in --out, with its own settings.
         time_limit: stop after 90s, 10m or 2h; --resume goes on.
         config: a config.toml to take the settings from; options given here go before it.
@@ -46,7 +46,7 @@ def run(words: list[str]) -> None:
     """Distil as ``words`` say."""
     options = _read(words)
     settings = options.settings
-    out = options.out or _default_folder(settings)
+    out = options.out or settings.usual_folder
     limit = None if options.time_limit is None else duration(options.time_limit)
     if out.exists() and not options.resume and any(out.iterdir() if out.is_dir() else [out]):
         raise UserError(f"{out} already exists", "use --resume to go on with it, or another --out")
@@ -71,7 +71,9 @@ def _read(words: list[str]) -> Options[Any]:
     config = _value_of("--config", words)
     if config is None and "--resume" in words and (folder := _value_of("--out", words)):
         stored = Path(folder) / "config.toml"
-        config = str(stored) if stored.exists() else None
+        if not stored.exists():
+            raise UserError(f"there is no run to resume in {folder}", "check --out, or leave --resume out")
+        config = str(stored)
     base = None if config is None else Settings.from_toml(Path(config))
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]
@@ -84,6 +86,8 @@ def _read(words: list[str]) -> Options[Any]:
     elif words and words[0] in ("-h", "--help"):
         print(f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.")
         raise SystemExit(0)
+    elif named := [word for word in words if word in METHODS]:
+        raise UserError(f"the method {named[0]!r} does not come first", f"use potstill distill {named[0]} OPTIONS")
     else:
         raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
     default = None if base is None else Options(settings=base)
@@ -97,9 +101,3 @@ def _value_of(option: str, words: list[str]) -> str | None:
         if word.startswith(f"{option}="):
             return word.split("=", 1)[1]
     return None
-
-
-def _default_folder(settings: Settings[Any]) -> Path:
-    dataset = Path(settings.dataset.replace(":", "-")).stem
-    seed = f"-seed{settings.seed}" if settings.seed else ""
-    return Path("runs") / f"{settings.method.name}-{dataset}-ipc{settings.ipc}{seed}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +9,13 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from potstill.cli.options import parse, table_console
+from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
 from potstill.cli.targets import Target
 from potstill.data import ImageDataset
-from potstill.evaluation import Evaluation, NetworkResult, Recipe, evaluate, find_recipe, usual_recipe
+from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe
 from potstill.evaluation.robustness import measure_robustness
-from potstill.evaluation.statistics import confidence_interval, standard_deviation
-from potstill.runtime.compute import Compilation, Precision, resolve_compute
+from potstill.runtime.compute import AUTOMATIC
+from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_json
 
 
@@ -27,19 +26,18 @@ class Options:
     Attributes:
         target: a run's folder, or a synthetic.safetensors.
         networks: specs separated by commas; by default the network that was matched.
-        recipe: the protocol; see potstill list recipes. By default dsa-1000, or replay for a set with learned steps.
+        recipe: the protocol; see potstill list recipes. By default dsa-1000; for a set with learned steps replay, and
+            with a learned step size trajectory-1000, or soft-label if its labels are soft.
         repeats: trainings of each network.
         baselines: random, full, initial (the networks before training), herding or any other selection, several
             separated by commas, or none.
         full_repeats: trainings on the full data.
-        full_epochs: passes over the full data, in place of the recipe's.
+        full_epochs: passes over the full data; by default as many as are on file, or the recipe's.
         dataset: by default the one that the set was distilled from.
         data_root: a folder with local copies of catalogue datasets.
         initial: what networks begin with: random weights, or a folder or file of potstill experts.
         seed: of the repeats.
-        device: where to compute.
-        precision: of the networks.
-        compile: whether networks are compiled.
+        compute: device, precision and compilation.
         out: where to write for a set without a run; by default evaluation.json beside it.
         robustness: measure the label and augmentation robust scores instead, and write robustness.json.
     """
@@ -55,9 +53,7 @@ class Options:
     data_root: Path | None = None
     initial: str = "random"
     seed: int = 0
-    device: str = "auto"
-    precision: Precision = "auto"
-    compile: Compilation = "auto"
+    compute: ComputeOptions = AUTOMATIC
     out: Path | None = None
     robustness: bool = False
 
@@ -67,35 +63,38 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="evaluate")
     target = Target.opened(options.target)
     synthetic = target.synthetic
-    recipe = find_recipe(options.recipe or usual_recipe(synthetic))
-    networks = (options.networks or synthetic.provenance.get("network", "convnet")).split(",")
-    baselines = [] if options.baselines == "none" else options.baselines.split(",")
+    networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
     dataset = target.dataset(options.dataset, options.data_root)
-    automatic = (options.device, options.precision, options.compile) == ("auto", "auto", "auto")
     if options.robustness:
-        _robustness(options, target, dataset, recipe, networks[0])
+        _robustness(options, target, dataset, networks)
         return
     path = options.out or target.beside / "evaluation.json"
     result = evaluate(
         synthetic,
         dataset,
-        recipe=recipe,
+        recipe=options.recipe,
         networks=networks,
         repeats=options.repeats,
-        baselines=baselines,
+        baselines=[] if options.baselines == "none" else names(options.baselines),
         full_repeats=options.full_repeats,
         full_epochs=options.full_epochs,
         initial=options.initial,
         seed=options.seed,
-        compute=None if automatic else resolve_compute(options.device, options.precision, options.compile),
-        progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+        compute=options.compute,
+        progress=progress_line,
         record=path,
     )
     table_console().print(table(result, len(synthetic)))
     print(f"written to {path}")
 
 
-def _robustness(options: Options, target: Target, dataset: ImageDataset, recipe: Recipe, network: str) -> None:
+def _robustness(options: Options, target: Target, dataset: ImageDataset, networks: list[str]) -> None:
+    for option in ("baselines", "full_repeats", "initial"):
+        if getattr(options, option) != getattr(Options, option):
+            raise UserError(f"--{option.replace('_', '-')} means nothing to robust scores", "leave it out")
+    if len(networks) > 1:
+        raise UserError("robust scores are of one network", "name one with --networks")
+    recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
     found = measure_robustness(
         target.synthetic,
         dataset,
@@ -104,8 +103,8 @@ def _robustness(options: Options, target: Target, dataset: ImageDataset, recipe:
         repeats=options.repeats,
         full_epochs=options.full_epochs,
         seed=options.seed,
-        compute=resolve_compute(options.device, options.precision, options.compile, long_run=True),
-        progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+        compute=options.compute.settled(long_run=True),
+        progress=progress_line,
     )
     path = options.out or target.beside / "robustness.json"
     write_json(path, found.to_json())
@@ -128,11 +127,4 @@ def table(evaluation: Evaluation, images: int) -> Table:
 
 
 def _cell(result: NetworkResult | None) -> str:
-    if result is None:
-        return "-"
-    if result.failed is not None:
-        return f"failed: {result.failed}"
-    std, interval = standard_deviation(result.accuracies), confidence_interval(result.accuracies)
-    spread = "" if std is None else f" ± {100 * std:.1f}"
-    bounds = "" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-    return f"{result.mean:.1%}{spread}{bounds} × {result.repeats}"
+    return percent(None if result is None else result.to_json(), interval=True)

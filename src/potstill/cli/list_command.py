@@ -77,8 +77,8 @@ def _recipes() -> list[tuple[str, ...]]:
 def _reproductions() -> list[tuple[str, ...]]:
     from potstill.reproductions import REPRODUCTIONS
 
-    rows = [(r.name, r.title, f"{len(r.rows)} rows by {r.recipe}") for r in REPRODUCTIONS.values()]
-    return [("reproduction", "what it is", "how"), *rows]
+    rows = [(r.name, r.title, r.recipe, ", ".join(row.label for row in r.rows)) for r in REPRODUCTIONS.values()]
+    return [("reproduction", "what it is", "recipe", "rows"), *rows]
 
 
 def _summary(thing: object) -> str:

@@ -6,15 +6,19 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from rich.console import Console
 
+from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
 
 T = TypeVar("T")
+
+ComputeOptions = Annotated[ComputeChoice, tyro.conf.arg(name="")]
+"""``--device``, ``--precision`` and ``--compile`` among a command's options."""
 
 
 def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | None = None) -> T:
@@ -65,6 +69,29 @@ def duration(text: str) -> float:
     if not text.strip() or match is None:
         raise UserError(f"{text!r} is no duration", "write 90s, 10m, 2h or 1h30m")
     return sum(float(value) * scale for value, scale in zip(match.groups(), units.values(), strict=True) if value)
+
+
+def names(text: str) -> list[str]:
+    """The names in a list separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def progress_line(message: str) -> None:
+    """Tell people of progress; a file or a pipe is told nothing."""
+    if sys.stderr.isatty():
+        print(message, file=sys.stderr)
+
+
+def percent(entry: Mapping[str, Any] | None, *, places: int = 1, interval: bool = False) -> str:
+    """A record's accuracies in a table's cell: mean, deviation, interval if asked for, and repeats."""
+    if entry is None:
+        return "-"
+    if "failed" in entry:
+        return f"failed: {entry['failed']}"
+    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.{places}f}"
+    low_high = entry["ci95"] if interval else None
+    bounds = "" if low_high is None else f" [{100 * low_high[0]:.{places}f}, {100 * low_high[1]:.{places}f}]"
+    return f"{100 * entry['mean']:.{places}f}%{spread}{bounds} × {len(entry['accuracies'])}"
 
 
 def table_console() -> Console:

@@ -1,8 +1,7 @@
-"""``potstill reproduce RECIPE``."""
+"""``potstill reproduce TABLE``."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +9,10 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from potstill.cli.options import duration, parse, table_console
+from potstill.cli.options import ComputeOptions, duration, names, parse, percent, progress_line, table_console
 from potstill.reproductions import Outcome, find_reproduction, reproduce
 from potstill.reproductions.run import RECORD
+from potstill.runtime.compute import AUTOMATIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,12 @@ class Options:
     Attributes:
         name: the table; see potstill list reproductions.
         scale: the share of the published iterations to do.
-        time_limit: for each distillation, such as 30m.
+        time_limit: for each distillation, over all calls, such as 30m.
         repeats: trainings of each network, in place of the table's.
         rows: labels of the rows to do, separated by commas; all by default.
         dataset: another name or place of the dataset, such as mhist:FOLDER.
         data_root: a folder with local copies of catalogue datasets.
+        compute: device, precision and compilation.
         out: the folder of its runs; by default runs/reproduce-NAME. A second call goes on there.
     """
 
@@ -37,6 +38,7 @@ class Options:
     rows: str | None = None
     dataset: str | None = None
     data_root: Path | None = None
+    compute: ComputeOptions = AUTOMATIC
     out: Path | None = None
 
 
@@ -51,10 +53,11 @@ def run(words: list[str]) -> None:
         scale=options.scale,
         time_limit=None if options.time_limit is None else duration(options.time_limit),
         repeats=options.repeats,
-        rows=options.rows.split(",") if options.rows else (),
+        rows=names(options.rows or ""),
         dataset=options.dataset,
         data_root=options.data_root,
-        listen=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+        compute=options.compute,
+        listen=progress_line,
     )
     table_console().print(table(outcomes, f"{reproduction.title}; recipe {reproduction.recipe}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
@@ -65,25 +68,18 @@ def run(words: list[str]) -> None:
 def table(outcomes: list[Outcome], title: str) -> Table:
     """Published and measured side by side."""
     shown = Table(title=title, title_justify="left")
-    for column in ("row", "network", "published, %", "measured, %", "verdict", "iterations", "distilled in"):
+    for column in ("row", "network", "published", "measured", "verdict", "iterations", "distilled in", ""):
         shown.add_column(column)
     for outcome in outcomes:
-        done, published = outcome.iterations
+        done, published = outcome.iterations or (0, 0)
         shown.add_row(
             outcome.row,
             outcome.network,
-            "-" if outcome.published is None else str(outcome.published),
-            _measured(outcome),
+            "-" if outcome.published is None else f"{outcome.published}%",
+            percent(outcome.to_json()["measured"]),
             outcome.verdict,
             f"{done} of {published}" if published else "-",
-            f"{outcome.seconds:.0f} s",
+            "-" if outcome.seconds is None else f"{outcome.seconds:.0f} s",
+            outcome.note,
         )
     return shown
-
-
-def _measured(outcome: Outcome) -> str:
-    record = outcome.to_json()["measured"]
-    if "failed" in record:
-        return "failed"
-    spread = "" if record["std"] is None else f" ± {100 * record['std']:.1f}"
-    return f"{100 * record['mean']:.1f}{spread} × {len(record['accuracies'])}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,9 @@ import tyro
 from rich.table import Table
 
 from potstill.applications import Found, search
-from potstill.cli.options import parse, table_console
+from potstill.cli.options import ComputeOptions, parse, progress_line, table_console
 from potstill.cli.targets import Target
-from potstill.runtime.compute import Compilation, Precision, resolve_compute
+from potstill.runtime.compute import AUTOMATIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +29,7 @@ class Options:
         dataset: by default the one that the set was distilled from.
         data_root: a folder with local copies of catalogue datasets.
         seed: of all trainings.
-        device: where to compute.
-        precision: of the networks.
-        compile: whether networks are compiled.
+        compute: device, precision and compilation.
         out: the record, which a second call goes on with; by default search.json beside the set.
     """
 
@@ -45,9 +42,7 @@ class Options:
     dataset: str | None = None
     data_root: Path | None = None
     seed: int = 0
-    device: str = "auto"
-    precision: Precision = "auto"
-    compile: Compilation = "auto"
+    compute: ComputeOptions = AUTOMATIC
     out: Path | None = None
 
 
@@ -65,9 +60,9 @@ def run(words: list[str]) -> None:
         top=options.top,
         full_epochs=options.full_epochs,
         seed=options.seed,
-        compute=resolve_compute(options.device, options.precision, options.compile, long_run=options.top > 0),
+        compute=options.compute.settled(long_run=options.top > 0),
         record=path,
-        progress=lambda message: print(message, file=sys.stderr) if sys.stderr.isatty() else None,
+        progress=progress_line,
     )
     table_console().print(table(found, options.space))
     for line in told(found):

@@ -38,11 +38,21 @@ class Target:
         """The dataset that the set was made from, or the one called ``name``, prepared as it was for the set.
 
         Raises:
-            UserError: the set does not say which, or it cannot be loaded.
+            UserError: the set does not say which, it cannot be loaded, or it has changed since.
         """
         made = self.synthetic.provenance
-        name = name or made.get("dataset")
-        if not name:
+        spec = name or made.get("dataset")
+        if not spec:
             raise UserError("the set does not say which dataset it is from", "name it with --dataset")
         zca = self.synthetic.whitening is not None
-        return load_dataset(name, data_root=data_root, image_size=made.get("image_size"), zca=zca)
+        try:
+            dataset = load_dataset(spec, data_root=data_root, image_size=made.get("image_size"), zca=zca)
+        except UserError as error:
+            remedy = error.remedy if name else f"{error.remedy}; or name the dataset's place with --dataset"
+            raise UserError(error.problem, remedy) from error
+        if name is None and made.get("dataset_fingerprint") not in (None, dataset.fingerprint):
+            raise UserError(
+                f"dataset {spec!r} is not as it was when the set was made from it: its test images may be in the set",
+                f"restore it, or take it as it is with --dataset {spec}",
+            )
+        return dataset

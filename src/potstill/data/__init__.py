@@ -5,7 +5,7 @@ from __future__ import annotations
 from potstill.data.catalogue import CATALOGUE, CatalogueEntry
 from potstill.data.dataset import ImageDataset
 from potstill.data.images import LabeledImages
-from potstill.data.load import load_dataset
+from potstill.data.load import load_dataset, short_name
 from potstill.data.splits import stratified_split
 from potstill.data.whitening import Whitening, fit_whitening
 
@@ -17,5 +17,6 @@ __all__ = [
     "Whitening",
     "fit_whitening",
     "load_dataset",
+    "short_name",
     "stratified_split",
 ]

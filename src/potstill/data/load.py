@@ -58,6 +58,12 @@ def load_dataset(
     return assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
 
 
+def short_name(spec: str) -> str:
+    """What the folder of a run of this dataset is called after: ``mhist:photos/v1.5`` gives ``v1.5``."""
+    path = Path(spec.rpartition(":")[2])
+    return path.stem if path.suffix == ".npz" else path.resolve().name
+
+
 def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, CatalogueEntry | None]:
     """Where the dataset that ``spec`` names is to be read from, and what the catalogue knows of it.
 

@@ -3,11 +3,13 @@
 from potstill.evaluation.bench import make_trainer
 from potstill.evaluation.evaluate import check_fits, evaluate, measure_full, validation_accuracy
 from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe, usual_recipe
+from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation, NetworkResult
 
 __all__ = [
     "RECIPES",
     "Evaluation",
+    "EvaluationFile",
     "NetworkResult",
     "Recipe",
     "check_fits",

@@ -18,7 +18,6 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.randomness import Streams
 from potstill.selection import SELECTIONS
-from potstill.synthetic import SyntheticSet
 from potstill.training.fit import Trainer
 from potstill.training.teacher import Teacher
 
@@ -26,20 +25,6 @@ CURVE_POINTS = 10
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides
 
 Progress = Callable[[str], None]
-
-
-class SetExamples:
-    """A synthetic set as examples to train on."""
-
-    def __init__(self, synthetic: SyntheticSet) -> None:
-        self.images, self.labels = synthetic.images, synthetic.labels
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
-        """The images at ``indices``, or all."""
-        return self.images if indices is None else self.images[indices]
 
 
 AfterEpoch = Callable[[int, float], None]
@@ -174,5 +159,5 @@ def _first(images: LabeledImages, count: int) -> LabeledImages | None:
     """At most ``count`` images, spread evenly over the set; None of an empty one."""
     if not len(images):
         return None
-    step = max(len(images) // count, 1)
-    return images.take(torch.arange(0, len(images), step, device=images.labels.device)[:count])
+    few = min(count, len(images))
+    return images.take(torch.arange(few, device=images.labels.device) * len(images) // few)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Progress, SetExamples, accuracy, make_trainer
+from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Progress, accuracy, make_trainer
 from potstill.evaluation.recipes import Recipe, find_recipe, usual_recipe
 from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation, NetworkResult
 from potstill.networks import ImageShape, InitialWeights, build_network
-from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.compute import AUTOMATIC, Compute, ComputeChoice
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
@@ -43,9 +43,9 @@ def evaluate(
     full_epochs: int | None = None,
     initial: str = "random",
     seed: int = 0,
-    compute: Compute | None = None,
+    compute: Compute | ComputeChoice = AUTOMATIC,
     progress: Progress = lambda message: None,
-    record: str | Path | None = None,
+    record: str | Path | EvaluationFile | None = None,
 ) -> Evaluation:
     """Measure what ``synthetic`` is worth.
 
@@ -55,14 +55,15 @@ def evaluate(
     Args:
         synthetic: the set.
         dataset: what it was made from: for the baselines and the test split.
-        recipe: a name of ``RECIPES`` or a recipe of your own; None takes ``replay`` for a set that was distilled for
-            certain steps, otherwise ``dsa-1000``.
+        recipe: a name of ``RECIPES`` or a recipe of your own; None takes the usual one of such a set: ``replay`` for
+            learned steps, ``trajectory-1000`` or ``soft-label`` for a learned step size, otherwise ``dsa-1000``.
         networks: specs, such as ``("convnet", "resnet18")``.
         repeats: trainings of each network, at least.
         baselines: which of ``BASELINES`` to measure too. ``random`` draws other images for each repeat; what any other
             selection chooses is chosen once, by a network trained on the training images where it looks at one.
         full_repeats: trainings on the full data, at least; they are the expensive ones.
-        full_epochs: passes over the full data, in place of the recipe's.
+        full_epochs: passes over the full data; None takes as many as ``record`` has figures of, or else the recipe's.
+            Figures of another number are replaced.
         initial: what networks begin with: ``random`` weights, or a folder or file of potstill experts. The recipe
             ``replay`` takes what the set was distilled for instead.
         seed: two evaluations with the same seed train from the same initial weights.
@@ -78,6 +79,8 @@ def evaluate(
     check_fits(synthetic, dataset)
     if repeats < 1 or full_repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    if full_epochs is not None and full_epochs < 1:
+        raise UserError(f"{full_epochs} passes over the full data are none", "use --full-epochs 1 or more")
     for name in baselines:
         if name not in BASELINES:
             raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
@@ -85,22 +88,23 @@ def evaluate(
     for name in networks:
         built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
         weights.draw(built, torch.Generator(), held_out=True)
-    full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=full_epochs, initial=weights)
-    if compute is None:
-        seen = recipe.epochs * len(synthetic) * repeats * (1 + len(set(baselines) - {"full", "initial"}))
-        seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
-        compute = resolve_compute(long_run=seen * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
-    file = None if record is None else EvaluationFile(Path(record))
     result = Evaluation(
         recipe=recipe,
         seed=seed,
         set_sha256=synthetic.fingerprint(),
         dataset_fingerprint=dataset.fingerprint,
-        full_epochs=full_schedule.epochs,
+        full_epochs=full_epochs or recipe.full_epochs,
         initial=weights.to_json(),
     )
-    if file is not None:
-        result = file.earlier(result) or result
+    file = EvaluationFile(Path(record)) if isinstance(record, str | Path) else record
+    if file is not None and (earlier := file.earlier(result)) is not None:
+        result = _with_full_epochs(earlier, full_epochs)
+        file.save(result)  # it may have been put aside
+    full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
+    if isinstance(compute, ComputeChoice):
+        seen = recipe.epochs * len(synthetic) * repeats * (1 + len(set(baselines) - {"full", "initial"}))
+        seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
+        compute = compute.settled(long_run=seen * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
     # Learned steps are few, and each must be taken as it was learned.
     bench = Bench(
         dataset.to(compute.device),
@@ -129,6 +133,17 @@ def evaluate(
     return result
 
 
+def _with_full_epochs(earlier: Evaluation, asked: int | None) -> Evaluation:
+    """``earlier``, but without figures of the full data that were made with another number of epochs than asked."""
+    if asked is None or asked == earlier.full_epochs:
+        return earlier
+    return replace(
+        earlier,
+        full_epochs=asked,
+        baselines={name: results for name, results in earlier.baselines.items() if name != "full"},
+    )
+
+
 def _initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> InitialWeights:
     if not recipe.replay:
         return InitialWeights(initial)
@@ -147,7 +162,7 @@ def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fl
     schedule = recipe.schedule(flips=flips, initial=weights, step_size=step_size)
 
     def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
-        trainer.fit(SetExamples(synthetic), schedule, streams, after_epoch=after_epoch)
+        trainer.fit(synthetic, schedule, streams, after_epoch=after_epoch)
 
     return Measurement("set", schedule.epochs, repeats, train)
 
@@ -190,6 +205,8 @@ def measure_full(
     seed: int = 0,
     compute: Compute,
     progress: Progress = lambda message: None,
+    earlier: NetworkResult | None = None,
+    keep: Callable[[NetworkResult], None] = lambda result: None,
 ) -> NetworkResult:
     """Train one network on the full training data by a recipe's schedule for it, and test it.
 
@@ -202,13 +219,22 @@ def measure_full(
         seed: of the repeats.
         compute: device, precision and compilation.
         progress: told in a few words what has been measured.
+        earlier: repeats that there are already.
+        keep: given what there is after every repeat.
+
+    Raises:
+        UserError: the recipe or the network is unknown, or nothing would be trained.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if epochs is not None and epochs < 1:
+        raise UserError(f"{epochs} passes over the full data are none", "use --full-epochs 1 or more")
     bench = Bench(dataset, compute, Streams(seed).child("evaluation"), progress)
     measurement = _on_full(bench, recipe.schedule(flips=dataset.flips, full=True, epochs=epochs), repeats)
+    if earlier is not None and earlier.repeats:
+        measurement.results[network] = earlier
     with cpu_workers(compute.device):
-        for _ in bench.measure(network, measurement):
-            pass
+        for result in bench.measure(network, measurement):
+            keep(result)
     return measurement.results[network]
 
 
@@ -249,13 +275,14 @@ def validation_accuracy(
 ) -> float:
     """Train one network on ``synthetic`` and return its accuracy on the validation split, a fraction.
 
-    By default the recipe is ``quick``, or ``replay`` for a set that was distilled for certain steps.
+    By default the recipe is ``quick``, at the set's own learning rate if it brings one along, or ``replay`` for a set
+    that was distilled for certain steps.
 
     This is what checkpoints are chosen by: the test split plays no part. A ``trainer`` that ``make_trainer`` made of
     the same network, dataset and compute saves compiling the network again; it does not change the figure.
     """
     if recipe is None:
-        recipe = "quick" if synthetic.replay is None else "replay"
+        recipe = replace(find_recipe("quick"), learned_rate=True) if synthetic.replay is None else "replay"
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     trainer = trainer or make_trainer(network, dataset, compute)
     weights = _initial_weights(recipe, synthetic, "random")

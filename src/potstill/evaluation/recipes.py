@@ -188,8 +188,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def usual_recipe(synthetic: SyntheticSet) -> str:
-    """The recipe by which a set is judged where none is asked for."""
-    return "dsa-1000" if synthetic.replay is None else "replay"
+    """The recipe by which a set is judged where none is asked for: the one that uses all that was learned of it."""
+    if synthetic.replay is not None:
+        return "replay"
+    if synthetic.step_size is None:
+        return "dsa-1000"
+    return "soft-label" if synthetic.has_soft_labels else "trajectory-1000"
 
 
 def find_recipe(name: str) -> Recipe:

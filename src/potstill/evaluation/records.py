@@ -19,10 +19,12 @@ class EvaluationFile:
 
     Args:
         path: the file, whether or not it exists.
+        leading: whether what is saved takes the file's place; otherwise figures of the same set by another protocol
+            keep it, and what is saved goes beside.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, leading: bool = True) -> None:
+        self.path, self._leading = path, leading
 
     def earlier(self, asked: Evaluation) -> Evaluation | None:
         """What has been measured already by the protocol of ``asked``; None if nothing has.
@@ -37,11 +39,14 @@ class EvaluationFile:
         return None
 
     def save(self, evaluation: Evaluation) -> None:
-        """Write it, and put aside what another protocol has found of the same set."""
+        """Write it, and put aside what another protocol has found of the same set, if this is to lead."""
         present = _read(self.path)
-        same_set = present is not None and present.set_sha256 == evaluation.set_sha256
-        if present is not None and same_set and present.protocol != evaluation.protocol:
-            os.replace(self.path, self._beside(present))
+        if present is not None and present.set_sha256 == evaluation.set_sha256:
+            if present.protocol != evaluation.protocol and not self._leading:
+                write_json(self._beside(evaluation), evaluation.to_json())
+                return
+            if present.protocol != evaluation.protocol:
+                os.replace(self.path, self._beside(present))
         write_json(self.path, evaluation.to_json())
         self._beside(evaluation).unlink(missing_ok=True)
 

@@ -130,14 +130,16 @@ class Evaluation:
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What two evaluations must agree in for their figures to belong together."""
+        """What two evaluations must agree in for their figures to belong together.
+
+        How often networks see the full data is not among it: that is about one baseline, and stands beside its figures.
+        """
         return {
             "schema": SCHEMA,
             "recipe": asdict(self.recipe),
             "seed": self.seed,
             "set_sha256": self.set_sha256,
             "dataset_fingerprint": self.dataset_fingerprint,
-            "full_epochs": self.full_epochs,
             "initial": dict(self.initial),
         }
 
@@ -149,6 +151,7 @@ class Evaluation:
 
         return {
             **self.protocol,
+            "full_epochs": self.full_epochs,
             "networks": entries(self.networks),
             "baselines": {name: entries(results) for name, results in self.baselines.items()},
         }

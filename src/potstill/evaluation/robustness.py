@@ -7,7 +7,7 @@ rates are tuned on the validation split, for the set and for random images alike
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import Bench, Progress, SetExamples, accuracy, make_trainer
+from potstill.evaluation.bench import Bench, Progress, accuracy, make_trainer
 from potstill.evaluation.evaluate import check_fits, measure_full
 from potstill.evaluation.recipes import Recipe, find_recipe
 from potstill.evaluation.statistics import summary
@@ -140,10 +140,16 @@ def measure_robustness(
     with soft labels get theirs from a network trained on the full data.
 
     Raises:
-        UserError: the set does not fit the dataset, or that has no validation split to tune on.
+        UserError: the set does not fit the dataset, that has no validation split to tune on, or the recipe has no
+            augmentation to be taken without.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     check_fits(synthetic, dataset)
+    if recipe.replay or recipe.augmentation == "none":
+        lacks = "replays learned steps" if recipe.replay else "has no augmentation"
+        raise UserError(f"{recipe.name} {lacks}, which robust scores compare with and without", "use --recipe dsa-1000")
+    if repeats < 1:
+        raise UserError("there must be at least one repeat", "use --repeats 1 or more")
     if not len(dataset.validation):
         raise UserError(f"{dataset.name} has no validation images to tune learning rates on", "use a larger dataset")
     data, streams = dataset.to(compute.device), Streams(seed).child("robustness")
@@ -199,13 +205,13 @@ class _Measured:
         self.rates[name], self.accuracies[name] = best, []
         for repeat in range(self._repeats):
             streams = self._streams.child("repeat", repeat)
-            self._trainer.fit(SetExamples(examples(streams)), replace(schedule, learning_rate=best), streams)
+            self._trainer.fit(examples(streams), replace(schedule, learning_rate=best), streams)
             self.accuracies[name].append(accuracy(self._trainer, self._dataset.test))
         self._progress(f"{name}: {fmean(self.accuracies[name]):.1%} at a learning rate of {best}")
 
     def _validated(self, examples: Callable[[Streams], SyntheticSet], schedule: Schedule) -> float:
         streams = self._streams.child("tuning")
-        self._trainer.fit(SetExamples(examples(streams)), schedule, streams)
+        self._trainer.fit(examples(streams), schedule, streams)
         return accuracy(self._trainer, self._dataset.validation)
 
 
@@ -233,11 +239,3 @@ def _labeller(
     schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=epochs)
     teacher.fit(dataset.train, schedule, streams.child("teacher"))
     return teacher.probabilities
-
-
-def ranked(scores: Sequence[Robustness]) -> dict[str, list[Robustness]]:
-    """By track, from the best label score down: hard and soft labels are never ranked together."""
-    tracks: dict[str, list[Robustness]] = {}
-    for score in scores:
-        tracks.setdefault(score.track, []).append(score)
-    return {track: sorted(of, key=lambda score: -score.label_score) for track, of in tracks.items()}

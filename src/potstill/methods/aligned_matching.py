@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.data import LabeledImages
 from potstill.methods.base import Problem, State
 from potstill.methods.presets import DATM_ELSEWHERE, DATM_PRESETS, nearest
 from potstill.methods.softmax import through_softmax
 from potstill.methods.trajectory_matching import TrajectoryMatching
 from potstill.networks import Network
 from potstill.networks.weights import WeightsFile, install
+from potstill.runtime.errors import at_least
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
+from potstill.training.examples import Examples
 from potstill.training.features import FeatureExtractor
 
 LABEL_MOMENTUM = 0.9
@@ -29,6 +30,8 @@ FALLBACK_LOGIT = 4.0
 class AlignedMatching(TrajectoryMatching):
     """Trajectory matching at a chosen difficulty (Guo et al., ICLR 2024).
 
+    It begins with real images that an expert tells right, whose soft labels are what the experts make of them.
+
     Attributes:
         earliest_start: T-: no student begins before this epoch of its expert.
         first_latest_start: T: what starts are drawn below at first,
@@ -37,11 +40,17 @@ class AlignedMatching(TrajectoryMatching):
         loss_threshold: an iteration whose loss is above it moves nothing; 0 for none.
     """
 
+    only_start: ClassVar[bool] = True
+
     earliest_start: int | None = None
     first_latest_start: int | None = None
     growth: int | None = None
     label_learning_rate: float | None = None
     loss_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, earliest_start=0, first_latest_start=1, growth=0, label_learning_rate=0)
 
     def usual_iterations(self, images_per_class: int) -> int:
         """The published 10,000."""
@@ -51,20 +60,17 @@ class AlignedMatching(TrajectoryMatching):
         """The same with the published settings for such a set where nothing else was asked for."""
         return self.filled(nearest(DATM_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)._asdict())
 
+    def start(self, problem: Problem) -> SyntheticSet:
+        """Real images that an expert tells right, as many as the set has."""
+        file = self.resolved(problem.images_per_class, problem.dataset)._experts(problem)[0]
+        chosen = right_ones(problem, file, problem.images_per_class, problem.streams.child("samples"))
+        return replace(problem.start, images=problem.real.normalised(chosen).cpu())
+
     def begun(self, problem: Problem) -> State:
-        """Real images that an expert tells right, and for labels what the experts that do make of them."""
+        """The start's images, and for labels what the experts that tell them right make of them."""
         state = super().begun(problem)
-        files = self._experts(problem)
-        streams = problem.streams.child("samples")
-        chosen = right_ones(problem, files[0], problem.images_per_class, streams)
-        images = problem.real.normalised(chosen).to(state["images"])
-        labels = initial_logits(problem, files, chosen).to(state["images"])
-        return {
-            **state,
-            "images": images,
-            "labels": labels,
-            "labels.momentum": torch.zeros_like(labels),
-        }
+        labels = initial_logits(problem, self._experts(problem), problem.start).to(state["images"])
+        return {**state, "labels": labels, "labels.momentum": torch.zeros_like(labels)}
 
     def matched(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Match one student with one expert, and move pixels, labels and rate."""
@@ -79,6 +85,11 @@ class AlignedMatching(TrajectoryMatching):
         labels = state["labels"] - (self.label_learning_rate or 0.0) * velocity
         state = {**state, "labels": labels, "labels.momentum": velocity}
         return self.with_rate(state, match, iteration), match.loss
+
+    def last_epoch(self) -> int:
+        """The last epoch of an expert that is looked at."""
+        starts = ((self.latest_start or 1) - 1, (self.first_latest_start or 1) - 1, self.earliest_start or 0)
+        return max(starts) + (self.expert_epochs or 1)
 
     def latest_at(self, iteration: int) -> int:
         """What starts are drawn below at an iteration: from T to T+ on a straight line."""
@@ -108,7 +119,7 @@ def right_ones(problem: Problem, file: WeightsFile, count: int, streams: Streams
     return torch.cat(chosen)
 
 
-def initial_logits(problem: Problem, files: list[WeightsFile], chosen: Tensor) -> Tensor:
+def initial_logits(problem: Problem, files: list[WeightsFile], begun: SyntheticSet) -> Tensor:
     """For each image the mean logits of the experts that tell it right.
 
     Where none does, the published program divides nothing by nothing; here such an image gets its own class with a
@@ -117,11 +128,11 @@ def initial_logits(problem: Problem, files: list[WeightsFile], chosen: Tensor) -
     Returns:
         float32 (n, classes).
     """
-    images, labels = problem.real.take(chosen), problem.real.labels[chosen.to(problem.real.labels.device)].cpu()
-    total = torch.zeros(len(chosen), problem.class_count)
-    told_right = torch.zeros(len(chosen), 1)
+    labels = begun.hard_labels
+    total = torch.zeros(len(begun), problem.class_count)
+    told_right = torch.zeros(len(begun), 1)
     for file in files:
-        logits = _logits(problem, file, images)
+        logits = _logits(problem, file, begun)
         right = (logits.argmax(1) == labels).float()[:, None]
         total += right * logits
         told_right += right
@@ -129,7 +140,7 @@ def initial_logits(problem: Problem, files: list[WeightsFile], chosen: Tensor) -
     return torch.where(told_right > 0, total / told_right.clamp(min=1), fallback)
 
 
-def _logits(problem: Problem, file: WeightsFile, images: LabeledImages) -> Tensor:
+def _logits(problem: Problem, file: WeightsFile, images: Examples) -> Tensor:
     network = problem.build_network(torch.Generator())
     install(network, file.read(), file.path)
     extractor = FeatureExtractor(network, _forward, problem.compute.precise)

@@ -50,14 +50,16 @@ class Citation:
 
     def bibtex(self) -> str:
         """The paper as a BibTeX entry."""
+        preprint = self.venue == "arXiv preprint"
         fields = {
             "title": f"{{{self.title}}}",
             "author": self.authors,
-            "booktitle": self.venue,
+            "howpublished" if preprint else "booktitle": self.venue,
             "year": str(self.year),
             "url": self.url,
         }
-        return f"@inproceedings{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items()) + "}"
+        kind = "misc" if preprint else "inproceedings"
+        return f"@{kind}{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items()) + "}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,8 @@ class Method(ABC):
     name: ClassVar[str]
     citation: ClassVar[Citation]
     default_start: ClassVar[Start] = "real"
+    only_start: ClassVar[bool] = False
+    """Whether it cannot begin otherwise."""
 
     @abstractmethod
     def usual_iterations(self, images_per_class: int) -> int:
@@ -133,6 +137,10 @@ class Method(ABC):
     def images_an_iteration(self, classes: int, images_per_class: int) -> int:
         """How many images go through networks in an iteration: whether compilation pays depends on it."""
         return 0
+
+    def start(self, problem: Problem) -> SyntheticSet:
+        """What it begins with: by default the problem's start."""
+        return problem.start
 
     @abstractmethod
     def prepare(self, problem: Problem) -> State:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from potstill.methods.base import Citation, Method, Problem, State
 from potstill.methods.pixels import with_images
+from potstill.runtime.errors import at_least
 from potstill.selection import SELECTIONS
 from potstill.selection.optimised_random import optimised_random
 from potstill.synthetic import SyntheticSet
@@ -63,13 +64,12 @@ class TaughtCoreset(Coreset):
     features: str = "trained"
     teacher_epochs: int = 10
 
+    def __post_init__(self) -> None:
+        at_least(self, teacher_epochs=1)
+
     def teacher(self, problem: Problem) -> Teacher:
         """The network, or what was asked for in its place."""
         return self._teacher(problem, self.features, self.teacher_epochs)
-
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
-        """None in an iteration: there is none."""
-        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +187,9 @@ class OptimisedRandom(Coreset):
     citation: ClassVar[Citation] = DATASET_DISTILLATION
 
     tries: int = 20
+
+    def __post_init__(self) -> None:
+        at_least(self, tries=1)
 
     def prepare(self, problem: Problem) -> State:
         """The images."""

@@ -13,7 +13,7 @@ from potstill.methods.base import Citation, Method, Problem, Start, State
 from potstill.methods.bilevel import loss_on_real
 from potstill.methods.pixels import start_images, with_images
 from potstill.networks import InitialWeights
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, at_least
 from potstill.synthetic import Replay, SyntheticSet, batch_indices
 from potstill.training.partwise import PartwiseNetwork
 from potstill.training.unrolling import Keep, Unroller
@@ -65,6 +65,7 @@ class DD(Method):
     keep: Keep = "steps"
 
     def __post_init__(self) -> None:
+        at_least(self, batch_real=1, learning_rate=0, decay_every=1)
         if self.passes < 1 or (self.batches is not None and self.batches < 1):
             raise UserError("no step would be taken", "use --passes and --batches of 1 or more")
         if self.initial_rate <= 0:

@@ -11,6 +11,7 @@ from potstill.methods.base import Citation, Method, Problem, State
 from potstill.methods.matching import matching_gradient, squared_distance
 from potstill.methods.pixels import descend, initial_pixels, with_images
 from potstill.networks import Network
+from potstill.runtime.errors import at_least
 from potstill.synthetic import SyntheticSet
 from potstill.training.features import Descriptors, FeatureExtractor
 
@@ -46,6 +47,9 @@ class DM(Method):
     learning_rate: float = 1.0
     momentum: float = 0.5
     augment: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(self, batch_real=1, learning_rate=0, momentum=0)
 
     def usual_iterations(self, images_per_class: int) -> int:
         """The paper's 20,000, whatever the number of images."""

@@ -18,7 +18,7 @@ from potstill.methods.distances import DISTANCES, DistanceName
 from potstill.methods.living import LivingNetwork
 from potstill.methods.pixels import descend, initial_pixels, with_images
 from potstill.networks import Network
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import parallel_map
 from potstill.synthetic import SyntheticSet
@@ -61,6 +61,7 @@ class GradientMatching(Method):
     network_batch: int = 256
 
     def __post_init__(self) -> None:
+        at_least(self, batch_real=1, learning_rate=0, momentum=0, network_learning_rate=0, network_batch=1)
         if (self.outer_loops or 1) < 1 or self.outer_loops == 0:
             raise UserError(f"{self.outer_loops} outer loops make no update", "use --outer-loops 1 or more")
         if self.inner_epochs is not None and self.inner_epochs < 0:

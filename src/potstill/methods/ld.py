@@ -14,7 +14,7 @@ from potstill.methods.bilevel import loss_on_real
 from potstill.methods.living import LivingNetwork
 from potstill.methods.pixels import start_images
 from potstill.methods.softmax import through_softmax
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, at_least
 from potstill.synthetic import SyntheticSet
 from potstill.training.partwise import PartwiseNetwork
 from potstill.training.unrolling import Unroller
@@ -58,6 +58,7 @@ class LD(Method):
     certainty: float = 0.9
 
     def __post_init__(self) -> None:
+        at_least(self, batch_real=1, learning_rate=0, inner_rate=0)
         if self.inner_steps < 1 or self.network_iterations < 1:
             raise UserError("no step would be taken", "use --inner-steps and --network-iterations of 1 or more")
         if not 0 < self.certainty < 1:

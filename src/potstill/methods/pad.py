@@ -11,7 +11,7 @@ from torch import Tensor
 
 from potstill.methods.aligned_matching import AlignedMatching
 from potstill.methods.base import Citation
-from potstill.methods.presets import PAD_ELSEWHERE, PAD_RATIOS, nearest
+from potstill.methods.presets import DATM_ELSEWHERE, PAD_ELSEWHERE, PAD_PRESETS, PAD_RATIOS, nearest
 from potstill.methods.trajectory_matching import trajectory_distance
 from potstill.runtime.errors import UserError
 
@@ -46,13 +46,15 @@ class PAD(AlignedMatching):
     by: Literal["depth", "difference"] = "depth"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.ratio is not None and not 0 <= self.ratio < 1:
             raise UserError(f"a share of {self.ratio} leaves nothing to match", "use a --ratio from 0 to below 1")
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """The same with the published settings for such a set where nothing else was asked for."""
+        filled = self.filled(nearest(PAD_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)._asdict())
         ratio = nearest(PAD_RATIOS, dataset, images_per_class, PAD_ELSEWHERE)
-        return replace(super().resolved(images_per_class, dataset), ratio=ratio if self.ratio is None else self.ratio)
+        return replace(filled, ratio=ratio if self.ratio is None else self.ratio)
 
     def distance(
         self, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]

@@ -93,6 +93,20 @@ DATM_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
     },
 }
 
+PAD_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
+    **DATM_PRESETS,
+    "cifar10": {
+        **DATM_PRESETS["cifar10"],
+        50: AlignedPreset(80, 3, 1000.0, 2.0, 0, 20, 40, 2000),
+        500: AlignedPreset(40, 2, 50.0, 10.0, 40, 60, 70, 2000, student_batch=1000),
+    },
+    "cifar100": {
+        **DATM_PRESETS["cifar100"],
+        1: AlignedPreset(40, 3, 1000.0, 10.0, 0, 20, 30, 1000),
+    },
+}
+"""DATM's, but for what PAD's own configurations have otherwise."""
+
 PAD_RATIOS: Mapping[str, Mapping[int, float]] = {
     "cifar10": {1: 0.0, 10: 0.5, 50: 0.25, 500: 0.5, 1000: 0.5},
     "cifar100": {1: 0.5, 10: 0.5, 50: 0.0, 100: 0.5},

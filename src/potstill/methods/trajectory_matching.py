@@ -16,7 +16,7 @@ from potstill.methods.base import Method, Problem, State
 from potstill.methods.pixels import start_images, with_images
 from potstill.methods.presets import MTT_ELSEWHERE, MTT_PRESETS, TrajectoryPreset, nearest
 from potstill.networks.weights import WeightsFile, weight_files
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Diverged, UserError, at_least
 from potstill.runtime.files import read_json
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
@@ -73,6 +73,10 @@ class TrajectoryMatching(Method):
     initial_rate: float | None = None
     augment: bool = True
     keep: Keep = "steps"
+
+    def __post_init__(self) -> None:
+        at_least(self, student_steps=1, expert_epochs=1, latest_start=1, student_batch=0, learning_rate=0, momentum=0)
+        at_least(self, rate_learning_rate=0)
 
     def usual_iterations(self, images_per_class: int) -> int:
         """The published 5,000."""
@@ -181,13 +185,13 @@ class TrajectoryMatching(Method):
         """One step on the student's learning rate.
 
         Raises:
-            UserError: it left its range.
+            Diverged: it left its range.
         """
         state = self.moved(state, "rate", match.rate, self.rate_learning_rate or 0.0)
         if state["rate"] <= 0:
-            raise UserError(
+            raise Diverged(
                 f"at iteration {iteration + 1} the student's learning rate fell to {state['rate'].item():.3g}",
-                f"use a smaller --rate-learning-rate than {self.rate_learning_rate}",
+                f"use a smaller --rate-learning-rate than {self.rate_learning_rate}; the last good set is kept",
             )
         return state
 

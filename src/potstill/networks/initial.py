@@ -37,8 +37,8 @@ class InitialWeights:
 
     @property
     def fixed(self) -> bool:
-        """Whether every draw is the same."""
-        return self.source == "fixed" or (self.source != "random" and len(self._files) == 1)
+        """Whether every draw for an evaluation is the same."""
+        return self.source == "fixed" or (self.source != "random" and self._held_out == 1)
 
     def draw(self, network: Network, generator: torch.Generator, *, held_out: bool = False) -> None:
         """Give ``network`` initial weights, in place.
@@ -56,8 +56,7 @@ class InitialWeights:
         elif self.source == "fixed":
             network.initialise(torch.Generator().manual_seed(self.seed))
         else:
-            kept = max(len(self._files) // HELD_OUT, 1)
-            files = self._files
+            files, kept = self._files, self._held_out
             if len(files) > 1:
                 files = files[-kept:] if held_out else files[:-kept]
             chosen = files[int(torch.randint(len(files), (), generator=generator))]
@@ -68,6 +67,10 @@ class InitialWeights:
         if self.source in ("random", "fixed"):
             return {"source": self.source, "seed": self.seed}
         return {"source": self.source, "seed": self.seed, "sha256": self.sha256 or _digest(self._files)}
+
+    @property
+    def _held_out(self) -> int:
+        return max(len(self._files) // HELD_OUT, 1)
 
     @cached_property
     def _files(self) -> list[WeightsFile]:

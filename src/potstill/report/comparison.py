@@ -15,7 +15,6 @@ from potstill.report.scales import Tick, linear_scale, logarithmic_scale
 from potstill.report.scores import Entry, Failure, Score, read_entry
 from potstill.runtime.files import read_json, write_atomic
 
-SHOWN_BELOW = 0.05
 LABEL_HEIGHT = 9.0
 """What a name takes of a chart's height, in percent."""
 
@@ -61,6 +60,7 @@ class ComparisonRecord:
     networks: tuple[str, ...]
     sets: tuple[SetRecord, ...]
     full: Mapping[str, Entry]
+    significance: float
     differences: tuple[Difference, ...]
     reached: Mapping[str, tuple[float, Mapping[str, float]]]
 
@@ -119,6 +119,7 @@ def read_comparison(file: Path) -> ComparisonRecord:
         networks=tuple(str(name) for name in fields.values.get("networks", [])),
         sets=tuple(_read_set(part) for part in fields.list("sets")),
         full={name: read_entry(entry, None) for name, entry in fields.part("full").parts().items()},
+        significance=fields.number("significance"),
         differences=tuple(_read_difference(part) for part in fields.list("differences")),
         reached={
             name: (part.number("accuracy"), {k: part.part("seconds").number(k) for k in part.part("seconds").values})
@@ -148,7 +149,7 @@ def render(record: ComparisonRecord) -> str:
         sets=[_set_row(item, record, first) for item in record.sets],
         reached=wording.percent(record.reached[first][0]) if first in record.reached else "",
         soft={item.labels for item in record.sets} == {"soft", "hard"},
-        differences=[_difference_row(item) for item in record.differences],
+        differences=[_difference_row(item, record.significance) for item in record.differences],
         settings=_settings(record),
     )
 
@@ -212,7 +213,7 @@ def _lead(record: ComparisonRecord, network: str) -> str:
 
 
 def _remarks(record: ComparisonRecord) -> list[str]:
-    shown = sum(item.p_corrected < SHOWN_BELOW for item in record.differences)
+    shown = sum(item.p_corrected < record.significance for item in record.differences)
     total = len(record.differences)
     if not total:
         return ["One repeat each: no difference can be shown."]
@@ -276,7 +277,7 @@ def _set_row(item: SetRecord, record: ComparisonRecord, network: str) -> dict[st
     }
 
 
-def _difference_row(item: Difference) -> dict[str, str]:
+def _difference_row(item: Difference, significance: float) -> dict[str, str]:
     sign = "+" if item.mean >= 0 else "−"
     return {
         "network": wording.network_title(item.network),
@@ -286,7 +287,7 @@ def _difference_row(item: Difference) -> dict[str, str]:
         "interval": f"{100 * item.interval[0]:.1f} to {100 * item.interval[1]:.1f}",
         "p": _p(item.p),
         "corrected": _p(item.p_corrected),
-        "shown": "yes" if item.p_corrected < SHOWN_BELOW else "no",
+        "shown": "yes" if item.p_corrected < significance else "no",
     }
 
 

@@ -60,6 +60,7 @@ def render(run: Run) -> str:
         remarks=remarks,
         chart=accuracy_chart(comparisons(run)),
         gallery=make_gallery(run.after, run.before),
+        distilled=run.manifest.iterations_asked > 0,
         curves=curve_charts(run),
         confusions=confusions(run),
         costs=_costs(run),
@@ -114,21 +115,25 @@ def _costs(run: Run) -> list[tuple[str, str, str]]:
     """What the set cost: name, figure, remark."""
     manifest = run.manifest
     done = manifest.iterations_done
-    pace = f"{wording.count(done)} iterations"
+    pace = f"{wording.count(done)} iterations" if manifest.iterations_asked else "in one go"
     if done:
         pace += f", {wording.duration(manifest.seconds / done)} each"
     ratio = manifest.dataset.train_bytes / max(manifest.set_bytes, 1)
     smaller = f"{ratio:.3g} times as much" if ratio >= 1 else "less than the set"
     fewer = f"of {wording.count(manifest.dataset.train)} for training"
     costs = [
-        ("Time to distil", wording.duration(manifest.seconds), pace),
+        ("Time to distil" if manifest.iterations_asked else "Time to choose", wording.duration(manifest.seconds), pace),
         (
             "Peak memory",
             wording.size(manifest.peak_memory_bytes),
             f"on {manifest.compute.get('device', 'the device')}",
         ),
         ("Images", wording.count(len(run.after)), fewer),
-        ("Size of the set", wording.size(manifest.set_bytes), "32-bit pixels and labels"),
+        (
+            "Size of the set",
+            wording.size(manifest.set_bytes),
+            "32-bit pixels, labels and all else that is learned or needed to use them",
+        ),
         (
             "Size of the training images",
             wording.size(manifest.dataset.train_bytes),

@@ -9,7 +9,6 @@ SPACE = "\u00a0"  # between a figure and its unit, so that a line never breaks t
 NETWORK_TITLES = {
     "convnet": "ConvNet",
     "alexnet": "AlexNet",
-    "resnet": "ResNet",
     "resnet18": "ResNet-18",
     "vgg11": "VGG-11",
     "lenet": "LeNet",

@@ -49,7 +49,6 @@ class Row:
         search: the space of an architecture search with the set, in place of evaluating it; ``published`` then has the
             network that was found, with its accuracy when trained on the full data.
         experts: what the method matches, if it matches experts; rows of the same plan share them.
-        note: what a reader of the figure must know.
     """
 
     label: str
@@ -58,7 +57,6 @@ class Row:
     full: bool = False
     search: str | None = None
     experts: ExpertPlan | None = None
-    note: str = ""
 
     @property
     def folder(self) -> str:

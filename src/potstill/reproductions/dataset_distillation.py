@@ -20,12 +20,12 @@ DD_MNIST = Reproduction(
     recipe="replay",
     rows=(
         Row(
-            label="dd fixed, 10 images",
+            label="fixed 10 images",
             settings=_mnist(DD(initial="fixed"), 1),
             published={"lenet": Published(94.0)},
         ),
         Row(
-            label="dd random, 100 images",
+            label="random 100 images",
             settings=_mnist(DD(initial="random"), 10),
             published={"lenet": Published(79.5, 8.1)},
         ),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,23 @@ from typing import Any
 from potstill.applications import search
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import distill
-from potstill.evaluation import NetworkResult, evaluate
+from potstill.evaluation import NetworkResult, evaluate, find_recipe, measure_full
 from potstill.evaluation.statistics import summary
 from potstill.methods import Method
 from potstill.reproductions.base import Published, Reproduction, Row
 from potstill.run_folder import RunFolder
-from potstill.runtime.compute import resolve_compute
+from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import sha256, write_json
-from potstill.runtime.machine import machine_in_words
-from potstill.settings import LONG_RUN_PIXELS, Settings
+from potstill.runtime.files import read_json, sha256, write_json
+from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
 from potstill.training.experts import ExpertPlan, train_experts
 
 SCHEMA = 1
 RECORD = "reproduction.json"
+
+
+Listener = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +38,18 @@ class Outcome:
         network: the spec.
         published: what was published, if anything was.
         measured: the accuracies.
-        iterations: done, and of the published run.
-        seconds: to distil.
+        iterations: done, and of the published run; None where nothing is distilled.
+        seconds: to distil; None where nothing is.
+        note: what else came of it.
     """
 
     row: str
     network: str
     published: Published | None
     measured: NetworkResult
-    iterations: tuple[int, int]
-    seconds: float
+    iterations: tuple[int, int] | None = None
+    seconds: float | None = None
+    note: str = ""
 
     @property
     def verdict(self) -> str:
@@ -58,14 +61,17 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """The entry of ``reproduction.json``."""
         measured = {"failed": self.measured.failed} if self.measured.failed else summary(self.measured.accuracies)
+        iterations = None if self.iterations is None else dict(zip(("done", "published"), self.iterations, strict=True))
         return {
             "row": self.row,
             "network": self.network,
             "published": None if self.published is None else asdict(self.published),
             "measured": measured,
             "verdict": self.verdict,
-            "iterations": {"done": self.iterations[0], "published": self.iterations[1]},
+            "iterations": iterations,
             "seconds": self.seconds,
+            "note": self.note,
+            "made_on": self.measured.made_on,
         }
 
 
@@ -79,138 +85,186 @@ def reproduce(
     rows: Sequence[str] = (),
     dataset: str | None = None,
     data_root: Path | None = None,
-    listen: Callable[[str], None] = lambda message: None,
+    compute: ComputeChoice = AUTOMATIC,
+    listen: Listener = lambda message: None,
 ) -> list[Outcome]:
     """Distil and evaluate every row, and keep what comes of it in ``out``.
 
-    A second call goes on where the first was stopped: finished runs and repeats are not done again.
+    A second call goes on where the first was stopped: finished runs and repeats are not done again, and rows that it
+    leaves out stay in the record.
 
     Args:
         reproduction: the table.
         out: the folder: a run for each row, and ``reproduction.json``.
-        scale: the share of the published iterations to do; all by default.
-        time_limit: seconds for each distillation.
-        repeats: trainings of each network, in place of the table's.
+        scale: the share of the published iterations to do; all by default. Experts are trained in full.
+        time_limit: seconds for each distillation, over all calls.
+        repeats: trainings of each network, in place of the table's; of the full data one, if this is None.
         rows: labels of the rows to do; all by default.
         dataset: another name or place of the dataset, in place of the table's.
         data_root: local copies of catalogue datasets.
+        compute: device, precision and compilation.
         listen: told of each step in a few words.
 
     Raises:
-        UserError: a row is unknown, or a run in ``out`` was made otherwise.
+        UserError: a row is unknown, the dataset is one to bring, or a run in ``out`` was made otherwise.
     """
     if not 0 < scale <= 1:
         raise UserError(f"a scale of {scale} is none", "use --scale above 0 and at most 1")
-    wanted = _wanted(reproduction, rows)
+    if repeats is not None and repeats < 1:
+        raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    making = _Making(reproduction, out, scale, time_limit, repeats, compute, listen)
     outcomes: list[Outcome] = []
     datasets: dict[str, ImageDataset] = {}
-    for row in wanted:
-        settings = replace(row.settings, dataset=dataset) if dataset else row.settings
-        if settings.dataset not in datasets:
-            datasets[settings.dataset] = load_dataset(
-                settings.dataset, data_root=data_root, image_size=settings.image_size, zca=settings.zca
-            )
-        data = datasets[settings.dataset]
-        outcomes += _row(reproduction, row, settings, data, out, scale, time_limit, repeats, listen)
-        _write(out, reproduction, outcomes, scale)
+    for row in _wanted(reproduction, rows):
+        place = dataset or row.settings.dataset
+        if "FOLDER" in place:
+            raise UserError(f"{reproduction.name} is of images that you bring", f"use --dataset {place}")
+        if place not in datasets:
+            size, zca = row.settings.image_size, row.settings.zca
+            datasets[place] = load_dataset(place, data_root=data_root, image_size=size, zca=zca)
+        outcomes += making.row(row, place, datasets[place])
+        _write(out, reproduction, outcomes)
     return outcomes
 
 
-def _row(
-    reproduction: Reproduction,
-    row: Row,
-    settings: Settings[Method],
-    dataset: ImageDataset,
-    out: Path,
-    scale: float,
-    time_limit: float | None,
-    repeats: int | None,
-    listen: Callable[[str], None],
-) -> list[Outcome]:
-    published = settings.resolved(dataset).iterations or 0
-    folder = RunFolder(out / row.folder)
-    asked = replace(settings, iterations=round(published * scale))
-    if row.experts is not None:
-        plan = replace(row.experts, dataset=settings.dataset)
-        asked = replace(asked, method=replace(asked.method, experts=str(_experts(plan, dataset, out, listen))))
-    if not (folder.manifest.exists() and folder.read_manifest()["status"] in ("complete", "time limit")):
-        listen(f"{row.label}: distilling")
-        distill(asked, dataset, out=folder.path, resume=folder.config.exists(), time_limit=time_limit)
-    manifest = folder.read_manifest()
-    synthetic = SyntheticSet.load(folder.synthetic)
-    done = (manifest["iterations"]["done"], published)
-    if row.search is not None:
-        return [_searched(reproduction, row, synthetic, dataset, folder, done, manifest["seconds"], listen)]
-    listen(f"{row.label}: evaluating by {reproduction.recipe}")
-    evaluation = evaluate(
-        synthetic,
-        dataset,
-        recipe=reproduction.recipe,
-        networks=list(row.published),
-        repeats=repeats or reproduction.repeats,
-        baselines=("full",) if row.full else (),
-        progress=listen,
-        record=folder.evaluation,
-    )
-    results = evaluation.baselines["full"] if row.full else evaluation.networks
-    return [
-        Outcome(
-            row=row.label,
-            network=network,
-            published=figure,
-            measured=results[network],
-            iterations=done,
-            seconds=manifest["seconds"],
+@dataclass(frozen=True)
+class _Making:
+    """How the rows of a table are made."""
+
+    reproduction: Reproduction
+    out: Path
+    scale: float
+    time_limit: float | None
+    repeats: int | None
+    compute: ComputeChoice
+    listen: Listener
+
+    def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
+        """What comes of a row; ``place`` is what its dataset is loaded from."""
+        if row.full:
+            return [self._full(row, network, dataset) for network in row.published]
+        settings = replace(
+            row.settings,
+            dataset=place,
+            method=row.settings.method.resolved(row.settings.ipc, row.settings.dataset),
+            device=self.compute.device,
+            precision=self.compute.precision,
+            compile=self.compute.compile,
         )
-        for network, figure in row.published.items()
-    ]
+        published = settings.resolved(dataset).iterations or 0
+        asked = replace(settings, iterations=max(round(published * self.scale), 1) if published else 0)
+        if row.experts is not None:
+            experts = self._experts(replace(row.experts, dataset=place), dataset)
+            asked = replace(asked, method=replace(asked.method, experts=str(experts)))
+        folder = self._distilled(row, asked, dataset)
+        manifest = folder.read_manifest()
+        cost = {"iterations": (manifest["iterations"]["done"], published), "seconds": manifest["seconds"]}
+        synthetic = SyntheticSet.load(folder.synthetic)
+        if row.search is not None:
+            return [self._searched(row, synthetic, dataset, folder, cost)]
+        return self._evaluated(row, synthetic, dataset, folder, cost)
 
+    def _distilled(self, row: Row, asked: Settings[Method], dataset: ImageDataset) -> RunFolder:
+        """The row's run, gone on with if it is not finished and there is time left."""
+        folder = RunFolder(self.out / row.folder)
+        seconds = 0.0
+        if folder.config.exists():
+            if changed := differing(asked, Settings.from_toml(folder.config)):
+                raise UserError(
+                    f"{folder.path} was begun with another {', '.join(changed)}",
+                    "use the --scale and --dataset that it was begun with, or another --out",
+                )
+            manifest = folder.read_manifest() if folder.manifest.exists() else {"status": "", "seconds": 0.0}
+            seconds = manifest["seconds"]
+            if manifest["status"] == "complete" or (self.time_limit is not None and seconds >= self.time_limit):
+                return folder
+        self.listen(f"{row.label}: distilling")
+        left = None if self.time_limit is None else self.time_limit - seconds
+        distill(asked, dataset, out=folder.path, resume=folder.config.exists(), time_limit=left)
+        return folder
 
-def _searched(
-    reproduction: Reproduction,
-    row: Row,
-    synthetic: SyntheticSet,
-    dataset: ImageDataset,
-    folder: RunFolder,
-    done: tuple[int, int],
-    seconds: float,
-    listen: Callable[[str], None],
-) -> Outcome:
-    """The network that a search with the set finds, trained on the full data; beside the one that was published."""
-    listen(f"{row.label}: searching")
-    found = search(
-        synthetic,
-        dataset,
-        space=str(row.search),
-        recipe=reproduction.recipe,
-        compute=resolve_compute(long_run=True),
-        record=folder.path / "search.json",
-        progress=listen,
-    )
-    best = found.ranked[0]
-    ((theirs, figure),) = row.published.items()
-    return Outcome(
-        row=f"{row.label} ({len(found.candidates)} candidates in {found.seconds:.0f} s; published: {theirs})",
-        network=best,
-        published=figure,
-        measured=found.full[best],
-        iterations=done,
-        seconds=seconds,
-    )
+    def _evaluated(
+        self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
+    ) -> list[Outcome]:
+        """The row's networks trained on its set."""
+        self.listen(f"{row.label}: evaluating by {self.reproduction.recipe}")
+        evaluation = evaluate(
+            synthetic,
+            dataset,
+            recipe=self.reproduction.recipe,
+            networks=list(row.published),
+            repeats=self.repeats or self.reproduction.repeats,
+            baselines=(),
+            compute=self.compute,
+            progress=self.listen,
+            record=folder.evaluation,
+        )
+        return [
+            Outcome(row=row.label, network=network, published=figure, measured=evaluation.networks[network], **cost)
+            for network, figure in row.published.items()
+        ]
 
+    def _full(self, row: Row, network: str, dataset: ImageDataset) -> Outcome:
+        """A network trained on the full data; kept in a file of its own, which a second call takes it from."""
+        recipe, repeats = find_recipe(self.reproduction.recipe), self.repeats or 1
+        named = "".join(letter if letter.isalnum() else "-" for letter in network)
+        path = self.out / row.folder / f"{named}.json"
+        about = {"recipe": asdict(recipe), "network": network, "dataset_fingerprint": dataset.fingerprint}
+        stored = read_json(path) if path.exists() else {}
+        measured = NetworkResult()
+        if all(stored.get(name) == value for name, value in about.items()):
+            measured = NetworkResult.from_json(stored["result"])
+        if measured.repeats < repeats and not measured.failed:
+            self.listen(f"{row.label}: {network}")
+            settled = self.compute.settled(long_run=True)
+            measured = measure_full(
+                dataset.to(settled.device),
+                network,
+                recipe=recipe,
+                repeats=repeats,
+                compute=settled,
+                progress=self.listen,
+                earlier=measured,
+                keep=lambda result: write_json(path, {**about, "result": result.to_json()}),
+            )
+        return Outcome(row=row.label, network=network, published=row.published[network], measured=measured)
 
-def _experts(plan: ExpertPlan, dataset: ImageDataset, out: Path, listen: Callable[[str], None]) -> Path:
-    """The folder of the experts of a plan, trained if they are not all there."""
-    named = sha256(repr(plan).encode())[:8]
-    folder = out / f"experts-{named}"
-    pixels = plan.images_seen(dataset) * math.prod(dataset.shape[1:])
-    compute = resolve_compute(long_run=pixels >= LONG_RUN_PIXELS)
+    def _searched(
+        self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
+    ) -> Outcome:
+        """The network that a search with the set finds, trained on the full data; beside the one that was published."""
+        self.listen(f"{row.label}: searching")
+        found = search(
+            synthetic,
+            dataset,
+            space=str(row.search),
+            recipe=self.reproduction.recipe,
+            repeats=self.repeats or self.reproduction.repeats,
+            compute=self.compute.settled(long_run=True),
+            record=folder.path / "search.json",
+            progress=self.listen,
+        )
+        best = found.ranked[0]
+        ((theirs, figure),) = row.published.items()
+        return Outcome(
+            row=row.label,
+            network=best,
+            published=figure,
+            measured=found.full[best],
+            note=f"{len(found.candidates)} candidates in {found.seconds:.0f} s; published: {theirs}",
+            **cost,
+        )
 
-    def tell(expert: dict[str, Any]) -> None:
-        listen(f"expert {expert['number'] + 1} of {plan.count}: {expert['seconds']:.0f} s")
+    def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
+        """The folder of the experts of a plan, trained if they are not all there."""
+        folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
 
-    train_experts(plan, dataset, folder, compute, resume=folder.exists(), listen=tell)
-    return folder
+        def tell(expert: dict[str, Any]) -> None:
+            self.listen(f"expert {expert['number'] + 1} of {plan.count}: {expert['seconds']:.0f} s")
+
+        compute = self.compute.settled(long_run=plan.is_long(dataset))
+        train_experts(plan, dataset, folder, compute, resume=folder.exists(), listen=tell)
+        return folder
 
 
 def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:
@@ -221,16 +275,22 @@ def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:
     return [row for row in reproduction.rows if not labels or row.label in labels]
 
 
-def _write(out: Path, reproduction: Reproduction, outcomes: Sequence[Outcome], scale: float) -> None:
+def _write(out: Path, reproduction: Reproduction, outcomes: Sequence[Outcome]) -> None:
+    """Renew the record: what earlier calls found of other rows stays, in the order of the table."""
+    path, anew = out / RECORD, {outcome.row for outcome in outcomes}
+    earlier = read_json(path).get("outcomes", []) if path.exists() else []
+    kept = [entry for entry in earlier if entry["row"] not in anew]
+    place = {row.label: number for number, row in enumerate(reproduction.rows)}
     record = {
         "schema": SCHEMA,
         "name": reproduction.name,
         "title": reproduction.title,
         "source": reproduction.source,
         "recipe": reproduction.recipe,
-        "scale": scale,
-        "machine": machine_in_words(),
         "notes": list(reproduction.notes),
-        "outcomes": [outcome.to_json() for outcome in outcomes],
+        "outcomes": sorted(
+            [*kept, *(outcome.to_json() for outcome in outcomes)],
+            key=lambda entry: place.get(entry["row"], len(place)),
+        ),
     }
-    write_json(out / RECORD, record)
+    write_json(path, record)

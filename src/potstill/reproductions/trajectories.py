@@ -12,7 +12,7 @@ LAST = "The set is the last of its run; the papers report the best of many by th
 
 MNIST_EXPERTS = ExpertPlan(dataset="mnist", count=20, epochs=20)
 MNIST_ALIGNED = ExpertPlan(dataset="mnist", count=20, epochs=20, flatness=0.01)
-MNIST_PAD = ExpertPlan(dataset="mnist", count=20, epochs=20, flatness=0.01, curriculum=True)
+MNIST_PAD = ExpertPlan(dataset="mnist", count=20, epochs=20, flatness=0.01, curriculum=True, curriculum_by="grand")
 
 
 def _settings(method: Method, dataset: str, ipc: int, *, zca: bool = False) -> Settings[Method]:
@@ -38,7 +38,9 @@ TRAJECTORIES_MNIST = Reproduction(
 )
 
 CIFAR_EXPERTS = ExpertPlan(dataset="cifar10", count=100, epochs=50, zca=True)
-CIFAR_PAD = ExpertPlan(dataset="cifar10", count=100, epochs=100, zca=True, flatness=0.01, curriculum=True)
+CIFAR_PAD = ExpertPlan(
+    dataset="cifar10", count=100, epochs=100, zca=True, flatness=0.01, curriculum=True, curriculum_by="grand"
+)
 
 MTT_CIFAR = Reproduction(
     name="mtt-cifar10",

@@ -11,6 +11,9 @@ import torch
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import processor_facts
 
+LONG_RUN_PIXELS = 300_000_000
+"""Pixels that a run must look at for compilation and low precision to pay: some three minutes on two cores."""
+
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
 Compilation = Literal["auto", "on", "off"]
 
@@ -39,6 +42,28 @@ class Compute:
 
 
 CPU = Compute(torch.device("cpu"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeChoice:
+    """Where to compute, as asked for; what is ``auto`` is settled once it is known how much work there is.
+
+    Attributes:
+        device: ``auto`` takes an accelerator where there is one.
+        precision: of the networks.
+        compile: whether networks are compiled.
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    compile: Compilation = "auto"
+
+    def settled(self, *, long_run: bool) -> Compute:
+        """What it comes to; see ``resolve_compute``."""
+        return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
+
+
+AUTOMATIC = ComputeChoice()
 
 
 def resolve_device(name: str) -> torch.device:

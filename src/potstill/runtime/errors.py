@@ -22,6 +22,23 @@ class Diverged(UserError):
     """A distillation whose loss stopped being finite; the last good set is kept."""
 
 
+def at_least(options: object, **least: float) -> None:
+    """Make sure that options are no smaller than they may be; those that are None are left open.
+
+    Args:
+        options: what has them as attributes.
+        least: for each name the smallest value.
+
+    Raises:
+        UserError: one is smaller, or is no number.
+    """
+    for name, bound in least.items():
+        value = getattr(options, name)
+        if value is not None and not value >= bound:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} {value} is too small", f"use {bound} or more")
+
+
 def unknown(kind: str, name: str, known: Iterable[str], *, listing: str) -> UserError:
     """The error for a name that is not in a list: suggests the nearest that is.
 

@@ -32,9 +32,18 @@ class EventLog:
                 f"cannot write {self.path}: {error.strerror or error}", "free some space, then use --resume"
             ) from error
 
-    def truncate_after(self, iteration: int) -> None:
-        """Drop what was recorded after ``iteration``: a resumed run will record it again."""
-        kept = [event for event in read_events(self.path) if event.get("iteration", 0) <= iteration]
+    def truncate_after(self, iteration: int, **earlier: int) -> None:
+        """Drop what was recorded after ``iteration``: a resumed run will record it again.
+
+        Args:
+            iteration: the last one that stays.
+            earlier: by an event's name the last of its iterations that stays, where that is another.
+        """
+        kept = [
+            event
+            for event in read_events(self.path)
+            if event.get("iteration", 0) <= earlier.get(str(event.get("event")), iteration)
+        ]
         write_atomic(self.path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept))
 
 

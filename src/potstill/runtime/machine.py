@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
-import resource
 import subprocess
 import sys
 from functools import cache
@@ -72,8 +72,17 @@ def machine_in_words() -> str:
     return f"{told['processor']}, {told['cores']} cores{accelerator}; {versions}"
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget the peak so far, where the system lets a process: what is told next is of what comes next."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory used so far: the device's allocator on a GPU, the process's resident set elsewhere."""
+    """The most memory used since the last reset: of the allocator on a GPU, else of the process (resident)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -81,5 +90,7 @@ def peak_memory_bytes(device: torch.device) -> int:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:", 1)[1].split("kB", 1)[0]) * 1024
     except (OSError, IndexError):
+        import resource  # not on Windows
+
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 STARTS = 4
@@ -13,7 +14,9 @@ STARTS = 4
 def k_means_centres(features: Tensor, count: int, seed: int) -> Tensor:
     """The centres float32 (count, D) of as many clusters of features (n, D): the best of four k-means++ starts."""
     clusters = KMeans(n_clusters=count, n_init=STARTS, random_state=seed % 2**32)  # type: ignore[arg-type]
-    centres = clusters.fit(features.numpy().astype(np.float32)).cluster_centers_
+    # On several threads the sums depend on which is done first.
+    with threadpool_limits(1):
+        centres = clusters.fit(features.numpy().astype(np.float32)).cluster_centers_
     return torch.from_numpy(np.ascontiguousarray(centres, dtype=np.float32))
 
 

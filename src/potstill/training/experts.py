@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +17,8 @@ from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset
 from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, WeightsFile, write_weights
-from potstill.runtime.compute import Compute
-from potstill.runtime.errors import UserError
+from potstill.runtime.compute import LONG_RUN_PIXELS, Compute
+from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.files import read_json, staged, write_json
 from potstill.runtime.machine import describe_machine
 from potstill.runtime.randomness import Streams
@@ -29,6 +30,8 @@ from potstill.training.teacher import Teacher
 
 SCHEMA = 1
 MANIFEST = "experts.json"
+CURRICULUM = "curriculum.safetensors"
+"""The difficulty that a curriculum goes by: of a network trained for it before there are experts."""
 DIFFICULTY_EPOCHS = 10
 """Of the network by which a curriculum tells easy images from hard ones."""
 
@@ -37,7 +40,9 @@ Listener = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertPlan:
-    """How experts are trained: by default as for matching training trajectories (Cazenavette et al., CVPR 2022).
+    """How experts are trained: as for matching training trajectories (Cazenavette et al., CVPR 2022).
+
+    By default they are fewer and shorter than the paper's, which are 100 of 50 epochs.
 
     Attributes:
         dataset: what they are trained on; named as for distillation.
@@ -51,7 +56,8 @@ class ExpertPlan:
         augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
         flatness: rho of GSAM, for experts in flat minima; 0.01 for those of DATM and PAD, 0 for plain SGD.
         curriculum: whether easy images come first and go first, as for PAD; by the score ``curriculum_by``.
-        curriculum_by: ``el2n``, ``grand`` or ``forgetting``, of networks trained for it.
+        curriculum_by: ``el2n``, ``grand`` (as PAD has it; it takes a gradient of each image) or ``forgetting``, of a
+            network trained for it.
         last_only: keep what each is in the end, not after every epoch: enough to begin from, not to match.
         image_size: resize images to this many pixels a side.
         zca: whiten with a ZCA fitted on the training images.
@@ -76,12 +82,14 @@ class ExpertPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        at_least(self, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, flatness=0)
         if self.count < 1 or self.epochs < 1:
             raise UserError("no expert would be trained", "use --count and --epochs of 1 or more")
 
-    def images_seen(self, dataset: ImageDataset) -> int:
-        """How many images go through networks in all: whether compilation pays depends on it."""
-        return self.count * self.epochs * len(dataset.train)
+    def is_long(self, dataset: ImageDataset) -> bool:
+        """Whether compilation and low precision pay for training them."""
+        pixels = self.count * self.epochs * len(dataset.train) * math.prod(dataset.shape[1:])
+        return pixels >= LONG_RUN_PIXELS
 
     def bytes_kept(self, network: Network) -> int:
         """What the files will weigh."""
@@ -170,6 +178,8 @@ def _train_one(
     losses: list[float] = []
 
     def after_epoch(epoch: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
         losses.append(loss)
         if not plan.last_only or epoch == plan.epochs:
             kept[epoch] = trainer.snapshot()
@@ -189,7 +199,7 @@ def _train_one(
 def keep_scores(
     plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute, names: Sequence[Score]
 ) -> dict[str, Tensor]:
-    """How hard each training image is for the experts in ``out``, kept beside them; those on file are kept too.
+    """How hard each training image is for the experts in ``out``, kept beside them; other scores on file stay.
 
     Raises:
         UserError: the experts do not tell it: forgetting shows over epochs.
@@ -198,7 +208,7 @@ def keep_scores(
     scores = read_difficulty(path) if path.exists() else {}
     with cpu_workers(compute.device):
         teacher = _teacher(plan, dataset.to(compute.device), compute, source=str(out))
-        scores |= {name: teacher.score(name).float() for name in names if name not in scores}
+        scores |= {name: teacher.score(name).float() for name in names}
     write_difficulty(path, scores)
     return scores
 
@@ -217,7 +227,7 @@ def _teacher(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, source: 
 
 def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute) -> Curriculum:
     """The curriculum by the difficulty on file, which is found out first where it is not there yet."""
-    path = out / DIFFICULTY
+    path = out / CURRICULUM
     if not path.exists():
         write_difficulty(path, {plan.curriculum_by: _teacher(plan, dataset, compute).score(plan.curriculum_by)})
     return Curriculum(dataset.train, read_difficulty(path)[plan.curriculum_by], plan.epochs)

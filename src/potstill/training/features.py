@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from potstill.data import LabeledImages
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
+from potstill.training.examples import Examples
 from potstill.training.placement import arranged, chunk_size, placed
 
 Descriptors = tuple[Tensor, ...]
@@ -72,7 +72,7 @@ class FeatureExtractor:
         return tuple(mean_by_class(torch.cat(part), classes) for part in zip(*chunks, strict=True))
 
     @torch.no_grad()
-    def describe(self, images: LabeledImages) -> Descriptors:
+    def describe(self, images: Examples) -> Descriptors:
         """The descriptors of every image, without a graph.
 
         Returns:

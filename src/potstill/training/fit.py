@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,24 +17,9 @@ from potstill.networks.weights import Weights, snapshot
 from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
+from potstill.training.examples import Examples
 from potstill.training.partwise import Batch, PartwiseNetwork
 from potstill.training.placement import MasterWeights
-
-
-class Examples(Protocol):
-    """Labelled images that can be asked for by index: a real or a synthetic set."""
-
-    @property
-    def labels(self) -> Tensor:
-        """int64 (N,) classes, or float (N, classes) probabilities."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
-        """float32 (n, C, H, W): the images at ``indices``, or all."""
-        ...
-
 
 GSAM_ALPHA = 0.3
 """How much of the gradient's part that is orthogonal to the uphill one is climbed, as DATM's experts have it."""

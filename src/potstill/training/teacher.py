@@ -115,6 +115,8 @@ class Teacher:
         return kept
 
     def _early(self, trajectory: list[Weights]) -> Weights:
+        if len(trajectory) < 2:
+            raise UserError("these experts kept their last epoch only", "use experts of every epoch")
         return trajectory[max(round(EARLY * (len(trajectory) - 1)), 1)]
 
     def network(self) -> Network:

@@ -4,7 +4,7 @@
 
     digits = potstill.load_dataset("digits")
     run = potstill.distill(potstill.Settings(method=potstill.DM(), ipc=1, iterations=300), digits)
-    worth = potstill.evaluate(run.synthetic, digits, recipe="quick", compute=potstill.resolve_compute())
+    worth = potstill.evaluate(run.synthetic, digits, recipe="quick")
     print(worth.networks["convnet"].mean)
 
 Importing this module loads nothing else: each name is imported when it is first used.

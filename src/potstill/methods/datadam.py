@@ -50,7 +50,7 @@ class DataDAM(Method):
         factor: what the whole loss is multiplied by, which multiplies the step of the pixels as much. The paper has
             none, its authors' program 100.
         released: follow the authors' program instead: power 1 and factor 100, whatever ``power`` and ``factor`` say.
-        batch_real: real images of each class at an update.
+        batch_real: real images of each class at an update; 64 in the authors' program.
         learning_rate: of the pixels; 10 for 100 images per class and more.
         momentum: of the pixels' updates.
         augment: whether Siamese augmentation is on.

@@ -17,8 +17,9 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import Replay, SyntheticSet
+from potstill.training.experts import ExpertPlan, train_experts
 from potstill.training.fit import Trainer
-from tests.small import NETWORK, digits
+from tests.small import NETWORK, digits, small_digits
 
 RATES = [0.1, 0.02, 0.3, 0.1]
 
@@ -49,7 +50,11 @@ def test_the_steps_are_taken_in_their_order_each_with_its_rate():
 def test_such_a_set_is_replayed_unless_another_recipe_is_asked_for():
     given = to_be_replayed(InitialWeights())
     assert usual_recipe(given) == "replay"
-    assert usual_recipe(replace(given, replay=None)) == "dsa-1000"
+    plain = replace(given, replay=None)
+    assert usual_recipe(plain) == "dsa-1000"
+    paced = replace(plain, step_size=torch.tensor(0.02))
+    assert usual_recipe(paced) == "trajectory-1000"
+    assert usual_recipe(replace(paced, labels=F.one_hot(given.labels, 10).float())) == "soft-label"
     assert evaluate(given, digits(), networks=[NETWORK], repeats=2, baselines=(), compute=CPU).recipe.name == "replay"
 
 
@@ -70,6 +75,14 @@ def test_what_holds_no_chance_is_not_repeated():
     assert result.networks[NETWORK].repeats == 1
     assert result.baselines["random"][NETWORK].repeats == 3
     assert result.baselines["initial"][NETWORK].repeats == 1
+
+
+def test_of_few_pretrained_networks_one_is_held_out_and_not_repeated(tmp_path: Path):
+    plan = ExpertPlan(network=NETWORK, count=3, epochs=1, last_only=True)
+    train_experts(plan, small_digits(), tmp_path / "experts", CPU)
+    given = to_be_replayed(InitialWeights(str(tmp_path / "experts")))
+    result = evaluate(given, digits(), networks=[NETWORK], repeats=3, baselines=["initial"], compute=CPU)
+    assert (result.networks[NETWORK].repeats, result.baselines["initial"][NETWORK].repeats) == (1, 1)
 
 
 def test_a_set_without_steps_cannot_be_replayed():

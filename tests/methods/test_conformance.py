@@ -83,7 +83,8 @@ def test_is_listed_under_its_name_with_its_paper(case: str):
     assert METHODS[method.name] is type(method)
     assert type(method).__doc__
     assert method.citation.url in method.citation.bibtex()
-    assert method.citation.bibtex().startswith("@inproceedings{" + method.citation.key)
+    kind = "misc" if method.citation.venue == "arXiv preprint" else "inproceedings"
+    assert method.citation.bibtex().startswith(f"@{kind}{{{method.citation.key}")
 
 
 @every_method

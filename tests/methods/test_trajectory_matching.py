@@ -151,6 +151,31 @@ def test_the_range_of_starts_grows_on_a_straight_line():
     assert replace(made, earliest_start=6).latest_at(0) == 7, "never empty"
 
 
+def test_a_presets_range_gives_way_to_a_smaller_one_that_is_asked_for():
+    made = DATM(latest_start=3).resolved(10)
+    assert (made.first_latest_start, made.latest_start) == (3, 3)
+    assert DATM(latest_start=3, first_latest_start=5).resolved(10).first_latest_start == 5
+    assert DATM(latest_start=3, first_latest_start=5, expert_epochs=1).last_epoch() == 5
+
+
+def test_pad_has_settings_of_its_own_where_its_paper_has():
+    for method in (PAD(), DATM()):
+        assert method.resolved(10, "cifar10").student_steps == DATM_PRESETS["cifar10"][10].student_steps
+    assert (PAD().resolved(50, "cifar10").expert_epochs, DATM().resolved(50, "cifar10").expert_epochs) == (3, 2)
+    assert (PAD().resolved(500, "cifar10").latest_start, PAD().resolved(500, "cifar10").growth) == (70, 2000)
+    assert (PAD().resolved(1, "cifar100").first_latest_start, PAD().resolved(1, "cifar100").latest_start) == (20, 30)
+
+
+def test_datm_begins_with_images_that_an_expert_tells_right(experts: str):
+    given = problem(ipc=2)
+    made = DATM(experts=experts, **SMALL)
+    begun = made.start(given)
+    assert made.start(given).images.equal(begun.images)
+    assert begun.labels.equal(given.start.labels)
+    state = made.prepare(replace(given, start=begun))
+    assert state["images"].cpu().float().equal(begun.images)
+
+
 def test_the_rate_is_kept_with_the_set_and_may_not_leave_its_range(experts: str):
     given = problem(ipc=1)
     made = MTT(experts=experts, **SMALL)

@@ -14,7 +14,7 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.training.curriculum import Curriculum
 from potstill.training.difficulty import DIFFICULTY, read_difficulty, write_difficulty
-from potstill.training.experts import ExpertPlan, expert_file, keep_scores, train_experts
+from potstill.training.experts import CURRICULUM, ExpertPlan, expert_file, keep_scores, train_experts
 from tests.small import NETWORK, digits, few, small_digits, small_experts
 
 SIZES = (10, 40, 3)
@@ -65,13 +65,13 @@ def test_experts_of_a_curriculum_differ_and_keep_the_difficulty(tmp_path: Path):
     data = small_digits()
     train_experts(plan, data, tmp_path / "curriculum", CPU)
     train_experts(ExpertPlan(network=NETWORK, count=2, epochs=3), data, tmp_path / "plain", CPU)
-    scores = read_difficulty(tmp_path / "curriculum" / DIFFICULTY)
+    scores = read_difficulty(tmp_path / "curriculum" / CURRICULUM)
     assert scores["el2n"].shape == (200,)
     contents = [expert_file(tmp_path / name, 0).read_bytes() for name in ("curriculum", "plain")]
     assert contents[0] != contents[1]
-    first = (tmp_path / "curriculum" / DIFFICULTY).read_bytes()
+    first = (tmp_path / "curriculum" / CURRICULUM).read_bytes()
     train_experts(replace(plan, count=3), data, tmp_path / "curriculum", CPU, resume=True)
-    assert (tmp_path / "curriculum" / DIFFICULTY).read_bytes() == first
+    assert (tmp_path / "curriculum" / CURRICULUM).read_bytes() == first
 
 
 def test_difficulty_survives_its_file_and_damage_is_told(tmp_path: Path):

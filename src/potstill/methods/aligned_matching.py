@@ -60,6 +60,13 @@ class AlignedMatching(TrajectoryMatching):
         """The same with the published settings for such a set where nothing else was asked for."""
         return self.filled(nearest(DATM_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)._asdict())
 
+    def filled(self, preset: dict[str, float]) -> Self:
+        """The same with what is None taken from ``preset``; a range of starts does not shrink."""
+        made = super().filled(preset)
+        if self.first_latest_start is None and (made.first_latest_start or 0) > (made.latest_start or 0):
+            return replace(made, first_latest_start=made.latest_start)
+        return made
+
     def start(self, problem: Problem) -> SyntheticSet:
         """Real images that an expert tells right, as many as the set has."""
         file = self.resolved(problem.images_per_class, problem.dataset)._experts(problem)[0]

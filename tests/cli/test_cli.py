@@ -224,7 +224,10 @@ def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, tmp_path: 
     while not (metrics.exists() and '"step"' in metrics.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(name)
-    _, told = process.communicate(timeout=60)
+    try:
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert told == "potstill: interrupted\n", "no progress bar where nobody watches, no traceback"
     assert len(SyntheticSet.load(out / "synthetic.safetensors")) == 10

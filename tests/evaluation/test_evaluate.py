@@ -385,6 +385,7 @@ def test_later_networks_see_the_full_data_as_often_as_those_on_file(dataset: Ima
     assert both.full_epochs == 5
     assert [both.baselines["full"][network].epochs for network in (NETWORK, OTHER)] == [5, 5]
     assert both.networks[NETWORK] == first.networks[NETWORK], "not measured again"
+    assert measure(dataset, record=path, full_epochs=2, repeats=1).baselines == both.baselines, "not asked for"
     other = measure(dataset, record=path, full_epochs=2, **full)
     assert {network: result.epochs for network, result in other.baselines["full"].items()} == {NETWORK: 2}
     assert other.networks == both.networks

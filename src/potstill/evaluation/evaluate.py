@@ -98,7 +98,7 @@ def evaluate(
     )
     file = EvaluationFile(Path(record)) if isinstance(record, str | Path) else record
     if file is not None and (earlier := file.earlier(result)) is not None:
-        result = _with_full_epochs(earlier, full_epochs)
+        result = _with_full_epochs(earlier, full_epochs) if "full" in baselines else earlier
         file.save(result)  # it may have been put aside
     full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
     if isinstance(compute, ComputeChoice):

@@ -160,7 +160,10 @@ def test_a_start_keeps_the_whitening_of_the_real_images(start: str):
         synthetic = SyntheticSet.from_noise(real, 1, generator())
     else:
         synthetic = SyntheticSet.from_indices(real, torch.arange(3))
-    assert synthetic.whitening is real.whitening
+    assert synthetic.whitening is not None
+    assert real.whitening is not None
+    assert synthetic.whitening.matrix.equal(real.whitening.matrix)
+    assert synthetic.whitening.mean.equal(real.whitening.mean)
 
 
 # Files

@@ -55,6 +55,7 @@ def comparison() -> dict[str, Any]:
         "machine": "a machine",
         "sets": sets,
         "full": {"convnet": entry(0.99, repeats=1)},
+        "significance": 0.05,
         "differences": [
             {
                 "network": "convnet",

@@ -82,16 +82,16 @@ def progress_line(message: str) -> None:
         print(message, file=sys.stderr)
 
 
-def percent(entry: Mapping[str, Any] | None, *, places: int = 1, interval: bool = False) -> str:
+def percent(entry: Mapping[str, Any] | None, *, interval: bool = False) -> str:
     """A record's accuracies in a table's cell: mean, deviation, interval if asked for, and repeats."""
     if entry is None:
         return "-"
     if "failed" in entry:
         return f"failed: {entry['failed']}"
-    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.{places}f}"
+    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
     low_high = entry["ci95"] if interval else None
-    bounds = "" if low_high is None else f" [{100 * low_high[0]:.{places}f}, {100 * low_high[1]:.{places}f}]"
-    return f"{100 * entry['mean']:.{places}f}%{spread}{bounds} × {len(entry['accuracies'])}"
+    bounds = "" if low_high is None else f" [{100 * low_high[0]:.1f}, {100 * low_high[1]:.1f}]"
+    return f"{100 * entry['mean']:.1f}%{spread}{bounds} × {len(entry['accuracies'])}"
 
 
 def table_console() -> Console:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from potstill.runtime.errors import UserError
+from potstill.runtime.workers import core_count
 
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 CHUNK = 64  # images per task: enough to hide the cost of handing them to a thread
@@ -47,7 +47,7 @@ def decode_images(encoded: Iterable[Named], *, image_size: int | None = None, ch
     def decode_chunk(chunk: list[Named]) -> Decoded:
         return [(decode_image(content, where, image_size, channels), where) for content, where in chunk]
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=core_count()) as pool:
         return stack_images(_in_order(pool, decode_chunk, _chunks(encoded, CHUNK)))
 
 

@@ -32,7 +32,6 @@ class Selection:
             are made instead.
         make: the images themselves, float32 (classes * n, C, H, W) in normalised units, likewise.
         looks: whether it looks at a trained network rather than at pixels unless told otherwise.
-        chance: whether the seed has a part in it.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Selection:
     choose: Callable[[Teacher, int, Streams], Tensor] | None = None
     make: Callable[[Teacher, int, Streams], Tensor] | None = None
     looks: bool = True
-    chance: bool = False
 
     def images(self, teacher: Teacher, images_per_class: int, streams: Streams) -> Tensor:
         """The images, float32 (classes * n, C, H, W) in normalised units, on the CPU, ordered by class.
@@ -125,7 +123,6 @@ SELECTIONS: Mapping[str, Selection] = MappingProxyType(
                 "random images",
                 choose=lambda teacher, n, streams: random_indices(teacher.real, n, streams.generator("choice")),
                 looks=False,
-                chance=True,
             ),
             Selection(
                 "herding",
@@ -142,13 +139,11 @@ SELECTIONS: Mapping[str, Selection] = MappingProxyType(
                 "the centres of the class's clusters, in pixels",
                 make=_centres,
                 looks=False,
-                chance=True,
             ),
             Selection(
                 "k-means-nearest",
                 "the images nearest to the centres of the class's clusters",
                 choose=_by_features(k_means_nearest),
-                chance=True,
             ),
             Selection("average", "the mean image of the class", make=_average, looks=False),
             Selection(
@@ -163,7 +158,6 @@ SELECTIONS: Mapping[str, Selection] = MappingProxyType(
                 f"the best of {TRIES} random choices, told by other training images",
                 choose=optimised_random,
                 looks=False,
-                chance=True,
             ),
         )
     }

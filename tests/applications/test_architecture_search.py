@@ -111,6 +111,11 @@ def test_unknown_or_empty_spaces_are_refused():
         searched(space={})
 
 
+def test_a_recipe_that_tunes_on_what_ranks_is_refused():
+    with pytest.raises(UserError, match="tuned-300 chooses learning rates by the validation images"):
+        searched(recipe="tuned-300")
+
+
 def test_the_space_of_the_coursework():
     space = SPACES["convnet-22"]
     assert len(space) == 22

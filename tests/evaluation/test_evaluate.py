@@ -28,7 +28,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Trainer
+from potstill.training.fit import Schedule, Trainer
 from tests.small import NETWORK, digits, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
@@ -114,12 +114,14 @@ class Trainings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.images: list[Tensor] = []
+        self.schedules: list[Schedule] = []
         self.learned: list[Tensor] = []
         fit = Trainer.fit
 
-        def listening(trainer: Trainer, examples: Any, *rest: Any, **named: Any) -> None:
+        def listening(trainer: Trainer, examples: Any, schedule: Schedule, *rest: Any, **named: Any) -> None:
             self.images.append(examples.normalised().clone())
-            fit(trainer, examples, *rest, **named)
+            self.schedules.append(schedule)
+            fit(trainer, examples, schedule, *rest, **named)
             self.learned.append(torch.cat([p.detach().flatten() for p in trainer.network.parameters()]))
 
         monkeypatch.setattr(Trainer, "fit", listening)
@@ -151,6 +153,48 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(
     assert trainings == 11, "ten trainings, and the one that was cut short"
     assert without_times(resumed) == without_times(uninterrupted)
     assert without_times(Evaluation.from_json(json.loads(options["record"].read_text()))) == without_times(resumed)
+
+
+TUNED = replace(RECIPE, tried_rates=(1e-6, 0.05))
+
+
+def test_the_validation_split_chooses_a_rate_for_each_network_and_what_it_is_trained_on(
+    dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
+):
+    trainings = Trainings(monkeypatch)
+    told: list[str] = []
+    found = measure(dataset, recipe=TUNED, baselines=("random", "full"), full_repeats=1, progress=told.append)
+    assert [schedule.learning_rate for schedule in trainings.schedules] == [1e-6, 0.05, 0.05, 0.05] * 2 + [0.05]
+    assert found.networks[NETWORK].learning_rate == found.baselines["random"][NETWORK].learning_rate == 0.05
+    assert found.baselines["full"][NETWORK].learning_rate is None
+    assert told[0].startswith(f"{NETWORK} on set, learning rate 1e-06: ")
+    plain = measure(dataset, recipe=RECIPE)
+    assert found.networks[NETWORK].accuracies == plain.networks[NETWORK].accuracies, "tuning leaves the repeats alone"
+
+
+def test_a_rate_is_not_chosen_by_the_test_split(dataset: ImageDataset):
+    shuffled = replace(dataset.test, labels=dataset.test.labels.roll(1))
+    seen, unseen = (measure(some, recipe=TUNED) for some in (dataset, replace(dataset, test=shuffled)))
+    assert seen.networks[NETWORK].learning_rate == unseen.networks[NETWORK].learning_rate
+    assert seen.networks[NETWORK].accuracies != unseen.networks[NETWORK].accuracies
+
+
+def test_a_chosen_rate_is_kept_for_later_repeats(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    record = tmp_path / "evaluation.json"
+    measure(dataset, recipe=TUNED, record=record, repeats=1)
+    assert json.loads(record.read_text())["networks"][NETWORK]["learning_rate"] == 0.05
+    trainings = Trainings(monkeypatch)
+    more = measure(dataset, recipe=TUNED, record=record, repeats=3)
+    assert [schedule.learning_rate for schedule in trainings.schedules] == [0.05, 0.05]
+    assert without_times(more) == without_times(measure(dataset, recipe=TUNED, repeats=3))
+
+
+def test_a_rate_cannot_be_chosen_without_validation_images(dataset: ImageDataset):
+    empty = dataset.validation.take(torch.arange(0))
+    with pytest.raises(UserError, match="no validation images to choose learning rates by"):
+        measure(replace(dataset, validation=empty), recipe=TUNED)
 
 
 def without_times(evaluation: Evaluation) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from potstill.evaluation import RECIPES, find_recipe
 from potstill.runtime.errors import UserError
 
 SGD = {"batch_size": 256, "optimiser": "sgd", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
-PLAIN = {**SGD, "decay": "cut", "cutmix": False, "averaging": 0.0, "learned_rate": False, "replay": False}
+PLAIN = {**SGD, "decay": "cut", "cutmix": False, "averaging": 0.0, "learned_rate": False, "tried_rates": ()}
+PLAIN |= {"replay": False}
 
 FROZEN: dict[str, dict[str, Any]] = {
     "replay@1": {**PLAIN, "epochs": 1, "full_epochs": 20, "augmentation": "none", "replay": True},
@@ -46,6 +47,17 @@ FROZEN: dict[str, dict[str, Any]] = {
         "weight_decay": 0.01,
         "decay": "cosine",
         "cutmix": True,
+    },
+    "tuned-300@1": {
+        **PLAIN,
+        "epochs": 300,
+        "full_epochs": 50,
+        "augmentation": "siamese",
+        "optimiser": "adamw",
+        "learning_rate": 1e-3,
+        "tried_rates": (1e-4, 3e-4, 1e-3, 3e-3),
+        "weight_decay": 0.01,
+        "decay": "cosine",
     },
 }
 

@@ -56,6 +56,14 @@ def test_the_accuracy_chart_has_each_network_beside_its_baselines(run_path: Path
     assert len(random.repeats) == 5
 
 
+def test_a_rate_that_was_chosen_stands_beside_what_was_trained_on(tmp_path: Path) -> None:
+    record = evaluation()
+    record["networks"]["convnet"]["learning_rate"] = 0.0003
+    run = make_run(tmp_path / "run", per_class=2, evaluated=record)
+    lines = accuracy_chart(comparisons(read_run(run))).groups[0][1]
+    assert [line.title for line in lines][:2] == ["20 images, distilled, learning rate 0.0003", "20 random real images"]
+
+
 def test_a_failed_network_is_on_the_chart_with_its_reason(run_path: Path) -> None:
     (line,) = accuracy_chart(comparisons(read_run(run_path))).groups[2][1]
     assert line.failed == "the loss stopped being finite in epoch 12"

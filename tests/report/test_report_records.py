@@ -110,7 +110,7 @@ def test_one_repeat_and_a_bare_entry_are_read(run_path: Path) -> None:
     write_record(run_path / "evaluation.json", record)
     run = read_run(run_path)
     assert run.evaluation is not None
-    assert run.evaluation.networks["convnet"] == Score((0.9,), 0.9, None, None, None, None, None)
+    assert run.evaluation.networks["convnet"] == Score((0.9,), 0.9, None, None, None, None, None, None)
 
 
 def test_values_that_are_not_finite_are_left_out_of_a_trace(run_path: Path) -> None:

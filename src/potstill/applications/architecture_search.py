@@ -147,8 +147,8 @@ def search(
         progress: told in a few words what has been done.
 
     Raises:
-        UserError: the space or the recipe is unknown, the set does not fit the dataset, that has no validation split,
-            or the record is of another search.
+        UserError: the space or the recipe is unknown, the recipe chooses learning rates, the set does not fit the
+            dataset, that has no validation split, or the record is of another search.
     """
     if not len(dataset.validation):
         raise UserError(f"{dataset.name} has no validation images to rank networks by", "use a larger dataset")
@@ -156,11 +156,16 @@ def search(
     if repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if recipe.tried_rates:
+        raise UserError(
+            f"{recipe.name} chooses learning rates by the validation images that rank the candidates",
+            "use a recipe with one learning rate, such as quick or modern",
+        )
     specs, full_epochs = _space(space), recipe.full_epochs if full_epochs is None else full_epochs
     protocol = {
         "schema": SCHEMA,
         "space": space if isinstance(space, str) else dict(space),
-        "recipe": asdict(recipe),
+        "recipe": recipe.to_json(),
         "seed": seed,
         "set_sha256": synthetic.fingerprint(),
         "dataset_fingerprint": dataset.fingerprint,

@@ -127,4 +127,5 @@ def table(evaluation: Evaluation, images: int) -> Table:
 
 
 def _cell(result: NetworkResult | None) -> str:
-    return percent(None if result is None else result.to_json(), interval=True)
+    shown = percent(None if result is None else result.to_json(), interval=True)
+    return shown if result is None or result.learning_rate is None else f"{shown}, rate {result.learning_rate:g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -38,14 +38,17 @@ class Measurement:
         trained_on: what they are trained on, in a word.
         epochs: passes over it in each training.
         repeats: how many trainings of each network are wanted.
-        train: begins a trainer's network anew and trains it, from a repeat's streams; tells of every epoch.
+        train: begins a trainer's network anew and trains it, from a repeat's streams; tells of every epoch. It is given
+            the learning rate that was chosen, if one is to be chosen.
+        tried_rates: what is chosen from, for each network, by the validation split.
         results: by network; grows with every repeat.
     """
 
     trained_on: str
     epochs: int
     repeats: int
-    train: Callable[[Trainer, Streams, AfterEpoch], None]
+    train: Callable[[Trainer, Streams, AfterEpoch, float | None], None]
+    tried_rates: tuple[float, ...] = ()
     results: Results = field(default_factory=dict)
 
 
@@ -94,7 +97,9 @@ class Bench:
         for repeat in range(done.repeats, repeats):
             streams = self.streams.child("repeat", repeat)
             try:
-                run = self._train_and_test(network, measurement, streams)
+                if done.learning_rate is None:
+                    done = replace(done, learning_rate=self._chosen_rate(network, measurement))
+                run = self._train_and_test(network, measurement, streams, done.learning_rate)
             except UserError as error:
                 self.progress(f"{network} on {trained_on} failed: {error.problem}")
                 results[network] = NetworkResult(failed=error.problem)
@@ -104,7 +109,20 @@ class Bench:
             done = results[network] = done.joined(run)
             yield done
 
-    def _train_and_test(self, network: str, measurement: Measurement, streams: Streams) -> NetworkResult:
+    def _chosen_rate(self, network: str, measurement: Measurement) -> float | None:
+        """The learning rate with which one training does best on the validation split, if there are any to try."""
+        validated: dict[float, float] = {}
+        for rate in measurement.tried_rates:
+            trainer = self._trainer(network)
+            measurement.train(trainer, self.streams.child("tuning"), lambda *_: None, rate)
+            validated[rate] = accuracy(trainer, self.dataset.validation)
+            found = f"{validated[rate]:.1%} of the validation images"
+            self.progress(f"{network} on {measurement.trained_on}, learning rate {rate}: {found}")
+        return max(validated, key=validated.__getitem__, default=None)
+
+    def _train_and_test(
+        self, network: str, measurement: Measurement, streams: Streams, rate: float | None
+    ) -> NetworkResult:
         started = time.perf_counter()
         trainer = self._trainer(network)
         points = {max(round(measurement.epochs * (i + 1) / CURVE_POINTS), 1) for i in range(CURVE_POINTS)}
@@ -122,7 +140,7 @@ class Bench:
                 if validation is not None:
                     accuracies.append(accuracy(trainer, validation))
 
-        measurement.train(trainer, streams, after_epoch)
+        measurement.train(trainer, streams, after_epoch, rate)
         test = self.dataset.test
         predicted, true = trainer.predict(test), test.labels.cpu()
         classes = test.class_count
@@ -136,6 +154,7 @@ class Bench:
             confusion=counts.tolist(),
             epochs=measurement.epochs,
             made_on=[f"{self.compute}; {machine_in_words()}"],
+            learning_rate=rate,
         )
 
     def _trainer(self, network: str) -> Trainer:

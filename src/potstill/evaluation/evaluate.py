@@ -84,6 +84,8 @@ def evaluate(
     for name in baselines:
         if name not in BASELINES:
             raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
+    if recipe.tried_rates and not len(dataset.validation):
+        raise UserError(f"{dataset.name} has no validation images to choose learning rates by", "use another recipe")
     weights = _initial_weights(recipe, synthetic, initial)
     for name in networks:
         built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
@@ -102,7 +104,8 @@ def evaluate(
         file.save(result)  # it may have been put aside
     full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
     if isinstance(compute, ComputeChoice):
-        seen = recipe.epochs * len(synthetic) * repeats * (1 + len(set(baselines) - {"full", "initial"}))
+        trainings = (repeats + len(recipe.tried_rates)) * (1 + len(set(baselines) - {"full", "initial"}))
+        seen = recipe.epochs * len(synthetic) * trainings
         seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
         compute = compute.settled(long_run=seen * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
     # Learned steps are few, and each must be taken as it was learned.
@@ -157,14 +160,15 @@ def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fl
         passes = len(synthetic.replay.rates) // synthetic.replay.batches
         # Learned steps from fixed weights hold no chance: to repeat them would say nothing of any spread.
         repeats = 1 if weights.fixed else repeats
-        return Measurement("set", passes, repeats, lambda trainer, streams, _: trainer.replay(synthetic, streams))
+        return Measurement("set", passes, repeats, lambda trainer, streams, *_: trainer.replay(synthetic, streams))
     step_size = None if synthetic.step_size is None else synthetic.step_size.item()
     schedule = recipe.schedule(flips=flips, initial=weights, step_size=step_size)
 
-    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
-        trainer.fit(synthetic, schedule, streams, after_epoch=after_epoch)
+    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch, rate: float | None) -> None:
+        chosen = schedule if rate is None else replace(schedule, learning_rate=rate)
+        trainer.fit(synthetic, chosen, streams, after_epoch=after_epoch)
 
-    return Measurement("set", schedule.epochs, repeats, train)
+    return Measurement("set", schedule.epochs, repeats, train, recipe.tried_rates)
 
 
 def _on_real(
@@ -174,22 +178,22 @@ def _on_real(
     ipc = max(len(synthetic) // synthetic.class_count, 1)
     chosen = cache(partial(bench.selected, name, ipc))
 
-    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
+    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch, rate: float | None) -> None:
         images, labels = bench.random_images(ipc, streams) if name == "random" else chosen()
         real = replace(synthetic, images=images, labels=labels)
-        _on_set(real, recipe, weights, bench.dataset.flips, repeats).train(trainer, streams, after_epoch)
+        _on_set(real, recipe, weights, bench.dataset.flips, repeats).train(trainer, streams, after_epoch, rate)
 
-    epochs = _on_set(synthetic, recipe, weights, bench.dataset.flips, repeats).epochs
-    return Measurement(name, epochs, repeats, train)
+    on_set = _on_set(synthetic, recipe, weights, bench.dataset.flips, repeats)
+    return replace(on_set, trained_on=name, repeats=repeats, train=train)
 
 
 def _untrained(weights: InitialWeights, repeats: int) -> Measurement:
     repeats = 1 if weights.fixed else repeats
-    return Measurement("initial", 0, repeats, lambda trainer, streams, _: trainer.begin(weights, streams))
+    return Measurement("initial", 0, repeats, lambda trainer, streams, *_: trainer.begin(weights, streams))
 
 
 def _on_full(bench: Bench, schedule: Schedule, repeats: int) -> Measurement:
-    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
+    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch, rate: float | None) -> None:
         trainer.fit(bench.dataset.train, schedule, streams, after_epoch=after_epoch)
 
     return Measurement("full", schedule.epochs, repeats, train)
@@ -276,7 +280,7 @@ def validation_accuracy(
     """Train one network on ``synthetic`` and return its accuracy on the validation split, a fraction.
 
     By default the recipe is ``quick``, at the set's own learning rate if it brings one along, or ``replay`` for a set
-    that was distilled for certain steps.
+    that was distilled for certain steps. No learning rate is chosen: the recipe's own is taken.
 
     This is what checkpoints are chosen by: the test split plays no part. A ``trainer`` that ``make_trainer`` made of
     the same network, dataset and compute saves compiling the network again; it does not change the figure.
@@ -286,5 +290,5 @@ def validation_accuracy(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     trainer = trainer or make_trainer(network, dataset, compute)
     weights = _initial_weights(recipe, synthetic, "random")
-    _on_set(synthetic, recipe, weights, dataset.flips, 1).train(trainer, streams, lambda *_: None)
+    _on_set(synthetic, recipe, weights, dataset.flips, 1).train(trainer, streams, lambda *_: None, None)
     return accuracy(trainer, dataset.validation)

@@ -7,9 +7,9 @@ are never compared. To change a recipe, add a new version and leave the old one 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, Self
 
 from potstill.augmentation import condensation_augmentation, siamese_augmentation
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
@@ -40,6 +40,9 @@ class Recipe:
         cutmix: whether boxes are exchanged between the images of a batch.
         averaging: the share that an exponential average of the weights keeps at each step; 0 for none.
         learned_rate: whether a learning rate that the set brings along is taken in place of the recipe's.
+        tried_rates: learning rates of which the one is taken in place of the recipe's that does best on the validation
+            split, after one training with each: one for each network on the set, one for the same network on each
+            baseline. The full data keeps the recipe's.
         replay: instead of all that, take the steps that the set was distilled for, in their order, each with its
             learned rate and from the initial weights that they are for.
     """
@@ -59,7 +62,23 @@ class Recipe:
     cutmix: bool = False
     averaging: float = 0.0
     learned_rate: bool = False
+    tried_rates: tuple[float, ...] = ()
     replay: bool = False
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """What ``to_json`` made a record of.
+
+        Raises:
+            TypeError: it holds others.
+        """
+        return cls(**{**record, "tried_rates": tuple(record.get("tried_rates", ()))})
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields for a record; without rates to try it is that of a recipe from before there were any."""
+        fields = asdict(self)
+        rates = list(fields.pop("tried_rates"))
+        return {**fields, "tried_rates": rates} if rates else fields
 
     @property
     def label(self) -> str:
@@ -181,6 +200,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 weight_decay=0.01,
                 decay="cosine",
                 cutmix=True,
+            ),
+            Recipe(
+                name="tuned-300",
+                summary="for networks that others' schedules do not suit: 300 epochs of AdamW, cosine and Siamese "
+                "augmentation, at the learning rate that the validation split chooses for each",
+                epochs=300,
+                full_epochs=50,
+                optimiser="adamw",
+                learning_rate=1e-3,
+                tried_rates=(1e-4, 3e-4, 1e-3, 3e-3),
+                weight_decay=0.01,
+                decay="cosine",
             ),
         )
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class NetworkResult:
         confusion: counts (true class, predicted class), summed over repeats.
         epochs: passes over the set in each training.
         made_on: the machines, precisions and versions that the repeats were measured with, in words.
+        learning_rate: what the validation split chose for all repeats; None where nothing was to be chosen.
         failed: why there is no result, if there is none.
     """
 
@@ -39,6 +40,7 @@ class NetworkResult:
     confusion: list[list[int]] = field(default_factory=list)
     epochs: int = 0
     made_on: list[str] = field(default_factory=list)
+    learning_rate: float | None = None
     failed: str | None = None
 
     @property
@@ -86,6 +88,7 @@ class NetworkResult:
             "seconds": self.seconds,
             "epochs": self.epochs,
             "made_on": self.made_on,
+            **({} if self.learning_rate is None else {"learning_rate": self.learning_rate}),
             "curve": curve,
             "confusion": self.confusion,
         }
@@ -96,7 +99,8 @@ class NetworkResult:
         if "failed" in entry:
             return cls(failed=entry["failed"])
         kept = {name: entry[name] for name in ("accuracies", "seconds", "epochs", "made_on", "confusion")}
-        return cls(**kept, **{f"curve_{name}": values for name, values in entry["curve"].items()})
+        curve = {f"curve_{name}": values for name, values in entry["curve"].items()}
+        return cls(**kept, **curve, learning_rate=entry.get("learning_rate"))
 
 
 Results = dict[str, NetworkResult]
@@ -136,7 +140,7 @@ class Evaluation:
         """
         return {
             "schema": SCHEMA,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_json(),
             "seed": self.seed,
             "set_sha256": self.set_sha256,
             "dataset_fingerprint": self.dataset_fingerprint,
@@ -168,7 +172,7 @@ class Evaluation:
             return {name: NetworkResult.from_json(entry) for name, entry in entries.items()}
 
         return cls(
-            recipe=Recipe(**record["recipe"]),
+            recipe=Recipe.from_json(record["recipe"]),
             seed=record["seed"],
             set_sha256=record["set_sha256"],
             dataset_fingerprint=record["dataset_fingerprint"],

@@ -112,9 +112,10 @@ def _line(contender: Contender, scale: Scale) -> Line:
     if isinstance(score, Failure):
         return Line(contender.kind, contender.title, failed=score.reason)
     ends = score.interval
+    rate = "" if score.learning_rate is None else f", learning rate {score.learning_rate:g}"
     return Line(
         kind=contender.kind,
-        title=contender.title,
+        title=contender.title + rate,
         mean=wording.percent(score.mean),
         std=wording.points(score.std) if score.std is not None else "",
         interval=wording.interval(ends) if ends else "",

@@ -32,6 +32,7 @@ class Score:
         interval: the 95 % interval of the mean; None for one repeat.
         seconds: what all repeats took.
         curve: how the network learned, where recorded.
+        learning_rate: what the validation split chose, where the recipe has it choose.
         confusion: int64 (classes, classes), counts summed over repeats, rows are true classes; where recorded.
     """
 
@@ -41,6 +42,7 @@ class Score:
     interval: tuple[float, float] | None
     seconds: float | None
     curve: Curve | None
+    learning_rate: float | None
     confusion: np.ndarray | None
 
 
@@ -125,6 +127,7 @@ def read_entry(fields: Fields, classes: int | None) -> Entry:
         interval=_read_interval(fields) if "ci95" in fields else None,
         seconds=fields.number("seconds") if "seconds" in fields else None,
         curve=_read_curve(fields.part("curve")) if "curve" in fields else None,
+        learning_rate=fields.number("learning_rate") if "learning_rate" in fields else None,
         confusion=_read_confusion(fields, classes) if classes and "confusion" in fields else None,
     )
 

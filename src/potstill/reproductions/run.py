@@ -209,7 +209,7 @@ class _Making:
         recipe, repeats = find_recipe(self.reproduction.recipe), self.repeats or 1
         named = "".join(letter if letter.isalnum() else "-" for letter in network)
         path = self.out / row.folder / f"{named}.json"
-        about = {"recipe": asdict(recipe), "network": network, "dataset_fingerprint": dataset.fingerprint}
+        about = {"recipe": recipe.to_json(), "network": network, "dataset_fingerprint": dataset.fingerprint}
         stored = read_json(path) if path.exists() else {}
         measured = NetworkResult()
         if all(stored.get(name) == value for name, value in about.items()):

@@ -9,6 +9,8 @@ from torch import nn
 from potstill.networks import ImageShape
 from potstill.networks.layers import (
     Activation,
+    AveragePooling,
+    Convolution,
     ConvStack,
     Norm,
     Pooling,
@@ -18,6 +20,24 @@ from potstill.networks.layers import (
     make_pooling,
 )
 from potstill.runtime.errors import UserError
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 1, 7, 4), (2, 2, 3, 9), (1, 2, 2, 2)])
+@pytest.mark.parametrize("make", [AveragePooling, lambda: Convolution(1, 4, 3, padding=1)], ids=["pool", "convolution"])
+def test_compiled_layers_and_their_gradients_are_those_of_pytorch(make, shape):
+    torch._dynamo.reset()
+    layer = make().double()
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = (x[:, :1] if isinstance(layer, Convolution) else x).clone().requires_grad_()
+    inputs = [x, *layer.parameters()]
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    for found, expected in zip(_with_gradients(compiled, inputs), _with_gradients(layer, inputs), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def _with_gradients(layer, inputs):
+    out = layer(inputs[0])
+    return [out, *torch.autograd.grad((out * torch.arange(out.numel()).reshape(out.shape)).sum(), inputs)]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """``python -m benchmarks``: every benchmark with its own settings; see each module for its options."""
 
-from benchmarks import gradients, matching, trajectories
+from benchmarks import evaluation, gradients, matching, trajectories
 
 if __name__ == "__main__":
     matching.main([])
     gradients.main([])
     trajectories.main([])
+    evaluation.main([])

@@ -81,6 +81,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["report", "absent"], ["absent"]),
         (["list", "cats"], ["'cats'", "methods"]),
         (["cite", "nobody"], ["unknown method 'nobody'"]),
+        (["cite"], ["missing from potstill cite: METHOD see potstill list methods; see potstill cite --help"]),
     ],
 )
 def test_a_mistake_gets_one_line_with_its_remedy(

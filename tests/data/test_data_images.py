@@ -41,6 +41,8 @@ def test_describes_itself():
         (torch.zeros(2, 3, 3, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), r"\(N, C, H, W\)"),
         (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(2), "torch.int64"),
         (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "for 2 images"),
+        (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.tensor([0, 2]), "from 0 to 2 for 2 class names"),
+        (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.tensor([-1, 0]), "from -1 to 0 for 2 class names"),
     ],
 )
 def test_other_types_and_shapes_are_refused(images: torch.Tensor, labels: torch.Tensor, message: str):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
-from potstill.training.placement import MasterWeights, arranged, placed
+from potstill.training.placement import GPU_CHUNK_PIXELS, MasterWeights, arranged, part_size, placed
 from tests.small import CPU64, NETWORK
 
 BFLOAT16 = Compute(torch.device("cpu"), "bfloat16")
@@ -29,6 +29,29 @@ def test_weights_and_images_lie_channels_last():
     images = arranged(draw(3), CPU)
     assert images.dtype == torch.float32
     assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "size"),
+    [
+        (10, 28, 5),  # two cores share it, though it would fit the cache of one
+        (10, 8, 10),  # too little to share
+        (11, 28, 6),
+        (100, 28, 10),
+        (256, 28, 10),
+        (21, 28, 7),  # parts of one size, not two full ones and a rest
+        (1, 224, 1),
+        (3, 224, 1),
+        (0, 28, 10),
+    ],
+)
+def test_parts_of_a_batch_fit_the_cache_and_are_of_one_size(count: int, side: int, size: int):
+    assert part_size(torch.empty(count, 1, side, side), torch.device("cpu")) == size
+
+
+def test_an_accelerator_takes_all_that_fits():
+    images = torch.empty(10, 3, 32, 32)
+    assert part_size(images, torch.device("cuda")) == GPU_CHUNK_PIXELS // 2048
 
 
 def test_running_statistics_stay_in_single_precision():

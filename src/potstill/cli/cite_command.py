@@ -19,7 +19,7 @@ class Options:
         method: see potstill list methods.
     """
 
-    method: Annotated[str, tyro.conf.Positional]
+    method: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="METHOD")]
 
 
 def run(words: list[str]) -> None:

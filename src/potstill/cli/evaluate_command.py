@@ -42,7 +42,7 @@ class Options:
         robustness: measure the label and augmentation robust scores instead, and write robustness.json.
     """
 
-    target: Annotated[Path, tyro.conf.Positional]
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
     networks: str | None = None
     recipe: str | None = None
     repeats: int = 5

@@ -24,7 +24,7 @@ class Options:
         hub_id: OWNER/NAME, for the hub.
     """
 
-    target: Annotated[Path, tyro.conf.Positional]
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
     format: Literal["imagefolder", "parquet", "npz", "hub"]
     out: Path | None = None
     hub_id: str | None = None

@@ -51,7 +51,8 @@ def _one_line(box: str) -> str:
             paragraphs.append([])
         else:
             paragraphs[-1].append(line)
-    told = " ".join(next((p for p in paragraphs if p), ["the command line is not understood"])).rstrip(".")
+    told = " ".join(next((p for p in paragraphs if p), ["the command line is not understood"]))
+    told = told.removesuffix(" (required)").rstrip(".")
     meant = next((p for p in paragraphs if p and p[0].startswith("Perhaps you meant")), None)
     if meant is not None and len(meant) > 1:
         told += f"; perhaps you meant {meant[1].split()[0]}"

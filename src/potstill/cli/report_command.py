@@ -20,7 +20,7 @@ class Options:
         run: the run's folder.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
 def run(words: list[str]) -> None:

@@ -31,7 +31,7 @@ class Options:
         out: the folder of its runs; by default runs/reproduce-NAME. A second call goes on there.
     """
 
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TABLE")]
     scale: float = 1.0
     time_limit: str | None = None
     repeats: int | None = None

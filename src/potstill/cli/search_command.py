@@ -33,7 +33,7 @@ class Options:
         out: the record, which a second call goes on with; by default search.json beside the set.
     """
 
-    target: Annotated[Path, tyro.conf.Positional]
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
     space: str = "convnet-22"
     recipe: str = "coursework-50"
     repeats: int = 1

@@ -25,7 +25,7 @@ class LabeledImages:
         whitening: the ZCA transform that ``normalised`` applies, if any.
 
     Raises:
-        UserError: images or labels of another type or shape.
+        UserError: images or labels of another type or shape, or labels that are no indices into the class names.
     """
 
     images: Tensor
@@ -44,6 +44,15 @@ class LabeledImages:
             raise UserError(
                 f"labels are {self.labels.dtype} {tuple(self.labels.shape)} for {len(self.images)} images",
                 "give one class index per image, as torch.int64",
+            )
+        if (
+            len(self.labels)
+            and not self.labels.is_meta
+            and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names)
+        ):
+            raise UserError(
+                f"labels go from {self.labels.min()} to {self.labels.max()} for {len(self.class_names)} class names",
+                "give indices into the class names, counted from 0",
             )
 
     def __len__(self) -> int:

@@ -182,7 +182,7 @@ def distance_gradient(
         targets: for each class the real gradient of each parameter.
         distance: D.
         batched: all classes in one vectorised pass, or one after another on the workers; None takes what is faster: on
-            two cores the pass takes two to four times as long (``benchmarks/gradients.py``).
+            two cores the pass is the slower one (``benchmarks/gradients.py``).
 
     Returns:
         The sum, and its gradient, of the shape of ``images``.

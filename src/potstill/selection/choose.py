@@ -16,7 +16,7 @@ from potstill.selection.hardest import hardest
 from potstill.selection.herding import herding
 from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
-from potstill.selection.optimised_random import TRIES, optimised_random
+from potstill.selection.optimised_random import optimised_random
 from potstill.selection.random import check_enough, random_indices
 from potstill.training.teacher import Teacher
 
@@ -27,7 +27,6 @@ class Selection:
 
     Attributes:
         name: how it is asked for.
-        summary: one line for people.
         choose: indices int64 (classes * n,), ordered by class, from a teacher, n and the randomness; None where images
             are made instead.
         make: the images themselves, float32 (classes * n, C, H, W) in normalised units, likewise.
@@ -35,7 +34,6 @@ class Selection:
     """
 
     name: str
-    summary: str
     choose: Callable[[Teacher, int, Streams], Tensor] | None = None
     make: Callable[[Teacher, int, Streams], Tensor] | None = None
     looks: bool = True
@@ -120,45 +118,18 @@ SELECTIONS: Mapping[str, Selection] = MappingProxyType(
         for selection in (
             Selection(
                 "random",
-                "random images",
                 choose=lambda teacher, n, streams: random_indices(teacher.real, n, streams.generator("choice")),
                 looks=False,
             ),
-            Selection(
-                "herding",
-                "images whose mean stays close to the class's",
-                choose=_by_features(lambda features, count, seed: herding(features, count)),
-            ),
-            Selection(
-                "k-center",
-                "images such that none of the class is far from all of them",
-                choose=_by_features(lambda features, count, seed: k_center(features, count)),
-            ),
-            Selection(
-                "k-means",
-                "the centres of the class's clusters, in pixels",
-                make=_centres,
-                looks=False,
-            ),
-            Selection(
-                "k-means-nearest",
-                "the images nearest to the centres of the class's clusters",
-                choose=_by_features(k_means_nearest),
-            ),
-            Selection("average", "the mean image of the class", make=_average, looks=False),
-            Selection(
-                "forgetting", "the images that training forgets most often", choose=_by_score(Teacher.forgetting)
-            ),
-            Selection("el2n", "the images with the largest errors early in training", choose=_by_score(Teacher.el2n)),
-            Selection(
-                "grand", "the images with the longest gradients early in training", choose=_by_score(Teacher.grand)
-            ),
-            Selection(
-                "optimised-random",
-                f"the best of {TRIES} random choices, told by other training images",
-                choose=optimised_random,
-                looks=False,
-            ),
+            Selection("herding", choose=_by_features(lambda features, count, seed: herding(features, count))),
+            Selection("k-center", choose=_by_features(lambda features, count, seed: k_center(features, count))),
+            Selection("k-means", make=_centres, looks=False),
+            Selection("k-means-nearest", choose=_by_features(k_means_nearest)),
+            Selection("average", make=_average, looks=False),
+            Selection("forgetting", choose=_by_score(Teacher.forgetting)),
+            Selection("el2n", choose=_by_score(Teacher.el2n)),
+            Selection("grand", choose=_by_score(Teacher.grand)),
+            Selection("optimised-random", choose=optimised_random, looks=False),
         )
     }
 )

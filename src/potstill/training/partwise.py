@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
-from potstill.training.placement import arranged, chunk_size, placed
+from potstill.training.placement import arranged, chunk_size, part_size, placed
 
 Batch = tuple[Tensor, Tensor]
 """Images (N, C, H, W) and their labels."""
@@ -94,8 +94,7 @@ class PartwiseNetwork:
 
     def _split(self, batch: Batch) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         images, labels = batch
-        # Half of what fits without gradients: the backward pass keeps as much again.
-        size = max(chunk_size(images, self.compute.device) // 2, 1) if self._may_split else len(images)
+        size = part_size(images, self.compute.device) if self._may_split else len(images)
         return images.split(size), labels.split(size)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -14,6 +15,9 @@ from potstill.runtime.compute import Compute
 CPU_CHUNK_PIXELS = 16 * 1024
 """Pixels at a time on a CPU: a layer's activations then stay in the cache, and layers are bound by memory."""
 
+CPU_SHARED_PIXELS = 4 * 1024
+"""Pixels of a batch from which on two cores take it faster than one, though it fits the cache of one."""
+
 GPU_CHUNK_PIXELS = 1280 * 1024
 """Pixels at a time on a GPU: enough to fill it, few enough to bound the memory."""
 
@@ -22,6 +26,20 @@ def chunk_size(images: Tensor, device: torch.device) -> int:
     """How many of ``images`` (N, C, H, W) to take at a time where each is independent of the others."""
     pixels = CPU_CHUNK_PIXELS if device.type == "cpu" else GPU_CHUNK_PIXELS
     return max(pixels // (images.shape[2] * images.shape[3]), 1)
+
+
+def part_size(images: Tensor, device: torch.device) -> int:
+    """How many of a batch's ``images`` (N, C, H, W) to take at a time through a network and back.
+
+    That is half of what fits without gradients: the way back keeps as much again. On a CPU the parts are of one size,
+    and there are two at least where the batch is worth sharing, however many cores there are: the same bits on all.
+    """
+    size = max(chunk_size(images, device) // 2, 1)
+    if device.type != "cpu" or not len(images):
+        return size
+    shared = len(images) * images.shape[2] * images.shape[3] >= CPU_SHARED_PIXELS
+    parts = max(math.ceil(len(images) / size), 2 if shared else 1)
+    return math.ceil(len(images) / parts)
 
 
 def placed(network: Network, compute: Compute) -> Network:

@@ -26,7 +26,7 @@ from potstill.networks import Network
 from potstill.runtime.compute import Compute
 from potstill.runtime.workers import parallel_map
 from potstill.training.partwise import Batch
-from potstill.training.placement import chunk_size
+from potstill.training.placement import part_size
 
 Parameters = list[Tensor]
 """In the order of ``network.parameters()``."""
@@ -128,7 +128,7 @@ class Unroller:
     def parts(self, parameters: Parameters, batch: Batch, *, with_graph: bool) -> list[Part]:
         """The shares of each part of a batch in the gradient of its mean cross-entropy."""
         images, labels = batch
-        size = max(chunk_size(images, self._device) // 2, 1) if self._may_split else len(images)
+        size = part_size(images, self._device) if self._may_split else len(images)
         leaves = [tensor.detach().requires_grad_() for tensor in parameters]
 
         def of_part(some: tuple[Tensor, Tensor]) -> Part:

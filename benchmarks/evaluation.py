@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.pairs import in_turns, record_of, told, write
+from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, write
 from potstill.data import ImageDataset, load_dataset
 from potstill.evaluation import find_recipe, make_trainer
+from potstill.methods.dm import embedding
 from potstill.networks import ImageShape, build_network
-from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.selection import random_indices
@@ -35,17 +36,10 @@ CHOSEN = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--ipc", type=int, default=10)
+    parser = options_of(__doc__, ipc=10)
     parser.add_argument("--epochs", type=int, default=30, help="of a timed training")
-    parser.add_argument("--pairs", type=int, default=5, help="how often each is timed")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--compile", default="auto")
-    parser.add_argument("--out")
     options = parser.parse_args(arguments)
-    compute = resolve_compute(options.device, options.precision, options.compile, long_run=True)
+    compute = compute_of(options)
     dataset = load_dataset(options.dataset).to(compute.device)
     record = record_of("benchmarks.evaluation", dataset=options.dataset, ipc=options.ipc, epochs=options.epochs)
     record["compute"] = {"precision": compute.precision, "compile": compute.compile}
@@ -73,7 +67,7 @@ def _training(options: argparse.Namespace, dataset: ImageDataset, compute: Compu
         with cpu_workers(compute.device):
             trainer.fit(few, schedule, Streams(iteration))
 
-    return in_turns(fast, lambda i: fit(network, few, schedule, Streams(i)), options.pairs, compute.device)
+    return in_turns(fast, lambda i: fit(network, few, schedule, Streams(i)), options.steps, compute.device)
 
 
 def _test(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) -> dict[str, Any]:
@@ -90,12 +84,12 @@ def _test(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) 
         for batch in torch.arange(len(dataset.test)).split(256):
             network(dataset.test.normalised(batch)).argmax(1)
 
-    return in_turns(fast, twin, options.pairs, compute.device)
+    return in_turns(fast, twin, options.steps, compute.device)
 
 
 def _selections(dataset: ImageDataset, compute: Compute) -> dict[str, float]:
     network = build_network("convnet", ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-    extractor = FeatureExtractor(network, lambda network, images: (network.embed(images),), compute)
+    extractor = FeatureExtractor(network, embedding, compute)
     with cpu_workers(compute.device):
         features = torch.cat([extractor.describe(split)[0].cpu() for split in (dataset.train, dataset.validation)])
     labels = torch.cat([split.labels.cpu() for split in (dataset.train, dataset.validation)])

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.pairs import in_turns, record_of, told, write
+from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, write
 from potstill.data import load_dataset
 from potstill.distillation import make_start
 from potstill.methods import DC, Problem
 from potstill.methods.gradient_matching import distance_gradient
 from potstill.methods.living import LivingNetwork
-from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.compute import Compute
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.settings import Settings
@@ -35,17 +35,10 @@ TRAINED_ON = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--ipc", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=5, help="pairs of steps that are timed")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--compile", default="auto")
-    parser.add_argument("--out")
+    parser = options_of(__doc__, ipc=1)
     options = parser.parse_args(arguments)
     record = record_of("benchmarks.gradients", dataset=options.dataset, ipc=options.ipc)
-    compute = resolve_compute(options.device, options.precision, options.compile, long_run=True)
+    compute = compute_of(options)
     record["compute"] = {"precision": compute.precision, "compile": compute.compile}
     for name, measured in (("dc", _iteration), ("inner step", _inner_step), ("synthetic gradient", _two_ways)):
         record[name] = measured(options, compute)

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.pairs import in_new_process, in_turns, record_of, told, write
+from benchmarks.pairs import compute_of, in_new_process, in_turns, options_of, record_of, told, write
 from potstill.data import load_dataset
 from potstill.distillation import make_start
 from potstill.methods import DM, METHODS, DataDAM, Method, Problem
-from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.compute import Compute
 from potstill.runtime.machine import peak_memory_bytes
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
@@ -44,22 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--ipc", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=5, help="pairs of steps that are timed")
+    parser = options_of(__doc__, ipc=10)
     parser.add_argument("--methods", default="dm,datadam")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--compile", default="auto")
-    parser.add_argument("--out")
     parser.add_argument("--memory-of", choices=("fast", "twin"), help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
 def _problem(name: str, options: argparse.Namespace) -> tuple[Problem, Method]:
     method = METHODS[name]()
-    compute = resolve_compute(options.device, options.precision, options.compile, long_run=True)
+    compute = compute_of(options)
     dataset = load_dataset(options.dataset).to(compute.device)
     settings = Settings(method=method, dataset=options.dataset, ipc=options.ipc).resolved(dataset)
     start = make_start(settings, dataset, compute)

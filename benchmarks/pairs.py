@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -13,7 +14,26 @@ from typing import Any
 
 import torch
 
+from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.machine import describe_machine
+
+
+def options_of(description: str | None, *, ipc: int) -> argparse.ArgumentParser:
+    """The options that every benchmark has; ``ipc`` is what it takes by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--ipc", type=int, default=ipc)
+    parser.add_argument("--steps", type=int, default=5, help="pairs that are timed")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", default="auto")
+    parser.add_argument("--out")
+    return parser
+
+
+def compute_of(options: argparse.Namespace) -> Compute:
+    """Device, precision and compilation of a long run, as asked for."""
+    return resolve_compute(options.device, options.precision, options.compile, long_run=True)
 
 
 def record_of(module: str, **about: Any) -> dict[str, Any]:

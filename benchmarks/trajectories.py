@@ -21,14 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.pairs import in_new_process, in_turns, record_of, told, write
+from benchmarks.pairs import compute_of, in_new_process, in_turns, options_of, record_of, told, write
 from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import make_start
 from potstill.methods import MTT, Problem
 from potstill.methods.trajectory_matching import student_batches, trajectory_distance
 from potstill.networks.weights import WeightsFile, weight_files
-from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.compute import Compute
 from potstill.runtime.machine import peak_memory_bytes
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
@@ -40,7 +40,7 @@ from tests.twins.unrolling import unroll
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
-    compute = resolve_compute(options.device, options.precision, options.compile, long_run=True)
+    compute = compute_of(options)
     if options.memory_of:
         print(json.dumps(_memory(options, compute)))
         return
@@ -63,17 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--ipc", type=int, default=10)
+    parser = options_of(__doc__, ipc=10)
     parser.add_argument("--student-steps", type=int, default=20)
     parser.add_argument("--memory-steps", type=int, default=80)
     parser.add_argument("--images", type=int, default=6_000, help="training images of a timed epoch")
-    parser.add_argument("--steps", type=int, default=3, help="pairs that are timed")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--compile", default="auto")
-    parser.add_argument("--out")
     parser.add_argument("--memory-of", choices=("roots", "plain"), help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 

@@ -11,8 +11,15 @@ from potstill.evaluation import RECIPES, find_recipe
 from potstill.runtime.errors import UserError
 
 SGD = {"batch_size": 256, "optimiser": "sgd", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
-PLAIN = {**SGD, "decay": "cut", "cutmix": False, "averaging": 0.0, "learned_rate": False, "tried_rates": ()}
-PLAIN |= {"replay": False}
+PLAIN = {
+    **SGD,
+    "decay": "cut",
+    "cutmix": False,
+    "averaging": 0.0,
+    "learned_rate": False,
+    "tried_rates": (),
+    "replay": False,
+}
 
 FROZEN: dict[str, dict[str, Any]] = {
     "replay@1": {**PLAIN, "epochs": 1, "full_epochs": 20, "augmentation": "none", "replay": True},

@@ -24,7 +24,7 @@ LARGEST_EXTRA_PADDING = 4
 class Convolution(nn.Conv2d):
     """A convolution that adds its bias in a step of its own where it is compiled, and is PyTorch's elsewhere.
 
-    Asked for the gradient of the bias along with that of the weights, PyTorch's CPU kernels take up to ten times as
+    Asked for the gradient of the bias along with that of the weights, PyTorch's CPU kernels take some ten times as
     long for grey images. A compiler makes one loop of the addition and what follows, and of its gradient likewise.
     """
 

@@ -105,7 +105,11 @@ class Network(nn.Module):
             features = block(features)
             if maps is not None:
                 maps.append(features)
-            features = pool(features)
+            if maps is not None and isinstance(pool, nn.AvgPool2d):
+                # PyTorch's own: the gradient of a map that is looked at comes from two sides, and a sum's is slow then.
+                features = nn.AvgPool2d.forward(pool, features)
+            else:
+                features = pool(features)
         return self.neck(features)
 
     @torch.no_grad()

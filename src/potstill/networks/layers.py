@@ -39,7 +39,7 @@ class AveragePooling(nn.AvgPool2d):
     """The 2x2 average pooling, written as a sum of four maps where it is compiled, and PyTorch's elsewhere.
 
     Of the sum's gradient a compiler makes a loop that reads each value once; of the pooling's, one that divides and
-    compares integers for every pixel.
+    compares integers for every pixel. Where a network is observed, ``Network`` takes PyTorch's.
     """
 
     def __init__(self) -> None:

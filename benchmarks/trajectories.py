@@ -66,6 +66,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = options_of(__doc__, ipc=10)
     parser.add_argument("--student-steps", type=int, default=20)
     parser.add_argument("--memory-steps", type=int, default=80)
+    parser.add_argument(
+        "--memory-ipc", type=int, default=2, help="10 images a class, kept by autograd, take over 24 GB"
+    )
     parser.add_argument("--images", type=int, default=6_000, help="training images of a timed epoch")
     parser.add_argument("--memory-of", choices=("roots", "plain"), help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
@@ -128,7 +131,7 @@ def _steppers(
         latest_start=2,
         student_batch=0,
         learning_rate=100.0,
-        rate_learning_rate=1e-5,
+        rate_learning_rate=1e-9,
         initial_rate=0.01,
         keep=keep,
     )
@@ -180,7 +183,7 @@ def _memory(options: argparse.Namespace, compute: Compute) -> dict[str, float]:
 
 
 def _memory_of(side: str, options: argparse.Namespace) -> dict[str, float]:
-    words = ["--memory-of", side, "--dataset", options.dataset, "--ipc", str(options.ipc)]
+    words = ["--memory-of", side, "--dataset", options.dataset, "--ipc", str(options.memory_ipc)]
     words += ["--memory-steps", str(options.memory_steps), "--device", options.device]
     return in_new_process("benchmarks.trajectories", [*words, "--compile", "off", "--precision", "float32"])
 

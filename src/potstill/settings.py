@@ -35,7 +35,7 @@ class Settings(Generic[M]):
         seed: of all randomness.
         device: ``auto`` takes an accelerator where there is one.
         precision: of the networks.
-        compile: whether networks are compiled.
+        compile: whether networks with norms are compiled; others are as fast or faster without.
         validate_every: iterations between two looks at the validation split, by which the set that is kept is
             chosen; None looks five times, 0 never and keeps the last.
         image_size: resize images to this many pixels a side.

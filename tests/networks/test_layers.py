@@ -12,6 +12,7 @@ from potstill.networks.layers import (
     AveragePooling,
     Convolution,
     ConvStack,
+    MaxPooling,
     Norm,
     Pooling,
     filling_padding,
@@ -23,7 +24,11 @@ from potstill.runtime.errors import UserError
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 1, 7, 4), (2, 2, 3, 9), (1, 2, 2, 2)])
-@pytest.mark.parametrize("make", [AveragePooling, lambda: Convolution(1, 4, 3, padding=1)], ids=["pool", "convolution"])
+@pytest.mark.parametrize(
+    "make",
+    [AveragePooling, MaxPooling, lambda: Convolution(1, 4, 3, padding=1)],
+    ids=["average", "largest", "convolution"],
+)
 def test_compiled_layers_and_their_gradients_are_those_of_pytorch(make, shape):
     torch._dynamo.reset()
     layer = make().double()

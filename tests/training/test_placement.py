@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
-from potstill.training.placement import GPU_CHUNK_PIXELS, MasterWeights, arranged, part_size, placed
+from potstill.training.placement import GPU_CHUNK_PIXELS, MasterWeights, arranged, is_compiled, part_size, placed
 from tests.small import CPU64, NETWORK
 
 BFLOAT16 = Compute(torch.device("cpu"), "bfloat16")
@@ -20,6 +20,17 @@ def network(spec: str = NETWORK) -> Network:
 
 def draw(count: int) -> Tensor:
     return torch.randn(count, 2, 8, 10, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "gains"),
+    [("convnet", True), ("convnet:norm=batch", True), ("vgg11", True), ("convnet:norm=none", False), ("mlp", False)],
+)
+def test_networks_with_norms_are_compiled_where_anything_is(spec, gains):
+    shape = ImageShape(1, 28, 28)
+    some = build_network(spec, shape, 10, torch.Generator().manual_seed(0))
+    assert is_compiled(some, Compute(torch.device("cpu"), compile=True)) == gains
+    assert not is_compiled(some, CPU)
 
 
 def test_weights_and_images_lie_channels_last():

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.networks.base import ImageShape
@@ -54,6 +55,24 @@ class AveragePooling(nn.AvgPool2d):
         return (rows[..., 0:width:2] + rows[..., 1:width:2]) / 4
 
 
+class MaxPooling(nn.MaxPool2d):
+    """The 2x2 max pooling, written as the largest of four maps where it is compiled, and PyTorch's elsewhere.
+
+    The compiled gradient of PyTorch's searches the indices of every window that a pixel could lie in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """From maps (N, C, H, W) to maps (N, C, H // 2, W // 2)."""
+        if not torch.compiler.is_compiling():
+            return F.max_pool2d(input, 2)
+        height, width = (side // 2 * 2 for side in input.shape[2:])
+        rows = torch.maximum(input[:, :, 0:height:2], input[:, :, 1:height:2])
+        return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
+
+
 def make_activation(name: Activation) -> nn.Module:
     """The activation called ``name``, in place where PyTorch's module can be and autograd allows it."""
     match name:
@@ -100,7 +119,7 @@ def make_pooling(name: Pooling) -> nn.Module:
         case "none":
             return nn.Identity()
         case "max":
-            return nn.MaxPool2d(2)
+            return MaxPooling()
         case "avg":
             return AveragePooling()
 

@@ -12,7 +12,7 @@ from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
 from potstill.training.examples import Examples
-from potstill.training.placement import arranged, chunk_size, placed
+from potstill.training.placement import arranged, chunk_size, is_compiled, placed
 
 Descriptors = tuple[Tensor, ...]
 """One matrix (N, D_l) for each thing that is described: an embedding, an attention map, ..."""
@@ -50,8 +50,9 @@ class FeatureExtractor:
         def run(images: Tensor) -> Descriptors:
             return describe(network, images)
 
-        self._run = compiled(run) if compute.compile else run
-        self._kinds = CompiledKinds(compute.compile)
+        compiles = is_compiled(network, compute)
+        self._run = compiled(run) if compiles else run
+        self._kinds = CompiledKinds(compiles)
 
     def redraw(self, generator: torch.Generator) -> None:
         """Draw new parameters, in place."""

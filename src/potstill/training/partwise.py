@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
-from potstill.training.placement import arranged, chunk_size, part_size, placed
+from potstill.training.placement import arranged, chunk_size, is_compiled, part_size, placed
 
 Batch = tuple[Tensor, Tensor]
 """Images (N, C, H, W) and their labels."""
@@ -25,7 +25,7 @@ PARTS_AT_ONCE = 8
 
 
 class PartwiseNetwork:
-    """A network on its device, compiled once, whose outputs and gradients are computed in parts.
+    """A network on its device, compiled where that pays, whose outputs and gradients are computed in parts.
 
     Parts are put together in their order: the same bits on one core or on many.
 
@@ -39,8 +39,9 @@ class PartwiseNetwork:
         self.compute = compute
         # Batch statistics depend on the whole batch; without them a batch may be taken in parts.
         self._may_split = not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-        self._forward = compiled(network) if compute.compile else network
-        self._kinds = CompiledKinds(compute.compile)
+        compiles = is_compiled(network, compute)
+        self._forward = compiled(network) if compiles else network
+        self._kinds = CompiledKinds(compiles)
 
     def logits(self, images: Tensor) -> Tensor:
         """The logits (N, classes) of ``images`` (N, C, H, W) all at once, in float32 or better."""

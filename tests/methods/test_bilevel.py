@@ -55,7 +55,7 @@ def test_dd_equals_its_twin(network: str, ipc: int, options: dict[str, Any], bat
     method = DD(batch_real=32, keep=keep, **options)
     twin, plain = PlainDD(given, method, batches), given.build_network(torch.Generator()).double()
     for iteration, (state, loss) in enumerate(states(given, method, 3)):
-        plain.initialise(given.streams.child("iteration", iteration).generator("network"))
+        plain.initialise(given.streams.child("iteration", iteration).generator("network"), method.scheme)
         assert loss == pytest.approx(twin.step(iteration, plain), rel=1e-9)
         assert_moved_alike(state, "images", twin.images, twin.adam)
         assert_moved_alike(state, "rates", twin.raw, twin.adam)
@@ -190,6 +190,22 @@ def test_files_that_hold_no_weights_are_refused(content: bytes | None, tmp_path:
     (tmp_path / "expert-0.safetensors").write_bytes(content)
     with pytest.raises(UserError, match="truncated or not safetensors"):
         first_weights(str(tmp_path), problem())
+
+
+@pytest.mark.parametrize("source", ["random", "fixed"])
+def test_the_scheme_of_the_first_weights_is_the_methods_and_is_kept_with_the_set(source: str, tmp_path: Path):
+    given = problem()
+    for scheme in ("xavier", "kaiming"):
+        method = DD(batch_real=32, initial=source, scheme=scheme)
+        replay = method.result(given, method.prepare(given)).replay
+        assert replay is not None
+        assert InitialWeights(**replay.initial.to_json()) == replay.initial
+        network = given.build_network(torch.Generator())
+        replay.initial.draw(network, torch.Generator())
+        bias = dict(network.named_parameters())["classifier.bias"]
+        assert bias.any() == (scheme == "kaiming")
+    with pytest.raises(UserError, match="no scheme 'he'; use kaiming or xavier"):
+        InitialWeights(scheme="he")  # type: ignore[arg-type]
 
 
 def test_weights_that_have_changed_since_are_refused(tmp_path: Path):

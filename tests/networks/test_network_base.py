@@ -206,6 +206,19 @@ def test_initialise_follows_the_default_distributions(build):
             assert (layer.bias == 0).all()
 
 
+def test_xavier_draws_normal_weights_of_its_variance_and_no_biases(build):
+    network = build("mlp:width=200")
+    network.initialise(torch.Generator().manual_seed(0), "xavier")
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            assert not parameter.any()
+        else:
+            variance = 2 / (parameter.shape[0] + parameter[0].numel())
+            standardised = parameter / variance**0.5
+            assert abs(standardised.square().mean() - 1) < 0.1
+            assert abs(standardised.pow(4).mean() - 3) < 0.5  # 1.8 were they uniform
+
+
 @pytest.mark.parametrize("spec", [*NARROW.values(), *BATCH_NORM])
 def test_initialise_works_in_place(spec, build):
     network = build(spec)

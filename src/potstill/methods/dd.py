@@ -12,7 +12,7 @@ from potstill.methods.adam import adam_step, with_moments
 from potstill.methods.base import Citation, Method, Problem, Start, State
 from potstill.methods.bilevel import loss_on_real
 from potstill.methods.pixels import start_images, with_images
-from potstill.networks import InitialWeights
+from potstill.networks import InitialWeights, Scheme
 from potstill.runtime.errors import UserError, at_least
 from potstill.synthetic import Replay, SyntheticSet, batch_indices
 from potstill.training.partwise import PartwiseNetwork
@@ -36,6 +36,7 @@ class DD(Method):
         batches: into how many batches the images fall; None takes one image of each class a batch.
         initial: ``random`` weights at every iteration, one ``fixed`` draw, or pre-trained ones: a folder of potstill
             experts, or one file of it for one fixed network.
+        scheme: how random and fixed weights are drawn; ``xavier`` in the authors' program, ``kaiming`` is PyTorch's.
         batch_real: real images at an iteration, of all classes together.
         learning_rate: of Adam, for images and rates.
         decay_every: iterations after which the learning rate is halved, again and again.
@@ -58,6 +59,7 @@ class DD(Method):
     passes: int = 3
     batches: int | None = None
     initial: str = "random"
+    scheme: Scheme = "xavier"
     batch_real: int = 1024
     learning_rate: float = 0.01
     decay_every: int = 2_000
@@ -127,7 +129,8 @@ class DD(Method):
 
     def _initial(self, problem: Problem) -> InitialWeights:
         def make() -> InitialWeights:
-            return InitialWeights(source=self.initial, seed=problem.streams.derived_seed("fixed weights"))
+            seed = problem.streams.derived_seed("fixed weights")
+            return InitialWeights(source=self.initial, seed=seed, scheme=self.scheme)
 
         return problem.once((self, "initial"), make)
 

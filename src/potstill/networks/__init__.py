@@ -8,7 +8,7 @@ from types import MappingProxyType
 import torch
 
 from potstill.networks.alexnet import AlexNet
-from potstill.networks.base import ImageShape, Network, Observation
+from potstill.networks.base import ImageShape, Network, Observation, Scheme
 from potstill.networks.convnet import ConvNet
 from potstill.networks.initial import RANDOM_WEIGHTS, InitialWeights
 from potstill.networks.lenet import LeNet
@@ -26,6 +26,7 @@ __all__ = [
     "Network",
     "Observation",
     "Option",
+    "Scheme",
     "build_network",
     "options_of",
     "parse",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,14 @@ class Observation(NamedTuple):
     maps: tuple[Tensor, ...]
     embedding: Tensor
     logits: Tensor
+
+
+Scheme = Literal["kaiming", "xavier"]
+"""How the weights of convolutions and linear layers are drawn.
+
+``kaiming``: PyTorch's default; weights and biases from U(-b, b), b = 1/√fan_in: He et al. (ICCV 2015) with a = √5.
+``xavier``: N(0, 2 / (fan_in + fan_out)), biases 0: Glorot and Bengio (AISTATS 2010).
+"""
 
 
 class Network(nn.Module):
@@ -113,31 +121,37 @@ class Network(nn.Module):
         return self.neck(features)
 
     @torch.no_grad()
-    def initialise(self, generator: torch.Generator) -> None:
-        """Redraw every parameter from PyTorch's default distribution and reset every buffer, in place.
+    def initialise(self, generator: torch.Generator, scheme: Scheme = "kaiming") -> None:
+        """Redraw every parameter and reset every buffer, in place.
 
         The values depend on the generator alone: they are drawn on the CPU in float32 whatever the device and
         dtype of the parameters, and one seed gives what ``torch.manual_seed`` and the constructor would give.
 
         Args:
             generator: a CPU generator; nothing else is drawn from.
+            scheme: the distribution of the weights of convolutions and linear layers.
 
         Raises:
             TypeError: the network holds a layer with parameters whose default distribution is not known here.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                _redraw(module, generator)
+                _redraw(module, generator, scheme)
             elif isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm2d):
                 module.reset_parameters()
             elif any(True for _ in module.parameters(recurse=False)):
                 raise TypeError(f"no known initialisation for {type(module).__name__}")
 
 
-def _redraw(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    """Draw weight and bias from U(-b, b), b = 1/√fan_in: He et al. (ICCV 2015) with a = √5, as PyTorch does."""
-    weight = torch.empty(layer.weight.shape)
-    layer.weight.copy_(nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator))
-    if layer.bias is not None:
+def _redraw(layer: nn.Conv2d | nn.Linear, generator: torch.Generator, scheme: Scheme) -> None:
+    weight, bias = torch.empty(layer.weight.shape), torch.zeros(len(layer.weight))
+    if scheme == "xavier":
+        nn.init.xavier_normal_(weight, generator=generator)
+    else:
+        nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
         bound = 1 / math.sqrt(layer.weight[0].numel())
-        layer.bias.copy_(torch.empty(layer.bias.shape).uniform_(-bound, bound, generator=generator))
+        if layer.bias is not None:
+            bias.uniform_(-bound, bound, generator=generator)
+    layer.weight.copy_(weight)
+    if layer.bias is not None:
+        layer.bias.copy_(bias)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from potstill.networks.base import Network
+from potstill.networks.base import Network, Scheme
 from potstill.networks.weights import WeightsFile, install, weight_files
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
@@ -29,11 +29,20 @@ class InitialWeights:
         source: ``random``, ``fixed``, or the path of a folder or a file that ``potstill experts`` wrote.
         seed: of the fixed draw.
         sha256: of the files, if they must be certain ones.
+        scheme: how random and fixed weights are drawn.
+
+    Raises:
+        UserError: no such scheme.
     """
 
     source: str = "random"
     seed: int = 0
     sha256: str | None = None
+    scheme: Scheme = "kaiming"
+
+    def __post_init__(self) -> None:
+        if self.scheme not in get_args(Scheme):
+            raise UserError(f"no scheme {self.scheme!r}", f"use {' or '.join(get_args(Scheme))}")
 
     @property
     def fixed(self) -> bool:
@@ -52,9 +61,9 @@ class InitialWeights:
             UserError: the weights are absent, are not those that they must be, or do not fit the network.
         """
         if self.source == "random":
-            network.initialise(generator)
+            network.initialise(generator, self.scheme)
         elif self.source == "fixed":
-            network.initialise(torch.Generator().manual_seed(self.seed))
+            network.initialise(torch.Generator().manual_seed(self.seed), self.scheme)
         else:
             files, kept = self._files, self._held_out
             if len(files) > 1:
@@ -65,7 +74,7 @@ class InitialWeights:
     def to_json(self) -> dict[str, Any]:
         """What is recorded of it; of files their content too."""
         if self.source in ("random", "fixed"):
-            return {"source": self.source, "seed": self.seed}
+            return {"source": self.source, "seed": self.seed, "scheme": self.scheme}
         return {"source": self.source, "seed": self.seed, "sha256": self.sha256 or _digest(self._files)}
 
     @property

@@ -3,8 +3,8 @@
     python -m benchmarks.trajectories [--dataset mnist] [--ipc 10] [--student-steps 20] [--memory-steps 80] [--out FILE]
 
 The plain epoch is eager float32 with a PyTorch data loader; the plain step keeps the student's whole training by
-autograd, all cores shared by every operation. Memory is the peak of a fresh process for each way, PyTorch, the dataset
-and a short training of the expert included; the lengths of both gradients, in float32, are compared in the same run.
+autograd, all cores shared by every operation. Memory is the peak of a fresh process for each way during the step, PyTorch
+and the dataset included; the lengths of both gradients, in float32, are compared in the same run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from potstill.methods import MTT, Problem
 from potstill.methods.trajectory_matching import student_batches, trajectory_distance
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.compute import Compute
-from potstill.runtime.machine import peak_memory_bytes
+from potstill.runtime.machine import peak_memory_bytes, reset_peak_memory
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.settings import Settings
@@ -177,6 +177,7 @@ def _start(dataset: ImageDataset, options: argparse.Namespace, compute: Compute)
 def _memory(options: argparse.Namespace, compute: Compute) -> dict[str, float]:
     """The most memory that a process takes for one iteration, and the length of the gradient."""
     fast, twin = _steppers(options, compute, options.memory_steps, "roots")
+    reset_peak_memory(compute.device)
     gradient = (fast if options.memory_of == "roots" else twin)(1)
     return {"bytes": peak_memory_bytes(compute.device), "norm": gradient.double().norm().item()}
 

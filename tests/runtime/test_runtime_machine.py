@@ -42,6 +42,18 @@ def test_names_the_accelerator_where_there_is_one(monkeypatch: pytest.MonkeyPatc
     assert machine.describe_machine()["accelerator"] == "A Big One"
 
 
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"model name": "AMD EPYC", "cpu family": "26", "model": "2"}, "AMD EPYC (family 26, model 2)"),
+        ({"model name": "Cortex"}, "Cortex"),
+    ],
+)
+def test_the_processor_is_named_with_its_generation(monkeypatch: pytest.MonkeyPatch, facts: dict[str, str], name: str):
+    monkeypatch.setattr(machine, "processor_facts", lambda: facts)
+    assert machine.processor_name() == name
+
+
 def test_the_processor_is_named_even_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError

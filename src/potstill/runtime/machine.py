@@ -47,8 +47,11 @@ def processor_facts() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """The processor's own name, where the system tells it."""
-    return processor_facts().get("model name") or platform.processor() or platform.machine()
+    """The processor's own name and generation, where the system tells them: virtual machines often hide the model."""
+    facts = processor_facts()
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    family, model = facts.get("cpu family"), facts.get("model")
+    return f"{name} (family {family}, model {model})" if family and model else name
 
 
 def describe_machine() -> dict[str, str | int]:

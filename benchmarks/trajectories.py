@@ -3,8 +3,8 @@
     python -m benchmarks.trajectories [--dataset mnist] [--ipc 10] [--student-steps 20] [--memory-steps 80] [--out FILE]
 
 The plain epoch is eager float32 with a PyTorch data loader; the plain step keeps the student's whole training by
-autograd, all cores shared by every operation. Memory is the peak of a fresh process for each way during the step, PyTorch
-and the dataset included; the lengths of both gradients, in float32, are compared in the same run.
+autograd, all cores shared by every operation. Memory is the peak of a fresh process for each way during the step,
+PyTorch and the dataset included; the lengths of both gradients, in float32, are compared in the same run.
 """
 
 from __future__ import annotations

@@ -8,7 +8,17 @@ from torch import Tensor, nn
 
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
-from potstill.training.placement import GPU_CHUNK_PIXELS, MasterWeights, arranged, is_compiled, part_size, placed
+from potstill.training.placement import (
+    CPU_CHUNK_PIXELS,
+    CPU_CHUNK_VALUES,
+    GPU_CHUNK_PIXELS,
+    MasterWeights,
+    arranged,
+    chunk_size,
+    is_compiled,
+    part_size,
+    placed,
+)
 from tests.small import CPU64, NETWORK
 
 BFLOAT16 = Compute(torch.device("cpu"), "bfloat16")
@@ -57,12 +67,25 @@ def test_weights_and_images_lie_channels_last():
     ],
 )
 def test_parts_of_a_batch_fit_the_cache_and_are_of_one_size(count: int, side: int, size: int):
-    assert part_size(torch.empty(count, 1, side, side), torch.device("cpu")) == size
+    images = torch.empty(count, 1, side, side)
+    convnet = build_network("convnet", ImageShape(*images.shape[1:]), 10, torch.Generator())
+    assert part_size(images, convnet, torch.device("cpu")) == size
+
+
+@pytest.mark.parametrize(
+    ("spec", "largest"),
+    [("convnet", 128 * 32 * 32), ("convnet:width=8", 8 * 32 * 32), ("lenet", 6 * 28 * 28), ("mlp:width=5", 28 * 28)],
+)
+def test_chunks_are_as_large_as_a_networks_largest_map_lets_them_be(spec: str, largest: int):
+    images = torch.empty(10, 1, 28, 28)
+    some = build_network(spec, ImageShape(1, 28, 28), 10, torch.Generator())
+    assert some.largest_map(images) == largest
+    assert chunk_size(images, some, torch.device("cpu")) == min(CPU_CHUNK_VALUES // largest, CPU_CHUNK_PIXELS // 784)
 
 
 def test_an_accelerator_takes_all_that_fits():
     images = torch.empty(10, 3, 32, 32)
-    assert part_size(images, torch.device("cuda")) == GPU_CHUNK_PIXELS // 2048
+    assert part_size(images, network(), torch.device("cuda")) == GPU_CHUNK_PIXELS // 2048
 
 
 def test_running_statistics_stay_in_single_precision():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class Network(nn.Module):
         self.pools = nn.ModuleList(pool for _, pool in blocks)
         self.neck = neck
         self.classifier = nn.Linear(embedding_size, classes)
+        self._largest: dict[torch.Size, int] = {}
 
     def observe(self, images: Tensor) -> Observation:
         """The feature maps, embedding and logits of ``images`` (N, C, H, W)."""
@@ -105,6 +107,18 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The logits (N, classes) of ``images`` (N, C, H, W)."""
         return self.classifier(self._trunk(images))
+
+    def largest_map(self, images: Tensor) -> int:
+        """How many values the largest map has that is made of one of ``images`` (N, C, H, W): what fills a cache."""
+        shape = images.shape[1:]
+        if shape not in self._largest:
+            sizes = [shape.numel()]
+            traced = copy.deepcopy(self).to("meta").eval()
+            for module in traced.modules():
+                module.register_forward_hook(lambda _, __, made: sizes.append(made.numel()))
+            traced(torch.empty(1, *shape, dtype=self.classifier.weight.dtype, device="meta"))
+            self._largest[shape] = max(sizes)
+        return self._largest[shape]
 
     def _trunk(self, images: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """The embedding; the map of each block is appended to ``maps`` where they are wanted."""

@@ -79,7 +79,7 @@ class FeatureExtractor:
         Returns:
             For each descriptor float32 (N, D_l), on the device.
         """
-        size = self.chunk or chunk_size(images.normalised(slice(0, 1)), self.compute.device)
+        size = self.chunk or chunk_size(images.normalised(slice(0, 1)), self.network, self.compute.device)
         chunks = torch.arange(len(images)).split(size)
         # A short last chunk is filled up, so that one compiled shape serves them all.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
@@ -117,7 +117,7 @@ class FeatureExtractor:
     def _chunk_of(self, images: Tensor) -> int:
         if self._needs_whole_batches:
             return len(images)
-        return self.chunk or chunk_size(images, self.compute.device)
+        return self.chunk or chunk_size(images, self.network, self.compute.device)
 
     def _describe_all(self, chunks: Sequence[Tensor]) -> list[Descriptors]:
         return self._kinds.map(self._describe, chunks, lambda chunk: (chunk.shape, chunk.requires_grad))

@@ -57,7 +57,7 @@ class PartwiseNetwork:
             count: how many there are.
         """
         self.network.eval()
-        size = chunk_size(images(torch.zeros(1, dtype=torch.int64)), self.compute.device)
+        size = chunk_size(images(torch.zeros(1, dtype=torch.int64)), self.network, self.compute.device)
         chunks = torch.arange(count).split(size)
         # A short last chunk is filled up, so that one compiled shape serves them all.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
@@ -95,7 +95,7 @@ class PartwiseNetwork:
 
     def _split(self, batch: Batch) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         images, labels = batch
-        size = part_size(images, self.compute.device) if self._may_split else len(images)
+        size = part_size(images, self.network, self.compute.device) if self._may_split else len(images)
         return images.split(size), labels.split(size)
 
 

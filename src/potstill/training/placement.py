@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from potstill.networks import Network
 from potstill.runtime.compute import Compute
 
-CPU_CHUNK_PIXELS = 16 * 1024
-"""Pixels at a time on a CPU: a layer's activations then stay in the cache, and layers are bound by memory."""
+CPU_CHUNK_VALUES = 20 * 128 * 32 * 32
+"""Values of a network's largest map at a time on a CPU: they then stay in the cache, and layers are bound by memory."""
+
+CPU_CHUNK_PIXELS = 128 * 1024
+"""Pixels at a time on a CPU at most: with more a small network gains little, and many cores find too few chunks."""
 
 CPU_SHARED_PIXELS = 4 * 1024
 """Pixels of a batch from which on two cores share it, though it fits the cache of one.
@@ -25,19 +28,21 @@ GPU_CHUNK_PIXELS = 1280 * 1024
 """Pixels at a time on a GPU: enough to fill it, few enough to bound the memory."""
 
 
-def chunk_size(images: Tensor, device: torch.device) -> int:
-    """How many of ``images`` (N, C, H, W) to take at a time where each is independent of the others."""
-    pixels = CPU_CHUNK_PIXELS if device.type == "cpu" else GPU_CHUNK_PIXELS
-    return max(pixels // (images.shape[2] * images.shape[3]), 1)
+def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
+    """How many of ``images`` (N, C, H, W) to take through ``network`` at a time: each is independent of the others."""
+    pixels = images.shape[2] * images.shape[3]
+    if device.type != "cpu":
+        return max(GPU_CHUNK_PIXELS // pixels, 1)
+    return max(min(CPU_CHUNK_VALUES // network.largest_map(images), CPU_CHUNK_PIXELS // pixels), 1)
 
 
-def part_size(images: Tensor, device: torch.device) -> int:
-    """How many of a batch's ``images`` (N, C, H, W) to take at a time through a network and back.
+def part_size(images: Tensor, network: Network, device: torch.device) -> int:
+    """How many of a batch's ``images`` (N, C, H, W) to take at a time through ``network`` and back.
 
     That is half of what fits without gradients: the way back keeps as much again. On a CPU the parts are of one size,
     and there are two at least where the batch is worth sharing, however many cores there are: the same bits on all.
     """
-    size = max(chunk_size(images, device) // 2, 1)
+    size = max(chunk_size(images, network, device) // 2, 1)
     if device.type != "cpu" or not len(images):
         return size
     shared = len(images) * images.shape[2] * images.shape[3] >= CPU_SHARED_PIXELS

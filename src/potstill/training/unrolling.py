@@ -128,7 +128,7 @@ class Unroller:
     def parts(self, parameters: Parameters, batch: Batch, *, with_graph: bool) -> list[Part]:
         """The shares of each part of a batch in the gradient of its mean cross-entropy."""
         images, labels = batch
-        size = part_size(images, self._device) if self._may_split else len(images)
+        size = part_size(images, self._module, self._device) if self._may_split else len(images)
         leaves = [tensor.detach().requires_grad_() for tensor in parameters]
 
         def of_part(some: tuple[Tensor, Tensor]) -> Part:

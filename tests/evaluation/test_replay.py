@@ -85,6 +85,34 @@ def test_of_few_pretrained_networks_one_is_held_out_and_not_repeated(tmp_path: P
     assert (result.networks[NETWORK].repeats, result.baselines["initial"][NETWORK].repeats) == (1, 1)
 
 
+@pytest.mark.parametrize("recipe", ["replay", "dc-300"])
+def test_held_out_networks_take_turns_and_none_counts_twice(tmp_path: Path, recipe: str):
+    plan = ExpertPlan(network=NETWORK, count=10, epochs=1, last_only=True)
+    train_experts(plan, small_digits(), tmp_path / "experts", CPU)
+    source = str(tmp_path / "experts")
+    given = to_be_replayed(InitialWeights(source))
+    options = {"recipe": recipe, "initial": source, "networks": [NETWORK], "repeats": 5, "compute": CPU}
+    if recipe != "replay":
+        options["recipe"] = replace(RECIPES[recipe], name="short", epochs=2)
+    result = evaluate(given, digits(), baselines=["random", "initial", "herding"], **options)
+    assert len(set(result.networks[NETWORK].accuracies)) == len(result.networks[NETWORK].accuracies) == 2
+    untrained = result.baselines["initial"][NETWORK].accuracies
+    assert len(untrained) == 2
+    assert untrained[0] != untrained[1]
+    assert result.baselines["random"][NETWORK].repeats == 5
+    assert result.baselines["herding"][NETWORK].repeats == 2
+
+
+def test_repeats_with_chance_in_them_are_not_cut_short(tmp_path: Path):
+    given = replace(to_be_replayed(InitialWeights()), replay=None)
+    recipe = replace(RECIPES["dsa-1000"], name="short", epochs=2)
+    source = str(pretrained(tmp_path))
+    result = evaluate(
+        given, digits(), recipe=recipe, initial=source, networks=[NETWORK], repeats=3, baselines=[], compute=CPU
+    )
+    assert len(set(result.networks[NETWORK].accuracies)) > 1
+
+
 def test_a_set_without_steps_cannot_be_replayed():
     plain = replace(to_be_replayed(InitialWeights()), replay=None)
     with pytest.raises(UserError, match="no learned steps to be replayed"):

@@ -120,9 +120,9 @@ def test_a_set_to_be_replayed_survives_its_file(tmp_path: Path):
 
 
 def first_weights(source: str, given: Problem, seeds: range = range(20), *, held_out: bool = False) -> list[Tensor]:
-    initial, network = InitialWeights(source, seed=7), given.build_network(torch.Generator())
-    found = []
+    network, found = given.build_network(torch.Generator()), []
     for seed in seeds:
+        initial = InitialWeights(source, seed=7, turn=seed)
         initial.draw(network, torch.Generator().manual_seed(seed), held_out=held_out)
         found.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
     return found
@@ -158,7 +158,8 @@ def test_pre_trained_weights_are_drawn_from_a_folder_and_some_are_held_out(tmp_p
         return {next(number for number, one in enumerate(known) if one.equal(drawn)) for drawn in weights}
 
     assert which(seen) == set(range(8))
-    assert which(kept) == {8, 9}
+    assert which(kept[::2]) == {8}
+    assert which(kept[1::2]) == {9}
 
 
 def test_a_file_is_one_fixed_pre_trained_network(tmp_path: Path):

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,18 @@ Progress = Callable[[str], None]
 AfterEpoch = Callable[[int, float], None]
 
 
+class Repeat(NamedTuple):
+    """One training of many.
+
+    Attributes:
+        number: from 0.
+        streams: its randomness.
+    """
+
+    number: int
+    streams: Streams
+
+
 @dataclass
 class Measurement:
     """A way to train networks, and what has been found.
@@ -38,8 +51,8 @@ class Measurement:
         trained_on: what they are trained on, in a word.
         epochs: passes over it in each training.
         repeats: how many trainings of each network are wanted.
-        train: begins a trainer's network anew and trains it, from a repeat's streams; tells of every epoch. It is given
-            the learning rate that was chosen, if one is to be chosen.
+        train: begins a trainer's network anew and trains it, for one repeat; tells of every epoch. It is given the
+            learning rate that was chosen, if one is to be chosen.
         tried_rates: what is chosen from, for each network, by the validation split.
         results: by network; grows with every repeat.
     """
@@ -47,7 +60,7 @@ class Measurement:
     trained_on: str
     epochs: int
     repeats: int
-    train: Callable[[Trainer, Streams, AfterEpoch, float | None], None]
+    train: Callable[[Trainer, Repeat, AfterEpoch, float | None], None]
     tried_rates: tuple[float, ...] = ()
     results: Results = field(default_factory=dict)
 
@@ -94,18 +107,18 @@ class Bench:
         """
         results, repeats, trained_on = measurement.results, measurement.repeats, measurement.trained_on
         done = results.get(network, NetworkResult())
-        for repeat in range(done.repeats, repeats):
-            streams = self.streams.child("repeat", repeat)
+        for number in range(done.repeats, repeats):
+            repeat = Repeat(number, self.streams.child("repeat", number))
             try:
                 if done.learning_rate is None:
                     done = replace(done, learning_rate=self._chosen_rate(network, measurement))
-                run = self._train_and_test(network, measurement, streams, done.learning_rate)
+                run = self._train_and_test(network, measurement, repeat, done.learning_rate)
             except UserError as error:
                 self.progress(f"{network} on {trained_on} failed: {error.problem}")
                 results[network] = NetworkResult(failed=error.problem)
                 yield results[network]
                 return
-            self.progress(f"{network} on {trained_on}, {repeat + 1} of {repeats}: {run.accuracies[0]:.1%}")
+            self.progress(f"{network} on {trained_on}, {number + 1} of {repeats}: {run.accuracies[0]:.1%}")
             done = results[network] = done.joined(run)
             yield done
 
@@ -114,14 +127,14 @@ class Bench:
         validated: dict[float, float] = {}
         for rate in measurement.tried_rates:
             trainer = self._trainer(network)
-            measurement.train(trainer, self.streams.child("tuning"), lambda *_: None, rate)
+            measurement.train(trainer, Repeat(0, self.streams.child("tuning")), lambda *_: None, rate)
             validated[rate] = accuracy(trainer, self.dataset.validation)
             found = f"{validated[rate]:.1%} of the validation images"
             self.progress(f"{network} on {measurement.trained_on}, learning rate {rate}: {found}")
         return max(validated, key=validated.__getitem__, default=None)
 
     def _train_and_test(
-        self, network: str, measurement: Measurement, streams: Streams, rate: float | None
+        self, network: str, measurement: Measurement, repeat: Repeat, rate: float | None
     ) -> NetworkResult:
         started = time.perf_counter()
         trainer = self._trainer(network)
@@ -140,7 +153,7 @@ class Bench:
                 if validation is not None:
                     accuracies.append(accuracy(trainer, validation))
 
-        measurement.train(trainer, streams, after_epoch, rate)
+        measurement.train(trainer, repeat, after_epoch, rate)
         test = self.dataset.test
         predicted, true = trainer.predict(test), test.labels.cpu()
         classes = test.class_count

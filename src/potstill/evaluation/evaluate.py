@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Progress, accuracy, make_trainer
+from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Progress, Repeat, accuracy, make_trainer
 from potstill.evaluation.recipes import Recipe, find_recipe, usual_recipe
 from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation, NetworkResult
@@ -156,18 +156,27 @@ def _initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> I
 
 
 def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, flips: bool, repeats: int) -> Measurement:
-    if synthetic.replay is not None and recipe.replay:
-        passes = len(synthetic.replay.rates) // synthetic.replay.batches
-        # Learned steps from fixed weights hold no chance: to repeat them would say nothing of any spread.
-        repeats = 1 if weights.fixed else repeats
-        return Measurement("set", passes, repeats, lambda trainer, streams, *_: trainer.replay(synthetic, streams))
+    replay = synthetic.replay
+    if replay is not None and recipe.replay:
+        steps = len(replay.rates) // replay.batches
+
+        def take_steps(trainer: Trainer, repeat: Repeat, *_: object) -> None:
+            taking_turns = replace(replay, initial=replace(weights, turn=repeat.number))
+            trainer.replay(replace(synthetic, replay=taking_turns), repeat.streams)
+
+        # Learned steps from the same weights hold no chance: to repeat them would say nothing of any spread.
+        return Measurement("set", steps, weights.different(repeats), take_steps)
     step_size = None if synthetic.step_size is None else synthetic.step_size.item()
     schedule = recipe.schedule(flips=flips, initial=weights, step_size=step_size)
 
-    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch, rate: float | None) -> None:
+    def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, rate: float | None) -> None:
         chosen = schedule if rate is None else replace(schedule, learning_rate=rate)
-        trainer.fit(synthetic, chosen, streams, after_epoch=after_epoch)
+        chosen = replace(chosen, initial=replace(weights, turn=repeat.number))
+        trainer.fit(synthetic, chosen, repeat.streams, after_epoch=after_epoch)
 
+    whole = len(synthetic) <= schedule.batch_size
+    if whole and schedule.augmentation is None and not schedule.cutmix:
+        repeats = weights.different(repeats)  # nothing but the first weights is left to chance
     return Measurement("set", schedule.epochs, repeats, train, recipe.tried_rates)
 
 
@@ -178,23 +187,27 @@ def _on_real(
     ipc = max(len(synthetic) // synthetic.class_count, 1)
     chosen = cache(partial(bench.selected, name, ipc))
 
-    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch, rate: float | None) -> None:
-        images, labels = bench.random_images(ipc, streams) if name == "random" else chosen()
+    def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, rate: float | None) -> None:
+        images, labels = bench.random_images(ipc, repeat.streams) if name == "random" else chosen()
         real = replace(synthetic, images=images, labels=labels)
-        _on_set(real, recipe, weights, bench.dataset.flips, repeats).train(trainer, streams, after_epoch, rate)
+        _on_set(real, recipe, weights, bench.dataset.flips, repeats).train(trainer, repeat, after_epoch, rate)
 
     on_set = _on_set(synthetic, recipe, weights, bench.dataset.flips, repeats)
-    return replace(on_set, trained_on=name, repeats=repeats, train=train)
+    # Random images are others at every repeat, whatever networks begin with.
+    return replace(on_set, trained_on=name, repeats=repeats if name == "random" else on_set.repeats, train=train)
 
 
 def _untrained(weights: InitialWeights, repeats: int) -> Measurement:
-    repeats = 1 if weights.fixed else repeats
-    return Measurement("initial", 0, repeats, lambda trainer, streams, *_: trainer.begin(weights, streams))
+    def begin(trainer: Trainer, repeat: Repeat, *_: object) -> None:
+        trainer.begin(replace(weights, turn=repeat.number), repeat.streams)
+
+    return Measurement("initial", 0, weights.different(repeats), begin)
 
 
 def _on_full(bench: Bench, schedule: Schedule, repeats: int) -> Measurement:
-    def train(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch, rate: float | None) -> None:
-        trainer.fit(bench.dataset.train, schedule, streams, after_epoch=after_epoch)
+    def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, rate: float | None) -> None:
+        chosen = replace(schedule, initial=replace(schedule.initial, turn=repeat.number))
+        trainer.fit(bench.dataset.train, chosen, repeat.streams, after_epoch=after_epoch)
 
     return Measurement("full", schedule.epochs, repeats, train)
 
@@ -290,5 +303,5 @@ def validation_accuracy(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     trainer = trainer or make_trainer(network, dataset, compute)
     weights = _initial_weights(recipe, synthetic, "random")
-    _on_set(synthetic, recipe, weights, dataset.flips, 1).train(trainer, streams, lambda *_: None, None)
+    _on_set(synthetic, recipe, weights, dataset.flips, 1).train(trainer, Repeat(0, streams), lambda *_: None, None)
     return accuracy(trainer, dataset.validation)

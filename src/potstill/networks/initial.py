@@ -30,6 +30,7 @@ class InitialWeights:
         seed: of the fixed draw.
         sha256: of the files, if they must be certain ones.
         scheme: how random and fixed weights are drawn.
+        turn: which of the held-out networks is whose turn in an evaluation, beginning anew after the last.
 
     Raises:
         UserError: no such scheme.
@@ -39,15 +40,17 @@ class InitialWeights:
     seed: int = 0
     sha256: str | None = None
     scheme: Scheme = "kaiming"
+    turn: int = 0
 
     def __post_init__(self) -> None:
         if self.scheme not in get_args(Scheme):
             raise UserError(f"no scheme {self.scheme!r}", f"use {' or '.join(get_args(Scheme))}")
 
-    @property
-    def fixed(self) -> bool:
-        """Whether every draw for an evaluation is the same."""
-        return self.source == "fixed" or (self.source != "random" and self._held_out == 1)
+    def different(self, repeats: int) -> int:
+        """How many of so many repeats of an evaluation begin differently: pre-trained networks are few."""
+        if self.source == "random":
+            return repeats
+        return 1 if self.source == "fixed" else min(repeats, self._held_out)
 
     def draw(self, network: Network, generator: torch.Generator, *, held_out: bool = False) -> None:
         """Give ``network`` initial weights, in place.
@@ -55,7 +58,8 @@ class InitialWeights:
         Args:
             network: on any device, of any floating dtype.
             generator: a CPU generator; a fixed kind draws nothing from it.
-            held_out: draw from the pre-trained networks that are kept for evaluation, rather than from the others.
+            held_out: take the pre-trained network whose turn it is of those that are kept for evaluation, rather than
+                draw one of the others.
 
         Raises:
             UserError: the weights are absent, are not those that they must be, or do not fit the network.
@@ -68,7 +72,8 @@ class InitialWeights:
             files, kept = self._files, self._held_out
             if len(files) > 1:
                 files = files[-kept:] if held_out else files[:-kept]
-            chosen = files[int(torch.randint(len(files), (), generator=generator))]
+            place = self.turn if held_out else int(torch.randint(len(files), (), generator=generator))
+            chosen = files[place % len(files)]
             install(network, chosen.read(), chosen.path)
 
     def to_json(self) -> dict[str, Any]:

@@ -55,14 +55,14 @@ FROZEN: dict[str, dict[str, Any]] = {
         "decay": "cosine",
         "cutmix": True,
     },
-    "tuned-300@1": {
+    "tuned-300@2": {
         **PLAIN,
         "epochs": 300,
         "full_epochs": 50,
         "augmentation": "siamese",
         "optimiser": "adamw",
         "learning_rate": 1e-3,
-        "tried_rates": (1e-4, 3e-4, 1e-3, 3e-3),
+        "tried_rates": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
         "weight_decay": 0.01,
         "decay": "cosine",
     },

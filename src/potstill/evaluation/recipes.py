@@ -203,13 +203,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             Recipe(
                 name="tuned-300",
+                version=2,
                 summary="for networks that others' schedules do not suit: 300 epochs of AdamW, cosine and Siamese "
                 "augmentation, at the learning rate that the validation split chooses for each",
                 epochs=300,
                 full_epochs=50,
                 optimiser="adamw",
                 learning_rate=1e-3,
-                tried_rates=(1e-4, 3e-4, 1e-3, 3e-3),
+                tried_rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
                 weight_decay=0.01,
                 decay="cosine",
             ),

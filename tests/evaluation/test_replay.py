@@ -110,6 +110,7 @@ def test_repeats_with_chance_in_them_are_not_cut_short(tmp_path: Path):
     result = evaluate(
         given, digits(), recipe=recipe, initial=source, networks=[NETWORK], repeats=3, baselines=[], compute=CPU
     )
+    assert result.networks[NETWORK].repeats == 3
     assert len(set(result.networks[NETWORK].accuracies)) > 1
 
 

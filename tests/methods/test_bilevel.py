@@ -122,8 +122,9 @@ def test_a_set_to_be_replayed_survives_its_file(tmp_path: Path):
 def first_weights(source: str, given: Problem, seeds: range = range(20), *, held_out: bool = False) -> list[Tensor]:
     network, found = given.build_network(torch.Generator()), []
     for seed in seeds:
-        initial = InitialWeights(source, seed=7, turn=seed)
-        initial.draw(network, torch.Generator().manual_seed(seed), held_out=held_out)
+        initial = InitialWeights(source, seed=7)
+        initial = initial.held_out(seed) if held_out else initial
+        initial.draw(network, torch.Generator().manual_seed(seed))
         found.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
     return found
 

@@ -89,7 +89,7 @@ def evaluate(
     weights = _initial_weights(recipe, synthetic, initial)
     for name in networks:
         built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-        weights.draw(built, torch.Generator(), held_out=True)
+        weights.held_out(0).draw(built, torch.Generator())
     result = Evaluation(
         recipe=recipe,
         seed=seed,
@@ -161,8 +161,8 @@ def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fl
         steps = len(replay.rates) // replay.batches
 
         def take_steps(trainer: Trainer, repeat: Repeat, *_: object) -> None:
-            taking_turns = replace(replay, initial=replace(weights, turn=repeat.number))
-            trainer.replay(replace(synthetic, replay=taking_turns), repeat.streams)
+            begun_with = replace(replay, initial=weights.held_out(repeat.number))
+            trainer.replay(replace(synthetic, replay=begun_with), repeat.streams)
 
         # Learned steps from the same weights hold no chance: to repeat them would say nothing of any spread.
         return Measurement("set", steps, weights.different(repeats), take_steps)
@@ -170,8 +170,8 @@ def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fl
     schedule = recipe.schedule(flips=flips, initial=weights, step_size=step_size)
 
     def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, rate: float | None) -> None:
-        chosen = schedule if rate is None else replace(schedule, learning_rate=rate)
-        chosen = replace(chosen, initial=replace(weights, turn=repeat.number))
+        chosen = replace(schedule, initial=weights.held_out(repeat.number))
+        chosen = chosen if rate is None else replace(chosen, learning_rate=rate)
         trainer.fit(synthetic, chosen, repeat.streams, after_epoch=after_epoch)
 
     whole = len(synthetic) <= schedule.batch_size
@@ -199,14 +199,14 @@ def _on_real(
 
 def _untrained(weights: InitialWeights, repeats: int) -> Measurement:
     def begin(trainer: Trainer, repeat: Repeat, *_: object) -> None:
-        trainer.begin(replace(weights, turn=repeat.number), repeat.streams)
+        trainer.begin(weights.held_out(repeat.number), repeat.streams)
 
     return Measurement("initial", 0, weights.different(repeats), begin)
 
 
 def _on_full(bench: Bench, schedule: Schedule, repeats: int) -> Measurement:
     def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, rate: float | None) -> None:
-        chosen = replace(schedule, initial=replace(schedule.initial, turn=repeat.number))
+        chosen = replace(schedule, initial=schedule.initial.held_out(repeat.number))
         trainer.fit(bench.dataset.train, chosen, repeat.streams, after_epoch=after_epoch)
 
     return Measurement("full", schedule.epochs, repeats, train)

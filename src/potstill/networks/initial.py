@@ -30,7 +30,6 @@ class InitialWeights:
         seed: of the fixed draw.
         sha256: of the files, if they must be certain ones.
         scheme: how random and fixed weights are drawn.
-        turn: which of the held-out networks is whose turn in an evaluation, beginning anew after the last.
 
     Raises:
         UserError: no such scheme.
@@ -40,7 +39,6 @@ class InitialWeights:
     seed: int = 0
     sha256: str | None = None
     scheme: Scheme = "kaiming"
-    turn: int = 0
 
     def __post_init__(self) -> None:
         if self.scheme not in get_args(Scheme):
@@ -52,14 +50,23 @@ class InitialWeights:
             return repeats
         return 1 if self.source == "fixed" else min(repeats, self._held_out)
 
-    def draw(self, network: Network, generator: torch.Generator, *, held_out: bool = False) -> None:
-        """Give ``network`` initial weights, in place.
+    def held_out(self, turn: int) -> InitialWeights:
+        """What a repeat of an evaluation begins with: of pre-trained networks the held-out one whose turn it is.
+
+        Args:
+            turn: the number of the repeat, from 0; after the last network the first is taken again.
+        """
+        if self.source in ("random", "fixed"):
+            return self
+        kept = self._files[-self._held_out :]
+        return InitialWeights(str(kept[turn % len(kept)].path))
+
+    def draw(self, network: Network, generator: torch.Generator) -> None:
+        """Give ``network`` initial weights, in place; never a held-out network of several pre-trained ones.
 
         Args:
             network: on any device, of any floating dtype.
             generator: a CPU generator; a fixed kind draws nothing from it.
-            held_out: take the pre-trained network whose turn it is of those that are kept for evaluation, rather than
-                draw one of the others.
 
         Raises:
             UserError: the weights are absent, are not those that they must be, or do not fit the network.
@@ -69,11 +76,8 @@ class InitialWeights:
         elif self.source == "fixed":
             network.initialise(torch.Generator().manual_seed(self.seed), self.scheme)
         else:
-            files, kept = self._files, self._held_out
-            if len(files) > 1:
-                files = files[-kept:] if held_out else files[:-kept]
-            place = self.turn if held_out else int(torch.randint(len(files), (), generator=generator))
-            chosen = files[place % len(files)]
+            files = self._files if len(self._files) == 1 else self._files[: -self._held_out]
+            chosen = files[int(torch.randint(len(files), (), generator=generator))]
             install(network, chosen.read(), chosen.path)
 
     def to_json(self) -> dict[str, Any]:

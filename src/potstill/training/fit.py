@@ -149,8 +149,8 @@ class Trainer:
             self._weights.hand_over()
 
     def begin(self, initial: InitialWeights, streams: Streams) -> None:
-        """Give the network initial weights: of pre-trained ones those that are held out for evaluation."""
-        initial.draw(self.network, streams.generator("network"), held_out=True)
+        """Give the network initial weights."""
+        initial.draw(self.network, streams.generator("network"))
         self._weights.take_over()
 
     def snapshot(self) -> Weights:

@@ -52,6 +52,14 @@ def test_weights_and_images_lie_channels_last():
     assert images.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_grey_images_have_one_layout_whatever_they_came_in(count: int):
+    grey = torch.randn(count, 1, 4, 5)
+    twice = torch.randn(count, 4, 5, 1).permute(0, 3, 1, 2)
+    assert {arranged(images, CPU).stride() for images in (grey, twice, grey.clone()[:])} == {(20, 1, 5, 1)}
+    assert arranged(grey, CPU).equal(grey)
+
+
 @pytest.mark.parametrize(
     ("count", "side", "size"),
     [

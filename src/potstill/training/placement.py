@@ -85,8 +85,16 @@ def _channels_last(weights: Tensor) -> Tensor:
 
 
 def arranged(images: Tensor, compute: Compute) -> Tensor:
-    """``images`` (N, C, H, W) as a ``placed`` network takes them."""
-    return images.to(compute.device, compute.dtype).contiguous(memory_format=torch.channels_last)
+    """``images`` (N, C, H, W) as a ``placed`` network takes them.
+
+    Grey images are contiguous and channels last at once, by either strides: they all get the same ones here, or a
+    compiled network would meet two kinds of every batch and be compiled for each.
+    """
+    placed_ones = images.to(compute.device, compute.dtype).contiguous(memory_format=torch.channels_last)
+    if placed_ones.shape[1] > 1:
+        return placed_ones
+    count, _, height, width = placed_ones.shape
+    return placed_ones.reshape(count, height, width, 1).permute(0, 3, 1, 2)
 
 
 class MasterWeights:

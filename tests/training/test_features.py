@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from potstill.methods.dm import embedding
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU
 from potstill.runtime.workers import cpu_workers
-from potstill.training.features import Descriptors, FeatureExtractor, mean_by_class
+from potstill.training.features import Descriptors, FeatureExtractor, embedding, mean_by_class
 from tests.small import CPU64, NETWORK
 
 CLASSES, SHARE = 4, 6

@@ -10,10 +10,9 @@ from torch import Tensor
 from potstill.methods.base import Citation, Method, Problem, State
 from potstill.methods.matching import matching_gradient, squared_distance
 from potstill.methods.pixels import descend, initial_pixels, with_images
-from potstill.networks import Network
 from potstill.runtime.errors import at_least
 from potstill.synthetic import SyntheticSet
-from potstill.training.features import Descriptors, FeatureExtractor
+from potstill.training.features import Descriptors, FeatureExtractor, embedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +85,6 @@ class DM(Method):
     def _extractor(self, problem: Problem) -> FeatureExtractor:
         network = problem.build_network(problem.streams.generator("network"))
         return FeatureExtractor(network, embedding, problem.compute)
-
-
-def embedding(network: Network, images: Tensor) -> Descriptors:
-    """The embedding alone, (N, D)."""
-    return (network.embed(images),)
 
 
 def embedding_distance(targets: Descriptors, means: Descriptors) -> Tensor:

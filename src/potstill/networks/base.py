@@ -108,6 +108,11 @@ class Network(nn.Module):
         """The logits (N, classes) of ``images`` (N, C, H, W)."""
         return self.classifier(self._trunk(images))
 
+    @property
+    def needs_whole_batches(self) -> bool:
+        """Whether what an image becomes depends on the images beside it, as batch norms make it."""
+        return any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
+
     def largest_map(self, images: Tensor) -> int:
         """How many values the largest map has that is made of one of ``images`` (N, C, H, W): what fills a cache."""
         shape = images.shape[1:]

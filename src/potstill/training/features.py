@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
@@ -44,8 +44,6 @@ class FeatureExtractor:
         self.network.requires_grad_(False).train()
         self.compute = compute
         self.chunk = chunk
-        # Batch statistics depend on what is in the batch: such networks must see a whole class at once.
-        self._needs_whole_batches = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
         def run(images: Tensor) -> Descriptors:
             return describe(network, images)
@@ -115,7 +113,7 @@ class FeatureExtractor:
         return means, pullback
 
     def _chunk_of(self, images: Tensor) -> int:
-        if self._needs_whole_batches:
+        if self.network.needs_whole_batches:
             return len(images)
         return self.chunk or chunk_size(images, self.network, self.compute.device)
 
@@ -129,3 +127,8 @@ class FeatureExtractor:
 def mean_by_class(descriptors: Tensor, classes: int) -> Tensor:
     """(classes * n, D), ordered by class, to the means (classes, D)."""
     return descriptors.reshape(classes, -1, descriptors.shape[1]).mean(dim=1)
+
+
+def embedding(network: Network, images: Tensor) -> Descriptors:
+    """The embedding alone, (N, D)."""
+    return (network.embed(images),)

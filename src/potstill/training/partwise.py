@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
@@ -37,8 +37,6 @@ class PartwiseNetwork:
     def __init__(self, network: Network, compute: Compute) -> None:
         self.network = placed(network, compute)
         self.compute = compute
-        # Batch statistics depend on the whole batch; without them a batch may be taken in parts.
-        self._may_split = not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
         compiles = is_compiled(network, compute)
         self._forward = compiled(network) if compiles else network
         self._kinds = CompiledKinds(compiles)
@@ -95,7 +93,8 @@ class PartwiseNetwork:
 
     def _split(self, batch: Batch) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         images, labels = batch
-        size = part_size(images, self.network, self.compute.device) if self._may_split else len(images)
+        whole = self.network.needs_whole_batches
+        size = len(images) if whole else part_size(images, self.network, self.compute.device)
         return images.split(size), labels.split(size)
 
 

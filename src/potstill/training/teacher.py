@@ -17,7 +17,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.training.difficulty import Score, el2n, forgetting_events, grand
-from potstill.training.features import FeatureExtractor
+from potstill.training.features import FeatureExtractor, embedding
 from potstill.training.fit import Schedule, Trainer
 
 EARLY = 0.2
@@ -57,7 +57,7 @@ class Teacher:
         """float32 (N, D), on the CPU: each image as the first network sees it at the end of its training."""
         if self.source == "pixels":
             return self.real.normalised().flatten(1).cpu()
-        extractor = FeatureExtractor(self._at(self.trajectories[0]()[-1]), _embedding, self.compute)
+        extractor = FeatureExtractor(self._at(self.trajectories[0]()[-1]), embedding, self.compute)
         extractor.network.eval()
         return extractor.describe(self.real)[0].cpu()
 
@@ -137,10 +137,6 @@ class Teacher:
 
 def _all_epochs(file: WeightsFile) -> list[Weights]:
     return [file.read(epoch) for epoch in file.epochs]
-
-
-def _embedding(network: Network, images: Tensor) -> tuple[Tensor]:
-    return (network.embed(images),)
 
 
 def _logits(network: Network, images: Tensor) -> tuple[Tensor]:

@@ -19,7 +19,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from potstill.networks import Network
@@ -82,7 +82,6 @@ class Unroller:
         self._module = copy.deepcopy(network).to(compute.device).requires_grad_(False).train()
         self._names = [name for name, _ in network.named_parameters()]
         self._device = compute.device
-        self._may_split = not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
         self._own = threading.local()
         self.keep: Keep = keep
 
@@ -128,7 +127,8 @@ class Unroller:
     def parts(self, parameters: Parameters, batch: Batch, *, with_graph: bool) -> list[Part]:
         """The shares of each part of a batch in the gradient of its mean cross-entropy."""
         images, labels = batch
-        size = part_size(images, self._module, self._device) if self._may_split else len(images)
+        whole = self._module.needs_whole_batches
+        size = len(images) if whole else part_size(images, self._module, self._device)
         leaves = [tensor.detach().requires_grad_() for tensor in parameters]
 
         def of_part(some: tuple[Tensor, Tensor]) -> Part:

@@ -7,14 +7,12 @@ import torch
 
 from potstill.data.decode import resize_arrays
 from potstill.data.sources.base import RawDataset, Split, class_labels
-from potstill.data.splits import stratified_split
 
-TEST_FRACTION = 0.2
 BRIGHTEST = 16  # the published images count inked pixels of a 4×4 block
 
 
 class Digits:
-    """1,797 digits of 8×8 pixels; a fifth of each class, always the same, is the test split."""
+    """1,797 digits of 8×8 pixels in one piece: the test split is held out of them, always the same."""
 
     name = "digits"
 
@@ -29,9 +27,5 @@ class Digits:
         images = np.rint(np.reshape(published, (-1, 1, 8, 8)) * (255 / BRIGHTEST)).astype(np.uint8)
         if image_size is not None:
             images = resize_arrays(images, image_size)
-        pixels, labels = torch.from_numpy(images), class_labels(classes, self.name)
-        train, test = stratified_split(labels, TEST_FRACTION, "test")
-        return RawDataset(
-            splits={"train": Split(pixels[train], labels[train]), "test": Split(pixels[test], labels[test])},
-            class_names=tuple("0123456789"),
-        )
+        whole = Split(torch.from_numpy(images), class_labels(classes, self.name))
+        return RawDataset(splits={"train": whole}, class_names=tuple("0123456789"))

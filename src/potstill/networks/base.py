@@ -76,6 +76,9 @@ class Network(nn.Module):
         neck: from the last pooled map to the embedding.
         embedding_size: D, the width of the embedding.
         classes: the number of logits.
+
+    Attributes:
+        needs_whole_batches: whether in training an image's maps depend on the images beside it, as by batch norms.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Network(nn.Module):
         self.pools = nn.ModuleList(pool for _, pool in blocks)
         self.neck = neck
         self.classifier = nn.Linear(embedding_size, classes)
+        self.needs_whole_batches = any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
         self._largest: dict[torch.Size, int] = {}
 
     def observe(self, images: Tensor) -> Observation:
@@ -107,11 +111,6 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The logits (N, classes) of ``images`` (N, C, H, W)."""
         return self.classifier(self._trunk(images))
-
-    @property
-    def needs_whole_batches(self) -> bool:
-        """Whether what an image becomes depends on the images beside it, as batch norms make it."""
-        return any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
 
     def largest_map(self, images: Tensor) -> int:
         """How many values the largest map has that is made of one of ``images`` (N, C, H, W): what fills a cache."""

@@ -11,7 +11,7 @@ from potstill.training.experts import ExpertPlan
 SPLIT = "A tenth of the training images is held out for validation; the papers use all of them."
 LAST = "The set is the last of its run; the papers report the best of many by the test split."
 
-# An epoch of 53 steps is what twenty steps on one image of each digit can be worth; one of 211 is not.
+# Large batches make short epochs, of 53 steps: twenty steps on one image of each digit can follow three of them.
 MNIST_EXPERTS = ExpertPlan(dataset="mnist", count=3, epochs=6, batch_size=1024)
 MNIST_PAD = ExpertPlan(dataset="mnist", count=3, epochs=6, batch_size=1024, curriculum=True)
 
@@ -43,7 +43,11 @@ TRAJECTORIES_MNIST = Reproduction(
         for ipc in (1, 10)
         for method, start, experts in MNIST_METHODS
     ),
-    notes=(SPLIT, "The experts are few and not in flat minima, so that two cores train them in half an hour."),
+    notes=(
+        SPLIT,
+        "The experts are few and not in flat minima, so that two cores train them in half an hour.",
+        "The settings for 10 images per class are those for 1; nobody has tried others.",
+    ),
 )
 
 CIFAR_EXPERTS = ExpertPlan(dataset="cifar10", count=100, epochs=50, zca=True)

@@ -93,8 +93,7 @@ class PartwiseNetwork:
 
     def _split(self, batch: Batch) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         images, labels = batch
-        whole = self.network.needs_whole_batches
-        size = len(images) if whole else part_size(images, self.network, self.compute.device)
+        size = part_size(images, self.network, self.compute.device)
         return images.split(size), labels.split(size)
 
 

@@ -37,11 +37,14 @@ def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
 
 
 def part_size(images: Tensor, network: Network, device: torch.device) -> int:
-    """How many of a batch's ``images`` (N, C, H, W) to take at a time through ``network`` and back.
+    """How many of a batch's ``images`` (N, C, H, W) to take at a time through ``network`` and back, in training.
 
-    That is half of what fits without gradients: the way back keeps as much again. On a CPU the parts are of one size,
-    and there are two at least where the batch is worth sharing, however many cores there are: the same bits on all.
+    That is all of them where they depend on each other. Else it is half of what fits without gradients: the way back
+    keeps as much again. On a CPU the parts are of one size, and there are two at least where the batch is worth
+    sharing, however many cores there are: the same bits on all.
     """
+    if network.needs_whole_batches:
+        return len(images)
     size = max(chunk_size(images, network, device) // 2, 1)
     if device.type != "cpu" or not len(images):
         return size
@@ -90,11 +93,11 @@ def arranged(images: Tensor, compute: Compute) -> Tensor:
     Grey images are contiguous and channels last at once, by either strides: they all get the same ones here, or a
     compiled network would meet two kinds of every batch and be compiled for each.
     """
-    placed_ones = images.to(compute.device, compute.dtype).contiguous(memory_format=torch.channels_last)
-    if placed_ones.shape[1] > 1:
-        return placed_ones
-    count, _, height, width = placed_ones.shape
-    return placed_ones.reshape(count, height, width, 1).permute(0, 3, 1, 2)
+    count, channels, height, width = images.shape
+    moved = images.to(compute.device, compute.dtype)
+    if channels > 1:
+        return moved.contiguous(memory_format=torch.channels_last)
+    return moved.reshape(count, height, width, 1).permute(0, 3, 1, 2)
 
 
 class MasterWeights:

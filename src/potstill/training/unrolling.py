@@ -127,8 +127,7 @@ class Unroller:
     def parts(self, parameters: Parameters, batch: Batch, *, with_graph: bool) -> list[Part]:
         """The shares of each part of a batch in the gradient of its mean cross-entropy."""
         images, labels = batch
-        whole = self._module.needs_whole_batches
-        size = len(images) if whole else part_size(images, self._module, self._device)
+        size = part_size(images, self._module, self._device)
         leaves = [tensor.detach().requires_grad_() for tensor in parameters]
 
         def of_part(some: tuple[Tensor, Tensor]) -> Part:

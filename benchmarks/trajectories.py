@@ -34,7 +34,8 @@ from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.settings import Settings
 from potstill.training.experts import ExpertPlan, train_experts
-from potstill.training.fit import Schedule, Trainer
+from potstill.training.schedule import Schedule
+from potstill.training.trainer import Trainer
 from tests.twins.unrolling import unroll
 
 

@@ -22,7 +22,7 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Trainer
+from potstill.training.trainer import Trainer
 from tests.small import NETWORK
 
 RECIPE = "coursework-50"

@@ -8,7 +8,7 @@ Images are (N, C, H, W) in normalised units, so that the zeros which enter at th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +32,11 @@ class Draw:
 
     operations: Tensor
     uniforms: Tensor
+
+    @staticmethod
+    def of_all(draws: Sequence[Draw]) -> Draw:
+        """The sets of all ``draws``, one after another."""
+        return Draw(torch.cat([draw.operations for draw in draws]), torch.cat([draw.uniforms for draw in draws]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ from potstill.runtime.workers import cpu_workers
 from potstill.selection import SELECTIONS, random_indices
 from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Trainer
 from potstill.training.teacher import Teacher
+from potstill.training.trainer import Trainer
 
 SCHEMA = 1
 CHECKPOINT_SECONDS = 20.0

@@ -28,7 +28,8 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Schedule, Trainer
+from potstill.training.schedule import Schedule
+from potstill.training.trainer import Trainer
 from tests.small import NETWORK, digits, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)

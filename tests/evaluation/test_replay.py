@@ -18,7 +18,7 @@ from potstill.runtime.randomness import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import Replay, SyntheticSet
 from potstill.training.experts import ExpertPlan, train_experts
-from potstill.training.fit import Trainer
+from potstill.training.trainer import Trainer
 from tests.small import NETWORK, digits, small_digits
 
 RATES = [0.1, 0.02, 0.3, 0.1]

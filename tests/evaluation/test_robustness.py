@@ -24,7 +24,7 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Trainer
+from potstill.training.trainer import Trainer
 from tests.small import NETWORK, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=2)

@@ -24,7 +24,7 @@ from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
 from potstill.training.experts import ExpertPlan
-from potstill.training.fit import Trainer
+from potstill.training.trainer import Trainer
 from tests.small import NETWORK
 
 OTHER = "mlp:width=16"

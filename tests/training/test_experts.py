@@ -17,7 +17,6 @@ from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.errors import UserError
 from potstill.training import experts
 from potstill.training.experts import MANIFEST, ExpertPlan, expert_file, stored_plan, train_experts
-from potstill.training.fit import Trainer
 from tests.small import NETWORK, small_digits
 
 PLAN = ExpertPlan(network=NETWORK, count=3, epochs=2, batch_size=32, learning_rate=0.05)
@@ -109,7 +108,7 @@ def killed_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int)
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
-@pytest.mark.parametrize(("owner", "name"), [(Trainer, "fit"), (experts, "write_weights"), (experts, "write_json")])
+@pytest.mark.parametrize(("owner", "name"), [(experts, "fit"), (experts, "write_weights"), (experts, "write_json")])
 def test_a_killed_training_goes_on_and_ends_the_same(
     owner: Any, name: str, call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

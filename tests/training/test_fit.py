@@ -16,7 +16,9 @@ from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.training import placement
 from potstill.training.examples import Examples
-from potstill.training.fit import Schedule, Trainer
+from potstill.training.fit import fit
+from potstill.training.schedule import Schedule
+from potstill.training.trainer import Trainer
 from tests.small import CPU64, NETWORK
 from tests.twins import fitting
 
@@ -186,7 +188,7 @@ def test_only_some_examples_may_take_part_in_an_epoch():
     results = []
     for of, options in ((given, {"taking_part": lambda epoch: some}), (alone, {})):
         trainer, losses = Trainer(network(), CPU64), []
-        trainer.fit(of, SCHEDULE, Streams(0), after_epoch=lambda _, loss, told=losses: told.append(loss), **options)
+        fit(trainer, of, SCHEDULE, [Streams(0)], after_epoch=lambda _, told, kept=losses: kept.append(told), **options)
         results.append((parameters_of(trainer.network), losses))
     assert results[0][0].equal(results[1][0])
     assert results[0][1] == results[1][1]

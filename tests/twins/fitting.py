@@ -1,4 +1,4 @@
-"""Training a network as any PyTorch script does: the plain twin of ``potstill.training.fit.Trainer``."""
+"""Training a network as any PyTorch script does: the plain twin of ``potstill.training.fit``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from potstill.augmentation import cut_mixed
 from potstill.networks import Network
 from potstill.runtime.randomness import Streams
 from potstill.training.examples import Examples
-from potstill.training.fit import Schedule
+from potstill.training.schedule import Schedule
 
 
 def fit(network: Network, examples: Examples, schedule: Schedule, streams: Streams) -> list[float]:

@@ -19,8 +19,8 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.randomness import Streams
 from potstill.selection import SELECTIONS
-from potstill.training.fit import Trainer
 from potstill.training.teacher import Teacher
+from potstill.training.trainer import Trainer
 
 CURVE_POINTS = 10
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides

@@ -22,7 +22,8 @@ from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Schedule, Trainer
+from potstill.training.schedule import Schedule
+from potstill.training.trainer import Trainer
 
 LONG_WORK_PIXELS = 100_000_000
 """Pixels that trainings must look at for compilation and low precision to pay: some two minutes on two cores."""
@@ -199,7 +200,7 @@ def _on_real(
 
 def _untrained(weights: InitialWeights, repeats: int) -> Measurement:
     def begin(trainer: Trainer, repeat: Repeat, *_: object) -> None:
-        trainer.begin(weights.held_out(repeat.number), repeat.streams)
+        trainer.begin(weights.held_out(repeat.number), [repeat.streams])
 
     return Measurement("initial", 0, weights.different(repeats), begin)
 

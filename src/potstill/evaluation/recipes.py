@@ -15,7 +15,7 @@ from potstill.augmentation import condensation_augmentation, siamese_augmentatio
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
 from potstill.runtime.errors import unknown
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Decay, Optimiser, Schedule
+from potstill.training.schedule import Decay, Optimiser, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

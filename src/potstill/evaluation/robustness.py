@@ -24,7 +24,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.synthetic import SyntheticSet
-from potstill.training.fit import Schedule
+from potstill.training.schedule import Schedule
 
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
 """The learning rates that are tried, as DD-Ranking has them."""

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from potstill.runtime.randomness import Streams
 from potstill.selection.random import random_indices
-from potstill.training.fit import Schedule, Trainer
+from potstill.training.schedule import Schedule
 from potstill.training.teacher import Teacher
+from potstill.training.trainer import Trainer
 
 TRIES = 20
 JUDGES = 100

@@ -25,8 +25,10 @@ from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.training.curriculum import Curriculum
 from potstill.training.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
-from potstill.training.fit import Schedule, Trainer
+from potstill.training.fit import fit
+from potstill.training.schedule import Schedule
 from potstill.training.teacher import Teacher
+from potstill.training.trainer import Trainer
 
 SCHEMA = 1
 MANIFEST = "experts.json"
@@ -177,18 +179,19 @@ def _train_one(
     kept: dict[int, Weights] = {}
     losses: list[float] = []
 
-    def after_epoch(epoch: int, loss: float) -> None:
+    def after_epoch(epoch: int, mean_losses: list[float]) -> None:
+        [loss] = mean_losses
         if not math.isfinite(loss):
             raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
         losses.append(loss)
         if not plan.last_only or epoch == plan.epochs:
             kept[epoch] = trainer.snapshot()
 
-    trainer.begin(schedule.initial, streams)
+    trainer.begin(schedule.initial, [streams])
     if not plan.last_only:
         kept[0] = trainer.snapshot()
     taking_part = None if curriculum is None else curriculum.taking_part
-    trainer.fit(dataset.train, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
+    fit(trainer, dataset.train, schedule, [streams], after_epoch=after_epoch, taking_part=taking_part)
     told: dict[str, Any] = {"losses": losses, "seconds": round(time.perf_counter() - started, 3)}
     if len(dataset.validation):
         right = trainer.predict(dataset.validation) == dataset.validation.labels.cpu()

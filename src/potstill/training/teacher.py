@@ -18,7 +18,8 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.training.difficulty import Score, el2n, forgetting_events, grand
 from potstill.training.features import FeatureExtractor, embedding
-from potstill.training.fit import Schedule, Trainer
+from potstill.training.schedule import Schedule
+from potstill.training.trainer import Trainer
 
 EARLY = 0.2
 """The share of the training after which difficulty is told by errors and gradients."""
@@ -109,7 +110,7 @@ class Teacher:
             epochs=self._epochs,
             augmentation=siamese_augmentation(flips=self._flips),
         )
-        trainer.begin(schedule.initial, self.streams)
+        trainer.begin(schedule.initial, [self.streams])
         kept = [trainer.snapshot()]
         trainer.fit(self.real, schedule, self.streams, after_epoch=lambda *_: kept.append(trainer.snapshot()))
         return kept

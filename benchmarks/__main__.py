@@ -1,9 +1,10 @@
 """``python -m benchmarks``: every benchmark with its own settings; see each module for its options."""
 
-from benchmarks import evaluation, gradients, matching, trajectories
+from benchmarks import at_once, evaluation, gradients, matching, trajectories
 
 if __name__ == "__main__":
     matching.main([])
     gradients.main([])
     trajectories.main([])
+    at_once.main([])
     evaluation.main([])

@@ -17,7 +17,7 @@ from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.errors import UserError
 from potstill.training import experts
 from potstill.training.experts import MANIFEST, ExpertPlan, expert_file, stored_plan, train_experts
-from tests.small import NETWORK, small_digits
+from tests.small import CPU64, NETWORK, small_digits
 
 PLAN = ExpertPlan(network=NETWORK, count=3, epochs=2, batch_size=32, learning_rate=0.05)
 BATCH_NORM = "convnet:depth=2:width=4:norm=batch"
@@ -88,6 +88,22 @@ def test_the_seed_and_the_number_decide(tmp_path: Path):
     assert len({*contents(tmp_path / "one").values(), *contents(tmp_path / "other").values()}) == 6
 
 
+@pytest.mark.parametrize("curriculum", [False, True])
+def test_experts_trained_at_once_are_what_they_are_apart(curriculum: bool, tmp_path: Path):
+    plan = replace(PLAN, curriculum=curriculum)
+    apart = train(tmp_path / "apart", plan, compute=CPU64)
+    together = train(tmp_path / "together", replace(plan, at_once=2), compute=CPU64)
+    for number, (ours, theirs) in enumerate(zip(together["experts"], apart["experts"], strict=True)):
+        assert ours["number"] == theirs["number"] == number
+        assert ours["losses"] == pytest.approx(theirs["losses"], rel=1e-6)
+        assert ours["validation_accuracy"] == theirs["validation_accuracy"]
+        files = [WeightsFile(expert_file(tmp_path / name, number)) for name in ("together", "apart")]
+        for epoch in files[0].epochs:
+            read = [file.read(epoch) for file in files]
+            for name in read[0]:
+                torch.testing.assert_close(read[0][name], read[1][name], rtol=1e-5, atol=1e-6)
+
+
 class Killed(BaseException):
     """What a kill looks like to the code that it cuts short."""
 
@@ -107,19 +123,31 @@ def killed_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int)
     monkeypatch.setattr(owner, name, mortal)
 
 
-@pytest.mark.parametrize("call", [1, 2, 3])
-@pytest.mark.parametrize(("owner", "name"), [(experts, "fit"), (experts, "write_weights"), (experts, "write_json")])
+@pytest.mark.parametrize(
+    ("name", "call", "at_once"),
+    [
+        *(
+            (name, call, at_once)
+            for name in ("write_weights", "write_json")
+            for call in (1, 2, 3)
+            for at_once in (1, 2)
+        ),
+        *(("fit", call, 1) for call in (1, 2, 3)),
+        *(("fit", call, 2) for call in (1, 2)),
+    ],
+)
 def test_a_killed_training_goes_on_and_ends_the_same(
-    owner: Any, name: str, call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, call: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    train(tmp_path / "whole")
-    killed_in(monkeypatch, owner, name, call)
+    plan = replace(PLAN, at_once=at_once)
+    train(tmp_path / "whole", plan)
+    killed_in(monkeypatch, experts, name, call)
     with pytest.raises(Killed):
-        train(tmp_path / "cut")
+        train(tmp_path / "cut", plan)
     begun = (tmp_path / "cut").exists()
     assert begun or name == "write_json", "only a folder that was never begun is begun anew"
     finished = contents(tmp_path / "cut")
-    record = train(tmp_path / "cut", resume=begun)
+    record = train(tmp_path / "cut", plan, resume=begun)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert finished.items() <= contents(tmp_path / "cut").items()
     assert [expert["number"] for expert in record["experts"]] == [0, 1, 2]

@@ -194,6 +194,26 @@ def test_only_some_examples_may_take_part_in_an_epoch():
     assert results[0][1] == results[1][1]
 
 
+def test_a_last_batch_whose_size_changes_is_not_compiled_for():
+    given, counts = examples(64), (48, 40, 37, 35, 33)
+    trainer = Trainer(network(), Compute(torch.device("cpu"), "float32", True))
+    torch._dynamo.utils.counters.clear()
+    losses: list[list[float]] = []
+    schedule = replace(SCHEDULE, epochs=len(counts))
+    fit(
+        trainer,
+        given,
+        schedule,
+        [Streams(0)],
+        after_epoch=lambda _, told: losses.append(told),
+        taking_part=lambda epoch: torch.arange(counts[epoch]),
+    )
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1, "batches of 16 alone"
+    plain = Trainer(network(), CPU)
+    fit(plain, given, schedule, [Streams(0)], taking_part=lambda epoch: torch.arange(counts[epoch]))
+    torch.testing.assert_close(parameters_of(trainer.network), parameters_of(plain.network), rtol=1e-4, atol=1e-5)
+
+
 def test_a_trainer_can_be_used_again_from_the_beginning():
     trainer, results = Trainer(network(BATCH_NORM), CPU), []
     for seed in (0, 1, 0):

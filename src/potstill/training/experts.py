@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from potstill.runtime.files import read_json, staged, write_json
 from potstill.runtime.machine import describe_machine
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
+from potstill.training.cohort import Cohort
 from potstill.training.curriculum import Curriculum
 from potstill.training.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
 from potstill.training.fit import fit
@@ -50,6 +53,8 @@ class ExpertPlan:
         dataset: what they are trained on; named as for distillation.
         network: the spec of their architecture.
         count: how many.
+        at_once: how many are trained in step, as one stack of networks: for a GPU that one would leave idle; on a CPU
+            one after another is faster.
         epochs: passes over the training images.
         batch_size: images a step.
         learning_rate: of SGD.
@@ -69,6 +74,7 @@ class ExpertPlan:
     dataset: str = "digits"
     network: str = "convnet"
     count: int = 10
+    at_once: int = 1
     epochs: int = 20
     batch_size: int = 256
     learning_rate: float = 0.01
@@ -84,7 +90,7 @@ class ExpertPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least(self, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, flatness=0)
+        at_least(self, at_once=1, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, flatness=0)
         if self.count < 1 or self.epochs < 1:
             raise UserError("no expert would be trained", "use --count and --epochs of 1 or more")
 
@@ -110,8 +116,9 @@ def train_experts(
 ) -> dict[str, Any]:
     """Train experts and keep them in a folder: a file for each, and ``experts.json`` about all of them.
 
-    Each expert depends on the seed and its number alone, and is kept as soon as it is finished: an interrupted training
-    goes on with the first that is missing, and ends with the same files as an uninterrupted one.
+    Each expert depends on the seed and its number alone (on those beside it by rounding), and is kept as soon as it is
+    finished: an interrupted training goes on with the first that is missing, and ends with the same files as an
+    uninterrupted one.
 
     Args:
         plan: what to train.
@@ -129,17 +136,28 @@ def train_experts(
     """
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     record = _begin(plan, dataset, out, network, resume=resume)
-    trainer = Trainer(network, compute)
     data = dataset.to(compute.device)
+
+    @cache
+    def learners(count: int) -> Trainer | Cohort:
+        own = copy.deepcopy(network)
+        return Trainer(own, compute) if count == 1 else Cohort(own, compute, count)
+
     with cpu_workers(compute.device):
         curriculum = _curriculum(plan, data, out, compute) if plan.curriculum else None
-        for number in range(len(record["experts"]), plan.count):
-            weights, told = _train_one(plan, trainer, data, Streams(plan.seed).child("expert", number), curriculum)
-            about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
-            write_weights(expert_file(out, number), weights, about)
-            record["experts"].append({"number": number, **told, "compute": str(compute)})
-            write_json(out / MANIFEST, record)
-            listen(record["experts"][-1])
+        for first in range(0, plan.count, plan.at_once):
+            numbers = range(first, min(first + plan.at_once, plan.count))
+            if numbers[-1] < len(record["experts"]):
+                continue
+            made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum)
+            for number, (weights, told) in zip(numbers, made, strict=True):
+                if number < len(record["experts"]):
+                    continue  # kept before an interruption, and made again for the sake of those beside it
+                about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
+                write_weights(expert_file(out, number), weights, about)
+                record["experts"].append({"number": number, **told})
+                write_json(out / MANIFEST, record)
+                listen(record["experts"][-1])
     return record
 
 
@@ -161,10 +179,14 @@ def stored_plan(folder: Path) -> ExpertPlan:
         raise UserError(f"{folder / MANIFEST} is not a record of experts ({error})", "choose another --out") from error
 
 
-def _train_one(
-    plan: ExpertPlan, trainer: Trainer, dataset: ImageDataset, streams: Streams, curriculum: Curriculum | None
-) -> tuple[dict[int, Weights], dict[str, Any]]:
-    """What one expert was after each epoch, and what is recorded of it."""
+def _train_together(
+    plan: ExpertPlan,
+    learners: Trainer | Cohort,
+    dataset: ImageDataset,
+    numbers: Sequence[int],
+    curriculum: Curriculum | None,
+) -> list[tuple[dict[int, Weights], dict[str, Any]]]:
+    """For the expert of each number what it was after each epoch, and what is recorded of it."""
     started = time.perf_counter()
     schedule = Schedule(
         epochs=plan.epochs,
@@ -176,27 +198,34 @@ def _train_one(
         flatness=plan.flatness,
         augmentation=siamese_augmentation(flips=dataset.flips) if plan.augment else None,
     )
-    kept: dict[int, Weights] = {}
-    losses: list[float] = []
+    kept: list[dict[int, Weights]] = [{} for _ in numbers]
+    told: list[dict[str, Any]] = [{"losses": []} for _ in numbers]
 
-    def after_epoch(epoch: int, mean_losses: list[float]) -> None:
-        [loss] = mean_losses
-        if not math.isfinite(loss):
-            raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
-        losses.append(loss)
+    def keep(epoch: int) -> None:
+        for own, member in zip(kept, learners.members(), strict=True):
+            own[epoch] = member.snapshot()
+
+    def after_epoch(epoch: int, losses: list[float]) -> None:
+        for own, loss in zip(told, losses, strict=True):
+            if not math.isfinite(loss):
+                raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
+            own["losses"].append(loss)
         if not plan.last_only or epoch == plan.epochs:
-            kept[epoch] = trainer.snapshot()
+            keep(epoch)
 
-    trainer.begin(schedule.initial, [streams])
+    streams = [Streams(plan.seed).child("expert", number) for number in numbers]
     if not plan.last_only:
-        kept[0] = trainer.snapshot()
+        learners.begin(schedule.initial, streams)
+        keep(0)
     taking_part = None if curriculum is None else curriculum.taking_part
-    fit(trainer, dataset.train, schedule, [streams], after_epoch=after_epoch, taking_part=taking_part)
-    told: dict[str, Any] = {"losses": losses, "seconds": round(time.perf_counter() - started, 3)}
-    if len(dataset.validation):
-        right = trainer.predict(dataset.validation) == dataset.validation.labels.cpu()
-        told["validation_accuracy"] = right.double().mean().item()
-    return kept, told
+    fit(learners, dataset.train, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
+    seconds = round((time.perf_counter() - started) / len(numbers), 3)
+    for own, member in zip(told, learners.members(), strict=True):
+        own |= {"seconds": seconds, "compute": str(learners.compute)}
+        if len(dataset.validation):
+            right = member.predict(dataset.validation) == dataset.validation.labels.cpu()
+            own["validation_accuracy"] = right.double().mean().item()
+    return list(zip(kept, told, strict=True))
 
 
 def keep_scores(

@@ -38,12 +38,13 @@ class Learners(Protocol):
         """Give each network initial weights."""
         ...
 
-    def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def gradients(self, images: Tensor, labels: Tensor, *, rare: bool = False) -> tuple[Tensor, list[Tensor]]:
         """What each network makes of its batch.
 
         Args:
             images: (networks, n, C, H, W).
             labels: int64 (networks, n) classes, or probabilities (networks, n, classes).
+            rare: whether batches of this size are too few to compile for.
 
         Returns:
             The summed losses (networks,), and the gradients of the mean ones, each shaped as those of ``weights``.
@@ -84,7 +85,7 @@ def fit(
             group["lr"] = schedule.rate(epoch)
         chosen = torch.arange(len(examples)) if taking_part is None else taking_part(epoch)
         drawn = [own.child("epoch", epoch) for own in streams]
-        losses = _epoch(learners, examples, chosen, schedule, optimiser, average, drawn)
+        losses = _epoch(learners, examples, chosen, schedule, optimiser, average, drawn, varies=taking_part is not None)
         if epoch + 1 == schedule.epochs:
             average.install()
             learners.hand_over()
@@ -99,16 +100,22 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     average: WeightAverage,
     streams: Sequence[Streams],
+    *,
+    varies: bool,
 ) -> list[float]:
-    """One pass; the mean loss of each network."""
+    """One pass; the mean loss of each network.
+
+    If the number of images ``varies`` between epochs, so does the size of the last batch.
+    """
     learners.network.train()
     orders = torch.stack([chosen[torch.randperm(len(chosen), generator=own.generator("order"))] for own in streams])
     total = torch.zeros(len(streams), device=learners.compute.device)
     for number, indices in enumerate(orders.split(schedule.batch_size, dim=1)):
         images, labels = _batches(learners, examples, indices, schedule, number, streams)
-        losses, gradients = learners.gradients(images, labels)
+        rare = varies and indices.shape[1] < schedule.batch_size
+        losses, gradients = learners.gradients(images, labels, rare=rare)
         if schedule.flatness:
-            gradients = _flatter(learners, gradients, images, labels, schedule.flatness)
+            gradients = _flatter(learners, gradients, images, labels, schedule.flatness, rare)
         for weight, gradient in zip(learners.weights, gradients, strict=True):
             weight.grad = gradient
         optimiser.step()
@@ -153,7 +160,9 @@ def _batches(
     return images, labels
 
 
-def _flatter(learners: Learners, gradients: list[Tensor], images: Tensor, labels: Tensor, rho: float) -> list[Tensor]:
+def _flatter(
+    learners: Learners, gradients: list[Tensor], images: Tensor, labels: Tensor, rho: float, rare: bool
+) -> list[Tensor]:
     """The gradients of GSAM: Zhuang et al., "Surrogate Gap Minimization ...", ICLR 2022 (arXiv:2203.08065).
 
     g_p is the gradient at w + rho g / |g|; returned is g_p - alpha g_o, g_o what of g is orthogonal to g_p.
@@ -163,7 +172,7 @@ def _flatter(learners: Learners, gradients: list[Tensor], images: Tensor, labels
     for weight, gradient in zip(learners.weights, gradients, strict=True):
         weight += _per_network(steps, gradient) * gradient
     learners.hand_over()
-    _, uphill = learners.gradients(images, labels)
+    _, uphill = learners.gradients(images, labels, rare=rare)
     for weight, old in zip(learners.weights, before, strict=True):
         weight.copy_(old)
     along = _products(gradients, uphill) / (_products(uphill, uphill) + EPSILON)

@@ -12,6 +12,7 @@ from torch import Tensor
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
+from potstill.runtime.workers import parallel_map
 from potstill.training.placement import arranged, chunk_size, is_compiled, part_size, placed
 
 Batch = tuple[Tensor, Tensor]
@@ -41,9 +42,13 @@ class PartwiseNetwork:
         self._forward = compiled(network) if compiles else network
         self._kinds = CompiledKinds(compiles)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """The logits (N, classes) of ``images`` (N, C, H, W) all at once, in float32 or better."""
-        logits = self._forward(arranged(images, self.compute))
+    def logits(self, images: Tensor, *, rare: bool = False) -> Tensor:
+        """The logits (N, classes) of ``images`` (N, C, H, W) all at once, in float32 or better.
+
+        With ``rare`` nothing compiled is used: for a number of images that is not met often.
+        """
+        forward = self.network if rare else self._forward
+        logits = forward(arranged(images, self.compute))
         return logits.float() if logits.dtype == torch.bfloat16 else logits
 
     @torch.no_grad()
@@ -62,17 +67,18 @@ class PartwiseNetwork:
         classes = self._kinds.map(lambda chunk: self.logits(images(chunk)).argmax(1), full, lambda _: ("test", size))
         return torch.cat(classes)[:count].cpu()
 
-    def loss_gradients(self, batches: Sequence[Batch]) -> list[LossGradient]:
+    def loss_gradients(self, batches: Sequence[Batch], *, rare: bool = False) -> list[LossGradient]:
         """The cross-entropy of independent batches, and the gradient of the mean of each.
 
         Args:
             batches: pairs of images (N, C, H, W) and of labels, int64 (N,) or probabilities (N, classes).
+            rare: whether batches of these sizes are too few to compile for.
         """
         parameters = list(self.network.parameters())
 
         def of_part(part: tuple[int, Tensor, Tensor]) -> LossGradient:
             number, images, labels = part
-            loss = F.cross_entropy(self.logits(images), labels, reduction="sum")
+            loss = F.cross_entropy(self.logits(images, rare=rare), labels, reduction="sum")
             return loss.detach(), list(torch.autograd.grad(loss / len(batches[number][0]), parameters))
 
         parts = [
@@ -83,7 +89,10 @@ class PartwiseNetwork:
         for first in range(0, len(parts), PARTS_AT_ONCE):
             some = parts[first : first + PARTS_AT_ONCE]
             with _differentiable(parameters):
-                found = self._kinds.map(of_part, some, lambda part: ("train", len(part[2])))
+                if rare:
+                    found = parallel_map(of_part, some)
+                else:
+                    found = self._kinds.map(of_part, some, lambda part: ("train", len(part[2])))
             for (number, *_), (loss, shares) in zip(some, found, strict=True):
                 total, gradients = sums[number]
                 total += loss

@@ -84,9 +84,9 @@ class Trainer:
         initial.draw(self.network, streams[0].generator("network"))
         self._master.take_over()
 
-    def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def gradients(self, images: Tensor, labels: Tensor, *, rare: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Of a batch (1, n, ...) the summed loss (1,), and the gradient of the mean for each of ``weights``."""
-        [(loss, gradients)] = self._partwise.loss_gradients([(images[0], labels[0])])
+        [(loss, gradients)] = self._partwise.loss_gradients([(images[0], labels[0])], rare=rare)
         return loss[None], [gradient[None] for gradient in gradients]
 
     def hand_over(self) -> None:

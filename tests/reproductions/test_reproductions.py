@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from potstill.applications import SPACES
 from potstill.applications import architecture_search as searching
 from potstill.cli.main import main
 from potstill.evaluation import RECIPES
-from potstill.methods import DC, DM, MTT, Random
+from potstill.methods import DC, DM, METHODS, MTT, Random
 from potstill.methods.presets import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
@@ -207,6 +208,26 @@ def test_rows_that_match_experts_share_those_of_one_plan(tmp_path: Path, monkeyp
     folders = list(tmp_path.glob("experts-*"))
     assert len(folders) == 1
     assert (tmp_path / "mtt-1" / "config.toml").read_text().count(str(folders[0])) == 1
+
+
+def test_selections_look_at_one_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plan = ExpertPlan(network=NETWORK, count=1, epochs=2)
+    published = {NETWORK: None}
+    table = replace(
+        SMALL,
+        repeats=1,
+        rows=tuple(
+            Row(label=name, settings=settings(METHODS[name]()), published=published, experts=plan)
+            for name in ("herding", "forgetting")
+        ),
+    )
+    reproduce(table, tmp_path, compute=PLAIN)
+    experts = sorted(str(path) for path in tmp_path.glob("experts-*"))
+    assert len(experts) == 1
+    for row in table.rows:
+        assert tomllib.loads((tmp_path / row.folder / "config.toml").read_text())["method"]["features"] == experts[0]
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained again"))
+    reproduce(table, tmp_path, compute=PLAIN)
 
 
 def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

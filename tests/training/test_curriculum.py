@@ -63,7 +63,9 @@ def test_the_easiest_come_and_go_first(epochs: int, epoch: int):
 def test_experts_of_a_curriculum_differ_and_keep_the_difficulty(tmp_path: Path):
     plan = ExpertPlan(network=NETWORK, count=2, epochs=3, curriculum=True)
     data = small_digits()
-    train_experts(plan, data, tmp_path / "curriculum", CPU)
+    heard: list[str] = []
+    train_experts(plan, data, tmp_path / "curriculum", CPU, progress=heard.append)
+    assert heard[0] == "training a network of 10 epochs by which easy images are told from hard ones"
     train_experts(ExpertPlan(network=NETWORK, count=2, epochs=3), data, tmp_path / "plain", CPU)
     scores = read_difficulty(tmp_path / "curriculum" / CURRICULUM)
     assert scores["el2n"].shape == (200,)

@@ -156,9 +156,9 @@ def test_a_killed_training_goes_on_and_ends_the_same(
 
 def test_more_experts_add_to_those_there_are(tmp_path: Path):
     train(tmp_path / "experts", replace(PLAN, count=1))
-    heard: list[int] = []
-    train(tmp_path / "experts", resume=True, listen=lambda expert: heard.append(expert["number"]))
-    assert heard == [1, 2]
+    heard: list[str] = []
+    train(tmp_path / "experts", resume=True, progress=heard.append)
+    assert [words.split(":")[0] for words in heard] == ["expert 2 of 3", "expert 3 of 3"]
     assert stored_plan(tmp_path / "experts").count == 3
 
 

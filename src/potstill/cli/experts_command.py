@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, cast, get_args
 
 import tyro
 
@@ -47,7 +47,7 @@ def run(words: list[str]) -> None:
     dataset = load_dataset(plan.dataset, data_root=options.data_root, image_size=plan.image_size, zca=plan.zca)
     compute = options.compute.settled(long_run=plan.is_long(dataset))
     out = options.out or _default_folder(plan)
-    record = train_experts(plan, dataset, out, compute, resume=options.resume, listen=lambda e: _tell(e, plan))
+    record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
     if scores:
         keep_scores(plan, dataset, out, compute, scores)
     print(f"{len(record['experts'])} experts of {plan.epochs} epochs in {out}")
@@ -62,12 +62,6 @@ def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
     if plan.last_only and asked:
         raise UserError("difficulty shows over epochs, of which --last-only keeps one", "leave one of the two out")
     return cast(list[Score], asked)
-
-
-def _tell(expert: dict[str, Any], plan: ExpertPlan) -> None:
-    accuracy = expert.get("validation_accuracy")
-    shown = "" if accuracy is None else f", {accuracy:.1%} of the validation images right"
-    progress_line(f"expert {expert['number'] + 1} of {plan.count}: {expert['seconds']:.0f} s{shown}")
 
 
 def _default_folder(plan: ExpertPlan) -> Path:

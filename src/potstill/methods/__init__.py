@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from potstill.methods.base import Citation, Method, Problem, Start, State
-from potstill.methods.coresets import CORESETS, Random
+from potstill.methods.coresets import CORESETS, Random, TaughtCoreset
 from potstill.methods.datadam import DataDAM
 from potstill.methods.datm import DATM
 from potstill.methods.dc import DC
@@ -41,6 +41,7 @@ __all__ = [
     "Random",
     "Start",
     "State",
+    "TaughtCoreset",
     "find_method",
 ]
 

@@ -48,7 +48,8 @@ class Row:
         full: whether the networks are trained on the full data instead of the set.
         search: the space of an architecture search with the set, in place of evaluating it; ``published`` then has the
             network that was found, with its accuracy when trained on the full data.
-        experts: what the method matches, if it matches experts; rows of the same plan share them.
+        experts: what the method matches, or what a selection looks at; rows of the same plan share them. None where
+            there is nothing to match, and for a selection that trains a network of its own.
     """
 
     label: str

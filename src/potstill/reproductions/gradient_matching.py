@@ -5,7 +5,9 @@ from __future__ import annotations
 from potstill.methods import DC, METHODS, Method
 from potstill.methods.distances import DistanceName
 from potstill.reproductions.base import Published, Reproduction, Row
+from potstill.selection import SELECTIONS
 from potstill.settings import Settings
+from potstill.training.experts import ExpertPlan
 
 SOURCE = "Zhao, Mopuri, Bilen, ICLR 2021, https://arxiv.org/abs/2006.05929"
 SPLIT = "A tenth of the training images is held out for validation; the paper uses all of them."
@@ -58,6 +60,9 @@ CORESETS: dict[str, tuple[tuple[float, float], ...]] = {
     "k-means": (),
 }
 
+TEACHER = ExpertPlan(dataset="mnist", count=1, epochs=10, momentum=0.9, weight_decay=5e-4)
+"""What selections look at: one network for all of them."""
+
 CORESETS_MNIST = Reproduction(
     name="coresets-mnist",
     title="Selections on MNIST, ConvNet, 1, 10 and 50 images per class",
@@ -68,6 +73,7 @@ CORESETS_MNIST = Reproduction(
             label=f"{name} ipc {ipc}",
             settings=_mnist(METHODS[name](), ipc),
             published={"convnet": Published(*figures[place]) if figures else None},
+            experts=TEACHER if SELECTIONS[name].looks else None,
         )
         for name, figures in CORESETS.items()
         for place, ipc in enumerate((1, 10, 50))

@@ -12,7 +12,7 @@ from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import distill
 from potstill.evaluation import NetworkResult, evaluate, find_recipe, measure_full
 from potstill.evaluation.statistics import summary
-from potstill.methods import Method
+from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Published, Reproduction, Row
 from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
@@ -155,7 +155,8 @@ class _Making:
         asked = replace(settings, iterations=max(round(published * self.scale), 1) if published else 0)
         if row.experts is not None:
             experts = self._experts(replace(row.experts, dataset=place), dataset)
-            asked = replace(asked, method=replace(asked.method, experts=str(experts)))
+            name = "features" if isinstance(asked.method, TaughtCoreset) else "experts"
+            asked = replace(asked, method=replace(asked.method, **{name: str(experts)}))
         folder = self._distilled(row, asked, dataset)
         manifest = folder.read_manifest()
         cost = {"iterations": (manifest["iterations"]["done"], published), "seconds": manifest["seconds"]}
@@ -258,12 +259,8 @@ class _Making:
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan, trained if they are not all there."""
         folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
-
-        def tell(expert: dict[str, Any]) -> None:
-            self.listen(f"expert {expert['number'] + 1} of {plan.count}: {expert['seconds']:.0f} s")
-
         compute = self.compute.settled(long_run=plan.is_long(dataset))
-        train_experts(plan, dataset, folder, compute, resume=folder.exists(), listen=tell)
+        train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.listen)
         return folder
 
 

@@ -39,8 +39,10 @@ CURRICULUM = "curriculum.safetensors"
 """The difficulty that a curriculum goes by: of a network trained for it before there are experts."""
 DIFFICULTY_EPOCHS = 10
 """Of the network by which a curriculum tells easy images from hard ones."""
+QUIET_SECONDS = 10
+"""After which an epoch is worth a word."""
 
-Listener = Callable[[dict[str, Any]], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def train_experts(
     compute: Compute,
     *,
     resume: bool = False,
-    listen: Listener = lambda expert: None,
+    progress: Progress = lambda message: None,
 ) -> dict[str, Any]:
     """Train experts and keep them in a folder: a file for each, and ``experts.json`` about all of them.
 
@@ -126,7 +128,7 @@ def train_experts(
         out: a new folder, or one to go on with.
         compute: device, precision and compilation.
         resume: go on with the experts in ``out``.
-        listen: told of each expert when it is finished: what is recorded of it.
+        progress: told in a few words what has been trained.
 
     Returns:
         The contents of ``experts.json``.
@@ -144,12 +146,12 @@ def train_experts(
         return Trainer(own, compute) if count == 1 else Cohort(own, compute, count)
 
     with cpu_workers(compute.device):
-        curriculum = _curriculum(plan, data, out, compute) if plan.curriculum else None
+        curriculum = _curriculum(plan, data, out, compute, progress) if plan.curriculum else None
         for first in range(0, plan.count, plan.at_once):
             numbers = range(first, min(first + plan.at_once, plan.count))
             if numbers[-1] < len(record["experts"]):
                 continue
-            made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum)
+            made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum, progress)
             for number, (weights, told) in zip(numbers, made, strict=True):
                 if number < len(record["experts"]):
                     continue  # kept before an interruption, and made again for the sake of those beside it
@@ -157,7 +159,7 @@ def train_experts(
                 write_weights(expert_file(out, number), weights, about)
                 record["experts"].append({"number": number, **told})
                 write_json(out / MANIFEST, record)
-                listen(record["experts"][-1])
+                progress(_in_words(record["experts"][-1], plan))
     return record
 
 
@@ -185,6 +187,7 @@ def _train_together(
     dataset: ImageDataset,
     numbers: Sequence[int],
     curriculum: Curriculum | None,
+    progress: Progress,
 ) -> list[tuple[dict[int, Weights], dict[str, Any]]]:
     """For the expert of each number what it was after each epoch, and what is recorded of it."""
     started = time.perf_counter()
@@ -200,6 +203,7 @@ def _train_together(
     )
     kept: list[dict[int, Weights]] = [{} for _ in numbers]
     told: list[dict[str, Any]] = [{"losses": []} for _ in numbers]
+    heard = [started]
 
     def keep(epoch: int) -> None:
         for own, member in zip(kept, learners.members(), strict=True):
@@ -210,6 +214,9 @@ def _train_together(
             if not math.isfinite(loss):
                 raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
             own["losses"].append(loss)
+        if epoch < plan.epochs and time.perf_counter() - heard[-1] > QUIET_SECONDS:
+            progress(f"epoch {epoch} of {plan.epochs}: loss {sum(losses) / len(losses):.3g}")
+            heard.append(time.perf_counter())
         if not plan.last_only or epoch == plan.epochs:
             keep(epoch)
 
@@ -226,6 +233,12 @@ def _train_together(
             right = member.predict(dataset.validation) == dataset.validation.labels.cpu()
             own["validation_accuracy"] = right.double().mean().item()
     return list(zip(kept, told, strict=True))
+
+
+def _in_words(expert: dict[str, Any], plan: ExpertPlan) -> str:
+    accuracy = expert.get("validation_accuracy")
+    shown = "" if accuracy is None else f", {accuracy:.1%} of the validation images right"
+    return f"expert {expert['number'] + 1} of {plan.count}: {expert['seconds']:.0f} s{shown}"
 
 
 def keep_scores(
@@ -257,10 +270,11 @@ def _teacher(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, source: 
     )
 
 
-def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute) -> Curriculum:
+def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute, progress: Progress) -> Curriculum:
     """The curriculum by the difficulty on file, which is found out first where it is not there yet."""
     path = out / CURRICULUM
     if not path.exists():
+        progress(f"training a network of {DIFFICULTY_EPOCHS} epochs by which easy images are told from hard ones")
         write_difficulty(path, {plan.curriculum_by: _teacher(plan, dataset, compute).score(plan.curriculum_by)})
     return Curriculum(dataset.train, read_difficulty(path)[plan.curriculum_by], plan.epochs)
 

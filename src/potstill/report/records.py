@@ -11,7 +11,9 @@ from typing import Any
 
 from potstill.report.fields import Fields
 from potstill.report.images import ImageSet, read_images
+from potstill.report.robustness import Robustness, read_robustness
 from potstill.report.scores import Evaluation, read_evaluation
+from potstill.report.search import Search, read_search
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import read_events
 from potstill.runtime.files import read_json
@@ -90,6 +92,8 @@ class Run:
         after: the distilled set.
         before: the set before distillation, where it was kept and there was any.
         evaluation: what the set is worth, if it was measured.
+        robustness: its robust scores, if they were measured.
+        search: an architecture search with it, if there was one.
     """
 
     path: Path
@@ -101,6 +105,8 @@ class Run:
     after: ImageSet
     before: ImageSet | None
     evaluation: Evaluation | None
+    robustness: Robustness | None
+    search: Search | None
 
 
 def read_run(path: Path) -> Run:
@@ -129,7 +135,7 @@ def read_run(path: Path) -> Run:
             f"{start} has other images than {path / 'synthetic.safetensors'}", "restore the files of one run"
         )
     text, config = _read_config(path / "config.toml")
-    worth = path / "evaluation.json"
+    worth, robust, searched = (path / f"{name}.json" for name in ("evaluation", "robustness", "search"))
     return Run(
         path=path,
         manifest=manifest,
@@ -140,6 +146,8 @@ def read_run(path: Path) -> Run:
         after=after,
         before=before,
         evaluation=read_evaluation(worth, manifest.dataset.classes) if worth.is_file() else None,
+        robustness=read_robustness(robust) if robust.is_file() else None,
+        search=read_search(searched) if searched.is_file() else None,
     )
 
 

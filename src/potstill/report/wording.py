@@ -21,14 +21,14 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def points(fraction: float) -> str:
+def points(fraction: float, digits: int = 1) -> str:
     """0.881 as ``88.1``: percent without the sign."""
-    return f"{100 * fraction:.1f}"
+    return f"{100 * fraction:.{digits}f}"
 
 
-def percent(fraction: float) -> str:
+def percent(fraction: float, digits: int = 1) -> str:
     """0.881 as ``88.1 %``."""
-    return f"{points(fraction)}{SPACE}%"
+    return f"{points(fraction, digits)}{SPACE}%"
 
 
 def interval(ends: tuple[float, float]) -> str:

@@ -1,0 +1,100 @@
+"""Robust scores of a set: ``robustness.json``, read and put in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from potstill.report import wording
+from potstill.report.fields import Fields
+from potstill.report.scores import Score, read_entry
+from potstill.runtime.files import read_json
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Both scores and what they are made of.
+
+    Attributes:
+        track: ``hard`` or ``soft``, by the set's labels.
+        recipe: the protocol's label.
+        network: its spec.
+        label_score: LRS, a fraction.
+        augmentation_score: ARS, a fraction.
+        full: the accuracy on the full data.
+        trained_on: the score of each kind of training.
+    """
+
+    track: str
+    recipe: str
+    network: str
+    label_score: float
+    augmentation_score: float
+    full: float
+    trained_on: dict[str, Score]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of training in words."""
+
+    name: str
+    accuracy: str
+    interval: str
+    rate: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of it."""
+
+    summary: str
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def of(cls, found: Robustness) -> Section:
+        """The section in words."""
+        return cls(_summary(found), tuple(_rows(found)))
+
+
+def read_robustness(file: Path) -> Robustness:
+    """Read a ``robustness.json``.
+
+    Raises:
+        UserError: the file is damaged; the error names the field.
+    """
+    fields = Fields.of(file, read_json(file))
+    if fields.whole("schema") != 1:
+        fields.refuse("schema", "1, the version this Potstill reads")
+    trained = {name: read_entry(entry, None) for name, entry in fields.part("trained_on").parts().items()}
+    return Robustness(
+        track=fields.text("track"),
+        recipe=fields.text("recipe"),
+        network=fields.text("network"),
+        label_score=fields.number("label_robust_score"),
+        augmentation_score=fields.number("augmentation_robust_score"),
+        full=fields.number("full"),
+        trained_on={name: entry for name, entry in trained.items() if isinstance(entry, Score)},
+    )
+
+
+def _summary(found: Robustness) -> str:
+    """Both scores in a sentence."""
+    return (
+        f"Label robust score {wording.points(found.label_score)}, augmentation robust score "
+        f"{wording.points(found.augmentation_score)}, of 100: {found.track} labels, "
+        f"{wording.network_title(found.network)}, {found.recipe}; on the full data {wording.percent(found.full)}."
+    )
+
+
+def _rows(found: Robustness) -> list[Row]:
+    """The table."""
+    return [
+        Row(
+            name=name,
+            accuracy=wording.percent(score.mean),
+            interval=wording.interval(score.interval) if score.interval else "–",
+            rate="–" if score.learning_rate is None else f"{score.learning_rate:g}",
+        )
+        for name, score in found.trained_on.items()
+    ]

@@ -1,0 +1,143 @@
+"""An architecture search with the set: ``search.json``, read and put in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from potstill.report import wording
+from potstill.report.fields import Fields
+from potstill.report.scores import Entry, Score, read_entry
+from potstill.runtime.files import read_json
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network of the search.
+
+    Attributes:
+        name: in its space.
+        spec: the network.
+        accuracy: on the validation images, a fraction; None where it failed.
+        failed: the reason, where it did.
+        seconds: to train and validate it.
+        parameters: of the network.
+        full: what it reaches on the test images when trained on all training images, where that was measured.
+    """
+
+    name: str
+    spec: str
+    accuracy: float | None
+    failed: str
+    seconds: float
+    parameters: int
+    full: Entry | None
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search; candidates from the best down."""
+
+    space: str
+    recipe: str
+    seconds: float
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate in words; ``share`` is its accuracy in percent, for a bar."""
+
+    name: str
+    spec: str
+    accuracy: str
+    share: float
+    parameters: str
+    seconds: str
+    full: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of it."""
+
+    summary: str
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def of(cls, search: Search) -> Section:
+        """The section in words."""
+        return cls(_summary(search), tuple(_rows(search)))
+
+
+def read_search(file: Path) -> Search:
+    """Read a ``search.json``.
+
+    Raises:
+        UserError: the file is damaged; the error names the field.
+    """
+    fields = Fields.of(file, read_json(file))
+    if fields.whole("schema") != 1:
+        fields.refuse("schema", "1, the version this Potstill reads")
+    recipe, candidates, full = (fields.part(name) for name in ("recipe", "candidates", "full"))
+    ranked = fields.values.get("ranked")
+    if not isinstance(ranked, list) or sorted(map(str, ranked)) != sorted(candidates.values):
+        fields.refuse("ranked", "a list of the candidates")
+    return Search(
+        space=fields.text("space") if isinstance(fields.values.get("space"), str) else "networks of one's own",
+        recipe=f"{recipe.text('name')}@{recipe.whole('version')}",
+        seconds=fields.number("seconds"),
+        candidates=tuple(
+            _read_candidate(name, candidates.part(name), full.part(name) if name in full else None) for name in ranked
+        ),
+    )
+
+
+def _summary(search: Search) -> str:
+    """What was found, in a sentence or two."""
+    count = wording.images(len(search.candidates), "network")
+    found = f"{count} of {search.space}, trained on the set by {search.recipe} in {wording.duration(search.seconds)}"
+    trained = [one for one in search.candidates if isinstance(one.full, Score)]
+    if not trained:
+        return f"{found}; none was trained on the full data yet."
+    scores = ", ".join(f"{one.name} {_full(one)}" for one in trained)
+    return f"{found}. On the full data: {scores}."
+
+
+def _rows(search: Search) -> list[Row]:
+    """The table."""
+    return [
+        Row(
+            name=one.name,
+            spec=one.spec,
+            accuracy=f"failed: {one.failed}" if one.accuracy is None else wording.percent(one.accuracy),
+            share=100 * (one.accuracy or 0.0),
+            parameters=wording.count(one.parameters) if one.parameters else "–",
+            seconds=wording.duration(one.seconds) if one.seconds else "–",
+            full=_full(one),
+        )
+        for one in search.candidates
+    ]
+
+
+def _read_candidate(name: str, fields: Fields, full: Fields | None) -> Candidate:
+    failed = fields.text("failed") if "failed" in fields else ""
+    return Candidate(
+        name=name,
+        spec=fields.text("spec"),
+        accuracy=None if failed else fields.number("mean"),
+        failed=failed,
+        seconds=fields.number("seconds"),
+        parameters=fields.whole("parameters"),
+        full=None if full is None else read_entry(full, None),
+    )
+
+
+def _full(candidate: Candidate) -> str:
+    match candidate.full:
+        case None:
+            return "–"
+        case Score(mean=mean):
+            return wording.percent(mean, digits=2)
+        case failure:
+            return f"failed: {failure.reason}"

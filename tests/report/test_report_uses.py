@@ -1,0 +1,124 @@
+"""What else the page tells of a set: its robust scores, and an architecture search with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_report_page import Page
+
+from potstill.applications.architecture_search import Candidate, Found
+from potstill.evaluation import NetworkResult, find_recipe
+from potstill.evaluation.robustness import Robustness
+from potstill.report import read_run
+from potstill.report.page import render
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_json
+
+ROBUSTNESS = Robustness(
+    track="soft",
+    recipe="dsa-1000@1",
+    network="convnet",
+    full=0.95,
+    accuracies={
+        "synthetic augmented": [0.9, 0.92],
+        "random augmented": [0.7, 0.74],
+        "synthetic plain": [0.85, 0.85],
+        "random plain": [0.6, 0.62],
+        "synthetic hard": [0.8, 0.8],
+    },
+    rates={
+        "synthetic augmented": 0.01,
+        "random augmented": 0.05,
+        "synthetic plain": 0.005,
+        "random plain": 0.1,
+        "synthetic hard": 0.01,
+    },
+)
+
+FOUND = Found(
+    protocol={
+        "schema": 1,
+        "space": "convnet-22",
+        "recipe": find_recipe("coursework-50").to_json(),
+        "seed": 0,
+        "set_sha256": "00",
+        "dataset_fingerprint": "11",
+    },
+    candidates={
+        "Small": Candidate(spec="convnet:depth=1", accuracies=[0.7, 0.8], seconds=3.0, parameters=1_000),
+        "Large": Candidate(spec="convnet:depth=3", accuracies=[0.91], seconds=70.0, parameters=300_000),
+        "Deep": Candidate(spec="convnet:depth=5", failed="too <small> images"),
+    },
+    full={"Large": NetworkResult(accuracies=[0.99424], seconds=100.0, epochs=50)},
+)
+
+
+def section(run: Path, name: str) -> Page:
+    page = render(read_run(run))
+    start = page.index(f'<section id="{name}">')
+    return Page(page[start : page.index("</section>", start)])
+
+
+def damaged(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def test_a_run_without_them_says_nothing_of_them(run_path: Path):
+    page = render(read_run(run_path))
+    assert 'id="search"' not in page
+    assert 'id="robustness"' not in page
+
+
+def test_robust_scores_are_told_with_what_they_are_made_of(run_path: Path):
+    write_json(run_path / "robustness.json", ROBUSTNESS.to_json())
+    told = section(run_path, "robustness")
+    assert f"Label robust score {100 * ROBUSTNESS.label_score:.1f}" in told.text
+    assert f"augmentation robust score {100 * ROBUSTNESS.augmentation_score:.1f}, of 100: soft labels" in told.text
+    assert "on the full data 95.0\u00a0%" in told.text
+    for name, mean, rate in (("synthetic augmented", "91.0", "0.01"), ("random plain", "61.0", "0.1")):
+        row = told.text[told.text.index(name) :].split("\n")[0]
+        assert mean in row
+        assert row.endswith(rate)
+
+
+def test_a_search_is_told_from_the_best_down(run_path: Path):
+    write_json(run_path / "search.json", FOUND.to_json())
+    told = section(run_path, "search")
+    assert "3 networks of convnet-22, trained on the set by coursework-50@1 in 1\u00a0min 13\u00a0s" in told.text
+    assert "On the full data: Large 99.42\u00a0%." in told.text
+    assert [told.text.index(name) for name in ("1Large", "2Small", "3Deep")] == sorted(
+        told.text.index(name) for name in ("1Large", "2Small", "3Deep")
+    )
+    assert "75.0\u00a0%" in told.text
+    assert "failed: too <small> images" in told.text
+    assert "<small>" not in told.source, "it is escaped"
+
+
+def test_a_search_without_full_data_says_so(run_path: Path):
+    write_json(run_path / "search.json", Found(protocol=FOUND.protocol, candidates=FOUND.candidates).to_json())
+    assert "none was trained on the full data yet" in section(run_path, "search").text
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("search", lambda r: r.update(schema=2), "schema is not 1"),
+        ("search", lambda r: r["ranked"].pop(), "ranked is not a list of the candidates"),
+        ("search", lambda r: r["candidates"]["Large"].pop("mean"), r"candidates\.Large\.mean is missing"),
+        ("search", lambda r: r.pop("recipe"), "recipe is not an object"),
+        ("robustness", lambda r: r.update(label_robust_score="high"), "label_robust_score is not a number"),
+        ("robustness", lambda r: r["trained_on"]["random plain"].pop("mean"), r"random plain\.mean is missing"),
+    ],
+)
+def test_damage_names_the_file_and_the_field(run_path: Path, name: str, change: Any, message: str):
+    write_json(run_path / "robustness.json", ROBUSTNESS.to_json())
+    write_json(run_path / "search.json", FOUND.to_json())
+    damaged(run_path / f"{name}.json", change)
+    with pytest.raises(UserError, match=rf"{name}\.json: .*{message}|{name}\.json: {message}"):
+        read_run(run_path)

@@ -37,6 +37,7 @@ def comparison() -> dict[str, Any]:
             {
                 "name": name,
                 "method": "dm",
+                "status": "time limit" if place == 3 else "complete",
                 "ipc": 10 * (place + 1),
                 "images": 100 * (place + 1),
                 "bytes": 31_360 * (place + 1),
@@ -77,6 +78,17 @@ def comparison() -> dict[str, Any]:
 def folder(tmp_path: Path) -> Path:
     write_record(tmp_path / "comparison.json", comparison())
     return tmp_path
+
+
+def test_a_set_that_was_stopped_is_said_to_be(tmp_path: Path):
+    record = comparison()
+    write_record(tmp_path / "comparison.json", record)
+    page = render(read_comparison(tmp_path / "comparison.json"))
+    assert "Not distilled to the end: herding-mnist-ipc10 (time limit)." in page
+    for part in record["sets"]:
+        part["status"] = "complete"
+    write_record(tmp_path / "comparison.json", record)
+    assert "Not distilled" not in render(read_comparison(tmp_path / "comparison.json"))
 
 
 def test_the_page_says_what_the_record_says(folder: Path):

@@ -25,6 +25,7 @@ class SetRecord:
 
     name: str
     method: str
+    status: str
     ipc: int
     images: int
     bytes: int
@@ -158,6 +159,7 @@ def _read_set(fields: Fields) -> SetRecord:
     return SetRecord(
         name=fields.text("name"),
         method=fields.text("method"),
+        status=fields.text("status"),
         ipc=fields.whole("ipc"),
         images=fields.whole("images"),
         bytes=fields.whole("bytes"),
@@ -215,9 +217,12 @@ def _lead(record: ComparisonRecord, network: str) -> str:
 def _remarks(record: ComparisonRecord) -> list[str]:
     shown = sum(item.p_corrected < record.significance for item in record.differences)
     total = len(record.differences)
-    if not total:
-        return ["One repeat each: no difference can be shown."]
-    return [f"Of {total} differences between two sets {shown} are shown, at 5 % for all of them together."]
+    told = f"Of {total} differences between two sets {shown} are shown, at 5 % for all of them together."
+    stopped = [f"{item.name} ({item.status})" for item in record.sets if item.status != "complete"]
+    return [
+        told if total else "One repeat each: no difference can be shown.",
+        *([f"Not distilled to the end: {', '.join(stopped)}."] if stopped else []),
+    ]
 
 
 def _scatters(record: ComparisonRecord, network: str) -> list[Scatter]:

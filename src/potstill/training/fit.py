@@ -76,107 +76,101 @@ def fit(
         taking_part: gives the indices int64 (n,) of the examples of an epoch, counted from 0; all by default.
     """
     learners.begin(schedule.initial, streams)
-    optimiser = _optimiser(learners.weights, schedule)
-    average = WeightAverage(learners.weights, schedule.averaging)
+    fitting = _Fitting(learners, examples, schedule)
     for epoch in range(schedule.epochs):
-        if schedule.decay == "cut" and epoch == schedule.cut_epoch:
-            optimiser = _optimiser(learners.weights, schedule)
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(epoch)
-        chosen = torch.arange(len(examples)) if taking_part is None else taking_part(epoch)
+        fitting.at_rate_of(epoch)
         drawn = [own.child("epoch", epoch) for own in streams]
-        losses = _epoch(learners, examples, chosen, schedule, optimiser, average, drawn, varies=taking_part is not None)
+        if taking_part is None:
+            losses = fitting.epoch(torch.arange(len(examples)), drawn)
+        else:
+            losses = fitting.epoch(taking_part(epoch), drawn, varies=True)
         if epoch + 1 == schedule.epochs:
-            average.install()
+            fitting.average.install()
             learners.hand_over()
         after_epoch(epoch + 1, losses)
 
 
-def _epoch(
-    learners: Learners,
-    examples: Examples,
-    chosen: Tensor,
-    schedule: Schedule,
-    optimiser: torch.optim.Optimizer,
-    average: WeightAverage,
-    streams: Sequence[Streams],
-    *,
-    varies: bool,
-) -> list[float]:
-    """One pass; the mean loss of each network.
+class _Fitting:
+    """One fit under way: the optimiser and the average of the weights beside what is trained."""
 
-    If the number of images ``varies`` between epochs, so does the size of the last batch.
-    """
-    learners.network.train()
-    orders = torch.stack([chosen[torch.randperm(len(chosen), generator=own.generator("order"))] for own in streams])
-    total = torch.zeros(len(streams), device=learners.compute.device)
-    for number, indices in enumerate(orders.split(schedule.batch_size, dim=1)):
-        images, labels = _batches(learners, examples, indices, schedule, number, streams)
-        rare = varies and indices.shape[1] < schedule.batch_size
+    def __init__(self, learners: Learners, examples: Examples, schedule: Schedule) -> None:
+        self.learners, self.examples, self.schedule = learners, examples, schedule
+        self.average = WeightAverage(learners.weights, schedule.averaging)
+        self.optimiser = _optimiser(learners.weights, schedule)
+
+    def at_rate_of(self, epoch: int) -> None:
+        """Take the learning rate of an epoch, counted from 0; at the cut the optimiser begins anew."""
+        if self.schedule.decay == "cut" and epoch == self.schedule.cut_epoch:
+            self.optimiser = _optimiser(self.learners.weights, self.schedule)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.schedule.rate(epoch)
+
+    def epoch(self, chosen: Tensor, streams: Sequence[Streams], *, varies: bool = False) -> list[float]:
+        """One pass over the examples ``chosen``; the mean loss of each network.
+
+        If their number ``varies`` from epoch to epoch, so does the size of the last batch.
+        """
+        self.learners.network.train()
+        orders = torch.stack([chosen[torch.randperm(len(chosen), generator=own.generator("order"))] for own in streams])
+        total = torch.zeros(len(streams), device=self.learners.compute.device)
+        for number, indices in enumerate(orders.split(self.schedule.batch_size, dim=1)):
+            images, labels = self._batches(indices, number, streams)
+            total += self._step(images, labels, rare=varies and indices.shape[1] < self.schedule.batch_size)
+        return (total / len(chosen)).tolist()
+
+    def _batches(self, indices: Tensor, number: int, streams: Sequence[Streams]) -> tuple[Tensor, Tensor]:
+        """The images (networks, n, C, H, W) and labels (networks, n, ...) at indices (networks, n), augmented.
+
+        Args:
+            indices: of the examples.
+            number: of the step in its epoch.
+            streams: the randomness of the epoch.
+        """
+        device, together = self.learners.compute.device, indices.flatten()
+        images = self.examples.normalised(together).to(device)
+        labels = self.examples.labels[together.to(self.examples.labels.device)].to(device)
+        if (augmentation := self.schedule.augmentation) is not None:
+            generators = [own.generator("augmentation", number) for own in streams]
+            one, count = self.schedule.one_operation, indices.shape[1]
+            draws = [augmentation.draw(generator, count, one_operation=one) for generator in generators]
+            images = augmentation.apply(images, Draw.of_all(draws))
+        images, labels = (tensor.unflatten(0, indices.shape) for tensor in (images, labels))
+        if self.schedule.cutmix:
+            classes = self.learners.network.classes
+            soft = labels if labels.is_floating_point() else F.one_hot(labels, classes).to(images)
+            generators = [own.generator("cutmix", number) for own in streams]
+            mixed = [cut_mixed(*own) for own in zip(images, soft, generators, strict=True)]
+            images, labels = (torch.stack(parts) for parts in zip(*mixed, strict=True))
+        return images, labels
+
+    def _step(self, images: Tensor, labels: Tensor, *, rare: bool) -> Tensor:
+        """Descend on a batch of each network; the summed losses (networks,)."""
+        learners = self.learners
         losses, gradients = learners.gradients(images, labels, rare=rare)
-        if schedule.flatness:
-            gradients = _flatter(learners, gradients, images, labels, schedule.flatness, rare)
+        if self.schedule.flatness:
+            gradients = self._flatter(gradients, images, labels, rare=rare)
         for weight, gradient in zip(learners.weights, gradients, strict=True):
             weight.grad = gradient
-        optimiser.step()
-        average.update()
+        self.optimiser.step()
+        self.average.update()
         learners.hand_over()
-        total += losses
-    return (total / len(chosen)).tolist()
+        return losses
 
+    def _flatter(self, gradients: list[Tensor], images: Tensor, labels: Tensor, *, rare: bool) -> list[Tensor]:
+        """The gradients of GSAM: Zhuang et al., "Surrogate Gap Minimization ...", ICLR 2022 (arXiv:2203.08065).
 
-def _batches(
-    learners: Learners,
-    examples: Examples,
-    indices: Tensor,
-    schedule: Schedule,
-    number: int,
-    streams: Sequence[Streams],
-) -> tuple[Tensor, Tensor]:
-    """The images (networks, n, C, H, W) and labels (networks, n, ...) of a step, augmented.
-
-    Args:
-        learners: for which.
-        examples: of which.
-        indices: int64 (networks, n).
-        schedule: how they are augmented.
-        number: of the step in its epoch.
-        streams: the randomness of the epoch.
-    """
-    device, together = learners.compute.device, indices.flatten()
-    images = examples.normalised(together).to(device)
-    labels = examples.labels[together.to(examples.labels.device)].to(device)
-    if (augmentation := schedule.augmentation) is not None:
-        generators = [own.generator("augmentation", number) for own in streams]
-        one, count = schedule.one_operation, indices.shape[1]
-        draws = [augmentation.draw(generator, count, one_operation=one) for generator in generators]
-        images = augmentation.apply(images, Draw.of_all(draws))
-    images, labels = (tensor.unflatten(0, indices.shape) for tensor in (images, labels))
-    if schedule.cutmix:
-        soft = labels if labels.is_floating_point() else F.one_hot(labels, learners.network.classes).to(images)
-        generators = [own.generator("cutmix", number) for own in streams]
-        mixed = [cut_mixed(*own) for own in zip(images, soft, generators, strict=True)]
-        images, labels = (torch.stack(parts) for parts in zip(*mixed, strict=True))
-    return images, labels
-
-
-def _flatter(
-    learners: Learners, gradients: list[Tensor], images: Tensor, labels: Tensor, rho: float, rare: bool
-) -> list[Tensor]:
-    """The gradients of GSAM: Zhuang et al., "Surrogate Gap Minimization ...", ICLR 2022 (arXiv:2203.08065).
-
-    g_p is the gradient at w + rho g / |g|; returned is g_p - alpha g_o, g_o what of g is orthogonal to g_p.
-    """
-    before = [weight.clone() for weight in learners.weights]
-    steps = rho / (_products(gradients, gradients).sqrt() + EPSILON)
-    for weight, gradient in zip(learners.weights, gradients, strict=True):
-        weight += _per_network(steps, gradient) * gradient
-    learners.hand_over()
-    _, uphill = learners.gradients(images, labels, rare=rare)
-    for weight, old in zip(learners.weights, before, strict=True):
-        weight.copy_(old)
-    along = _products(gradients, uphill) / (_products(uphill, uphill) + EPSILON)
-    return [p - GSAM_ALPHA * (g - _per_network(along, p) * p) for g, p in zip(gradients, uphill, strict=True)]
+        g_p is the gradient at w + rho g / |g|; returned is g_p - alpha g_o, g_o what of g is orthogonal to g_p.
+        """
+        learners, before = self.learners, [weight.clone() for weight in self.learners.weights]
+        steps = self.schedule.flatness / (_products(gradients, gradients).sqrt() + EPSILON)
+        for weight, gradient in zip(learners.weights, gradients, strict=True):
+            weight += _per_network(steps, gradient) * gradient
+        learners.hand_over()
+        _, uphill = learners.gradients(images, labels, rare=rare)
+        for weight, old in zip(learners.weights, before, strict=True):
+            weight.copy_(old)
+        along = _products(gradients, uphill) / (_products(uphill, uphill) + EPSILON)
+        return [p - GSAM_ALPHA * (g - _per_network(along, p) * p) for g, p in zip(gradients, uphill, strict=True)]
 
 
 def _products(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:

@@ -208,7 +208,7 @@ def _recorded(folder: RunFolder) -> Evaluation | None:
         return None
     try:
         return Evaluation.from_json(read_json(folder.evaluation))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder.evaluation} is not a record of an evaluation ({error})", "move it away") from error
 
 

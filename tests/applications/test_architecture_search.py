@@ -20,6 +20,7 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from potstill.training.trainer import Trainer
 from tests.small import small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=30, full_epochs=5, learning_rate=0.05, augmentation="none")
@@ -109,6 +110,22 @@ def test_unknown_or_empty_spaces_are_refused():
         searched(space="convnet-23")
     with pytest.raises(UserError, match="the search space is empty"):
         searched(space={})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top": -1}, "-1 candidates"),
+        ({"full_epochs": 0}, "0 passes over the full data"),
+        ({"repeats": 0}, "one repeat"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused_before_anything_is_trained(
+    options: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained"))
+    with pytest.raises(UserError, match=message):
+        searched(**options)
 
 
 def test_a_recipe_that_tunes_on_what_ranks_is_refused():

@@ -30,7 +30,7 @@ from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
 from potstill.training.schedule import Schedule
 from potstill.training.trainer import Trainer
-from tests.small import NETWORK, digits, small_digits
+from tests.small import NETWORK, digits, few, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
 OTHER = "mlp:width=16"
@@ -226,6 +226,67 @@ def test_a_network_that_failed_is_tried_again(dataset: ImageDataset, tmp_path: P
     assert measure(dataset, record=tmp_path / "evaluation.json").networks[NETWORK].repeats == 2
 
 
+def test_a_later_repeat_that_fails_leaves_the_others_on_file(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = measure(dataset, record=tmp_path / "evaluation.json")
+    fit, calls = Trainer.fit, []
+
+    def fail(*given: Any, **named: Any) -> None:
+        calls.append(given)
+        raise UserError("too hot", "cool it")
+
+    monkeypatch.setattr(Trainer, "fit", fail)
+    for _ in range(2):
+        failed = measure(dataset, record=tmp_path / "evaluation.json", repeats=4).networks[NETWORK]
+        assert failed.failed == "too hot"
+        assert failed.accuracies == first.networks[NETWORK].accuracies
+    assert len(calls) == 2, "the third training, in each call"
+    monkeypatch.setattr(Trainer, "fit", fit)
+    resumed = measure(dataset, record=tmp_path / "evaluation.json", repeats=4)
+    assert without_times(resumed) == without_times(measure(dataset, repeats=4))
+
+
+def test_figures_of_the_full_data_stay_until_there_are_new_ones(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, full = tmp_path / "evaluation.json", {"baselines": ("full",), "repeats": 1}
+    measure(dataset, record=path, **full)
+    before = path.read_bytes()
+
+    def killed(*given: Any, **named: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Trainer, "fit", killed)
+    with pytest.raises(Killed):
+        measure(dataset, record=path, full_epochs=5, **full)
+    assert path.read_bytes() == before
+
+
+def test_a_small_class_gives_as_many_random_images_as_the_others(
+    dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
+):
+    sizes = [3, *[20] * 9]
+    fewer = replace(dataset, train=few(dataset.train, tuple(sizes)))
+    trainings = Trainings(monkeypatch)
+    noise = replace(real_set(dataset), images=torch.randn(50, 1, 8, 8), labels=torch.arange(10).repeat_interleave(5))
+    given = {"recipe": RECIPE, "networks": [NETWORK], "repeats": 1, "baselines": ("random",), "compute": CPU}
+    evaluate(noise, fewer, **given)
+    drawn = trainings.images[1]
+    assert len(drawn) == 50
+    assert len({image.numpy().tobytes() for image in drawn[:5]}) == 3
+    assert len({image.numpy().tobytes() for image in drawn[5:]}) == 45
+
+
+def test_there_must_be_something_to_test_on(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained"))
+    untested = replace(dataset, test=dataset.test.take(torch.arange(0)))
+    with pytest.raises(UserError, match="digits has no test images"):
+        measure(untested)
+    with pytest.raises(UserError, match="digits has no test images"):
+        measure_full(untested, NETWORK, recipe=RECIPE, compute=CPU)
+
+
 def test_what_is_trained_on(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
     trainings = Trainings(monkeypatch)
     measure(dataset, baselines=("random", "full"), repeats=3, full_repeats=2)
@@ -238,7 +299,7 @@ def test_what_is_trained_on(dataset: ImageDataset, monkeypatch: pytest.MonkeyPat
     assert len({tuple(learned[:5].tolist()) for learned in trainings.learned}) == 8
 
 
-def test_random_images_are_balanced_and_all_of_a_small_class(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+def test_random_images_are_balanced_though_a_class_is_small(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
     smaller = replace(dataset, train=dataset.train.take(torch.cat([i[: 3 + 2 * c] for c, i in _classes(dataset)])))
     heard: list[list[int]] = []
     fit = Trainer.fit
@@ -257,7 +318,7 @@ def test_random_images_are_balanced_and_all_of_a_small_class(dataset: ImageDatas
         baselines=("random",),
         compute=CPU,
     )
-    assert heard == [[4] * 10, [3] + [4] * 9]
+    assert heard == [[4] * 10] * 2
 
 
 def _classes(dataset: ImageDataset) -> list[tuple[int, Tensor]]:

@@ -83,12 +83,15 @@ def test_what_does_not_lead_stays_aside(tmp_path: Path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_figures_of_another_set_are_dropped(tmp_path: Path):
-    file, later = EvaluationFile(tmp_path / "evaluation.json"), evaluation(set_sha256="b")
+@pytest.mark.parametrize("leading", [True, False])
+def test_figures_of_another_set_are_put_aside(leading: bool, tmp_path: Path):
+    file = EvaluationFile(tmp_path / "evaluation.json", leading=leading)
+    later = evaluation(set_sha256="b")
     file.save(evaluation())
     file.save(later)
-    assert file.earlier(evaluation()) is None
-    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+    assert json.loads(file.path.read_text())["set_sha256"] == "b"
+    assert file.earlier(evaluation()) == evaluation()
+    assert file.earlier(later) == later
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "3", '{"recipe": {}, "networks": 3}', "{"])

@@ -98,11 +98,13 @@ def test_only_common_repeats_are_compared():
     assert paired_difference([0.5], [0.4]) is None
 
 
-@pytest.mark.parametrize(("first", "p"), [([0.5, 0.6], 1.0), ([0.6, 0.7], 0.0)])
-def test_differences_without_spread(first: list[float], p: float):
-    found = paired_difference(first, [0.5, 0.6])
-    assert found is not None
-    assert found.p == pytest.approx(p, abs=1e-9)
+@pytest.mark.filterwarnings("error")
+def test_equal_differences_show_nothing():
+    equal = paired_difference([0.5, 0.6], [0.5, 0.6])
+    assert equal is not None
+    assert (equal.mean, equal.p) == (0.0, 1.0)
+    assert paired_difference([0.6, 0.7], [0.5, 0.6]) is None, "of chance such pairs say nothing"
+    assert paired_difference([0.75, 0.5], [0.5, 0.25]) is None
 
 
 def test_holm_by_hand():

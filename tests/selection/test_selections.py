@@ -148,6 +148,13 @@ def test_optimised_random_beats_most_random_choices():
     assert {image.numpy().tobytes() for image in chosen} <= pixels
 
 
+def test_optimised_random_needs_an_image_to_judge_by():
+    real = small_digits(train=4).train
+    assert len(SELECTIONS["optimised-random"].images(teacher(real), 3, Streams(0))) == 30
+    with pytest.raises(UserError, match=r"a class has 4 images: with 4 chosen none is left .*use --ipc 3 or less"):
+        SELECTIONS["optimised-random"].images(teacher(real), 4, Streams(0))
+
+
 def test_features_are_those_of_a_network_that_has_learned():
     real = small_digits().train
     made = teacher(real, "trained", epochs=20)

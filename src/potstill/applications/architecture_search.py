@@ -155,6 +155,10 @@ def search(
     check_fits(synthetic, dataset)
     if repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    if top < 0:
+        raise UserError(f"{top} candidates cannot be trained on the full data", "use --top 0 or more")
+    if full_epochs is not None and full_epochs < 1:
+        raise UserError(f"{full_epochs} passes over the full data are none", "use --full-epochs 1 or more")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if recipe.tried_rates:
         raise UserError(

@@ -73,12 +73,13 @@ class Bench:
         self._trainers: dict[str, Trainer] = {}
 
     def random_images(self, ipc: int, streams: Streams) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``ipc`` random real images of each class, or of all of a smaller class."""
+        """Images and labels of ``ipc`` random real images of each class, those of a smaller class again and again."""
         train = self.dataset.train
         generator = streams.generator("random images")
+        orders = [torch.randperm(len(members), generator=generator) for members in train.class_index]
         chosen = [
-            members[torch.randperm(len(members), generator=generator)[:ipc].to(members.device)]
-            for members in train.class_index
+            members[order.repeat(math.ceil(ipc / max(len(order), 1)))[:ipc].to(members.device)]
+            for members, order in zip(train.class_index, orders, strict=True)
         ]
         drawn = train.take(torch.cat(chosen))
         return drawn.normalised().cpu(), drawn.labels.cpu()
@@ -106,7 +107,7 @@ class Bench:
             recorded with its reason.
         """
         results, repeats, trained_on = measurement.results, measurement.repeats, measurement.trained_on
-        done = results.get(network, NetworkResult())
+        done = replace(results.get(network, NetworkResult()), failed=None)
         for number in range(done.repeats, repeats):
             repeat = Repeat(number, self.streams.child("repeat", number))
             try:
@@ -115,7 +116,7 @@ class Bench:
                 run = self._train_and_test(network, measurement, repeat, done.learning_rate)
             except UserError as error:
                 self.progress(f"{network} on {trained_on} failed: {error.problem}")
-                results[network] = NetworkResult(failed=error.problem)
+                results[network] = replace(done, failed=error.problem)
                 yield results[network]
                 return
             self.progress(f"{network} on {trained_on}, {number + 1} of {repeats}: {run.accuracies[0]:.1%}")

@@ -102,7 +102,8 @@ def evaluate(
     file = EvaluationFile(Path(record)) if isinstance(record, str | Path) else record
     if file is not None and (earlier := file.earlier(result)) is not None:
         result = _with_full_epochs(earlier, full_epochs) if "full" in baselines else earlier
-        file.save(result)  # it may have been put aside
+        if result is earlier:
+            file.save(result)  # it may have been put aside
     full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
     if isinstance(compute, ComputeChoice):
         trainings = (repeats + len(recipe.tried_rates)) * (1 + len(set(baselines) - {"full", "initial"}))
@@ -246,6 +247,7 @@ def measure_full(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if epochs is not None and epochs < 1:
         raise UserError(f"{epochs} passes over the full data are none", "use --full-epochs 1 or more")
+    check_test(dataset)
     bench = Bench(dataset, compute, Streams(seed).child("evaluation"), progress)
     measurement = _on_full(bench, recipe.schedule(flips=dataset.flips, full=True, epochs=epochs), repeats)
     if earlier is not None and earlier.repeats:
@@ -257,11 +259,12 @@ def measure_full(
 
 
 def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
-    """Make sure that a set was made from such a dataset.
+    """Make sure that a set was made from such a dataset, and that networks can be tested on that.
 
     Raises:
-        UserError: image shape, classes, normalisation or whitening differ; says which.
+        UserError: image shape, classes, normalisation or whitening differ, says which; or there are no test images.
     """
+    check_test(dataset)
     pairs = {
         "image shape": (tuple(synthetic.shape), tuple(dataset.shape)),
         "classes": (synthetic.class_names, dataset.class_names),
@@ -275,6 +278,16 @@ def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
                 f"the set does not fit dataset {dataset.name!r}: its {what} is {ours}, the dataset's {theirs}",
                 "evaluate it on the dataset and with the options that it was distilled from",
             )
+
+
+def check_test(dataset: ImageDataset) -> None:
+    """Make sure that there is something to test networks on.
+
+    Raises:
+        UserError: the test split is empty.
+    """
+    if not len(dataset.test):
+        raise UserError(f"{dataset.name} has no test images", "use a dataset with more images, or with a test split")
 
 
 def _rounded(values: Sequence[float]) -> tuple[float, ...]:

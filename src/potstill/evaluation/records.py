@@ -14,8 +14,8 @@ from potstill.runtime.files import read_json, sha256, write_json
 class EvaluationFile:
     """An ``evaluation.json``, which holds figures of one protocol.
 
-    Those of another recipe or seed are kept beside it, as ``evaluation-dsa-1000@1-5f3a9c.json``, until they are asked
-    for again. Figures of another set are not kept: the set that they belong to is gone.
+    Those of another recipe, seed or set are kept beside it, as ``evaluation-dsa-1000@1-5f3a9c.json``, until they are
+    asked for again.
 
     Args:
         path: the file, whether or not it exists.
@@ -39,14 +39,13 @@ class EvaluationFile:
         return None
 
     def save(self, evaluation: Evaluation) -> None:
-        """Write it, and put aside what another protocol has found of the same set, if this is to lead."""
+        """Write it, and put aside what was found by another protocol, unless that is to lead."""
         present = _read(self.path)
-        if present is not None and present.set_sha256 == evaluation.set_sha256:
-            if present.protocol != evaluation.protocol and not self._leading:
+        if present is not None and present.protocol != evaluation.protocol:
+            if present.set_sha256 == evaluation.set_sha256 and not self._leading:
                 write_json(self._beside(evaluation), evaluation.to_json())
                 return
-            if present.protocol != evaluation.protocol:
-                os.replace(self.path, self._beside(present))
+            os.replace(self.path, self._beside(present))
         write_json(self.path, evaluation.to_json())
         self._beside(evaluation).unlink(missing_ok=True)
 

@@ -29,7 +29,8 @@ class NetworkResult:
         epochs: passes over the set in each training.
         made_on: the machines, precisions and versions that the repeats were measured with, in words.
         learning_rate: what the validation split chose for all repeats; None where nothing was to be chosen.
-        failed: why there is no result, if there is none.
+        failed: why there is no result, if there is none: one training that fails makes the network fail, and what the
+            others found is kept for a call that goes on.
     """
 
     accuracies: list[float] = field(default_factory=list)
@@ -80,10 +81,12 @@ class NetworkResult:
 
     def to_json(self) -> dict[str, Any]:
         """The entry of this network in ``evaluation.json``."""
-        if self.failed is not None:
-            return {"failed": self.failed}
+        failed = {} if self.failed is None else {"failed": self.failed}
+        if not self.accuracies:
+            return failed
         curve = {"epochs": self.curve_epochs, "loss": self.curve_loss, "accuracy": self.curve_accuracy}
         return {
+            **failed,
             **summary(self.accuracies),
             "seconds": self.seconds,
             "epochs": self.epochs,
@@ -96,11 +99,12 @@ class NetworkResult:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> NetworkResult:
         """What ``to_json`` made an entry of."""
-        if "failed" in entry:
-            return cls(failed=entry["failed"])
+        failed = entry.get("failed")
+        if failed is not None and "accuracies" not in entry:
+            return cls(failed=failed)
         kept = {name: entry[name] for name in ("accuracies", "seconds", "epochs", "made_on", "confusion")}
         curve = {f"curve_{name}": values for name, values in entry["curve"].items()}
-        return cls(**kept, **curve, learning_rate=entry.get("learning_rate"))
+        return cls(**kept, **curve, learning_rate=entry.get("learning_rate"), failed=failed)
 
 
 Results = dict[str, NetworkResult]

@@ -12,6 +12,8 @@ import numpy as np
 from scipy import stats
 
 RESAMPLES = 9999
+ROUNDING = 1e-9
+"""Accuracies that differ by less are equal."""
 
 K = TypeVar("K")
 
@@ -84,15 +86,17 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
     """Compare two sets by the repeats that both have: repeat r of each began with the same weights and seeds.
 
     Returns:
-        None for fewer than two common repeats.
+        None for fewer than two common repeats, and where all pairs differ by the same: of chance they say nothing.
     """
     pairs = list(zip(first, second, strict=False))
     differences = [a - b for a, b in pairs]
     if len(differences) < 2:
         return None
     mean, spread = statistics.fmean(differences), statistics.stdev(differences)
+    if spread < ROUNDING and abs(mean) > ROUNDING:
+        return None
     half = float(stats.t.ppf(0.975, len(differences) - 1)) * spread / math.sqrt(len(differences))
-    p = float(stats.ttest_rel([a for a, _ in pairs], [b for _, b in pairs]).pvalue) if spread else float(mean == 0)
+    p = float(stats.ttest_rel([a for a, _ in pairs], [b for _, b in pairs]).pvalue) if spread >= ROUNDING else 1.0
     return PairedDifference(mean, (mean - half, mean + half), p, len(differences))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.selection.random import random_indices
 from potstill.training.schedule import Schedule
@@ -32,10 +33,18 @@ def optimised_random(teacher: Teacher, images_per_class: int, streams: Streams, 
 
     Returns:
         int64 (classes * images_per_class,), ordered by class.
+
+    Raises:
+        UserError: a class has not one image more than that.
     """
     real = teacher.real
     smallest = min(real.class_sizes)
-    judges = min(JUDGES, max(smallest - images_per_class, 1))
+    if smallest <= images_per_class:
+        raise UserError(
+            f"a class has {smallest} images: with {images_per_class} chosen none is left to judge by",
+            f"use --ipc {smallest - 1} or less",
+        )
+    judges = min(JUDGES, smallest - images_per_class)
     judging = random_indices(real, judges, streams.generator("judges"))
     others = torch.ones(len(real), dtype=torch.bool)
     others[judging.cpu()] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from potstill import comparison as comparing
 from potstill.cli.main import main
 from potstill.comparison import RECORD, _reached, compare
 from potstill.data import load_dataset
@@ -18,14 +20,15 @@ from potstill.distillation import distill
 from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate
 from potstill.evaluation.statistics import paired_difference
 from potstill.methods import DM, METHODS, Random
-from potstill.runtime.compute import CPU
+from potstill.runtime.compute import CPU, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
 from potstill.training.trainer import Trainer
-from tests.small import NETWORK
+from tests.small import CPU64, NETWORK
 
 RECIPE = "coursework-50"
+evaluating = importlib.import_module("potstill.evaluation.evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,37 @@ def test_every_set_is_measured_by_one_recipe_and_pairs_are_compared(runs: Path, 
     for item in record["sets"]:
         assert item["bytes"] == SyntheticSet.load(runs / item["name"] / "synthetic.safetensors").size_bytes
         assert item["labels"] == "hard"
+
+
+def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settled: list[Any] = []
+    measured = comparing.evaluate
+
+    def listening(*given: Any, **named: Any) -> Evaluation:
+        settled.append(named["compute"])
+        return measured(*given, **named)
+
+    monkeypatch.setattr(comparing, "evaluate", listening)
+    monkeypatch.setattr(evaluating, "LONG_WORK_PIXELS", 1_000_000)  # the full data alone is as much
+    monkeypatch.setattr(ComputeChoice, "settled", lambda choice, *, long_run: CPU64 if long_run else CPU)
+    folder = tmp_path / "runs"
+    shutil.copytree(runs, folder, ignore=shutil.ignore_patterns("evaluation*.json"))
+    record = compare([str(folder / "dm"), str(folder / "random")], tmp_path / "out", recipe=RECIPE, repeats=2)
+    assert settled == [CPU64, CPU64]
+    assert len(record["made_on"]) == 1
+    assert record["made_on"][0].startswith("cpu, float64")
+
+
+def test_a_dataset_that_has_changed_is_told_unless_it_was_asked_for(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load = comparing.load_dataset
+    monkeypatch.setattr(
+        comparing, "load_dataset", lambda *given, **named: replace(load(*given, **named), fingerprint="other")
+    )
+    with pytest.raises(UserError, match="dm: dataset 'digits' is not as it was"):
+        compared(runs, tmp_path)
+    compared(runs, tmp_path, dataset="digits", repeats=2)
 
 
 def test_what_is_on_file_is_not_measured_again(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,8 +17,10 @@ from potstill.evaluation import (
     NetworkResult,
     Recipe,
     check_fits,
+    check_unchanged,
     evaluate,
     find_recipe,
+    settled_for,
     usual_recipe,
 )
 from potstill.evaluation.statistics import corrected, paired_difference, summary
@@ -27,7 +29,6 @@ from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import read_json, write_json
-from potstill.runtime.machine import machine_in_words
 from potstill.selection import SELECTIONS
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
@@ -120,6 +121,11 @@ def compare(
     for contender in contenders:  # all before the first training
         with _about(contender.name):
             _check(contender, data, chosen)
+            if dataset is None:
+                check_unchanged(contender.synthetic, data, first.settings.dataset)
+    largest = max(len(contender.synthetic) for contender in contenders)
+    seen = chosen.epochs * largest * (repeats + len(chosen.tried_rates)) + chosen.full_epochs * len(data.train) * full
+    settled = settled_for(compute, data, seen)  # one for all: precision must not tell sets apart
     initial = "random" if recorded is None or chosen.replay else str(recorded.initial["source"])
     for number, contender in enumerate(contenders):
         listen(f"{contender.name}: evaluating by {chosen.label}")
@@ -133,7 +139,7 @@ def compare(
                 baselines=("full",) if full and number == 0 else (),
                 initial=initial,
                 seed=recorded.seed if recorded else 0,
-                compute=compute,
+                compute=settled,
                 progress=listen,
                 record=EvaluationFile(contender.folder.evaluation, leading=False),
             )
@@ -236,7 +242,7 @@ def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: I
         },
         "recipe": first.to_json()["recipe"],
         "networks": list(networks),
-        "machine": machine_in_words(),
+        "made_on": _made_on(contenders, networks, full),
         "sets": [_entry(contender, networks) for contender in contenders],
         "full": {name: _figures(result) for name, result in full.items() if name in networks},
         "significance": SIGNIFICANCE,
@@ -259,6 +265,13 @@ def _entry(contender: Contender, networks: Sequence[str]) -> dict[str, Any]:
         "peak_memory_bytes": manifest["peak_memory_bytes"],
         "networks": {name: _figures(contender.result(name)) for name in networks},
     }
+
+
+def _made_on(contenders: Sequence[Contender], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
+    """The machines, precisions and versions of all figures; more than one where they were not measured alike."""
+    results = [contender.result(name) for contender in contenders for name in networks]
+    results += [full[name] for name in networks if name in full]
+    return list(dict.fromkeys(made_on for result in results for made_on in result.made_on))
 
 
 def _figures(result: NetworkResult) -> dict[str, Any]:

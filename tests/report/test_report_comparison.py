@@ -53,7 +53,7 @@ def comparison() -> dict[str, Any]:
         "dataset": {"name": "mnist", "fingerprint": "ab", "train": 54_000, "test": 10_000, "bytes": 42_336_000},
         "recipe": evaluation()["recipe"],
         "networks": ["convnet", "mlp:width=64"],
-        "machine": "a machine",
+        "made_on": ["a machine"],
         "sets": sets,
         "full": {"convnet": entry(0.99, repeats=1)},
         "significance": 0.05,
@@ -78,6 +78,17 @@ def comparison() -> dict[str, Any]:
 def folder(tmp_path: Path) -> Path:
     write_record(tmp_path / "comparison.json", comparison())
     return tmp_path
+
+
+def test_figures_that_were_not_measured_alike_are_said_to_be(tmp_path: Path):
+    record = comparison()
+    write_record(tmp_path / "comparison.json", record)
+    assert "Not all figures were measured alike" not in render(read_comparison(tmp_path / "comparison.json"))
+    record["made_on"].append("another machine")
+    write_record(tmp_path / "comparison.json", record)
+    page = render(read_comparison(tmp_path / "comparison.json"))
+    assert "Not all figures were measured alike" in page
+    assert page.index("a machine") < page.index("another machine")
 
 
 def test_a_set_that_was_stopped_is_said_to_be(tmp_path: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_folder import SET
 from test_report_page import Page
 
 from potstill.applications.architecture_search import Candidate, Found
@@ -19,6 +20,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_json
 
 ROBUSTNESS = Robustness(
+    set_sha256=SET,
     track="soft",
     recipe="dsa-1000@1",
     network="convnet",
@@ -45,7 +47,7 @@ FOUND = Found(
         "space": "convnet-22",
         "recipe": find_recipe("coursework-50").to_json(),
         "seed": 0,
-        "set_sha256": "00",
+        "set_sha256": SET,
         "dataset_fingerprint": "11",
     },
     candidates={
@@ -103,6 +105,20 @@ def test_a_search_is_told_from_the_best_down(run_path: Path):
 def test_a_search_without_full_data_says_so(run_path: Path):
     write_json(run_path / "search.json", Found(protocol=FOUND.protocol, candidates=FOUND.candidates).to_json())
     assert "none was trained on the full data yet" in section(run_path, "search").text
+
+
+def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path):
+    write_json(run_path / "robustness.json", ROBUSTNESS.to_json())
+    write_json(run_path / "search.json", FOUND.to_json())
+    assert read_run(run_path).outdated == ()
+    damaged(run_path / "manifest.json", lambda record: record.update(tensors_sha256="d1" * 32))
+    run = read_run(run_path)
+    assert run.outdated == ("evaluation.json", "robustness.json", "search.json")
+    page = render(run)
+    assert "the figures of an earlier set in evaluation.json, robustness.json, search.json." in page
+    assert "what they are worth was not measured yet" in page
+    assert 'id="search"' not in page
+    assert 'id="robustness"' not in page
 
 
 @pytest.mark.parametrize(

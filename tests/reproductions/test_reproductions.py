@@ -230,6 +230,39 @@ def test_selections_look_at_one_network(tmp_path: Path, monkeypatch: pytest.Monk
     reproduce(table, tmp_path, compute=PLAIN)
 
 
+def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: Path):
+    wild = Row(
+        label="wild",
+        settings=settings(DM(batch_real=8, learning_rate=1e30), iterations=20),
+        published={NETWORK: None},
+    )
+    table = replace(SMALL, rows=(wild, SMALL.rows[1]))
+    for _ in range(2):
+        outcomes = reproduce(table, tmp_path, repeats=1, compute=PLAIN)
+        assert [outcome.row for outcome in outcomes] == ["wild", "dm"]
+        assert outcomes[0].note == "diverged: its last good set"
+        assert outcomes[0].iterations is not None
+        assert outcomes[0].iterations[0] < 20
+        assert outcomes[1].note == ""
+
+
+def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
+    row = Row(
+        label="dm",
+        settings=settings(DM(batch_real=8), iterations=40),
+        published={"wide": None},
+        search="two",
+    )
+    table = replace(SMALL, rows=(row,))
+    reproduce(table, tmp_path, time_limit=1e-3, compute=PLAIN)
+    record = tmp_path / "dm" / "search.json"
+    before = json.loads(record.read_text())["set_sha256"]
+    (outcome,) = reproduce(table, tmp_path, compute=PLAIN)
+    assert outcome.iterations == (40, 40)
+    assert json.loads(record.read_text())["set_sha256"] != before
+
+
 def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
     row = Row(label="from real", settings=settings(Random()), published={"wide": Published(90.0, 20.0)}, search="two")

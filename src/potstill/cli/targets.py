@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.data import ImageDataset, load_dataset
+from potstill.evaluation import check_unchanged
 from potstill.run_folder import RunFolder
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
@@ -50,9 +51,6 @@ class Target:
         except UserError as error:
             remedy = error.remedy if name else f"{error.remedy}; or name the dataset's place with --dataset"
             raise UserError(error.problem, remedy) from error
-        if name is None and made.get("dataset_fingerprint") not in (None, dataset.fingerprint):
-            raise UserError(
-                f"dataset {spec!r} is not as it was when the set was made from it: its test images may be in the set",
-                f"restore it, or take it as it is with --dataset {spec}",
-            )
+        if name is None:
+            check_unchanged(self.synthetic, dataset, spec)
         return dataset

@@ -1,7 +1,14 @@
 """What a set is worth: frozen recipes, repeats, baselines, intervals. Knows nothing of methods."""
 
 from potstill.evaluation.bench import make_trainer
-from potstill.evaluation.evaluate import check_fits, evaluate, measure_full, validation_accuracy
+from potstill.evaluation.evaluate import (
+    check_fits,
+    check_unchanged,
+    evaluate,
+    measure_full,
+    settled_for,
+    validation_accuracy,
+)
 from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe, usual_recipe
 from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation, NetworkResult
@@ -13,10 +20,12 @@ __all__ = [
     "NetworkResult",
     "Recipe",
     "check_fits",
+    "check_unchanged",
     "evaluate",
     "find_recipe",
     "make_trainer",
     "measure_full",
+    "settled_for",
     "usual_recipe",
     "validation_accuracy",
 ]

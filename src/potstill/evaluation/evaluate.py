@@ -106,10 +106,14 @@ def evaluate(
             file.save(result)  # it may have been put aside
     full_schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
     if isinstance(compute, ComputeChoice):
-        trainings = (repeats + len(recipe.tried_rates)) * (1 + len(set(baselines) - {"full", "initial"}))
-        seen = recipe.epochs * len(synthetic) * trainings
-        seen += full_schedule.epochs * len(dataset.train) * full_repeats * ("full" in baselines)
-        compute = compute.settled(long_run=seen * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
+        on_sets = 1 + len(set(baselines) - {"full", "initial"})
+        trainings_on_full = full_repeats * ("full" in baselines)
+        compute = settled_for(
+            compute,
+            dataset,
+            recipe.epochs * len(synthetic) * (repeats + len(recipe.tried_rates)) * on_sets
+            + full_schedule.epochs * len(dataset.train) * trainings_on_full,
+        )
     # Learned steps are few, and each must be taken as it was learned.
     bench = Bench(
         dataset.to(compute.device),
@@ -136,6 +140,11 @@ def evaluate(
                     if file is not None:
                         file.save(result)
     return result
+
+
+def settled_for(compute: ComputeChoice, dataset: ImageDataset, images: int) -> Compute:
+    """The device, precision and compilation that suit trainings which look at so many images of a dataset."""
+    return compute.settled(long_run=images * math.prod(dataset.shape[1:]) >= LONG_WORK_PIXELS)
 
 
 def _with_full_epochs(earlier: Evaluation, asked: int | None) -> Evaluation:
@@ -278,6 +287,24 @@ def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
                 f"the set does not fit dataset {dataset.name!r}: its {what} is {ours}, the dataset's {theirs}",
                 "evaluate it on the dataset and with the options that it was distilled from",
             )
+
+
+def check_unchanged(synthetic: SyntheticSet, dataset: ImageDataset, place: str) -> None:
+    """Make sure that a dataset is as it was when a set was made from it.
+
+    Args:
+        synthetic: the set.
+        dataset: loaded from ``place``.
+        place: what the set was made from.
+
+    Raises:
+        UserError: it has changed.
+    """
+    if synthetic.provenance.get("dataset_fingerprint") not in (None, dataset.fingerprint):
+        raise UserError(
+            f"dataset {place!r} is not as it was when the set was made from it: its test images may be in the set",
+            f"restore it, or take it as it is with --dataset {place}",
+        )
 
 
 def check_test(dataset: ImageDataset) -> None:

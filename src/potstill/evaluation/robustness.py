@@ -73,6 +73,7 @@ class Robustness:
     """Both scores, and what they are made of.
 
     Attributes:
+        set_sha256: of the set's tensors.
         track: ``hard`` or ``soft``, by the set's labels: scores of the two are not comparable.
         recipe: the protocol's label.
         network: its spec.
@@ -81,6 +82,7 @@ class Robustness:
         rates: the learning rate that the validation split chose for each.
     """
 
+    set_sha256: str
     track: str
     recipe: str
     network: str
@@ -106,6 +108,7 @@ class Robustness:
         """The contents of ``robustness.json``."""
         return {
             "schema": 1,
+            "set_sha256": self.set_sha256,
             "track": self.track,
             "recipe": self.recipe,
             "network": self.network,
@@ -168,6 +171,7 @@ def measure_robustness(
             hard = replace(synthetic, labels=synthetic.hard_labels)
             measured.train("synthetic hard", lambda _: hard, plain=False)
     return Robustness(
+        set_sha256=synthetic.fingerprint(),
         track="soft" if synthetic.has_soft_labels else "hard",
         recipe=recipe.label,
         network=network,

@@ -57,7 +57,7 @@ class ComparisonRecord:
     test: int
     train_bytes: int
     recipe: Mapping[str, str]
-    machine: str
+    made_on: tuple[str, ...]
     networks: tuple[str, ...]
     sets: tuple[SetRecord, ...]
     full: Mapping[str, Entry]
@@ -116,7 +116,7 @@ def read_comparison(file: Path) -> ComparisonRecord:
         test=dataset.whole("test"),
         train_bytes=dataset.whole("bytes"),
         recipe=fields.part("recipe").texts(),
-        machine=fields.text("machine"),
+        made_on=_read_texts(fields, "made_on"),
         networks=tuple(str(name) for name in fields.values.get("networks", [])),
         sets=tuple(_read_set(part) for part in fields.list("sets")),
         full={name: read_entry(entry, None) for name, entry in fields.part("full").parts().items()},
@@ -153,6 +153,13 @@ def render(record: ComparisonRecord) -> str:
         differences=[_difference_row(item, record.significance) for item in record.differences],
         settings=_settings(record),
     )
+
+
+def _read_texts(fields: Fields, name: str) -> tuple[str, ...]:
+    value = fields.values.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        fields.refuse(name, "a list of texts")
+    return tuple(value)
 
 
 def _read_set(fields: Fields) -> SetRecord:
@@ -221,6 +228,7 @@ def _remarks(record: ComparisonRecord) -> list[str]:
     stopped = [f"{item.name} ({item.status})" for item in record.sets if item.status != "complete"]
     return [
         told if total else "One repeat each: no difference can be shown.",
+        *(["Not all figures were measured alike: see the foot of the page."] if len(record.made_on) > 1 else []),
         *([f"Not distilled to the end: {', '.join(stopped)}."] if stopped else []),
     ]
 
@@ -289,7 +297,7 @@ def _difference_row(item: Difference, significance: float) -> dict[str, str]:
         "first": item.first,
         "second": item.second,
         "points": f"{sign}{wording.points(abs(item.mean))}",
-        "interval": f"{100 * item.interval[0]:.1f} to {100 * item.interval[1]:.1f}",
+        "interval": " to ".join(f"{100 * end:.1f}".replace("-", "−") for end in item.interval),
         "p": _p(item.p),
         "corrected": _p(item.p_corrected),
         "shown": "yes" if item.p_corrected < significance else "no",
@@ -314,6 +322,6 @@ def _settings(record: ComparisonRecord) -> list[tuple[str, str]]:
         ("dataset", f"{record.dataset}: {wording.count(record.train)} training images"),
         ("size of the training images", f"{wording.size(record.train_bytes)} as 8-bit pixels"),
         ("recipe", f"{name}: {details}"),
-        ("machine", record.machine),
+        *((("measured on" if place == 0 else "and on"), made_on) for place, made_on in enumerate(record.made_on)),
         *failed,
     ]

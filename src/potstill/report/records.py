@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from potstill.report.fields import Fields
 from potstill.report.images import ImageSet, read_images
@@ -19,6 +19,9 @@ from potstill.runtime.events import read_events
 from potstill.runtime.files import read_json
 
 STATUSES = ("complete", "interrupted", "time limit", "diverged")
+
+
+M = TypeVar("M", Evaluation, Robustness, Search)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Run:
         evaluation: what the set is worth, if it was measured.
         robustness: its robust scores, if they were measured.
         search: an architecture search with it, if there was one.
+        outdated: the names of records of an earlier set, which was replaced when the run went on; they are left out.
     """
 
     path: Path
@@ -107,6 +111,7 @@ class Run:
     evaluation: Evaluation | None
     robustness: Robustness | None
     search: Search | None
+    outdated: tuple[str, ...]
 
 
 def read_run(path: Path) -> Run:
@@ -135,7 +140,14 @@ def read_run(path: Path) -> Run:
             f"{start} has other images than {path / 'synthetic.safetensors'}", "restore the files of one run"
         )
     text, config = _read_config(path / "config.toml")
-    worth, robust, searched = (path / f"{name}.json" for name in ("evaluation", "robustness", "search"))
+    evaluation = _read_if_there(path / "evaluation.json", lambda file: read_evaluation(file, manifest.dataset.classes))
+    robustness = _read_if_there(path / "robustness.json", read_robustness)
+    search = _read_if_there(path / "search.json", read_search)
+
+    def current(record: M | None) -> M | None:
+        return record if record is not None and record.set_sha256 == manifest.tensors_sha256 else None
+
+    named = {"evaluation": evaluation, "robustness": robustness, "search": search}
     return Run(
         path=path,
         manifest=manifest,
@@ -145,10 +157,15 @@ def read_run(path: Path) -> Run:
         validations=_read_trace(path / "metrics.jsonl", "validation", "accuracy"),
         after=after,
         before=before,
-        evaluation=read_evaluation(worth, manifest.dataset.classes) if worth.is_file() else None,
-        robustness=read_robustness(robust) if robust.is_file() else None,
-        search=read_search(searched) if searched.is_file() else None,
+        evaluation=current(evaluation),
+        robustness=current(robustness),
+        search=current(search),
+        outdated=tuple(f"{name}.json" for name, record in named.items() if record and not current(record)),
     )
+
+
+def _read_if_there(file: Path, read: Callable[[Path], M]) -> M | None:
+    return read(file) if file.is_file() else None
 
 
 def _read_manifest(file: Path) -> Manifest:

@@ -16,6 +16,7 @@ class Robustness:
     """Both scores and what they are made of.
 
     Attributes:
+        set_sha256: of the set that they are of.
         track: ``hard`` or ``soft``, by the set's labels.
         recipe: the protocol's label.
         network: its spec.
@@ -25,6 +26,7 @@ class Robustness:
         trained_on: the score of each kind of training.
     """
 
+    set_sha256: str
     track: str
     recipe: str
     network: str
@@ -68,6 +70,7 @@ def read_robustness(file: Path) -> Robustness:
         fields.refuse("schema", "1, the version this Potstill reads")
     trained = {name: read_entry(entry, None) for name, entry in fields.part("trained_on").parts().items()}
     return Robustness(
+        set_sha256=fields.text("set_sha256"),
         track=fields.text("track"),
         recipe=fields.text("recipe"),
         network=fields.text("network"),

@@ -61,12 +61,14 @@ class Evaluation:
     """The accuracies of a set and of its baselines under one recipe.
 
     Attributes:
+        set_sha256: of the set that they are of.
         recipe: its name, version and settings, as text.
         seed: the seed of the evaluation.
         networks: the entry of each network trained on the distilled set.
         baselines: the entries by baseline (``random``, ``full``) and network.
     """
 
+    set_sha256: str
     recipe: Mapping[str, str]
     seed: int
     networks: Mapping[str, Entry]
@@ -98,6 +100,7 @@ def read_evaluation(file: Path, classes: int) -> Evaluation:
         fields.refuse("schema", "2, the version this Potstill reads")
     baselines = fields.part("baselines").parts() if "baselines" in fields else {}
     return Evaluation(
+        set_sha256=fields.text("set_sha256"),
         recipe=fields.part("recipe").texts(),
         seed=fields.whole("seed"),
         networks=_read_entries(fields.part("networks"), classes),

@@ -36,8 +36,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Search:
-    """A search; candidates from the best down."""
+    """A search with the set of that hash; candidates from the best down."""
 
+    set_sha256: str
     space: str
     recipe: str
     seconds: float
@@ -84,6 +85,7 @@ def read_search(file: Path) -> Search:
     if not isinstance(ranked, list) or sorted(map(str, ranked)) != sorted(candidates.values):
         fields.refuse("ranked", "a list of the candidates")
     return Search(
+        set_sha256=fields.text("set_sha256"),
         space=fields.text("space") if isinstance(fields.values.get("space"), str) else "networks of one's own",
         recipe=f"{recipe.text('name')}@{recipe.whole('version')}",
         seconds=fields.number("seconds"),

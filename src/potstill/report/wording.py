@@ -86,6 +86,9 @@ def result(run: Run) -> list[str]:
     if manifest.status in ("interrupted", "time limit"):
         done, asked = count(manifest.iterations_done), count(manifest.iterations_asked)
         sentences.append(f"The run was stopped after {done} of {asked} iterations.")
+    if run.outdated:
+        left_out = f"the figures of an earlier set in {', '.join(run.outdated)}"
+        sentences.append(f"Left out, for the run went on after they were made: {left_out}.")
     if manifest.status == "diverged":
         sentences.append(
             f"The loss stopped being finite after {count(manifest.iterations_done)} iterations: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from typing import Any
 from potstill.applications import search
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import distill
-from potstill.evaluation import NetworkResult, evaluate, find_recipe, measure_full
+from potstill.evaluation import NetworkResult, check_unchanged, evaluate, find_recipe, measure_full
 from potstill.evaluation.statistics import summary
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Published, Reproduction, Row
 from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import read_json, sha256, write_json
 from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
@@ -159,8 +160,14 @@ class _Making:
             asked = replace(asked, method=replace(asked.method, **{name: str(experts)}))
         folder = self._distilled(row, asked, dataset)
         manifest = folder.read_manifest()
-        cost = {"iterations": (manifest["iterations"]["done"], published), "seconds": manifest["seconds"]}
+        cost: dict[str, Any] = {
+            "iterations": (manifest["iterations"]["done"], published),
+            "seconds": manifest["seconds"],
+        }
         synthetic = SyntheticSet.load(folder.synthetic)
+        check_unchanged(synthetic, dataset, place)
+        if manifest["status"] == "diverged":
+            cost["note"] = "diverged: its last good set"
         if row.search is not None:
             return [self._searched(row, synthetic, dataset, folder, cost)]
         return self._evaluated(row, synthetic, dataset, folder, cost)
@@ -177,11 +184,13 @@ class _Making:
                 )
             manifest = folder.read_manifest() if folder.manifest.exists() else {"status": "", "seconds": 0.0}
             seconds = manifest["seconds"]
-            if manifest["status"] == "complete" or (self.time_limit is not None and seconds >= self.time_limit):
+            spent = self.time_limit is not None and seconds >= self.time_limit
+            if manifest["status"] in ("complete", "diverged") or spent:
                 return folder
         self.listen(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
-        distill(asked, dataset, out=folder.path, resume=folder.config.exists(), time_limit=left)
+        with suppress(Diverged):  # its last good set is the row's
+            distill(asked, dataset, out=folder.path, resume=folder.config.exists(), time_limit=left)
         return folder
 
     def _evaluated(
@@ -235,6 +244,9 @@ class _Making:
     ) -> Outcome:
         """The network that a search with the set finds, trained on the full data; beside the one that was published."""
         self.listen(f"{row.label}: searching")
+        record = folder.path / "search.json"
+        if record.exists() and read_json(record).get("set_sha256") != synthetic.fingerprint():
+            record.unlink()  # of an earlier set of this run
         found = search(
             synthetic,
             dataset,
@@ -242,19 +254,16 @@ class _Making:
             recipe=self.reproduction.recipe,
             repeats=self.repeats or self.reproduction.repeats,
             compute=self.compute.settled(long_run=True),
-            record=folder.path / "search.json",
+            record=record,
             progress=self.listen,
         )
         best = found.ranked[0]
         ((theirs, figure),) = row.published.items()
-        return Outcome(
-            row=row.label,
-            network=best,
-            published=figure,
-            measured=found.full[best],
-            note=f"{len(found.candidates)} candidates in {found.seconds:.0f} s; published: {theirs}",
-            **cost,
-        )
+        note = f"{len(found.candidates)} candidates in {found.seconds:.0f} s; published: {theirs}"
+        if "note" in cost:
+            note += f"; {cost['note']}"
+        measured = found.full[best]
+        return Outcome(row=row.label, network=best, published=figure, measured=measured, **{**cost, "note": note})
 
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan, trained if they are not all there."""

@@ -62,7 +62,10 @@ MTT_PRESETS: Mapping[str, Mapping[int, TrajectoryPreset]] = {
         1: TrajectoryPreset(20, 2, 10, 30.0, 1e-5, 0.01),
         10: TrajectoryPreset(20, 2, 10, 100.0, 1e-5, 0.01),
     },
-    "mnist": {1: TrajectoryPreset(20, 3, 2, 300.0, 1e-5, 0.02)},
+    "mnist": {
+        1: TrajectoryPreset(20, 3, 2, 300.0, 1e-5, 0.02),
+        10: TrajectoryPreset(20, 3, 2, 1000.0, 1e-5, 0.02, 25),
+    },
     "cifar10": {
         1: TrajectoryPreset(50, 2, 2, 100.0, 1e-7, 0.01),
         10: TrajectoryPreset(30, 2, 20, 100.0, 1e-5, 0.001),
@@ -85,7 +88,10 @@ DATM_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
         1: AlignedPreset(20, 2, 30.0, 2.0, 0, 5, 10, 500),
         10: AlignedPreset(20, 2, 100.0, 2.0, 0, 5, 10, 500),
     },
-    "mnist": {1: AlignedPreset(20, 3, 300.0, 2.0, 0, 2, 2, 1, initial_rate=0.02)},
+    "mnist": {
+        1: AlignedPreset(20, 3, 300.0, 2.0, 0, 2, 2, 1, initial_rate=0.02),
+        10: AlignedPreset(20, 3, 300.0, 2.0, 0, 2, 2, 1, initial_rate=0.02, student_batch=25),
+    },
     "cifar10": {
         1: AlignedPreset(80, 2, 100.0, 5.0, 0, 4, 4, 1, 1e-7, loss_threshold=1.1),
         10: AlignedPreset(80, 2, 100.0, 2.0, 0, 10, 20, 1000),

@@ -30,6 +30,37 @@ __all__ = ["dataset", "one_thread", "quick_validation"]
 # A run and what it leaves.
 
 
+def test_a_dataset_of_ones_own_gives_its_name(dataset: ImageDataset, tmp_path: Path):
+    pets = replace(dataset, name="pets")
+    done = distill(SETTINGS, pets, out=tmp_path / "run")
+    assert done.settings.dataset == done.synthetic.provenance["dataset"] == "pets"
+    assert 'dataset = "pets"' in (tmp_path / "run" / "config.toml").read_text()
+    assert distill(SETTINGS, pets, out=tmp_path / "run", resume=True).status == "complete"
+
+
+def test_settings_that_ask_for_other_images_than_the_dataset_has_are_refused(dataset: ImageDataset):
+    with pytest.raises(UserError, match="the dataset is not whitened, the settings have zca = True"):
+        distill(replace(SETTINGS, zca=True), dataset)
+    with pytest.raises(UserError, match="images are 8x8, the settings have image_size = 16"):
+        distill(replace(SETTINGS, image_size=16), dataset)
+
+
+def test_a_device_without_enough_memory_is_told_and_the_run_kept(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    step = DM.step
+
+    def full(method: DM, problem: Any, state: Any, iteration: int) -> Any:
+        if iteration == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(method, problem, state, iteration)
+
+    monkeypatch.setattr(DM, "step", full)
+    with pytest.raises(UserError, match=r"the memory of cpu is too small for an iteration; .*smaller --ipc"):
+        distill(SETTINGS, dataset, out=tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read_manifest()["iterations"]["done"] == 2
+
+
 @pytest.fixture
 def run(dataset: ImageDataset, tmp_path: Path) -> tuple[Distilled, RunFolder, list[tuple[str, dict[str, Any]]]]:
     heard: list[tuple[str, dict[str, Any]]] = []

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.evaluation import make_trainer, validation_accuracy
@@ -17,6 +20,7 @@ from potstill.networks import ImageShape, build_network
 from potstill.run_folder import Checkpoint, RunFolder
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.files import sha256
 from potstill.runtime.machine import describe_machine, peak_memory_bytes, reset_peak_memory
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
@@ -83,6 +87,8 @@ def distill(
         settings = _stored_settings(folder, settings)
     if dataset is None:
         dataset = load_dataset(settings.dataset, image_size=settings.image_size, zca=settings.zca)
+    elif not resume:
+        settings = _of_dataset(settings, dataset)
     settings = settings.resolved(dataset)
     run = _Run(settings, dataset, folder, command, listen)
     with cpu_workers(run.compute.device):
@@ -116,6 +122,24 @@ def make_start(settings: Settings[Method], dataset: ImageDataset, compute: Compu
     )
     images = selection.images(teacher, ipc, streams)
     return replace(SyntheticSet.from_noise(real, ipc, streams.generator("unused")), images=images)
+
+
+def _of_dataset(settings: Settings[Method], dataset: ImageDataset) -> Settings[Method]:
+    """``settings`` under the name of a dataset that was given, where they name none of their own.
+
+    Raises:
+        UserError: they ask for other images than the dataset has.
+    """
+    whitened = dataset.train.whitening is not None
+    if settings.zca != whitened:
+        has = "is whitened" if whitened else "is not whitened"
+        raise UserError(f"the dataset {has}, the settings have zca = {settings.zca}", "make the two agree")
+    if settings.image_size is not None and set(dataset.shape[1:]) != {settings.image_size}:
+        _, height, width = dataset.shape
+        problem = f"the dataset's images are {height}x{width}, the settings have image_size = {settings.image_size}"
+        raise UserError(problem, "make the two agree")
+    unnamed = settings.dataset == Settings(method=settings.method).dataset
+    return replace(settings, dataset=dataset.name) if unnamed else settings
 
 
 def _stored_settings(folder: RunFolder | None, asked: Settings[Method]) -> Settings[Method]:
@@ -177,6 +201,12 @@ class _Run:
         except UserError as error:
             self._finish("diverged" if isinstance(error, Diverged) else "interrupted")
             raise
+        except torch.OutOfMemoryError as error:
+            self._finish("interrupted")
+            raise UserError(
+                f"the memory of {self.compute.device} is too small for an iteration",
+                "begin anew with a smaller --ipc or batch, or keep less: --keep roots, where the method has it",
+            ) from error
         return Distilled(
             synthetic=self._finish(status),
             settings=self.settings,
@@ -198,7 +228,18 @@ class _Run:
                 f"dataset {self.settings.dataset!r} is not the one that {folder.path} was begun with",
                 "restore the dataset, or begin anew with another --out",
             )
+        if stored.provenance.get("reads_sha256", self._reads) != self._reads:
+            raise UserError(
+                f"the experts that {folder.path} was begun with have changed, or others have joined them",
+                "restore them, or begin anew with another --out",
+            )
         return stored
+
+    @cached_property
+    def _reads(self) -> str | None:
+        """The content of the files that the method's steps depend on, if there are any."""
+        paths = [path for path in self.method.reads() if path.is_file()]
+        return sha256("".join(sha256(path.read_bytes()) for path in paths).encode()) if paths else None
 
     def _begin(self) -> Checkpoint:
         """Prepare the method, and then the folder: what cannot be begun leaves none."""
@@ -321,6 +362,7 @@ class _Run:
             **self.settings.to_dict(),
             "dataset_fingerprint": self.dataset.fingerprint,
             "chosen_iteration": iteration,
+            **({} if self._reads is None else {"reads_sha256": self._reads}),
         }
 
     def _manifest(self, status: Status, chosen: SyntheticSet) -> dict[str, Any]:

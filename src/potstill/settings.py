@@ -96,6 +96,15 @@ class Settings(Generic[M]):
         long_run = iterations * batch * height * width >= LONG_RUN_PIXELS
         return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
 
+    def changed(self, other: Settings[Any]) -> list[str]:
+        """Names of the settings, those of the method too, that are otherwise in ``other``, of the same method."""
+        names = [f.name for f in dataclasses.fields(self) if f.name != "method"]
+        own = [f.name for f in dataclasses.fields(self.method)]
+        return [
+            *(name for name in names if getattr(self, name) != getattr(other, name)),
+            *(name for name in own if getattr(self.method, name) != getattr(other.method, name)),
+        ]
+
     @property
     def usual_folder(self) -> Path:
         """Where such a run is kept where nothing else is asked for: ``runs/METHOD-DATASET-ipcN[-seedS]``."""

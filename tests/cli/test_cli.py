@@ -53,6 +53,11 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["distill", "dd", "--decay-every", "0"], ["--decay-every 0 is too small"]),
         (["distill", "ld", "--batch-real", "0"], ["--batch-real 0 is too small"]),
         (["distill", "dc", "--network-batch", "0"], ["--network-batch 0 is too small"]),
+        (["distill", "mtt", "--initial-rate", "-0.1"], ["a rate of -0.1 goes nowhere", "--initial-rate above 0"]),
+        (["distill", "dd", "--initial-rate", "nan"], ["a rate of nan goes nowhere"]),
+        (["distill", "datadam", "--network-steps", "5"], ["never trained", "--network-iterations 2"]),
+        (["distill", "datm", "--earliest-start", "9", "--latest-start", "9"], ["no start lies from epoch 9"]),
+        (["experts", "--epochs", "1", "--scores", "forgetting"], ["forgetting shows over epochs", "--epochs 2"]),
         (["distill", "mtt", "--student-steps", "0"], ["--student-steps 0 is too small"]),
         (["distill", "mtt", "--out", "new"], ["none were named", "potstill experts"]),
         (["distill", "datm", "--start", "noise"], ["real images of its own choice", "leave --start out"]),
@@ -125,7 +130,37 @@ def test_resuming_a_complete_run_changes_nothing(run: Path, capsys: pytest.Captu
 
 
 def test_resuming_with_other_settings_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "another seed" in complaint(["distill", "dm", "--resume", "--seed", "3", "--out", str(run)], capsys)
+    resume = ["distill", "dm", "--resume", "--out", str(run)]
+    assert "another seed" in complaint([*resume, "--seed", "3"], capsys)
+    assert "another batch_real" in complaint([*resume, "--batch-real", "256"], capsys), "though that is the default"
+    assert "another iterations, batch_real" in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
+
+
+def test_initial_weights_that_are_absent_leave_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["distill", "dd", "--initial", str(tmp_path / "nowhere"), "--ipc", "1", "--network", "mlp:width=8"]
+    assert "nowhere" in complaint([*words, "--iterations", "2", "--out", str(tmp_path / "run")], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_experts_go_on_in_their_own_precision(tmp_path: Path) -> None:
+    words = ["experts", "--network", "mlp:width=8", "--epochs", "1", "--out", str(tmp_path / "experts")]
+    assert main([*words, "--count", "1", "--precision", "float64"]) == 0
+    assert main(["experts", "--resume", "--count", "2", "--out", str(tmp_path / "experts")]) == 0
+    record = json.loads((tmp_path / "experts" / "experts.json").read_text())
+    assert [expert["compute"] for expert in record["experts"]] == ["cpu, float64, not compiled"] * 2
+
+
+def test_a_run_whose_experts_have_changed_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experts, run = tmp_path / "experts", tmp_path / "run"
+    made = ["experts", "--network", "mlp:width=8", "--epochs", "2", "--out", str(experts)]
+    assert main([*made, "--count", "1"]) == 0
+    words = ["distill", "mtt", "--ipc", "1", "--network", "mlp:width=8", "--experts", str(experts)]
+    words += ["--student-steps", "2", "--expert-epochs", "1", "--latest-start", "1", "--iterations", "3"]
+    assert main([*words, "--time-limit", "0s", "--out", str(run)]) == 0
+    assert main([*made, "--resume", "--count", "2"]) == 0
+    assert "the experts that" in complaint(["distill", "--resume", "--out", str(run)], capsys)
+    (experts / "expert-0001.safetensors").unlink()
+    assert main(["distill", "--resume", "--out", str(run)]) == 0
 
 
 def test_evaluate_writes_the_record_and_prints_the_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -159,7 +159,7 @@ def test_more_experts_add_to_those_there_are(tmp_path: Path):
     heard: list[str] = []
     train(tmp_path / "experts", resume=True, progress=heard.append)
     assert [words.split(":")[0] for words in heard] == ["expert 2 of 3", "expert 3 of 3"]
-    assert stored_plan(tmp_path / "experts").count == 3
+    assert stored_plan(tmp_path / "experts")[0].count == 3
 
 
 @pytest.mark.parametrize(

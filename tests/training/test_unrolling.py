@@ -110,3 +110,12 @@ def test_roots_keep_as_many_parameters_as_the_root_of_the_steps(keep: Keep, sets
     made, (batches, rates) = network(), given(100, 1)
     _, pullback = Unroller(made, CPU64, keep=keep).unroll(list(made.parameters()), batches, rates)
     assert (len(pullback.kept), len(pullback.graphs)) == (sets, graphs)
+
+
+def test_buffers_are_in_the_precision_of_the_parameters():
+    made = build_network("convnet:depth=1:width=4:norm=batch", ImageShape(1, 8, 8), 3, torch.Generator())
+    unroller = Unroller(made, CPU64)
+    images = torch.randn(6, 1, 8, 8, dtype=torch.float64)
+    start = [parameter.detach().double() for parameter in made.parameters()]
+    end, _ = unroller.unroll(start, [(images, torch.arange(6) % 3)], torch.tensor([0.1], dtype=torch.float64).unbind())
+    assert all(tensor.dtype == torch.float64 for tensor in end)

@@ -91,7 +91,13 @@ def _read(words: list[str]) -> Options[Any]:
     else:
         raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
     default = None if base is None else Options(settings=base)
-    return parse(Options[method], rest, command=f"distill {method.name}", default=default)
+    options = parse(Options[method], rest, command=f"distill {method.name}", default=default)
+    if base is not None and _value_of("--config", words) is None and (changed := base.changed(options.settings)):
+        raise UserError(
+            f"{Path(str(config)).parent} was begun with another {', '.join(changed)}",
+            "resume it with its own settings (just --out and --resume), or choose another --out",
+        )
+    return options
 
 
 def _value_of(option: str, words: list[str]) -> str | None:

@@ -41,7 +41,8 @@ def run(words: list[str]) -> None:
     """Train experts as ``words`` say."""
     options = parse(Options, words, command="experts")
     if options.resume and options.out is not None and (options.out / MANIFEST).exists():
-        begun = Options(plan=stored_plan(options.out))  # what is not given again is as it was
+        plan, compute = stored_plan(options.out)
+        begun = Options(plan=plan, compute=compute)  # what is not given again is as it was
         options = parse(Options, words, command="experts", default=begun)
     plan, scores = options.plan, _scores(options.scores, options.plan)
     dataset = load_dataset(plan.dataset, data_root=options.data_root, image_size=plan.image_size, zca=plan.zca)
@@ -61,6 +62,8 @@ def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
             raise unknown("score", name, get_args(Score), listing=", ".join(get_args(Score)))
     if plan.last_only and asked:
         raise UserError("difficulty shows over epochs, of which --last-only keeps one", "leave one of the two out")
+    if "forgetting" in asked and plan.epochs < 2:
+        raise UserError("forgetting shows over epochs", "use --epochs 2 or more")
     return cast(list[Score], asked)
 
 

@@ -15,7 +15,7 @@ from potstill.methods.softmax import through_softmax
 from potstill.methods.trajectory_matching import TrajectoryMatching
 from potstill.networks import Network
 from potstill.networks.weights import WeightsFile, install
-from potstill.runtime.errors import at_least
+from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
 from potstill.training.examples import Examples
@@ -64,7 +64,12 @@ class AlignedMatching(TrajectoryMatching):
         """The same with what is None taken from ``preset``; a range of starts does not shrink."""
         made = super().filled(preset)
         if self.first_latest_start is None and (made.first_latest_start or 0) > (made.latest_start or 0):
-            return replace(made, first_latest_start=made.latest_start)
+            made = replace(made, first_latest_start=made.latest_start)
+        if (made.earliest_start or 0) >= (made.latest_start or 1):
+            raise UserError(
+                f"no start lies from epoch {made.earliest_start} on and below {made.latest_start}",
+                "use a smaller --earliest-start or a larger --latest-start",
+            )
         return made
 
     def start(self, problem: Problem) -> SyntheticSet:

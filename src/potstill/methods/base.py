@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -137,6 +138,10 @@ class Method(ABC):
     def images_an_iteration(self, classes: int, images_per_class: int) -> int:
         """How many images go through networks in an iteration: whether compilation pays depends on it."""
         return 0
+
+    def reads(self) -> list[Path]:
+        """Files beside the dataset that its steps depend on: a resumed run needs the same."""
+        return []
 
     def start(self, problem: Problem) -> SyntheticSet:
         """What it begins with: by default the problem's start."""

@@ -15,7 +15,7 @@ from potstill.methods.living import LivingNetwork
 from potstill.methods.matching import matching_gradient, squared_distance
 from potstill.methods.pixels import descend, initial_pixels, with_images
 from potstill.networks import Network
-from potstill.runtime.errors import at_least
+from potstill.runtime.errors import UserError, at_least
 from potstill.synthetic import SyntheticSet
 from potstill.training.features import Descriptors, FeatureExtractor
 from potstill.training.partwise import PartwiseNetwork
@@ -89,6 +89,10 @@ class DataDAM(Method):
     def __post_init__(self) -> None:
         at_least(self, batch_real=1, learning_rate=0, momentum=0, network_iterations=1, synthetic_steps=1)
         at_least(self, network_steps=0, network_learning_rate=0, network_batch=1)
+        if self.network_steps and self.network_iterations == 1:
+            raise UserError(
+                "a network that lives one iteration is never trained", "use --network-iterations 2 or more, or no steps"
+            )
 
     def usual_iterations(self, images_per_class: int) -> int:
         """The paper's 8,000, whatever the number of images."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
 import torch
@@ -13,6 +14,7 @@ from potstill.methods.base import Citation, Method, Problem, Start, State
 from potstill.methods.bilevel import loss_on_real
 from potstill.methods.pixels import start_images, with_images
 from potstill.networks import InitialWeights, Scheme
+from potstill.networks.weights import weight_files
 from potstill.runtime.errors import UserError, at_least
 from potstill.synthetic import Replay, SyntheticSet, batch_indices
 from potstill.training.partwise import PartwiseNetwork
@@ -70,7 +72,7 @@ class DD(Method):
         at_least(self, batch_real=1, learning_rate=0, decay_every=1)
         if self.passes < 1 or (self.batches is not None and self.batches < 1):
             raise UserError("no step would be taken", "use --passes and --batches of 1 or more")
-        if self.initial_rate <= 0:
+        if not self.initial_rate > 0:
             raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
@@ -92,7 +94,9 @@ class DD(Method):
         return self.batch_real
 
     def prepare(self, problem: Problem) -> State:
-        """The start's pixels and equal rates."""
+        """The start's pixels and equal rates; initial weights that are absent or do not fit are told now."""
+        unused = problem.streams.generator("check")
+        self._initial(problem).draw(problem.build_network(unused), unused)
         images = start_images(problem)
         raw = torch.full((self.passes * self._batches(problem),), self.initial_rate, dtype=images.dtype).expm1().log()
         return with_moments({"images": images, "rates": raw.to(images.device)})
@@ -123,6 +127,13 @@ class DD(Method):
         rates = F.softplus(state["rates"]).detach().float().cpu()
         replay = Replay(rates=rates, batches=self._batches(problem), initial=self._initial(problem))
         return replace(with_images(problem, state), replay=replay)
+
+    def reads(self) -> list[Path]:
+        """Pre-trained initial weights."""
+        if self.initial in ("random", "fixed"):
+            return []
+        source = Path(self.initial)
+        return weight_files(source) if source.is_dir() else [source]
 
     def _batches(self, problem: Problem) -> int:
         return self.resolved(problem.images_per_class).batches or 1

@@ -77,6 +77,8 @@ class TrajectoryMatching(Method):
     def __post_init__(self) -> None:
         at_least(self, student_steps=1, expert_epochs=1, latest_start=1, student_batch=0, learning_rate=0, momentum=0)
         at_least(self, rate_learning_rate=0)
+        if self.initial_rate is not None and not self.initial_rate > 0:
+            raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
 
     def usual_iterations(self, images_per_class: int) -> int:
         """The published 5,000."""
@@ -95,6 +97,10 @@ class TrajectoryMatching(Method):
         """Those of all steps, which are gone through three times: there, and twice back."""
         batch = self.student_batch or classes * images_per_class
         return 3 * (self.student_steps or MTT_ELSEWHERE.student_steps) * min(batch, classes * images_per_class)
+
+    def reads(self) -> list[Path]:
+        """The experts."""
+        return weight_files(Path(self.experts)) if self.experts else []
 
     def prepare(self, problem: Problem) -> State:
         """What there is before the first iteration."""

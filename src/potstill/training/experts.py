@@ -19,7 +19,7 @@ from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset
 from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, WeightsFile, write_weights
-from potstill.runtime.compute import LONG_RUN_PIXELS, Compute
+from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, ComputeChoice
 from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.files import read_json, staged, write_json
 from potstill.runtime.machine import describe_machine
@@ -137,7 +137,7 @@ def train_experts(
         UserError: the folder exists, holds experts of another plan or dataset, or the disk has too little room.
     """
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-    record = _begin(plan, dataset, out, network, resume=resume)
+    record = _begin(plan, dataset, out, network, compute, resume=resume)
     data = dataset.to(compute.device)
 
     @cache
@@ -151,7 +151,14 @@ def train_experts(
             numbers = range(first, min(first + plan.at_once, plan.count))
             if numbers[-1] < len(record["experts"]):
                 continue
-            made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum, progress)
+            try:
+                made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum, progress)
+            except torch.OutOfMemoryError as error:
+                batches = f"{len(numbers)} batches of {plan.batch_size} at once"
+                raise UserError(
+                    f"the memory of {compute.device} is too small for {batches}",
+                    "use a smaller --at-once or --batch-size in another --out",
+                ) from error
             for number, (weights, told) in zip(numbers, made, strict=True):
                 if number < len(record["experts"]):
                     continue  # kept before an interruption, and made again for the sake of those beside it
@@ -168,15 +175,15 @@ def expert_file(folder: Path, number: int) -> Path:
     return folder / f"expert-{number:04d}.safetensors"
 
 
-def stored_plan(folder: Path) -> ExpertPlan:
-    """The plan that the experts in ``folder`` were begun with.
+def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
+    """The plan that the experts in ``folder`` were begun with, and where they were computed.
 
     Raises:
         UserError: the folder has no such record, or a damaged one.
     """
     record = read_json(folder / MANIFEST)
     try:
-        return ExpertPlan(**record["plan"])
+        return ExpertPlan(**record["plan"]), ComputeChoice(**record.get("compute", {}))
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / MANIFEST} is not a record of experts ({error})", "choose another --out") from error
 
@@ -279,7 +286,9 @@ def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Com
     return Curriculum(dataset.train, read_difficulty(path)[plan.curriculum_by], plan.epochs)
 
 
-def _begin(plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network, *, resume: bool) -> dict[str, Any]:
+def _begin(
+    plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network, compute: Compute, *, resume: bool
+) -> dict[str, Any]:
     """The record to go on with: a new one in a new folder, or that of the folder if it is of the same plan."""
     fresh: dict[str, Any] = {
         "schema": SCHEMA,
@@ -288,6 +297,11 @@ def _begin(plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network,
         "shape": list(dataset.shape),
         "classes": dataset.class_count,
         "machine": describe_machine(),
+        "compute": {
+            "device": str(compute.device),
+            "precision": compute.precision,
+            "compile": "on" if compute.compile else "off",
+        },
         "experts": [],
     }
     if resume:
@@ -308,7 +322,7 @@ def _begin(plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network,
 
 
 def _resumed(fresh: dict[str, Any], out: Path) -> dict[str, Any]:
-    theirs, ours = asdict(stored_plan(out)), fresh["plan"]
+    theirs, ours = asdict(stored_plan(out)[0]), fresh["plan"]
     stored = read_json(out / MANIFEST)
     for key in ("schema", "dataset_fingerprint"):
         if stored.get(key) != fresh[key]:

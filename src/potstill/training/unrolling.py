@@ -79,7 +79,8 @@ class Unroller:
     """
 
     def __init__(self, network: Network, compute: Compute, *, keep: Keep = "steps") -> None:
-        self._module = copy.deepcopy(network).to(compute.device).requires_grad_(False).train()
+        dtype = compute.precise.dtype  # of buffers: parameters are given
+        self._module = copy.deepcopy(network).to(compute.device, dtype).requires_grad_(False).train()
         self._names = [name for name, _ in network.named_parameters()]
         self._device = compute.device
         self._own = threading.local()

@@ -16,6 +16,7 @@ from potstill.evaluation import (
     Evaluation,
     NetworkResult,
     Recipe,
+    bench,
     check_fits,
     evaluate,
     measure_full,
@@ -395,6 +396,14 @@ def test_progress_names_network_set_repeat_and_accuracy(dataset: ImageDataset):
     accuracy = result.networks[NETWORK].accuracies[1]
     assert messages[1] == f"{NETWORK} on set, 2 of 2: {accuracy:.1%}"
     assert messages[2].startswith(f"{NETWORK} on random, 1 of 2: ")
+
+
+def test_a_long_training_says_how_far_it_is(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench, "QUIET_SECONDS", 0)
+    messages: list[str] = []
+    measure(dataset, repeats=1, progress=messages.append)
+    assert len(messages) == RECIPE.epochs
+    assert messages[3].startswith(f"{NETWORK} on set, 1 of 1: epoch 4 of 12, loss ")
 
 
 def test_full_data_beats_random_images_which_beat_chance():

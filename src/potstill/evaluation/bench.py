@@ -23,6 +23,8 @@ from potstill.training.teacher import Teacher
 from potstill.training.trainer import Trainer
 
 CURVE_POINTS = 10
+QUIET_SECONDS = 20
+"""After which a training says how far it is."""
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides
 
 Progress = Callable[[str], None]
@@ -145,9 +147,17 @@ class Bench:
         losses: list[float] = []
         accuracies: list[float] = []
 
+        heard = started
+
         def after_epoch(epoch: int, loss: float) -> None:
+            nonlocal heard
             if not math.isfinite(loss):
                 raise UserError(f"{network} diverged in epoch {epoch} of its training", "use another recipe")
+            if epoch < measurement.epochs and time.perf_counter() - heard > QUIET_SECONDS:
+                of = f"{repeat.number + 1} of {measurement.repeats}"
+                done = f"epoch {epoch} of {measurement.epochs}, loss {loss:.3g}"
+                self.progress(f"{network} on {measurement.trained_on}, {of}: {done}")
+                heard = time.perf_counter()
             if epoch in points:
                 epochs.append(epoch)
                 losses.append(loss)

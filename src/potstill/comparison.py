@@ -28,7 +28,7 @@ from potstill.methods import METHODS
 from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import read_json, write_json
+from potstill.runtime.files import write_json
 from potstill.selection import SELECTIONS
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
@@ -114,7 +114,7 @@ def compare(
         zca=first.settings.zca,
     )
     folders = [_folder(name, Path(runs[0]), first.settings, data, listen) for name in runs]
-    recorded = _recorded(first.folder)
+    recorded = EvaluationFile(first.folder.evaluation).present()
     chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or usual_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
     contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
@@ -207,15 +207,6 @@ def _folder(
         listen(f"{name}: choosing")
         distill(settings, dataset, out=folder.path, resume=folder.config.exists())
     return folder.path
-
-
-def _recorded(folder: RunFolder) -> Evaluation | None:
-    if not folder.evaluation.exists():
-        return None
-    try:
-        return Evaluation.from_json(read_json(folder.evaluation))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder.evaluation} is not a record of an evaluation ({error})", "move it away") from error
 
 
 def _short(paths: Sequence[Path]) -> list[str]:

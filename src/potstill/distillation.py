@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,7 +20,7 @@ from potstill.networks import ImageShape, build_network
 from potstill.run_folder import Checkpoint, RunFolder
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import Diverged, UserError
-from potstill.runtime.files import sha256
+from potstill.runtime.files import sha256_of_files
 from potstill.runtime.machine import describe_machine, peak_memory_bytes, reset_peak_memory
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
@@ -148,11 +148,16 @@ def _stored_settings(folder: RunFolder | None, asked: Settings[Method]) -> Setti
         raise UserError(f"there is no run to resume in {where}", "name its folder with --out, or leave --resume out")
     stored = Settings.from_toml(folder.config)
     if changed := differing(asked, stored):
-        raise UserError(
-            f"{folder.path} was begun with another {', '.join(changed)}",
-            "resume it with its own settings (just --out and --resume), or choose another --out",
-        )
+        raise begun_otherwise(folder.path, changed)
     return stored
+
+
+def begun_otherwise(path: Path, changed: Sequence[str]) -> UserError:
+    """The error for a run in ``path`` that is to go on with other settings: with which."""
+    return UserError(
+        f"{path} was begun with another {', '.join(changed)}",
+        "resume it with its own settings (just --out and --resume), or choose another --out",
+    )
 
 
 class _Run:
@@ -239,7 +244,7 @@ class _Run:
     def _reads(self) -> str | None:
         """The content of the files that the method's steps depend on, if there are any."""
         paths = [path for path in self.method.reads() if path.is_file()]
-        return sha256("".join(sha256(path.read_bytes()) for path in paths).encode()) if paths else None
+        return sha256_of_files(paths) if paths else None
 
     def _begin(self) -> Checkpoint:
         """Prepare the method, and then the folder: what cannot be begun leaves none."""

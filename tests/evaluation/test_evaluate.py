@@ -16,7 +16,6 @@ from potstill.evaluation import (
     Evaluation,
     NetworkResult,
     Recipe,
-    bench,
     check_fits,
     evaluate,
     measure_full,
@@ -24,6 +23,7 @@ from potstill.evaluation import (
 )
 from potstill.evaluation.bench import _first as first_images
 from potstill.networks import NETWORKS
+from potstill.runtime import pace
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
@@ -399,7 +399,7 @@ def test_progress_names_network_set_repeat_and_accuracy(dataset: ImageDataset):
 
 
 def test_a_long_training_says_how_far_it_is(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bench, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(pace, "QUIET_SECONDS", 0)
     messages: list[str] = []
     measure(dataset, repeats=1, progress=messages.append)
     assert len(messages) == RECIPE.epochs

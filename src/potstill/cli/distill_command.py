@@ -13,7 +13,7 @@ import tyro
 from potstill.cli.options import duration, parse
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
-from potstill.distillation import distill
+from potstill.distillation import begun_otherwise, distill
 from potstill.methods import METHODS, Method, find_method
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
@@ -93,10 +93,7 @@ def _read(words: list[str]) -> Options[Any]:
     default = None if base is None else Options(settings=base)
     options = parse(Options[method], rest, command=f"distill {method.name}", default=default)
     if base is not None and _value_of("--config", words) is None and (changed := base.changed(options.settings)):
-        raise UserError(
-            f"{Path(str(config)).parent} was begun with another {', '.join(changed)}",
-            "resume it with its own settings (just --out and --resume), or choose another --out",
-        )
+        raise begun_otherwise(Path(str(config)).parent, changed)
     return options
 
 

@@ -17,14 +17,13 @@ from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
+from potstill.runtime.pace import Pace
 from potstill.runtime.randomness import Streams
 from potstill.selection import SELECTIONS
 from potstill.training.teacher import Teacher
 from potstill.training.trainer import Trainer
 
 CURVE_POINTS = 10
-QUIET_SECONDS = 20
-"""After which a training says how far it is."""
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides
 
 Progress = Callable[[str], None]
@@ -147,17 +146,15 @@ class Bench:
         losses: list[float] = []
         accuracies: list[float] = []
 
-        heard = started
+        pace = Pace()
 
         def after_epoch(epoch: int, loss: float) -> None:
-            nonlocal heard
             if not math.isfinite(loss):
                 raise UserError(f"{network} diverged in epoch {epoch} of its training", "use another recipe")
-            if epoch < measurement.epochs and time.perf_counter() - heard > QUIET_SECONDS:
+            if epoch < measurement.epochs and pace.due():
                 of = f"{repeat.number + 1} of {measurement.repeats}"
                 done = f"epoch {epoch} of {measurement.epochs}, loss {loss:.3g}"
                 self.progress(f"{network} on {measurement.trained_on}, {of}: {done}")
-                heard = time.perf_counter()
             if epoch in points:
                 epochs.append(epoch)
                 losses.append(loss)

@@ -26,6 +26,14 @@ class EvaluationFile:
     def __init__(self, path: Path, *, leading: bool = True) -> None:
         self.path, self._leading = path, leading
 
+    def present(self) -> Evaluation | None:
+        """What it holds, by whatever protocol; None if it does not exist.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        return _read(self.path)
+
     def earlier(self, asked: Evaluation) -> Evaluation | None:
         """What has been measured already by the protocol of ``asked``; None if nothing has.
 
@@ -40,7 +48,7 @@ class EvaluationFile:
 
     def save(self, evaluation: Evaluation) -> None:
         """Write it, and put aside what was found by another protocol, unless that is to lead."""
-        present = _read(self.path)
+        present = self.present()
         if present is not None and present.protocol != evaluation.protocol:
             if present.set_sha256 == evaluation.set_sha256 and not self._leading:
                 write_json(self._beside(evaluation), evaluation.to_json())

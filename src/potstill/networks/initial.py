@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from potstill.networks.base import Network, Scheme
 from potstill.networks.weights import WeightsFile, install, weight_files
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import sha256
+from potstill.runtime.files import sha256_of_files
 
 HELD_OUT = 5
 """One in so many pre-trained networks is held out: distillation never sees it, evaluation sees no other."""
@@ -84,7 +83,11 @@ class InitialWeights:
         """What is recorded of it; of files their content too."""
         if self.source in ("random", "fixed"):
             return {"source": self.source, "seed": self.seed, "scheme": self.scheme}
-        return {"source": self.source, "seed": self.seed, "sha256": self.sha256 or _digest(self._files)}
+        return {
+            "source": self.source,
+            "seed": self.seed,
+            "sha256": self.sha256 or sha256_of_files(file.path for file in self._files),
+        }
 
     @property
     def _held_out(self) -> int:
@@ -96,13 +99,9 @@ class InitialWeights:
         files = [WeightsFile(file) for file in (weight_files(path) if path.is_dir() else [path])]
         if not files:
             raise UserError(f"{path} holds no weights", "name a folder that potstill experts wrote")
-        if self.sha256 is not None and self.sha256 != _digest(files):
+        if self.sha256 is not None and self.sha256 != sha256_of_files(file.path for file in files):
             raise UserError(f"the weights in {path} are not those that the set was distilled for", "restore them")
         return files
 
 
 RANDOM_WEIGHTS = InitialWeights()
-
-
-def _digest(files: Sequence[WeightsFile]) -> str:
-    return sha256("".join(sha256(file.path.read_bytes()) for file in files).encode())

@@ -13,7 +13,7 @@ from potstill.report.fields import Fields
 from potstill.report.page import rendered
 from potstill.report.scales import Tick, linear_scale, logarithmic_scale
 from potstill.report.scores import Entry, Failure, Score, read_entry
-from potstill.runtime.files import read_json, write_atomic
+from potstill.runtime.files import write_atomic
 
 LABEL_HEIGHT = 9.0
 """What a name takes of a chart's height, in percent."""
@@ -106,9 +106,7 @@ def read_comparison(file: Path) -> ComparisonRecord:
     Raises:
         UserError: the file is damaged; the error names the field.
     """
-    fields = Fields.of(file, read_json(file))
-    if fields.whole("schema") != 1:
-        fields.refuse("schema", "1, the version this Potstill reads")
+    fields = Fields.of_record(file, 1)
     dataset = fields.part("dataset")
     return ComparisonRecord(
         dataset=dataset.text("name"),
@@ -116,7 +114,7 @@ def read_comparison(file: Path) -> ComparisonRecord:
         test=dataset.whole("test"),
         train_bytes=dataset.whole("bytes"),
         recipe=fields.part("recipe").texts(),
-        made_on=_read_texts(fields, "made_on"),
+        made_on=fields.lines("made_on"),
         networks=tuple(str(name) for name in fields.values.get("networks", [])),
         sets=tuple(_read_set(part) for part in fields.list("sets")),
         full={name: read_entry(entry, None) for name, entry in fields.part("full").parts().items()},
@@ -153,13 +151,6 @@ def render(record: ComparisonRecord) -> str:
         differences=[_difference_row(item, record.significance) for item in record.differences],
         settings=_settings(record),
     )
-
-
-def _read_texts(fields: Fields, name: str) -> tuple[str, ...]:
-    value = fields.values.get(name)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        fields.refuse(name, "a list of texts")
-    return tuple(value)
 
 
 def _read_set(fields: Fields) -> SetRecord:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import read_json
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ class Fields:
             what = f"{file}: {place.rstrip('.')}" if place else str(file)
             raise UserError(f"{what} is not an object", "the record is damaged: make it anew")
         return cls(file, value, place)
+
+    @classmethod
+    def of_record(cls, file: Path, schema: int) -> Fields:
+        """The object in a JSON file, if it is of that version of its kind."""
+        fields = cls.of(file, read_json(file))
+        if fields.whole("schema") != schema:
+            fields.refuse("schema", f"{schema}, the version this Potstill reads")
+        return fields
 
     def __contains__(self, name: str) -> bool:
         """Whether the field is there and not null."""
@@ -62,6 +71,13 @@ class Fields:
         if isinstance(value, list) and all(item is None or _is_number(item) for item in value):
             return tuple(math.nan if item is None else float(item) for item in value)
         return self.refuse(name, "a list of numbers")
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """A list of strings."""
+        value = self.values.get(name)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        return self.refuse(name, "a list of texts")
 
     def part(self, name: str) -> Fields:
         """An object within this one."""

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from potstill.report import robustness, search, wording
+from potstill.report import wording
 from potstill.report.accuracy import accuracy_chart, comparisons
 from potstill.report.confusion import confusions
 from potstill.report.curves import curve_charts
@@ -63,8 +63,6 @@ def render(run: Run) -> str:
         distilled=run.manifest.iterations_asked > 0,
         curves=curve_charts(run),
         confusions=confusions(run),
-        robustness=run.robustness and robustness.Section.of(run.robustness),
-        search=run.search and search.Section.of(run.search),
         costs=_costs(run),
         settings=_settings(run),
         paper=run.manifest.method.url if run.manifest.method.url.startswith(("https://", "http://")) else None,

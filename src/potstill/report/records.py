@@ -16,7 +16,6 @@ from potstill.report.scores import Evaluation, read_evaluation
 from potstill.report.search import Search, read_search
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import read_events
-from potstill.runtime.files import read_json
 
 STATUSES = ("complete", "interrupted", "time limit", "diverged")
 
@@ -169,9 +168,7 @@ def _read_if_there(file: Path, read: Callable[[Path], M]) -> M | None:
 
 
 def _read_manifest(file: Path) -> Manifest:
-    fields = Fields.of(file, read_json(file))
-    if fields.whole("schema") != 1:
-        fields.refuse("schema", "1, the version this Potstill reads")
+    fields = Fields.of_record(file, 1)
     if fields.text("status") not in STATUSES:
         fields.refuse("status", f"one of {', '.join(STATUSES)}")
     method, iterations = fields.part("method"), fields.part("iterations")

@@ -8,7 +8,16 @@ from pathlib import Path
 from potstill.report import wording
 from potstill.report.fields import Fields
 from potstill.report.scores import Score, read_entry
-from potstill.runtime.files import read_json
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of training in words."""
+
+    name: str
+    accuracy: str
+    interval: str
+    rate: str
 
 
 @dataclass(frozen=True)
@@ -35,28 +44,27 @@ class Robustness:
     full: float
     trained_on: dict[str, Score]
 
+    @property
+    def summary(self) -> str:
+        """Both scores in a sentence."""
+        return (
+            f"Label robust score {wording.points(self.label_score)}, augmentation robust score "
+            f"{wording.points(self.augmentation_score)}, of 100: {self.track} labels, "
+            f"{wording.network_title(self.network)}, {self.recipe}; on the full data {wording.percent(self.full)}."
+        )
 
-@dataclass(frozen=True)
-class Row:
-    """A kind of training in words."""
-
-    name: str
-    accuracy: str
-    interval: str
-    rate: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """What the page says of it."""
-
-    summary: str
-    rows: tuple[Row, ...]
-
-    @classmethod
-    def of(cls, found: Robustness) -> Section:
-        """The section in words."""
-        return cls(_summary(found), tuple(_rows(found)))
+    @property
+    def rows(self) -> list[Row]:
+        """The table."""
+        return [
+            Row(
+                name=name,
+                accuracy=wording.percent(score.mean),
+                interval=wording.interval(score.interval) if score.interval else "–",
+                rate="–" if score.learning_rate is None else f"{score.learning_rate:g}",
+            )
+            for name, score in self.trained_on.items()
+        ]
 
 
 def read_robustness(file: Path) -> Robustness:
@@ -65,9 +73,7 @@ def read_robustness(file: Path) -> Robustness:
     Raises:
         UserError: the file is damaged; the error names the field.
     """
-    fields = Fields.of(file, read_json(file))
-    if fields.whole("schema") != 1:
-        fields.refuse("schema", "1, the version this Potstill reads")
+    fields = Fields.of_record(file, 1)
     trained = {name: read_entry(entry, None) for name, entry in fields.part("trained_on").parts().items()}
     return Robustness(
         set_sha256=fields.text("set_sha256"),
@@ -79,25 +85,3 @@ def read_robustness(file: Path) -> Robustness:
         full=fields.number("full"),
         trained_on={name: entry for name, entry in trained.items() if isinstance(entry, Score)},
     )
-
-
-def _summary(found: Robustness) -> str:
-    """Both scores in a sentence."""
-    return (
-        f"Label robust score {wording.points(found.label_score)}, augmentation robust score "
-        f"{wording.points(found.augmentation_score)}, of 100: {found.track} labels, "
-        f"{wording.network_title(found.network)}, {found.recipe}; on the full data {wording.percent(found.full)}."
-    )
-
-
-def _rows(found: Robustness) -> list[Row]:
-    """The table."""
-    return [
-        Row(
-            name=name,
-            accuracy=wording.percent(score.mean),
-            interval=wording.interval(score.interval) if score.interval else "–",
-            rate="–" if score.learning_rate is None else f"{score.learning_rate:g}",
-        )
-        for name, score in found.trained_on.items()
-    ]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from potstill.report.fields import Fields
-from potstill.runtime.files import read_json
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,7 @@ def read_evaluation(file: Path, classes: int) -> Evaluation:
     Raises:
         UserError: the file is damaged; the error names the field.
     """
-    fields = Fields.of(file, read_json(file))
-    if fields.whole("schema") != 2:
-        fields.refuse("schema", "2, the version this Potstill reads")
+    fields = Fields.of_record(file, 2)
     baselines = fields.part("baselines").parts() if "baselines" in fields else {}
     return Evaluation(
         set_sha256=fields.text("set_sha256"),

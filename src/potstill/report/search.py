@@ -8,7 +8,6 @@ from pathlib import Path
 from potstill.report import wording
 from potstill.report.fields import Fields
 from potstill.report.scores import Entry, Score, read_entry
-from potstill.runtime.files import read_json
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,6 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Search:
-    """A search with the set of that hash; candidates from the best down."""
-
-    set_sha256: str
-    space: str
-    recipe: str
-    seconds: float
-    candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True)
 class Row:
     """A candidate in words; ``share`` is its accuracy in percent, for a bar."""
 
@@ -59,16 +47,41 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Section:
-    """What the page says of it."""
+class Search:
+    """A search with the set of that hash; candidates from the best down."""
 
-    summary: str
-    rows: tuple[Row, ...]
+    set_sha256: str
+    space: str
+    recipe: str
+    seconds: float
+    candidates: tuple[Candidate, ...]
 
-    @classmethod
-    def of(cls, search: Search) -> Section:
-        """The section in words."""
-        return cls(_summary(search), tuple(_rows(search)))
+    @property
+    def summary(self) -> str:
+        """What was found, in a sentence or two."""
+        count = wording.images(len(self.candidates), "network")
+        found = f"{count} of {self.space}, trained on the set by {self.recipe} in {wording.duration(self.seconds)}"
+        trained = [one for one in self.candidates if isinstance(one.full, Score)]
+        if not trained:
+            return f"{found}; none was trained on the full data yet."
+        scores = ", ".join(f"{one.name} {_full(one)}" for one in trained)
+        return f"{found}. On the full data: {scores}."
+
+    @property
+    def rows(self) -> list[Row]:
+        """The table."""
+        return [
+            Row(
+                name=one.name,
+                spec=one.spec,
+                accuracy=f"failed: {one.failed}" if one.accuracy is None else wording.percent(one.accuracy),
+                share=100 * (one.accuracy or 0.0),
+                parameters=wording.count(one.parameters) if one.parameters else "–",
+                seconds=wording.duration(one.seconds) if one.seconds else "–",
+                full=_full(one),
+            )
+            for one in self.candidates
+        ]
 
 
 def read_search(file: Path) -> Search:
@@ -77,9 +90,7 @@ def read_search(file: Path) -> Search:
     Raises:
         UserError: the file is damaged; the error names the field.
     """
-    fields = Fields.of(file, read_json(file))
-    if fields.whole("schema") != 1:
-        fields.refuse("schema", "1, the version this Potstill reads")
+    fields = Fields.of_record(file, 1)
     recipe, candidates, full = (fields.part(name) for name in ("recipe", "candidates", "full"))
     ranked = fields.values.get("ranked")
     if not isinstance(ranked, list) or sorted(map(str, ranked)) != sorted(candidates.values):
@@ -93,33 +104,6 @@ def read_search(file: Path) -> Search:
             _read_candidate(name, candidates.part(name), full.part(name) if name in full else None) for name in ranked
         ),
     )
-
-
-def _summary(search: Search) -> str:
-    """What was found, in a sentence or two."""
-    count = wording.images(len(search.candidates), "network")
-    found = f"{count} of {search.space}, trained on the set by {search.recipe} in {wording.duration(search.seconds)}"
-    trained = [one for one in search.candidates if isinstance(one.full, Score)]
-    if not trained:
-        return f"{found}; none was trained on the full data yet."
-    scores = ", ".join(f"{one.name} {_full(one)}" for one in trained)
-    return f"{found}. On the full data: {scores}."
-
-
-def _rows(search: Search) -> list[Row]:
-    """The table."""
-    return [
-        Row(
-            name=one.name,
-            spec=one.spec,
-            accuracy=f"failed: {one.failed}" if one.accuracy is None else wording.percent(one.accuracy),
-            share=100 * (one.accuracy or 0.0),
-            parameters=wording.count(one.parameters) if one.parameters else "–",
-            seconds=wording.duration(one.seconds) if one.seconds else "–",
-            full=_full(one),
-        )
-        for one in search.candidates
-    ]
 
 
 def _read_candidate(name: str, fields: Fields, full: Fields | None) -> Candidate:

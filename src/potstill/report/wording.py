@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from potstill.report.records import Run
+from typing import TYPE_CHECKING
+
 from potstill.report.scores import Evaluation, Failure, Score
+
+if TYPE_CHECKING:
+    from potstill.report.records import Run
 
 SPACE = "\u00a0"  # between a figure and its unit, so that a line never breaks there
 NETWORK_TITLES = {

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ def read_json(path: Path) -> Any:
         raise UserError(
             f"{path} is not valid JSON: {error}", "the file is damaged: restore it or make it anew"
         ) from error
+
+
+def sha256_of_files(paths: Iterable[Path]) -> str:
+    """One SHA-256 for the contents of several files, in their order."""
+    return sha256("".join(sha256(path.read_bytes()) for path in paths).encode())
 
 
 def sha256(data: bytes) -> str:

@@ -23,6 +23,7 @@ from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, ComputeChoice
 from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.files import read_json, staged, write_json
 from potstill.runtime.machine import describe_machine
+from potstill.runtime.pace import Pace
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.training.cohort import Cohort
@@ -39,8 +40,6 @@ CURRICULUM = "curriculum.safetensors"
 """The difficulty that a curriculum goes by: of a network trained for it before there are experts."""
 DIFFICULTY_EPOCHS = 10
 """Of the network by which a curriculum tells easy images from hard ones."""
-QUIET_SECONDS = 10
-"""After which an epoch is worth a word."""
 
 Progress = Callable[[str], None]
 
@@ -210,7 +209,7 @@ def _train_together(
     )
     kept: list[dict[int, Weights]] = [{} for _ in numbers]
     told: list[dict[str, Any]] = [{"losses": []} for _ in numbers]
-    heard = [started]
+    pace = Pace()
 
     def keep(epoch: int) -> None:
         for own, member in zip(kept, learners.members(), strict=True):
@@ -221,9 +220,8 @@ def _train_together(
             if not math.isfinite(loss):
                 raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
             own["losses"].append(loss)
-        if epoch < plan.epochs and time.perf_counter() - heard[-1] > QUIET_SECONDS:
+        if epoch < plan.epochs and pace.due():
             progress(f"epoch {epoch} of {plan.epochs}: loss {sum(losses) / len(losses):.3g}")
-            heard.append(time.perf_counter())
         if not plan.last_only or epoch == plan.epochs:
             keep(epoch)
 

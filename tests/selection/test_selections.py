@@ -18,6 +18,7 @@ from torch import Tensor
 
 from potstill.data import LabeledImages
 from potstill.methods import METHODS, Start
+from potstill.methods.coresets import Forgetting, OptimisedRandom
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
@@ -28,9 +29,10 @@ from potstill.selection.hardest import hardest
 from potstill.selection.herding import herding
 from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
-from potstill.training.difficulty import el2n, forgetting_events, grand
+from potstill.training.difficulty import NeverLearned, el2n, forgetting_events, grand
 from potstill.training.experts import ExpertPlan, train_experts
 from potstill.training.teacher import Teacher
+from potstill.training.trainer import Trainer
 from tests.selection import twins
 from tests.small import NETWORK, digits, few, small_digits
 
@@ -238,6 +240,7 @@ def test_forgetting_by_hand():
         ]
     ).bool()
     assert forgetting_events(right).tolist() == [2, 4, 0, 0]
+    assert forgetting_events(right, "easiest").tolist() == [2, 0, 0, 0]
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (4,)])
@@ -248,6 +251,34 @@ def test_features_that_are_not_finite_are_refused(shape: tuple[int, ...]):
     values[3] = torch.inf
     with pytest.raises(UserError, match=r"image 2 has features that are not finite \(2 in all\)"):
         finite(values)
+
+
+class Forgetful(Teacher):
+    """A teacher that forgot the third image of each class once, and never learned the second."""
+
+    def forgetting(self, never_learned: NeverLearned = "hardest") -> Tensor:
+        right = torch.ones(3, len(self.real)).bool()
+        for members in self.real.class_index:
+            right[:, members[1]] = False
+            right[1, members[2]] = False
+        return forgetting_events(right, never_learned)
+
+
+@pytest.mark.parametrize(("never_learned", "expected"), [("hardest", [1, 2]), ("easiest", [2, 0])])
+def test_forgetting_takes_what_was_never_learned_first_or_last(never_learned: NeverLearned, expected: list[int]):
+    real = few(digits().train, (4, 4))
+    made = Forgetful(real, network=NETWORK, streams=Streams(0), compute=CPU, flips=False)
+    chosen = Forgetting(never_learned=never_learned).selection().images(made, 2, Streams(0))
+    assert chosen.equal(real.normalised(torch.cat([members[expected] for members in real.class_index])))
+
+
+def test_optimised_random_tries_as_often_as_asked(monkeypatch: pytest.MonkeyPatch):
+    fits: list[object] = []
+    fit = Trainer.fit
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **named: fits.append(given) or fit(*given, **named))
+    real = few(digits().train, (4, 4))
+    OptimisedRandom(tries=3).selection().images(teacher(real), 1, Streams(0))
+    assert len(fits) == 3
 
 
 def test_every_selection_is_a_method_and_a_start():

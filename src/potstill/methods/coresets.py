@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from potstill.methods.base import Citation, Method, Problem, State
 from potstill.methods.pixels import with_images
 from potstill.runtime.errors import at_least
-from potstill.selection import SELECTIONS
+from potstill.selection import SELECTIONS, Selection, by_score
 from potstill.selection.optimised_random import optimised_random
 from potstill.synthetic import SyntheticSet
+from potstill.training.difficulty import NeverLearned
 from potstill.training.teacher import Teacher
 
 
@@ -24,8 +26,12 @@ class Coreset(Method):
 
     def prepare(self, problem: Problem) -> State:
         """The images."""
-        selection, streams = SELECTIONS[self.name], problem.streams.child("selection")
-        return {"images": selection.images(self.teacher(problem), problem.images_per_class, streams)}
+        streams = problem.streams.child("selection")
+        return {"images": self.selection().images(self.teacher(problem), problem.images_per_class, streams)}
+
+    def selection(self) -> Selection:
+        """What chooses or makes them."""
+        return SELECTIONS[self.name]
 
     def teacher(self, problem: Problem) -> Teacher:
         """What the selection looks at: here the pixels."""
@@ -191,11 +197,9 @@ class OptimisedRandom(Coreset):
     def __post_init__(self) -> None:
         at_least(self, tries=1)
 
-    def prepare(self, problem: Problem) -> State:
-        """The images."""
-        streams = problem.streams.child("selection")
-        chosen = optimised_random(self.teacher(problem), problem.images_per_class, streams, tries=self.tries)
-        return {"images": problem.real.normalised(chosen).cpu()}
+    def selection(self) -> Selection:
+        """With as many tries."""
+        return Selection(self.name, choose=partial(optimised_random, tries=self.tries), looks=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +208,10 @@ class Forgetting(TaughtCoreset):
 
     Mariya Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning", ICLR 2019
     (arXiv:1812.05159).
+
+    Attributes:
+        never_learned: ``hardest`` takes images that were never told right before all others, as in the paper; for
+            ``easiest``, as some programs count, they are images without an event, like those that are never forgotten.
     """
 
     name: ClassVar[str] = "forgetting"
@@ -216,6 +224,12 @@ class Forgetting(TaughtCoreset):
         url="https://arxiv.org/abs/1812.05159",
         key="toneva2019forgetting",
     )
+
+    never_learned: NeverLearned = "hardest"
+
+    def selection(self) -> Selection:
+        """With what never learning counts for."""
+        return Selection(self.name, choose=by_score(lambda teacher: teacher.forgetting(self.never_learned)))
 
 
 DATA_DIET = Citation(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from potstill.methods import DC, METHODS, Method
+from potstill.methods import DC, Method
+from potstill.methods.coresets import Coreset, Forgetting, Herding, KCenter, KMeans, Random
 from potstill.methods.distances import DistanceName
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.selection import SELECTIONS
 from potstill.settings import Settings
 from potstill.training.experts import ExpertPlan
 
@@ -52,13 +52,17 @@ DC_DISTANCES = Reproduction(
     notes=(SPLIT, "The learning rate of the pixels is that of the paper's own distance for all three."),
 )
 
-CORESETS: dict[str, tuple[tuple[float, float], ...]] = {
-    "random": ((64.9, 3.5), (95.1, 0.9), (97.9, 0.2)),
-    "herding": ((89.2, 1.6), (93.7, 0.3), (94.8, 0.2)),
-    "k-center": ((89.3, 1.5), (84.4, 1.7), (97.4, 0.3)),
-    "forgetting": ((35.5, 5.6), (68.1, 3.3), (88.2, 1.2)),
-    "k-means": (),
+FORGETTING = ((35.5, 5.6), (68.1, 3.3), (88.2, 1.2))
+
+CORESETS: dict[str, tuple[Coreset, tuple[tuple[float, float], ...]]] = {
+    "random": (Random(), ((64.9, 3.5), (95.1, 0.9), (97.9, 0.2))),
+    "herding": (Herding(), ((89.2, 1.6), (93.7, 0.3), (94.8, 0.2))),
+    "k-center": (KCenter(), ((89.3, 1.5), (84.4, 1.7), (97.4, 0.3))),
+    "forgetting": (Forgetting(), FORGETTING),
+    "most forgotten": (Forgetting(never_learned="easiest"), FORGETTING),
+    "k-means": (KMeans(), ()),
 }
+"""By label, what selects and its published figures; for forgetting both readings of an image that is never learned."""
 
 TEACHER = ExpertPlan(dataset="mnist", count=1, epochs=10, momentum=0.9, weight_decay=5e-4)
 """What selections look at: one network for all of them."""
@@ -71,11 +75,11 @@ CORESETS_MNIST = Reproduction(
     rows=tuple(
         Row(
             label=f"{name} ipc {ipc}",
-            settings=_mnist(METHODS[name](), ipc),
+            settings=_mnist(method, ipc),
             published={"convnet": Published(*figures[place]) if figures else None},
-            experts=TEACHER if SELECTIONS[name].looks else None,
+            experts=TEACHER if method.selection().looks else None,
         )
-        for name, figures in CORESETS.items()
+        for name, (method, figures) in CORESETS.items()
         for place, ipc in enumerate((1, 10, 50))
     ),
     notes=(

@@ -64,8 +64,8 @@ def _by_features(
     return choose
 
 
-def _by_score(score: Callable[[Teacher], Tensor]) -> Callable[[Teacher, int, Streams], Tensor]:
-    """The hardest of each class."""
+def by_score(score: Callable[[Teacher], Tensor]) -> Callable[[Teacher, int, Streams], Tensor]:
+    """The choice of the hardest of each class, by a score (N,) that a teacher tells."""
 
     def choose(teacher: Teacher, count: int, streams: Streams) -> Tensor:
         scores = finite(score(teacher))
@@ -126,9 +126,9 @@ SELECTIONS: Mapping[str, Selection] = MappingProxyType(
             Selection("k-means", make=_centres, looks=False),
             Selection("k-means-nearest", choose=_by_features(k_means_nearest)),
             Selection("average", make=_average, looks=False),
-            Selection("forgetting", choose=_by_score(Teacher.forgetting)),
-            Selection("el2n", choose=_by_score(Teacher.el2n)),
-            Selection("grand", choose=_by_score(Teacher.grand)),
+            Selection("forgetting", choose=by_score(Teacher.forgetting)),
+            Selection("el2n", choose=by_score(Teacher.el2n)),
+            Selection("grand", choose=by_score(Teacher.grand)),
             Selection("optimised-random", choose=optimised_random, looks=False),
         )
     }

@@ -22,6 +22,9 @@ FORMAT = "potstill.difficulty/1"
 
 Score = Literal["el2n", "grand", "forgetting"]
 
+NeverLearned = Literal["hardest", "easiest"]
+"""What an image counts as that was never told right: harder than any other, or as one that was never forgotten."""
+
 DIFFICULTY = "difficulty.safetensors"
 """The file of scores beside the experts that they come from."""
 
@@ -60,20 +63,22 @@ def grand(networks: Sequence[Network], images: LabeledImages) -> Tensor:
     return torch.stack([_gradient_lengths(network, images) for network in networks]).mean(0)
 
 
-def forgetting_events(right: Tensor) -> Tensor:
-    """How often each image was told right after one epoch and wrong after the next; more than ever if never right.
+def forgetting_events(right: Tensor, never_learned: NeverLearned = "hardest") -> Tensor:
+    """How often each image was told right after one epoch and wrong after the next.
 
     Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning", ICLR 2019
-    (arXiv:1812.05159), who count within epochs and likewise put the images that were never learned last.
+    (arXiv:1812.05159), who count within epochs, and for whom images that were never learned are the hardest.
 
     Args:
         right: bool (epochs, N).
+        never_learned: ``hardest`` gives images that were never told right more events than there can be; ``easiest``
+            counts what there were: none.
 
     Returns:
         int64 (N,), the more the harder.
     """
     events = (right[:-1] & ~right[1:]).sum(0)
-    return torch.where(right.any(0), events, len(right))
+    return torch.where(right.any(0), events, len(right)) if never_learned == "hardest" else events
 
 
 def write_difficulty(path: Path, scores: Mapping[str, Tensor]) -> None:

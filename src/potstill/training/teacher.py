@@ -16,7 +16,7 @@ from potstill.networks.weights import Weights, WeightsFile, install, weight_file
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
-from potstill.training.difficulty import Score, el2n, forgetting_events, grand
+from potstill.training.difficulty import NeverLearned, Score, el2n, forgetting_events, grand
 from potstill.training.features import FeatureExtractor, embedding
 from potstill.training.schedule import Schedule
 from potstill.training.trainer import Trainer
@@ -93,7 +93,7 @@ class Teacher:
         networks = [self._at(self._early(trajectory())) for trajectory in self.trajectories]
         return grand([network.to(self.compute.device) for network in networks], self.real)
 
-    def forgetting(self) -> Tensor:
+    def forgetting(self, never_learned: NeverLearned = "hardest") -> Tensor:
         """(N,): events, their mean over networks; see :func:`potstill.training.difficulty.forgetting_events`."""
         labels, events = self.real.labels.cpu(), []
         for trajectory in self.trajectories:
@@ -101,7 +101,7 @@ class Teacher:
             if len(weights) < 3:
                 raise UserError("forgetting shows over epochs", "use more --teacher-epochs, or experts of every epoch")
             right = [self._logits(self._at(some)).argmax(1) == labels for some in weights[1:]]
-            events.append(forgetting_events(torch.stack(right)).double())
+            events.append(forgetting_events(torch.stack(right), never_learned).double())
         return torch.stack(events).mean(0)
 
     def _train(self) -> list[Weights]:

@@ -17,6 +17,14 @@ from potstill.runtime.errors import UserError
 
 T = TypeVar("T")
 
+CONVERSIONS = {
+    r"invalid literal for int\(\) with base 10: (?P<word>.*)": "a whole number",
+    r"no type matching INT could be instantiated from \[(?P<word>.*)\]": "a whole number",
+    r"could not convert string to float: (?P<word>.*)": "a number",
+    r"no type matching FLOAT could be instantiated from \[(?P<word>.*)\]": "a number",
+}
+"""What Python and tyro say where a word is not of an option's type, and what it should be."""
+
 ComputeOptions = Annotated[ComputeChoice, tyro.conf.arg(name="")]
 """``--device``, ``--precision`` and ``--compile`` among a command's options."""
 
@@ -39,7 +47,8 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
 
 def _read(kind: type[T], words: Sequence[str], command: str, default: T | None) -> T:
     given: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=list(words), prog=f"potstill {command}", config=(tyro.conf.OmitArgPrefixes,), **given)
+    how = (tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
+    return tyro.cli(kind, args=list(words), prog=f"potstill {command}", config=how, **given)
 
 
 def _one_line(box: str) -> str:
@@ -52,11 +61,28 @@ def _one_line(box: str) -> str:
         else:
             paragraphs[-1].append(line)
     told = " ".join(next((p for p in paragraphs if p), ["the command line is not understood"]))
-    told = told.removesuffix(" (required)").rstrip(".")
+    told = _plain(told.removesuffix(" (required)").rstrip("."))
     meant = next((p for p in paragraphs if p and p[0].startswith("Perhaps you meant")), None)
     if meant is not None and len(meant) > 1:
         told += f"; perhaps you meant {meant[1].split()[0]}"
     return told[:1].lower() + told[1:]
+
+
+def _plain(told: str) -> str:
+    """A complaint of tyro's about one option, in plain words; any other as it is."""
+    if choice := re.fullmatch(r"(?i)invalid choice (.+) for argument '(.+)'\. Expected one of \((.+)\)", told):
+        wrong, option, listed = choice.groups()
+        allowed = sorted(set(re.findall(r"'([^']*)'", listed)) - {"None"})
+        either = " or ".join([", ".join(allowed[:-1]), allowed[-1]])
+        return f"{option} takes {either}, not {wrong}" if option.startswith("--") else f"{wrong} is not {either}"
+    if missing := re.match(r"(?i)missing value for argument '(--\S+)'", told):
+        return f"{missing[1]} takes a value, and none is given"
+    if parsing := re.fullmatch(r"(?i)error parsing (--\S+): (.+)", told):
+        option, reason = parsing.groups()
+        for said, kind in CONVERSIONS.items():
+            if match := re.fullmatch(said, reason):
+                return f"{option} takes {kind}, not {match['word']}"
+    return told
 
 
 def duration(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -29,6 +29,7 @@ from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_json
+from potstill.runtime.pace import Progress, silent
 from potstill.selection import SELECTIONS
 from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
@@ -76,7 +77,7 @@ def compare(
     dataset: str | None = None,
     data_root: Path | None = None,
     compute: ComputeChoice = AUTOMATIC,
-    listen: Callable[[str], None] = lambda message: None,
+    listen: Progress = silent,
 ) -> dict[str, Any]:
     """Measure several sets by one recipe and write ``comparison.json``.
 
@@ -179,9 +180,7 @@ def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
         raise UserError("the set has no learned steps to be replayed", "use --recipe dsa-1000, for example")
 
 
-def _folder(
-    name: str, beside: Path, first: Settings[Any], dataset: ImageDataset, listen: Callable[[str], None]
-) -> Path:
+def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset, listen: Progress) -> Path:
     """The folder of the run called ``name``: itself, or that of a selection, which is made if need be."""
     if name not in SELECTIONS or Path(name).is_dir():
         return Path(name)

@@ -22,6 +22,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import sha256_of_files
 from potstill.runtime.machine import describe_machine, peak_memory_bytes, reset_peak_memory
+from potstill.runtime.pace import Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.selection import SELECTIONS, random_indices
@@ -95,13 +96,16 @@ def distill(
         return run.go(resume=resume, time_limit=time_limit)
 
 
-def make_start(settings: Settings[Method], dataset: ImageDataset, compute: Compute) -> SyntheticSet:
+def make_start(
+    settings: Settings[Method], dataset: ImageDataset, compute: Compute, progress: Progress = silent
+) -> SyntheticSet:
     """The set that a distillation begins from.
 
     Args:
         settings: resolved.
         dataset: on the device.
         compute: for a start that looks at a trained network.
+        progress: told now and then how far the training of that network is.
 
     Raises:
         UserError: a class has fewer real images than are asked for.
@@ -119,6 +123,7 @@ def make_start(settings: Settings[Method], dataset: ImageDataset, compute: Compu
         compute=compute,
         flips=dataset.flips,
         source="trained" if selection.looks else "pixels",
+        progress=progress,
     )
     images = selection.images(teacher, ipc, streams)
     return replace(SyntheticSet.from_noise(real, ipc, streams.generator("unused")), images=images)
@@ -194,6 +199,7 @@ class _Run:
             flips=self.dataset.flips,
             dataset=self.settings.dataset,
             dataset_fingerprint=self.dataset.fingerprint,
+            progress=self._tell,
         )
         self.now = self._stored_checkpoint(self.folder) if resume and self.folder is not None else self._begin()
         self._seconds_before = self.now.seconds
@@ -223,7 +229,8 @@ class _Run:
         """The set to begin from, made; a network that cannot be built is refused first."""
         shape = ImageShape(*self.dataset.shape)
         build_network(self.settings.network, shape, self.dataset.class_count, self.streams.generator("check"))
-        return replace(make_start(self.settings, self.dataset, self.compute), provenance=self._provenance(0))
+        made = make_start(self.settings, self.dataset, self.compute, self._tell)
+        return replace(made, provenance=self._provenance(0))
 
     def _stored_start(self, folder: RunFolder) -> SyntheticSet:
         """The set that the run in the folder was begun with, if it was of the same dataset."""
@@ -354,6 +361,10 @@ class _Run:
         if self.folder is not None:
             self.folder.events().append(event, **fields)
         self._listen(event, fields)
+
+    def _tell(self, words: str) -> None:
+        """Before the first iteration there is nothing to record: only whoever listens hears of it."""
+        self._listen("preparation", {"iteration": 0, "doing": words, "seconds": round(self._session_seconds(), 3)})
 
     def _session_seconds(self) -> float:
         return time.monotonic() - self._clock

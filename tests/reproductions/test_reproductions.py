@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from potstill.applications import architecture_search as searching
 from potstill.cli.main import main
 from potstill.evaluation import RECIPES
 from potstill.methods import DC, DM, METHODS, MTT, Random
+from potstill.methods.coresets import Forgetting
 from potstill.methods.presets import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
 from potstill.reproductions.run import RECORD
+from potstill.runtime import pace
 from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
@@ -228,6 +231,17 @@ def test_selections_look_at_one_network(tmp_path: Path, monkeypatch: pytest.Monk
         assert tomllib.loads((tmp_path / row.folder / "config.toml").read_text())["method"]["features"] == experts[0]
     monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained again"))
     reproduce(table, tmp_path, compute=PLAIN)
+
+
+def test_a_long_row_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pace, "QUIET_SECONDS", 0)
+    said: list[str] = []
+    chosen = Row(label="hard", settings=settings(Forgetting(teacher_epochs=2)), published={NETWORK: None})
+    reproduce(replace(SMALL, rows=(chosen, SMALL.rows[1])), tmp_path, repeats=1, compute=PLAIN, listen=said.append)
+    assert any(words.startswith("hard: training a network to choose by, epoch 1 of 2") for words in said)
+    assert "hard: looking at what epoch 2 of 2 told right" in said
+    assert any(re.match(r"dm: iteration 1 of \d+, loss ", words) for words in said)
+    assert "preparation" not in (tmp_path / "hard" / "metrics.jsonl").read_text()
 
 
 def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: Path):

@@ -20,6 +20,7 @@ from potstill.data import LabeledImages
 from potstill.methods import METHODS, Start
 from potstill.methods.coresets import Forgetting, OptimisedRandom
 from potstill.networks import ImageShape, build_network
+from potstill.runtime import pace
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
@@ -193,6 +194,28 @@ def test_scores_are_means_over_experts(tmp_path: Path):
     for score in (Teacher.el2n, Teacher.grand, Teacher.forgetting):
         mean = torch.stack([score(single).double() for single in singles]).mean(0)
         torch.testing.assert_close(score(both).double(), mean, rtol=1e-5, atol=1e-6)
+
+
+def test_a_long_training_and_a_long_look_say_how_far_they_are(monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    made = Teacher(
+        small_digits().train,
+        network=NETWORK,
+        streams=Streams(0),
+        compute=CPU,
+        flips=False,
+        source="trained",
+        epochs=2,
+        progress=said.append,
+    )
+    monkeypatch.setattr(pace, "QUIET_SECONDS", 0)
+    made.forgetting()
+    assert [words.split(":")[0] for words in said] == [
+        "training a network to choose by, epoch 1 of 2",
+        "training a network to choose by, epoch 2 of 2",
+        "looking at what epoch 1 of 2 told right",
+        "looking at what epoch 2 of 2 told right",
+    ]
 
 
 def test_pixels_tell_no_difficulty():

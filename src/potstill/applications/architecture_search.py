@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import read_json, write_json
 from potstill.runtime.machine import machine_in_words
+from potstill.runtime.pace import Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.synthetic import SyntheticSet
@@ -127,7 +128,7 @@ def search(
     seed: int = 0,
     compute: Compute,
     record: str | Path | None = None,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Progress = silent,
 ) -> Found:
     """Train every network of a space on ``synthetic``, rank them, and train the best on the full data.
 

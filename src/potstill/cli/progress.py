@@ -40,7 +40,10 @@ class DistillationProgress:
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         """Show one event."""
         iteration, seconds = fields["iteration"], fields["seconds"]
-        if event in ("start", "resume"):
+        if event == "preparation":
+            self._notes["doing"] = fields["doing"]
+        elif event in ("start", "resume"):
+            self._notes.pop("doing", None)
             self._begun = (iteration, seconds)
             self._bar.update(self._task, total=fields["total"], completed=iteration)
         elif event == "step":

@@ -17,7 +17,7 @@ from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
-from potstill.runtime.pace import Pace
+from potstill.runtime.pace import Pace, Progress
 from potstill.runtime.randomness import Streams
 from potstill.selection import SELECTIONS
 from potstill.training.teacher import Teacher
@@ -25,8 +25,6 @@ from potstill.training.trainer import Trainer
 
 CURVE_POINTS = 10
 CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides
-
-Progress = Callable[[str], None]
 
 
 AfterEpoch = Callable[[int, float], None]
@@ -96,6 +94,7 @@ class Bench:
             compute=self.compute,
             flips=self.dataset.flips,
             source="trained" if selection.looks else "pixels",
+            progress=self.progress,
         )
         images = selection.images(teacher, ipc, streams)
         return images, torch.arange(train.class_count).repeat_interleave(ipc)

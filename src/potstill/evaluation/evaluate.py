@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Progress, Repeat, accuracy, make_trainer
+from potstill.evaluation.bench import AfterEpoch, Bench, Measurement, Repeat, accuracy, make_trainer
 from potstill.evaluation.recipes import Recipe, find_recipe, usual_recipe
 from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation, NetworkResult
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import AUTOMATIC, Compute, ComputeChoice
 from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.pace import Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.selection import SELECTIONS
@@ -45,7 +46,7 @@ def evaluate(
     initial: str = "random",
     seed: int = 0,
     compute: Compute | ComputeChoice = AUTOMATIC,
-    progress: Progress = lambda message: None,
+    progress: Progress = silent,
     record: str | Path | EvaluationFile | None = None,
 ) -> Evaluation:
     """Measure what ``synthetic`` is worth.
@@ -232,7 +233,7 @@ def measure_full(
     epochs: int | None = None,
     seed: int = 0,
     compute: Compute,
-    progress: Progress = lambda message: None,
+    progress: Progress = silent,
     earlier: NetworkResult | None = None,
     keep: Callable[[NetworkResult], None] = lambda result: None,
 ) -> NetworkResult:

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import Bench, Progress, accuracy, make_trainer
+from potstill.evaluation.bench import Bench, accuracy, make_trainer
 from potstill.evaluation.evaluate import check_fits, measure_full
 from potstill.evaluation.recipes import Recipe, find_recipe
 from potstill.evaluation.statistics import summary
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.pace import Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.synthetic import SyntheticSet
@@ -134,7 +135,7 @@ def measure_robustness(
     full_epochs: int | None = None,
     seed: int = 0,
     compute: Compute,
-    progress: Progress = lambda message: None,
+    progress: Progress = silent,
 ) -> Robustness:
     """Measure LRS and ARS of a set.
 

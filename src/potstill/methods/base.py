@@ -14,6 +14,7 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
+from potstill.runtime.pace import Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
 
@@ -76,6 +77,7 @@ class Problem:
         flips: whether mirrored images keep their class.
         dataset: the dataset's name, by which published settings are found; empty if unknown.
         dataset_fingerprint: of the dataset, by which a method knows what was made of the same one; None if unknown.
+        progress: told in words how far a long preparation is.
     """
 
     real: LabeledImages
@@ -86,6 +88,7 @@ class Problem:
     flips: bool = True
     dataset: str = ""
     dataset_fingerprint: str | None = None
+    progress: Progress = field(default=silent, repr=False, compare=False)
     _tools: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

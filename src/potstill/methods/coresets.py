@@ -54,6 +54,7 @@ class Coreset(Method):
             flips=problem.flips,
             source=source,
             epochs=epochs,
+            progress=problem.progress,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from potstill.applications import search
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation import distill
+from potstill.distillation import Listener, distill
 from potstill.evaluation import NetworkResult, check_unchanged, evaluate, find_recipe, measure_full
 from potstill.evaluation.statistics import summary
 from potstill.methods import Method, TaughtCoreset
@@ -19,15 +19,13 @@ from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import read_json, sha256, write_json
+from potstill.runtime.pace import Pace, Progress, silent
 from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
 from potstill.training.experts import ExpertPlan, train_experts
 
 SCHEMA = 1
 RECORD = "reproduction.json"
-
-
-Listener = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +85,7 @@ def reproduce(
     dataset: str | None = None,
     data_root: Path | None = None,
     compute: ComputeChoice = AUTOMATIC,
-    listen: Listener = lambda message: None,
+    listen: Progress = silent,
 ) -> list[Outcome]:
     """Distil and evaluate every row, and keep what comes of it in ``out``.
 
@@ -138,7 +136,7 @@ class _Making:
     time_limit: float | None
     repeats: int | None
     compute: ComputeChoice
-    listen: Listener
+    listen: Progress
 
     def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
         """What comes of a row; ``place`` is what its dataset is loaded from."""
@@ -189,9 +187,22 @@ class _Making:
                 return folder
         self.listen(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
+        resume, listen = folder.config.exists(), self._distillation(row, asked.iterations or 0)
         with suppress(Diverged):  # its last good set is the row's
-            distill(asked, dataset, out=folder.path, resume=folder.config.exists(), time_limit=left)
+            distill(asked, dataset, out=folder.path, resume=resume, time_limit=left, listen=listen)
         return folder
+
+    def _distillation(self, row: Row, iterations: int) -> Listener:
+        """What tells in words how far a row's distillation is."""
+        pace = Pace()
+
+        def listen(event: str, fields: dict[str, Any]) -> None:
+            if event == "preparation":
+                self.listen(f"{row.label}: {fields['doing']}")
+            elif event == "step" and pace.due():
+                self.listen(f"{row.label}: iteration {fields['iteration']} of {iterations}, loss {fields['loss']:.3g}")
+
+        return listen
 
     def _evaluated(
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]

@@ -1,11 +1,19 @@
-"""How often long work says how far it is."""
+"""Whom long work tells how far it is, and how often."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+Progress = Callable[[str], None]
+"""Told in a few words what is being done, now and then."""
 
 QUIET_SECONDS = 20
 """Of silence, after which a word is due."""
+
+
+def silent(message: str) -> None:
+    """Tell nobody."""
 
 
 class Pace:

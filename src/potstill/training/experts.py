@@ -6,7 +6,7 @@ import copy
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, ComputeChoice
 from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.files import read_json, staged, write_json
 from potstill.runtime.machine import describe_machine
-from potstill.runtime.pace import Pace
+from potstill.runtime.pace import Pace, Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.training.cohort import Cohort
@@ -40,8 +40,6 @@ CURRICULUM = "curriculum.safetensors"
 """The difficulty that a curriculum goes by: of a network trained for it before there are experts."""
 DIFFICULTY_EPOCHS = 10
 """Of the network by which a curriculum tells easy images from hard ones."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +111,7 @@ def train_experts(
     compute: Compute,
     *,
     resume: bool = False,
-    progress: Progress = lambda message: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Train experts and keep them in a folder: a file for each, and ``experts.json`` about all of them.
 
@@ -263,7 +261,9 @@ def keep_scores(
     return scores
 
 
-def _teacher(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, source: str = "trained") -> Teacher:
+def _teacher(
+    plan: ExpertPlan, dataset: ImageDataset, compute: Compute, source: str = "trained", progress: Progress = silent
+) -> Teacher:
     return Teacher(
         dataset.train,
         network=plan.network,
@@ -272,6 +272,7 @@ def _teacher(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, source: 
         flips=dataset.flips,
         source=source,
         epochs=DIFFICULTY_EPOCHS,
+        progress=progress,
     )
 
 
@@ -280,7 +281,8 @@ def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Com
     path = out / CURRICULUM
     if not path.exists():
         progress(f"training a network of {DIFFICULTY_EPOCHS} epochs by which easy images are told from hard ones")
-        write_difficulty(path, {plan.curriculum_by: _teacher(plan, dataset, compute).score(plan.curriculum_by)})
+        teacher = _teacher(plan, dataset, compute, progress=progress)
+        write_difficulty(path, {plan.curriculum_by: teacher.score(plan.curriculum_by)})
     return Curriculum(dataset.train, read_difficulty(path)[plan.curriculum_by], plan.epochs)
 
 

@@ -15,6 +15,7 @@ from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, WeightsFile, install, weight_files
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.pace import Pace, Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.training.difficulty import NeverLearned, Score, el2n, forgetting_events, grand
 from potstill.training.features import FeatureExtractor, embedding
@@ -37,6 +38,7 @@ class Teacher:
         source: ``trained`` trains a network, ``pixels`` takes the pixels themselves for features, and anything else is
             a folder of potstill experts.
         epochs: passes over the images, where a network is trained.
+        progress: told now and then how far a long training, or a long look, is.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class Teacher:
         flips: bool,
         source: str = "trained",
         epochs: int = 10,
+        progress: Progress = silent,
     ) -> None:
         self.real, self.streams, self.compute, self.source = real, streams, compute, source
         self._spec, self._flips, self._epochs = network, flips, epochs
+        self._progress, self._pace = progress, Pace()
 
     @cached_property
     def features(self) -> Tensor:
@@ -100,7 +104,7 @@ class Teacher:
             weights = trajectory()
             if len(weights) < 3:
                 raise UserError("forgetting shows over epochs", "use more --teacher-epochs, or experts of every epoch")
-            right = [self._logits(self._at(some)).argmax(1) == labels for some in weights[1:]]
+            right = [self._right(some, labels, f"{n} of {len(weights) - 1}") for n, some in enumerate(weights[1:], 1)]
             events.append(forgetting_events(torch.stack(right), never_learned).double())
         return torch.stack(events).mean(0)
 
@@ -112,8 +116,23 @@ class Teacher:
         )
         trainer.begin(schedule.initial, [self.streams])
         kept = [trainer.snapshot()]
-        trainer.fit(self.real, schedule, self.streams, after_epoch=lambda *_: kept.append(trainer.snapshot()))
+
+        def after_epoch(epoch: int, loss: float) -> None:
+            kept.append(trainer.snapshot())
+            self._tell(f"training a network to choose by, epoch {epoch} of {self._epochs}: loss {loss:.3g}")
+
+        trainer.fit(self.real, schedule, self.streams, after_epoch=after_epoch)
         return kept
+
+    def _right(self, weights: Weights, labels: Tensor, which: str) -> Tensor:
+        """bool (N,): whether a network with these weights tells each image right."""
+        right = self._logits(self._at(weights)).argmax(1) == labels
+        self._tell(f"looking at what epoch {which} told right")
+        return right
+
+    def _tell(self, words: str) -> None:
+        if self._pace.due():
+            self._progress(words)
 
     def _early(self, trajectory: list[Weights]) -> Weights:
         if len(trajectory) < 2:

@@ -257,11 +257,22 @@ def test_what_is_no_duration(text: str) -> None:
         duration(text)
 
 
+def heeding_interrupts() -> None:
+    """Undo what a shell does to commands in the background, tests among them: they and their children ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = [sys.executable, "-m", "potstill", "distill", "dm", *TINY[:-1], "100000", "--out", str(out)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        words,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=heeding_interrupts,
+    )
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.exists() and '"step"' in metrics.read_text()) and time.monotonic() < deadline:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation import distill
+from potstill.distillation import distill, in_words
 from potstill.evaluation import (
     Evaluation,
     EvaluationFile,
@@ -204,7 +204,7 @@ def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset
             )
     if not folder.manifest.exists():
         listen(f"{name}: choosing")
-        distill(settings, dataset, out=folder.path, resume=folder.config.exists())
+        distill(settings, dataset, out=folder.path, resume=folder.config.exists(), listen=in_words(listen, name))
     return folder.path
 
 

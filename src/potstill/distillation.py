@@ -22,7 +22,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import sha256_of_files
 from potstill.runtime.machine import describe_machine, peak_memory_bytes, reset_peak_memory
-from potstill.runtime.pace import Progress, silent
+from potstill.runtime.pace import Pace, Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
 from potstill.selection import SELECTIONS, random_indices
@@ -94,6 +94,22 @@ def distill(
     run = _Run(settings, dataset, folder, command, listen)
     with cpu_workers(run.compute.device):
         return run.go(resume=resume, time_limit=time_limit)
+
+
+def in_words(progress: Progress, name: str) -> Listener:
+    """What listens to a distillation and tells in words, now and then, how far that of ``name`` is."""
+    pace, total = Pace(), 0
+
+    def listen(event: str, fields: dict[str, Any]) -> None:
+        nonlocal total
+        if event == "preparation":
+            progress(f"{name}: {fields['doing']}")
+        elif event in ("start", "resume"):
+            total = fields["total"]
+        elif event == "step" and pace.due():
+            progress(f"{name}: iteration {fields['iteration']} of {total}, loss {fields['loss']:.3g}")
+
+    return listen
 
 
 def make_start(

@@ -50,7 +50,7 @@ def run(words: list[str]) -> None:
     out = options.out or _default_folder(plan)
     record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
     if scores:
-        keep_scores(plan, dataset, out, compute, scores)
+        keep_scores(plan, dataset, out, compute, scores, progress_line)
     print(f"{len(record['experts'])} experts of {plan.epochs} epochs in {out}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from potstill.applications import search
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation import Listener, distill
+from potstill.distillation import distill, in_words
 from potstill.evaluation import NetworkResult, check_unchanged, evaluate, find_recipe, measure_full
 from potstill.evaluation.statistics import summary
 from potstill.methods import Method, TaughtCoreset
@@ -19,7 +19,7 @@ from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import read_json, sha256, write_json
-from potstill.runtime.pace import Pace, Progress, silent
+from potstill.runtime.pace import Progress, silent
 from potstill.settings import Settings, differing
 from potstill.synthetic import SyntheticSet
 from potstill.training.experts import ExpertPlan, train_experts
@@ -187,22 +187,10 @@ class _Making:
                 return folder
         self.listen(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
-        resume, listen = folder.config.exists(), self._distillation(row, asked.iterations or 0)
+        resume, listen = folder.config.exists(), in_words(self.listen, row.label)
         with suppress(Diverged):  # its last good set is the row's
             distill(asked, dataset, out=folder.path, resume=resume, time_limit=left, listen=listen)
         return folder
-
-    def _distillation(self, row: Row, iterations: int) -> Listener:
-        """What tells in words how far a row's distillation is."""
-        pace = Pace()
-
-        def listen(event: str, fields: dict[str, Any]) -> None:
-            if event == "preparation":
-                self.listen(f"{row.label}: {fields['doing']}")
-            elif event == "step" and pace.due():
-                self.listen(f"{row.label}: iteration {fields['iteration']} of {iterations}, loss {fields['loss']:.3g}")
-
-        return listen
 
     def _evaluated(
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]

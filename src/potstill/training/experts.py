@@ -245,7 +245,12 @@ def _in_words(expert: dict[str, Any], plan: ExpertPlan) -> str:
 
 
 def keep_scores(
-    plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute, names: Sequence[Score]
+    plan: ExpertPlan,
+    dataset: ImageDataset,
+    out: Path,
+    compute: Compute,
+    names: Sequence[Score],
+    progress: Progress = silent,
 ) -> dict[str, Tensor]:
     """How hard each training image is for the experts in ``out``, kept beside them; other scores on file stay.
 
@@ -255,7 +260,7 @@ def keep_scores(
     path = out / DIFFICULTY
     scores = read_difficulty(path) if path.exists() else {}
     with cpu_workers(compute.device):
-        teacher = _teacher(plan, dataset.to(compute.device), compute, source=str(out))
+        teacher = _teacher(plan, dataset.to(compute.device), compute, str(out), progress)
         scores |= {name: teacher.score(name).float() for name in names}
     write_difficulty(path, scores)
     return scores

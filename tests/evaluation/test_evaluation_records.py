@@ -52,6 +52,13 @@ def test_a_record_is_read_back_to_the_bit(tmp_path: Path):
     assert file.earlier(evaluation()) == evaluation()
 
 
+def test_a_baseline_that_was_stopped_before_its_first_training_is_not_on_record(tmp_path: Path):
+    file, stopped = EvaluationFile(tmp_path / "evaluation.json"), evaluation()
+    stopped.baselines["full"] = {}
+    file.save(stopped)
+    assert file.earlier(stopped) == evaluation()
+
+
 def test_nothing_is_found_where_nothing_was_measured(tmp_path: Path):
     assert EvaluationFile(tmp_path / "evaluation.json").earlier(evaluation()) is None
 

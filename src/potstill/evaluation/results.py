@@ -161,7 +161,8 @@ class Evaluation:
             **self.protocol,
             "full_epochs": self.full_epochs,
             "networks": entries(self.networks),
-            "baselines": {name: entries(results) for name, results in self.baselines.items()},
+            # One that was stopped before its first training has no figures to show.
+            "baselines": {name: entries(results) for name, results in self.baselines.items() if results},
         }
 
     @classmethod

@@ -30,6 +30,7 @@ from potstill.selection.hardest import hardest
 from potstill.selection.herding import herding
 from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
+from potstill.selection.nearest import nearest_to_mean
 from potstill.training.difficulty import NeverLearned, el2n, forgetting_events, grand
 from potstill.training.experts import ExpertPlan, train_experts
 from potstill.training.teacher import Teacher
@@ -71,11 +72,27 @@ def test_k_center_is_at_most_twice_the_best(seed: int, count: int):
     assert twins.radius(x, k_center(x, count)) <= 2 * best + 1e-9
 
 
-@pytest.mark.parametrize("pick", [herding, k_center, lambda x, n: k_means_nearest(x, n, 0)])
+@pytest.mark.parametrize("pick", [herding, k_center, nearest_to_mean, lambda x, n: k_means_nearest(x, n, 0)])
 def test_equal_images_are_not_taken_twice(pick):  # type: ignore[no-untyped-def]
     x = torch.zeros(5, 3)
     x[3:] = 1
     assert sorted(pick(x, 5).tolist()) == [0, 1, 2, 3, 4]
+
+
+@given(some_points, st.integers(1, 12))
+def test_none_is_nearer_to_the_mean_than_the_nearest(given_points: tuple[int, int, int], count: int):
+    x = points(*given_points)
+    count = min(count, len(x))
+    away = (x - x.mean(0)).norm(dim=1)
+    chosen = nearest_to_mean(x, count)
+    torch.testing.assert_close(away[chosen], away.sort().values[:count])
+    assert len(chosen.unique()) == count
+
+
+def test_herding_begins_with_the_nearest_and_then_makes_up_for_it():
+    x = torch.tensor([[4.9], [4.8], [5.3]])  # around 5
+    assert nearest_to_mean(x, 2).tolist() == [0, 1]
+    assert herding(x, 2).tolist() == twins.herding(x, 2) == [0, 2]
 
 
 def test_the_mean_of_all_that_herding_chose_comes_close_to_the_mean():

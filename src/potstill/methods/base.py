@@ -29,6 +29,7 @@ Start = Literal[
     "k-means",
     "k-means-nearest",
     "average",
+    "average-nearest",
     "forgetting",
     "el2n",
     "grand",

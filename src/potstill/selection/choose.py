@@ -16,6 +16,7 @@ from potstill.selection.hardest import hardest
 from potstill.selection.herding import herding
 from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
+from potstill.selection.nearest import nearest_to_mean
 from potstill.selection.optimised_random import optimised_random
 from potstill.selection.random import check_enough, random_indices
 from potstill.training.teacher import Teacher
@@ -126,6 +127,7 @@ SELECTIONS: Mapping[str, Selection] = MappingProxyType(
             Selection("k-means", make=_centres, looks=False),
             Selection("k-means-nearest", choose=_by_features(k_means_nearest)),
             Selection("average", make=_average, looks=False),
+            Selection("average-nearest", choose=_by_features(lambda features, n, seed: nearest_to_mean(features, n))),
             Selection("forgetting", choose=by_score(Teacher.forgetting)),
             Selection("el2n", choose=by_score(Teacher.el2n)),
             Selection("grand", choose=by_score(Teacher.grand)),

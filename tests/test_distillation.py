@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from potstill import distillation
-from potstill.data import ImageDataset
+from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import Distilled, distill, make_start
 from potstill.evaluation import Recipe, validation_accuracy
 from potstill.methods import DM, Random
@@ -31,11 +33,52 @@ __all__ = ["dataset", "one_thread", "quick_validation"]
 
 
 def test_a_dataset_of_ones_own_gives_its_name(dataset: ImageDataset, tmp_path: Path):
-    pets = replace(dataset, name="pets")
+    pets = replace(dataset, name="pets", spec="")
     done = distill(SETTINGS, pets, out=tmp_path / "run")
     assert done.settings.dataset == done.synthetic.provenance["dataset"] == "pets"
     assert 'dataset = "pets"' in (tmp_path / "run" / "config.toml").read_text()
     assert distill(SETTINGS, pets, out=tmp_path / "run", resume=True).status == "complete"
+
+
+def test_a_dataset_that_was_loaded_is_asked_for_again_as_it_was(tmp_path: Path):
+    loaded = load_dataset("digits", image_size=16)
+    path = tmp_path / "digits16.npz"
+    arrays: dict[str, Any] = {f"{split}_{of}": array for split, of, array in published(loaded)}
+    np.savez(path, **arrays)
+    for given in (loaded, load_dataset(str(path))):
+        done = distill(SETTINGS, given, out=tmp_path / given.name)
+        assert (done.settings.dataset, done.settings.image_size) == (given.spec, given.image_size)
+        settings = Settings.from_toml(tmp_path / given.name / "config.toml")
+        again = load_dataset(settings.dataset, image_size=settings.image_size)
+        assert again.fingerprint == given.fingerprint
+
+
+def published(dataset: ImageDataset) -> Iterator[tuple[str, str, np.ndarray]]:
+    for split, part in (("train", dataset.train), ("val", dataset.validation), ("test", dataset.test)):
+        yield split, "images", part.images[:, 0].numpy()
+        yield split, "labels", part.labels[:, None].numpy()
+
+
+def test_a_run_does_not_go_on_with_images_of_another_whitening(tmp_path: Path):
+    whitened, plain = load_dataset("digits", zca=True), load_dataset("digits")
+    assert whitened.fingerprint == plain.fingerprint
+    settings = replace(SETTINGS, zca=True)
+    distill(settings, whitened, out=tmp_path / "run", time_limit=0)
+    with pytest.raises(UserError, match="the dataset is not whitened, the settings have zca = True"):
+        distill(settings, plain, out=tmp_path / "run", resume=True)
+
+
+def test_the_manifest_of_a_run_that_went_on_says_how_it_was_begun(dataset: ImageDataset, tmp_path: Path):
+    folder = RunFolder(tmp_path / "run")
+    distill(SETTINGS, dataset, out=folder.path, time_limit=0, command="potstill distill dm")
+    begun = {**folder.read_manifest(), "started": "2030-01-02T03:04:05+00:00", "peak_memory_bytes": 10**15}
+    folder.write_manifest(begun)
+    distill(SETTINGS, dataset, out=folder.path, resume=True, command="potstill distill --resume")
+    ended = folder.read_manifest()
+    assert ended["status"] == "complete"
+    same = ("command", "started", "peak_memory_bytes")
+    assert [ended[name] for name in same] == [begun[name] for name in same]
+    assert ended["command"] == "potstill distill dm"
 
 
 def test_settings_that_ask_for_other_images_than_the_dataset_has_are_refused(dataset: ImageDataset):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -88,8 +88,9 @@ def distill(
         settings = _stored_settings(folder, settings)
     if dataset is None:
         dataset = load_dataset(settings.dataset, image_size=settings.image_size, zca=settings.zca)
-    elif not resume:
-        settings = _of_dataset(settings, dataset)
+    else:
+        settings = settings if resume else _of_dataset(settings, dataset)
+        _check_images(settings, dataset)
     settings = settings.resolved(dataset)
     run = _Run(settings, dataset, folder, command, listen)
     with cpu_workers(run.compute.device):
@@ -146,10 +147,18 @@ def make_start(
 
 
 def _of_dataset(settings: Settings[Method], dataset: ImageDataset) -> Settings[Method]:
-    """``settings`` under the name of a dataset that was given, where they name none of their own.
+    """``settings`` that ask for the dataset that was given, where they ask for none of their own."""
+    if settings.dataset != Settings(method=settings.method).dataset:
+        return settings
+    size = settings.image_size or dataset.image_size
+    return replace(settings, dataset=dataset.spec or dataset.name, image_size=size)
+
+
+def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:
+    """Make sure that a dataset that was given has such images as the settings ask for.
 
     Raises:
-        UserError: they ask for other images than the dataset has.
+        UserError: it has not: size or whitening differ.
     """
     whitened = dataset.train.whitening is not None
     if settings.zca != whitened:
@@ -159,8 +168,6 @@ def _of_dataset(settings: Settings[Method], dataset: ImageDataset) -> Settings[M
         _, height, width = dataset.shape
         problem = f"the dataset's images are {height}x{width}, the settings have image_size = {settings.image_size}"
         raise UserError(problem, "make the two agree")
-    unnamed = settings.dataset == Settings(method=settings.method).dataset
-    return replace(settings, dataset=dataset.name) if unnamed else settings
 
 
 def _stored_settings(folder: RunFolder | None, asked: Settings[Method]) -> Settings[Method]:
@@ -203,6 +210,7 @@ class _Run:
         self._last_checkpoint = self._clock
         self._seconds_before = 0.0
         self._trainer: Trainer | None = None
+        self._earlier: Mapping[str, Any] = {}
 
     def go(self, *, resume: bool, time_limit: float | None) -> Distilled:
         reset_peak_memory(self.compute.device)
@@ -217,7 +225,11 @@ class _Run:
             dataset_fingerprint=self.dataset.fingerprint,
             progress=self._tell,
         )
-        self.now = self._stored_checkpoint(self.folder) if resume and self.folder is not None else self._begin()
+        if resume and self.folder is not None:
+            self.now = self._stored_checkpoint(self.folder)
+            self._earlier = self.folder.read_manifest() if self.folder.manifest.exists() else {}
+        else:
+            self.now = self._begin()
         self._seconds_before = self.now.seconds
         self._emit("resume" if resume else "start", total=self.total)
         try:
@@ -398,7 +410,8 @@ class _Run:
         }
 
     def _manifest(self, status: Status, chosen: SyntheticSet) -> dict[str, Any]:
-        method, dataset, compute = self.method, self.dataset, self.compute
+        """What is recorded of the run: of its first session when and by what it was begun, of all the largest peak."""
+        method, dataset, compute, earlier = self.method, self.dataset, self.compute, self._earlier
         return {
             "schema": SCHEMA,
             "method": {
@@ -420,7 +433,7 @@ class _Run:
             "iterations": {"done": self.now.iteration, "asked": self.total},
             "chosen_iteration": chosen.provenance["chosen_iteration"],
             "seconds": round(self.now.seconds, 3),
-            "peak_memory_bytes": peak_memory_bytes(compute.device),
+            "peak_memory_bytes": max(peak_memory_bytes(compute.device), earlier.get("peak_memory_bytes", 0)),
             "set_bytes": chosen.size_bytes,
             "tensors_sha256": chosen.fingerprint(),
             "machine": describe_machine(),
@@ -430,6 +443,6 @@ class _Run:
                 "compile": compute.compile,
             },
             "status": status,
-            "started": self._started,
-            "command": self.command,
+            "started": earlier.get("started", self._started),
+            "command": earlier.get("command", self.command),
         }

@@ -83,14 +83,6 @@ def test_normalised_leaves_the_bytes_alone():
     assert torch.equal(images.images, before)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2**-8), (torch.float64, 1e-6)])
-def test_normalised_in_another_precision(dtype: torch.dtype, tolerance: float):
-    images = labelled([0, 1])
-    result = images.normalised(dtype=dtype)
-    assert result.dtype == dtype
-    torch.testing.assert_close(result.float(), images.normalised(), rtol=tolerance, atol=tolerance)
-
-
 def test_normalised_whitens_where_asked():
     plain = labelled([0, 1])
     size = plain.images[0].numel()

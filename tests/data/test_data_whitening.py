@@ -53,6 +53,20 @@ def test_chunks_do_not_matter(images: torch.Tensor):
     torch.testing.assert_close(whole.mean, parts.mean)
 
 
+def test_the_number_of_cores_does_not_matter():
+    images = torch.randint(256, (500, 1, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    threads = torch.get_num_threads()
+    fitted = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        try:
+            fitted.append(fit_whitening(images, (0.5,), (0.25,)).matrix)
+            assert torch.get_num_threads() == count
+        finally:
+            torch.set_num_threads(threads)
+    assert fitted[0].equal(fitted[1])
+
+
 def test_images_too_large_for_a_dense_covariance_are_refused():
     with pytest.raises(UserError, match="--image-size"):
         fit_whitening(torch.zeros(2, 3, 224, 224, dtype=torch.uint8), (0.0,) * 3, (1.0,) * 3)

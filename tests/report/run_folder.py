@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from potstill.runtime.archive_headers import with_metadata
+from potstill.runtime.files import sha256
+
 SET = "c0" * 32
-"""The hash of a set's tensors."""
+"""Stands for the hash of the set beside a record, which ``write_record`` puts in its place."""
+
+FINGERPRINT = "5f" * 32
+"""The hash of the dataset."""
 
 BIBTEX = """@inproceedings{zhao2023dm,
   title = {{Dataset Condensation with Distribution Matching}},
@@ -58,6 +64,8 @@ def evaluation(repeats: int = 5, classes: int = 10) -> dict[str, Any]:
     return {
         "schema": 2,
         "set_sha256": SET,
+        "dataset_fingerprint": FINGERPRINT,
+        "initial": {"source": "random", "seed": 0, "scheme": "kaiming"},
         "recipe": {"name": "dsa-1000", "version": 1, "epochs": 1000, "learning_rate": 0.01},
         "seed": 0,
         "machine": {"processor": "a processor", "cores": 2},
@@ -88,7 +96,7 @@ def manifest(shape: Sequence[int], classes: int, count: int) -> dict[str, Any]:
         },
         "dataset": {
             "name": "digits",
-            "fingerprint": "5f" * 32,
+            "fingerprint": FINGERPRINT,
             "shape": list(shape),
             "classes": classes,
             "train": 1437,
@@ -174,7 +182,9 @@ def make_run(
 def write_record(path: Path, value: dict[str, Any]) -> None:
     """A JSON record."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
+    beside = path.parent / "synthetic.safetensors"
+    digest = sha256(with_metadata(beside.read_bytes(), {})) if beside.exists() else SET
+    path.write_text(json.dumps(value).replace(SET, digest))
 
 
 def change_record(path: Path, **fields: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from run_folder import change_record, evaluation, make_run, manifest, write_set
+from run_folder import FINGERPRINT, SET, change_record, evaluation, make_run, manifest, write_set
 
 from potstill.report import read_run, write_report
 from potstill.report.page import render
@@ -64,6 +65,7 @@ def test_equal_records_give_equal_pages(run_path: Path) -> None:
 
 def test_contents_stand_in_order(run_path: Path) -> None:
     page = page_of(run_path)
+    hashed = json.loads((run_path / "manifest.json").read_text())["tensors_sha256"]
     sections = [attributes["id"] for attributes in page.all("section")]
     assert sections == ["accuracy", "images", "learning", "confusion", "cost", "settings", "citation"]
     text = page.text.replace("\u00a0", " ")
@@ -75,8 +77,8 @@ def test_contents_stand_in_order(run_path: Path) -> None:
         "learning_rate = 1.0",
         "AMD EPYC 7B13",
         "2.13.0+cpu",
-        "5f" * 32,
-        "c0" * 32,
+        FINGERPRINT,
+        hashed,
         "@inproceedings{zhao2023dm,",
         "failed: the loss stopped being finite in epoch 12",
         "dsa-1000 1: epochs 1000, learning rate 0.01",
@@ -163,6 +165,7 @@ def test_soft_labels_stand_under_their_most_probable_class(run_path: Path) -> No
     soft = np.full((20, 10), 0.05, dtype=np.float32)
     soft[:, 7] = 0.55
     write_set(run_path / "synthetic.safetensors", generator.standard_normal((20, 1, 8, 8)), soft, "0123456789")
+    change_record(run_path / "manifest.json", tensors_sha256=SET)
     page = page_of(run_path)
     labels = [element["aria-label"] for element in page.all("div") if "pair" in element.get("class", "").split()]
     assert labels[0] == "7, image 1, before and after"

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from run_folder import SET
+from run_folder import FINGERPRINT, SET, change_record, write_record, write_set
 from test_report_page import Page
 
 from potstill.applications.architecture_search import Candidate, Found
@@ -17,13 +18,16 @@ from potstill.evaluation.robustness import Robustness
 from potstill.report import read_run
 from potstill.report.page import render
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import write_json
 
 ROBUSTNESS = Robustness(
     set_sha256=SET,
+    dataset_fingerprint=FINGERPRINT,
+    seed=0,
+    made_on="this machine",
     track="soft",
     recipe="dsa-1000@1",
     network="convnet",
+    full_epochs=50,
     full=0.95,
     accuracies={
         "synthetic augmented": [0.9, 0.92],
@@ -48,7 +52,7 @@ FOUND = Found(
         "recipe": find_recipe("coursework-50").to_json(),
         "seed": 0,
         "set_sha256": SET,
-        "dataset_fingerprint": "11",
+        "dataset_fingerprint": FINGERPRINT,
     },
     candidates={
         "Small": Candidate(spec="convnet:depth=1", accuracies=[0.7, 0.8], seconds=3.0, parameters=1_000),
@@ -71,6 +75,33 @@ def damaged(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(record))
 
 
+def replace_set(run: Path) -> None:
+    images = np.zeros((20, 1, 8, 8))
+    write_set(run / "synthetic.safetensors", images, np.arange(10).repeat(2), [str(label) for label in range(10)])
+
+
+def test_a_set_that_went_on_without_its_manifest_is_no_run_to_report(run_path: Path):
+    replace_set(run_path)
+    with pytest.raises(UserError, match=r"manifest\.json is of another set.*--resume"):
+        read_run(run_path)
+
+
+def test_figures_on_another_dataset_are_left_out_and_that_is_said(run_path: Path):
+    write_record(run_path / "robustness.json", ROBUSTNESS.to_json() | {"dataset_fingerprint": "d1" * 32})
+    change_record(run_path / "evaluation.json", dataset_fingerprint="d1" * 32)
+    run = read_run(run_path)
+    assert run.elsewhere == ("evaluation.json", "robustness.json")
+    page = render(run)
+    assert "made with another dataset: evaluation.json, robustness.json." in page
+    assert "what they are worth was not measured yet" in page
+
+
+def test_networks_that_knew_something_before_are_told_of(run_path: Path):
+    change_record(run_path / "evaluation.json", initial={"source": "runs/experts", "experts": 3})
+    page = render(read_run(run_path))
+    assert "they began with the weights in runs/experts" in page
+
+
 def test_a_run_without_them_says_nothing_of_them(run_path: Path):
     page = render(read_run(run_path))
     assert 'id="search"' not in page
@@ -78,7 +109,7 @@ def test_a_run_without_them_says_nothing_of_them(run_path: Path):
 
 
 def test_robust_scores_are_told_with_what_they_are_made_of(run_path: Path):
-    write_json(run_path / "robustness.json", ROBUSTNESS.to_json())
+    write_record(run_path / "robustness.json", ROBUSTNESS.to_json())
     told = section(run_path, "robustness")
     assert f"Label robust score {100 * ROBUSTNESS.label_score:.1f}" in told.text
     assert f"augmentation robust score {100 * ROBUSTNESS.augmentation_score:.1f}, of 100: soft labels" in told.text
@@ -90,7 +121,7 @@ def test_robust_scores_are_told_with_what_they_are_made_of(run_path: Path):
 
 
 def test_a_search_is_told_from_the_best_down(run_path: Path):
-    write_json(run_path / "search.json", FOUND.to_json())
+    write_record(run_path / "search.json", FOUND.to_json())
     told = section(run_path, "search")
     assert "3 networks of convnet-22, trained on the set by coursework-50@1 in 1\u00a0min 13\u00a0s" in told.text
     assert "On the full data: Large 99.42\u00a0%." in told.text
@@ -103,15 +134,16 @@ def test_a_search_is_told_from_the_best_down(run_path: Path):
 
 
 def test_a_search_without_full_data_says_so(run_path: Path):
-    write_json(run_path / "search.json", Found(protocol=FOUND.protocol, candidates=FOUND.candidates).to_json())
+    write_record(run_path / "search.json", Found(protocol=FOUND.protocol, candidates=FOUND.candidates).to_json())
     assert "none was trained on the full data yet" in section(run_path, "search").text
 
 
 def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path):
-    write_json(run_path / "robustness.json", ROBUSTNESS.to_json())
-    write_json(run_path / "search.json", FOUND.to_json())
+    write_record(run_path / "robustness.json", ROBUSTNESS.to_json())
+    write_record(run_path / "search.json", FOUND.to_json())
     assert read_run(run_path).outdated == ()
-    damaged(run_path / "manifest.json", lambda record: record.update(tensors_sha256="d1" * 32))
+    replace_set(run_path)
+    change_record(run_path / "manifest.json", tensors_sha256=SET)
     run = read_run(run_path)
     assert run.outdated == ("evaluation.json", "robustness.json", "search.json")
     page = render(run)
@@ -133,8 +165,8 @@ def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path)
     ],
 )
 def test_damage_names_the_file_and_the_field(run_path: Path, name: str, change: Any, message: str):
-    write_json(run_path / "robustness.json", ROBUSTNESS.to_json())
-    write_json(run_path / "search.json", FOUND.to_json())
+    write_record(run_path / "robustness.json", ROBUSTNESS.to_json())
+    write_record(run_path / "search.json", FOUND.to_json())
     damaged(run_path / f"{name}.json", change)
     with pytest.raises(UserError, match=rf"{name}\.json: .*{message}|{name}\.json: {message}"):
         read_run(run_path)

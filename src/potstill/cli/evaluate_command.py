@@ -16,7 +16,7 @@ from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe
 from potstill.evaluation.robustness import measure_robustness
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import write_json
+from potstill.runtime.files import check_writable, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,8 @@ def _robustness(options: Options, target: Target, dataset: ImageDataset, network
             raise UserError(f"--{option.replace('_', '-')} means nothing to robust scores", "leave it out")
     if len(networks) > 1:
         raise UserError("robust scores are of one network", "name one with --networks")
+    path = options.out or target.beside / "robustness.json"
+    check_writable(path)
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
     found = measure_robustness(
         target.synthetic,
@@ -106,7 +108,6 @@ def _robustness(options: Options, target: Target, dataset: ImageDataset, network
         compute=options.compute.settled(long_run=True),
         progress=progress_line,
     )
-    path = options.out or target.beside / "robustness.json"
     write_json(path, found.to_json())
     print(f"label robust score {100 * found.label_score:.1f}, augmentation robust score", end=" ")
     print(f"{100 * found.augmentation_score:.1f} (of 100; {found.track} labels, {network}, {recipe.label})")

@@ -59,8 +59,14 @@ def assemble(
         split: LabeledImages(part.images, part.labels, raw.class_names, mean, std, whitening)
         for split, part in published.items()
     }
-    flips = entry.flips if entry is not None else True
-    return ImageDataset(name=name, **splits, flips=flips, fingerprint=fingerprint(raw, held_out))
+    return ImageDataset(
+        name=name,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        flips=entry.flips if entry is not None else True,
+        fingerprint=fingerprint(raw, held_out),
+    )
 
 
 def _check(raw: RawDataset, name: str) -> None:

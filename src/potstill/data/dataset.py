@@ -19,13 +19,15 @@ class ImageDataset:
     """A labelled image dataset in three splits with the same classes, shape and normalisation.
 
     Attributes:
-        name: as the user asked for it.
+        name: what it is called in records.
         train: what is distilled.
         validation: held out of training; chooses checkpoints. Empty where every class has a single image or none
             was asked for.
         test: read once, for the figures that are reported.
         flips: whether a mirrored image keeps its class.
         fingerprint: SHA-256 over pixels, labels, class names and split; the same however the images were encoded.
+        spec: what ``load_dataset`` was asked for, so that settings can ask for it again; empty where it was not loaded.
+        image_size: likewise.
     """
 
     name: str
@@ -34,6 +36,8 @@ class ImageDataset:
     test: LabeledImages
     flips: bool
     fingerprint: str
+    spec: str = ""
+    image_size: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

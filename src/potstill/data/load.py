@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -51,11 +52,12 @@ def load_dataset(
     if not 0 <= validation_fraction < 1:
         raise UserError(f"validation fraction {validation_fraction} is outside [0, 1)", "use 0.1, for example")
     source, entry = find_source(spec, data_root)
-    if image_size is None and entry is not None and entry.resized:
-        image_size = min(entry.shape[1:])
+    resized = entry is not None and entry.resized
+    size = min(entry.shape[1:]) if image_size is None and entry is not None and resized else image_size
     folder = environment.cache_folder() / "decoded" if cache == "user" else cache
-    raw = read_cached(source, folder, image_size, entry.shape[0] if entry is not None else None)
-    return assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
+    raw = read_cached(source, folder, size, entry.shape[0] if entry is not None else None)
+    made = assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
+    return replace(made, spec=spec, image_size=image_size)
 
 
 def short_name(spec: str) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from potstill.runtime.errors import UserError
+from potstill.runtime.workers import one_thread
 
 LARGEST_DIMENSION = 3 * 64 * 64  # beyond it the matrix needs gigabytes and its eigenvectors an hour
 
@@ -53,7 +54,7 @@ class Whitening:
 def fit_whitening(
     images: Tensor, mean: tuple[float, ...], std: tuple[float, ...], *, eps: float = 0.1, chunk: int = 1000
 ) -> Whitening:
-    """Fit ZCA on real training images.
+    """Fit ZCA on real training images: on a CPU the same bits on any number of cores.
 
     Args:
         images: uint8 (N, C, H, W), N at least 2.
@@ -71,9 +72,10 @@ def fit_whitening(
             f"ZCA of images of {dimension} values needs a {dimension}×{dimension} matrix",
             "leave ZCA out or use a smaller --image-size",
         )
-    pixel_mean, covariance = _moments((part.flatten(1).double() / 255 for part in images.split(chunk)), dimension)
-    variances, directions = torch.linalg.eigh(covariance)
-    whiten = (directions * (variances.clamp(min=0) + eps).rsqrt()) @ directions.T
+    with one_thread():
+        pixel_mean, covariance = _moments((part.flatten(1).double() / 255 for part in images.split(chunk)), dimension)
+        variances, directions = torch.linalg.eigh(covariance)
+        whiten = (directions * (variances.clamp(min=0) + eps).rsqrt()) @ directions.T
     area = dimension // images.shape[1]
     channel_mean, channel_std = (
         torch.tensor(values, dtype=torch.float64, device=images.device).repeat_interleave(area)

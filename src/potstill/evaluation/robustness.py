@@ -21,6 +21,7 @@ from potstill.evaluation.recipes import Recipe, find_recipe
 from potstill.evaluation.statistics import summary
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.machine import machine_in_words
 from potstill.runtime.pace import Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.runtime.workers import cpu_workers
@@ -75,18 +76,26 @@ class Robustness:
 
     Attributes:
         set_sha256: of the set's tensors.
+        dataset_fingerprint: of the dataset that they were measured on.
+        seed: of tuning and repeats.
+        made_on: the machine, precision and version, in words.
         track: ``hard`` or ``soft``, by the set's labels: scores of the two are not comparable.
         recipe: the protocol's label.
         network: its spec.
-        full: accuracy on the full data.
+        full_epochs: passes over the full data.
+        full: accuracy on it.
         accuracies: by what was trained on, each repeat's.
         rates: the learning rate that the validation split chose for each.
     """
 
     set_sha256: str
+    dataset_fingerprint: str
+    seed: int
+    made_on: str
     track: str
     recipe: str
     network: str
+    full_epochs: int
     full: float
     accuracies: dict[str, list[float]]
     rates: dict[str, float]
@@ -110,11 +119,15 @@ class Robustness:
         return {
             "schema": 1,
             "set_sha256": self.set_sha256,
+            "dataset_fingerprint": self.dataset_fingerprint,
+            "seed": self.seed,
+            "made_on": self.made_on,
             "track": self.track,
             "recipe": self.recipe,
             "network": self.network,
             "label_robust_score": self.label_score,
             "augmentation_robust_score": self.augmentation_score,
+            "full_epochs": self.full_epochs,
             "full": self.full,
             "trained_on": {
                 name: {**summary(values), "learning_rate": self.rates[name]} for name, values in self.accuracies.items()
@@ -173,9 +186,13 @@ def measure_robustness(
             measured.train("synthetic hard", lambda _: hard, plain=False)
     return Robustness(
         set_sha256=synthetic.fingerprint(),
+        dataset_fingerprint=dataset.fingerprint,
+        seed=seed,
+        made_on=f"{compute}; {machine_in_words()}",
         track="soft" if synthetic.has_soft_labels else "hard",
         recipe=recipe.label,
         network=network,
+        full_epochs=full_epochs or recipe.full_epochs,
         full=full,
         accuracies=measured.accuracies,
         rates=measured.rates,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from potstill.methods.base import Citation, Method, Problem, State
-from potstill.methods.dc import DC
+from potstill.methods.papers import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING
 from potstill.methods.pixels import with_images
 from potstill.runtime.errors import at_least
 from potstill.selection import SELECTIONS, Selection, by_score
@@ -89,7 +89,7 @@ class Random(Coreset):
     """
 
     name: ClassVar[str] = "random"
-    citation: ClassVar[Citation] = DC.citation
+    citation: ClassVar[Citation] = GRADIENT_MATCHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,17 +128,6 @@ class KCenter(TaughtCoreset):
         url="https://arxiv.org/abs/1708.00489",
         key="sener2018coreset",
     )
-
-
-DATASET_DISTILLATION = Citation(
-    title="Dataset Distillation",
-    authors="Wang, Tongzhou and Zhu, Jun-Yan and Torralba, Antonio and Efros, Alexei A.",
-    venue="arXiv preprint",
-    year=2018,
-    url="https://arxiv.org/abs/1811.10959",
-    key="wang2018dd",
-)
-"""Whose baselines some selections are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +172,7 @@ class AverageNearest(TaughtCoreset):
     """
 
     name: ClassVar[str] = "average-nearest"
-    citation: ClassVar[Citation] = DC.citation
+    citation: ClassVar[Citation] = GRADIENT_MATCHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,16 +226,6 @@ class Forgetting(TaughtCoreset):
     def selection(self) -> Selection:
         """With what never learning counts for."""
         return Selection(self.name, choose=by_score(lambda teacher: teacher.forgetting(self.never_learned)))
-
-
-DATA_DIET = Citation(
-    title="Deep Learning on a Data Diet: Finding Important Examples Early in Training",
-    authors="Paul, Mansheej and Ganguli, Surya and Dziugaite, Gintare Karolina",
-    venue="Advances in Neural Information Processing Systems (NeurIPS)",
-    year=2021,
-    url="https://arxiv.org/abs/2107.07075",
-    key="paul2021datadiet",
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from potstill.methods.base import Citation, Start
 from potstill.methods.gradient_matching import GradientMatching
+from potstill.methods.papers import GRADIENT_MATCHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +22,5 @@ class DC(GradientMatching):
     """
 
     name: ClassVar[str] = "dc"
-    citation: ClassVar[Citation] = Citation(
-        title="Dataset Condensation with Gradient Matching",
-        authors="Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan",
-        venue="International Conference on Learning Representations (ICLR)",
-        year=2021,
-        url="https://arxiv.org/abs/2006.05929",
-        key="zhao2021dc",
-    )
+    citation: ClassVar[Citation] = GRADIENT_MATCHING
     default_start: ClassVar[Start] = "noise"

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from potstill.methods.adam import adam_step, with_moments
 from potstill.methods.base import Citation, Method, Problem, Start, State
 from potstill.methods.bilevel import loss_on_real
+from potstill.methods.papers import DATASET_DISTILLATION
 from potstill.methods.pixels import start_images, with_images
 from potstill.networks import InitialWeights, Scheme
 from potstill.networks.weights import weight_files
@@ -48,14 +49,7 @@ class DD(Method):
     """
 
     name: ClassVar[str] = "dd"
-    citation: ClassVar[Citation] = Citation(
-        title="Dataset Distillation",
-        authors="Wang, Tongzhou and Zhu, Jun-Yan and Torralba, Antonio and Efros, Alexei A.",
-        venue="arXiv preprint",
-        year=2018,
-        url="https://arxiv.org/abs/1811.10959",
-        key="wang2018dd",
-    )
+    citation: ClassVar[Citation] = DATASET_DISTILLATION
     default_start: ClassVar[Start] = "noise"
 
     passes: int = 3

@@ -60,6 +60,11 @@ class Fields:
             return value
         return self.refuse(name, "a whole number")
 
+    def integer(self, name: str) -> int:
+        """An integer."""
+        value = self.values.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else self.refuse(name, "an integer")
+
     def number(self, name: str) -> float:
         """A finite number."""
         value: Any = self.values.get(name)

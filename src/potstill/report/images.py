@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from potstill.runtime.archive_headers import with_metadata
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256
 
 FORMAT = "potstill.synthetic/1"
 
@@ -24,6 +26,7 @@ class ImageSet:
         soft: whether the labels of the file are probabilities.
         class_names: the name of each class.
         step_size: the learned learning rate, if the method learned one.
+        tensors_sha256: of all tensors of the file.
     """
 
     pixels: np.ndarray
@@ -31,6 +34,7 @@ class ImageSet:
     soft: bool
     class_names: tuple[str, ...]
     step_size: float | None = None
+    tensors_sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -68,6 +72,7 @@ def read_images(file: Path) -> ImageSet:
         soft=soft,
         class_names=names,
         step_size=None if step is None else float(step.item()),
+        tensors_sha256=sha256(with_metadata(file.read_bytes(), {})),
     )
 
 

@@ -178,4 +178,5 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         details = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in recipe.items())
         rows.append(("evaluation recipe", name + (f": {details}" if details else "")))
         rows.append(("evaluation seed", str(run.evaluation.seed)))
+        rows.append(("initial weights", wording.initial_weights(run.evaluation.initial)))
     return rows

@@ -20,6 +20,9 @@ from potstill.runtime.events import read_events
 STATUSES = ("complete", "interrupted", "time limit", "diverged")
 
 
+Record = Evaluation | Robustness | Search
+"""What other commands find about a set."""
+
 M = TypeVar("M", Evaluation, Robustness, Search)
 
 
@@ -97,6 +100,7 @@ class Run:
         robustness: its robust scores, if they were measured.
         search: an architecture search with it, if there was one.
         outdated: the names of records of an earlier set, which was replaced when the run went on; they are left out.
+        elsewhere: the names of records that were made with another dataset than the run's; they are left out too.
     """
 
     path: Path
@@ -111,6 +115,7 @@ class Run:
     robustness: Robustness | None
     search: Search | None
     outdated: tuple[str, ...]
+    elsewhere: tuple[str, ...]
 
 
 def read_run(path: Path) -> Run:
@@ -131,6 +136,11 @@ def read_run(path: Path) -> Run:
             f"{path / 'synthetic.safetensors'} does not fit {path / 'manifest.json'}: shape or classes differ",
             "restore the files of one run",
         )
+    if after.tensors_sha256 != manifest.tensors_sha256:
+        raise UserError(
+            f"{path / 'manifest.json'} is of another set: the run went on and was killed before it could renew it",
+            f"go on with the run: potstill distill --out {path} --resume",
+        )
     start = path / "checkpoint" / "start.safetensors"
     # What was chosen rather than distilled has nothing that it was before.
     before = read_images(start) if start.is_file() and manifest.iterations_asked else None
@@ -143,10 +153,20 @@ def read_run(path: Path) -> Run:
     robustness = _read_if_there(path / "robustness.json", read_robustness)
     search = _read_if_there(path / "search.json", read_search)
 
-    def current(record: M | None) -> M | None:
-        return record if record is not None and record.set_sha256 == manifest.tensors_sha256 else None
+    def of_this_set(record: Record) -> bool:
+        return record.set_sha256 == manifest.tensors_sha256
 
-    named = {"evaluation": evaluation, "robustness": robustness, "search": search}
+    def of_this_dataset(record: Record) -> bool:
+        return record.dataset_fingerprint in (manifest.dataset.fingerprint, "")
+
+    def current(record: M | None) -> M | None:
+        return record if record is not None and of_this_set(record) and of_this_dataset(record) else None
+
+    there: dict[str, Record] = {
+        f"{record_name}.json": record
+        for record_name, record in (("evaluation", evaluation), ("robustness", robustness), ("search", search))
+        if record is not None
+    }
     return Run(
         path=path,
         manifest=manifest,
@@ -159,7 +179,8 @@ def read_run(path: Path) -> Run:
         evaluation=current(evaluation),
         robustness=current(robustness),
         search=current(search),
-        outdated=tuple(f"{name}.json" for name, record in named.items() if record and not current(record)),
+        outdated=tuple(name for name, record in there.items() if not of_this_set(record)),
+        elsewhere=tuple(name for name, record in there.items() if of_this_set(record) and not of_this_dataset(record)),
     )
 
 
@@ -180,7 +201,7 @@ def _read_manifest(file: Path) -> Manifest:
             url=method.text("url") if "url" in method else "",
         ),
         dataset=_read_dataset(fields.part("dataset")),
-        seed=fields.whole("seed"),
+        seed=fields.integer("seed"),
         iterations_done=iterations.whole("done"),
         iterations_asked=iterations.whole("asked"),
         chosen_iteration=fields.whole("chosen_iteration") if "chosen_iteration" in fields else None,

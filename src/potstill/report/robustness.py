@@ -26,6 +26,7 @@ class Robustness:
 
     Attributes:
         set_sha256: of the set that they are of.
+        dataset_fingerprint: of the dataset that they were measured on; empty in older records.
         track: ``hard`` or ``soft``, by the set's labels.
         recipe: the protocol's label.
         network: its spec.
@@ -36,6 +37,7 @@ class Robustness:
     """
 
     set_sha256: str
+    dataset_fingerprint: str
     track: str
     recipe: str
     network: str
@@ -77,6 +79,7 @@ def read_robustness(file: Path) -> Robustness:
     trained = {name: read_entry(entry, None) for name, entry in fields.part("trained_on").parts().items()}
     return Robustness(
         set_sha256=fields.text("set_sha256"),
+        dataset_fingerprint=fields.text("dataset_fingerprint") if "dataset_fingerprint" in fields else "",
         track=fields.text("track"),
         recipe=fields.text("recipe"),
         network=fields.text("network"),

@@ -61,6 +61,8 @@ class Evaluation:
 
     Attributes:
         set_sha256: of the set that they are of.
+        dataset_fingerprint: of the dataset that they were measured on.
+        initial: what networks began with: ``random`` weights, one ``fixed`` draw, or the path of pre-trained ones.
         recipe: its name, version and settings, as text.
         seed: the seed of the evaluation.
         networks: the entry of each network trained on the distilled set.
@@ -68,6 +70,8 @@ class Evaluation:
     """
 
     set_sha256: str
+    dataset_fingerprint: str
+    initial: str
     recipe: Mapping[str, str]
     seed: int
     networks: Mapping[str, Entry]
@@ -98,8 +102,10 @@ def read_evaluation(file: Path, classes: int) -> Evaluation:
     baselines = fields.part("baselines").parts() if "baselines" in fields else {}
     return Evaluation(
         set_sha256=fields.text("set_sha256"),
+        dataset_fingerprint=fields.text("dataset_fingerprint"),
+        initial=fields.part("initial").text("source"),
         recipe=fields.part("recipe").texts(),
-        seed=fields.whole("seed"),
+        seed=fields.integer("seed"),
         networks=_read_entries(fields.part("networks"), classes),
         baselines={name: _read_entries(entries, classes) for name, entries in baselines.items()},
     )

@@ -48,9 +48,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Search:
-    """A search with the set of that hash; candidates from the best down."""
+    """A search with the set and the dataset of those hashes; candidates from the best down."""
 
     set_sha256: str
+    dataset_fingerprint: str
     space: str
     recipe: str
     seconds: float
@@ -97,6 +98,7 @@ def read_search(file: Path) -> Search:
         fields.refuse("ranked", "a list of the candidates")
     return Search(
         set_sha256=fields.text("set_sha256"),
+        dataset_fingerprint=fields.text("dataset_fingerprint"),
         space=fields.text("space") if isinstance(fields.values.get("space"), str) else "networks of one's own",
         recipe=f"{recipe.text('name')}@{recipe.whole('version')}",
         seconds=fields.number("seconds"),

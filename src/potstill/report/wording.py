@@ -93,6 +93,8 @@ def result(run: Run) -> list[str]:
     if run.outdated:
         left_out = f"the figures of an earlier set in {', '.join(run.outdated)}"
         sentences.append(f"Left out, for the run went on after they were made: {left_out}.")
+    if run.elsewhere:
+        sentences.append(f"Left out, for they were made with another dataset: {', '.join(run.elsewhere)}.")
     if manifest.status == "diverged":
         sentences.append(
             f"The loss stopped being finite after {count(manifest.iterations_done)} iterations: "
@@ -123,11 +125,18 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
     if isinstance(full, Score):
         clauses.append(f"on all {images(run.manifest.dataset.train)} {percent(full.mean)}")
     sentences = ["; ".join(clauses) + "."]
+    if evaluation.initial not in ("random", "fixed"):
+        sentences.append(f"The networks knew something before: they began with the weights in {evaluation.initial}.")
     if isinstance(random, Score):
         sentences.append(_comparison(score, random))
     elif not score.interval:
         sentences.append("One repeat gives no interval.")
     return sentences
+
+
+def initial_weights(source: str) -> str:
+    """What networks began with."""
+    return {"random": "random, another draw for each repeat", "fixed": "one fixed draw"}.get(source, source)
 
 
 def _comparison(distilled: Score, random: Score) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -42,6 +43,22 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             f"cannot write {path}: {error.strerror or error}",
             "free some space or choose another --out; what was complete is kept",
         ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Make sure, before long work, that a file can be written.
+
+    Raises:
+        UserError: it cannot: it is a folder, or its folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}", "choose another --out") from error
 
 
 @contextlib.contextmanager

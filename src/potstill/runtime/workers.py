@@ -29,6 +29,17 @@ def core_count() -> int:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Within this context each operation on the CPU runs on one core: sums that are the same bits on any number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def cpu_workers(device: torch.device, workers: int | None = None) -> Iterator[None]:
     """Within this context ``parallel_map`` runs on one worker thread a core, and each operation on one core.
 
@@ -37,16 +48,14 @@ def cpu_workers(device: torch.device, workers: int | None = None) -> Iterator[No
     if device.type != "cpu" or _pool.get() is not None:
         yield
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers or core_count(), initializer=torch.set_num_threads, initargs=(1,))
-    token = _pool.set(pool)
-    try:
-        yield
-    finally:
-        _pool.reset(token)
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+    with one_thread():
+        pool = ThreadPoolExecutor(workers or core_count(), initializer=torch.set_num_threads, initargs=(1,))
+        token = _pool.set(pool)
+        try:
+            yield
+        finally:
+            _pool.reset(token)
+            pool.shutdown(cancel_futures=True)
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -19,7 +19,7 @@ from potstill.data import load_dataset
 from potstill.distillation import distill
 from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate
 from potstill.evaluation.statistics import paired_difference
-from potstill.methods import DM, METHODS, Random
+from potstill.methods import DD, DM, METHODS, Random
 from potstill.runtime.compute import CPU, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.settings import Settings
@@ -154,6 +154,43 @@ def test_a_run_that_a_selections_name_would_stand_for_must_fit(runs: Path, tmp_p
     )
     with pytest.raises(UserError, match="herding-digits-ipc1 is a run of another network than the first"):
         compared(runs, tmp_path, "herding")
+
+
+def test_pixels_are_the_same_whatever_network_the_first_was_matched_with(runs: Path, tmp_path: Path):
+    digits = load_dataset("digits", cache=None)
+    distill(
+        Settings(method=METHODS["average"](), ipc=2, network="mlp:width=8"), digits, out=runs / "average-digits-ipc2"
+    )
+    made = Settings(method=DM(batch_real=16), ipc=2, network=NETWORK, iterations=2, validate_every=0)
+    distill(made, digits, out=runs / "two")
+    record = compare([str(runs / "two"), "average"], tmp_path, recipe=RECIPE, networks=[NETWORK], repeats=1, full=False)
+    assert record["sets"][1]["name"] == "average-digits-ipc2"
+
+
+def test_weights_that_learned_steps_are_for_are_not_those_of_a_comparison(runs: Path, tmp_path: Path):
+    digits = load_dataset("digits", cache=None)
+    steps = Settings(method=DD(passes=1, initial="fixed", batch_real=16), ipc=1, network=NETWORK, iterations=2)
+    made = distill(steps, digits, out=tmp_path / "steps")
+    evaluate(
+        made.synthetic,
+        digits,
+        networks=[NETWORK],
+        repeats=1,
+        baselines=(),
+        compute=CPU,
+        record=tmp_path / "steps" / "evaluation.json",
+    )
+    record = compare([str(tmp_path / "steps"), str(runs / "random")], tmp_path, recipe=RECIPE, repeats=2, full=False)
+    assert record["initial"]["source"] == "random"
+    assert [len(item["networks"][NETWORK]["accuracies"]) for item in record["sets"]] == [2, 2]
+
+
+def test_a_run_that_was_killed_after_it_went_on_is_told(runs: Path, tmp_path: Path):
+    killed = tmp_path / "killed"
+    shutil.copytree(runs / "random", killed)
+    SyntheticSet.load(runs / "dm" / "synthetic.safetensors").save(killed / "synthetic.safetensors")
+    with pytest.raises(UserError, match="killed before its manifest could be renewed; go on with it"):
+        compared(runs, tmp_path, str(killed))
 
 
 def test_a_mistake_about_one_set_is_told_before_any_is_measured(

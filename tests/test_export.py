@@ -21,8 +21,9 @@ from PIL import Image
 
 from potstill.data import Whitening, load_dataset
 from potstill.export import Format, export, folder_names
+from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
-from potstill.synthetic import SyntheticSet
+from potstill.synthetic import Replay, SyntheticSet
 
 LOCAL: tuple[Format, ...] = ("imagefolder", "parquet", "npz")
 PUBLISHED: tuple[Format, ...] = ("imagefolder", "parquet")
@@ -252,6 +253,14 @@ def test_npz_keeps_every_bit(tmp_path: Path):
     assert tuple(kept["std"].tolist()) == synthetic.std
     assert tuple(kept["class_names"].tolist()) == synthetic.class_names
     assert kept["train_labels"][:, 0].tolist() == synthetic.hard_labels.tolist()
+
+
+def test_npz_keeps_learned_steps(tmp_path: Path):
+    replayed = Replay(rates=torch.tensor([0.1, 0.2]), batches=2, initial=InitialWeights("fixed", seed=3))
+    synthetic = replace(synthetic_set(), step_size=None, replay=replayed)
+    with np.load(export(synthetic, tmp_path / "set.npz", "npz"), allow_pickle=False) as archive:
+        assert archive["replay_rates"].tolist() == replayed.rates.tolist()
+        assert json.loads(str(archive["replay"])) == {"batches": 2, "initial": replayed.initial.to_json()}
 
 
 def test_npz_leaves_out_what_the_set_has_not(tmp_path: Path):

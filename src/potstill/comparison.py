@@ -127,7 +127,9 @@ def compare(
     largest = max(len(contender.synthetic) for contender in contenders)
     seen = chosen.epochs * largest * (repeats + len(chosen.tried_rates)) + chosen.full_epochs * len(data.train) * full
     settled = settled_for(compute, data, seen)  # one for all: precision must not tell sets apart
-    initial = "random" if recorded is None or chosen.replay else str(recorded.initial["source"])
+    # What learned steps are replayed from is each set's own.
+    shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
+    initial = str(recorded.initial["source"]) if recorded is not None and shared else "random"
     for number, contender in enumerate(contenders):
         listen(f"{contender.name}: evaluating by {chosen.label}")
         with _about(contender.name):
@@ -165,13 +167,14 @@ def _opened(path: Path, name: str) -> Contender:
         raise UserError(f"{path} is not the folder of a run", "name a folder that potstill distill wrote")
     if not folder.manifest.exists():
         raise UserError(f"the run in {path} was not finished", f"go on with it: potstill distill --out {path} --resume")
-    return Contender(
-        name=name,
-        folder=folder,
-        settings=Settings.from_toml(folder.config),
-        manifest=folder.read_manifest(),
-        synthetic=SyntheticSet.load(folder.synthetic),
-    )
+    manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
+    if manifest["tensors_sha256"] != synthetic.fingerprint():
+        raise UserError(
+            f"the run in {path} went on and was killed before its manifest could be renewed",
+            f"go on with it: potstill distill --out {path} --resume",
+        )
+    settings = Settings.from_toml(folder.config)
+    return Contender(name=name, folder=folder, settings=settings, manifest=manifest, synthetic=synthetic)
 
 
 def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
@@ -196,7 +199,7 @@ def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset
     folder = RunFolder(beside.parent / settings.usual_folder.name)
     if folder.config.exists():
         stored = Settings.from_toml(folder.config)
-        decisive = ("dataset", "ipc", "network", "seed", "image_size", "zca")
+        decisive = ["dataset", "ipc", "seed", "image_size", "zca", *(["network"] if SELECTIONS[name].looks else [])]
         if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:
             raise UserError(
                 f"{folder.path} is a run of another {', '.join(changed)} than the first",
@@ -231,6 +234,8 @@ def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: I
             "bytes": dataset.train.images.numel(),
         },
         "recipe": first.to_json()["recipe"],
+        "seed": first.seed,
+        "initial": None if first.recipe.replay else dict(first.initial),
         "networks": list(networks),
         "made_on": _made_on(contenders, networks, full),
         "sets": [_entry(contender, networks) for contender in contenders],

@@ -49,7 +49,8 @@ def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str
       ``datasets`` stores them.
     - ``npz``: MedMNIST's ``train_images`` uint8 (N, H, W) or (N, H, W, C) and ``train_labels`` int64 (N, 1); also
       ``images_normalised`` float32 (N, C, H, W), ``mean``, ``std``, ``class_names`` and, where the set has them,
-      ``soft_labels``, ``step_size``, ``whitening_matrix`` and ``whitening_mean``.
+      ``soft_labels``, ``step_size``, ``whitening_matrix``, ``whitening_mean``, ``replay_rates`` float32 (steps,) and
+      ``replay``: JSON of the number of batches and of the initial weights that the steps are for.
     - ``hub``: the same as ``parquet``, also uploaded to the Hugging Face hub.
 
     Args:
@@ -129,6 +130,8 @@ def _write_npz(synthetic: SyntheticSet, file: Path) -> None:
     labels = tensors.pop("labels")
     if synthetic.has_soft_labels:
         arrays["soft_labels"] = labels.numpy()
+    if synthetic.replay is not None:
+        arrays["replay"] = np.array(json.dumps(synthetic.replay.to_json()))
     arrays |= {name.replace(".", "_"): tensor.numpy() for name, tensor in tensors.items()}
     np.savez_compressed(file, **arrays)
 
@@ -212,6 +215,7 @@ def _card(synthetic: SyntheticSet) -> str:
         "mean": synthetic.mean,
         "std": synthetic.std,
         "step_size": None if synthetic.step_size is None else synthetic.step_size.item(),
+        "replay": None if synthetic.replay is None else synthetic.replay.to_json(),
         "provenance": dict(synthetic.provenance),
     }
     return f"""\

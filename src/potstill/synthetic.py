@@ -38,6 +38,10 @@ class Replay:
     batches: int
     initial: InitialWeights
 
+    def to_json(self) -> dict[str, Any]:
+        """What is written beside the rates."""
+        return {"batches": self.batches, "initial": self.initial.to_json()}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticSet:
@@ -153,7 +157,7 @@ class SyntheticSet:
             "provenance": dict(self.provenance),
         }
         if self.replay is not None:
-            described["replay"] = {"batches": self.replay.batches, "initial": self.replay.initial.to_json()}
+            described["replay"] = self.replay.to_json()
         metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
         write_atomic(Path(path), packed(self.tensors(), metadata))
 

@@ -133,6 +133,11 @@ def test_a_recipe_that_tunes_on_what_ranks_is_refused():
         searched(recipe="tuned-300")
 
 
+def test_a_recipe_for_one_network_is_refused():
+    with pytest.raises(UserError, match="replay takes learned steps, which are for one network"):
+        searched(recipe="replay")
+
+
 def test_the_space_of_the_coursework():
     space = SPACES["convnet-22"]
     assert len(space) == 22

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from potstill.cli import main
-from potstill.cli.options import duration
+from potstill.cli.options import duration, table_console
+from potstill.data import load_dataset
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 
@@ -87,6 +90,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["distill", "dm", "--ipcc", "3"], ["--ipcc", "--ipc"]),
         (["distill", "dm", "--time-limit", "soon"], ["'soon' is no duration", "10m"]),
         (["distill", "dm", "--device", "abacus"], ["device 'abacus'", "--device cpu"]),
+        (["distill", "dm", "--device", "meta"], ["device 'meta'", "--device cpu"]),
         (["distill", "dm", "--iterations", "-1"], ["-1 iterations"]),
         (["distill", "dm", "--config", "absent.toml"], ["absent.toml", "check the path"]),
         (["evaluate", "absent"], ["absent does not exist"]),
@@ -141,6 +145,16 @@ def test_resuming_with_other_settings_is_refused(run: Path, capsys: pytest.Captu
     assert "another seed" in complaint([*resume, "--seed", "3"], capsys)
     assert "another batch_real" in complaint([*resume, "--batch-real", "256"], capsys), "though that is the default"
     assert "another iterations, batch_real" in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
+
+
+def test_resuming_in_the_usual_folder_is_no_different(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["distill", "random", "--ipc", "1"]
+    assert main([*words, "--network", "mlp:width=8"]) == 0
+    assert "another network" in complaint([*words, "--network", "convnet", "--resume"], capsys), "though the default"
+    assert main([*words, "--resume"]) == 0
 
 
 def test_initial_weights_that_are_absent_leave_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,6 +213,50 @@ def test_evaluate_needs_a_set_and_a_known_recipe(
     assert complaint(words, capsys)
 
 
+def test_what_would_be_found_out_only_at_the_end_is_told_at_once(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no network is named" in complaint(["evaluate", str(run), "--networks", ","], capsys)
+    line = complaint(["evaluate", str(run), "--robustness", "--out", str(tmp_path)], capsys)
+    assert f"cannot write {tmp_path}: Is a directory" in line
+
+
+def test_another_copy_of_the_dataset_serves_as_well(run: Path, tmp_path: Path) -> None:
+    digits = load_dataset("digits")
+    parts = {"train": digits.train, "val": digits.validation, "test": digits.test}
+    arrays: dict[str, Any] = {f"{name}_images": part.images[:, 0].numpy() for name, part in parts.items()}
+    arrays |= {f"{name}_labels": part.labels[:, None].numpy() for name, part in parts.items()}
+    np.savez(tmp_path / "copy.npz", **arrays)
+    words = ["evaluate", str(run), "--recipe", "coursework-50", "--repeats", "1", "--baselines", "none"]
+    figures = []
+    for place in ("digits", str(tmp_path / "copy.npz")):
+        out = tmp_path / f"{len(figures)}.json"
+        assert main([*words, "--dataset", place, "--out", str(out)]) == 0
+        figures.append(next(iter(json.loads(out.read_text())["networks"].values()))["accuracies"])
+    assert figures[0] == figures[1]
+
+
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table_console().print("runs/dm[v2]")
+    assert "runs/dm[v2]" in capsys.readouterr().out
+
+
+def test_a_terminal_without_every_sign_is_served(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "potstill", "list", "datasets"]
+    done = subprocess.run(words, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_network_that_no_memory_holds_is_the_users_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setattr("potstill.cli.distill_command.load_dataset", too_large)
+    assert "the memory is too small" in complaint(["distill", "dm", "--out", str(tmp_path / "run")], capsys)
+
+
 def test_a_damaged_set_is_named(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = tmp_path / "cut.safetensors"
     damaged.write_bytes((run / "synthetic.safetensors").read_bytes()[:100])
@@ -220,6 +278,14 @@ def test_mixed_sizes_offer_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "5.png" in line
     assert "--image-size" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_class_whose_name_cannot_be_written_down_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    os.mkdir(os.fsencode(tmp_path / "photos") + b"/caf\xe9")
+    line = complaint(["distill", "dm", "--dataset", str(tmp_path / "photos"), "--out", str(tmp_path / "run")], capsys)
+    assert "'caf\\udce9' in" in line
+    assert "not UTF-8; rename it" in line
 
 
 def test_lists_and_citations(capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +317,7 @@ def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5m"])
+@pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5m", "1h30", "5m 10"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(UserError, match="no duration"):
         duration(text)

@@ -22,7 +22,8 @@ from potstill.networks.weights import WeightsFile, write_weights
 from potstill.runtime.errors import UserError
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
-from potstill.training.experts import MANIFEST, expert_file
+from potstill.training.expert_manifest import MANIFEST
+from potstill.training.experts import expert_file
 from potstill.training.unrolling import Keep
 from tests.small import NETWORK, problem, small_experts
 from tests.twins import trajectories as twin

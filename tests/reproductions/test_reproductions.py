@@ -17,7 +17,7 @@ from potstill.applications import architecture_search as searching
 from potstill.cli.main import main
 from potstill.evaluation import RECIPES
 from potstill.methods import DC, DM, METHODS, MTT, Random
-from potstill.methods.coresets import Forgetting
+from potstill.methods.coresets import Forgetting, Herding
 from potstill.methods.presets import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
@@ -82,6 +82,26 @@ def test_every_row_is_distilled_evaluated_and_recorded(tmp_path: Path):
     assert record["outcomes"][0]["measured"]["accuracies"] == outcomes[0].measured.accuracies
     assert record["recipe"] == "coursework-50"
     assert (tmp_path / "random" / "synthetic.safetensors").exists()
+
+
+def test_another_dataset_has_no_verdict_and_is_named(tmp_path: Path):
+    mnist = replace(SMALL, rows=(replace(SMALL.rows[0], settings=settings(Random(), dataset="mnist")),))
+    outcomes = reproduce(mnist, tmp_path, dataset="digits", repeats=1)
+    assert [(o.dataset, o.verdict) for o in outcomes] == [("digits", "another dataset")] * 2
+    (entry, _) = json.loads((tmp_path / RECORD).read_text())["outcomes"]
+    assert (entry["dataset"], entry["verdict"]) == ("digits", "another dataset")
+    assert len(entry["dataset_fingerprint"]) == 64
+
+
+def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plan = ExpertPlan(network=NETWORK, count=1, epochs=2)
+    row = Row(label="herding", settings=settings(Herding()), published={NETWORK: None}, experts=plan)
+    table = replace(SMALL, rows=(row,))
+    monkeypatch.chdir(tmp_path)
+    reproduce(table, Path("made"), repeats=1, compute=PLAIN)
+    reproduce(table, tmp_path / "made", repeats=1, compute=PLAIN)
+    with pytest.raises(UserError, match="use the options that it was begun with"):
+        reproduce(table, Path("made"), repeats=1, compute=replace(PLAIN, precision="float64"))
 
 
 def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):

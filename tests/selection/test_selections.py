@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import get_args
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from potstill.data import LabeledImages
+from potstill.data import LabeledImages, Whitening
 from potstill.methods import METHODS, Start
 from potstill.methods.coresets import Forgetting, OptimisedRandom
 from potstill.networks import ImageShape, build_network
@@ -73,6 +74,20 @@ def test_k_center_is_at_most_twice_the_best(seed: int, count: int):
 
 
 @pytest.mark.parametrize("pick", [herding, k_center, nearest_to_mean, lambda x, n: k_means_nearest(x, n, 0)])
+def test_experts_of_other_images_tell_nothing(tmp_path: Path):
+    data = small_digits()
+    plan = ExpertPlan(network=NETWORK, count=1, epochs=2)
+    train_experts(plan, data, tmp_path / "experts", CPU)
+    looking = partial(Teacher, network=NETWORK, streams=Streams(0), compute=CPU, flips=False)
+    source = str(tmp_path / "experts")
+    assert len(looking(data.train, source=source, dataset_fingerprint=data.fingerprint).features) == len(data.train)
+    with pytest.raises(UserError, match="are of another dataset"):
+        _ = looking(data.train, source=source, dataset_fingerprint="other").features
+    whitened = replace(data.train, whitening=Whitening(torch.eye(64), torch.zeros(64)))
+    with pytest.raises(UserError, match="are of another whitening: theirs False, asked for True"):
+        looking(whitened, source=source).forgetting()
+
+
 def test_equal_images_are_not_taken_twice(pick):  # type: ignore[no-untyped-def]
     x = torch.zeros(5, 3)
     x[3:] = 1

@@ -16,7 +16,8 @@ from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.errors import UserError
 from potstill.training import experts
-from potstill.training.experts import MANIFEST, ExpertPlan, expert_file, stored_plan, train_experts
+from potstill.training.expert_manifest import MANIFEST
+from potstill.training.experts import ExpertPlan, expert_file, stored_plan, train_experts
 from tests.small import CPU64, NETWORK, small_digits
 
 PLAN = ExpertPlan(network=NETWORK, count=3, epochs=2, batch_size=32, learning_rate=0.05)
@@ -187,11 +188,28 @@ def test_a_folder_that_exists_is_not_touched(tmp_path: Path):
         train(tmp_path / "experts", resume=True)
 
 
-def test_a_damaged_expert_is_named(tmp_path: Path):
+@pytest.mark.parametrize("damage", ["cut", "removed"])
+def test_a_damaged_expert_is_named_and_made_again(damage: str, tmp_path: Path):
     train(tmp_path / "experts")
-    expert_file(tmp_path / "experts", 1).write_bytes(b"cut")
-    with pytest.raises(UserError, match=r"expert-0001\.safetensors holds no usable weights"):
-        train(tmp_path / "experts", replace(PLAN, count=4), resume=True)
+    whole, damaged = contents(tmp_path / "experts"), expert_file(tmp_path / "experts", 1)
+    damaged.write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"expert-0001\.safetensors holds no usable weights.*the others stay usable"):
+        WeightsFile(damaged)
+    if damage == "removed":
+        damaged.unlink()
+    heard: list[str] = []
+    record = train(tmp_path / "experts", resume=True, progress=heard.append)
+    assert [words.split(":")[0] for words in heard] == ["expert 2 of 3"]
+    assert [expert["number"] for expert in record["experts"]] == [0, 1, 2]
+    assert all(contents(tmp_path / "experts")[name] == whole[name] for name in whole if name != MANIFEST)
+
+
+def test_experts_of_one_folder_are_of_one_precision(tmp_path: Path):
+    train(tmp_path / "experts")
+    other = replace(CPU, precision="float64")
+    with pytest.raises(UserError, match="were begun in float32, and the others would be trained in float64"):
+        train_experts(replace(PLAN, count=4), small_digits(), tmp_path / "experts", other, resume=True)
+    train_experts(PLAN, small_digits(), tmp_path / "experts", other, resume=True)  # nothing is left to train
 
 
 def test_a_disk_too_small_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

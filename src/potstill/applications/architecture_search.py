@@ -148,8 +148,8 @@ def search(
         progress: told in a few words what has been done.
 
     Raises:
-        UserError: the space or the recipe is unknown, the recipe chooses learning rates, the set does not fit the
-            dataset, that has no validation split, or the record is of another search.
+        UserError: the space or the recipe is unknown, the recipe chooses learning rates or takes learned steps, the set
+            does not fit the dataset, that has no validation split, or the record is of another search.
     """
     if not len(dataset.validation):
         raise UserError(f"{dataset.name} has no validation images to rank networks by", "use a larger dataset")
@@ -165,6 +165,10 @@ def search(
         raise UserError(
             f"{recipe.name} chooses learning rates by the validation images that rank the candidates",
             "use a recipe with one learning rate, such as quick or modern",
+        )
+    if recipe.replay:
+        raise UserError(
+            f"{recipe.name} takes learned steps, which are for one network", "use a recipe such as coursework-50"
         )
     specs, full_epochs = _space(space), recipe.full_epochs if full_epochs is None else full_epochs
     protocol = {

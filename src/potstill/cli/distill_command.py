@@ -90,8 +90,13 @@ def _read(words: list[str]) -> Options[Any]:
         raise UserError(f"the method {named[0]!r} does not come first", f"use potstill distill {named[0]} OPTIONS")
     else:
         raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
-    default = None if base is None else Options(settings=base)
-    options = parse(Options[method], rest, command=f"distill {method.name}", default=default)
+    command = f"distill {method.name}"
+    options = parse(Options[method], rest, command=command, default=None if base is None else Options(settings=base))
+    if options.resume and base is None:
+        stored = options.settings.usual_folder / "config.toml"
+        if stored.exists():  # what is not given again is as it was
+            config, base = str(stored), Settings.from_toml(stored)
+            options = parse(Options[method], rest, command=command, default=Options(settings=base))
     if base is not None and _value_of("--config", words) is None and (changed := base.changed(options.settings)):
         raise begun_otherwise(Path(str(config)).parent, changed)
     return options

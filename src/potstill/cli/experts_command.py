@@ -13,7 +13,8 @@ from potstill.data import load_dataset, short_name
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError, unknown
 from potstill.training.difficulty import Score
-from potstill.training.experts import MANIFEST, ExpertPlan, keep_scores, stored_plan, train_experts
+from potstill.training.expert_manifest import MANIFEST
+from potstill.training.experts import ExpertPlan, keep_scores, stored_plan, train_experts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +41,14 @@ class Options:
 def run(words: list[str]) -> None:
     """Train experts as ``words`` say."""
     options = parse(Options, words, command="experts")
-    if options.resume and options.out is not None and (options.out / MANIFEST).exists():
-        plan, compute = stored_plan(options.out)
+    out = options.out or _default_folder(options.plan)
+    if options.resume and (out / MANIFEST).exists():
+        plan, compute = stored_plan(out)
         begun = Options(plan=plan, compute=compute)  # what is not given again is as it was
         options = parse(Options, words, command="experts", default=begun)
     plan, scores = options.plan, _scores(options.scores, options.plan)
     dataset = load_dataset(plan.dataset, data_root=options.data_root, image_size=plan.image_size, zca=plan.zca)
     compute = options.compute.settled(long_run=plan.is_long(dataset))
-    out = options.out or _default_folder(plan)
     record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
     if scores:
         keep_scores(plan, dataset, out, compute, scores, progress_line)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import FrameType
 
 from potstill.runtime.errors import UserError, unknown
@@ -27,6 +28,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the user's mistakes become one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal has a × or a √
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if not words or words[0] in ("-h", "--help"):
@@ -47,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        print("potstill: the memory is too small for this; use fewer or smaller images or networks", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -55,6 +64,12 @@ def _command(name: str) -> Callable[[list[str]], None]:
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS, listing="potstill --help")
     return import_module(f"potstill.cli.{name}_command").run
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether an allocator failed: PyTorch's own error on a GPU, a plain one on a CPU."""
+    told = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in told or "can't allocate memory" in told
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -91,8 +91,10 @@ def duration(text: str) -> float:
     Raises:
         UserError: it is none of these.
     """
-    units = {"h": 3600, "m": 60, "s": 1}
-    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    number, units = r"(\d+(?:\.\d+)?)", {"h": 3600, "m": 60, "s": 1}
+    if re.fullmatch(number, text.strip()):
+        return float(text)
+    match = re.fullmatch("".join(f"(?:{number}{unit})?" for unit in units), text.strip())
     if not text.strip() or match is None:
         raise UserError(f"{text!r} is no duration", "write 90s, 10m, 2h or 1h30m")
     return sum(float(value) * scale for value, scale in zip(match.groups(), units.values(), strict=True) if value)
@@ -123,4 +125,4 @@ def percent(entry: Mapping[str, Any] | None, *, interval: bool = False) -> str:
 
 def table_console() -> Console:
     """Where tables are printed: as wide as the terminal, or as wide as they like in a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else 240)
+    return Console(width=None if sys.stdout.isatty() else 240, markup=False)

@@ -68,13 +68,14 @@ def run(words: list[str]) -> None:
 def table(outcomes: list[Outcome], title: str) -> Table:
     """Published and measured side by side."""
     shown = Table(title=title, title_justify="left")
-    for column in ("row", "network", "published", "measured", "verdict", "iterations", "distilled in", ""):
+    for column in ("row", "network", "dataset", "published", "measured", "verdict", "iterations", "distilled in", ""):
         shown.add_column(column)
     for outcome in outcomes:
         done, published = outcome.iterations or (0, 0)
         shown.add_row(
             outcome.row,
             outcome.network,
+            outcome.dataset,
             "-" if outcome.published is None else f"{outcome.published}%",
             percent(outcome.to_json()["measured"]),
             outcome.verdict,

@@ -38,6 +38,8 @@ class Target:
     def dataset(self, name: str | None, data_root: Path | None) -> ImageDataset:
         """The dataset that the set was made from, or the one called ``name``, prepared as it was for the set.
 
+        One that is named, as another copy is, gets the set's mean and standard deviation.
+
         Raises:
             UserError: the set does not say which, it cannot be loaded, or it has changed since.
         """
@@ -53,4 +55,6 @@ class Target:
             raise UserError(error.problem, remedy) from error
         if name is None:
             check_unchanged(self.synthetic, dataset, spec)
-        return dataset
+            return dataset
+        # Networks that learn from the set see test images as they see its own, whatever a copy's own statistics are.
+        return dataset if zca else dataset.normalised_by(self.synthetic.mean, self.synthetic.std)

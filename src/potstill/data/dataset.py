@@ -70,6 +70,18 @@ class ImageDataset:
             self, train=self.train.to(device), validation=self.validation.to(device), test=self.test.to(device)
         )
 
+    def normalised_by(self, mean: tuple[float, ...], std: tuple[float, ...]) -> ImageDataset:
+        """The same images, without whitening, with another mean and standard deviation of each channel.
+
+        Where the number of channels differs it is left as it is.
+        """
+        if len(mean) != self.shape[0]:
+            return self
+        train, validation, test = (
+            replace(part, mean=mean, std=std, whitening=None) for part in (self.train, self.validation, self.test)
+        )
+        return replace(self, train=train, validation=validation, test=test)
+
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1].

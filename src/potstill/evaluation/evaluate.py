@@ -83,6 +83,8 @@ def evaluate(
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
     if full_epochs is not None and full_epochs < 1:
         raise UserError(f"{full_epochs} passes over the full data are none", "use --full-epochs 1 or more")
+    if not networks:
+        raise UserError("no network is named", "use --networks convnet, for example")
     for name in baselines:
         if name not in BASELINES:
             raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))

@@ -55,6 +55,7 @@ class Coreset(Method):
             flips=problem.flips,
             source=source,
             epochs=epochs,
+            dataset_fingerprint=problem.dataset_fingerprint,
             progress=problem.progress,
         )
 

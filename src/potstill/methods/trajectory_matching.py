@@ -17,10 +17,9 @@ from potstill.methods.pixels import start_images, with_images
 from potstill.methods.presets import MTT_ELSEWHERE, MTT_PRESETS, TrajectoryPreset, nearest
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.errors import Diverged, UserError, at_least
-from potstill.runtime.files import read_json
 from potstill.runtime.randomness import Streams
 from potstill.synthetic import SyntheticSet
-from potstill.training.experts import MANIFEST
+from potstill.training.expert_manifest import check_experts
 from potstill.training.unrolling import Keep, UnrolledGradients, Unroller
 
 
@@ -268,21 +267,7 @@ def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[Weights
             "this method matches experts, and none were named",
             f"make them with potstill experts --network {problem.network} --out FOLDER, then use --experts FOLDER",
         )
-    record = read_json(Path(folder) / MANIFEST)
-    plan = record.get("plan", {})
-    fingerprint = record.get("dataset_fingerprint")
-    pairs = {
-        "network": (plan.get("network"), problem.network),
-        "image shape": (tuple(record.get("shape", ())), problem.real.shape),
-        "whitening": (bool(plan.get("zca")), problem.real.whitening is not None),
-        "dataset": (fingerprint, problem.dataset_fingerprint or fingerprint),
-    }
-    for what, (theirs, ours) in pairs.items():
-        if theirs != ours:
-            raise UserError(
-                f"the experts in {folder} are of another {what}: theirs {theirs}, asked for {ours}",
-                "use experts of the same dataset, network and options",
-            )
+    check_experts(Path(folder), problem.network, problem.real, problem.dataset_fingerprint)
     files = [WeightsFile(path) for path in weight_files(Path(folder))]
     if not files:
         raise UserError(f"{folder} holds no experts", "train them with potstill experts --resume")

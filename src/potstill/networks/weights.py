@@ -121,4 +121,7 @@ def _kept(tensor: Tensor) -> Tensor:
 
 
 def _unusable(path: Path, problem: str) -> UserError:
-    return UserError(f"{path} holds no usable weights: {problem}", "make it again with potstill experts")
+    return UserError(
+        f"{path} holds no usable weights: {problem}",
+        "make it again with potstill experts --resume, or remove it: the others stay usable",
+    )

@@ -50,13 +50,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class ComparisonRecord:
-    """All that ``comparison.json`` records."""
+    """All that ``comparison.json`` records; ``initial`` is empty where each set has weights of its own."""
 
     dataset: str
     train: int
     test: int
     train_bytes: int
     recipe: Mapping[str, str]
+    seed: int
+    initial: str
     made_on: tuple[str, ...]
     networks: tuple[str, ...]
     sets: tuple[SetRecord, ...]
@@ -114,6 +116,8 @@ def read_comparison(file: Path) -> ComparisonRecord:
         test=dataset.whole("test"),
         train_bytes=dataset.whole("bytes"),
         recipe=fields.part("recipe").texts(),
+        seed=fields.integer("seed"),
+        initial=fields.part("initial").text("source") if "initial" in fields else "",
         made_on=fields.lines("made_on"),
         networks=tuple(str(name) for name in fields.values.get("networks", [])),
         sets=tuple(_read_set(part) for part in fields.list("sets")),
@@ -218,10 +222,15 @@ def _remarks(record: ComparisonRecord) -> list[str]:
     told = f"Of {total} differences between two sets {shown} are shown, at 5 % for all of them together."
     stopped = [f"{item.name} ({item.status})" for item in record.sets if item.status != "complete"]
     return [
-        told if total else "One repeat each: no difference can be shown.",
+        told if total else _untested(record),
         *(["Not all figures were measured alike: see the foot of the page."] if len(record.made_on) > 1 else []),
         *([f"Not distilled to the end: {', '.join(stopped)}."] if stopped else []),
     ]
+
+
+def _untested(record: ComparisonRecord) -> str:
+    repeats = {len(e.accuracies) for item in record.sets for e in item.networks.values() if isinstance(e, Score)}
+    return "One repeat each: no difference can be shown." if repeats == {1} else "No difference could be tested."
 
 
 def _scatters(record: ComparisonRecord, network: str) -> list[Scatter]:
@@ -313,6 +322,8 @@ def _settings(record: ComparisonRecord) -> list[tuple[str, str]]:
         ("dataset", f"{record.dataset}: {wording.count(record.train)} training images"),
         ("size of the training images", f"{wording.size(record.train_bytes)} as 8-bit pixels"),
         ("recipe", f"{name}: {details}"),
+        ("seed", str(record.seed)),
+        ("initial weights", wording.initial_weights(record.initial) if record.initial else "each set's own"),
         *((("measured on" if place == 0 else "and on"), made_on) for place, made_on in enumerate(record.made_on)),
         *failed,
     ]

@@ -125,7 +125,7 @@ def _costs(run: Run) -> list[tuple[str, str, str]]:
         ("Time to distil" if manifest.iterations_asked else "Time to choose", wording.duration(manifest.seconds), pace),
         (
             "Peak memory",
-            wording.size(manifest.peak_memory_bytes),
+            wording.size(manifest.peak_memory_bytes) if manifest.peak_memory_bytes else "not told by the system",
             f"on {manifest.compute.get('device', 'the device')}",
         ),
         ("Images", wording.count(len(run.after)), fewer),

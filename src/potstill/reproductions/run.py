@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.applications import search
-from potstill.data import ImageDataset, load_dataset
+from potstill.data import CATALOGUE, ImageDataset, load_dataset
 from potstill.distillation import distill, in_words
 from potstill.evaluation import NetworkResult, check_unchanged, evaluate, find_recipe, measure_full
 from potstill.evaluation.statistics import summary
@@ -35,6 +35,9 @@ class Outcome:
     Attributes:
         row: its label.
         network: the spec.
+        dataset: what it was measured on: its name in records.
+        dataset_fingerprint: of that.
+        comparable: whether that can be the dataset of the table.
         published: what was published, if anything was.
         measured: the accuracies.
         iterations: done, and of the published run; None where nothing is distilled.
@@ -44,6 +47,9 @@ class Outcome:
 
     row: str
     network: str
+    dataset: str
+    dataset_fingerprint: str
+    comparable: bool
     published: Published | None
     measured: NetworkResult
     iterations: tuple[int, int] | None = None
@@ -55,6 +61,8 @@ class Outcome:
         """Where the measured mean lies beside the published interval."""
         if self.measured.failed is not None:
             return f"failed: {self.measured.failed}"
+        if not self.comparable:
+            return "another dataset"
         return "nothing published" if self.published is None else self.published.verdict(self.measured.mean)
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +72,8 @@ class Outcome:
         return {
             "row": self.row,
             "network": self.network,
+            "dataset": self.dataset,
+            "dataset_fingerprint": self.dataset_fingerprint,
             "published": None if self.published is None else asdict(self.published),
             "measured": measured,
             "verdict": self.verdict,
@@ -116,7 +126,7 @@ def reproduce(
     datasets: dict[str, ImageDataset] = {}
     for row in _wanted(reproduction, rows):
         place = dataset or row.settings.dataset
-        if "FOLDER" in place:
+        if dataset is None and "FOLDER" in place:
             raise UserError(f"{reproduction.name} is of images that you bring", f"use --dataset {place}")
         if place not in datasets:
             size, zca = row.settings.image_size, row.settings.zca
@@ -141,7 +151,7 @@ class _Making:
     def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
         """What comes of a row; ``place`` is what its dataset is loaded from."""
         if row.full:
-            return [self._full(row, network, dataset) for network in row.published]
+            return [self._full(row, network, place, dataset) for network in row.published]
         settings = replace(
             row.settings,
             dataset=place,
@@ -159,6 +169,7 @@ class _Making:
         folder = self._distilled(row, asked, dataset)
         manifest = folder.read_manifest()
         cost: dict[str, Any] = {
+            **_dataset(row, place, dataset),
             "iterations": (manifest["iterations"]["done"], published),
             "seconds": manifest["seconds"],
         }
@@ -175,10 +186,11 @@ class _Making:
         folder = RunFolder(self.out / row.folder)
         seconds = 0.0
         if folder.config.exists():
-            if changed := differing(asked, Settings.from_toml(folder.config)):
+            stored = Settings.from_toml(folder.config)
+            if changed := differing(_spelled_alike(asked, stored), stored):
                 raise UserError(
                     f"{folder.path} was begun with another {', '.join(changed)}",
-                    "use the --scale and --dataset that it was begun with, or another --out",
+                    "use the options that it was begun with, or another --out",
                 )
             manifest = folder.read_manifest() if folder.manifest.exists() else {"status": "", "seconds": 0.0}
             seconds = manifest["seconds"]
@@ -213,7 +225,7 @@ class _Making:
             for network, figure in row.published.items()
         ]
 
-    def _full(self, row: Row, network: str, dataset: ImageDataset) -> Outcome:
+    def _full(self, row: Row, network: str, place: str, dataset: ImageDataset) -> Outcome:
         """A network trained on the full data; kept in a file of its own, which a second call takes it from."""
         recipe, repeats = find_recipe(self.reproduction.recipe), self.repeats or 1
         named = "".join(letter if letter.isalnum() else "-" for letter in network)
@@ -236,7 +248,8 @@ class _Making:
                 earlier=measured,
                 keep=lambda result: write_json(path, {**about, "result": result.to_json()}),
             )
-        return Outcome(row=row.label, network=network, published=row.published[network], measured=measured)
+        told = _dataset(row, place, dataset)
+        return Outcome(row=row.label, network=network, published=row.published[network], measured=measured, **told)
 
     def _searched(
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
@@ -261,7 +274,7 @@ class _Making:
         note = f"{len(found.candidates)} candidates in {found.seconds:.0f} s; published: {theirs}"
         if "note" in cost:
             note += f"; {cost['note']}"
-        measured = found.full[best]
+        measured = found.full.get(best, NetworkResult(failed=found.candidates[best].failed))
         return Outcome(row=row.label, network=best, published=figure, measured=measured, **{**cost, "note": note})
 
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
@@ -270,6 +283,25 @@ class _Making:
         compute = self.compute.settled(long_run=plan.is_long(dataset))
         train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.listen)
         return folder
+
+
+def _dataset(row: Row, place: str, dataset: ImageDataset) -> dict[str, Any]:
+    """What is told of the dataset of a row, loaded from ``place``: its own, a copy of it, or another."""
+    own = row.settings.dataset
+    known = CATALOGUE.get(own)
+    another = place != own and place in CATALOGUE
+    if known is not None and row.settings.image_size is None:
+        another = another or (dataset.shape, dataset.class_count) != (known.shape, known.classes)
+    return {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "comparable": not another}
+
+
+def _spelled_alike(asked: Settings[Method], stored: Settings[Any]) -> Settings[Method]:
+    """``asked``, its folder of experts spelled as in ``stored`` if it is the same."""
+    for name in ("features", "experts"):
+        ours, theirs = (getattr(settings.method, name, None) for settings in (asked, stored))
+        if ours and theirs and Path(ours).resolve() == Path(theirs).resolve():
+            return replace(asked, method=replace(asked.method, **{name: theirs}))
+    return asked
 
 
 def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:

@@ -78,8 +78,8 @@ def resolve_device(name: str) -> torch.device:
         )
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"device {name!r} cannot be used here", "use --device auto or --device cpu") from error
     return device
 

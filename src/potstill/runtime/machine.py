@@ -85,7 +85,10 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory used since the last reset: of the allocator on a GPU, else of the process (resident)."""
+    """The most memory used since the last reset: of the allocator on a GPU, else of the process (resident).
+
+    0 where the system does not tell it, as Windows.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -93,7 +96,9 @@ def peak_memory_bytes(device: torch.device) -> int:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:", 1)[1].split("kB", 1)[0]) * 1024
     except (OSError, IndexError):
-        import resource  # not on Windows
-
+        try:
+            import resource
+        except ImportError:
+            return 0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024

@@ -40,9 +40,10 @@ def optimised_random(teacher: Teacher, images_per_class: int, streams: Streams, 
     real = teacher.real
     smallest = min(real.class_sizes)
     if smallest <= images_per_class:
+        name = real.class_names[real.class_sizes.index(smallest)]
         raise UserError(
-            f"a class has {smallest} images: with {images_per_class} chosen none is left to judge by",
-            f"use --ipc {smallest - 1} or less",
+            f"class {name!r} has {smallest} images: with {images_per_class} chosen none is left to judge by",
+            f"use --ipc {smallest - 1} or less" if smallest > 1 else "optimised-random needs two images of each class",
         )
     judges = min(JUDGES, smallest - images_per_class)
     judging = random_indices(real, judges, streams.generator("judges"))

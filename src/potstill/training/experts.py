@@ -29,13 +29,13 @@ from potstill.runtime.workers import cpu_workers
 from potstill.training.cohort import Cohort
 from potstill.training.curriculum import Curriculum
 from potstill.training.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
+from potstill.training.expert_manifest import MANIFEST
 from potstill.training.fit import fit
 from potstill.training.schedule import Schedule
 from potstill.training.teacher import Teacher
 from potstill.training.trainer import Trainer
 
 SCHEMA = 1
-MANIFEST = "experts.json"
 CURRICULUM = "curriculum.safetensors"
 """The difficulty that a curriculum goes by: of a network trained for it before there are experts."""
 DIFFICULTY_EPOCHS = 10
@@ -116,7 +116,7 @@ def train_experts(
     """Train experts and keep them in a folder: a file for each, and ``experts.json`` about all of them.
 
     Each expert depends on the seed and its number alone (on those beside it by rounding), and is kept as soon as it is
-    finished: an interrupted training goes on with the first that is missing, and ends with the same files as an
+    finished: an interrupted training goes on with those that are missing or damaged, and ends with the same files as an
     uninterrupted one.
 
     Args:
@@ -146,7 +146,8 @@ def train_experts(
         curriculum = _curriculum(plan, data, out, compute, progress) if plan.curriculum else None
         for first in range(0, plan.count, plan.at_once):
             numbers = range(first, min(first + plan.at_once, plan.count))
-            if numbers[-1] < len(record["experts"]):
+            there = {expert["number"] for expert in record["experts"]}
+            if there.issuperset(numbers):
                 continue
             try:
                 made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum, progress)
@@ -157,13 +158,14 @@ def train_experts(
                     "use a smaller --at-once or --batch-size in another --out",
                 ) from error
             for number, (weights, told) in zip(numbers, made, strict=True):
-                if number < len(record["experts"]):
+                if number in there:
                     continue  # kept before an interruption, and made again for the sake of those beside it
                 about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
                 write_weights(expert_file(out, number), weights, about)
-                record["experts"].append({"number": number, **told})
+                expert = {"number": number, **told}
+                record["experts"] = sorted([*record["experts"], expert], key=lambda made: made["number"])
                 write_json(out / MANIFEST, record)
-                progress(_in_words(record["experts"][-1], plan))
+                progress(_in_words(expert, plan))
     return record
 
 
@@ -339,6 +341,20 @@ def _resumed(fresh: dict[str, Any], out: Path) -> dict[str, Any]:
             f"the experts in {out} were begun with another {', '.join(changed)}",
             "resume them with their own settings, or choose another --out",
         )
-    for expert in stored["experts"]:
-        WeightsFile(expert_file(out, expert["number"]))  # a damaged one is told now, not when it is matched
-    return {**stored, "plan": ours}
+    usable = [expert for expert in stored["experts"] if _is_usable(expert_file(out, expert["number"]))]
+    now = fresh["compute"]["precision"]
+    begun = stored.get("compute", {}).get("precision", now)
+    if begun != now and len(usable) < ours["count"]:
+        raise UserError(
+            f"the experts in {out} were begun in {begun}, and the others would be trained in {now}",
+            f"resume them with --precision {begun}, or choose another --out",
+        )
+    return {**stored, "plan": ours, "experts": usable}
+
+
+def _is_usable(path: Path) -> bool:
+    try:
+        WeightsFile(path)
+    except UserError:
+        return False
+    return True

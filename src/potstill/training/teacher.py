@@ -18,6 +18,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.pace import Pace, Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.training.difficulty import NeverLearned, Score, el2n, forgetting_events, grand
+from potstill.training.expert_manifest import check_experts
 from potstill.training.features import FeatureExtractor, embedding
 from potstill.training.schedule import Schedule
 from potstill.training.trainer import Trainer
@@ -38,6 +39,8 @@ class Teacher:
         source: ``trained`` trains a network, ``pixels`` takes the pixels themselves for features, and anything else is
             a folder of potstill experts.
         epochs: passes over the images, where a network is trained.
+        dataset_fingerprint: of the dataset that the images are from, which experts must be of too; None where it is
+            not known.
         progress: told now and then how far a long training, or a long look, is.
     """
 
@@ -51,10 +54,12 @@ class Teacher:
         flips: bool,
         source: str = "trained",
         epochs: int = 10,
+        dataset_fingerprint: str | None = None,
         progress: Progress = silent,
     ) -> None:
         self.real, self.streams, self.compute, self.source = real, streams, compute, source
         self._spec, self._flips, self._epochs = network, flips, epochs
+        self._fingerprint = dataset_fingerprint
         self._progress, self._pace = progress, Pace()
 
     @cached_property
@@ -71,7 +76,7 @@ class Teacher:
         """For each network what gives its weights after every epoch, from before the first.
 
         Raises:
-            UserError: pixels are no network.
+            UserError: pixels are no network, or there are no experts, or they are of something else: of what.
         """
         if self.source == "pixels":
             raise UserError("pixels do not tell how hard an image is", "use --features trained or a folder of experts")
@@ -81,6 +86,7 @@ class Teacher:
         paths = weight_files(Path(self.source))
         if not paths:
             raise UserError(f"{self.source} holds no experts", "name a folder that potstill experts wrote")
+        check_experts(Path(self.source), self._spec, self.real, self._fingerprint)
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
 
     def score(self, name: Score) -> Tensor:

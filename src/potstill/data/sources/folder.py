@@ -75,7 +75,14 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def class_files(folder: Path) -> dict[str, list[Path]]:
-    """The image files of each class folder, at any depth, in the order of their paths."""
+    """The image files of each class folder, at any depth, in the order of their paths.
+
+    Raises:
+        UserError: the name of a class cannot be written down.
+    """
+    for child in subfolders(folder):
+        if any(0xD800 <= ord(letter) <= 0xDFFF for letter in child.name):
+            raise UserError(f"the class folder {child.name!a} in {folder} has a name that is not UTF-8", "rename it")
     return {
         child.name: sorted(path for path in child.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
         for child in subfolders(folder)

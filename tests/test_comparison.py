@@ -182,7 +182,7 @@ def test_weights_that_learned_steps_are_for_are_not_those_of_a_comparison(runs: 
     )
     record = compare([str(tmp_path / "steps"), str(runs / "random")], tmp_path, recipe=RECIPE, repeats=2, full=False)
     assert record["initial"]["source"] == "random"
-    assert [len(item["networks"][NETWORK]["accuracies"]) for item in record["sets"]] == [2, 2]
+    assert len(record["sets"][0]["networks"][NETWORK]["accuracies"]) == 2, "each from a draw of its own"
 
 
 def test_a_run_that_was_killed_after_it_went_on_is_told(runs: Path, tmp_path: Path):

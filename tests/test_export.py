@@ -360,6 +360,7 @@ def test_the_card_says_what_a_user_needs(format: Format, tmp_path: Path):
         "mean": list(synthetic.mean),
         "std": list(synthetic.std),
         "step_size": pytest.approx(0.02),
+        "replay": None,
         "provenance": {"method": "datadam", "iterations": 600},
     }
     assert "12 synthetic images of 3 classes (6×4 pixels, channels: 3)" in card

@@ -53,6 +53,8 @@ def comparison() -> dict[str, Any]:
         "dataset": {"name": "mnist", "fingerprint": "ab", "train": 54_000, "test": 10_000, "bytes": 42_336_000},
         "recipe": evaluation()["recipe"],
         "networks": ["convnet", "mlp:width=64"],
+        "seed": 0,
+        "initial": {"source": "random", "seed": 0, "scheme": "kaiming"},
         "made_on": ["a machine"],
         "sets": sets,
         "full": {"convnet": entry(0.99, repeats=1)},

@@ -74,20 +74,6 @@ def test_k_center_is_at_most_twice_the_best(seed: int, count: int):
 
 
 @pytest.mark.parametrize("pick", [herding, k_center, nearest_to_mean, lambda x, n: k_means_nearest(x, n, 0)])
-def test_experts_of_other_images_tell_nothing(tmp_path: Path):
-    data = small_digits()
-    plan = ExpertPlan(network=NETWORK, count=1, epochs=2)
-    train_experts(plan, data, tmp_path / "experts", CPU)
-    looking = partial(Teacher, network=NETWORK, streams=Streams(0), compute=CPU, flips=False)
-    source = str(tmp_path / "experts")
-    assert len(looking(data.train, source=source, dataset_fingerprint=data.fingerprint).features) == len(data.train)
-    with pytest.raises(UserError, match="are of another dataset"):
-        _ = looking(data.train, source=source, dataset_fingerprint="other").features
-    whitened = replace(data.train, whitening=Whitening(torch.eye(64), torch.zeros(64)))
-    with pytest.raises(UserError, match="are of another whitening: theirs False, asked for True"):
-        looking(whitened, source=source).forgetting()
-
-
 def test_equal_images_are_not_taken_twice(pick):  # type: ignore[no-untyped-def]
     x = torch.zeros(5, 3)
     x[3:] = 1
@@ -186,8 +172,10 @@ def test_optimised_random_beats_most_random_choices():
 def test_optimised_random_needs_an_image_to_judge_by():
     real = small_digits(train=4).train
     assert len(SELECTIONS["optimised-random"].images(teacher(real), 3, Streams(0))) == 30
-    with pytest.raises(UserError, match=r"a class has 4 images: with 4 chosen none is left .*use --ipc 3 or less"):
+    with pytest.raises(UserError, match=r"class '0' has 4 images: with 4 chosen none is left .*use --ipc 3 or less"):
         SELECTIONS["optimised-random"].images(teacher(real), 4, Streams(0))
+    with pytest.raises(UserError, match=r"class '1' has 1 images.*needs two images of each class"):
+        SELECTIONS["optimised-random"].images(teacher(few(digits().train, (3, 1, 2))), 1, Streams(0))
 
 
 def test_features_are_those_of_a_network_that_has_learned():
@@ -211,6 +199,20 @@ def test_features_of_experts_are_the_first_ones_at_its_end(tmp_path: Path):
     network.load_state_dict(made.trajectories[0]()[-1])
     expected = network.eval().embed(data.train.normalised())
     torch.testing.assert_close(made.features, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_experts_of_other_images_tell_nothing(tmp_path: Path):
+    data = small_digits()
+    plan = ExpertPlan(network=NETWORK, count=1, epochs=2)
+    train_experts(plan, data, tmp_path / "experts", CPU)
+    looking = partial(Teacher, network=NETWORK, streams=Streams(0), compute=CPU, flips=False)
+    source = str(tmp_path / "experts")
+    assert len(looking(data.train, source=source, dataset_fingerprint=data.fingerprint).features) == len(data.train)
+    with pytest.raises(UserError, match="are of another dataset"):
+        _ = looking(data.train, source=source, dataset_fingerprint="other").features
+    whitened = replace(data.train, whitening=Whitening(torch.eye(64), torch.zeros(64)))
+    with pytest.raises(UserError, match="are of another whitening: theirs False, asked for True"):
+        looking(whitened, source=source).forgetting()
 
 
 def test_scores_are_means_over_experts(tmp_path: Path):

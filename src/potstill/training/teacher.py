@@ -18,7 +18,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.pace import Pace, Progress, silent
 from potstill.runtime.randomness import Streams
 from potstill.training.difficulty import NeverLearned, Score, el2n, forgetting_events, grand
-from potstill.training.expert_manifest import check_experts
+from potstill.training.expert_manifest import MANIFEST, check_experts
 from potstill.training.features import FeatureExtractor, embedding
 from potstill.training.schedule import Schedule
 from potstill.training.trainer import Trainer
@@ -86,7 +86,8 @@ class Teacher:
         paths = weight_files(Path(self.source))
         if not paths:
             raise UserError(f"{self.source} holds no experts", "name a folder that potstill experts wrote")
-        check_experts(Path(self.source), self._spec, self.real, self._fingerprint)
+        if (Path(self.source) / MANIFEST).exists():
+            check_experts(Path(self.source), self._spec, self.real, self._fingerprint)
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
 
     def score(self, name: Score) -> Tensor:

@@ -163,8 +163,8 @@ def read_run(path: Path) -> Run:
         return record if record is not None and of_this_set(record) and of_this_dataset(record) else None
 
     there: dict[str, Record] = {
-        f"{record_name}.json": record
-        for record_name, record in (("evaluation", evaluation), ("robustness", robustness), ("search", search))
+        f"{name}.json": record
+        for name, record in (("evaluation", evaluation), ("robustness", robustness), ("search", search))
         if record is not None
     }
     return Run(

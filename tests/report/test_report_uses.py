@@ -102,6 +102,14 @@ def test_networks_that_knew_something_before_are_told_of(run_path: Path):
     assert "they began with the weights in runs/experts" in page
 
 
+def test_a_seed_may_be_negative_and_memory_untold(run_path: Path):
+    change_record(run_path / "manifest.json", seed=-1, peak_memory_bytes=0)
+    change_record(run_path / "evaluation.json", seed=-3)
+    page = render(read_run(run_path))
+    assert "seed -1" in page
+    assert "not told by the system" in page
+
+
 def test_a_run_without_them_says_nothing_of_them(run_path: Path):
     page = render(read_run(run_path))
     assert 'id="search"' not in page

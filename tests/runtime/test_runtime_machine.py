@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,3 +118,12 @@ def test_peak_memory_is_in_bytes():
 def test_peak_memory_of_a_gpu_is_its_allocators(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 1000 + device.index)
     assert machine.peak_memory_bytes(torch.device("cuda", 1)) == 1001
+
+
+def test_a_system_that_does_not_tell_its_memory_is_no_mistake(monkeypatch: pytest.MonkeyPatch):
+    def absent(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert machine.peak_memory_bytes(torch.device("cpu")) == 0

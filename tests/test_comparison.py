@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from potstill import comparison as comparing
@@ -165,6 +166,20 @@ def test_pixels_are_the_same_whatever_network_the_first_was_matched_with(runs: P
     distill(made, digits, out=runs / "two")
     record = compare([str(runs / "two"), "average"], tmp_path, recipe=RECIPE, networks=[NETWORK], repeats=1, full=False)
     assert record["sets"][1]["name"] == "average-digits-ipc2"
+
+
+def test_another_copy_of_the_dataset_serves_as_well(runs: Path, tmp_path: Path):
+    digits = load_dataset("digits", cache=None)
+    parts = {"train": digits.train, "val": digits.validation, "test": digits.test}
+    arrays: dict[str, Any] = {f"{name}_images": part.images[:, 0].numpy() for name, part in parts.items()}
+    arrays |= {f"{name}_labels": part.labels[:, None].numpy() for name, part in parts.items()}
+    np.savez(tmp_path / "copy.npz", **arrays)
+    given = [
+        compared(runs, tmp_path, repeats=1, networks=[NETWORK], dataset=place)
+        for place in (None, str(tmp_path / "copy.npz"))
+    ]
+    first, second = ([item["networks"][NETWORK]["accuracies"][:1] for item in record["sets"]] for record in given)
+    assert first == second
 
 
 def test_weights_that_learned_steps_are_for_are_not_those_of_a_comparison(runs: Path, tmp_path: Path):

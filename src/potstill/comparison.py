@@ -20,6 +20,7 @@ from potstill.evaluation import (
     check_unchanged,
     evaluate,
     find_recipe,
+    normalised_alike,
     settled_for,
     usual_recipe,
 )
@@ -114,6 +115,8 @@ def compare(
         image_size=first.settings.image_size,
         zca=first.settings.zca,
     )
+    if dataset is not None:
+        data = normalised_alike(data, first.synthetic)
     folders = [_folder(name, Path(runs[0]), first.settings, data, listen) for name in runs]
     recorded = EvaluationFile(first.folder.evaluation).present()
     chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or usual_recipe(first.synthetic))

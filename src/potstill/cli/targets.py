@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.evaluation import check_unchanged
+from potstill.evaluation import check_unchanged, normalised_alike
 from potstill.run_folder import RunFolder
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
@@ -56,5 +56,4 @@ class Target:
         if name is None:
             check_unchanged(self.synthetic, dataset, spec)
             return dataset
-        # Networks that learn from the set see test images as they see its own, whatever a copy's own statistics are.
-        return dataset if zca else dataset.normalised_by(self.synthetic.mean, self.synthetic.std)
+        return normalised_alike(dataset, self.synthetic)

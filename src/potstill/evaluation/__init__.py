@@ -6,6 +6,7 @@ from potstill.evaluation.evaluate import (
     check_unchanged,
     evaluate,
     measure_full,
+    normalised_alike,
     settled_for,
     validation_accuracy,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "find_recipe",
     "make_trainer",
     "measure_full",
+    "normalised_alike",
     "settled_for",
     "usual_recipe",
     "validation_accuracy",

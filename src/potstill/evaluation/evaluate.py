@@ -292,6 +292,14 @@ def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
             )
 
 
+def normalised_alike(dataset: ImageDataset, synthetic: SyntheticSet) -> ImageDataset:
+    """Another copy of a set's dataset with the set's mean and standard deviation; a whitened one as it is.
+
+    Networks that learn from the set must see test images as they see its own, whatever a copy's own statistics are.
+    """
+    return dataset if synthetic.whitening is not None else dataset.normalised_by(synthetic.mean, synthetic.std)
+
+
 def check_unchanged(synthetic: SyntheticSet, dataset: ImageDataset, place: str) -> None:
     """Make sure that a dataset is as it was when a set was made from it.
 

@@ -23,7 +23,7 @@ STATUSES = ("complete", "interrupted", "time limit", "diverged")
 Record = Evaluation | Robustness | Search
 """What other commands find about a set."""
 
-M = TypeVar("M", Evaluation, Robustness, Search)
+M = TypeVar("M", bound=Record)
 
 
 @dataclass(frozen=True)

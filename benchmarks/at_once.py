@@ -14,13 +14,13 @@ import torch
 from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, write
 from potstill.augmentation import siamese_augmentation
 from potstill.data import load_dataset
+from potstill.engine.fit import fit
+from potstill.engine.schedule import Schedule
+from potstill.engine.stacked import Cohort
+from potstill.engine.trainer import Trainer
 from potstill.networks import ImageShape, build_network
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
-from potstill.training.cohort import Cohort
-from potstill.training.fit import fit
-from potstill.training.schedule import Schedule
-from potstill.training.trainer import Trainer
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

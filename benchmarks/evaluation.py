@@ -18,16 +18,16 @@ import torch
 
 from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, write
 from potstill.data import ImageDataset, load_dataset
+from potstill.engine.features import FeatureExtractor, embedding
 from potstill.evaluation import find_recipe, make_trainer
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.selection.herding import herding
 from potstill.selection.k_center import k_center
 from potstill.synthetic import SyntheticSet
-from potstill.training.features import FeatureExtractor, embedding
 from tests.twins.fitting import fit
 
 CHOSEN = 50

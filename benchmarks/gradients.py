@@ -4,7 +4,7 @@
 
 The twin is what the published program does: one class after another, eager float32, all cores shared by every
 operation. The gradient of the synthetic images is also timed in both of our own ways, one class after another on the
-workers and all classes in one vectorised pass: ``potstill.methods.gradient_matching`` takes the faster for the device.
+workers and all classes in one vectorised pass: ``potstill.methods.gradient.base`` takes the faster for the device.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import torch.nn.functional as F
 
 from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, write
 from potstill.data import load_dataset
-from potstill.distillation import make_start
+from potstill.distillation.driver import make_start
+from potstill.distillation.settings import Settings
+from potstill.engine.chunked import PartwiseNetwork
 from potstill.methods import DC, Problem
-from potstill.methods.gradient_matching import distance_gradient
-from potstill.methods.living import LivingNetwork
+from potstill.methods.gradient.base import distance_gradient
+from potstill.methods.inner_network import LivingNetwork
 from potstill.runtime.compute import Compute
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
-from potstill.settings import Settings
-from potstill.training.partwise import PartwiseNetwork
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
 from tests.twins.gradients import dc_step
 
 TRAINED_ON = 10

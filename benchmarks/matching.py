@@ -19,13 +19,13 @@ from torch import Tensor
 
 from benchmarks.pairs import compute_of, in_new_process, in_turns, options_of, record_of, told, write
 from potstill.data import load_dataset
-from potstill.distillation import make_start
+from potstill.distillation.driver import make_start
+from potstill.distillation.settings import Settings
 from potstill.methods import DM, METHODS, DataDAM, Method, Problem
 from potstill.runtime.compute import Compute
 from potstill.runtime.machine import peak_memory_bytes
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
-from potstill.settings import Settings
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
 from tests.twins.matching import datadam_step, dm_step
 
 

@@ -24,18 +24,18 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.pairs import compute_of, in_new_process, in_turns, options_of, record_of, told, write
 from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation import make_start
+from potstill.distillation.driver import make_start
+from potstill.distillation.settings import Settings
+from potstill.engine.schedule import Schedule
+from potstill.engine.trainer import Trainer
+from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import MTT, Problem
-from potstill.methods.trajectory_matching import student_batches, trajectory_distance
+from potstill.methods.trajectory.base import student_batches, trajectory_distance
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.compute import Compute
 from potstill.runtime.machine import peak_memory_bytes, reset_peak_memory
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
-from potstill.settings import Settings
-from potstill.training.experts import ExpertPlan, train_experts
-from potstill.training.schedule import Schedule
-from potstill.training.trainer import Trainer
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
 from tests.twins.unrolling import unroll
 
 

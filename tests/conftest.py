@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # Examples are judged by what they find: how long one takes depends on what else the machine is doing.
@@ -21,3 +23,12 @@ def real_data_root() -> Path:
     if not root.is_dir():
         pytest.skip("no real data here: set POTSTILL_DATA to a folder of them")
     return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from threads, and lose where other processes compete for the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from potstill import distillation
 from potstill.data import ImageDataset
+from potstill.distillation import driver
+from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.settings import Settings
 from potstill.methods import DM, DataDAM
-from potstill.run_folder import RunFolder
 from potstill.runtime.events import read_events
 from potstill.runtime.files import sha256
-from potstill.settings import Settings
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, small_digits
 
@@ -33,7 +33,7 @@ def dataset() -> ImageDataset:
 @pytest.fixture(autouse=True)
 def quick_validation(monkeypatch: pytest.MonkeyPatch):
     """An accuracy that depends on the images alone and takes no time; one test looks at the real one."""
-    monkeypatch.setattr(distillation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
+    monkeypatch.setattr(driver, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
 
 
 def pretended(images: SyntheticSet) -> float:

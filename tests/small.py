@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import atexit
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import pytest
 import torch
 
 from potstill.data import ImageDataset, LabeledImages, load_dataset
+from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import Problem
 from potstill.runtime.compute import CPU, Compute
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from potstill.training.experts import ExpertPlan, train_experts
 
 NETWORK = "convnet:depth=2:width=8"
 
 CPU64 = Compute(torch.device("cpu"), "float64")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from threads, and lose where other processes compete for the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @cache

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from potstill.cli.main import COMMANDS, main
+from potstill.distillation.settings import Settings
 from potstill.methods import METHODS
 from potstill.methods.coresets import CORESETS
-from potstill.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from potstill.data import CATALOGUE, load_dataset
-    from potstill.distillation import distill
+    from potstill.distillation.driver import distill
+    from potstill.distillation.settings import Settings
     from potstill.evaluation import RECIPES, evaluate
     from potstill.methods import DM, METHODS, DataDAM, Random
     from potstill.networks import NETWORKS, build_network
     from potstill.report import write_report
     from potstill.runtime.compute import resolve_compute
     from potstill.runtime.errors import UserError
-    from potstill.settings import Settings
     from potstill.synthetic import SyntheticSet
 
 _HOMES = {
@@ -35,7 +35,7 @@ _HOMES = {
     "RECIPES": "potstill.evaluation",
     "DataDAM": "potstill.methods",
     "Random": "potstill.methods",
-    "Settings": "potstill.settings",
+    "Settings": "potstill.distillation",
     "SyntheticSet": "potstill.synthetic",
     "UserError": "potstill.runtime.errors",
     "build_network": "potstill.networks",

@@ -14,13 +14,13 @@ import torch
 from potstill.applications import SPACES, search
 from potstill.applications import architecture_search as module
 from potstill.cli.main import main
+from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from potstill.training.trainer import Trainer
 from tests.small import small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=30, full_epochs=5, learning_rate=0.05, augmentation="none")

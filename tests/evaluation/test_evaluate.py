@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from potstill.data import ImageDataset, LabeledImages, Whitening
+from potstill.engine.schedule import Schedule
+from potstill.engine.trainer import Trainer
 from potstill.evaluation import (
     Evaluation,
     NetworkResult,
@@ -21,16 +23,14 @@ from potstill.evaluation import (
     measure_full,
     validation_accuracy,
 )
-from potstill.evaluation.bench import _first as first_images
+from potstill.evaluation.session import _first as first_images
 from potstill.networks import NETWORKS
-from potstill.runtime import pace
+from potstill.runtime import progress as pacing
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from potstill.training.schedule import Schedule
-from potstill.training.trainer import Trainer
 from tests.small import NETWORK, digits, few, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
@@ -399,7 +399,7 @@ def test_progress_names_network_set_repeat_and_accuracy(dataset: ImageDataset):
 
 
 def test_a_long_training_says_how_far_it_is(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pace, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(pacing, "QUIET_SECONDS", 0)
     messages: list[str] = []
     measure(dataset, repeats=1, progress=messages.append)
     assert len(messages) == RECIPE.epochs

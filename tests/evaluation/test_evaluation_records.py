@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from potstill.evaluation import RECIPES, Evaluation, NetworkResult
-from potstill.evaluation.records import EvaluationFile
+from potstill.evaluation.file import EvaluationFile
 from potstill.runtime.errors import UserError
 
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, evaluate, usual_recipe, validation_accuracy
+from potstill.experts.train import ExpertPlan, train_experts
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.networks.weights import snapshot, write_weights
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import Replay, SyntheticSet
-from potstill.training.experts import ExpertPlan, train_experts
-from potstill.training.trainer import Trainer
 from tests.small import NETWORK, digits, small_digits
 
 RATES = [0.1, 0.02, 0.3, 0.1]

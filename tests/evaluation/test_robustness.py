@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe
 from potstill.evaluation import robustness as module
 from potstill.evaluation.robustness import (
@@ -24,7 +25,6 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from potstill.training.trainer import Trainer
 from tests.small import NETWORK, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=2)

@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from potstill.engine.unrolling import Keep
 from potstill.methods import DD, LD, Method, Problem, State
-from potstill.methods.adam import adam_step, with_moments
+from potstill.methods.state import adam_step, with_moments
 from potstill.networks import InitialWeights
 from potstill.networks.weights import snapshot, write_weights
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
-from potstill.training.unrolling import Keep
 from tests.small import NETWORK, problem
 from tests.twins.bilevel import PlainDD, PlainLD
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from potstill.distillation import distill
+from potstill.distillation.driver import distill
+from potstill.distillation.run_folder import Checkpoint, RunFolder
+from potstill.distillation.settings import Settings
+from potstill.engine import layout
 from potstill.evaluation import Recipe, find_recipe, validation_accuracy
 from potstill.methods import METHODS, Method, Problem, State
-from potstill.run_folder import Checkpoint, RunFolder
 from potstill.runtime.compute import CPU
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
-from potstill.settings import Settings
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
-from potstill.training import placement
 from tests.small import NETWORK, digits, problem, small_experts
 
 ITERATIONS = 4
@@ -175,7 +175,7 @@ def test_the_gradient_reaches_every_image_or_its_label(case: str):
 
 @every_method
 def test_one_worker_or_two_give_the_same_bits(case: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(placement, "CPU_CHUNK_PIXELS", 7 * 8 * 8)  # work for both
+    monkeypatch.setattr(layout, "CPU_CHUNK_PIXELS", 7 * 8 * 8)  # work for both
     states = []
     for workers in (1, 2):
         with cpu_workers(CPU.device, workers):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from potstill.methods import DC, DSA, Problem
-from potstill.methods.distances import DISTANCES, DistanceName
-from potstill.methods.gradient_matching import PUBLISHED_LOOPS, distance_gradient, published_loops
+from potstill.methods.gradient.base import PUBLISHED_LOOPS, distance_gradient, published_loops
+from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import UserError
 from tests.small import NETWORK, digits, few, problem

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from potstill.engine import layout
 from potstill.methods import DM, DataDAM, Method, Problem, State
 from potstill.networks import Observation
 from potstill.runtime.compute import supports_compilation
-from potstill.training import placement
 from tests.small import NETWORK, digits, few, problem
 from tests.twins.matching import attention, datadam_loss, datadam_step, dm_loss, dm_step
 
@@ -121,7 +121,7 @@ def test_batch_norm_sees_all_classes_together(method: DM | DataDAM):
 @pytest.mark.parametrize("method", [DM(batch_real=9), DataDAM(batch_real=9)])
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 def test_chunks_of_any_size_change_nothing(method: DM | DataDAM, chunk: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(placement, "CPU_CHUNK_PIXELS", chunk * 8 * 8)
+    monkeypatch.setattr(layout, "CPU_CHUNK_PIXELS", chunk * 8 * 8)
     check_equal(problem(ipc=3, precision="float64"), method, iterations=1)
 
 

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
+from potstill.engine.unrolling import Keep
+from potstill.experts.manifest import MANIFEST
+from potstill.experts.train import expert_file
 from potstill.methods import DATM, MTT, PAD, TESLA, Problem, State
-from potstill.methods.aligned_matching import initial_logits, right_ones
-from potstill.methods.pad import by_depth, by_difference
-from potstill.methods.presets import DATM_PRESETS, MTT_PRESETS, PAD_RATIOS, nearest
-from potstill.methods.softmax import through_softmax
-from potstill.methods.trajectory_matching import TrajectoryMatching, student_batches, trajectory_distance
+from potstill.methods.state import through_softmax
+from potstill.methods.trajectory.aligned import initial_logits, right_ones
+from potstill.methods.trajectory.base import TrajectoryMatching, student_batches, trajectory_distance
+from potstill.methods.trajectory.pad import by_depth, by_difference
+from potstill.methods.trajectory.presets import DATM_PRESETS, MTT_PRESETS, PAD_RATIOS, nearest
 from potstill.networks.weights import WeightsFile, write_weights
 from potstill.runtime.errors import UserError
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
-from potstill.training.expert_manifest import MANIFEST
-from potstill.training.experts import expert_file
-from potstill.training.unrolling import Keep
 from tests.small import NETWORK, problem, small_experts
 from tests.twins import trajectories as twin
 

@@ -6,9 +6,6 @@ import pytest
 import torch
 
 from potstill.networks import ImageShape, Network, build_network
-from tests.small import one_thread
-
-__all__ = ["one_thread"]
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from potstill.runtime.archive_headers import with_metadata
 from potstill.runtime.files import sha256
+from potstill.runtime.safetensors_io import with_metadata
 
 SET = "c0" * 32
 """Stands for the hash of the set beside a record, which ``write_record`` puts in its place."""

@@ -15,20 +15,20 @@ import torch
 from potstill.applications import SPACES
 from potstill.applications import architecture_search as searching
 from potstill.cli.main import main
+from potstill.distillation.settings import Settings
+from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES
+from potstill.experts.train import ExpertPlan
 from potstill.methods import DC, DM, METHODS, MTT, Random
 from potstill.methods.coresets import Forgetting, Herding
-from potstill.methods.presets import MTT_PRESETS
+from potstill.methods.trajectory.presets import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
 from potstill.reproductions.run import RECORD
-from potstill.runtime import pace
+from potstill.runtime import progress as pacing
 from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.settings import Settings
-from potstill.training.experts import ExpertPlan
-from potstill.training.trainer import Trainer
 from tests.small import NETWORK
 
 OTHER = "mlp:width=16"
@@ -254,7 +254,7 @@ def test_selections_look_at_one_network(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_long_row_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pace, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(pacing, "QUIET_SECONDS", 0)
     said: list[str] = []
     chosen = Row(label="hard", settings=settings(Forgetting(teacher_epochs=2)), published={NETWORK: None})
     reproduce(replace(SMALL, rows=(chosen, SMALL.rows[1])), tmp_path, repeats=1, compute=PLAIN, listen=said.append)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
 from potstill.runtime.compilation import CompiledKinds, compiled
-from potstill.runtime.workers import cpu_workers
+from potstill.runtime.parallel import cpu_workers
 
 ISOLATES = "isolate_recompiles" in inspect.signature(torch.compile).parameters
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 
 seeds = st.integers(-(2**70), 2**70)
 paths = st.lists(st.text() | st.integers(), max_size=4).map(tuple)

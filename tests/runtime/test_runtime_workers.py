@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from potstill.runtime.workers import core_count, cpu_workers, parallel_map
+from potstill.runtime.parallel import core_count, cpu_workers, parallel_map
 
 CPU = torch.device("cpu")
 

@@ -18,24 +18,23 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from potstill.data import LabeledImages, Whitening
+from potstill.engine.trainer import Trainer
+from potstill.experts.difficulty import NeverLearned, el2n, forgetting_events, grand
+from potstill.experts.teacher import Teacher
+from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import METHODS, Start
 from potstill.methods.coresets import Forgetting, OptimisedRandom
 from potstill.networks import ImageShape, build_network
-from potstill.runtime import pace
+from potstill.runtime import progress as pacing
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 from potstill.selection import SELECTIONS
 from potstill.selection.choose import finite
-from potstill.selection.hardest import hardest
 from potstill.selection.herding import herding
 from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
-from potstill.selection.nearest import nearest_to_mean
-from potstill.training.difficulty import NeverLearned, el2n, forgetting_events, grand
-from potstill.training.experts import ExpertPlan, train_experts
-from potstill.training.teacher import Teacher
-from potstill.training.trainer import Trainer
+from potstill.selection.ranking import hardest, nearest_to_mean
 from tests.selection import twins
 from tests.small import NETWORK, digits, few, small_digits
 
@@ -242,7 +241,7 @@ def test_a_long_training_and_a_long_look_say_how_far_they_are(monkeypatch: pytes
         epochs=2,
         progress=said.append,
     )
-    monkeypatch.setattr(pace, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(pacing, "QUIET_SECONDS", 0)
     made.forgetting()
     assert [words.split(":")[0] for words in said] == [
         "training a network to choose by, epoch 1 of 2",

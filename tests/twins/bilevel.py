@@ -1,6 +1,6 @@
 """DD and LD as their papers write them: the whole training kept by autograd, Adam from PyTorch.
 
-These are the plain twins of ``potstill.methods.dd`` and ``potstill.methods.ld``.
+These are the plain twins of ``potstill.methods.unrolled.dd`` and ``potstill.methods.unrolled.ld``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training a network as any PyTorch script does: the plain twin of ``potstill.training.fit``."""
+"""Training a network as any PyTorch script does: the plain twin of ``potstill.engine.fit``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.augmentation import cut_mixed
+from potstill.augmentation import cutmix
+from potstill.data import Examples
+from potstill.engine.schedule import Schedule
 from potstill.networks import Network
-from potstill.runtime.randomness import Streams
-from potstill.training.examples import Examples
-from potstill.training.schedule import Schedule
+from potstill.runtime.streams import Streams
 
 
 def fit(network: Network, examples: Examples, schedule: Schedule, streams: Streams) -> list[float]:
@@ -46,7 +46,7 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
                 draw = schedule.augmentation.draw(generator, len(batch), one_operation=schedule.one_operation)
                 images = schedule.augmentation.apply(images, draw)
             if schedule.cutmix:
-                images, labels = cut_mixed(
+                images, labels = cutmix(
                     images, F.one_hot(labels, network.classes).float(), drawn.generator("cutmix", number)
                 )
             labels = labels.to(dtype) if labels.is_floating_point() else labels

@@ -1,6 +1,6 @@
 """DC and DSA as their papers write them: one class after another, one output unit after another, nothing shared.
 
-These are the plain twins of ``potstill.methods.dc`` and ``potstill.methods.dsa``; theta are the network's parameters.
+These are the plain twins of ``methods.gradient.dc`` and ``methods.gradient.dsa``; theta are the network's parameters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from potstill.augmentation import Draw, SiameseAugmentation, siamese_augmentation
 from potstill.methods import DC, DSA, Problem
 from potstill.networks import Network
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 
 Gradients = Sequence[Tensor]
 

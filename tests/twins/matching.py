@@ -1,7 +1,7 @@
 """DM and DataDAM as their papers write them: one class after another, nothing shared, nothing compiled.
 
-These are the plain twins of ``potstill.methods.dm`` and ``potstill.methods.datadam``. Tests hold the fast paths to
-them, and benchmarks measure the fast paths against them. Real and synthetic images of class c are x_c (n, C, H, W)
+These are the plain twins of ``methods.distribution.dm`` and ``methods.distribution.datadam``. Tests hold the fast paths
+to them, and benchmarks measure the fast paths against them. Real and synthetic images of class c are x_c (n, C, H, W)
 and s_c (ipc, C, H, W), in the dtype of the network.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from potstill.augmentation import Draw, siamese_augmentation
 from potstill.methods import DM, DataDAM, Problem
 from potstill.networks import Network, Observation
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 
 
 def dm_loss(network: Network, real_by_class: Sequence[Tensor], synthetic_by_class: Sequence[Tensor]) -> Tensor:

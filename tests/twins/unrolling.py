@@ -1,4 +1,4 @@
-"""Steps of gradient descent kept whole by autograd: the plain twin of ``potstill.training.unrolling``."""
+"""Steps of gradient descent kept whole by autograd: the plain twin of ``potstill.engine.unrolling``."""
 
 from __future__ import annotations
 

@@ -13,15 +13,15 @@ import torch
 
 from potstill.data import ImageDataset
 from potstill.evaluation import NetworkResult, Recipe, check_fits, find_recipe, measure_full, validation_accuracy
-from potstill.evaluation.statistics import summary
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import read_json, write_json
 from potstill.runtime.machine import machine_in_words
-from potstill.runtime.pace import Progress, silent
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.progress import Progress, silent
+from potstill.runtime.streams import Streams
+from potstill.schema.statistics import summary
 from potstill.synthetic import SyntheticSet
 
 SCHEMA = 1

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
+from potstill.applications.comparison import RECORD, compare
 from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
-from potstill.comparison import RECORD, compare
 from potstill.report import write_comparison
 from potstill.runtime.compute import AUTOMATIC
 

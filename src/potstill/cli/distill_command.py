@@ -13,10 +13,10 @@ import tyro
 from potstill.cli.options import duration, parse
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
-from potstill.distillation import begun_otherwise, distill
+from potstill.distillation.driver import begun_otherwise, distill
+from potstill.distillation.settings import Settings
 from potstill.methods import METHODS, Method, find_method
 from potstill.runtime.errors import UserError
-from potstill.settings import Settings
 
 M = TypeVar("M", bound=Method)
 

@@ -10,11 +10,11 @@ import tyro
 
 from potstill.cli.options import ComputeOptions, names, parse, progress_line
 from potstill.data import load_dataset, short_name
+from potstill.experts.difficulty import Score
+from potstill.experts.manifest import MANIFEST
+from potstill.experts.train import ExpertPlan, keep_scores, stored_plan, train_experts
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError, unknown
-from potstill.training.difficulty import Score
-from potstill.training.expert_manifest import MANIFEST
-from potstill.training.experts import ExpertPlan, keep_scores, stored_plan, train_experts
 
 
 @dataclass(frozen=True, kw_only=True)

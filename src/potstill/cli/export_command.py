@@ -10,7 +10,7 @@ import tyro
 
 from potstill.cli.options import parse
 from potstill.cli.targets import Target
-from potstill.export import export
+from potstill.synthetic.export import export
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.data import ImageDataset, load_dataset
+from potstill.distillation.run_folder import RunFolder
 from potstill.evaluation import check_unchanged, normalised_alike
-from potstill.run_folder import RunFolder
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 

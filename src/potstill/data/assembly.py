@@ -9,7 +9,7 @@ import torch
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.dataset import ImageDataset, channel_statistics, fingerprint
 from potstill.data.decode import richest, with_channels
-from potstill.data.images import LabeledImages
+from potstill.data.labeled_images import LabeledImages
 from potstill.data.sources.base import RawDataset, Split
 from potstill.data.splits import stratified_split
 from potstill.data.whitening import fit_whitening

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from potstill.data.images import LabeledImages
+from potstill.data.labeled_images import LabeledImages
 from potstill.data.sources.base import RawDataset
 from potstill.runtime.files import sha256
 

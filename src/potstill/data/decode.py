@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.workers import core_count
+from potstill.runtime.parallel import core_count
 
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 CHUNK = 64  # images per task: enough to hide the cost of handing them to a thread

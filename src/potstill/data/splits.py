@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 
 
 def stratified_split(labels: Tensor, fraction: float, purpose: str) -> tuple[Tensor, Tensor]:

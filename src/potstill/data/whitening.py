@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.workers import one_thread
+from potstill.runtime.parallel import one_thread
 
 LARGEST_DIMENSION = 3 * 64 * 64  # beyond it the matrix needs gigabytes and its eigenvectors an hour
 

@@ -1,7 +1,7 @@
 """What a set is worth: frozen recipes, repeats, baselines, intervals. Knows nothing of methods."""
 
-from potstill.evaluation.bench import make_trainer
-from potstill.evaluation.evaluate import (
+from potstill.evaluation.file import EvaluationFile
+from potstill.evaluation.measure import (
     check_fits,
     check_unchanged,
     evaluate,
@@ -11,8 +11,8 @@ from potstill.evaluation.evaluate import (
     validation_accuracy,
 )
 from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe, usual_recipe
-from potstill.evaluation.records import EvaluationFile
 from potstill.evaluation.results import Evaluation, NetworkResult
+from potstill.evaluation.session import make_trainer
 
 __all__ = [
     "RECIPES",

@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from potstill.augmentation import condensation_augmentation, siamese_augmentation
+from potstill.engine.schedule import Decay, Optimiser, Schedule
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
 from potstill.runtime.errors import unknown
 from potstill.synthetic import SyntheticSet
-from potstill.training.schedule import Decay, Optimiser, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from potstill.evaluation.recipes import Recipe
-from potstill.evaluation.statistics import summary
 from potstill.runtime.errors import UserError
+from potstill.schema.statistics import summary
 
 SCHEMA = 2
 

@@ -15,18 +15,18 @@ from typing import Any
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.bench import Bench, accuracy, make_trainer
-from potstill.evaluation.evaluate import check_fits, measure_full
+from potstill.engine.schedule import Schedule
+from potstill.evaluation.measure import check_fits, measure_full
 from potstill.evaluation.recipes import Recipe, find_recipe
-from potstill.evaluation.statistics import summary
+from potstill.evaluation.session import Bench, accuracy, make_trainer
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
-from potstill.runtime.pace import Progress, silent
-from potstill.runtime.randomness import Streams
-from potstill.runtime.workers import cpu_workers
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.progress import Progress, silent
+from potstill.runtime.streams import Streams
+from potstill.schema.statistics import summary
 from potstill.synthetic import SyntheticSet
-from potstill.training.schedule import Schedule
 
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
 """The learning rates that are tried, as DD-Ranking has them."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from potstill.methods.base import Citation, Method, Problem, Start, State
+from potstill.methods.base import Method, Problem, Start, State
+from potstill.methods.citations import Citation
 from potstill.methods.coresets import CORESETS, Random, TaughtCoreset
-from potstill.methods.datadam import DataDAM
-from potstill.methods.datm import DATM
-from potstill.methods.dc import DC
-from potstill.methods.dd import DD
-from potstill.methods.dm import DM
-from potstill.methods.dsa import DSA
-from potstill.methods.ld import LD
-from potstill.methods.mtt import MTT
-from potstill.methods.pad import PAD
-from potstill.methods.tesla import TESLA
+from potstill.methods.distribution.datadam import DataDAM
+from potstill.methods.distribution.dm import DM
+from potstill.methods.gradient.dc import DC
+from potstill.methods.gradient.dsa import DSA
+from potstill.methods.trajectory.datm import DATM
+from potstill.methods.trajectory.mtt import MTT
+from potstill.methods.trajectory.pad import PAD
+from potstill.methods.trajectory.tesla import TESLA
+from potstill.methods.unrolled.dd import DD
+from potstill.methods.unrolled.ld import LD
 from potstill.runtime.errors import unknown
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
+from potstill.methods.citations import Citation
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
-from potstill.runtime.pace import Progress, silent
-from potstill.runtime.randomness import Streams
+from potstill.runtime.progress import Progress, silent
+from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
 
 State = dict[str, Tensor]
@@ -38,31 +39,6 @@ Start = Literal[
 """What a distillation begins from: random real images, noise, or a selection of ``potstill.selection``."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Citation:
-    """The paper that a method is from."""
-
-    title: str
-    authors: str
-    venue: str
-    year: int
-    url: str
-    key: str
-
-    def bibtex(self) -> str:
-        """The paper as a BibTeX entry."""
-        preprint = self.venue == "arXiv preprint"
-        fields = {
-            "title": f"{{{self.title}}}",
-            "author": self.authors,
-            "howpublished" if preprint else "booktitle": self.venue,
-            "year": str(self.year),
-            "url": self.url,
-        }
-        kind = "misc" if preprint else "inproceedings"
-        return f"@{kind}{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items()) + "}"
 
 
 @dataclass(frozen=True, kw_only=True)

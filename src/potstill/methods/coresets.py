@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from potstill.methods.base import Citation, Method, Problem, State
-from potstill.methods.papers import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING
-from potstill.methods.pixels import with_images
+from potstill.experts.difficulty import NeverLearned
+from potstill.experts.teacher import Teacher
+from potstill.methods.base import Method, Problem, State
+from potstill.methods.citations import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING, Citation
+from potstill.methods.state import with_images
 from potstill.runtime.errors import at_least
 from potstill.selection import SELECTIONS, Selection, by_score
 from potstill.selection.optimised_random import optimised_random
 from potstill.synthetic import SyntheticSet
-from potstill.training.difficulty import NeverLearned
-from potstill.training.teacher import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)

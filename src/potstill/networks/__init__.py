@@ -14,7 +14,7 @@ from potstill.networks.initial import RANDOM_WEIGHTS, InitialWeights
 from potstill.networks.lenet import LeNet
 from potstill.networks.mlp import MLP
 from potstill.networks.resnet import ResNet18
-from potstill.networks.specification import Family, Option, options_of, parse, read_options
+from potstill.networks.spec import Family, Option, options_of, parse, read_options
 from potstill.networks.vgg import VGG11
 from potstill.runtime.errors import UserError, unknown
 

@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from potstill.networks.base import Network
-from potstill.runtime.archives import packed
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
+from potstill.runtime.safetensors_io import pack
 
 FORMAT = "potstill.weights/1"
 
@@ -39,7 +39,7 @@ def write_weights(path: Path, epochs: Mapping[int, Weights], about: Mapping[str,
         UserError: the file cannot be written.
     """
     tensors = {f"{epoch}.{name}": tensor for epoch, weights in epochs.items() for name, tensor in weights.items()}
-    write_atomic(path, packed(tensors, {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}))
+    write_atomic(path, pack(tensors, {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}))
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from potstill.runtime.archive_headers import with_metadata
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
+from potstill.runtime.safetensors_io import with_metadata
 
 FORMAT = "potstill.synthetic/1"
 

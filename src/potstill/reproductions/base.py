@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from potstill.distillation.settings import Settings
+from potstill.experts.train import ExpertPlan
 from potstill.methods import Method
-from potstill.settings import Settings
-from potstill.training.experts import ExpertPlan
 
 Verdict = Literal["inside", "above", "below", "no spread published", "nothing published"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from potstill.distillation.settings import Settings
 from potstill.methods import DataDAM, Random, Start
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.settings import Settings
 
 SOURCE = "two coursework reports on DataDAM, T4-class GPUs"
 NOTES = ("A tenth of the training images is held out for validation.",)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from potstill.distillation.settings import Settings
 from potstill.methods import DD, METHODS, Method
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.settings import Settings
 
 SOURCE = "Wang, Zhu, Torralba, Efros, 2018, https://arxiv.org/abs/1811.10959"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from potstill.distillation.settings import Settings
+from potstill.experts.train import ExpertPlan
 from potstill.methods import DC, Method
 from potstill.methods.coresets import AverageNearest, Coreset, Forgetting, Herding, KCenter, KMeans, Random
-from potstill.methods.distances import DistanceName
+from potstill.methods.gradient.distances import DistanceName
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.settings import Settings
-from potstill.training.experts import ExpertPlan
 
 SOURCE = "Zhao, Mopuri, Bilen, ICLR 2021, https://arxiv.org/abs/2006.05929"
 SPLIT = "A tenth of the training images is held out for validation; the paper uses all of them."

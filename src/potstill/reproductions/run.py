@@ -10,19 +10,19 @@ from typing import Any
 
 from potstill.applications import search
 from potstill.data import CATALOGUE, ImageDataset, load_dataset
-from potstill.distillation import distill, in_words
+from potstill.distillation.driver import distill, in_words
+from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.settings import Settings, differing
 from potstill.evaluation import NetworkResult, check_unchanged, evaluate, find_recipe, measure_full
-from potstill.evaluation.statistics import summary
+from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.run_folder import RunFolder
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import read_json, sha256, write_json
-from potstill.runtime.pace import Progress, silent
-from potstill.settings import Settings, differing
+from potstill.runtime.progress import Progress, silent
+from potstill.schema.statistics import summary
 from potstill.synthetic import SyntheticSet
-from potstill.training.experts import ExpertPlan, train_experts
 
 SCHEMA = 1
 RECORD = "reproduction.json"

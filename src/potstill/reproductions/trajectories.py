@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from potstill.distillation.settings import Settings
+from potstill.experts.train import ExpertPlan
 from potstill.methods import DATM, MTT, PAD, Method
 from potstill.methods.base import Start
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.settings import Settings
-from potstill.training.experts import ExpertPlan
 
 SPLIT = "A tenth of the training images is held out for validation; the papers use all of them."
 LAST = "The set is the last of its run; the papers report the best of many by the test split."

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from potstill.runtime.workers import parallel_map
+from potstill.runtime.parallel import parallel_map
 
 T = TypeVar("T")
 R = TypeVar("R")

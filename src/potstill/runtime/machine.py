@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from potstill.runtime.workers import core_count
+from potstill.runtime.parallel import core_count
 
 
 @cache

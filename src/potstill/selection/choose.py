@@ -10,16 +10,15 @@ import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
+from potstill.experts.teacher import Teacher
 from potstill.runtime.errors import UserError
-from potstill.runtime.randomness import Streams
-from potstill.selection.hardest import hardest
+from potstill.runtime.streams import Streams
 from potstill.selection.herding import herding
 from potstill.selection.k_center import k_center
 from potstill.selection.k_means import k_means_centres, k_means_nearest
-from potstill.selection.nearest import nearest_to_mean
 from potstill.selection.optimised_random import optimised_random
 from potstill.selection.random import check_enough, random_indices
-from potstill.training.teacher import Teacher
+from potstill.selection.ranking import hardest, nearest_to_mean
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from potstill.selection.ties import first_smallest
+from potstill.selection.ranking import first_smallest
 
 
 def herding(features: Tensor, count: int) -> Tensor:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from potstill.engine.schedule import Schedule
+from potstill.engine.trainer import Trainer
+from potstill.experts.teacher import Teacher
 from potstill.runtime.errors import UserError
-from potstill.runtime.randomness import Streams
+from potstill.runtime.streams import Streams
 from potstill.selection.random import random_indices
-from potstill.training.schedule import Schedule
-from potstill.training.teacher import Teacher
-from potstill.training.trainer import Trainer
 
 TRIES = 20
 JUDGES = 100

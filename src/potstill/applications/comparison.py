@@ -1,0 +1,320 @@
+"""Several sets side by side: each measured by one recipe, and what the differences between them are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from potstill.data import ImageDataset, load_dataset
+from potstill.distillation.driver import distill, in_words
+from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.settings import Settings
+from potstill.evaluation import (
+    Evaluation,
+    EvaluationFile,
+    NetworkResult,
+    Recipe,
+    check_fits,
+    check_unchanged,
+    evaluate,
+    find_recipe,
+    normalised_alike,
+    settled_for,
+    usual_recipe,
+)
+from potstill.methods import METHODS
+from potstill.runtime.compute import AUTOMATIC, ComputeChoice
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_json
+from potstill.runtime.progress import Progress, silent
+from potstill.schema.statistics import corrected, paired_difference, summary
+from potstill.selection import SELECTIONS
+from potstill.synthetic import SyntheticSet
+
+SCHEMA = 1
+RECORD = "comparison.json"
+SIGNIFICANCE = 0.05
+"""Below it a difference's corrected p value shows it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One of the sets that are compared.
+
+    Attributes:
+        name: how it is called: its run's folder, without what is common to all.
+        folder: its run.
+        settings: what made it.
+        manifest: of the run.
+        synthetic: the set.
+        evaluation: what it is worth.
+    """
+
+    name: str
+    folder: RunFolder
+    settings: Settings[Any]
+    manifest: Mapping[str, Any]
+    synthetic: SyntheticSet
+    evaluation: Evaluation | None = None
+
+    def result(self, network: str) -> NetworkResult:
+        """What the network made of it."""
+        assert self.evaluation is not None
+        return self.evaluation.networks[network]
+
+
+def compare(
+    runs: Sequence[str],
+    out: Path,
+    *,
+    recipe: str | None = None,
+    networks: Sequence[str] = (),
+    repeats: int = 5,
+    full: bool = True,
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    compute: ComputeChoice = AUTOMATIC,
+    listen: Progress = silent,
+) -> dict[str, Any]:
+    """Measure several sets by one recipe and write ``comparison.json``.
+
+    What the runs' own records hold by that recipe is not measured again, and what is measured is recorded there, beside
+    what was measured by another recipe. A selection's name stands for a run of that selection with the dataset, images
+    per class and seed of the first run, which is made beside it if it is not there. Seed and initial weights are those
+    of the first run's evaluation.
+
+    Args:
+        runs: folders of runs, or names of selections; at least two, the first a folder.
+        out: the folder of the comparison.
+        recipe: one for all; by default that of the first run's evaluation, or the usual one of its set.
+        networks: specs; by default those of the first run's evaluation, or the network that was matched.
+        repeats: trainings of each network on each set, at least.
+        full: whether training on the full data is measured too, once.
+        dataset: another place of the runs' dataset.
+        data_root: local copies of catalogue datasets.
+        compute: device, precision and compilation.
+        listen: told in a few words what is done.
+
+    Returns:
+        The contents of ``comparison.json``.
+
+    Raises:
+        UserError: there are fewer than two, one is no run or was killed before its end, or one does not fit the dataset
+            or the recipe: which one.
+    """
+    if len(runs) < 2:
+        raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
+    first = _opened(Path(runs[0]), "")
+    data = load_dataset(
+        dataset or first.settings.dataset,
+        data_root=data_root,
+        image_size=first.settings.image_size,
+        zca=first.settings.zca,
+    )
+    if dataset is not None:
+        data = normalised_alike(data, first.synthetic)
+    folders = [_folder(name, Path(runs[0]), first.settings, data, listen) for name in runs]
+    recorded = EvaluationFile(first.folder.evaluation).present()
+    chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or usual_recipe(first.synthetic))
+    specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
+    contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
+    for contender in contenders:  # all before the first training
+        with _about(contender.name):
+            _check(contender, data, chosen)
+            if dataset is None:
+                check_unchanged(contender.synthetic, data, first.settings.dataset)
+    largest = max(len(contender.synthetic) for contender in contenders)
+    seen = chosen.epochs * largest * (repeats + len(chosen.tried_rates)) + chosen.full_epochs * len(data.train) * full
+    settled = settled_for(compute, data, seen)  # one for all: precision must not tell sets apart
+    # What learned steps are replayed from is each set's own.
+    shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
+    initial = str(recorded.initial["source"]) if recorded is not None and shared else "random"
+    for number, contender in enumerate(contenders):
+        listen(f"{contender.name}: evaluating by {chosen.label}")
+        with _about(contender.name):
+            evaluation = evaluate(
+                contender.synthetic,
+                data,
+                recipe=chosen,
+                networks=specs,
+                repeats=repeats,
+                baselines=("full",) if full and number == 0 else (),
+                initial=initial,
+                seed=recorded.seed if recorded else 0,
+                compute=settled,
+                progress=listen,
+                record=EvaluationFile(contender.folder.evaluation, leading=False),
+            )
+        contenders[number] = replace(contender, evaluation=evaluation)
+    record = _record(contenders, specs, data)
+    write_json(out / RECORD, record)
+    return record
+
+
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Say of which set a mistake is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{name}: {error.problem}", error.remedy) from error
+
+
+def _opened(path: Path, name: str) -> Contender:
+    folder = RunFolder(path)
+    if not folder.synthetic.exists():
+        raise UserError(f"{path} is not the folder of a run", "name a folder that potstill distill wrote")
+    if not folder.manifest.exists():
+        raise UserError(f"the run in {path} was not finished", f"go on with it: potstill distill --out {path} --resume")
+    manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
+    if manifest["tensors_sha256"] != synthetic.fingerprint():
+        raise UserError(
+            f"the run in {path} went on and was killed before its manifest could be renewed",
+            f"go on with it: potstill distill --out {path} --resume",
+        )
+    settings = Settings.from_toml(folder.config)
+    return Contender(name=name, folder=folder, settings=settings, manifest=manifest, synthetic=synthetic)
+
+
+def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
+    check_fits(contender.synthetic, dataset)
+    if recipe.replay and contender.synthetic.replay is None:
+        raise UserError("the set has no learned steps to be replayed", "use --recipe dsa-1000, for example")
+
+
+def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset, listen: Progress) -> Path:
+    """The folder of the run called ``name``: itself, or that of a selection, which is made if need be."""
+    if name not in SELECTIONS or Path(name).is_dir():
+        return Path(name)
+    settings = Settings(
+        method=METHODS[name](),
+        dataset=first.dataset,
+        ipc=first.ipc,
+        network=first.network,
+        seed=first.seed,
+        image_size=first.image_size,
+        zca=first.zca,
+    )
+    folder = RunFolder(beside.parent / settings.usual_folder.name)
+    if folder.config.exists():
+        stored = Settings.from_toml(folder.config)
+        decisive = ["dataset", "ipc", "seed", "image_size", "zca", *(["network"] if SELECTIONS[name].looks else [])]
+        if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:
+            raise UserError(
+                f"{folder.path} is a run of another {', '.join(changed)} than the first",
+                "name the folder of a run that fits, or move this one away",
+            )
+    if not folder.manifest.exists():
+        listen(f"{name}: choosing")
+        distill(settings, dataset, out=folder.path, resume=folder.config.exists(), listen=in_words(listen, name))
+    return folder.path
+
+
+def _short(paths: Sequence[Path]) -> list[str]:
+    """Names that tell the folders apart: their last parts, or as much as is needed."""
+    for depth in range(1, max(len(path.resolve().parts) for path in paths) + 1):
+        names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise UserError("a run is named twice", "name each once")
+
+
+def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset) -> dict[str, Any]:
+    first = contenders[0].evaluation
+    assert first is not None
+    full = first.baselines.get("full", {})
+    return {
+        "schema": SCHEMA,
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "train": len(dataset.train),
+            "test": len(dataset.test),
+            "bytes": dataset.train.images.numel(),
+        },
+        "recipe": first.to_json()["recipe"],
+        "seed": first.seed,
+        "initial": None if first.recipe.replay else dict(first.initial),
+        "networks": list(networks),
+        "made_on": _made_on(contenders, networks, full),
+        "sets": [_entry(contender, networks) for contender in contenders],
+        "full": {name: _figures(result) for name, result in full.items() if name in networks},
+        "significance": SIGNIFICANCE,
+        "differences": _differences(contenders, networks),
+        "reached": {network: _reached(contenders, network) for network in networks},
+    }
+
+
+def _entry(contender: Contender, networks: Sequence[str]) -> dict[str, Any]:
+    manifest, synthetic = contender.manifest, contender.synthetic
+    return {
+        "name": contender.name,
+        "method": contender.settings.method.name,
+        "status": manifest["status"],
+        "ipc": contender.settings.ipc,
+        "images": len(synthetic),
+        "bytes": synthetic.size_bytes,
+        "labels": "soft" if synthetic.has_soft_labels else "hard",
+        "distilled_seconds": manifest["seconds"],
+        "peak_memory_bytes": manifest["peak_memory_bytes"],
+        "networks": {name: _figures(contender.result(name)) for name in networks},
+    }
+
+
+def _made_on(contenders: Sequence[Contender], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
+    """The machines, precisions and versions of all figures; more than one where they were not measured alike."""
+    results = [contender.result(name) for contender in contenders for name in networks]
+    results += [full[name] for name in networks if name in full]
+    return list(dict.fromkeys(made_on for result in results for made_on in result.made_on))
+
+
+def _figures(result: NetworkResult) -> dict[str, Any]:
+    if result.failed is not None:
+        return {"failed": result.failed}
+    return {**summary(result.accuracies), "seconds": result.seconds / result.repeats, "epochs": result.epochs}
+
+
+def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> list[dict[str, Any]]:
+    """Each pair of sets under each network; the p values corrected for how many there are."""
+    found = {}
+    for network in networks:
+        for one, other in combinations(contenders, 2):
+            results = [contender.result(network) for contender in (one, other)]
+            if any(result.failed for result in results):
+                continue
+            difference = paired_difference(results[0].accuracies, results[1].accuracies)
+            if difference is not None:
+                found[network, one.name, other.name] = difference
+    after = corrected({key: difference.p for key, difference in found.items()})
+    return [
+        {
+            "network": network,
+            "first": first,
+            "second": second,
+            "mean": difference.mean,
+            "ci95": list(difference.interval),
+            "p": difference.p,
+            "p_corrected": after[network, first, second],
+            "repeats": difference.repeats,
+        }
+        for (network, first, second), difference in found.items()
+    ]
+
+
+def _reached(contenders: Sequence[Contender], network: str) -> dict[str, Any]:
+    """The highest whole percent that training on every set reaches on the way, and how long each takes to it."""
+    results = {contender.name: contender.result(network) for contender in contenders}
+    usable = {name: r for name, r in results.items() if r.failed is None and r.curve_accuracy}
+    if not usable:
+        return {}
+    lowest = min(max(result.curve_accuracy) for result in usable.values())
+    target = min(int(100 * lowest) / 100, lowest)
+    seconds = {}
+    for name, result in usable.items():
+        place = next(i for i, accuracy in enumerate(result.curve_accuracy) if accuracy >= target)
+        seconds[name] = result.seconds / result.repeats * result.curve_epochs[place] / result.epochs
+    return {"accuracy": target, "seconds": seconds}

@@ -1,0 +1,171 @@
+"""Labelled images as they live on the device: bytes, labels and an index of each class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from potstill.data.whitening import Whitening
+from potstill.runtime.errors import UserError
+
+
+class Examples(Protocol):
+    """Labelled images that can be asked for by index: a real or a synthetic set."""
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (N,) classes, or float (N, classes) probabilities."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
+        """float32 (n, C, H, W): the images at ``indices``, or all."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LabeledImages:
+    """Images of one split with their labels.
+
+    Attributes:
+        images: uint8 (N, C, H, W), on any device.
+        labels: int64 (N,), indices into ``class_names``, on the same device.
+        class_names: the name of each class.
+        mean: per channel, of pixels scaled to [0, 1].
+        std: per channel, of pixels scaled to [0, 1].
+        whitening: the ZCA transform that ``normalised`` applies, if any.
+
+    Raises:
+        UserError: images or labels of another type or shape, or labels that are no indices into the class names.
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    whitening: Whitening | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.dim() != 4:
+            raise UserError(
+                f"images are {self.images.dtype} {tuple(self.images.shape)}", "give them as torch.uint8 (N, C, H, W)"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise UserError(
+                f"labels are {self.labels.dtype} {tuple(self.labels.shape)} for {len(self.images)} images",
+                "give one class index per image, as torch.int64",
+            )
+        if (
+            len(self.labels)
+            and not self.labels.is_meta
+            and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names)
+        ):
+            raise UserError(
+                f"labels go from {self.labels.min()} to {self.labels.max()} for {len(self.class_names)} class names",
+                "give indices into the class names, counted from 0",
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes, whether or not this split has images of each."""
+        return len(self.class_names)
+
+    @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """The number of images of each class."""
+        return tuple(self._sizes.tolist())
+
+    @cached_property
+    def class_index(self) -> tuple[Tensor, ...]:
+        """For each class the ascending int64 indices of its images, on the images' device."""
+        return self.labels.argsort(stable=True).split(list(self.class_sizes))
+
+    def to(self, device: torch.device | str) -> LabeledImages:
+        """The same images on ``device``."""
+        return replace(
+            self,
+            images=self.images.to(device),
+            labels=self.labels.to(device),
+            whitening=None if self.whitening is None else self.whitening.to(device),
+        )
+
+    def take(self, indices: Tensor) -> LabeledImages:
+        """The images at ``indices`` (int64 (n,)), in that order."""
+        indices = indices.to(self.images.device)
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
+        """Images as networks see them: (pixels / 255 - mean) / std, then whitened where the split has a whitening.
+
+        Args:
+            indices: which images, of any shape when a tensor; all of them by default.
+
+        Returns:
+            float32 (n, C, H, W), n the number of indices, on the images' device.
+        """
+        if isinstance(indices, Tensor):
+            chosen = self.images.index_select(0, indices.reshape(-1).to(self.images.device))
+        else:
+            chosen = self.images if indices is None else self.images[indices]
+        scale, shift = self._affine
+        # Two passes in place over the one new buffer: twice as fast here as a broadcasting addcmul.
+        result = chosen.float().mul_(scale).add_(shift)
+        return result if self.whitening is None else self.whitening.apply(result)
+
+    def sample_per_class(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw ``count`` images of each class at random.
+
+        No image is drawn twice when its class has ``count`` images or more. In a smaller class of n images each is
+        drawn floor(count / n) times, and a random choice of them once more.
+
+        Args:
+            count: images of each class.
+            generator: a CPU generator; one state draws the same images whatever the device.
+
+        Returns:
+            int64 (classes, count): indices, on the images' device.
+
+        Raises:
+            ValueError: a class has no image in this split.
+        """
+        if min(self.class_sizes) == 0:
+            raise ValueError(f"class {self.class_names[self.class_sizes.index(0)]!r} has no image to draw")
+        members, absent, sizes = self._members
+        # A row of random keys orders a class at random; absent members of smaller classes sort last.
+        keys = torch.rand(members.shape, generator=generator).masked_fill_(absent, torch.inf)
+        order = keys.topk(min(count, members.shape[1]), largest=False).indices
+        # Counting round and round through the first n of the order repeats each of n members evenly.
+        rounds = torch.arange(count) % sizes[:, None]
+        return members.gather(1, order.gather(1, rounds)).to(self.images.device, non_blocking=True)
+
+    @cached_property
+    def _sizes(self) -> Tensor:
+        return torch.bincount(self.labels.cpu(), minlength=self.class_count)
+
+    @cached_property
+    def _members(self) -> tuple[Tensor, Tensor, Tensor]:
+        """On the CPU: indices padded to (classes, largest class), which of them are padding, and the class sizes."""
+        members = torch.nn.utils.rnn.pad_sequence([index.cpu() for index in self.class_index], batch_first=True)
+        absent = torch.arange(members.shape[1]) >= self._sizes[:, None]
+        return members, absent, self._sizes
+
+    @cached_property
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        """float32 (C, 1, 1) scale and shift with normalised = bytes * scale + shift, on the images' device."""
+        mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (self.mean, self.std))
+        device = self.images.device
+        return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)

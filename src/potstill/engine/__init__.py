@@ -1,0 +1,1 @@
+"""The engine: networks trained, described and differentiated through, fast and to the same bits on any machine."""

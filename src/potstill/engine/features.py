@@ -1,0 +1,134 @@
+"""Describing many images by one network, fast: all classes together, in chunks that fit the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from potstill.data import Examples
+from potstill.engine.layout import arranged, chunk_size, is_compiled, placed
+from potstill.networks import Network
+from potstill.runtime.compilation import CompiledKinds, compiled
+from potstill.runtime.compute import Compute
+
+Descriptors = tuple[Tensor, ...]
+"""One matrix (N, D_l) for each thing that is described: an embedding, an attention map, ..."""
+
+Pullback = Callable[[Descriptors], Tensor]
+
+
+class FeatureExtractor:
+    """One network and a function that describes images by it.
+
+    The network is made once, compiled once, and given new parameters in place for every iteration.
+
+    Args:
+        network: what the images go through; its parameters are frozen.
+        describe: maps (network, images) to the descriptors of the images, in any floating dtype.
+        compute: device, precision and compilation.
+        chunk: images at a time where no gradient is kept; None takes what suits the device.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        describe: Callable[[Network, Tensor], Descriptors],
+        compute: Compute,
+        *,
+        chunk: int | None = None,
+    ) -> None:
+        self.network = placed(network, compute)
+        self.network.requires_grad_(False).train()
+        self.compute = compute
+        self.chunk = chunk
+
+        def run(images: Tensor) -> Descriptors:
+            return describe(network, images)
+
+        compiles = is_compiled(network, compute)
+        self._run = compiled(run) if compiles else run
+        self._kinds = CompiledKinds(compiles)
+
+    def redraw(self, generator: torch.Generator) -> None:
+        """Draw new parameters, in place."""
+        self.network.initialise(generator)
+
+    @torch.no_grad()
+    def class_means(self, images: Tensor, classes: int) -> Descriptors:
+        """The mean descriptors of each class, without a graph.
+
+        Args:
+            images: (classes * n, C, H, W), ordered by class, n of each.
+            classes: how many classes there are.
+
+        Returns:
+            For each descriptor (classes, D_l), in the dtype of the images.
+        """
+        chunks = self._describe_all(images.split(self._chunk_of(images)))
+        return tuple(mean_by_class(torch.cat(part), classes) for part in zip(*chunks, strict=True))
+
+    @torch.no_grad()
+    def describe(self, images: Examples) -> Descriptors:
+        """The descriptors of every image, without a graph.
+
+        Returns:
+            For each descriptor float32 (N, D_l), on the device.
+        """
+        size = self.chunk or chunk_size(images.normalised(slice(0, 1)), self.network, self.compute.device)
+        chunks = torch.arange(len(images)).split(size)
+        # A short last chunk is filled up, so that one compiled shape serves them all.
+        full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
+        found = self._kinds.map(lambda chunk: self._describe(images.normalised(chunk)), full, lambda _: (size, "all"))
+        return tuple(torch.cat(part)[: len(images)] for part in zip(*found, strict=True))
+
+    def class_means_and_pullback(self, images: Tensor, classes: int) -> tuple[Descriptors, Pullback]:
+        """The mean descriptors of each class, and the way back from their gradient to the images'.
+
+        Args:
+            images: (classes * n, C, H, W), ordered by class, n of each.
+            classes: how many classes there are.
+
+        Returns:
+            For each descriptor (classes, D_l), and a function from the loss's gradients with respect to those to its
+            gradient with respect to ``images``.
+        """
+        size = self._chunk_of(images)
+        leaves = [some.detach().requires_grad_() for some in images.split(size)]
+        chunks = self._describe_all(leaves)
+        share = len(images) // classes
+
+        def pullback(gradients: Descriptors) -> Tensor:
+            per_image = [(part / share).repeat_interleave(share, dim=0).split(size) for part in gradients]
+            jobs = zip(leaves, chunks, zip(*per_image, strict=True), strict=True)
+            return torch.cat(
+                self._kinds.map(
+                    lambda job: torch.autograd.grad(job[1], job[0], job[2])[0], list(jobs), lambda job: job[0].shape
+                )
+            )
+
+        means = tuple(mean_by_class(torch.cat(part).detach(), classes) for part in zip(*chunks, strict=True))
+        return means, pullback
+
+    def _chunk_of(self, images: Tensor) -> int:
+        if self.network.needs_whole_batches:
+            return len(images)
+        return self.chunk or chunk_size(images, self.network, self.compute.device)
+
+    def _describe_all(self, chunks: Sequence[Tensor]) -> list[Descriptors]:
+        return self._kinds.map(self._describe, chunks, lambda chunk: (chunk.shape, chunk.requires_grad))
+
+    def _describe(self, images: Tensor) -> Descriptors:
+        return tuple(part.to(images.dtype) for part in self._run(arranged(images, self.compute)))
+
+
+def mean_by_class(descriptors: Tensor, classes: int) -> Tensor:
+    """(classes * n, D), ordered by class, to the means (classes, D)."""
+    return descriptors.reshape(classes, -1, descriptors.shape[1]).mean(dim=1)
+
+
+def embedding(network: Network, images: Tensor) -> Descriptors:
+    """The embedding alone, (N, D)."""
+    return (network.embed(images),)

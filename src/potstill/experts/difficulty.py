@@ -1,0 +1,123 @@
+"""How hard each training image is for networks under training: EL2N, GraNd, forgetting events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from potstill.data import LabeledImages
+from potstill.networks import Network
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_atomic
+from potstill.runtime.safetensors_io import pack
+
+FORMAT = "potstill.difficulty/1"
+
+Score = Literal["el2n", "grand", "forgetting"]
+
+NeverLearned = Literal["hardest", "easiest"]
+"""What an image counts as that was never told right: harder than any other, or as one that was never forgotten."""
+
+DIFFICULTY = "difficulty.safetensors"
+"""The file of scores beside the experts that they come from."""
+
+GRADIENT_CHUNK = 16
+"""Images whose gradients by every parameter are there at a time."""
+
+
+def el2n(probabilities: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """The error's length, its mean over networks: E || p(w, x) - y ||₂.
+
+    Paul, Ganguli and Dziugaite, "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv:2107.07075), definition 3.
+
+    Args:
+        probabilities: of each network, early in its training, (N, classes).
+        labels: int64 (N,).
+
+    Returns:
+        (N,), the larger the harder.
+    """
+    errors = [(p - F.one_hot(labels, p.shape[1])).norm(dim=1) for p in probabilities]
+    return torch.stack(errors).mean(0)
+
+
+def grand(networks: Sequence[Network], images: LabeledImages) -> Tensor:
+    """The gradient's length, its mean over networks: E || grad_w loss(w, x) ||₂, of all parameters together.
+
+    Paul et al., definition 1.
+
+    Args:
+        networks: early in their training, on the device of the images, contiguous and in float32 or better.
+        images: N of them.
+
+    Returns:
+        (N,), on the CPU; the larger the harder.
+    """
+    return torch.stack([_gradient_lengths(network, images) for network in networks]).mean(0)
+
+
+def forgetting_events(right: Tensor, never_learned: NeverLearned = "hardest") -> Tensor:
+    """How often each image was told right after one epoch and wrong after the next.
+
+    Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning", ICLR 2019
+    (arXiv:1812.05159), who count within epochs, and for whom images that were never learned are the hardest.
+
+    Args:
+        right: bool (epochs, N).
+        never_learned: ``hardest`` gives images that were never told right more events than there can be; ``easiest``
+            counts what there were: none.
+
+    Returns:
+        int64 (N,), the more the harder.
+    """
+    events = (right[:-1] & ~right[1:]).sum(0)
+    return torch.where(right.any(0), events, len(right)) if never_learned == "hardest" else events
+
+
+def write_difficulty(path: Path, scores: Mapping[str, Tensor]) -> None:
+    """Write scores (N,) by name, atomically.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_atomic(path, pack({name: score.float().contiguous() for name, score in scores.items()}, {"format": FORMAT}))
+
+
+def read_difficulty(path: Path) -> dict[str, Tensor]:
+    """The scores float32 (N,) of a file of ``write_difficulty``.
+
+    Raises:
+        UserError: the file is absent, truncated, or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as archive:
+            if (archive.metadata() or {}).get("format") != FORMAT:
+                raise UserError(f"{path} holds no scores of difficulty", "make it again with potstill experts")
+            return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error})", "make it again with potstill experts") from error
+
+
+def _gradient_lengths(network: Network, images: LabeledImages) -> Tensor:
+    network = network.eval().requires_grad_(False)
+    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+    def loss(inner: dict[str, Tensor], pixels: Tensor, label: Tensor) -> Tensor:
+        return F.cross_entropy(functional_call(network, inner, (pixels[None],)), label[None])
+
+    def squares(pixels: Tensor, label: Tensor) -> Tensor:
+        return torch.stack([g.square().sum() for g in grad(loss)(parameters, pixels, label).values()]).sum()
+
+    def of_chunk(chosen: Tensor) -> Tensor:
+        pixels = images.normalised(chosen).to(next(iter(parameters.values())).dtype)
+        return vmap(squares)(pixels, images.labels[chosen.to(images.labels.device)]).sqrt().cpu()
+
+    # One after another: a functional call puts its parameters into the module for a while.
+    return torch.cat([of_chunk(chosen) for chosen in torch.arange(len(images)).split(GRADIENT_CHUNK)])

@@ -1,0 +1,61 @@
+"""Citations: the papers that methods are from, here those that more than one is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Citation:
+    """The paper that a method is from."""
+
+    title: str
+    authors: str
+    venue: str
+    year: int
+    url: str
+    key: str
+
+    def bibtex(self) -> str:
+        """The paper as a BibTeX entry."""
+        preprint = self.venue == "arXiv preprint"
+        fields = {
+            "title": f"{{{self.title}}}",
+            "author": self.authors,
+            "howpublished" if preprint else "booktitle": self.venue,
+            "year": str(self.year),
+            "url": self.url,
+        }
+        kind = "misc" if preprint else "inproceedings"
+        return f"@{kind}{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items()) + "}"
+
+
+GRADIENT_MATCHING = Citation(
+    title="Dataset Condensation with Gradient Matching",
+    authors="Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan",
+    venue="International Conference on Learning Representations (ICLR)",
+    year=2021,
+    url="https://arxiv.org/abs/2006.05929",
+    key="zhao2021dc",
+)
+"""The method, and the table of selections that others quote."""
+
+DATASET_DISTILLATION = Citation(
+    title="Dataset Distillation",
+    authors="Wang, Tongzhou and Zhu, Jun-Yan and Torralba, Antonio and Efros, Alexei A.",
+    venue="arXiv preprint",
+    year=2018,
+    url="https://arxiv.org/abs/1811.10959",
+    key="wang2018dd",
+)
+"""The method, and its baselines."""
+
+DATA_DIET = Citation(
+    title="Deep Learning on a Data Diet: Finding Important Examples Early in Training",
+    authors="Paul, Mansheej and Ganguli, Surya and Dziugaite, Gintare Karolina",
+    venue="Advances in Neural Information Processing Systems (NeurIPS)",
+    year=2021,
+    url="https://arxiv.org/abs/2107.07075",
+    key="paul2021datadiet",
+)
+"""Two scores of difficulty."""

@@ -1,0 +1,1 @@
+"""Distribution matching: what networks make of real and synthetic images agrees on average."""

@@ -1,0 +1,1 @@
+"""Gradient matching: real and synthetic images pull a network's parameters the same way."""

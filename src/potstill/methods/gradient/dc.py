@@ -1,0 +1,26 @@
+"""DC: gradient matching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from potstill.methods.base import Start
+from potstill.methods.citations import GRADIENT_MATCHING, Citation
+from potstill.methods.gradient.base import GradientMatching
+
+
+@dataclass(frozen=True, kw_only=True)
+class DC(GradientMatching):
+    """Gradient matching: training on the few images pulls a network the way that the many real ones do.
+
+    Bo Zhao, Konda Reddy Mopuri and Hakan Bilen, "Dataset Condensation with Gradient Matching", ICLR 2021
+    (arXiv:2006.05929). The pixels descend on L = sum_c D(g^R_c, g^S_c): the distance between the gradients, with
+    respect to a network's parameters, of the mean cross-entropy of real and of synthetic images of class c. An
+    iteration is one such update. Between the updates of a network it is trained on the synthetic images; after the
+    last a new one is drawn.
+    """
+
+    name: ClassVar[str] = "dc"
+    citation: ClassVar[Citation] = GRADIENT_MATCHING
+    default_start: ClassVar[Start] = "noise"

@@ -1,0 +1,35 @@
+"""DSA: gradient matching under Siamese augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from potstill.augmentation import SiameseAugmentation, siamese_augmentation
+from potstill.methods.base import Problem
+from potstill.methods.citations import Citation
+from potstill.methods.gradient.base import GradientMatching
+
+
+@dataclass(frozen=True, kw_only=True)
+class DSA(GradientMatching):
+    """Gradient matching under Siamese augmentation: real and synthetic images of a class are augmented alike.
+
+    Bo Zhao and Hakan Bilen, "Dataset Condensation with Differentiable Siamese Augmentation", ICML 2021
+    (arXiv:2102.08259). It is ``dc`` from a real start, with one augmentation a class and iteration on both sides of the
+    distance, and with augmentation in the network's training.
+    """
+
+    name: ClassVar[str] = "dsa"
+    citation: ClassVar[Citation] = Citation(
+        title="Dataset Condensation with Differentiable Siamese Augmentation",
+        authors="Zhao, Bo and Bilen, Hakan",
+        venue="International Conference on Machine Learning (ICML)",
+        year=2021,
+        url="https://arxiv.org/abs/2102.08259",
+        key="zhao2021dsa",
+    )
+
+    def augmentation(self, problem: Problem) -> SiameseAugmentation:
+        """The published operations, without mirroring where it changes the class."""
+        return siamese_augmentation(flips=problem.flips)

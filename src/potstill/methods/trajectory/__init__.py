@@ -1,0 +1,1 @@
+"""Trajectory matching: training on the synthetic images leads where training on the real ones led."""

@@ -1,0 +1,32 @@
+"""TESLA: trajectory matching whose gradient looks at each step alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from potstill.methods.citations import Citation
+from potstill.methods.trajectory.base import TrajectoryMatching
+
+
+@dataclass(frozen=True, kw_only=True)
+class TESLA(TrajectoryMatching):
+    """Trajectory matching with the memory of one step, and a gradient that is not that of its loss.
+
+    Justin Cui, Ruochen Wang, Si Si and Cho-Jui Hsieh, "Scaling Up Dataset Distillation to ImageNet-1K with Constant
+    Memory", ICML 2023 (arXiv:2211.10586). The end of the student is taken for theta_0 minus the rate times the sum of
+    its steps' gradients, each at parameters that are held fixed: how a step moves the gradients of later steps is left
+    out. ``mtt`` with ``keep = "roots"`` gives the exact gradient in little more memory; here it is for comparison, and
+    for speed: the way back needs no Hessian.
+    """
+
+    exact: ClassVar[bool] = False
+    name: ClassVar[str] = "tesla"
+    citation: ClassVar[Citation] = Citation(
+        title="Scaling Up Dataset Distillation to ImageNet-1K with Constant Memory",
+        authors="Cui, Justin and Wang, Ruochen and Si, Si and Hsieh, Cho-Jui",
+        venue="International Conference on Machine Learning (ICML)",
+        year=2023,
+        url="https://arxiv.org/abs/2211.10586",
+        key="cui2023tesla",
+    )

@@ -1,0 +1,1 @@
+"""Unrolled optimisation: the gradient goes back through the steps of training itself."""

@@ -1,0 +1,154 @@
+"""DD: dataset distillation, by descending through training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+
+from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.unrolling import Keep, Unroller
+from potstill.methods.base import Method, Problem, Start, State
+from potstill.methods.citations import DATASET_DISTILLATION, Citation
+from potstill.methods.state import adam_step, start_images, with_images, with_moments
+from potstill.methods.unrolled.base import loss_on_real
+from potstill.networks import InitialWeights, Scheme
+from potstill.networks.weights import weight_files
+from potstill.runtime.errors import UserError, at_least
+from potstill.synthetic import Replay, SyntheticSet, batch_indices
+
+BETAS = (0.5, 0.999)
+DECAY = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class DD(Method):
+    """Dataset distillation: a few learned steps on a few learned images make a network that knows the real ones.
+
+    Tongzhou Wang, Jun-Yan Zhu, Antonio Torralba and Alexei A. Efros, "Dataset Distillation", 2018 (arXiv:1811.10959).
+    From initial weights theta_0, S steps theta_{s+1} = theta_s - a_s * gradient of the cross-entropy of batch s of the
+    images; then images and rates a_s descend, by Adam, on the cross-entropy of real images under theta_S. The set is
+    for those steps, in their order and from such initial weights: ``replay`` is the recipe that takes them.
+
+    Attributes:
+        passes: how often the batches are gone through: S = passes * batches.
+        batches: into how many batches the images fall; None takes one image of each class a batch.
+        initial: ``random`` weights at every iteration, one ``fixed`` draw, or pre-trained ones: a folder of potstill
+            experts, or one file of it for one fixed network.
+        scheme: how random and fixed weights are drawn; ``xavier`` in the authors' program, ``kaiming`` is PyTorch's.
+        batch_real: real images at an iteration, of all classes together.
+        learning_rate: of Adam, for images and rates.
+        decay_every: iterations after which the learning rate is halved, again and again.
+        initial_rate: a_s at first.
+        keep: what is kept of the steps for the way back: all ``graphs``, the parameters of all ``steps``, or those of
+            every √S-th (``roots``); less memory takes more time, the gradients are the same.
+    """
+
+    name: ClassVar[str] = "dd"
+    citation: ClassVar[Citation] = DATASET_DISTILLATION
+    default_start: ClassVar[Start] = "noise"
+
+    passes: int = 3
+    batches: int | None = None
+    initial: str = "random"
+    scheme: Scheme = "xavier"
+    batch_real: int = 1024
+    learning_rate: float = 0.01
+    decay_every: int = 2_000
+    initial_rate: float = 0.02
+    keep: Keep = "steps"
+
+    def __post_init__(self) -> None:
+        at_least(self, batch_real=1, learning_rate=0, decay_every=1)
+        if self.passes < 1 or (self.batches is not None and self.batches < 1):
+            raise UserError("no step would be taken", "use --passes and --batches of 1 or more")
+        if not self.initial_rate > 0:
+            raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
+
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
+        """The same with the number of batches that there will be."""
+        batches = self.batches or images_per_class
+        if images_per_class % batches:
+            raise UserError(
+                f"{images_per_class} images per class cannot fall into {batches} equal batches",
+                "use --batches that divides --ipc",
+            )
+        return replace(self, batches=batches)
+
+    def usual_iterations(self, images_per_class: int) -> int:
+        """About the paper's 400 passes over MNIST."""
+        return 20_000
+
+    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+        """The real images; the synthetic ones are few."""
+        return self.batch_real
+
+    def prepare(self, problem: Problem) -> State:
+        """The start's pixels and equal rates; initial weights that are absent or do not fit are told now."""
+        unused = problem.streams.generator("check")
+        self._initial(problem).draw(problem.build_network(unused), unused)
+        images = start_images(problem)
+        raw = torch.full((self.passes * self._batches(problem),), self.initial_rate, dtype=images.dtype).expm1().log()
+        return with_moments({"images": images, "rates": raw.to(images.device)})
+
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+        """Train a network by the learned steps, and descend on what it makes of real images."""
+        streams = problem.streams.child("iteration", iteration)
+        unroller, partwise = self._tools(problem)
+        self._initial(problem).draw(partwise.network, streams.generator("network"))
+        batches = self._batches(problem)
+        indices = batch_indices(len(state["images"]), problem.class_count, batches).to(state["images"].device)
+        labels = problem.start.labels.to(indices.device)
+        steps = [indices[step % batches] for step in range(len(state["rates"]))]
+        rates = F.softplus(state["rates"])
+        start = [parameter.detach().clone() for parameter in partwise.network.parameters()]
+        end, pullback = unroller.unroll(start, [(state["images"][i], labels[i]) for i in steps], rates.unbind())
+        loss, back = loss_on_real(problem, partwise, end, self.batch_real, streams.generator("real batch"))
+        found = pullback(back)
+        of_images = torch.zeros_like(state["images"])
+        for chosen, gradient in zip(steps, found.images, strict=True):
+            of_images[chosen] += gradient
+        gradients = {"images": of_images, "rates": found.rates * torch.sigmoid(state["rates"])}
+        rate = self.learning_rate * DECAY ** (iteration // self.decay_every)
+        return adam_step(state, gradients, iteration, learning_rate=rate, betas=BETAS), loss
+
+    def result(self, problem: Problem, state: State) -> SyntheticSet:
+        """The images, with the steps that they are for."""
+        rates = F.softplus(state["rates"]).detach().float().cpu()
+        replay = Replay(rates=rates, batches=self._batches(problem), initial=self._initial(problem))
+        return replace(with_images(problem, state), replay=replay)
+
+    def reads(self) -> list[Path]:
+        """Pre-trained initial weights."""
+        if self.initial in ("random", "fixed"):
+            return []
+        source = Path(self.initial)
+        return weight_files(source) if source.is_dir() else [source]
+
+    def _batches(self, problem: Problem) -> int:
+        return self.resolved(problem.images_per_class).batches or 1
+
+    def _initial(self, problem: Problem) -> InitialWeights:
+        def make() -> InitialWeights:
+            seed = problem.streams.derived_seed("fixed weights")
+            return InitialWeights(source=self.initial, seed=seed, scheme=self.scheme)
+
+        return problem.once((self, "initial"), make)
+
+    def _tools(self, problem: Problem) -> Tools:
+        def make() -> Tools:
+            network = problem.build_network(problem.streams.generator("network"))
+            compute = problem.compute.precise
+            return Tools(Unroller(network, compute, keep=self.keep), PartwiseNetwork(network, compute))
+
+        return problem.once(self, make)
+
+
+class Tools(NamedTuple):
+    """What goes through the steps and back, and what tells the gradient at their end."""
+
+    unroller: Unroller
+    partwise: PartwiseNetwork

@@ -1,0 +1,292 @@
+"""The synthetic set: what a distillation starts from, changes and leaves."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from potstill.data import LabeledImages, Whitening
+from potstill.networks import InitialWeights
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256, write_atomic
+from potstill.runtime.safetensors_io import pack
+
+FORMAT = "potstill.synthetic/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """The training that a set was distilled for: learned steps of gradient descent, to be taken in their order.
+
+    Attributes:
+        rates: float32 (S,), positive: the learned learning rate of each step.
+        batches: the images fall into so many batches, each with equally many of every class; step s takes batch
+            s mod ``batches``, which holds the images of each class from s mod ``batches`` times its share on.
+        initial: what the network begins with.
+    """
+
+    rates: Tensor
+    batches: int
+    initial: InitialWeights
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written beside the rates."""
+        return {"batches": self.batches, "initial": self.initial.to_json()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticSet:
+    """A few images that stand for many.
+
+    Attributes:
+        images: float32 (N, C, H, W) in normalised units, ordered by class.
+        labels: int64 (N,) class indices, or float32 (N, classes) probabilities.
+        class_names: the name of each class.
+        mean: per channel, of pixels in [0, 1]: normalised = (pixel - mean) / std.
+        std: per channel.
+        step_size: the learned learning rate of ordinary training, a positive scalar, where the method learns one.
+        replay: the steps that the set was distilled for, where it was distilled for certain ones.
+        whitening: the ZCA transform in whose coordinates the images are, if any.
+        provenance: how the set was made; JSON values only, nothing that differs between two equal runs.
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    step_size: Tensor | None = None
+    replay: Replay | None = None
+    whitening: Whitening | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
+        """float32 (n, C, H, W): the images at ``indices``, or all."""
+        return self.images if indices is None else self.images[indices]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    @property
+    def has_soft_labels(self) -> bool:
+        """Whether labels are probabilities rather than class indices."""
+        return self.labels.dim() == 2
+
+    @property
+    def hard_labels(self) -> Tensor:
+        """int64 (N,): the class, or the most probable one."""
+        return self.labels.argmax(dim=1) if self.has_soft_labels else self.labels
+
+    @property
+    def size_bytes(self) -> int:
+        """What the set weighs: images, labels, learned rates, whitening; soft labels are not free."""
+        step = 0 if self.step_size is None else self.step_size.nbytes
+        rates = 0 if self.replay is None else self.replay.rates.nbytes
+        labels = self.labels.nbytes if self.has_soft_labels else len(self.labels) * 8
+        whitening = 0 if self.whitening is None else self.whitening.matrix.nbytes + self.whitening.mean.nbytes
+        return self.images.nbytes + labels + step + rates + whitening
+
+    def replayed(self) -> list[tuple[Tensor, Tensor]]:
+        """The batch of each step of the replay: images (n, C, H, W) and their labels.
+
+        Raises:
+            UserError: the set was not distilled for certain steps.
+        """
+        if self.replay is None:
+            raise UserError("the set has no learned steps to be replayed", "evaluate it by another recipe")
+        indices = batch_indices(len(self), self.class_count, self.replay.batches)
+        steps = range(len(self.replay.rates))
+        return [(self.images[i], self.labels[i]) for i in (indices[step % self.replay.batches] for step in steps)]
+
+    def pixels(self) -> Tensor:
+        """float32 (N, C, H, W) in [0, 1], for looking at: whitening and normalisation undone, then clipped."""
+        images = self.images if self.whitening is None else self.whitening.invert(self.images)
+        mean = torch.tensor(self.mean)[:, None, None]
+        std = torch.tensor(self.std)[:, None, None]
+        return (images * std + mean).clamp(0, 1)
+
+    def as_dataset(self) -> TensorDataset:
+        """A ``torch.utils.data.Dataset`` of (image, label) pairs, for any PyTorch training loop."""
+        return TensorDataset(self.images, self.labels)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by the names that they have in a file."""
+        tensors = {"images": self.images, "labels": self.labels}
+        if self.step_size is not None:
+            tensors["step_size"] = self.step_size
+        if self.replay is not None:
+            tensors["replay.rates"] = self.replay.rates
+        if self.whitening is not None:
+            tensors["whitening.matrix"], tensors["whitening.mean"] = self.whitening.matrix, self.whitening.mean
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the tensors."""
+        return sha256(pack(self.tensors(), {}))
+
+    def save(self, path: str | Path) -> None:
+        """Write the set as safetensors, atomically.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        described = {
+            "format": FORMAT,
+            "class_names": self.class_names,
+            "mean": self.mean,
+            "std": self.std,
+            "provenance": dict(self.provenance),
+        }
+        if self.replay is not None:
+            described["replay"] = self.replay.to_json()
+        metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
+        write_atomic(Path(path), pack(self.tensors(), metadata))
+
+    @classmethod
+    def load(cls, path: str | Path) -> SyntheticSet:
+        """Read a set that ``save`` wrote; everything in it is checked and nothing in it can run.
+
+        Raises:
+            UserError: the file is absent, truncated, not safetensors, or its contents do not fit together.
+        """
+        path = Path(path)
+        tensors, metadata = _read_safetensors(path)
+        if metadata.get("format") != FORMAT:
+            raise _unfit(path, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
+        try:
+            described = {key: json.loads(metadata[key]) for key in ("class_names", "mean", "std", "provenance")}
+            loaded = cls(
+                images=tensors["images"],
+                labels=tensors["labels"],
+                class_names=tuple(str(name) for name in described["class_names"]),
+                mean=tuple(float(value) for value in described["mean"]),
+                std=tuple(float(value) for value in described["std"]),
+                step_size=tensors.get("step_size"),
+                replay=_replay(tensors, metadata),
+                whitening=_whitening(tensors),
+                provenance=dict(described["provenance"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unfit(path, f"it lacks or garbles {error}") from error
+        for problem in _problems(loaded):
+            raise _unfit(path, problem)
+        return loaded
+
+    @classmethod
+    def from_noise(cls, real: LabeledImages, images_per_class: int, generator: torch.Generator) -> SyntheticSet:
+        """Start from N(0, 1) in normalised units, ``images_per_class`` for each class of ``real``."""
+        labels = torch.arange(real.class_count).repeat_interleave(images_per_class)
+        return _like(real, torch.randn(len(labels), *real.shape, generator=generator), labels)
+
+    @classmethod
+    def from_indices(cls, real: LabeledImages, indices: Tensor) -> SyntheticSet:
+        """Start from the real images at ``indices`` int64 (N,), put in order of class."""
+        labels = real.labels[indices]
+        order = labels.argsort(stable=True)
+        return _like(real, real.normalised(indices[order]), labels[order])
+
+
+def batch_indices(count: int, classes: int, batches: int) -> Tensor:
+    """int64 (batches, count / batches): which of ``count`` images, ordered by class, each batch of a replay holds."""
+    of_class = torch.arange(count).reshape(classes, batches, -1)
+    return of_class.transpose(0, 1).reshape(batches, -1)
+
+
+def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
+    return SyntheticSet(
+        images=images.cpu(),
+        labels=labels.cpu(),
+        class_names=real.class_names,
+        mean=real.mean,
+        std=real.std,
+        whitening=None if real.whitening is None else real.whitening.to(torch.device("cpu")),
+    )
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as archive:
+            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist", "name a run folder or a synthetic.safetensors") from error
+    except (SafetensorError, OSError) as error:
+        raise _unfit(path, f"it is truncated or not safetensors ({error})") from error
+
+
+def _whitening(tensors: Mapping[str, Tensor]) -> Whitening | None:
+    if "whitening.matrix" not in tensors:
+        return None
+    return Whitening(matrix=tensors["whitening.matrix"], mean=tensors["whitening.mean"])
+
+
+def _replay(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Replay | None:
+    if "replay.rates" not in tensors:
+        return None
+    described = json.loads(metadata["replay"])
+    initial = InitialWeights(**described["initial"])
+    return Replay(rates=tensors["replay.rates"], batches=int(described["batches"]), initial=initial)
+
+
+def _problems(loaded: SyntheticSet) -> list[str]:
+    """What does not fit together in a set, each in a few words."""
+    images, labels, classes = loaded.images, loaded.labels, loaded.class_count
+    if images.dim() != 4 or images.dtype != torch.float32 or 0 in images.shape:
+        return [f"images are {images.dtype} {tuple(images.shape)}, not float32 (N, C, H, W)"]
+    problems = []
+    if labels.shape[:1] != images.shape[:1]:
+        problems.append(f"labels {tuple(labels.shape)} for {len(images)} images")
+    if classes < 2:
+        problems.append("fewer than two classes")
+    if labels.dim() == 1 and labels.dtype == torch.int64:
+        if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
+            problems.append(f"labels outside 0..{classes - 1}")
+    elif not (labels.dim() == 2 and labels.dtype == torch.float32 and labels.shape[1] == classes):
+        problems.append(f"labels are {labels.dtype} {tuple(labels.shape)}, not int64 (N,) or float32 (N, {classes})")
+    elif not (labels.isfinite().all() and (labels >= 0).all() and (labels.sum(1) - 1).abs().max() < 1e-3):
+        problems.append("soft labels are not probabilities: each row must be positive and sum to 1")
+    if len(loaded.mean) != images.shape[1] or len(loaded.std) != images.shape[1]:
+        problems.append(f"mean and std do not have {images.shape[1]} channels")
+    elif not (all(math.isfinite(value) for value in (*loaded.mean, *loaded.std)) and min(loaded.std) > 0):
+        problems.append("mean and std are not finite, or a std is not positive")
+    if not images.isfinite().all():
+        problems.append("images hold values that are not finite")
+    step = loaded.step_size
+    if step is not None and (step.dim() != 0 or not (step.isfinite() and step > 0)):
+        problems.append("the step size is not one positive number")
+    if (replay := loaded.replay) is not None:
+        if replay.rates.dim() != 1 or not (replay.rates.isfinite().all() and (replay.rates > 0).all()):
+            problems.append("the rates of its steps are not a list of positive numbers")
+        share = classes * replay.batches
+        if replay.batches < 1 or len(images) % share or not _balanced(loaded.hard_labels, classes):
+            problems.append(f"its images cannot be taken in {replay.batches} batches of equally many of every class")
+    whitening, size = loaded.whitening, images[0].numel()
+    if whitening is not None and (whitening.matrix.shape != (size, size) or whitening.mean.shape != (size,)):
+        problems.append("the whitening does not fit the images")
+    return problems
+
+
+def _balanced(labels: Tensor, classes: int) -> bool:
+    return labels.equal(torch.arange(classes).repeat_interleave(len(labels) // classes))
+
+
+def _unfit(path: Path, problem: str) -> UserError:
+    return UserError(f"{path} is not a usable synthetic set: {problem}", "make it again with potstill distill")

@@ -1,0 +1,362 @@
+"""The driver: a run's folder, its events, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from potstill.data import ImageDataset, load_dataset
+from potstill.distillation import driver
+from potstill.distillation.driver import Distilled, distill, make_start
+from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.settings import Settings
+from potstill.evaluation import Recipe, validation_accuracy
+from potstill.methods import DM, Random
+from potstill.runtime.compute import CPU
+from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.events import read_events
+from potstill.synthetic import SyntheticSet
+from tests.runs import ITERATIONS, SETTINGS, dataset, lasting, pretended, quick_validation
+from tests.small import few
+
+__all__ = ["dataset", "quick_validation"]
+
+# A run and what it leaves.
+
+
+def test_a_dataset_of_ones_own_gives_its_name(dataset: ImageDataset, tmp_path: Path):
+    pets = replace(dataset, name="pets", spec="")
+    done = distill(SETTINGS, pets, out=tmp_path / "run")
+    assert done.settings.dataset == done.synthetic.provenance["dataset"] == "pets"
+    assert 'dataset = "pets"' in (tmp_path / "run" / "config.toml").read_text()
+    assert distill(SETTINGS, pets, out=tmp_path / "run", resume=True).status == "complete"
+
+
+def test_a_dataset_that_was_loaded_is_asked_for_again_as_it_was(tmp_path: Path):
+    loaded = load_dataset("digits", image_size=16)
+    path = tmp_path / "digits16.npz"
+    arrays: dict[str, Any] = {f"{split}_{of}": array for split, of, array in published(loaded)}
+    np.savez(path, **arrays)
+    for given in (loaded, load_dataset(str(path))):
+        done = distill(SETTINGS, given, out=tmp_path / given.name)
+        assert (done.settings.dataset, done.settings.image_size) == (given.spec, given.image_size)
+        settings = Settings.from_toml(tmp_path / given.name / "config.toml")
+        again = load_dataset(settings.dataset, image_size=settings.image_size)
+        assert again.fingerprint == given.fingerprint
+
+
+def published(dataset: ImageDataset) -> Iterator[tuple[str, str, np.ndarray]]:
+    for split, part in (("train", dataset.train), ("val", dataset.validation), ("test", dataset.test)):
+        yield split, "images", part.images[:, 0].numpy()
+        yield split, "labels", part.labels[:, None].numpy()
+
+
+def test_a_run_does_not_go_on_with_images_of_another_whitening(tmp_path: Path):
+    whitened, plain = load_dataset("digits", zca=True), load_dataset("digits")
+    assert whitened.fingerprint == plain.fingerprint
+    settings = replace(SETTINGS, zca=True)
+    distill(settings, whitened, out=tmp_path / "run", time_limit=0)
+    with pytest.raises(UserError, match="the dataset is not whitened, the settings have zca = True"):
+        distill(settings, plain, out=tmp_path / "run", resume=True)
+
+
+def test_the_manifest_of_a_run_that_went_on_says_how_it_was_begun(dataset: ImageDataset, tmp_path: Path):
+    folder = RunFolder(tmp_path / "run")
+    distill(SETTINGS, dataset, out=folder.path, time_limit=0, command="potstill distill dm")
+    begun = {**folder.read_manifest(), "started": "2030-01-02T03:04:05+00:00", "peak_memory_bytes": 10**15}
+    folder.write_manifest(begun)
+    distill(SETTINGS, dataset, out=folder.path, resume=True, command="potstill distill --resume")
+    ended = folder.read_manifest()
+    assert ended["status"] == "complete"
+    same = ("command", "started", "peak_memory_bytes")
+    assert [ended[name] for name in same] == [begun[name] for name in same]
+    assert ended["command"] == "potstill distill dm"
+
+
+def test_settings_that_ask_for_other_images_than_the_dataset_has_are_refused(dataset: ImageDataset):
+    with pytest.raises(UserError, match="the dataset is not whitened, the settings have zca = True"):
+        distill(replace(SETTINGS, zca=True), dataset)
+    with pytest.raises(UserError, match="images are 8x8, the settings have image_size = 16"):
+        distill(replace(SETTINGS, image_size=16), dataset)
+
+
+def test_a_device_without_enough_memory_is_told_and_the_run_kept(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    step = DM.step
+
+    def full(method: DM, problem: Any, state: Any, iteration: int) -> Any:
+        if iteration == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(method, problem, state, iteration)
+
+    monkeypatch.setattr(DM, "step", full)
+    with pytest.raises(UserError, match=r"the memory of cpu is too small for an iteration; .*smaller --ipc"):
+        distill(SETTINGS, dataset, out=tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read_manifest()["iterations"]["done"] == 2
+
+
+@pytest.fixture
+def run(dataset: ImageDataset, tmp_path: Path) -> tuple[Distilled, RunFolder, list[tuple[str, dict[str, Any]]]]:
+    heard: list[tuple[str, dict[str, Any]]] = []
+    done = distill(
+        SETTINGS,
+        dataset,
+        out=tmp_path / "run",
+        command="potstill distill dm",
+        listen=lambda event, fields: heard.append((event, fields)),
+    )
+    return done, RunFolder(tmp_path / "run"), heard
+
+
+Run = tuple[Distilled, RunFolder, list[tuple[str, dict[str, Any]]]]
+
+
+def test_folder_holds_what_is_promised(run: Run):
+    _, folder, _ = run
+    files = sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file())
+    assert files == [
+        "checkpoint/start.safetensors",
+        "checkpoint/state.safetensors",
+        "config.toml",
+        "manifest.json",
+        "metrics.jsonl",
+        "synthetic.safetensors",
+    ]
+
+
+def test_events_are_told_and_recorded(run: Run):
+    _, folder, heard = run
+    recorded = list(read_events(folder.metrics))
+    assert recorded == [{"event": event, **fields} for event, fields in heard]
+    assert [event for event, _ in heard] == ["start", *["step", "step", "validation"] * 3, "finish"]
+    steps = [fields for event, fields in heard if event == "step"]
+    assert [fields["iteration"] for fields in steps] == [1, 2, 3, 4, 5, 6]
+    assert all(fields["loss"] > 0 and fields["seconds"] >= 0 for fields in steps)
+    validations = [fields for event, fields in heard if event == "validation"]
+    assert [fields["iteration"] for fields in validations] == [2, 4, 6]
+    assert recorded[-1]["status"] == "complete"
+
+
+def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):
+    done, folder, _ = run
+    manifest = folder.read_manifest()
+    assert manifest["schema"] == 1
+    assert manifest["method"] == {
+        "name": "dm",
+        "title": "Dataset Condensation with Distribution Matching",
+        "citation": DM.citation.bibtex(),
+        "url": "https://arxiv.org/abs/2110.04181",
+    }
+    assert manifest["dataset"] == {
+        "name": "digits",
+        "fingerprint": dataset.fingerprint,
+        "shape": [1, 8, 8],
+        "classes": 10,
+        "train": 200,
+        "validation": 50,
+        "test": 50,
+    }
+    assert manifest["seed"] == 0
+    assert manifest["iterations"] == {"done": 6, "asked": 6}
+    assert manifest["seconds"] > 0
+    assert manifest["peak_memory_bytes"] > 10_000_000
+    assert manifest["set_bytes"] == done.synthetic.size_bytes == 10 * 64 * 4 + 10 * 8
+    assert manifest["tensors_sha256"] == SyntheticSet.load(folder.synthetic).fingerprint()
+    machine = {"processor", "cores", "accelerator", "system", "python", "torch", "potstill"}
+    assert set(manifest["machine"]) == machine
+    assert manifest["compute"] == {"device": "cpu", "precision": "float32", "compile": False}
+    assert manifest["status"] == "complete"
+    assert datetime.fromisoformat(manifest["started"]).tzinfo is not None
+    assert manifest["command"] == "potstill distill dm"
+
+
+def test_the_set_on_file_is_the_one_returned(run: Run, dataset: ImageDataset):
+    done, folder, _ = run
+    stored = SyntheticSet.load(folder.synthetic)
+    assert stored.fingerprint() == done.synthetic.fingerprint()
+    assert stored.provenance == done.synthetic.provenance
+    assert stored.provenance["method"]["name"] == "dm"
+    assert stored.provenance["dataset_fingerprint"] == dataset.fingerprint
+    assert (done.status, done.folder) == ("complete", folder.path)
+
+
+def test_the_start_is_kept(run: Run, dataset: ImageDataset):
+    done, folder, _ = run
+    start = SyntheticSet.load(folder.start)
+    assert start.images.equal(make_start(done.settings, dataset, CPU).images)
+    assert not start.images.equal(done.synthetic.images)
+    assert start.provenance["chosen_iteration"] == 0
+
+
+def test_config_repeats_the_run(run: Run, dataset: ImageDataset, tmp_path: Path):
+    done, folder, _ = run
+    settings = Settings.from_toml(folder.config)
+    assert settings == done.settings == SETTINGS.resolved(dataset)
+    again = distill(settings, dataset, out=tmp_path / "again")
+    assert again.folder is not None
+    assert lasting(again.folder) == lasting(folder.path)
+
+
+def test_the_set_that_did_best_on_validation_is_kept(run: Run, dataset: ImageDataset):
+    done, folder, heard = run
+    validations = {fields["iteration"]: fields["accuracy"] for event, fields in heard if event == "validation"}
+    best = max(validations, key=lambda iteration: validations[iteration])
+    assert folder.read_manifest()["chosen_iteration"] == best == done.synthetic.provenance["chosen_iteration"]
+    assert pretended(done.synthetic) == validations[best]
+
+
+def test_without_validation_the_last_set_is_kept(dataset: ImageDataset):
+    last = distill(replace(SETTINGS, validate_every=0), dataset)
+    assert last.synthetic.provenance["chosen_iteration"] == ITERATIONS
+    empty = replace(dataset, validation=dataset.validation.take(torch.tensor([], dtype=torch.int64)))
+    assert distill(SETTINGS, empty).synthetic.fingerprint() == last.synthetic.fingerprint()
+
+
+def test_validation_never_sees_the_test_split(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    recipe = Recipe(name="toy", summary="", epochs=40, full_epochs=1, learning_rate=0.1)
+    monkeypatch.setattr(driver, "validation_accuracy", partial(validation_accuracy, recipe=recipe))
+    no_test = replace(dataset, test=dataset.test.take(torch.tensor([], dtype=torch.int64)))
+    settings = replace(SETTINGS, iterations=1, validate_every=1)
+    accuracies: list[list[float]] = []
+    for given in (dataset, no_test):
+        heard: list[float] = []
+        accuracies.append(heard)
+        distill(settings, given, listen=lambda event, fields, heard=heard: heard.append(fields.get("accuracy", -1)))
+    assert accuracies[0] == accuracies[1]
+    assert 0.1 < max(accuracies[0]) <= 1
+
+
+def test_a_method_alone_is_enough(dataset: ImageDataset):
+    done = distill(Random(), dataset)
+    assert done.settings == Settings(method=Random()).resolved(dataset)
+    real = {image.numpy().tobytes() for image in dataset.train.normalised()}
+    assert len(done.synthetic) == 100
+    assert {image.numpy().tobytes() for image in done.synthetic.images} <= real
+    assert done.folder is None
+
+
+@pytest.mark.parametrize("start", ["real", "noise"])
+def test_starts(start: Any, dataset: ImageDataset):
+    settings = replace(SETTINGS, start=start, ipc=3)
+    made, other = make_start(settings, dataset, CPU), make_start(replace(settings, seed=1), dataset, CPU)
+    assert made.images.shape == (30, 1, 8, 8)
+    assert made.labels.tolist() == sorted([*range(10)] * 3)
+    assert not made.images.equal(other.images)
+    real = {image.numpy().tobytes() for image in dataset.train.normalised()}
+    assert all((image.numpy().tobytes() in real) == (start == "real") for image in made.images)
+
+
+def test_too_few_real_images_are_an_error_before_a_folder_is_made(dataset: ImageDataset, tmp_path: Path):
+    with pytest.raises(UserError, match="fewer than 21 per class"):
+        distill(replace(SETTINGS, ipc=21), dataset, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_complete_run_can_be_resumed_to_no_effect(run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    before = lasting(folder.path)
+    assert distill(SETTINGS, dataset, out=folder.path, resume=True).status == "complete"
+    assert lasting(folder.path) == before
+
+
+# What is refused.
+
+
+def test_an_existing_folder_is_refused_and_left_alone(run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    before = lasting(folder.path)
+    with pytest.raises(UserError, match=r"run already exists; use --resume to go on with it, or another --out"):
+        distill(SETTINGS, dataset, out=folder.path)
+    assert lasting(folder.path) == before
+
+
+def test_a_folder_of_something_else_is_refused(dataset: ImageDataset, tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("dear to someone")
+    with pytest.raises(UserError, match="already exists"):
+        distill(SETTINGS, dataset, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_folder_will_do(dataset: ImageDataset, tmp_path: Path):
+    assert distill(replace(SETTINGS, iterations=0), dataset, out=tmp_path).folder == tmp_path
+
+
+@pytest.mark.parametrize("out", [None, "nothing here"])
+def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, tmp_path: Path):
+    with pytest.raises(UserError, match="there is no run to resume in"):
+        distill(SETTINGS, dataset, out=out and tmp_path / out, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 5}, "begun with another seed; resume it with its own settings"),
+        ({"ipc": 2, "network": "lenet"}, "begun with another ipc, network"),
+        ({"method": DM(batch_real=9)}, "begun with another method"),
+        ({"method": Random()}, "begun with another method"),
+    ],
+)
+def test_other_settings_cannot_resume_a_run(changes: dict[str, Any], message: str, run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    before = lasting(folder.path)
+    with pytest.raises(UserError, match=message):
+        distill(replace(SETTINGS, **changes), dataset, out=folder.path, resume=True)
+    assert lasting(folder.path) == before
+
+
+def test_another_dataset_cannot_resume_a_run(run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    other = replace(dataset, train=few(dataset.train, (19,) * 10), fingerprint="another")
+    before = lasting(folder.path)
+    with pytest.raises(UserError, match=r"dataset 'digits' is not the one that .* was begun with"):
+        distill(SETTINGS, other, out=folder.path, resume=True)
+    assert lasting(folder.path) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\xff" * 100])
+def test_a_damaged_checkpoint_is_named(content: bytes, run: Run, dataset: ImageDataset):
+    _, folder, _ = run
+    folder.checkpoint.write_bytes(content)
+    with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
+        distill(SETTINGS, dataset, out=folder.path, resume=True)
+
+
+# What goes wrong on the way.
+
+
+def test_divergence_keeps_the_last_good_set(dataset: ImageDataset, tmp_path: Path):
+    explosive = replace(SETTINGS, method=DM(batch_real=8, learning_rate=1e30), validate_every=0)
+    with pytest.raises(Diverged, match=r"try a smaller --learning-rate than 1e\+30") as error:
+        distill(explosive, dataset, out=tmp_path / "run")
+    assert "\n" not in str(error.value)
+    folder = RunFolder(tmp_path / "run")
+    manifest = folder.read_manifest()
+    assert manifest["status"] == "diverged"
+    assert manifest["iterations"]["done"] < ITERATIONS
+    kept = SyntheticSet.load(folder.synthetic)
+    assert kept.images.isfinite().all()
+    assert kept.fingerprint() == manifest["tensors_sha256"]
+    assert list(read_events(folder.metrics))[-1]["status"] == "diverged"
+
+
+def test_divergence_keeps_the_best_set_by_validation(dataset: ImageDataset, tmp_path: Path):
+    class Explodes(DM):
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, float]:
+            state, loss = super().step(problem, state, iteration)
+            return (state, loss) if iteration < 3 else ({**state, "images": state["images"] * float("nan")}, loss)
+
+    with pytest.raises(Diverged, match="at iteration 4 "):
+        distill(replace(SETTINGS, method=Explodes(batch_real=8, learning_rate=0.1)), dataset, out=tmp_path / "run")
+    sound = distill(replace(SETTINGS, iterations=2), dataset)
+    assert RunFolder(tmp_path / "run").read_manifest()["chosen_iteration"] == 2
+    kept = SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors")
+    assert kept.images.equal(sound.synthetic.images)

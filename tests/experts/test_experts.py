@@ -1,0 +1,232 @@
+"""Experts: what is kept of them, and what an interruption costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from potstill.experts import train as experts
+from potstill.experts.manifest import MANIFEST
+from potstill.experts.train import ExpertPlan, expert_file, stored_plan, train_experts
+from potstill.networks import ImageShape, build_network
+from potstill.networks.weights import WeightsFile, install
+from potstill.runtime.compute import CPU, Compute
+from potstill.runtime.errors import UserError
+from tests.small import CPU64, NETWORK, small_digits
+
+PLAN = ExpertPlan(network=NETWORK, count=3, epochs=2, batch_size=32, learning_rate=0.05)
+BATCH_NORM = "convnet:depth=2:width=4:norm=batch"
+
+
+def train(out: Path, plan: ExpertPlan = PLAN, **options: Any) -> dict[str, Any]:
+    return train_experts(plan, small_digits(), out, options.pop("compute", CPU), **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
+
+
+def test_every_epoch_is_kept_and_none_shares_memory(tmp_path: Path):
+    record = train(tmp_path / "experts")
+    assert len(record["experts"]) == 3
+    for number in range(3):
+        file = WeightsFile(expert_file(tmp_path / "experts", number))
+        assert file.epochs == [0, 1, 2]
+        assert file.about["network"] == NETWORK
+        weights = [file.read(epoch) for epoch in file.epochs]
+        assert not any(weights[0][name].equal(weights[1][name]) for name in weights[0] if name.endswith("0.weight"))
+        assert not any(weights[1][name].equal(weights[2][name]) for name in weights[0] if name.endswith("0.weight"))
+
+
+def test_epoch_zero_is_where_training_began_and_the_last_is_its_end(tmp_path: Path):
+    train(tmp_path / "experts")
+    data, learned = small_digits(), []
+    file = WeightsFile(expert_file(tmp_path / "experts", 0))
+    network = build_network(NETWORK, ImageShape(*data.shape), 10, torch.Generator())
+    for epoch in (0, 2):
+        install(network, file.read(epoch), file.path)
+        learned.append((network.eval()(data.train.normalised()).argmax(1) == data.train.labels).double().mean().item())
+    assert learned[1] > learned[0] + 0.1
+
+
+def test_batch_norms_running_statistics_are_kept(tmp_path: Path):
+    train(tmp_path / "experts", replace(PLAN, network=BATCH_NORM, count=1))
+    file = WeightsFile(expert_file(tmp_path / "experts", 0))
+    means = [file.read(epoch)["blocks.0.1.running_mean"] for epoch in file.epochs]
+    assert means[0].equal(torch.zeros(4))
+    assert not means[1].equal(means[2])
+
+
+def test_low_precision_keeps_experts_in_single(tmp_path: Path):
+    train(tmp_path / "experts", replace(PLAN, count=1), compute=Compute(torch.device("cpu"), "bfloat16"))
+    weights = WeightsFile(expert_file(tmp_path / "experts", 0)).read()
+    assert all(tensor.dtype == torch.float32 for tensor in weights.values())
+    assert not all(tensor.equal(tensor.bfloat16().float()) for tensor in weights.values()), "the master weights"
+
+
+def test_the_last_alone_is_enough_to_begin_from(tmp_path: Path):
+    train(tmp_path / "all")
+    train(tmp_path / "last", replace(PLAN, last_only=True))
+    for number in range(3):
+        every, last = (WeightsFile(expert_file(tmp_path / name, number)) for name in ("all", "last"))
+        assert last.epochs == [2]
+        assert all(last.read()[name].equal(tensor) for name, tensor in every.read(2).items())
+
+
+def test_the_seed_and_the_number_decide(tmp_path: Path):
+    torch.manual_seed(0)
+    train(tmp_path / "one")
+    torch.manual_seed(1)
+    train(tmp_path / "same")
+    train(tmp_path / "other", replace(PLAN, seed=1))
+    assert contents(tmp_path / "one") == contents(tmp_path / "same")
+    assert len({*contents(tmp_path / "one").values(), *contents(tmp_path / "other").values()}) == 6
+
+
+@pytest.mark.parametrize("curriculum", [False, True])
+def test_experts_trained_at_once_are_what_they_are_apart(curriculum: bool, tmp_path: Path):
+    plan = replace(PLAN, curriculum=curriculum)
+    apart = train(tmp_path / "apart", plan, compute=CPU64)
+    together = train(tmp_path / "together", replace(plan, at_once=2), compute=CPU64)
+    for number, (ours, theirs) in enumerate(zip(together["experts"], apart["experts"], strict=True)):
+        assert ours["number"] == theirs["number"] == number
+        assert ours["losses"] == pytest.approx(theirs["losses"], rel=1e-6)
+        assert ours["validation_accuracy"] == theirs["validation_accuracy"]
+        files = [WeightsFile(expert_file(tmp_path / name, number)) for name in ("together", "apart")]
+        for epoch in files[0].epochs:
+            read = [file.read(epoch) for file in files]
+            for name in read[0]:
+                torch.testing.assert_close(read[0][name], read[1][name], rtol=1e-5, atol=1e-6)
+
+
+class Killed(BaseException):
+    """What a kill looks like to the code that it cuts short."""
+
+
+def killed_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int) -> None:
+    """The function dies in its call of that number, and works again afterwards."""
+    whole: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def mortal(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Killed
+        return whole(*given, **named)
+
+    monkeypatch.setattr(owner, name, mortal)
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "at_once"),
+    [
+        *(
+            (name, call, at_once)
+            for name in ("write_weights", "write_json")
+            for call in (1, 2, 3)
+            for at_once in (1, 2)
+        ),
+        *(("fit", call, 1) for call in (1, 2, 3)),
+        *(("fit", call, 2) for call in (1, 2)),
+    ],
+)
+def test_a_killed_training_goes_on_and_ends_the_same(
+    name: str, call: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plan = replace(PLAN, at_once=at_once)
+    train(tmp_path / "whole", plan)
+    killed_in(monkeypatch, experts, name, call)
+    with pytest.raises(Killed):
+        train(tmp_path / "cut", plan)
+    begun = (tmp_path / "cut").exists()
+    assert begun or name == "write_json", "only a folder that was never begun is begun anew"
+    finished = contents(tmp_path / "cut")
+    record = train(tmp_path / "cut", plan, resume=begun)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert finished.items() <= contents(tmp_path / "cut").items()
+    assert [expert["number"] for expert in record["experts"]] == [0, 1, 2]
+    assert json.loads((tmp_path / "cut" / MANIFEST).read_text()) == record
+
+
+def test_more_experts_add_to_those_there_are(tmp_path: Path):
+    train(tmp_path / "experts", replace(PLAN, count=1))
+    heard: list[str] = []
+    train(tmp_path / "experts", resume=True, progress=heard.append)
+    assert [words.split(":")[0] for words in heard] == ["expert 2 of 3", "expert 3 of 3"]
+    assert stored_plan(tmp_path / "experts")[0].count == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"epochs": 3}, "another epochs"), ({"network": "lenet", "seed": 1}, "another network, seed")],
+)
+def test_experts_of_another_plan_are_not_mixed(changes: dict[str, Any], message: str, tmp_path: Path):
+    train(tmp_path / "experts")
+    with pytest.raises(UserError, match=message):
+        train(tmp_path / "experts", replace(PLAN, **changes), resume=True)
+
+
+def test_experts_of_another_dataset_are_not_mixed(tmp_path: Path):
+    train(tmp_path / "experts")
+    other = replace(small_digits(), fingerprint="other")
+    with pytest.raises(UserError, match="another dataset fingerprint"):
+        train_experts(PLAN, other, tmp_path / "experts", CPU, resume=True)
+
+
+def test_a_folder_that_exists_is_not_touched(tmp_path: Path):
+    (tmp_path / "experts").mkdir()
+    with pytest.raises(UserError, match="already exists; use --resume"):
+        train(tmp_path / "experts")
+    with pytest.raises(UserError, match="cannot read"):
+        train(tmp_path / "experts", resume=True)
+
+
+@pytest.mark.parametrize("damage", ["cut", "removed"])
+def test_a_damaged_expert_is_named_and_made_again(damage: str, tmp_path: Path):
+    train(tmp_path / "experts")
+    whole, damaged = contents(tmp_path / "experts"), expert_file(tmp_path / "experts", 1)
+    damaged.write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"expert-0001\.safetensors holds no usable weights.*the others stay usable"):
+        WeightsFile(damaged)
+    if damage == "removed":
+        damaged.unlink()
+    heard: list[str] = []
+    record = train(tmp_path / "experts", resume=True, progress=heard.append)
+    assert [words.split(":")[0] for words in heard] == ["expert 2 of 3"]
+    assert [expert["number"] for expert in record["experts"]] == [0, 1, 2]
+    assert all(contents(tmp_path / "experts")[name] == whole[name] for name in whole if name != MANIFEST)
+
+
+def test_experts_of_one_folder_are_of_one_precision(tmp_path: Path):
+    train(tmp_path / "experts")
+    other = replace(CPU, precision="float64")
+    with pytest.raises(UserError, match="were begun in float32, and the others would be trained in float64"):
+        train_experts(replace(PLAN, count=4), small_digits(), tmp_path / "experts", other, resume=True)
+    train_experts(PLAN, small_digits(), tmp_path / "experts", other, resume=True)  # nothing is left to train
+
+
+def test_a_disk_too_small_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(experts.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(UserError, match=r"these experts take 0\.0 GB, and .* has 0\.0 GB free; use fewer"):
+        train(tmp_path / "experts")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_estimate_is_what_is_kept(tmp_path: Path):
+    train(tmp_path / "experts")
+    network = build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator())
+    kept = sum(path.stat().st_size for path in (tmp_path / "experts").glob("*.safetensors"))
+    assert PLAN.bytes_kept(network) == pytest.approx(kept, rel=0.25), "the rest are names"
+
+
+@pytest.mark.parametrize("changes", [{"count": 0}, {"epochs": 0}])
+def test_a_plan_of_nothing_is_refused(changes: dict[str, int]):
+    with pytest.raises(UserError, match="no expert would be trained"):
+        replace(PLAN, **changes)

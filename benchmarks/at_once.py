@@ -16,7 +16,7 @@ from potstill.augmentation import siamese_augmentation
 from potstill.data import load_dataset
 from potstill.engine.fit import fit
 from potstill.engine.schedule import Schedule
-from potstill.engine.stacked import Cohort
+from potstill.engine.stacked import StackedNetworks
 from potstill.engine.trainer import Trainer
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.parallel import cpu_workers
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         build_network(options.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
         for _ in range(2)
     ]
-    cohort, trainer = Cohort(networks[0], compute, options.count), Trainer(networks[1], compute)
+    cohort, trainer = StackedNetworks(networks[0], compute, options.count), Trainer(networks[1], compute)
 
     def streams(iteration: int) -> list[Streams]:
         return [Streams(iteration).child("expert", place) for place in range(options.count)]

@@ -21,10 +21,10 @@ from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, 
 from potstill.data import load_dataset
 from potstill.distillation.driver import make_start
 from potstill.distillation.settings import Settings
-from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods import DC, Problem
 from potstill.methods.gradient.base import distance_gradient
-from potstill.methods.inner_network import LivingNetwork
+from potstill.methods.inner_network import InnerNetwork
 from potstill.runtime.compute import Compute
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
@@ -78,7 +78,7 @@ def _inner_step(options: argparse.Namespace, compute: Compute) -> dict[str, Any]
     problem = _problem(options, compute, TRAINED_ON)
     images = problem.start.images.to(compute.device)
     labels = problem.start.labels.to(compute.device)
-    living = LivingNetwork(PartwiseNetwork(problem.build_network(torch.Generator()), compute))
+    living = InnerNetwork(ChunkedNetwork(problem.build_network(torch.Generator()), compute))
     network = problem.build_network(torch.Generator()).to(compute.device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01)
 

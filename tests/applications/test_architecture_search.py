@@ -32,7 +32,7 @@ def images() -> SyntheticSet:
     return SyntheticSet.from_indices(data, random_indices(data, 3, torch.Generator().manual_seed(0)))
 
 
-def searched(**options: Any) -> module.Found:
+def searched(**options: Any) -> module.SearchResult:
     given = {"space": SPACE, "recipe": RECIPE, "compute": CPU} | options
     return search(images(), small_digits(), **given)
 
@@ -68,7 +68,7 @@ def test_the_test_split_has_no_part_in_the_ranking():
 
 def test_of_equals_the_smaller_network_is_better():
     made = {name: module.Candidate(spec=name, accuracies=[0.5], parameters=p) for name, p in (("a", 9), ("b", 3))}
-    assert module.Found(protocol={}, candidates=made).ranked == ["b", "a"]
+    assert module.SearchResult(protocol={}, candidates=made).ranked == ["b", "a"]
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3])

@@ -15,7 +15,7 @@ import torch
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import driver
-from potstill.distillation.driver import Distilled, distill, make_start
+from potstill.distillation.driver import DistillationResult, distill, make_start
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.evaluation import Recipe, validation_accuracy
@@ -105,7 +105,9 @@ def test_a_device_without_enough_memory_is_told_and_the_run_kept(
 
 
 @pytest.fixture
-def run(dataset: ImageDataset, tmp_path: Path) -> tuple[Distilled, RunFolder, list[tuple[str, dict[str, Any]]]]:
+def run(
+    dataset: ImageDataset, tmp_path: Path
+) -> tuple[DistillationResult, RunFolder, list[tuple[str, dict[str, Any]]]]:
     heard: list[tuple[str, dict[str, Any]]] = []
     done = distill(
         SETTINGS,
@@ -117,7 +119,7 @@ def run(dataset: ImageDataset, tmp_path: Path) -> tuple[Distilled, RunFolder, li
     return done, RunFolder(tmp_path / "run"), heard
 
 
-Run = tuple[Distilled, RunFolder, list[tuple[str, dict[str, Any]]]]
+Run = tuple[DistillationResult, RunFolder, list[tuple[str, dict[str, Any]]]]
 
 
 def test_folder_holds_what_is_promised(run: Run):

@@ -31,7 +31,9 @@ def test_toml_round_trip_of_defaults(name: str, tmp_path: Path):
 
 methods = st.one_of(
     st.builds(DM, batch_real=st.integers(1, 999), learning_rate=st.floats(1e-9, 1e9), augment=st.booleans()),
-    st.builds(DataDAM, power=st.floats(0.1, 9), released=st.booleans(), network_iterations=st.integers(1, 50)),
+    st.builds(
+        DataDAM, power=st.floats(0.1, 9), follow_released_code=st.booleans(), network_iterations=st.integers(1, 50)
+    ),
     st.just(Random()),
 )
 any_settings = st.builds(

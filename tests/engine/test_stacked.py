@@ -1,4 +1,4 @@
-"""Cohort: each of several networks learns what the plain loop teaches it alone."""
+"""StackedNetworks: each of several networks learns what the plain loop teaches it alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from potstill.augmentation import condensation_augmentation
 from potstill.data import Examples
 from potstill.engine.fit import fit
 from potstill.engine.schedule import Schedule
-from potstill.engine.stacked import Cohort
+from potstill.engine.stacked import StackedNetworks
 from potstill.engine.trainer import Trainer
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.streams import Streams
@@ -24,15 +24,15 @@ SEEDS = (3, 4, 7)
 
 def trained(
     given: Examples, schedule: Schedule, spec: str = NETWORK, compute: Compute = CPU64, count: int = len(SEEDS)
-) -> Cohort:
-    cohort = Cohort(network(spec), compute, count)
+) -> StackedNetworks:
+    cohort = StackedNetworks(network(spec), compute, count)
     fit(cohort, given, schedule, [Streams(seed) for seed in SEEDS[:count]])
     return cohort
 
 
 def check_equals_twins(given: Examples, schedule: Schedule, spec: str = NETWORK) -> None:
     heard: list[list[float]] = []
-    cohort = Cohort(network(spec), CPU64, len(SEEDS))
+    cohort = StackedNetworks(network(spec), CPU64, len(SEEDS))
     streams = [Streams(seed) for seed in SEEDS]
     fit(cohort, given, schedule, streams, after_epoch=lambda epoch, losses: heard.append(losses))
     for place, (seed, member) in enumerate(zip(SEEDS, cohort.members(), strict=True)):
@@ -51,8 +51,8 @@ def check_equals_twins(given: Examples, schedule: Schedule, spec: str = NETWORK)
         replace(SCHEDULE, epochs=5, decay="cut"),
         replace(SCHEDULE, optimiser="adamw", learning_rate=0.01),
         replace(SCHEDULE, cutmix=True),
-        replace(SCHEDULE, averaging=0.5),
-        replace(SCHEDULE, flatness=0.05),
+        replace(SCHEDULE, ema_decay=0.5),
+        replace(SCHEDULE, gsam_rho=0.05),
         replace(SCHEDULE, augmentation=SIAMESE),
         replace(SCHEDULE, augmentation=condensation_augmentation(), one_operation=False),
     ],
@@ -106,7 +106,7 @@ def test_a_member_predicts_with_its_own_weights():
 
 
 def test_it_can_be_used_again_from_the_beginning():
-    cohort, results = Cohort(network(BATCH_NORM), CPU, 2), []
+    cohort, results = StackedNetworks(network(BATCH_NORM), CPU, 2), []
     for seed in (0, 1, 0):
         fit(cohort, examples(), SCHEDULE, [Streams(seed), Streams(seed + 10)])
         results.append([tuple(member.snapshot().values()) for member in cohort.members()])

@@ -157,7 +157,7 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(
     assert without_times(Evaluation.from_json(json.loads(options["record"].read_text()))) == without_times(resumed)
 
 
-TUNED = replace(RECIPE, tried_rates=(1e-6, 0.05))
+TUNED = replace(RECIPE, learning_rate_grid=(1e-6, 0.05))
 
 
 def test_the_validation_split_chooses_a_rate_for_each_network_and_what_it_is_trained_on(

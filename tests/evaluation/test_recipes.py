@@ -15,9 +15,9 @@ PLAIN = {
     **SGD,
     "decay": "cut",
     "cutmix": False,
-    "averaging": 0.0,
+    "ema_decay": 0.0,
     "learned_rate": False,
-    "tried_rates": (),
+    "learning_rate_grid": (),
     "replay": False,
 }
 
@@ -42,7 +42,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "full_epochs": 50,
         "augmentation": "siamese",
         "learned_rate": True,
-        "averaging": 0.995,
+        "ema_decay": 0.995,
     },
     "modern@1": {
         **PLAIN,
@@ -62,7 +62,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "augmentation": "siamese",
         "optimiser": "adamw",
         "learning_rate": 1e-3,
-        "tried_rates": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+        "learning_rate_grid": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
         "weight_decay": 0.01,
         "decay": "cosine",
     },

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from potstill.engine.trainer import Trainer
-from potstill.evaluation import RECIPES, evaluate, usual_recipe, validation_accuracy
+from potstill.evaluation import RECIPES, default_recipe, evaluate, validation_accuracy
 from potstill.experts.train import ExpertPlan, train_experts
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.networks.weights import snapshot, write_weights
@@ -49,12 +49,12 @@ def test_the_steps_are_taken_in_their_order_each_with_its_rate():
 
 def test_such_a_set_is_replayed_unless_another_recipe_is_asked_for():
     given = to_be_replayed(InitialWeights())
-    assert usual_recipe(given) == "replay"
+    assert default_recipe(given) == "replay"
     plain = replace(given, replay=None)
-    assert usual_recipe(plain) == "dsa-1000"
+    assert default_recipe(plain) == "dsa-1000"
     paced = replace(plain, step_size=torch.tensor(0.02))
-    assert usual_recipe(paced) == "trajectory-1000"
-    assert usual_recipe(replace(paced, labels=F.one_hot(given.labels, 10).float())) == "soft-label"
+    assert default_recipe(paced) == "trajectory-1000"
+    assert default_recipe(replace(paced, labels=F.one_hot(given.labels, 10).float())) == "soft-label"
     assert evaluate(given, digits(), networks=[NETWORK], repeats=2, baselines=(), compute=CPU).recipe.name == "replay"
 
 

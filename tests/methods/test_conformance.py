@@ -58,7 +58,7 @@ def make(case: str, **changes: Any) -> Method:
 
 
 every_method = pytest.mark.parametrize("case", CASES)
-moves = [case for case in CASES if make(case).usual_iterations(1) > 0]
+moves = [case for case in CASES if make(case).default_iterations(1) > 0]
 every_method_that_moves = pytest.mark.parametrize("case", moves)
 
 
@@ -93,7 +93,7 @@ def test_resolved_settings_leave_nothing_open_and_change_nothing(case: str):
     resolved = method.resolved(3)
     assert None not in asdict(resolved).values()
     assert resolved.resolved(3) == resolved
-    assert resolved.usual_iterations(3) == method.usual_iterations(3)
+    assert resolved.default_iterations(3) == method.default_iterations(3)
     assert same(run(problem(ipc=3), resolved, 2), run(problem(ipc=3), method, 2))
 
 

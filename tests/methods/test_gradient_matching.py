@@ -68,7 +68,7 @@ def test_the_published_loops_are_the_default():
     assert DC().loops(10) == (10, 50)
     assert DC(outer_loops=3).loops(10) == (3, 50)
     assert DC(inner_epochs=0).loops(10) == (10, 0)
-    assert DC().usual_iterations(10) == 10_000
+    assert DC().default_iterations(10) == 10_000
 
 
 def test_classes_may_be_smaller_than_the_batch():

@@ -70,15 +70,15 @@ def test_datadam_equals_its_twin(network: str, augment: bool):
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 4.0])
 def test_datadam_equals_its_twin_at_every_power(power: float):
-    check_equal(problem(precision="float64"), DataDAM(batch_real=8, power=power, balance=0.5, factor=3.0))
+    check_equal(problem(precision="float64"), DataDAM(batch_real=8, power=power, mmd_weight=0.5, loss_scale=3.0))
 
 
 def test_released_datadam_is_power_one_and_factor_one_hundred_whatever_is_asked_for():
     given = problem(precision="float64")
-    released = DataDAM(batch_real=8, released=True, power=7.0, factor=0.5)
+    released = DataDAM(batch_real=8, follow_released_code=True, power=7.0, loss_scale=0.5)
     check_equal(given, released)
     (ours, loss), *_ = run(given, released, 1)
-    (plain, expected), *_ = run(problem(precision="float64"), DataDAM(batch_real=8, power=1.0, factor=100.0), 1)
+    (plain, expected), *_ = run(problem(precision="float64"), DataDAM(batch_real=8, power=1.0, loss_scale=100.0), 1)
     assert loss == expected
     assert ours["images"].equal(plain["images"])
 

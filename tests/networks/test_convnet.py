@@ -8,7 +8,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from potstill.networks import ImageShape
-from potstill.networks.convnet import largest_depth, usual_depth
+from potstill.networks.convnet import default_depth, largest_depth
 from potstill.networks.layers import Activation, Norm
 from potstill.runtime.errors import UserError
 
@@ -99,8 +99,8 @@ def test_candidates_are_the_coursework_s_22():
     [(28, 3), (32, 3), (47, 3), (48, 4), (64, 4), (95, 4), (96, 5), (128, 5), (191, 5), (192, 7), (224, 7)],
 )
 def test_depth_follows_the_image(side, depth):
-    assert usual_depth(ImageShape(3, side, side)) == depth
-    assert usual_depth(ImageShape(3, 300, side)) == depth
+    assert default_depth(ImageShape(3, side, side)) == depth
+    assert default_depth(ImageShape(3, 300, side)) == depth
 
 
 def test_digits_of_8x8_end_in_one_pixel(build, draw):

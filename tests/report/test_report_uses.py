@@ -12,7 +12,7 @@ import pytest
 from run_folder import FINGERPRINT, SET, change_record, write_record, write_set
 from test_report_page import Page
 
-from potstill.applications.architecture_search import Candidate, Found
+from potstill.applications.architecture_search import Candidate, SearchResult
 from potstill.evaluation import NetworkResult, find_recipe
 from potstill.evaluation.robustness import Robustness
 from potstill.report import read_run
@@ -45,7 +45,7 @@ ROBUSTNESS = Robustness(
     },
 )
 
-FOUND = Found(
+FOUND = SearchResult(
     protocol={
         "schema": 1,
         "space": "convnet-22",
@@ -142,7 +142,7 @@ def test_a_search_is_told_from_the_best_down(run_path: Path):
 
 
 def test_a_search_without_full_data_says_so(run_path: Path):
-    write_record(run_path / "search.json", Found(protocol=FOUND.protocol, candidates=FOUND.candidates).to_json())
+    write_record(run_path / "search.json", SearchResult(protocol=FOUND.protocol, candidates=FOUND.candidates).to_json())
     assert "none was trained on the full data yet" in section(run_path, "search").text
 
 

@@ -330,7 +330,7 @@ def test_every_table_can_be_begun(name: str):
     shape = ImageShape(3, 224, 224) if "mhist" in name else ImageShape(3, 32, 32)
     for row in made.rows:
         method = row.settings.method.resolved(row.settings.ipc)
-        assert method.usual_iterations(row.settings.ipc) >= 0
+        assert method.default_iterations(row.settings.ipc) >= 0
         specs = SPACES[row.search] if row.search else {network: network for network in row.published}
         for network in (row.settings.network, *(specs[name] for name in row.published)):
             build_network(network, shape, 10, torch.Generator())

@@ -340,7 +340,7 @@ def test_optimised_random_tries_as_often_as_asked(monkeypatch: pytest.MonkeyPatc
 def test_every_selection_is_a_method_and_a_start():
     assert SELECTIONS.keys() <= METHODS.keys()
     assert set(get_args(Start)) == {"real", "noise", *SELECTIONS} - {"random"}
-    assert all(METHODS[name]().usual_iterations(1) == 0 for name in SELECTIONS)
+    assert all(METHODS[name]().default_iterations(1) == 0 for name in SELECTIONS)
 
 
 def test_another_seed_trains_another_teacher():

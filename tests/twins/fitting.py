@@ -53,18 +53,18 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
             loss = F.cross_entropy(network(images.to(dtype)), labels)
             parameters = list(network.parameters())
             gradients = torch.autograd.grad(loss, parameters)
-            if schedule.flatness:
-                gradients = gsam(network, images.to(dtype), labels, gradients, schedule.flatness)
+            if schedule.gsam_rho:
+                gradients = gsam(network, images.to(dtype), labels, gradients, schedule.gsam_rho)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
             optimiser.step()
             steps += 1
             total += loss.item() * len(batch)
             with torch.no_grad():
-                share = min(schedule.averaging, steps / (steps + 10))
+                share = min(schedule.ema_decay, steps / (steps + 10))
                 average = [share * a + (1 - share) * p for a, p in zip(average, network.parameters(), strict=True)]
         means.append(total / len(examples))
-    if schedule.averaging:
+    if schedule.ema_decay:
         with torch.no_grad():
             for parameter, mean in zip(network.parameters(), average, strict=True):
                 parameter.copy_(mean)

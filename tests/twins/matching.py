@@ -96,14 +96,14 @@ def datadam_step(
         network = _new_network(problem, streams, images.dtype)
     elif iteration % method.network_iterations == 0:
         network.initialise(streams.generator("network"))
-    power, factor = (1.0, 100.0) if method.released else (method.power, method.factor)
+    power, factor = (1.0, 100.0) if method.follow_released_code else (method.power, method.loss_scale)
     loss = 0.0
     for update in range(method.synthetic_steps):
         drawn = streams.child("update", update)
 
         def loss_of(pixels: Tensor, network: Network = network, drawn: Streams = drawn) -> Tensor:
             batches = _batches(problem, drawn, pixels, method.batch_real, method.augment)
-            return datadam_loss(network, *batches, power=power, balance=method.balance, factor=factor)
+            return datadam_loss(network, *batches, power=power, balance=method.mmd_weight, factor=factor)
 
         images, momentum, loss = _descend(loss_of, images, momentum, method.learning_rate, method.momentum)
     _train(network, method, images, problem.start.labels, streams)

@@ -21,6 +21,7 @@ from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
+from potstill.schema.old_names import with_present_names
 from potstill.schema.statistics import summary
 from potstill.synthetic import SyntheticSet
 
@@ -78,7 +79,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """A search, finished or under way.
 
     Attributes:
@@ -129,7 +130,7 @@ def search(
     compute: Compute,
     record: str | Path | None = None,
     progress: Progress = silent,
-) -> Found:
+) -> SearchResult:
     """Train every network of a space on ``synthetic``, rank them, and train the best on the full data.
 
     Networks are ranked by the validation split; the test split is read for the best alone.
@@ -161,7 +162,7 @@ def search(
     if full_epochs is not None and full_epochs < 1:
         raise UserError(f"{full_epochs} passes over the full data are none", "use --full-epochs 1 or more")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    if recipe.tried_rates:
+    if recipe.learning_rate_grid:
         raise UserError(
             f"{recipe.name} chooses learning rates by the validation images that rank the candidates",
             "use a recipe with one learning rate, such as quick or modern",
@@ -180,7 +181,7 @@ def search(
         "dataset_fingerprint": dataset.fingerprint,
     }
     path = None if record is None else Path(record)
-    found = _earlier(path, protocol) or Found(protocol=protocol)
+    found = _earlier(path, protocol) or SearchResult(protocol=protocol)
     data = dataset.to(compute.device)
     with cpu_workers(compute.device):
         for name, spec in specs.items():
@@ -235,15 +236,17 @@ def _space(space: str | Mapping[str, str]) -> Mapping[str, str]:
     return space
 
 
-def _earlier(path: Path | None, protocol: Mapping[str, Any]) -> Found | None:
+def _earlier(path: Path | None, protocol: Mapping[str, Any]) -> SearchResult | None:
     if path is None or not path.exists():
         return None
     stored = read_json(path)
+    if isinstance(stored.get("recipe"), dict):
+        stored["recipe"] = with_present_names("recipe", stored["recipe"])
     changed = [name for name in protocol if stored.get(name) != protocol[name]]
     if changed:
         raise UserError(f"{path} is of another search: {', '.join(changed)} differ", "choose another --out")
     fields = ("spec", "accuracies", "seconds", "parameters", "made_on", "failed")
-    return Found(
+    return SearchResult(
         protocol=protocol,
         candidates={
             name: Candidate(**{key: entry[key] for key in fields}) for name, entry in stored["candidates"].items()
@@ -252,6 +255,6 @@ def _earlier(path: Path | None, protocol: Mapping[str, Any]) -> Found | None:
     )
 
 
-def _keep(path: Path | None, found: Found) -> None:
+def _keep(path: Path | None, found: SearchResult) -> None:
     if path is not None:
         write_json(path, found.to_json())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation.driver import distill, in_words
+from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.evaluation import (
@@ -20,11 +20,11 @@ from potstill.evaluation import (
     Recipe,
     check_fits,
     check_unchanged,
+    default_recipe,
     evaluate,
     find_recipe,
     normalised_alike,
     settled_for,
-    usual_recipe,
 )
 from potstill.methods import METHODS
 from potstill.runtime.compute import AUTOMATIC, ComputeChoice
@@ -119,7 +119,7 @@ def compare(
         data = normalised_alike(data, first.synthetic)
     folders = [_folder(name, Path(runs[0]), first.settings, data, listen) for name in runs]
     recorded = EvaluationFile(first.folder.evaluation).present()
-    chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or usual_recipe(first.synthetic))
+    chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or default_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
     contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
     for contender in contenders:  # all before the first training
@@ -128,7 +128,10 @@ def compare(
             if dataset is None:
                 check_unchanged(contender.synthetic, data, first.settings.dataset)
     largest = max(len(contender.synthetic) for contender in contenders)
-    seen = chosen.epochs * largest * (repeats + len(chosen.tried_rates)) + chosen.full_epochs * len(data.train) * full
+    seen = (
+        chosen.epochs * largest * (repeats + len(chosen.learning_rate_grid))
+        + chosen.full_epochs * len(data.train) * full
+    )
     settled = settled_for(compute, data, seen)  # one for all: precision must not tell sets apart
     # What learned steps are replayed from is each set's own.
     shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
@@ -199,7 +202,7 @@ def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset
         image_size=first.image_size,
         zca=first.zca,
     )
-    folder = RunFolder(beside.parent / settings.usual_folder.name)
+    folder = RunFolder(beside.parent / settings.default_folder.name)
     if folder.config.exists():
         stored = Settings.from_toml(folder.config)
         decisive = ["dataset", "ipc", "seed", "image_size", "zca", *(["network"] if SELECTIONS[name].looks else [])]
@@ -210,7 +213,7 @@ def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset
             )
     if not folder.manifest.exists():
         listen(f"{name}: choosing")
-        distill(settings, dataset, out=folder.path, resume=folder.config.exists(), listen=in_words(listen, name))
+        distill(settings, dataset, out=folder.path, resume=folder.config.exists(), listen=log_progress(listen, name))
     return folder.path
 
 

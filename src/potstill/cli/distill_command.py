@@ -13,7 +13,7 @@ import tyro
 from potstill.cli.options import duration, parse
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
-from potstill.distillation.driver import begun_otherwise, distill
+from potstill.distillation.driver import distill, settings_conflict
 from potstill.distillation.settings import Settings
 from potstill.methods import METHODS, Method, find_method
 from potstill.runtime.errors import UserError
@@ -46,7 +46,7 @@ def run(words: list[str]) -> None:
     """Distil as ``words`` say."""
     options = _read(words)
     settings = options.settings
-    out = options.out or settings.usual_folder
+    out = options.out or settings.default_folder
     limit = None if options.time_limit is None else duration(options.time_limit)
     if out.exists() and not options.resume and any(out.iterdir() if out.is_dir() else [out]):
         raise UserError(f"{out} already exists", "use --resume to go on with it, or another --out")
@@ -93,12 +93,12 @@ def _read(words: list[str]) -> Options[Any]:
     command = f"distill {method.name}"
     options = parse(Options[method], rest, command=command, default=None if base is None else Options(settings=base))
     if options.resume and base is None:
-        stored = options.settings.usual_folder / "config.toml"
+        stored = options.settings.default_folder / "config.toml"
         if stored.exists():  # what is not given again is as it was
             config, base = str(stored), Settings.from_toml(stored)
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
     if base is not None and _value_of("--config", words) is None and (changed := base.changed(options.settings)):
-        raise begun_otherwise(Path(str(config)).parent, changed)
+        raise settings_conflict(Path(str(config)).parent, changed)
     return options
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from potstill.applications import Found, search
+from potstill.applications import SearchResult, search
 from potstill.cli.options import ComputeOptions, parse, progress_line, table_console
 from potstill.cli.targets import Target
 from potstill.runtime.compute import AUTOMATIC
@@ -70,7 +70,7 @@ def run(words: list[str]) -> None:
     print(f"written to {path}")
 
 
-def table(found: Found, space: str) -> Table:
+def table(found: SearchResult, space: str) -> Table:
     """The candidates from the best down."""
     shown = Table(title=f"{space} on the small set, ranked by validation accuracy", title_justify="left")
     for column in ("", "network", "validation", "parameters", "seconds", "full data, test"):
@@ -83,7 +83,7 @@ def table(found: Found, space: str) -> Table:
     return shown
 
 
-def told(found: Found) -> list[str]:
+def told(found: SearchResult) -> list[str]:
     """What the search took, and what the same on the full data would take."""
     lines = [f"{len(found.candidates)} candidates in {found.seconds:.0f} s"]
     full = [result for result in found.full.values() if not result.failed]

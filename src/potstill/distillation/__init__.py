@@ -1,16 +1,16 @@
 """Distillation: settings, the loop that every method shares, and the folder that a run is kept in."""
 
-from potstill.distillation.driver import Distilled, begun_otherwise, distill, in_words
+from potstill.distillation.driver import DistillationResult, distill, log_progress, settings_conflict
 from potstill.distillation.run_folder import Checkpoint, RunFolder
 from potstill.distillation.settings import Settings, differing
 
 __all__ = [
     "Checkpoint",
-    "Distilled",
+    "DistillationResult",
     "RunFolder",
     "Settings",
-    "begun_otherwise",
     "differing",
     "distill",
-    "in_words",
+    "log_progress",
+    "settings_conflict",
 ]

@@ -40,7 +40,7 @@ Listener = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distilled:
+class DistillationResult:
     """What a distillation leaves.
 
     Attributes:
@@ -65,7 +65,7 @@ def distill(
     time_limit: float | None = None,
     command: str = "",
     listen: Listener = lambda event, fields: None,
-) -> Distilled:
+) -> DistillationResult:
     """Distil a dataset.
 
     Args:
@@ -97,7 +97,7 @@ def distill(
         return run.go(resume=resume, time_limit=time_limit)
 
 
-def in_words(progress: Progress, name: str) -> Listener:
+def log_progress(progress: Progress, name: str) -> Listener:
     """What listens to a distillation and tells in words, now and then, how far that of ``name`` is."""
     pace, total = Pace(), 0
 
@@ -176,11 +176,11 @@ def _stored_settings(folder: RunFolder | None, asked: Settings[Method]) -> Setti
         raise UserError(f"there is no run to resume in {where}", "name its folder with --out, or leave --resume out")
     stored = Settings.from_toml(folder.config)
     if changed := differing(asked, stored):
-        raise begun_otherwise(folder.path, changed)
+        raise settings_conflict(folder.path, changed)
     return stored
 
 
-def begun_otherwise(path: Path, changed: Sequence[str]) -> UserError:
+def settings_conflict(path: Path, changed: Sequence[str]) -> UserError:
     """The error for a run in ``path`` that is to go on with other settings: with which."""
     return UserError(
         f"{path} was begun with another {', '.join(changed)}",
@@ -212,7 +212,7 @@ class _Run:
         self._trainer: Trainer | None = None
         self._earlier: Mapping[str, Any] = {}
 
-    def go(self, *, resume: bool, time_limit: float | None) -> Distilled:
+    def go(self, *, resume: bool, time_limit: float | None) -> DistillationResult:
         reset_peak_memory(self.compute.device)
         self.problem = Problem(
             real=self.dataset.train,
@@ -246,7 +246,7 @@ class _Run:
                 f"the memory of {self.compute.device} is too small for an iteration",
                 "begin anew with a smaller --ipc or batch, or keep less: --keep roots, where the method has it",
             ) from error
-        return Distilled(
+        return DistillationResult(
             synthetic=self._finish(status),
             settings=self.settings,
             status=status,
@@ -278,7 +278,7 @@ class _Run:
     @cached_property
     def _reads(self) -> str | None:
         """The content of the files that the method's steps depend on, if there are any."""
-        paths = [path for path in self.method.reads() if path.is_file()]
+        paths = [path for path in self.method.input_files() if path.is_file()]
         return sha256_of_files(paths) if paths else None
 
     def _begin(self) -> Checkpoint:

@@ -15,6 +15,7 @@ from potstill.data import ImageDataset, short_name
 from potstill.methods import METHODS, Method, Start, find_method
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compilation, Compute, Precision, resolve_compute
 from potstill.runtime.errors import UserError, unknown
+from potstill.schema.old_names import with_present_names
 
 VALIDATIONS = 5
 
@@ -73,7 +74,7 @@ class Settings(Generic[M]):
         method = self.method.resolved(self.ipc, self.dataset)
         if method.only_start and self.start not in (None, method.default_start):
             raise UserError(f"{method.name} begins with real images of its own choice", "leave --start out")
-        iterations = method.usual_iterations(self.ipc) if self.iterations is None else self.iterations
+        iterations = method.default_iterations(self.ipc) if self.iterations is None else self.iterations
         compute = self._compute(method, dataset, iterations)
         return dataclasses.replace(
             self,
@@ -92,7 +93,7 @@ class Settings(Generic[M]):
 
     def _compute(self, method: Method, dataset: ImageDataset, iterations: int) -> Compute:
         _, height, width = dataset.shape
-        batch = method.images_an_iteration(dataset.class_count, self.ipc)
+        batch = method.images_per_iteration(dataset.class_count, self.ipc)
         long_run = iterations * batch * height * width >= LONG_RUN_PIXELS
         return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
 
@@ -106,7 +107,7 @@ class Settings(Generic[M]):
         ]
 
     @property
-    def usual_folder(self) -> Path:
+    def default_folder(self) -> Path:
         """Where such a run is kept where nothing else is asked for: ``runs/METHOD-DATASET-ipcN[-seedS]``."""
         seed = f"-seed{self.seed}" if self.seed else ""
         return Path("runs") / f"{self.method.name}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
@@ -138,6 +139,7 @@ class Settings(Generic[M]):
         if not isinstance(table, dict) or "name" not in table:
             raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
         method = find_method(str(table.pop("name")))
+        table = with_present_names(method.name, table)
         return Settings[Any](method=_filled(method, table, path), **_checked(cls, values, path))
 
 

@@ -25,7 +25,7 @@ PARTS_AT_ONCE = 8
 """Parts whose gradients are kept until they are added up: it bounds the memory of large networks."""
 
 
-class PartwiseNetwork:
+class ChunkedNetwork:
     """A network on its device, compiled where that pays, whose outputs and gradients are computed in parts.
 
     Parts are put together in their order: the same bits on one core or on many.

@@ -95,7 +95,7 @@ class _Fitting:
 
     def __init__(self, learners: Learners, examples: Examples, schedule: Schedule) -> None:
         self.learners, self.examples, self.schedule = learners, examples, schedule
-        self.average = WeightAverage(learners.weights, schedule.averaging)
+        self.average = WeightAverage(learners.weights, schedule.ema_decay)
         self.optimiser = _optimiser(learners.weights, schedule)
 
     def at_rate_of(self, epoch: int) -> None:
@@ -147,7 +147,7 @@ class _Fitting:
         """Descend on a batch of each network; the summed losses (networks,)."""
         learners = self.learners
         losses, gradients = learners.gradients(images, labels, rare=rare)
-        if self.schedule.flatness:
+        if self.schedule.gsam_rho:
             gradients = self._flatter(gradients, images, labels, rare=rare)
         for weight, gradient in zip(learners.weights, gradients, strict=True):
             weight.grad = gradient
@@ -162,7 +162,7 @@ class _Fitting:
         g_p is the gradient at w + rho g / |g|; returned is g_p - alpha g_o, g_o what of g is orthogonal to g_p.
         """
         learners, before = self.learners, [weight.clone() for weight in self.learners.weights]
-        steps = self.schedule.flatness / (_products(gradients, gradients).sqrt() + EPSILON)
+        steps = self.schedule.gsam_rho / (_products(gradients, gradients).sqrt() + EPSILON)
         for weight, gradient in zip(learners.weights, gradients, strict=True):
             weight += _per_network(steps, gradient) * gradient
         learners.hand_over()

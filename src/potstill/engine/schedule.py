@@ -29,9 +29,9 @@ class Schedule:
         augmentation: its parameters are an image's own.
         one_operation: the images of a batch share the operation, as in published training with Siamese augmentation.
         cutmix: whether boxes of images are exchanged within a batch.
-        averaging: the share that an exponential average of the weights keeps at each step; the average is tested in
+        ema_decay: the share that an exponential average of the weights keeps at each step; the average is tested in
             place of the weights. 0 tests the weights.
-        flatness: rho of GSAM: how far uphill the weights are moved before the gradient is taken with which they then
+        gsam_rho: rho of GSAM: how far uphill the weights are moved before the gradient is taken with which they then
             descend, for flatter minima; 0 for plain descent.
         initial: what the network begins with.
     """
@@ -46,8 +46,8 @@ class Schedule:
     augmentation: SiameseAugmentation | None = None
     one_operation: bool = True
     cutmix: bool = False
-    averaging: float = 0.0
-    flatness: float = 0.0
+    ema_decay: float = 0.0
+    gsam_rho: float = 0.0
     initial: InitialWeights = RANDOM_WEIGHTS
 
     @property

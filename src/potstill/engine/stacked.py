@@ -19,7 +19,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.streams import Streams
 
 
-class Cohort:
+class StackedNetworks:
     """Networks of one architecture with their weights stacked, trained in step.
 
     For devices that one network leaves idle. What each learns is what it would learn alone, up to rounding. A step

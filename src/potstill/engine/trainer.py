@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from potstill.data import Examples
-from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.fit import fit
 from potstill.engine.layout import MasterWeights
 from potstill.engine.schedule import Schedule
@@ -33,7 +33,7 @@ class Trainer:
     """
 
     def __init__(self, network: Network, compute: Compute) -> None:
-        self._partwise = PartwiseNetwork(network, compute)
+        self._partwise = ChunkedNetwork(network, compute)
         self.network = self._partwise.network
         self.compute = compute
         self._master = MasterWeights(self.network)

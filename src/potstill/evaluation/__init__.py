@@ -10,7 +10,7 @@ from potstill.evaluation.measure import (
     settled_for,
     validation_accuracy,
 )
-from potstill.evaluation.recipes import RECIPES, Recipe, find_recipe, usual_recipe
+from potstill.evaluation.recipes import RECIPES, Recipe, default_recipe, find_recipe
 from potstill.evaluation.results import Evaluation, NetworkResult
 from potstill.evaluation.session import make_trainer
 
@@ -22,12 +22,12 @@ __all__ = [
     "Recipe",
     "check_fits",
     "check_unchanged",
+    "default_recipe",
     "evaluate",
     "find_recipe",
     "make_trainer",
     "measure_full",
     "normalised_alike",
     "settled_for",
-    "usual_recipe",
     "validation_accuracy",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from pathlib import Path
@@ -58,6 +59,11 @@ class EvaluationFile:
         self._beside(evaluation).unlink(missing_ok=True)
 
     def _beside(self, evaluation: Evaluation) -> Path:
+        """Where figures of its protocol are put aside; also where an older Potstill hashed the protocol otherwise."""
+        for path in sorted(self.path.parent.glob(f"{glob.escape(self.path.stem)}-*-??????{self.path.suffix}")):
+            found = _read(path)
+            if found is not None and found.protocol == evaluation.protocol:
+                return path
         protocol = sha256(json.dumps(evaluation.protocol, sort_keys=True).encode())[:6]
         return self.path.with_name(f"{self.path.stem}-{evaluation.recipe.label}-{protocol}{self.path.suffix}")
 

@@ -14,7 +14,7 @@ from potstill.data import ImageDataset
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.file import EvaluationFile
-from potstill.evaluation.recipes import Recipe, find_recipe, usual_recipe
+from potstill.evaluation.recipes import Recipe, default_recipe, find_recipe
 from potstill.evaluation.results import Evaluation, NetworkResult
 from potstill.evaluation.session import AfterEpoch, Bench, Measurement, Repeat, accuracy, make_trainer
 from potstill.networks import ImageShape, InitialWeights, build_network
@@ -77,7 +77,7 @@ def evaluate(
     Raises:
         UserError: the set does not fit the dataset, or the recipe or a network is unknown.
     """
-    recipe = find_recipe(recipe or usual_recipe(synthetic)) if not isinstance(recipe, Recipe) else recipe
+    recipe = find_recipe(recipe or default_recipe(synthetic)) if not isinstance(recipe, Recipe) else recipe
     check_fits(synthetic, dataset)
     if repeats < 1 or full_repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
@@ -88,7 +88,7 @@ def evaluate(
     for name in baselines:
         if name not in BASELINES:
             raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
-    if recipe.tried_rates and not len(dataset.validation):
+    if recipe.learning_rate_grid and not len(dataset.validation):
         raise UserError(f"{dataset.name} has no validation images to choose learning rates by", "use another recipe")
     weights = _initial_weights(recipe, synthetic, initial)
     for name in networks:
@@ -114,7 +114,7 @@ def evaluate(
         compute = settled_for(
             compute,
             dataset,
-            recipe.epochs * len(synthetic) * (repeats + len(recipe.tried_rates)) * on_sets
+            recipe.epochs * len(synthetic) * (repeats + len(recipe.learning_rate_grid)) * on_sets
             + full_schedule.epochs * len(dataset.train) * trainings_on_full,
         )
     # Learned steps are few, and each must be taken as it was learned.
@@ -191,7 +191,7 @@ def _on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fl
     whole = len(synthetic) <= schedule.batch_size
     if whole and schedule.augmentation is None and not schedule.cutmix:
         repeats = weights.different(repeats)  # nothing but the first weights is left to chance
-    return Measurement("set", schedule.epochs, repeats, train, recipe.tried_rates)
+    return Measurement("set", schedule.epochs, repeats, train, recipe.learning_rate_grid)
 
 
 def _on_real(

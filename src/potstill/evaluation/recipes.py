@@ -15,6 +15,7 @@ from potstill.augmentation import condensation_augmentation, siamese_augmentatio
 from potstill.engine.schedule import Decay, Optimiser, Schedule
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
 from potstill.runtime.errors import unknown
+from potstill.schema.old_names import with_present_names
 from potstill.synthetic import SyntheticSet
 
 
@@ -38,11 +39,11 @@ class Recipe:
         augmentation: ``none``; ``siamese``, one operation a batch with parameters of each image's own; or
             ``condensation``, one operation an image: shifts, scales and turns of up to 45 degrees, for digits.
         cutmix: whether boxes are exchanged between the images of a batch.
-        averaging: the share that an exponential average of the weights keeps at each step; 0 for none.
+        ema_decay: the share that an exponential average of the weights keeps at each step; 0 for none.
         learned_rate: whether a learning rate that the set brings along is taken in place of the recipe's.
-        tried_rates: learning rates of which the one is taken in place of the recipe's that does best on the validation
-            split, after one training with each: one for each network on the set, one for the same network on each
-            baseline. The full data keeps the recipe's.
+        learning_rate_grid: learning rates to choose from, in place of the recipe's one: the rate whose single training
+            does best on the validation split, chosen once per network for the set and once for each baseline. The
+            full data keeps the recipe's rate.
         replay: instead of all that, take the steps that the set was distilled for, in their order, each with its
             learned rate and from the initial weights that they are for.
     """
@@ -60,9 +61,9 @@ class Recipe:
     decay: Decay = "cut"
     augmentation: Literal["none", "siamese", "condensation"] = "siamese"
     cutmix: bool = False
-    averaging: float = 0.0
+    ema_decay: float = 0.0
     learned_rate: bool = False
-    tried_rates: tuple[float, ...] = ()
+    learning_rate_grid: tuple[float, ...] = ()
     replay: bool = False
 
     @classmethod
@@ -72,13 +73,14 @@ class Recipe:
         Raises:
             TypeError: it holds others.
         """
-        return cls(**{**record, "tried_rates": tuple(record.get("tried_rates", ()))})
+        fields = with_present_names("recipe", record)
+        return cls(**{**fields, "learning_rate_grid": tuple(fields.get("learning_rate_grid", ()))})
 
     def to_json(self) -> dict[str, Any]:
         """Its fields for a record; without rates to try it is that of a recipe from before there were any."""
         fields = asdict(self)
-        rates = list(fields.pop("tried_rates"))
-        return {**fields, "tried_rates": rates} if rates else fields
+        rates = list(fields.pop("learning_rate_grid"))
+        return {**fields, "learning_rate_grid": rates} if rates else fields
 
     @property
     def label(self) -> str:
@@ -119,7 +121,7 @@ class Recipe:
             augmentation=augmentation,
             one_operation=self.augmentation != "condensation",
             cutmix=self.cutmix,
-            averaging=self.averaging,
+            ema_decay=self.ema_decay,
             initial=initial,
         )
 
@@ -188,7 +190,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 epochs=1000,
                 full_epochs=50,
                 learned_rate=True,
-                averaging=0.995,
+                ema_decay=0.995,
             ),
             Recipe(
                 name="modern",
@@ -210,7 +212,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 full_epochs=50,
                 optimiser="adamw",
                 learning_rate=1e-3,
-                tried_rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+                learning_rate_grid=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
                 weight_decay=0.01,
                 decay="cosine",
             ),
@@ -219,7 +221,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 
 
-def usual_recipe(synthetic: SyntheticSet) -> str:
+def default_recipe(synthetic: SyntheticSet) -> str:
     """The recipe by which a set is judged where none is asked for: the one that uses all that was learned of it."""
     if synthetic.replay is not None:
         return "replay"

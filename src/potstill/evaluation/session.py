@@ -52,7 +52,7 @@ class Measurement:
         repeats: how many trainings of each network are wanted.
         train: begins a trainer's network anew and trains it, for one repeat; tells of every epoch. It is given the
             learning rate that was chosen, if one is to be chosen.
-        tried_rates: what is chosen from, for each network, by the validation split.
+        learning_rate_grid: what is chosen from, for each network, by the validation split.
         results: by network; grows with every repeat.
     """
 
@@ -60,7 +60,7 @@ class Measurement:
     epochs: int
     repeats: int
     train: Callable[[Trainer, Repeat, AfterEpoch, float | None], None]
-    tried_rates: tuple[float, ...] = ()
+    learning_rate_grid: tuple[float, ...] = ()
     results: Results = field(default_factory=dict)
 
 
@@ -126,7 +126,7 @@ class Bench:
     def _chosen_rate(self, network: str, measurement: Measurement) -> float | None:
         """The learning rate with which one training does best on the validation split, if there are any to try."""
         validated: dict[float, float] = {}
-        for rate in measurement.tried_rates:
+        for rate in measurement.learning_rate_grid:
             trainer = self._trainer(network)
             measurement.train(trainer, Repeat(0, self.streams.child("tuning")), lambda *_: None, rate)
             validated[rate] = accuracy(trainer, self.dataset.validation)

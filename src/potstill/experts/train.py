@@ -19,7 +19,7 @@ from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset
 from potstill.engine.fit import fit
 from potstill.engine.schedule import Schedule
-from potstill.engine.stacked import Cohort
+from potstill.engine.stacked import StackedNetworks
 from potstill.engine.trainer import Trainer
 from potstill.experts.curriculum import Curriculum
 from potstill.experts.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
@@ -34,6 +34,7 @@ from potstill.runtime.machine import describe_machine
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
+from potstill.schema.old_names import with_present_names
 
 SCHEMA = 1
 CURRICULUM = "curriculum.safetensors"
@@ -60,7 +61,7 @@ class ExpertPlan:
         momentum: of SGD.
         weight_decay: of SGD.
         augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
-        flatness: rho of GSAM, for experts in flat minima; 0.01 for those of DATM and PAD, 0 for plain SGD.
+        gsam_rho: rho of GSAM, for experts in flat minima; 0.01 for those of DATM and PAD, 0 for plain SGD.
         curriculum: whether easy images come first and go first, as for PAD; by the score ``curriculum_by``.
         curriculum_by: ``el2n``, ``grand`` (as PAD has it; it takes a gradient of each image) or ``forgetting``, of a
             network trained for it.
@@ -80,7 +81,7 @@ class ExpertPlan:
     momentum: float = 0.0
     weight_decay: float = 0.0
     augment: bool = True
-    flatness: float = 0.0
+    gsam_rho: float = 0.0
     curriculum: bool = False
     curriculum_by: Score = "el2n"
     last_only: bool = False
@@ -89,7 +90,7 @@ class ExpertPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least(self, at_once=1, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, flatness=0)
+        at_least(self, at_once=1, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, gsam_rho=0)
         if self.count < 1 or self.epochs < 1:
             raise UserError("no expert would be trained", "use --count and --epochs of 1 or more")
 
@@ -138,9 +139,9 @@ def train_experts(
     data = dataset.to(compute.device)
 
     @cache
-    def learners(count: int) -> Trainer | Cohort:
+    def learners(count: int) -> Trainer | StackedNetworks:
         own = copy.deepcopy(network)
-        return Trainer(own, compute) if count == 1 else Cohort(own, compute, count)
+        return Trainer(own, compute) if count == 1 else StackedNetworks(own, compute, count)
 
     with cpu_workers(compute.device):
         curriculum = _curriculum(plan, data, out, compute, progress) if plan.curriculum else None
@@ -182,14 +183,14 @@ def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
     """
     record = read_json(folder / MANIFEST)
     try:
-        return ExpertPlan(**record["plan"]), ComputeChoice(**record.get("compute", {}))
+        return ExpertPlan(**with_present_names("experts", record["plan"])), ComputeChoice(**record.get("compute", {}))
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / MANIFEST} is not a record of experts ({error})", "choose another --out") from error
 
 
 def _train_together(
     plan: ExpertPlan,
-    learners: Trainer | Cohort,
+    learners: Trainer | StackedNetworks,
     dataset: ImageDataset,
     numbers: Sequence[int],
     curriculum: Curriculum | None,
@@ -204,7 +205,7 @@ def _train_together(
         momentum=plan.momentum,
         weight_decay=plan.weight_decay,
         decay="none",
-        flatness=plan.flatness,
+        gsam_rho=plan.gsam_rho,
         augmentation=siamese_augmentation(flips=dataset.flips) if plan.augment else None,
     )
     kept: list[dict[int, Weights]] = [{} for _ in numbers]

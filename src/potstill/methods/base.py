@@ -82,7 +82,7 @@ class Problem:
         """A network of the kind that is matched, freshly drawn."""
         return build_network(self.network, ImageShape(*self.real.shape), self.class_count, generator)
 
-    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+    def cached(self, name: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` made the first time it was asked for: for compiled networks and the like.
 
         Such a tool must carry nothing from one iteration to the next: what does belongs into the state.
@@ -108,18 +108,18 @@ class Method(ABC):
     """Whether it cannot begin otherwise."""
 
     @abstractmethod
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """How many iterations the paper does, or would do, for so many images per class."""
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """The same with nothing left open, for such a set of such a dataset: what is recorded of a run."""
         return self
 
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """How many images go through networks in an iteration: whether compilation pays depends on it."""
         return 0
 
-    def reads(self) -> list[Path]:
+    def input_files(self) -> list[Path]:
         """Files beside the dataset that its steps depend on: a resumed run needs the same."""
         return []
 

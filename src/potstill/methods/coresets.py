@@ -21,7 +21,7 @@ from potstill.synthetic import SyntheticSet
 class Coreset(Method):
     """A selection of ``potstill.selection`` under its own name."""
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """None: all is done before the first."""
         return 0
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
-from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.layout import MasterWeights
 from potstill.methods.base import State
 from potstill.runtime.streams import Streams
@@ -18,18 +18,18 @@ STORED = "network."
 """What the names of the network's parameters begin with in the state."""
 
 
-class LivingNetwork:
+class InnerNetwork:
     """A network whose parameters are drawn, trained, and kept in the state between iterations.
 
     It is a tool: what it holds within an iteration is given back to the state by ``stored``.
 
     Args:
-        partwise: the network, on its device.
+        chunked: the network, on its device.
     """
 
-    def __init__(self, partwise: PartwiseNetwork) -> None:
-        self.partwise = partwise
-        self.network = partwise.network.train()
+    def __init__(self, chunked: ChunkedNetwork) -> None:
+        self.chunked = chunked
+        self.network = chunked.network.train()
         self.weights = MasterWeights(self.network)
 
     def redraw(self, generator: torch.Generator) -> None:
@@ -68,11 +68,11 @@ class LivingNetwork:
             augmentation: one of its operations a step, its parameters an image.
         """
         self.network.train()
-        device = self.partwise.compute.device
+        device = self.chunked.compute.device
         for step, chosen in enumerate(islice(batches(len(images), batch, streams), steps)):
             some = images.detach()[chosen.to(device)]
             draw = augmentation.draw(streams.generator("augmentation", step), len(chosen), one_operation=True)
-            [(_, gradients)] = self.partwise.loss_gradients([(augmentation.apply(some, draw), labels[chosen])])
+            [(_, gradients)] = self.chunked.loss_gradients([(augmentation.apply(some, draw), labels[chosen])])
             with torch.no_grad():
                 for weight, gradient in zip(self.weights.parameters, gradients, strict=True):
                     weight -= learning_rate * gradient

@@ -42,7 +42,7 @@ class ConvNet(Network):
         pooling: Pooling = "avg",
     ) -> None:
         if depth is None:
-            depth = usual_depth(shape)
+            depth = default_depth(shape)
         elif pooling != "none" and depth > largest_depth(shape):
             raise UserError(
                 f"images of {shape} pixels are too small for a convnet of depth {depth}",
@@ -57,7 +57,7 @@ class ConvNet(Network):
         super().__init__(stack.blocks, nn.Flatten(), stack.shape.size, classes)
 
 
-def usual_depth(shape: ImageShape) -> int:
+def default_depth(shape: ImageShape) -> int:
     """The depth that the literature uses for images of this size, or the largest possible if that is less."""
     side = shape.shorter_side
     depth = 3 if side < 48 else 4 if side < 96 else 5 if side < 192 else 7

@@ -78,7 +78,7 @@ def data_uri(rgb: np.ndarray, reduction: int = 1) -> str:
 
     Args:
         rgb: uint8 (H, W, 3).
-        reduction: the whole number by which its sides are divided, averaging.
+        reduction: the whole number by which its sides are divided, ema_decay.
     """
     grey = (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all()
     image = Image.fromarray(np.ascontiguousarray(rgb[..., 0] if grey else rgb)).reduce(reduction)

@@ -15,7 +15,7 @@ def _settings(dataset: str, start: Start) -> Settings[DataDAM]:
     mnist = dataset == "mnist"
     networks, iterations = (100, 10) if mnist else (200, 10)
     method = DataDAM(
-        factor=10_000.0,
+        loss_scale=10_000.0,
         batch_real=256 if mnist else 128,
         learning_rate=0.1 if mnist else 100.0,
         momentum=0.0,

@@ -10,7 +10,7 @@ from typing import Any
 
 from potstill.applications import search
 from potstill.data import CATALOGUE, ImageDataset, load_dataset
-from potstill.distillation.driver import distill, in_words
+from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings, differing
 from potstill.evaluation import NetworkResult, check_unchanged, evaluate, find_recipe, measure_full
@@ -21,6 +21,7 @@ from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import read_json, sha256, write_json
 from potstill.runtime.progress import Progress, silent
+from potstill.schema.old_names import with_present_names
 from potstill.schema.statistics import summary
 from potstill.synthetic import SyntheticSet
 
@@ -199,7 +200,7 @@ class _Making:
                 return folder
         self.listen(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
-        resume, listen = folder.config.exists(), in_words(self.listen, row.label)
+        resume, listen = folder.config.exists(), log_progress(self.listen, row.label)
         with suppress(Diverged):  # its last good set is the row's
             distill(asked, dataset, out=folder.path, resume=resume, time_limit=left, listen=listen)
         return folder
@@ -233,6 +234,8 @@ class _Making:
         about = {"recipe": recipe.to_json(), "network": network, "dataset_fingerprint": dataset.fingerprint}
         stored = read_json(path) if path.exists() else {}
         measured = NetworkResult()
+        if isinstance(stored.get("recipe"), dict):
+            stored["recipe"] = with_present_names("recipe", stored["recipe"])
         if all(stored.get(name) == value for name, value in about.items()):
             measured = NetworkResult.from_json(stored["result"])
         if measured.repeats < repeats and not measured.failed:

@@ -52,7 +52,7 @@ TRAJECTORIES_MNIST = Reproduction(
 
 CIFAR_EXPERTS = ExpertPlan(dataset="cifar10", count=100, epochs=50, zca=True)
 CIFAR_PAD = ExpertPlan(
-    dataset="cifar10", count=100, epochs=100, zca=True, flatness=0.01, curriculum=True, curriculum_by="grand"
+    dataset="cifar10", count=100, epochs=100, zca=True, gsam_rho=0.01, curriculum=True, curriculum_by="grand"
 )
 
 MTT_CIFAR = Reproduction(

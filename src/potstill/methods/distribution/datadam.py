@@ -10,25 +10,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.features import Descriptors, FeatureExtractor
 from potstill.methods.base import Method, Problem, State
 from potstill.methods.citations import Citation
 from potstill.methods.distribution.base import matching_gradient, squared_distance
-from potstill.methods.inner_network import LivingNetwork
+from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.state import descend, initial_pixels, with_images
 from potstill.networks import Network
 from potstill.runtime.errors import UserError, at_least
 from potstill.synthetic import SyntheticSet
 
-RELEASED_POWER, RELEASED_FACTOR = 1.0, 100.0
+RELEASED_POWER, RELEASED_LOSS_SCALE = 1.0, 100.0
 
 
 class Tools(NamedTuple):
     """What describes images, and what trains the same network."""
 
     extractor: FeatureExtractor
-    network: LivingNetwork
+    network: InnerNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class DataDAM(Method):
     """Attention matching: the spatial attention of every layer but the last, and the mean embedding.
 
     Ahmad Sajedi et al., "DataDAM: Efficient Dataset Distillation with Attention Matching", ICCV 2023
-    (arXiv:2310.00093). L = factor * (L_SAM + balance * L_MMD), with
+    (arXiv:2310.00093). L = loss_scale * (L_SAM + mmd_weight * L_MMD), with
     L_SAM = sum_l sum_c || mean_i a_l(x_ci) - mean_j a_l(s_cj) ||²,  a_l = z_l / ||z_l||₂,  z_l = sum_k |A_l,k|^power,
     and L_MMD the same distance between mean embeddings. A_l,k is channel k after the activation of block l.
 
@@ -47,10 +47,11 @@ class DataDAM(Method):
 
     Attributes:
         power: p of the attention maps; 4 in the paper.
-        balance: lambda, the weight of the embedding's distance; 0.01, or 0.02 for high resolutions.
-        factor: what the whole loss is multiplied by, which multiplies the step of the pixels as much. The paper has
+        mmd_weight: lambda, the weight of the embedding's distance; 0.01, or 0.02 for high resolutions.
+        loss_scale: what the whole loss is multiplied by, which multiplies the step of the pixels as much. The paper has
             none, its authors' program 100.
-        released: follow the authors' program instead: power 1 and factor 100, whatever ``power`` and ``factor`` say.
+        follow_released_code: use the authors' program's settings, power 1 and loss scale 100, instead of ``power`` and
+            ``loss_scale``.
         batch_real: real images of each class at an update; 64 in the authors' program.
         learning_rate: of the pixels; 10 for 100 images per class and more.
         momentum: of the pixels' updates.
@@ -74,9 +75,9 @@ class DataDAM(Method):
     )
 
     power: float = 4.0
-    balance: float = 0.01
-    factor: float = 100.0
-    released: bool = False
+    mmd_weight: float = 0.01
+    loss_scale: float = 100.0
+    follow_released_code: bool = False
     batch_real: int = 256
     learning_rate: float = 1.0
     momentum: float = 0.5
@@ -95,11 +96,11 @@ class DataDAM(Method):
                 "a network that lives one iteration is never trained", "use --network-iterations 2 or more, or no steps"
             )
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """The paper's 8,000, whatever the number of images."""
         return 8_000
 
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real batches of all classes, and the synthetic images."""
         return (self.batch_real + images_per_class) * classes
 
@@ -148,20 +149,22 @@ class DataDAM(Method):
         return with_images(problem, state)
 
     def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
-        """factor * (L_SAM + balance * L_MMD) of class means: the attention of each layer, then the embedding."""
+        """loss_scale * (L_SAM + mmd_weight * L_MMD) of class means: the attention of each layer, then the embedding."""
         distances = [squared_distance(target, mean) for target, mean in zip(targets, means, strict=True)]
         attention = torch.stack(distances[:-1]).sum() if len(distances) > 1 else 0.0
-        return (RELEASED_FACTOR if self.released else self.factor) * (attention + self.balance * distances[-1])
+        return (RELEASED_LOSS_SCALE if self.follow_released_code else self.loss_scale) * (
+            attention + self.mmd_weight * distances[-1]
+        )
 
     def _tools(self, problem: Problem) -> Tools:
-        describe = partial(attention_and_embedding, power=RELEASED_POWER if self.released else self.power)
+        describe = partial(attention_and_embedding, power=RELEASED_POWER if self.follow_released_code else self.power)
 
         def make() -> Tools:
             network = problem.build_network(problem.streams.generator("network"))
             extractor = FeatureExtractor(network, describe, problem.compute)
-            return Tools(extractor, LivingNetwork(PartwiseNetwork(extractor.network, problem.compute)))
+            return Tools(extractor, InnerNetwork(ChunkedNetwork(extractor.network, problem.compute)))
 
-        return problem.once(self, make)
+        return problem.cached(self, make)
 
 
 def attention(activations: Tensor, power: float) -> Tensor:

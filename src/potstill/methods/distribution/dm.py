@@ -51,11 +51,11 @@ class DM(Method):
     def __post_init__(self) -> None:
         at_least(self, batch_real=1, learning_rate=0, momentum=0)
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """The paper's 20,000, whatever the number of images."""
         return 20_000
 
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real batches of all classes, and the synthetic images."""
         return (self.batch_real + images_per_class) * classes
 
@@ -66,7 +66,7 @@ class DM(Method):
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Match the means under one new network."""
         streams = problem.streams.child("iteration", iteration)
-        extractor = problem.once(self, lambda: self._extractor(problem))
+        extractor = problem.cached(self, lambda: self._extractor(problem))
         extractor.redraw(streams.generator("network"))
         loss, gradient = matching_gradient(
             problem,

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, vmap
 
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
-from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods.base import Method, Problem, State
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
-from potstill.methods.inner_network import LivingNetwork
+from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.state import descend, initial_pixels, with_images
 from potstill.networks import Network
 from potstill.runtime.errors import UserError, at_least
@@ -77,7 +77,7 @@ class GradientMatching(Method):
         outer, inner = self.loops(images_per_class)
         return replace(self, outer_loops=outer, inner_epochs=inner)
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """The published number of networks, each with its updates."""
         return PUBLISHED_NETWORKS * self.loops(images_per_class)[0]
 
@@ -85,7 +85,7 @@ class GradientMatching(Method):
         """What is applied to real and synthetic images alike; nothing here."""
         return NO_AUGMENTATION
 
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real batches of all classes, and the synthetic images."""
         return (self.batch_real + images_per_class) * classes
 
@@ -123,7 +123,7 @@ class GradientMatching(Method):
         return with_images(problem, state)
 
     def _gradient(
-        self, problem: Problem, network: LivingNetwork, images: Tensor, streams: Streams
+        self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
     ) -> tuple[float, Tensor]:
         """The sum over classes of the distance of gradients, and its own gradient with respect to the pixels."""
         classes = problem.class_count
@@ -136,7 +136,7 @@ class GradientMatching(Method):
         real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
         labels = torch.arange(classes, device=images.device)
         batches = [(some, label.expand(len(some))) for some, label in zip(real.chunk(classes), labels, strict=True)]
-        targets = [gradients for _, gradients in network.partwise.loss_gradients(batches)]
+        targets = [gradients for _, gradients in network.chunked.loss_gradients(batches)]
         synthetic = augmented.detach().unflatten(0, (classes, -1))
         loss, back = distance_gradient(network.weights.network, synthetic, labels, targets, self.distance)
         if augmented is images:
@@ -144,12 +144,12 @@ class GradientMatching(Method):
         (gradient,) = torch.autograd.grad(augmented, images, back.flatten(0, 1))
         return loss, gradient
 
-    def _network(self, problem: Problem) -> LivingNetwork:
-        def make() -> LivingNetwork:
+    def _network(self, problem: Problem) -> InnerNetwork:
+        def make() -> InnerNetwork:
             network = problem.build_network(problem.streams.generator("network"))
-            return LivingNetwork(PartwiseNetwork(network, problem.compute))
+            return InnerNetwork(ChunkedNetwork(network, problem.compute))
 
-        return problem.once(self, make)
+        return problem.cached(self, make)
 
 
 def published_loops(images_per_class: int) -> tuple[int, int]:
@@ -216,7 +216,7 @@ def distance_gradient(
 
 
 @torch.no_grad()
-def freeze_statistics(problem: Problem, network: LivingNetwork, streams: Streams) -> None:
+def freeze_statistics(problem: Problem, network: InnerNetwork, streams: Streams) -> None:
     """Give batch norms the statistics of real images and hold them there; other networks are left alone.
 
     The gradient of one class alone would otherwise be taken under the statistics of that class.
@@ -229,6 +229,6 @@ def freeze_statistics(problem: Problem, network: LivingNetwork, streams: Streams
         norm.momentum = None  # the plain mean of what is seen
     indices = problem.real.sample_per_class(STATISTICS_IMAGES, streams.generator("statistics"))
     network.network.train()
-    network.partwise.logits(problem.real.normalised(indices.flatten()).to(problem.compute.dtype))
+    network.chunked.logits(problem.real.normalised(indices.flatten()).to(problem.compute.dtype))
     network.network.eval()
     network.weights.network.eval()

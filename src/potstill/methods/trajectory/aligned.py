@@ -52,7 +52,7 @@ class AlignedMatching(TrajectoryMatching):
         super().__post_init__()
         at_least(self, earliest_start=0, first_latest_start=1, growth=0, label_learning_rate=0)
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """The published 10,000."""
         return 10_000
 

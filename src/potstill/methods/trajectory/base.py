@@ -79,7 +79,7 @@ class TrajectoryMatching(Method):
         if self.initial_rate is not None and not self.initial_rate > 0:
             raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """The published 5,000."""
         return 5_000
 
@@ -92,12 +92,12 @@ class TrajectoryMatching(Method):
         """The same with what is None taken from ``preset``."""
         return replace(self, **{name: value for name, value in preset.items() if getattr(self, name) is None})
 
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """Those of all steps, which are gone through three times: there, and twice back."""
         batch = self.student_batch or classes * images_per_class
         return 3 * (self.student_steps or MTT_ELSEWHERE.student_steps) * min(batch, classes * images_per_class)
 
-    def reads(self) -> list[Path]:
+    def input_files(self) -> list[Path]:
         """The experts."""
         return weight_files(Path(self.experts)) if self.experts else []
 
@@ -209,7 +209,7 @@ class TrajectoryMatching(Method):
         return augmentation.apply(some, augmentation.draw(generator, len(some), one_operation=True))
 
     def _experts(self, problem: Problem) -> list[WeightsFile]:
-        return problem.once((self, "experts"), lambda: open_experts(self.experts, problem, self.last_epoch()))
+        return problem.cached((self, "experts"), lambda: open_experts(self.experts, problem, self.last_epoch()))
 
     def last_epoch(self) -> int:
         """The last epoch of an expert that is looked at."""
@@ -220,7 +220,7 @@ class TrajectoryMatching(Method):
             network = problem.build_network(problem.streams.generator("network"))
             return Unroller(network, problem.compute.precise, keep=self.keep)
 
-        return problem.once((self, "unroller"), make)
+        return problem.cached((self, "unroller"), make)
 
 
 def trajectory_distance(
@@ -282,7 +282,7 @@ def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[Weights
 
 def _parameters(problem: Problem, file: WeightsFile, epoch: int, like: Tensor) -> list[Tensor]:
     weights = file.read(epoch)
-    names = problem.once("parameter names", lambda: _names(problem))
+    names = problem.cached("parameter names", lambda: _names(problem))
     missing = [name for name in names if name not in weights]
     if missing:
         raise UserError(f"{file.path} has no {missing[0]}", "use experts of the network that is matched")

@@ -17,7 +17,7 @@ class DATM(AlignedMatching):
     via Difficulty-Aligned Trajectory Matching", ICLR 2024 (arXiv:2310.05773). Early epochs of an expert hold easy
     patterns, which few images can carry, late ones hard patterns, which many can: starts are drawn from a range of
     epochs that grows. Images begin as real ones that an expert tells right, labels as the mean logits of the experts
-    that do. The published recipe for experts is FTD's: potstill experts --flatness 0.01.
+    that do. The published recipe for experts is FTD's: potstill experts --gsam_rho 0.01.
     """
 
     name: ClassVar[str] = "datm"

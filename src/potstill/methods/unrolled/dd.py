@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 import torch.nn.functional as F
 
-from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.unrolling import Keep, Unroller
 from potstill.methods.base import Method, Problem, Start, State
 from potstill.methods.citations import DATASET_DISTILLATION, Citation
@@ -78,11 +78,11 @@ class DD(Method):
             )
         return replace(self, batches=batches)
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """About the paper's 400 passes over MNIST."""
         return 20_000
 
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real images; the synthetic ones are few."""
         return self.batch_real
 
@@ -97,16 +97,16 @@ class DD(Method):
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Train a network by the learned steps, and descend on what it makes of real images."""
         streams = problem.streams.child("iteration", iteration)
-        unroller, partwise = self._tools(problem)
-        self._initial(problem).draw(partwise.network, streams.generator("network"))
+        unroller, chunked = self._tools(problem)
+        self._initial(problem).draw(chunked.network, streams.generator("network"))
         batches = self._batches(problem)
         indices = batch_indices(len(state["images"]), problem.class_count, batches).to(state["images"].device)
         labels = problem.start.labels.to(indices.device)
         steps = [indices[step % batches] for step in range(len(state["rates"]))]
         rates = F.softplus(state["rates"])
-        start = [parameter.detach().clone() for parameter in partwise.network.parameters()]
+        start = [parameter.detach().clone() for parameter in chunked.network.parameters()]
         end, pullback = unroller.unroll(start, [(state["images"][i], labels[i]) for i in steps], rates.unbind())
-        loss, back = loss_on_real(problem, partwise, end, self.batch_real, streams.generator("real batch"))
+        loss, back = loss_on_real(problem, chunked, end, self.batch_real, streams.generator("real batch"))
         found = pullback(back)
         of_images = torch.zeros_like(state["images"])
         for chosen, gradient in zip(steps, found.images, strict=True):
@@ -121,7 +121,7 @@ class DD(Method):
         replay = Replay(rates=rates, batches=self._batches(problem), initial=self._initial(problem))
         return replace(with_images(problem, state), replay=replay)
 
-    def reads(self) -> list[Path]:
+    def input_files(self) -> list[Path]:
         """Pre-trained initial weights."""
         if self.initial in ("random", "fixed"):
             return []
@@ -136,19 +136,19 @@ class DD(Method):
             seed = problem.streams.derived_seed("fixed weights")
             return InitialWeights(source=self.initial, seed=seed, scheme=self.scheme)
 
-        return problem.once((self, "initial"), make)
+        return problem.cached((self, "initial"), make)
 
     def _tools(self, problem: Problem) -> Tools:
         def make() -> Tools:
             network = problem.build_network(problem.streams.generator("network"))
             compute = problem.compute.precise
-            return Tools(Unroller(network, compute, keep=self.keep), PartwiseNetwork(network, compute))
+            return Tools(Unroller(network, compute, keep=self.keep), ChunkedNetwork(network, compute))
 
-        return problem.once(self, make)
+        return problem.cached(self, make)
 
 
 class Tools(NamedTuple):
     """What goes through the steps and back, and what tells the gradient at their end."""
 
     unroller: Unroller
-    partwise: PartwiseNetwork
+    chunked: ChunkedNetwork

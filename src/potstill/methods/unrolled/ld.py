@@ -8,11 +8,11 @@ from typing import ClassVar, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from potstill.engine.chunked import PartwiseNetwork
+from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.unrolling import Unroller
 from potstill.methods.base import Method, Problem, State
 from potstill.methods.citations import Citation
-from potstill.methods.inner_network import LivingNetwork
+from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.state import adam_step, start_images, through_softmax, with_moments
 from potstill.methods.unrolled.base import loss_on_real
 from potstill.runtime.errors import UserError, at_least
@@ -63,11 +63,11 @@ class LD(Method):
         if not 0 < self.certainty < 1:
             raise UserError(f"a certainty of {self.certainty} leaves nothing to learn", "use one between 0 and 1")
 
-    def usual_iterations(self, images_per_class: int) -> int:
+    def default_iterations(self, images_per_class: int) -> int:
         """A hundred networks."""
         return 100 * self.network_iterations
 
-    def images_an_iteration(self, classes: int, images_per_class: int) -> int:
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real images, and the others three times a step: there, and twice back."""
         return self.batch_real + 3 * self.inner_steps * classes * images_per_class
 
@@ -94,7 +94,7 @@ class LD(Method):
         start = [parameter.detach().clone() for parameter in network.weights.parameters]
         end, pullback = unroller.unroll(start, [(images, labels)] * self.inner_steps, rates)
         generator = streams.generator("real batch")
-        loss, back = loss_on_real(problem, network.partwise, end, self.batch_real, generator)
+        loss, back = loss_on_real(problem, network.chunked, end, self.batch_real, generator)
         of_labels = torch.stack([gradient for gradient in pullback(back).labels if gradient is not None]).sum(0)
         gradient = through_softmax(labels, of_labels)
         moved = adam_step(state, {"labels": gradient}, iteration, learning_rate=self.learning_rate)
@@ -108,13 +108,13 @@ class LD(Method):
         def make() -> Tools:
             network = problem.build_network(problem.streams.generator("network"))
             compute = problem.compute.precise
-            return Tools(Unroller(network, compute), LivingNetwork(PartwiseNetwork(network, compute)))
+            return Tools(Unroller(network, compute), InnerNetwork(ChunkedNetwork(network, compute)))
 
-        return problem.once(self, make)
+        return problem.cached(self, make)
 
 
 class Tools(NamedTuple):
     """What goes through the network's steps and back, and the network that lives on."""
 
     unroller: Unroller
-    network: LivingNetwork
+    network: InnerNetwork

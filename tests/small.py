@@ -7,11 +7,12 @@ import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from potstill.data import ImageDataset, LabeledImages, load_dataset
+from potstill.evaluation import Session
 from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import Problem
 from potstill.runtime.compute import CPU, Compute
@@ -55,6 +56,11 @@ def small_experts() -> str:
     plan = ExpertPlan(network=NETWORK, count=2, epochs=4, learning_rate=0.05)
     train_experts(plan, digits(), Path(folder.name) / "digits", CPU)
     return str(Path(folder.name) / "digits")
+
+
+def on_cpu(dataset: ImageDataset, **options: Any) -> Session:
+    """A session on one CPU core in float32, on any machine."""
+    return Session(dataset, compute=CPU, **options)
 
 
 def problem(

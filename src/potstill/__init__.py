@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from potstill.data import CATALOGUE, load_dataset
     from potstill.distillation.driver import distill
     from potstill.distillation.settings import Settings
-    from potstill.evaluation import RECIPES, evaluate
+    from potstill.evaluation import RECIPES, FullTraining, Session, evaluate
     from potstill.methods import DM, METHODS, DataDAM, Random
     from potstill.networks import NETWORKS, build_network
     from potstill.report import write_report
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "CATALOGUE": "potstill.data",
     "DM": "potstill.methods",
+    "FullTraining": "potstill.evaluation",
     "METHODS": "potstill.methods",
     "NETWORKS": "potstill.networks",
     "RECIPES": "potstill.evaluation",
     "DataDAM": "potstill.methods",
     "Random": "potstill.methods",
+    "Session": "potstill.evaluation",
     "Settings": "potstill.distillation",
     "SyntheticSet": "potstill.synthetic",
     "UserError": "potstill.runtime.errors",
@@ -53,7 +55,9 @@ __all__ = [
     "NETWORKS",
     "RECIPES",
     "DataDAM",
+    "FullTraining",
     "Random",
+    "Session",
     "Settings",
     "SyntheticSet",
     "UserError",

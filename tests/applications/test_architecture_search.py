@@ -17,11 +17,10 @@ from potstill.cli.main import main
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe
 from potstill.networks import ImageShape, build_network
-from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from tests.small import small_digits
+from tests.small import on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=30, full_epochs=5, learning_rate=0.05, augmentation="none")
 SPACE = {"small": "mlp:width=4", "wide": "mlp:width=64", "wrong": "convnet:depth=9:width=4", "net": "convnet:width=8"}
@@ -33,8 +32,9 @@ def images() -> SyntheticSet:
 
 
 def searched(**options: Any) -> module.SearchResult:
-    given = {"space": SPACE, "recipe": RECIPE, "compute": CPU} | options
-    return search(images(), small_digits(), **given)
+    session = on_cpu(small_digits(), **{name: options.pop(name) for name in ("seed", "progress") if name in options})
+    given = {"space": SPACE, "recipe": RECIPE} | options
+    return search(images(), session, **given)
 
 
 def accuracies(results: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -57,9 +57,7 @@ def test_candidates_are_ranked_and_the_best_is_trained_on_the_full_data():
 def test_the_test_split_has_no_part_in_the_ranking():
     data = small_digits()
     poisoned = replace(data, test=replace(data.test, labels=(data.test.labels + 1) % 10))
-    found, misled = (
-        search(images(), some, space=SPACE, recipe=RECIPE, compute=CPU, top=0) for some in (data, poisoned)
-    )
+    found, misled = (search(images(), on_cpu(some), space=SPACE, recipe=RECIPE, top=0) for some in (data, poisoned))
     assert found.full == {}
     assert {n: c.accuracies for n, c in found.candidates.items()} == {
         n: c.accuracies for n, c in misled.candidates.items()
@@ -115,8 +113,8 @@ def test_unknown_or_empty_spaces_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top": -1}, "-1 candidates"),
-        ({"full_epochs": 0}, "0 passes over the full data"),
+        ({"top": -1}, "--top -1 is too small"),
+        ({"full_epochs": 0}, "--full-epochs 0 is too small"),
         ({"repeats": 0}, "one repeat"),
     ],
 )

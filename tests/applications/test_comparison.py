@@ -26,10 +26,10 @@ from potstill.runtime.compute import CPU, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.schema.statistics import paired_difference
 from potstill.synthetic import SyntheticSet
-from tests.small import CPU64, NETWORK
+from tests.small import CPU64, NETWORK, on_cpu
 
 RECIPE = "coursework-50"
-evaluating = importlib.import_module("potstill.evaluation.measure")
+evaluating = importlib.import_module("potstill.evaluation.session")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monk
     measured = comparing.evaluate
 
     def listening(*given: Any, **named: Any) -> Evaluation:
-        settled.append(named["compute"])
+        settled.append(given[1].compute)
         return measured(*given, **named)
 
     monkeypatch.setattr(comparing, "evaluate", listening)
@@ -97,7 +97,7 @@ def test_a_dataset_that_has_changed_is_told_unless_it_was_asked_for(
     monkeypatch.setattr(
         comparing, "load_dataset", lambda *given, **named: replace(load(*given, **named), fingerprint="other")
     )
-    with pytest.raises(UserError, match="dm: dataset 'digits' is not as it was"):
+    with pytest.raises(UserError, match="dm: dataset 'digits' has changed"):
         compared(runs, tmp_path)
     compared(runs, tmp_path, dataset="digits", repeats=2)
 
@@ -132,12 +132,11 @@ def test_the_first_runs_evaluation_decides_what_is_left_open(runs: Path, tmp_pat
     digits = load_dataset("digits", cache=None)
     evaluate(
         SyntheticSet.load(runs / "dm" / "synthetic.safetensors"),
-        digits,
+        on_cpu(digits),
         recipe="dc-300",
         networks=["mlp:width=8"],
         repeats=1,
         baselines=(),
-        compute=CPU,
         record=runs / "dm" / "evaluation.json",
     )
     record = compared(runs, tmp_path, recipe=None, repeats=1)
@@ -188,11 +187,10 @@ def test_weights_that_learned_steps_are_for_are_not_those_of_a_comparison(runs: 
     made = distill(steps, digits, out=tmp_path / "steps")
     evaluate(
         made.synthetic,
-        digits,
+        on_cpu(digits),
         networks=[NETWORK],
         repeats=1,
         baselines=(),
-        compute=CPU,
         record=tmp_path / "steps" / "evaluation.json",
     )
     record = compare([str(tmp_path / "steps"), str(runs / "random")], tmp_path, recipe=RECIPE, repeats=2, full=False)

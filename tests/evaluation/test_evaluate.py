@@ -16,6 +16,7 @@ from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import (
     Evaluation,
+    FullTraining,
     NetworkResult,
     Recipe,
     check_fits,
@@ -23,7 +24,7 @@ from potstill.evaluation import (
     measure_full,
     validation_accuracy,
 )
-from potstill.evaluation.session import _first as first_images
+from potstill.evaluation.training import evenly_spaced
 from potstill.networks import NETWORKS
 from potstill.runtime import progress as pacing
 from potstill.runtime.compute import CPU
@@ -31,7 +32,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from tests.small import NETWORK, digits, few, small_digits
+from tests.small import NETWORK, digits, few, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
 OTHER = "mlp:width=16"
@@ -46,9 +47,13 @@ def real_set(dataset: ImageDataset, ipc: int = 2) -> SyntheticSet:
     return SyntheticSet.from_indices(dataset.train, random_indices(dataset.train, ipc, torch.Generator()))
 
 
-def measure(dataset: ImageDataset, **options: Any) -> Evaluation:
-    given = {"recipe": RECIPE, "networks": [NETWORK], "repeats": 2, "baselines": (), "compute": CPU} | options
-    return evaluate(real_set(dataset), dataset, **given)
+def measure(
+    dataset: ImageDataset, *, full_repeats: int = 1, full_epochs: int | None = None, **options: Any
+) -> Evaluation:
+    session = on_cpu(dataset, **{name: options.pop(name) for name in ("seed", "progress") if name in options})
+    given = {"recipe": RECIPE, "networks": [NETWORK], "repeats": 2, "baselines": ()} | options
+    full = FullTraining(repeats=full_repeats, epochs=full_epochs)
+    return evaluate(real_set(dataset), session, full=full, **given)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +142,11 @@ class Killed(BaseException):
 def test_a_killed_evaluation_goes_on_where_it_stopped(
     after: int, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    options = {"networks": [NETWORK, OTHER], "baselines": ("random", "full"), "record": tmp_path / "evaluation.json"}
+    options: dict[str, Any] = {
+        "networks": [NETWORK, OTHER],
+        "baselines": ("random", "full"),
+        "record": tmp_path / "evaluation.json",
+    }
     uninterrupted = measure(dataset, **options | {"record": None})
     fit, trainings = Trainer.fit, 0
 
@@ -271,8 +280,8 @@ def test_a_small_class_gives_as_many_random_images_as_the_others(
     fewer = replace(dataset, train=few(dataset.train, tuple(sizes)))
     trainings = Trainings(monkeypatch)
     noise = replace(real_set(dataset), images=torch.randn(50, 1, 8, 8), labels=torch.arange(10).repeat_interleave(5))
-    given = {"recipe": RECIPE, "networks": [NETWORK], "repeats": 1, "baselines": ("random",), "compute": CPU}
-    evaluate(noise, fewer, **given)
+    given = {"recipe": RECIPE, "networks": [NETWORK], "repeats": 1, "baselines": ("random",)}
+    evaluate(noise, on_cpu(fewer), **given)
     drawn = trainings.images[1]
     assert len(drawn) == 50
     assert len({image.numpy().tobytes() for image in drawn[:5]}) == 3
@@ -285,7 +294,7 @@ def test_there_must_be_something_to_test_on(dataset: ImageDataset, monkeypatch: 
     with pytest.raises(UserError, match="digits has no test images"):
         measure(untested)
     with pytest.raises(UserError, match="digits has no test images"):
-        measure_full(untested, NETWORK, recipe=RECIPE, compute=CPU)
+        measure_full(on_cpu(untested), NETWORK, recipe=RECIPE)
 
 
 def test_what_is_trained_on(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
@@ -312,12 +321,11 @@ def test_random_images_are_balanced_though_a_class_is_small(dataset: ImageDatase
     monkeypatch.setattr(Trainer, "fit", listening)
     evaluate(
         real_set(dataset, ipc=4),
-        smaller,
+        on_cpu(smaller),
         recipe=replace(RECIPE, epochs=1),
         networks=[OTHER],
         repeats=1,
         baselines=("random",),
-        compute=CPU,
     )
     assert heard == [[4] * 10] * 2
 
@@ -418,7 +426,7 @@ def test_soft_labels_can_be_evaluated(dataset: ImageDataset):
     hard = real_set(dataset)
     soft = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10).float())
     results = [
-        evaluate(some, dataset, recipe=RECIPE, networks=[NETWORK], repeats=1, baselines=(), compute=CPU)
+        evaluate(some, on_cpu(dataset), recipe=RECIPE, networks=[NETWORK], repeats=1, baselines=())
         for some in (hard, soft)
     ]
     losses = [result.networks[NETWORK].curve_loss for result in results]
@@ -508,15 +516,13 @@ def test_later_networks_see_the_full_data_as_often_as_those_on_file(dataset: Ima
 
 @pytest.mark.parametrize("epochs", [0, -3])
 def test_no_pass_over_the_full_data_is_refused(epochs: int, dataset: ImageDataset):
-    with pytest.raises(UserError, match="passes over the full data are none"):
+    with pytest.raises(UserError, match=f"--full-epochs {epochs} is too small"):
         measure(dataset, full_epochs=epochs)
-    with pytest.raises(UserError, match="passes over the full data are none"):
-        measure_full(dataset, NETWORK, recipe=RECIPE, epochs=epochs, compute=CPU)
 
 
 def test_the_curves_images_are_spread_over_the_split(dataset: ImageDataset):
-    few = first_images(dataset.train, 150)
+    few = evenly_spaced(dataset.train, 150)
     assert few is not None
     assert len(few) == 150
     assert few.labels.bincount(minlength=10).tolist() == [15] * 10
-    assert first_images(dataset.train, 10**6) is not None
+    assert evenly_spaced(dataset.train, 10**6) is not None

@@ -19,7 +19,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import Replay, SyntheticSet
-from tests.small import NETWORK, digits, small_digits
+from tests.small import NETWORK, digits, on_cpu, small_digits
 
 RATES = [0.1, 0.02, 0.3, 0.1]
 
@@ -55,12 +55,12 @@ def test_such_a_set_is_replayed_unless_another_recipe_is_asked_for():
     paced = replace(plain, step_size=torch.tensor(0.02))
     assert default_recipe(paced) == "trajectory-1000"
     assert default_recipe(replace(paced, labels=F.one_hot(given.labels, 10).float())) == "soft-label"
-    assert evaluate(given, digits(), networks=[NETWORK], repeats=2, baselines=(), compute=CPU).recipe.name == "replay"
+    assert evaluate(given, on_cpu(digits()), networks=[NETWORK], repeats=2, baselines=()).recipe.name == "replay"
 
 
 def test_random_images_take_the_same_steps():
     result = evaluate(
-        to_be_replayed(InitialWeights()), digits(), networks=[NETWORK], repeats=2, baselines=["random"], compute=CPU
+        to_be_replayed(InitialWeights()), on_cpu(digits()), networks=[NETWORK], repeats=2, baselines=["random"]
     )
     for measured in (result.networks[NETWORK], result.baselines["random"][NETWORK]):
         assert measured.repeats == 2
@@ -71,7 +71,7 @@ def test_random_images_take_the_same_steps():
 def test_what_holds_no_chance_is_not_repeated():
     given = to_be_replayed(InitialWeights("fixed"))
     baselines = ["random", "initial"]
-    result = evaluate(given, digits(), networks=[NETWORK], repeats=3, baselines=baselines, compute=CPU)
+    result = evaluate(given, on_cpu(digits()), networks=[NETWORK], repeats=3, baselines=baselines)
     assert result.networks[NETWORK].repeats == 1
     assert result.baselines["random"][NETWORK].repeats == 3
     assert result.baselines["initial"][NETWORK].repeats == 1
@@ -81,7 +81,7 @@ def test_of_few_pretrained_networks_one_is_held_out_and_not_repeated(tmp_path: P
     plan = ExpertPlan(network=NETWORK, count=3, epochs=1, last_only=True)
     train_experts(plan, small_digits(), tmp_path / "experts", CPU)
     given = to_be_replayed(InitialWeights(str(tmp_path / "experts")))
-    result = evaluate(given, digits(), networks=[NETWORK], repeats=3, baselines=["initial"], compute=CPU)
+    result = evaluate(given, on_cpu(digits()), networks=[NETWORK], repeats=3, baselines=["initial"])
     assert (result.networks[NETWORK].repeats, result.baselines["initial"][NETWORK].repeats) == (1, 1)
 
 
@@ -91,10 +91,10 @@ def test_held_out_networks_take_turns_and_none_counts_twice(tmp_path: Path, reci
     train_experts(plan, small_digits(), tmp_path / "experts", CPU)
     source = str(tmp_path / "experts")
     given = to_be_replayed(InitialWeights(source))
-    options = {"recipe": recipe, "initial": source, "networks": [NETWORK], "repeats": 5, "compute": CPU}
+    options = {"recipe": recipe, "networks": [NETWORK], "repeats": 5}
     if recipe != "replay":
         options["recipe"] = replace(RECIPES[recipe], name="short", epochs=2)
-    result = evaluate(given, digits(), baselines=["random", "initial", "herding"], **options)
+    result = evaluate(given, on_cpu(digits(), initial=source), baselines=["random", "initial", "herding"], **options)
     assert len(set(result.networks[NETWORK].accuracies)) == len(result.networks[NETWORK].accuracies) == 2
     untrained = result.baselines["initial"][NETWORK].accuracies
     assert len(untrained) == 2
@@ -108,7 +108,7 @@ def test_repeats_with_chance_in_them_are_not_cut_short(tmp_path: Path):
     recipe = replace(RECIPES["dsa-1000"], name="short", epochs=2)
     source = str(pretrained(tmp_path))
     result = evaluate(
-        given, digits(), recipe=recipe, initial=source, networks=[NETWORK], repeats=3, baselines=[], compute=CPU
+        given, on_cpu(digits(), initial=source), recipe=recipe, networks=[NETWORK], repeats=3, baselines=[]
     )
     assert result.networks[NETWORK].repeats == 3
     assert len(set(result.networks[NETWORK].accuracies)) > 1
@@ -117,7 +117,7 @@ def test_repeats_with_chance_in_them_are_not_cut_short(tmp_path: Path):
 def test_a_set_without_steps_cannot_be_replayed():
     plain = replace(to_be_replayed(InitialWeights()), replay=None)
     with pytest.raises(UserError, match="no learned steps to be replayed"):
-        evaluate(plain, digits(), recipe="replay", networks=[NETWORK], compute=CPU)
+        evaluate(plain, on_cpu(digits()), recipe="replay", networks=[NETWORK])
 
 
 def test_validation_replays_too():
@@ -143,9 +143,10 @@ def test_any_recipe_may_begin_with_pre_trained_weights(tmp_path: Path):
     source = str(pretrained(tmp_path))
     given = replace(to_be_replayed(InitialWeights()), replay=None)
     recipe = replace(RECIPES["dc-300"], name="short", epochs=3)
-    options = {"recipe": recipe, "networks": [NETWORK], "repeats": 1, "compute": CPU}
+    options = {"recipe": recipe, "networks": [NETWORK], "repeats": 1}
     anew, further = (
-        evaluate(given, digits(), initial=initial, baselines=["initial"], **options) for initial in ("random", source)
+        evaluate(given, on_cpu(digits(), initial=initial), baselines=["initial"], **options)
+        for initial in ("random", source)
     )
     assert further.baselines["initial"][NETWORK].mean > 0.8 > anew.baselines["initial"][NETWORK].mean
     assert further.networks[NETWORK].mean > anew.networks[NETWORK].mean + 0.3
@@ -155,4 +156,4 @@ def test_any_recipe_may_begin_with_pre_trained_weights(tmp_path: Path):
 def test_weights_that_do_not_fit_are_refused_before_anything_is_trained(tmp_path: Path):
     source = str(pretrained(tmp_path))
     with pytest.raises(UserError, match="do not fit"):
-        evaluate(to_be_replayed(InitialWeights()), digits(), recipe="quick", initial=source, networks=["lenet"])
+        evaluate(to_be_replayed(InitialWeights()), on_cpu(digits(), initial=source), recipe="quick", networks=["lenet"])

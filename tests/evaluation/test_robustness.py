@@ -21,11 +21,10 @@ from potstill.evaluation.robustness import (
     measure_robustness,
     normalised,
 )
-from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from tests.small import NETWORK, small_digits
+from tests.small import NETWORK, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=2)
 fractions = st.floats(0, 1)
@@ -60,8 +59,8 @@ def test_scores_of_fractions_are_fractions(a: float, b: float, c: float, d: floa
 
 
 def measured(synthetic: SyntheticSet, **options: Any) -> Robustness:
-    given = {"recipe": RECIPE, "network": NETWORK, "repeats": 2, "compute": CPU} | options
-    return measure_robustness(synthetic, small_digits(), **given)
+    given = {"recipe": RECIPE, "network": NETWORK, "repeats": 2} | options
+    return measure_robustness(synthetic, on_cpu(small_digits()), **given)
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def test_learning_rates_are_chosen_without_the_test_split():
     data = small_digits()
     poisoned = replace(data, test=replace(data.test, labels=(data.test.labels + 1) % 10))
     rates = [
-        measure_robustness(images(), some, recipe=RECIPE, network=NETWORK, repeats=1, compute=CPU).rates
+        measure_robustness(images(), on_cpu(some), recipe=RECIPE, network=NETWORK, repeats=1).rates
         for some in (data, poisoned)
     ]
     assert rates[0] == rates[1]
@@ -120,4 +119,4 @@ def test_without_validation_images_nothing_can_be_tuned():
     data = small_digits()
     none = replace(data, validation=data.validation.take(torch.tensor([], dtype=torch.int64)))
     with pytest.raises(UserError, match="no validation images to tune learning rates on"):
-        measure_robustness(images(), none, recipe=RECIPE, network=NETWORK, compute=CPU)
+        measure_robustness(images(), on_cpu(none), recipe=RECIPE, network=NETWORK)

@@ -17,7 +17,7 @@ from potstill.applications import architecture_search as searching
 from potstill.cli.main import main
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
-from potstill.evaluation import RECIPES
+from potstill.evaluation import RECIPES, Resources
 from potstill.experts.train import ExpertPlan
 from potstill.methods import DC, DM, METHODS, MTT, Random
 from potstill.methods.coresets import Forgetting, Herding
@@ -32,7 +32,7 @@ from potstill.runtime.errors import UserError
 from tests.small import NETWORK
 
 OTHER = "mlp:width=16"
-PLAIN = ComputeChoice(device="cpu", precision="float32", compile="off")
+PLAIN = Resources(compute=ComputeChoice(device="cpu", precision="float32", compile="off"))
 
 
 def settings(method: Any, **changes: Any) -> Settings[Any]:
@@ -98,10 +98,12 @@ def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatc
     row = Row(label="herding", settings=settings(Herding()), published={NETWORK: None}, experts=plan)
     table = replace(SMALL, rows=(row,))
     monkeypatch.chdir(tmp_path)
-    reproduce(table, Path("made"), repeats=1, compute=PLAIN)
-    reproduce(table, tmp_path / "made", repeats=1, compute=PLAIN)
+    reproduce(table, Path("made"), repeats=1, resources=PLAIN)
+    reproduce(table, tmp_path / "made", repeats=1, resources=PLAIN)
     with pytest.raises(UserError, match="use the options that it was begun with"):
-        reproduce(table, Path("made"), repeats=1, compute=replace(PLAIN, precision="float64"))
+        reproduce(
+            table, Path("made"), repeats=1, resources=Resources(compute=replace(PLAIN.compute, precision="float64"))
+        )
 
 
 def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
@@ -158,13 +160,13 @@ def test_full_data_is_trained_on_without_a_set_and_resumed(tmp_path: Path, monke
     monkeypatch.setattr(running, "distill", lambda *given, **named: pytest.fail("distilled"))
     row = Row(label="full data", settings=settings(DM()), published={OTHER: Published(90.0, 20.0)}, full=True)
     table = replace(SMALL, recipe="coursework-50", rows=(row,))
-    (one,) = reproduce(table, tmp_path, compute=PLAIN)
+    (one,) = reproduce(table, tmp_path, resources=PLAIN)
     assert (one.measured.repeats, one.measured.epochs) == (1, 50)
     assert (one.iterations, one.seconds) == (None, None)
-    (two,) = reproduce(table, tmp_path, compute=PLAIN, repeats=2)
+    (two,) = reproduce(table, tmp_path, resources=PLAIN, repeats=2)
     assert two.measured.accuracies[0] == one.measured.accuracies[0]
     monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained"))
-    assert reproduce(table, tmp_path, compute=PLAIN, repeats=2)[0].measured == two.measured
+    assert reproduce(table, tmp_path, resources=PLAIN, repeats=2)[0].measured == two.measured
 
 
 def test_another_place_of_the_dataset_keeps_the_published_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -244,20 +246,25 @@ def test_selections_look_at_one_network(tmp_path: Path, monkeypatch: pytest.Monk
             for name in ("herding", "forgetting")
         ),
     )
-    reproduce(table, tmp_path, compute=PLAIN)
+    reproduce(table, tmp_path, resources=PLAIN)
     experts = sorted(str(path) for path in tmp_path.glob("experts-*"))
     assert len(experts) == 1
     for row in table.rows:
         assert tomllib.loads((tmp_path / row.folder / "config.toml").read_text())["method"]["features"] == experts[0]
     monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained again"))
-    reproduce(table, tmp_path, compute=PLAIN)
+    reproduce(table, tmp_path, resources=PLAIN)
 
 
 def test_a_long_row_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pacing, "QUIET_SECONDS", 0)
     said: list[str] = []
     chosen = Row(label="hard", settings=settings(Forgetting(teacher_epochs=2)), published={NETWORK: None})
-    reproduce(replace(SMALL, rows=(chosen, SMALL.rows[1])), tmp_path, repeats=1, compute=PLAIN, listen=said.append)
+    reproduce(
+        replace(SMALL, rows=(chosen, SMALL.rows[1])),
+        tmp_path,
+        repeats=1,
+        resources=Resources(compute=PLAIN.compute, progress=said.append),
+    )
     assert any(words.startswith("hard: training a network to choose by, epoch 1 of 2") for words in said)
     assert "hard: looking at what epoch 2 of 2 told right" in said
     assert any(re.match(r"dm: iteration 1 of \d+, loss ", words) for words in said)
@@ -272,7 +279,7 @@ def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: P
     )
     table = replace(SMALL, rows=(wild, SMALL.rows[1]))
     for _ in range(2):
-        outcomes = reproduce(table, tmp_path, repeats=1, compute=PLAIN)
+        outcomes = reproduce(table, tmp_path, repeats=1, resources=PLAIN)
         assert [outcome.row for outcome in outcomes] == ["wild", "dm"]
         assert outcomes[0].note == "diverged: its last good set"
         assert outcomes[0].iterations is not None
@@ -289,10 +296,10 @@ def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: 
         search="two",
     )
     table = replace(SMALL, rows=(row,))
-    reproduce(table, tmp_path, time_limit=1e-3, compute=PLAIN)
+    reproduce(table, tmp_path, time_limit=1e-3, resources=PLAIN)
     record = tmp_path / "dm" / "search.json"
     before = json.loads(record.read_text())["set_sha256"]
-    (outcome,) = reproduce(table, tmp_path, compute=PLAIN)
+    (outcome,) = reproduce(table, tmp_path, resources=PLAIN)
     assert outcome.iterations == (40, 40)
     assert json.loads(record.read_text())["set_sha256"] != before
 
@@ -300,7 +307,7 @@ def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: 
 def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
     row = Row(label="from real", settings=settings(Random()), published={"wide": Published(90.0, 20.0)}, search="two")
-    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, compute=PLAIN)
+    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, resources=PLAIN)
     assert outcome.network in ("small", "wide")
     assert outcome.row == "from real"
     assert outcome.note.startswith("2 candidates in ")

@@ -12,14 +12,23 @@ from typing import Any
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation import NetworkResult, Recipe, check_fits, find_recipe, measure_full, validation_accuracy
+from potstill.evaluation import (
+    FullTraining,
+    NetworkResult,
+    Recipe,
+    Session,
+    check_fits,
+    find_recipe,
+    measure_full,
+    validation_accuracy,
+)
+from potstill.evaluation.checks import check_repeats, check_validation
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import read_json, write_json
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
-from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
 from potstill.schema.old_names import with_present_names
 from potstill.schema.statistics import summary
@@ -119,90 +128,93 @@ class SearchResult:
 
 def search(
     synthetic: SyntheticSet,
-    dataset: ImageDataset,
+    data: ImageDataset | Session,
     *,
     space: str | Mapping[str, str] = "convnet-22",
     recipe: str | Recipe = "coursework-50",
     repeats: int = 1,
     top: int = 1,
     full_epochs: int | None = None,
-    seed: int = 0,
-    compute: Compute,
     record: str | Path | None = None,
-    progress: Progress = silent,
 ) -> SearchResult:
     """Train every network of a space on ``synthetic``, rank them, and train the best on the full data.
 
-    Networks are ranked by the validation split; the test split is read for the best alone.
+    Networks are ranked on the validation split; the test split is read for the best alone.
 
     Args:
         synthetic: the small set.
-        dataset: what it was made from.
+        data: the dataset that it was made from, or a session with it: seed, device, progress.
         space: a name of ``SPACES``, or specs by name.
         recipe: how candidates are trained, and the best on the full data.
         repeats: trainings of each candidate.
         top: how many of the best are trained on the full data; 0 for none.
         full_epochs: passes over the full data, in place of the recipe's.
-        seed: of all trainings.
-        compute: device, precision and compilation.
-        record: a ``search.json`` to keep, renewed after every training; what it holds is not done again.
-        progress: told in a few words what has been done.
+        record: a ``search.json`` to keep, updated after every training; what it holds is not done again.
+
+    Returns:
+        The candidates with their accuracies, and the results of the best on the full data.
 
     Raises:
-        UserError: the space or the recipe is unknown, the recipe chooses learning rates or takes learned steps, the set
+        UserError: the space or the recipe is unknown, the recipe tunes learning rates or replays learned steps, the set
             does not fit the dataset, that has no validation split, or the record is of another search.
     """
-    if not len(dataset.validation):
-        raise UserError(f"{dataset.name} has no validation images to rank networks by", "use a larger dataset")
+    session = Session.of(data)
+    dataset = session.dataset
+    check_validation(dataset, "rank networks by")
     check_fits(synthetic, dataset)
-    if repeats < 1:
-        raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    check_repeats(repeats)
     if top < 0:
-        raise UserError(f"{top} candidates cannot be trained on the full data", "use --top 0 or more")
-    if full_epochs is not None and full_epochs < 1:
-        raise UserError(f"{full_epochs} passes over the full data are none", "use --full-epochs 1 or more")
-    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    if recipe.learning_rate_grid:
-        raise UserError(
-            f"{recipe.name} chooses learning rates by the validation images that rank the candidates",
-            "use a recipe with one learning rate, such as quick or modern",
-        )
-    if recipe.replay:
-        raise UserError(
-            f"{recipe.name} takes learned steps, which are for one network", "use a recipe such as coursework-50"
-        )
-    specs, full_epochs = _space(space), recipe.full_epochs if full_epochs is None else full_epochs
+        raise UserError(f"--top {top} is too small", "use --top 0 or more")
+    recipe = _usable(find_recipe(recipe) if isinstance(recipe, str) else recipe)
+    full = FullTraining(epochs=recipe.full_epochs if full_epochs is None else full_epochs)
+    specs = _space(space)
     protocol = {
         "schema": SCHEMA,
         "space": space if isinstance(space, str) else dict(space),
         "recipe": recipe.to_json(),
-        "seed": seed,
+        "seed": session.seed,
         "set_sha256": synthetic.fingerprint(),
         "dataset_fingerprint": dataset.fingerprint,
     }
     path = None if record is None else Path(record)
     found = _earlier(path, protocol) or SearchResult(protocol=protocol)
-    data = dataset.to(compute.device)
+    compute = session.settled()
+    session = replace(session, dataset=dataset.to(compute.device), compute=compute, initial="random")
     with cpu_workers(compute.device):
         for name, spec in specs.items():
             for repeat in range(len(found.candidates.get(name, Candidate(spec=spec)).accuracies), repeats):
                 done = found.candidates.get(name, Candidate(spec=spec))
                 if done.failed:
                     break
-                streams = Streams(seed).child("search", "repeat", repeat)
-                found.candidates[name] = made = _trained(done, synthetic, data, recipe, streams, compute)
-                progress(f"{name}: " + (made.failed or f"{made.accuracies[-1]:.1%} of the validation images"))
+                streams = Streams(session.seed).child("search", "repeat", repeat)
+                found.candidates[name] = made = _trained(done, synthetic, session.dataset, recipe, streams, compute)
+                session.progress(f"{name}: " + (made.failed or f"{made.accuracies[-1]:.1%} on the validation split"))
                 _keep(path, found)
         for name in found.ranked[:top]:
             known = found.full.get(name)
-            if not found.candidates[name].failed and (known is None or known.epochs != full_epochs):
-                progress(f"{name}: training on the full data")
-                spec = specs[name]
-                found.full[name] = measure_full(
-                    data, spec, recipe=recipe, epochs=full_epochs, seed=seed, compute=compute, progress=progress
-                )
+            if not found.candidates[name].failed and (known is None or known.epochs != full.epochs):
+                session.progress(f"{name}: training on the full data")
+                found.full[name] = measure_full(session, specs[name], recipe=recipe, full=full)
                 _keep(path, found)
     return found
+
+
+def _usable(recipe: Recipe) -> Recipe:
+    """The recipe, if candidates can be ranked by it.
+
+    Raises:
+        UserError: it tunes learning rates, or replays learned steps.
+    """
+    if recipe.learning_rate_grid:
+        raise UserError(
+            f"{recipe.name} tunes learning rates on the validation images that rank the candidates",
+            "use a recipe with one learning rate, such as quick or modern",
+        )
+    if recipe.replay:
+        raise UserError(
+            f"{recipe.name} replays learned steps, which are for one network", "use a recipe such as coursework-50"
+        )
+    return recipe
 
 
 def _trained(

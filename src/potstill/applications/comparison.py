@@ -18,19 +18,19 @@ from potstill.evaluation import (
     EvaluationFile,
     NetworkResult,
     Recipe,
+    Resources,
+    Session,
     check_fits,
     check_unchanged,
     default_recipe,
     evaluate,
     find_recipe,
     normalised_alike,
-    settled_for,
 )
 from potstill.methods import METHODS
-from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_json
-from potstill.runtime.progress import Progress, silent
+from potstill.runtime.progress import Progress
 from potstill.schema.statistics import corrected, paired_difference, summary
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
@@ -76,9 +76,7 @@ def compare(
     repeats: int = 5,
     full: bool = True,
     dataset: str | None = None,
-    data_root: Path | None = None,
-    compute: ComputeChoice = AUTOMATIC,
-    listen: Progress = silent,
+    resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> dict[str, Any]:
     """Measure several sets by one recipe and write ``comparison.json``.
 
@@ -95,9 +93,7 @@ def compare(
         repeats: trainings of each network on each set, at least.
         full: whether training on the full data is measured too, once.
         dataset: another place of the runs' dataset.
-        data_root: local copies of catalogue datasets.
-        compute: device, precision and compilation.
-        listen: told in a few words what is done.
+        resources: device, local data, progress.
 
     Returns:
         The contents of ``comparison.json``.
@@ -111,13 +107,13 @@ def compare(
     first = _opened(Path(runs[0]), "")
     data = load_dataset(
         dataset or first.settings.dataset,
-        data_root=data_root,
+        data_root=resources.data_root,
         image_size=first.settings.image_size,
         zca=first.settings.zca,
     )
     if dataset is not None:
         data = normalised_alike(data, first.synthetic)
-    folders = [_folder(name, Path(runs[0]), first.settings, data, listen) for name in runs]
+    folders = [_folder(name, Path(runs[0]), first.settings, data, resources.progress) for name in runs]
     recorded = EvaluationFile(first.folder.evaluation).present()
     chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or default_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
@@ -128,28 +124,28 @@ def compare(
             if dataset is None:
                 check_unchanged(contender.synthetic, data, first.settings.dataset)
     largest = max(len(contender.synthetic) for contender in contenders)
-    seen = (
-        chosen.epochs * largest * (repeats + len(chosen.learning_rate_grid))
-        + chosen.full_epochs * len(data.train) * full
-    )
-    settled = settled_for(compute, data, seen)  # one for all: precision must not tell sets apart
+    images = chosen.epochs * largest * (repeats + len(chosen.learning_rate_grid))
+    images += chosen.full_epochs * len(data.train) * full
     # What learned steps are replayed from is each set's own.
     shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
-    initial = str(recorded.initial["source"]) if recorded is not None and shared else "random"
+    session = Session(
+        data,
+        compute=resources.compute,
+        seed=recorded.seed if recorded else 0,
+        initial=str(recorded.initial["source"]) if recorded is not None and shared else "random",
+        progress=resources.progress,
+    )
+    session = replace(session, compute=session.settled(images))  # one for all: precision must not tell sets apart
     for number, contender in enumerate(contenders):
-        listen(f"{contender.name}: evaluating by {chosen.label}")
+        session.progress(f"{contender.name}: evaluating by {chosen.label}")
         with _about(contender.name):
             evaluation = evaluate(
                 contender.synthetic,
-                data,
+                session,
                 recipe=chosen,
                 networks=specs,
                 repeats=repeats,
                 baselines=("full",) if full and number == 0 else (),
-                initial=initial,
-                seed=recorded.seed if recorded else 0,
-                compute=settled,
-                progress=listen,
                 record=EvaluationFile(contender.folder.evaluation, leading=False),
             )
         contenders[number] = replace(contender, evaluation=evaluation)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from potstill.applications.comparison import RECORD, compare
 from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
+from potstill.evaluation import Resources
 from potstill.report import write_comparison
 from potstill.runtime.compute import AUTOMATIC
 
@@ -53,9 +54,7 @@ def run(words: list[str]) -> None:
         repeats=options.repeats,
         full=options.full,
         dataset=options.dataset,
-        data_root=options.data_root,
-        compute=options.compute,
-        listen=progress_line,
+        resources=Resources(compute=options.compute, data_root=options.data_root, progress=progress_line),
     )
     console = table_console()
     console.print(table(record))

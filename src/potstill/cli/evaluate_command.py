@@ -11,8 +11,7 @@ from rich.table import Table
 
 from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
 from potstill.cli.targets import Target
-from potstill.data import ImageDataset
-from potstill.evaluation import Evaluation, NetworkResult, evaluate, find_recipe
+from potstill.evaluation import Evaluation, FullTraining, NetworkResult, Session, evaluate, find_recipe
 from potstill.evaluation.robustness import measure_robustness
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError
@@ -64,31 +63,32 @@ def run(words: list[str]) -> None:
     target = Target.opened(options.target)
     synthetic = target.synthetic
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
-    dataset = target.dataset(options.dataset, options.data_root)
+    session = Session(
+        target.dataset(options.dataset, options.data_root),
+        compute=options.compute,
+        seed=options.seed,
+        initial=options.initial,
+        progress=progress_line,
+    )
     if options.robustness:
-        _robustness(options, target, dataset, networks)
+        _robustness(options, target, session, networks)
         return
     path = options.out or target.beside / "evaluation.json"
     result = evaluate(
         synthetic,
-        dataset,
+        session,
         recipe=options.recipe,
         networks=networks,
         repeats=options.repeats,
         baselines=[] if options.baselines == "none" else names(options.baselines),
-        full_repeats=options.full_repeats,
-        full_epochs=options.full_epochs,
-        initial=options.initial,
-        seed=options.seed,
-        compute=options.compute,
-        progress=progress_line,
+        full=FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
         record=path,
     )
     table_console().print(table(result, len(synthetic)))
     print(f"written to {path}")
 
 
-def _robustness(options: Options, target: Target, dataset: ImageDataset, networks: list[str]) -> None:
+def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:
     for option in ("baselines", "full_repeats", "initial"):
         if getattr(options, option) != getattr(Options, option):
             raise UserError(f"--{option.replace('_', '-')} means nothing to robust scores", "leave it out")
@@ -99,14 +99,11 @@ def _robustness(options: Options, target: Target, dataset: ImageDataset, network
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
     found = measure_robustness(
         target.synthetic,
-        dataset,
+        session,
         recipe=recipe,
         network=network,
         repeats=options.repeats,
         full_epochs=options.full_epochs,
-        seed=options.seed,
-        compute=options.compute.settled(long_run=True),
-        progress=progress_line,
     )
     write_json(path, found.to_json())
     print(f"label robust score {100 * found.label_score:.1f}, augmentation robust score", end=" ")

@@ -10,6 +10,7 @@ import tyro
 from rich.table import Table
 
 from potstill.cli.options import ComputeOptions, duration, names, parse, percent, progress_line, table_console
+from potstill.evaluation import Resources
 from potstill.reproductions import Outcome, find_reproduction, reproduce
 from potstill.reproductions.run import RECORD
 from potstill.runtime.compute import AUTOMATIC
@@ -55,9 +56,7 @@ def run(words: list[str]) -> None:
         repeats=options.repeats,
         rows=names(options.rows or ""),
         dataset=options.dataset,
-        data_root=options.data_root,
-        compute=options.compute,
-        listen=progress_line,
+        resources=Resources(compute=options.compute, data_root=options.data_root, progress=progress_line),
     )
     table_console().print(table(outcomes, f"{reproduction.title}; recipe {reproduction.recipe}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):

@@ -12,6 +12,7 @@ from rich.table import Table
 from potstill.applications import SearchResult, search
 from potstill.cli.options import ComputeOptions, parse, progress_line, table_console
 from potstill.cli.targets import Target
+from potstill.evaluation import Session
 from potstill.runtime.compute import AUTOMATIC
 
 
@@ -53,16 +54,18 @@ def run(words: list[str]) -> None:
     path = options.out or target.beside / "search.json"
     found = search(
         target.synthetic,
-        target.dataset(options.dataset, options.data_root),
+        Session(
+            target.dataset(options.dataset, options.data_root),
+            compute=options.compute.settled(long_run=options.top > 0),
+            seed=options.seed,
+            progress=progress_line,
+        ),
         space=options.space,
         recipe=options.recipe,
         repeats=options.repeats,
         top=options.top,
         full_epochs=options.full_epochs,
-        seed=options.seed,
-        compute=options.compute.settled(long_run=options.top > 0),
         record=path,
-        progress=progress_line,
     )
     table_console().print(table(found, options.space))
     for line in told(found):

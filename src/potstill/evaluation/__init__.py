@@ -1,25 +1,23 @@
-"""What a set is worth: frozen recipes, repeats, baselines, intervals. Knows nothing of methods."""
+"""What a set is worth: frozen recipes, repeats, baselines, intervals. Knows no method."""
 
+from potstill.evaluation.checks import check_fits, check_unchanged, normalised_alike
+from potstill.evaluation.evaluate import BASELINES, evaluate, measure_full, validation_accuracy
 from potstill.evaluation.file import EvaluationFile
-from potstill.evaluation.measure import (
-    check_fits,
-    check_unchanged,
-    evaluate,
-    measure_full,
-    normalised_alike,
-    settled_for,
-    validation_accuracy,
-)
 from potstill.evaluation.recipes import RECIPES, Recipe, default_recipe, find_recipe
 from potstill.evaluation.results import Evaluation, NetworkResult
-from potstill.evaluation.session import make_trainer
+from potstill.evaluation.session import FullTraining, Resources, Session
+from potstill.evaluation.training import make_trainer
 
 __all__ = [
+    "BASELINES",
     "RECIPES",
     "Evaluation",
     "EvaluationFile",
+    "FullTraining",
     "NetworkResult",
     "Recipe",
+    "Resources",
+    "Session",
     "check_fits",
     "check_unchanged",
     "default_recipe",
@@ -28,6 +26,5 @@ __all__ = [
     "make_trainer",
     "measure_full",
     "normalised_alike",
-    "settled_for",
     "validation_accuracy",
 ]

@@ -9,22 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from potstill.data import ImageDataset
-from potstill.engine.schedule import Schedule
-from potstill.evaluation.measure import check_fits, measure_full
+from potstill.engine.trainer import Trainer
+from potstill.evaluation.checks import check_fits, check_repeats, check_validation
+from potstill.evaluation.evaluate import measure_full
 from potstill.evaluation.recipes import Recipe, find_recipe
-from potstill.evaluation.session import Bench, accuracy, make_trainer
-from potstill.runtime.compute import Compute
+from potstill.evaluation.results import NetworkResult
+from potstill.evaluation.session import FullTraining, Session
+from potstill.evaluation.specs import random_images
+from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec, make_trainer
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
-from potstill.runtime.progress import Progress, silent
-from potstill.runtime.streams import Streams
 from potstill.schema.statistics import summary
 from potstill.synthetic import SyntheticSet
 
@@ -140,124 +142,130 @@ class Robustness:
 
 def measure_robustness(
     synthetic: SyntheticSet,
-    dataset: ImageDataset,
+    data: ImageDataset | Session,
     *,
     recipe: str | Recipe = "dsa-1000",
     network: str = "convnet",
     repeats: int = 5,
     full_epochs: int | None = None,
-    seed: int = 0,
-    compute: Compute,
-    progress: Progress = silent,
 ) -> Robustness:
     """Measure LRS and ARS of a set.
 
-    The recipe is taken with its augmentation and without any; its learning rate is replaced, for the set and for random
-    images each by that of ``RATES`` with which one training does best on the validation split. Random images of a set
-    with soft labels get theirs from a network trained on the full data.
+    The recipe is used with its augmentation and without any. Its learning rate is tuned on the validation split, over
+    ``RATES``, for the set and for random images alike. Random images of a set with soft labels are labelled by a
+    network trained on the full data.
+
+    Args:
+        synthetic: the set.
+        data: the dataset that it was made from, or a session with it.
+        recipe: a name of ``RECIPES`` or a recipe of your own, with augmentation.
+        network: its spec.
+        repeats: trainings on each kind of images.
+        full_epochs: passes over the full data; None uses the recipe's number.
 
     Raises:
-        UserError: the set does not fit the dataset, that has no validation split to tune on, or the recipe has no
-            augmentation to be taken without.
+        UserError: the set does not fit the dataset, that has no validation split to tune on, the recipe has no
+            augmentation that could be left out, or a training failed.
     """
+    session = Session.of(data)
+    dataset = session.dataset
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     check_fits(synthetic, dataset)
     if recipe.replay or recipe.augmentation == "none":
         lacks = "replays learned steps" if recipe.replay else "has no augmentation"
         raise UserError(f"{recipe.name} {lacks}, which robust scores compare with and without", "use --recipe dsa-1000")
-    if repeats < 1:
-        raise UserError("there must be at least one repeat", "use --repeats 1 or more")
-    if not len(dataset.validation):
-        raise UserError(f"{dataset.name} has no validation images to tune learning rates on", "use a larger dataset")
-    data, streams = dataset.to(compute.device), Streams(seed).child("robustness")
-    full = measure_full(
-        data, network, recipe=recipe, epochs=full_epochs, seed=seed, compute=compute, progress=progress
-    ).mean
-    measured = _Measured(data, network, recipe, repeats, streams, compute, progress)
-    with cpu_workers(compute.device):
-        labelled = (
-            _labeller(data, network, recipe, full_epochs, streams, compute) if synthetic.has_soft_labels else None
-        )
-        for how in ("augmented", "plain"):
-            measured.train(f"synthetic {how}", lambda _: synthetic, plain=how == "plain")
-            measured.train(f"random {how}", _random(synthetic, data, compute, progress, labelled), plain=how == "plain")
-        if synthetic.has_soft_labels:
-            hard = replace(synthetic, labels=synthetic.hard_labels)
-            measured.train("synthetic hard", lambda _: hard, plain=False)
+    check_repeats(repeats)
+    check_validation(dataset, "tune learning rates on")
+    session = replace(session, compute=session.settled(), initial="random")
+    full = measure_full(session, network, recipe=recipe, full=FullTraining(epochs=full_epochs)).mean
+    trainings = session.trainings(session.settled(), "robustness")
+    with cpu_workers(trainings.compute.device):
+        label = _labeller(trainings, network, recipe, full_epochs) if synthetic.has_soft_labels else None
+        results = {
+            kind: _measured(trainings, network, spec)
+            for kind, spec in _specs(trainings, synthetic, recipe, repeats, label).items()
+        }
     return Robustness(
         set_sha256=synthetic.fingerprint(),
         dataset_fingerprint=dataset.fingerprint,
-        seed=seed,
-        made_on=f"{compute}; {machine_in_words()}",
+        seed=session.seed,
+        made_on=f"{trainings.compute}; {machine_in_words()}",
         track="soft" if synthetic.has_soft_labels else "hard",
         recipe=recipe.label,
         network=network,
         full_epochs=full_epochs or recipe.full_epochs,
         full=full,
-        accuracies=measured.accuracies,
-        rates=measured.rates,
+        accuracies={kind: result.accuracies for kind, result in results.items()},
+        rates={kind: tuned(result) for kind, result in results.items()},
     )
 
 
-class _Measured:
-    """Trainings by one recipe, each kind at the learning rate that suits it."""
-
-    def __init__(
-        self,
-        dataset: ImageDataset,
-        network: str,
-        recipe: Recipe,
-        repeats: int,
-        streams: Streams,
-        compute: Compute,
-        progress: Progress,
-    ) -> None:
-        self._dataset, self._recipe, self._repeats = dataset, recipe, repeats
-        self._streams, self._progress = streams, progress
-        self._trainer = make_trainer(network, dataset, compute)
-        self.accuracies: dict[str, list[float]] = {}
-        self.rates: dict[str, float] = {}
-
-    def train(self, name: str, examples: Callable[[Streams], SyntheticSet], *, plain: bool) -> None:
-        """Tune the learning rate on the validation split, then train and test the repeats."""
-        recipe = replace(self._recipe, augmentation="none", cutmix=False) if plain else self._recipe
-        schedule = replace(recipe, learned_rate=False).schedule(flips=self._dataset.flips)
-        tuned = {rate: self._validated(examples, replace(schedule, learning_rate=rate)) for rate in RATES}
-        best = max(RATES, key=tuned.__getitem__)
-        self.rates[name], self.accuracies[name] = best, []
-        for repeat in range(self._repeats):
-            streams = self._streams.child("repeat", repeat)
-            self._trainer.fit(examples(streams), replace(schedule, learning_rate=best), streams)
-            self.accuracies[name].append(accuracy(self._trainer, self._dataset.test))
-        self._progress(f"{name}: {fmean(self.accuracies[name]):.1%} at a learning rate of {best}")
-
-    def _validated(self, examples: Callable[[Streams], SyntheticSet], schedule: Schedule) -> float:
-        streams = self._streams.child("tuning")
-        self._trainer.fit(examples(streams), schedule, streams)
-        return accuracy(self._trainer, self._dataset.validation)
+Labeller = Callable[[Tensor], Tensor]
+"""From images (n, C, H, W) to probabilities float32 (n, classes)."""
 
 
-Labeller = Callable[[torch.Tensor], torch.Tensor]
+def _specs(
+    trainings: Trainings, synthetic: SyntheticSet, recipe: Recipe, repeats: int, label: Labeller | None
+) -> dict[str, TrainingSpec]:
+    """What the scores are made of, by name: set and random images, with augmentation and without."""
+    tuned = replace(recipe, learned_rate=False, learning_rate_grid=RATES)
+    plain = replace(tuned, augmentation="none", cutmix=False)
+    hard = replace(synthetic, labels=synthetic.hard_labels)
+    specs: dict[str, TrainingSpec] = {}
+    for how, by in (("augmented", tuned), ("plain", plain)):
+        specs[f"synthetic {how}"] = _drawn(lambda repeat: synthetic, trainings, by, repeats)
+        specs[f"random {how}"] = _drawn(partial(_random, trainings, synthetic, label), trainings, by, repeats)
+    if synthetic.has_soft_labels:
+        specs["synthetic hard"] = _drawn(lambda repeat: hard, trainings, tuned, repeats)
+    return {name: replace(spec, trained_on=name) for name, spec in specs.items()}
 
 
-def _random(
-    synthetic: SyntheticSet, dataset: ImageDataset, compute: Compute, progress: Progress, labelled: Labeller | None
-) -> Callable[[Streams], SyntheticSet]:
+def _drawn(draw: Callable[[Repeat], SyntheticSet], trainings: Trainings, recipe: Recipe, repeats: int) -> TrainingSpec:
+    """Trainings on what is drawn for each repeat."""
+    schedule = recipe.schedule(flips=trainings.dataset.flips)
+
+    def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
+        chosen = schedule if learning_rate is None else replace(schedule, learning_rate=learning_rate)
+        trainer.fit(draw(repeat), chosen, repeat.streams, after_epoch=after_epoch)
+
+    return TrainingSpec(
+        trained_on="",
+        epochs=schedule.epochs,
+        repeats=repeats,
+        train=train,
+        learning_rate_grid=recipe.learning_rate_grid,
+    )
+
+
+def _random(trainings: Trainings, synthetic: SyntheticSet, label: Labeller | None, repeat: Repeat) -> SyntheticSet:
     """As many random real images of each class, others in each repeat, with the same kind of labels."""
-    ipc = max(len(synthetic) // synthetic.class_count, 1)
-
-    def drawn(streams: Streams) -> SyntheticSet:
-        images, labels = Bench(dataset, compute, streams, progress).random_images(ipc, streams)
-        return replace(synthetic, images=images, labels=labels if labelled is None else labelled(images))
-
-    return drawn
+    images_per_class = max(len(synthetic) // synthetic.class_count, 1)
+    images, labels = random_images(trainings.dataset.train, images_per_class, repeat.streams)
+    return replace(synthetic, images=images, labels=labels if label is None else label(images))
 
 
-def _labeller(
-    dataset: ImageDataset, network: str, recipe: Recipe, epochs: int | None, streams: Streams, compute: Compute
-) -> Labeller:
-    """What a network that knows the full data makes of images: probabilities float32 (n, classes)."""
-    teacher = make_trainer(network, dataset, compute)
+def _labeller(trainings: Trainings, network: str, recipe: Recipe, epochs: int | None) -> Labeller:
+    """Labels by a network that was trained on the full data."""
+    dataset = trainings.dataset
+    teacher = make_trainer(network, dataset, trainings.compute)
     schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=epochs)
-    teacher.fit(dataset.train, schedule, streams.child("teacher"))
+    teacher.fit(dataset.train, schedule, trainings.streams.child("teacher"))
     return teacher.probabilities
+
+
+def _measured(trainings: Trainings, network: str, spec: TrainingSpec) -> NetworkResult:
+    *_, result = trainings.measure(network, spec)
+    if result.failed is not None:
+        raise UserError(f"{spec.trained_on}: {result.failed}", "use another network or recipe")
+    return result
+
+
+def tuned(result: NetworkResult) -> float:
+    """The learning rate that was tuned for a result.
+
+    Raises:
+        ValueError: none was.
+    """
+    if result.learning_rate is None:
+        raise ValueError("no learning rate was tuned")
+    return result.learning_rate

@@ -1,202 +1,96 @@
-"""Where networks are trained and tested again and again: one dataset, one device, one compiled network at a time."""
+"""A session: the dataset, device, seed and initial weights that an evaluation's trainings share."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from potstill.data import ImageDataset, LabeledImages
-from potstill.engine.trainer import Trainer
-from potstill.evaluation.results import NetworkResult, Results
-from potstill.experts.teacher import Teacher
-from potstill.networks import ImageShape, build_network
-from potstill.runtime.compute import Compute
+from potstill.data import ImageDataset
+from potstill.evaluation.training import Trainings
+from potstill.runtime.compute import AUTOMATIC, Compute, ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.runtime.machine import machine_in_words
-from potstill.runtime.progress import Pace, Progress
+from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
-from potstill.selection import SELECTIONS
 
-CURVE_POINTS = 10
-CURVE_IMAGES = 500  # of the validation split: a curve is to be looked at, the test split decides
-
-
-AfterEpoch = Callable[[int, float], None]
+LONG_WORK_PIXELS = 100_000_000
+"""Pixels that trainings must process for compilation and low precision to pay off: about two minutes on two cores."""
 
 
-class Repeat(NamedTuple):
-    """One training of many.
+@dataclass(frozen=True)
+class Session:
+    """Where and how sets are evaluated.
 
     Attributes:
-        number: from 0.
-        streams: its randomness.
+        dataset: what the sets were distilled from; it provides the baselines, the validation and the test split.
+        compute: device, precision and compilation; what is ``auto`` is settled by the amount of work.
+        seed: two sessions with one seed train from the same initial weights.
+        initial: what networks start from: ``random`` weights, or a directory or file written by ``potstill experts``.
+            The recipe ``replay`` uses the initial weights that a set was distilled for instead.
+        progress: called with a short message after every training, and now and then during long ones.
     """
 
-    number: int
-    streams: Streams
+    dataset: ImageDataset
+    _: KW_ONLY
+    compute: Compute | ComputeChoice = AUTOMATIC
+    seed: int = 0
+    initial: str = "random"
+    progress: Progress = silent
 
+    @classmethod
+    def of(cls, data: ImageDataset | Session) -> Session:
+        """``data`` itself if it is a session, else a session with that dataset and every default."""
+        return data if isinstance(data, Session) else cls(data)
 
-@dataclass
-class Measurement:
-    """A way to train networks, and what has been found.
+    def settled(self, images: int | None = None) -> Compute:
+        """The device, precision and compilation that suit an amount of work.
 
-    Attributes:
-        trained_on: what they are trained on, in a word.
-        epochs: passes over it in each training.
-        repeats: how many trainings of each network are wanted.
-        train: begins a trainer's network anew and trains it, for one repeat; tells of every epoch. It is given the
-            learning rate that was chosen, if one is to be chosen.
-        learning_rate_grid: what is chosen from, for each network, by the validation split.
-        results: by network; grows with every repeat.
-    """
-
-    trained_on: str
-    epochs: int
-    repeats: int
-    train: Callable[[Trainer, Repeat, AfterEpoch, float | None], None]
-    learning_rate_grid: tuple[float, ...] = ()
-    results: Results = field(default_factory=dict)
-
-
-class Bench:
-    """Where networks are trained and tested: one dataset, one device, one compiled network at a time."""
-
-    def __init__(self, dataset: ImageDataset, compute: Compute, streams: Streams, progress: Progress) -> None:
-        self.dataset, self.compute, self.streams, self.progress = dataset, compute, streams, progress
-        self._trainers: dict[str, Trainer] = {}
-
-    def random_images(self, ipc: int, streams: Streams) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``ipc`` random real images of each class, those of a smaller class again and again."""
-        train = self.dataset.train
-        generator = streams.generator("random images")
-        orders = [torch.randperm(len(members), generator=generator) for members in train.class_index]
-        chosen = [
-            members[order.repeat(math.ceil(ipc / max(len(order), 1)))[:ipc].to(members.device)]
-            for members, order in zip(train.class_index, orders, strict=True)
-        ]
-        drawn = train.take(torch.cat(chosen))
-        return drawn.normalised().cpu(), drawn.labels.cpu()
-
-    def selected(self, name: str, ipc: int) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``ipc`` real images of each class by the selection called ``name``."""
-        selection, train, streams = SELECTIONS[name], self.dataset.train, self.streams.child("selection", name)
-        self.progress(f"choosing by {name}")
-        teacher = Teacher(
-            train,
-            network="convnet",
-            streams=self.streams.child("teacher"),
-            compute=self.compute,
-            flips=self.dataset.flips,
-            source="trained" if selection.looks else "pixels",
-            progress=self.progress,
-        )
-        images = selection.images(teacher, ipc, streams)
-        return images, torch.arange(train.class_count).repeat_interleave(ipc)
-
-    def measure(self, network: str, measurement: Measurement) -> Iterator[NetworkResult]:
-        """Train and test ``network`` until the wanted repeats are there, those measured earlier included.
-
-        Yields:
-            What the measurement's results hold of the network now, after every repeat; a network that fails is
-            recorded with its reason.
+        Args:
+            images: how many images trainings process in all, epochs counted; None for work that is long in any case.
         """
-        results, repeats, trained_on = measurement.results, measurement.repeats, measurement.trained_on
-        done = replace(results.get(network, NetworkResult()), failed=None)
-        for number in range(done.repeats, repeats):
-            repeat = Repeat(number, self.streams.child("repeat", number))
-            try:
-                if done.learning_rate is None:
-                    done = replace(done, learning_rate=self._chosen_rate(network, measurement))
-                run = self._train_and_test(network, measurement, repeat, done.learning_rate)
-            except UserError as error:
-                self.progress(f"{network} on {trained_on} failed: {error.problem}")
-                results[network] = replace(done, failed=error.problem)
-                yield results[network]
-                return
-            self.progress(f"{network} on {trained_on}, {number + 1} of {repeats}: {run.accuracies[0]:.1%}")
-            done = results[network] = done.joined(run)
-            yield done
+        if isinstance(self.compute, Compute):
+            return self.compute
+        pixels = math.inf if images is None else images * math.prod(self.dataset.shape[1:])
+        return self.compute.settled(long_run=pixels >= LONG_WORK_PIXELS)
 
-    def _chosen_rate(self, network: str, measurement: Measurement) -> float | None:
-        """The learning rate with which one training does best on the validation split, if there are any to try."""
-        validated: dict[float, float] = {}
-        for rate in measurement.learning_rate_grid:
-            trainer = self._trainer(network)
-            measurement.train(trainer, Repeat(0, self.streams.child("tuning")), lambda *_: None, rate)
-            validated[rate] = accuracy(trainer, self.dataset.validation)
-            found = f"{validated[rate]:.1%} of the validation images"
-            self.progress(f"{network} on {measurement.trained_on}, learning rate {rate}: {found}")
-        return max(validated, key=validated.__getitem__, default=None)
-
-    def _train_and_test(
-        self, network: str, measurement: Measurement, repeat: Repeat, rate: float | None
-    ) -> NetworkResult:
-        started = time.perf_counter()
-        trainer = self._trainer(network)
-        points = {max(round(measurement.epochs * (i + 1) / CURVE_POINTS), 1) for i in range(CURVE_POINTS)}
-        validation = _first(self.dataset.validation, CURVE_IMAGES)
-        epochs: list[int] = []
-        losses: list[float] = []
-        accuracies: list[float] = []
-
-        pace = Pace()
-
-        def after_epoch(epoch: int, loss: float) -> None:
-            if not math.isfinite(loss):
-                raise UserError(f"{network} diverged in epoch {epoch} of its training", "use another recipe")
-            if epoch < measurement.epochs and pace.due():
-                of = f"{repeat.number + 1} of {measurement.repeats}"
-                done = f"epoch {epoch} of {measurement.epochs}, loss {loss:.3g}"
-                self.progress(f"{network} on {measurement.trained_on}, {of}: {done}")
-            if epoch in points:
-                epochs.append(epoch)
-                losses.append(loss)
-                if validation is not None:
-                    accuracies.append(accuracy(trainer, validation))
-
-        measurement.train(trainer, repeat, after_epoch, rate)
-        test = self.dataset.test
-        predicted, true = trainer.predict(test), test.labels.cpu()
-        classes = test.class_count
-        counts = torch.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-        return NetworkResult(
-            accuracies=[(predicted == true).double().mean().item()],
-            seconds=time.perf_counter() - started,
-            curve_epochs=epochs,
-            curve_loss=losses,
-            curve_accuracy=accuracies,
-            confusion=counts.tolist(),
-            epochs=measurement.epochs,
-            made_on=[f"{self.compute}; {machine_in_words()}"],
-            learning_rate=rate,
-        )
-
-    def _trainer(self, network: str) -> Trainer:
-        if network not in self._trainers:
-            self._trainers = {network: make_trainer(network, self.dataset, self.compute)}
-        return self._trainers[network]
+    def trainings(self, compute: Compute, purpose: str = "evaluation") -> Trainings:
+        """Trainings with ``compute``, whose randomness depends on the seed and the purpose alone."""
+        streams = Streams(self.seed).child(purpose)
+        return Trainings(self.dataset.to(compute.device), compute, streams, self.progress)
 
 
-def make_trainer(network: str, dataset: ImageDataset, compute: Compute) -> Trainer:
-    """A trainer of the network that the spec ``network`` names, for images such as the dataset's."""
-    built = build_network(network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-    return Trainer(built, compute)
+@dataclass(frozen=True, kw_only=True)
+class FullTraining:
+    """How networks are trained on the full data, for comparison.
+
+    Attributes:
+        repeats: trainings of each network, at least one; they are the expensive ones.
+        epochs: passes over the full data; None uses the recipe's number, or the number of the results on record.
+
+    Raises:
+        UserError: there would be no training, or no epoch.
+    """
+
+    repeats: int = 1
+    epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise UserError("there must be at least one repeat", "use --full-repeats 1 or more")
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(f"--full-epochs {self.epochs} is too small", "use --full-epochs 1 or more")
 
 
-def accuracy(trainer: Trainer, images: LabeledImages) -> float:
-    """The fraction of ``images`` that the trainer's network gets right."""
-    return (trainer.predict(images) == images.labels.cpu()).double().mean().item()
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What work that loads datasets itself may use.
 
+    Attributes:
+        compute: device, precision and compilation.
+        data_root: a directory with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
+        progress: called with a short message now and then.
+    """
 
-def _first(images: LabeledImages, count: int) -> LabeledImages | None:
-    """At most ``count`` images, spread evenly over the set; None of an empty one."""
-    if not len(images):
-        return None
-    few = min(count, len(images))
-    return images.take(torch.arange(few, device=images.labels.device) * len(images) // few)
+    compute: ComputeChoice = AUTOMATIC
+    data_root: Path | None = None
+    progress: Progress = silent

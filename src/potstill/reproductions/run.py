@@ -13,14 +13,21 @@ from potstill.data import CATALOGUE, ImageDataset, load_dataset
 from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings, differing
-from potstill.evaluation import NetworkResult, check_unchanged, evaluate, find_recipe, measure_full
+from potstill.evaluation import (
+    FullTraining,
+    NetworkResult,
+    Resources,
+    Session,
+    check_unchanged,
+    evaluate,
+    find_recipe,
+    measure_full,
+)
 from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Published, Reproduction, Row
-from potstill.runtime.compute import AUTOMATIC, ComputeChoice
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import read_json, sha256, write_json
-from potstill.runtime.progress import Progress, silent
 from potstill.schema.old_names import with_present_names
 from potstill.schema.statistics import summary
 from potstill.synthetic import SyntheticSet
@@ -94,9 +101,7 @@ def reproduce(
     repeats: int | None = None,
     rows: Sequence[str] = (),
     dataset: str | None = None,
-    data_root: Path | None = None,
-    compute: ComputeChoice = AUTOMATIC,
-    listen: Progress = silent,
+    resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> list[Outcome]:
     """Distil and evaluate every row, and keep what comes of it in ``out``.
 
@@ -111,9 +116,7 @@ def reproduce(
         repeats: trainings of each network, in place of the table's; of the full data one, if this is None.
         rows: labels of the rows to do; all by default.
         dataset: another name or place of the dataset, in place of the table's.
-        data_root: local copies of catalogue datasets.
-        compute: device, precision and compilation.
-        listen: told of each step in a few words.
+        resources: device, local data, progress.
 
     Raises:
         UserError: a row is unknown, the dataset is one to bring, or a run in ``out`` was made otherwise.
@@ -122,7 +125,7 @@ def reproduce(
         raise UserError(f"a scale of {scale} is none", "use --scale above 0 and at most 1")
     if repeats is not None and repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
-    making = _Making(reproduction, out, scale, time_limit, repeats, compute, listen)
+    making = _Making(reproduction, out, scale, time_limit, repeats, resources)
     outcomes: list[Outcome] = []
     datasets: dict[str, ImageDataset] = {}
     for row in _wanted(reproduction, rows):
@@ -131,7 +134,7 @@ def reproduce(
             raise UserError(f"{reproduction.name} is of images that you bring", f"use --dataset {place}")
         if place not in datasets:
             size, zca = row.settings.image_size, row.settings.zca
-            datasets[place] = load_dataset(place, data_root=data_root, image_size=size, zca=zca)
+            datasets[place] = load_dataset(place, data_root=resources.data_root, image_size=size, zca=zca)
         outcomes += making.row(row, place, datasets[place])
         _write(out, reproduction, outcomes)
     return outcomes
@@ -146,8 +149,7 @@ class _Making:
     scale: float
     time_limit: float | None
     repeats: int | None
-    compute: ComputeChoice
-    listen: Progress
+    resources: Resources
 
     def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
         """What comes of a row; ``place`` is what its dataset is loaded from."""
@@ -157,9 +159,9 @@ class _Making:
             row.settings,
             dataset=place,
             method=row.settings.method.resolved(row.settings.ipc, row.settings.dataset),
-            device=self.compute.device,
-            precision=self.compute.precision,
-            compile=self.compute.compile,
+            device=self.resources.compute.device,
+            precision=self.resources.compute.precision,
+            compile=self.resources.compute.compile,
         )
         published = settings.resolved(dataset).iterations or 0
         asked = replace(settings, iterations=max(round(published * self.scale), 1) if published else 0)
@@ -198,9 +200,9 @@ class _Making:
             spent = self.time_limit is not None and seconds >= self.time_limit
             if manifest["status"] in ("complete", "diverged") or spent:
                 return folder
-        self.listen(f"{row.label}: distilling")
+        self.resources.progress(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
-        resume, listen = folder.config.exists(), log_progress(self.listen, row.label)
+        resume, listen = folder.config.exists(), log_progress(self.resources.progress, row.label)
         with suppress(Diverged):  # its last good set is the row's
             distill(asked, dataset, out=folder.path, resume=resume, time_limit=left, listen=listen)
         return folder
@@ -209,16 +211,14 @@ class _Making:
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
     ) -> list[Outcome]:
         """The row's networks trained on its set."""
-        self.listen(f"{row.label}: evaluating by {self.reproduction.recipe}")
+        self.resources.progress(f"{row.label}: evaluating by {self.reproduction.recipe}")
         evaluation = evaluate(
             synthetic,
-            dataset,
+            self._session(dataset),
             recipe=self.reproduction.recipe,
             networks=list(row.published),
             repeats=self.repeats or self.reproduction.repeats,
             baselines=(),
-            compute=self.compute,
-            progress=self.listen,
             record=folder.evaluation,
         )
         return [
@@ -239,15 +239,13 @@ class _Making:
         if all(stored.get(name) == value for name, value in about.items()):
             measured = NetworkResult.from_json(stored["result"])
         if measured.repeats < repeats and not measured.failed:
-            self.listen(f"{row.label}: {network}")
-            settled = self.compute.settled(long_run=True)
+            self.resources.progress(f"{row.label}: {network}")
+            session = self._session(dataset)
             measured = measure_full(
-                dataset.to(settled.device),
+                replace(session, compute=session.settled()),
                 network,
                 recipe=recipe,
-                repeats=repeats,
-                compute=settled,
-                progress=self.listen,
+                full=FullTraining(repeats=repeats),
                 earlier=measured,
                 keep=lambda result: write_json(path, {**about, "result": result.to_json()}),
             )
@@ -258,19 +256,17 @@ class _Making:
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
     ) -> Outcome:
         """The network that a search with the set finds, trained on the full data; beside the one that was published."""
-        self.listen(f"{row.label}: searching")
+        self.resources.progress(f"{row.label}: searching")
         record = folder.path / "search.json"
         if record.exists() and read_json(record).get("set_sha256") != synthetic.fingerprint():
             record.unlink()  # of an earlier set of this run
         found = search(
             synthetic,
-            dataset,
+            self._session(dataset),
             space=str(row.search),
             recipe=self.reproduction.recipe,
             repeats=self.repeats or self.reproduction.repeats,
-            compute=self.compute.settled(long_run=True),
             record=record,
-            progress=self.listen,
         )
         best = found.ranked[0]
         ((theirs, figure),) = row.published.items()
@@ -280,11 +276,14 @@ class _Making:
         measured = found.full.get(best, NetworkResult(failed=found.candidates[best].failed))
         return Outcome(row=row.label, network=best, published=figure, measured=measured, **{**cost, "note": note})
 
+    def _session(self, dataset: ImageDataset) -> Session:
+        return Session(dataset, compute=self.resources.compute, progress=self.resources.progress)
+
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan, trained if they are not all there."""
         folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
-        compute = self.compute.settled(long_run=plan.is_long(dataset))
-        train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.listen)
+        compute = self.resources.compute.settled(long_run=plan.is_long(dataset))
+        train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.resources.progress)
         return folder
 
 

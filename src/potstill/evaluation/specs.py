@@ -1,0 +1,184 @@
+"""What networks are trained on in an evaluation: the set, real images in its place, the full data, or nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from potstill.data import LabeledImages
+from potstill.engine.schedule import Schedule
+from potstill.engine.trainer import Trainer
+from potstill.evaluation.recipes import Recipe
+from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec
+from potstill.experts.teacher import Teacher
+from potstill.networks import InitialWeights
+from potstill.runtime.errors import UserError
+from potstill.runtime.streams import Streams
+from potstill.selection import SELECTIONS
+from potstill.synthetic import SyntheticSet
+
+
+def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, flips: bool, repeats: int) -> TrainingSpec:
+    """Trainings on a set by a recipe.
+
+    Args:
+        synthetic: the set.
+        recipe: the protocol.
+        weights: what networks start from; of pre-trained networks every repeat takes another held-out one.
+        flips: whether mirrored images keep their class.
+        repeats: how many; fewer are done where repeats would differ in nothing.
+    """
+    replay = synthetic.replay
+    if replay is not None and recipe.replay:
+        steps = len(replay.rates) // replay.batches
+
+        def take_steps(trainer: Trainer, repeat: Repeat, *_: object) -> None:
+            started = replace(replay, initial=weights.held_out(repeat.number))
+            trainer.replay(replace(synthetic, replay=started), repeat.streams)
+
+        # Learned steps from the same weights involve no chance: repeating them would say nothing about the spread.
+        return TrainingSpec(trained_on="set", epochs=steps, repeats=weights.different(repeats), train=take_steps)
+    step_size = None if synthetic.step_size is None else synthetic.step_size.item()
+    schedule = recipe.schedule(flips=flips, initial=weights, step_size=step_size)
+
+    def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
+        chosen = replace(schedule, initial=weights.held_out(repeat.number))
+        chosen = chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
+        trainer.fit(synthetic, chosen, repeat.streams, after_epoch=after_epoch)
+
+    whole = len(synthetic) <= schedule.batch_size
+    if whole and schedule.augmentation is None and not schedule.cutmix:
+        repeats = weights.different(repeats)  # nothing but the initial weights is left to chance
+    return TrainingSpec(
+        trained_on="set",
+        epochs=schedule.epochs,
+        repeats=repeats,
+        train=train,
+        learning_rate_grid=recipe.learning_rate_grid,
+    )
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """As many real images of each class as a set has, chosen by a selection, in the places of the synthetic ones.
+
+    Attributes:
+        selection: its name; ``random`` draws other images for every repeat, any other chooses once.
+        trainings: give the real images.
+        images_per_class: how many of each class.
+    """
+
+    selection: str
+    trainings: Trainings
+    images_per_class: int
+
+    def draw(self, repeat: Repeat) -> tuple[Tensor, Tensor]:
+        """The images float32 (N, C, H, W) and labels int64 (N,) of a repeat, on the CPU."""
+        if self.selection == "random":
+            return random_images(self.trainings.dataset.train, self.images_per_class, repeat.streams)
+        return self._chosen
+
+    @cached_property
+    def _chosen(self) -> tuple[Tensor, Tensor]:
+        trainings, train = self.trainings, self.trainings.dataset.train
+        selection, streams = SELECTIONS[self.selection], trainings.streams
+        trainings.progress(f"selecting images by {self.selection}")
+        teacher = Teacher(
+            train,
+            network="convnet",
+            streams=streams.child("teacher"),
+            compute=trainings.compute,
+            flips=trainings.dataset.flips,
+            source="trained" if selection.looks else "pixels",
+            progress=trainings.progress,
+        )
+        images = selection.images(teacher, self.images_per_class, streams.child("selection", self.selection))
+        return images, torch.arange(train.class_count).repeat_interleave(self.images_per_class)
+
+
+def on_real(
+    name: str,
+    trainings: Trainings,
+    synthetic: SyntheticSet,
+    recipe: Recipe,
+    weights: InitialWeights,
+    repeats: int,
+) -> TrainingSpec:
+    """Trainings on real images chosen by the selection ``name``, everything else as for ``on_set``.
+
+    Args:
+        name: of ``SELECTIONS``.
+        trainings: where they will be done.
+        synthetic: the set whose images the real ones replace.
+        recipe: the protocol.
+        weights: what networks start from.
+        repeats: how many.
+    """
+    flips = trainings.dataset.flips
+    real = RealImages(name, trainings, max(len(synthetic) // synthetic.class_count, 1))
+
+    def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
+        images, labels = real.draw(repeat)
+        instead = replace(synthetic, images=images, labels=labels)
+        on_set(instead, recipe, weights, flips, repeats).train(trainer, repeat, after_epoch, learning_rate)
+
+    same = on_set(synthetic, recipe, weights, flips, repeats)
+    # Random images are others in every repeat, whatever networks start from.
+    return replace(same, trained_on=name, repeats=repeats if name == "random" else same.repeats, train=train)
+
+
+def untrained(weights: InitialWeights, repeats: int) -> TrainingSpec:
+    """No training at all: networks are tested with their initial weights."""
+
+    def begin(trainer: Trainer, repeat: Repeat, *_: object) -> None:
+        trainer.begin(weights.held_out(repeat.number), [repeat.streams])
+
+    return TrainingSpec(trained_on="initial", epochs=0, repeats=weights.different(repeats), train=begin)
+
+
+def on_full(train: LabeledImages, schedule: Schedule, repeats: int) -> TrainingSpec:
+    """Trainings on the full training data."""
+
+    def fit(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, _: float | None) -> None:
+        chosen = replace(schedule, initial=schedule.initial.held_out(repeat.number))
+        trainer.fit(train, chosen, repeat.streams, after_epoch=after_epoch)
+
+    return TrainingSpec(trained_on="full", epochs=schedule.epochs, repeats=repeats, train=fit)
+
+
+def random_images(train: LabeledImages, images_per_class: int, streams: Streams) -> tuple[Tensor, Tensor]:
+    """Random real images of each class; those of a class with fewer images are repeated.
+
+    Args:
+        train: the images to draw from.
+        images_per_class: how many of each class.
+        streams: the randomness.
+
+    Returns:
+        Images float32 (N, C, H, W) in normalised units and labels int64 (N,), on the CPU, ordered by class.
+    """
+    generator = streams.generator("random images")
+    orders = [torch.randperm(len(members), generator=generator) for members in train.class_index]
+    chosen = [
+        members[order.repeat(math.ceil(images_per_class / max(len(order), 1)))[:images_per_class].to(members.device)]
+        for members, order in zip(train.class_index, orders, strict=True)
+    ]
+    drawn = train.take(torch.cat(chosen))
+    return drawn.normalised().cpu(), drawn.labels.cpu()
+
+
+def initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> InitialWeights:
+    """What networks start from: ``initial``, or what the set was distilled for where the recipe replays its steps.
+
+    Raises:
+        UserError: the recipe replays learned steps and the set has none.
+    """
+    if not recipe.replay:
+        return InitialWeights(initial)
+    if synthetic.replay is None:
+        raise UserError("the set has no learned steps to be replayed", f"use another recipe than {recipe.name}")
+    return synthetic.replay.initial

@@ -127,12 +127,12 @@ def test_numbers_that_mean_nothing_are_refused_before_anything_is_trained(
 
 
 def test_a_recipe_that_tunes_on_what_ranks_is_refused():
-    with pytest.raises(UserError, match="tuned-300 chooses learning rates by the validation images"):
+    with pytest.raises(UserError, match="tunes learning rates on the validation split, which ranks the candidates"):
         searched(recipe="tuned-300")
 
 
 def test_a_recipe_for_one_network_is_refused():
-    with pytest.raises(UserError, match="replay takes learned steps, which are for one network"):
+    with pytest.raises(UserError, match="recipe 'replay' uses learned steps, which are for one network"):
         searched(recipe="replay")
 
 

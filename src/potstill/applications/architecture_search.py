@@ -207,12 +207,13 @@ def _usable(recipe: Recipe) -> Recipe:
     """
     if recipe.learning_rate_grid:
         raise UserError(
-            f"{recipe.name} tunes learning rates on the validation images that rank the candidates",
+            f"recipe {recipe.name!r} tunes learning rates on the validation split, which ranks the candidates",
             "use a recipe with one learning rate, such as quick or modern",
         )
     if recipe.replay:
         raise UserError(
-            f"{recipe.name} replays learned steps, which are for one network", "use a recipe such as coursework-50"
+            f"recipe {recipe.name!r} uses learned steps, which are for one network",
+            "use a recipe such as coursework-50",
         )
     return recipe
 

@@ -142,12 +142,9 @@ class Killed(BaseException):
 def test_a_killed_evaluation_goes_on_where_it_stopped(
     after: int, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    options: dict[str, Any] = {
-        "networks": [NETWORK, OTHER],
-        "baselines": ("random", "full"),
-        "record": tmp_path / "evaluation.json",
-    }
-    uninterrupted = measure(dataset, **options | {"record": None})
+    record = tmp_path / "evaluation.json"
+    options: dict[str, Any] = {"networks": [NETWORK, OTHER], "baselines": ("random", "full")}
+    uninterrupted = measure(dataset, **options)
     fit, trainings = Trainer.fit, 0
 
     def mortal(trainer: Trainer, *rest: Any, **named: Any) -> None:

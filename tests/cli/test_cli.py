@@ -86,9 +86,9 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
             ["distill", "dm", "--precision", "half"],
             ["--precision takes auto, bfloat16, float32 or float64, not 'half'"],
         ),
-        (["distill", "dm", "--ipc"], ["--ipc takes a value, and none is given"]),
+        (["distill", "dm", "--ipc"], ["--ipc needs a value"]),
         (["distill", "dm", "--ipcc", "3"], ["--ipcc", "--ipc"]),
-        (["distill", "dm", "--time-limit", "soon"], ["'soon' is no duration", "10m"]),
+        (["distill", "dm", "--time-limit", "soon"], ["'soon' is not a duration", "10m"]),
         (["distill", "dm", "--device", "abacus"], ["device 'abacus'", "--device cpu"]),
         (["distill", "dm", "--device", "meta"], ["device 'meta'", "--device cpu"]),
         (["distill", "dm", "--iterations", "-1"], ["-1 iterations"]),
@@ -97,7 +97,10 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["report", "absent"], ["absent"]),
         (["list", "cats"], ["'cats' is not datasets, methods, networks, recipes or reproductions"]),
         (["cite", "nobody"], ["unknown method 'nobody'"]),
-        (["cite"], ["missing from potstill cite: METHOD see potstill list methods; see potstill cite --help"]),
+        (
+            ["cite"],
+            ["missing from potstill cite: METHOD its name; see potstill list methods; see potstill cite --help"],
+        ),
     ],
 )
 def test_a_mistake_gets_one_line_with_its_remedy(
@@ -254,7 +257,7 @@ def test_a_network_that_no_memory_holds_is_the_users_mistake(
         torch.empty(2**60)
 
     monkeypatch.setattr("potstill.cli.distill_command.load_dataset", too_large)
-    assert "the memory is too small" in complaint(["distill", "dm", "--out", str(tmp_path / "run")], capsys)
+    assert "out of memory" in complaint(["distill", "dm", "--out", str(tmp_path / "run")], capsys)
 
 
 def test_a_damaged_set_is_named(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -318,8 +321,8 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5m", "1h30", "5m 10"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(UserError, match="no duration"):
+def test_what_is_not_a_duration(text: str) -> None:
+    with pytest.raises(UserError, match="is not a duration"):
         duration(text)
 
 
@@ -352,3 +355,24 @@ def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, tmp_path: 
     assert told == "potstill: interrupted\n", "no progress bar where nobody watches, no traceback"
     assert len(SyntheticSet.load(out / "synthetic.safetensors")) == 10
     assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("words", [["distill", "mtt"], ["evaluate"], ["experts"], ["compare"], ["search"]])
+def test_help_fits_80_columns_and_shows_no_default_that_is_none(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    options = lines[next(place for place, line in enumerate(lines) if line.strip() == "options") :]
+    assert max(map(len, options)) <= 80
+    assert not any("None)" in line or "``" in line or line.endswith(" ") for line in lines)
+
+
+@pytest.mark.parametrize("what", ["methods", "datasets", "networks", "recipes", "reproductions"])
+def test_lists_fit_80_columns(what: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["list", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)

@@ -18,18 +18,18 @@ from potstill.runtime.compute import AUTOMATIC
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure several sets by one recipe and say what their differences are worth.
+    """Evaluate several sets by one recipe and test the differences between them.
 
     Attributes:
-        runs: folders of runs; after the first also names of selections, such as random or herding.
-        recipe: one for all; by default that of the first run's evaluation.
-        networks: specs separated by commas; by default those of the first run's evaluation.
-        repeats: trainings of each network on each set, those on file included.
-        full: whether training on the full data is measured too, once.
-        dataset: another place of the runs' dataset.
-        data_root: a folder with local copies of catalogue datasets.
+        runs: directories of runs; after the first also names of selections, such as random or herding.
+        recipe: one for all sets. By default that of the first run's evaluation.
+        networks: specs, separated by commas. By default those of the first run's evaluation.
+        repeats: trainings of each network on each set, including those already recorded.
+        full: also train once on the full data.
+        dataset: another location of the runs' dataset.
+        data_root: directory with local copies of catalogue datasets.
         compute: device, precision and compilation.
-        out: the folder of comparison.json and comparison.html.
+        out: directory for comparison.json and comparison.html.
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -44,7 +44,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Compare as ``words`` say, print the table and say where the page is."""
+    """Compare the sets, print the table and the path of the page."""
     options = parse(Options, words, command="compare")
     record = compare(
         options.runs,
@@ -82,11 +82,11 @@ def table(record: dict[str, Any]) -> Table:
 
 
 def shown(record: dict[str, Any]) -> list[str]:
-    """The differences that the repeats show, each in a line."""
+    """The significant differences, one line each."""
     found = [item for item in record["differences"] if item["p_corrected"] < record["significance"]]
     total = len(record["differences"])
     how = f"paired t test, Holm, {record['significance']:.0%}"
-    lines = [f"{len(found)} of {total} differences are shown ({how})"] if total else []
+    lines = [f"{len(found)} of {total} differences are significant ({how})"] if total else []
     for item in sorted(found, key=lambda item: -abs(item["mean"])):
         better, worse = (item["first"], item["second"])[:: 1 if item["mean"] > 0 else -1]
         points = f"{100 * abs(item['mean']):.1f} points"

@@ -20,24 +20,24 @@ from potstill.runtime.files import check_writable, write_json
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure what a set is worth, beside random real images of the same number and the full data.
+    """Measure what a set is worth, beside as many random real images and the full data.
 
     Attributes:
-        target: a run's folder, or a synthetic.safetensors.
-        networks: specs separated by commas; by default the network that was matched.
-        recipe: the protocol; see potstill list recipes. By default dsa-1000; for a set with learned steps replay, and
-            with a learned step size trajectory-1000, or soft-label if its labels are soft.
+        target: directory of a run, or a synthetic.safetensors.
+        networks: specs, separated by commas. By default the network that was matched.
+        recipe: evaluation protocol; see potstill list recipes. By default replay for a set with learned steps,
+            trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000.
         repeats: trainings of each network.
-        baselines: random, full, initial (the networks before training), herding or any other selection, several
-            separated by commas, or none.
+        baselines: any of random, full, initial (untrained networks), herding and the other selections, separated by
+            commas, or none.
         full_repeats: trainings on the full data.
-        full_epochs: passes over the full data; by default as many as are on file, or the recipe's.
+        full_epochs: passes over the full data. By default the number already recorded, or the recipe's.
         dataset: by default the one that the set was distilled from.
-        data_root: a folder with local copies of catalogue datasets.
-        initial: what networks begin with: random weights, or a folder or file of potstill experts.
-        seed: of the repeats.
+        data_root: directory with local copies of catalogue datasets.
+        initial: what networks start from: random weights, or a directory or file written by potstill experts.
+        seed: seed of the repeats.
         compute: device, precision and compilation.
-        out: where to write for a set without a run; by default evaluation.json beside it.
+        out: the record to write. By default evaluation.json beside the set.
         robustness: measure the label and augmentation robust scores instead, and write robustness.json.
     """
 
@@ -58,7 +58,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Evaluate as ``words`` say, write ``evaluation.json`` and print the table."""
+    """Evaluate a set, write ``evaluation.json`` and print the table."""
     options = parse(Options, words, command="evaluate")
     target = Target.opened(options.target)
     synthetic = target.synthetic
@@ -91,7 +91,7 @@ def run(words: list[str]) -> None:
 def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:
     for option in ("baselines", "full_repeats", "initial"):
         if getattr(options, option) != getattr(Options, option):
-            raise UserError(f"--{option.replace('_', '-')} means nothing to robust scores", "leave it out")
+            raise UserError(f"--{option.replace('_', '-')} does not apply to --robustness", "leave it out")
     if len(networks) > 1:
         raise UserError("robust scores are of one network", "name one with --networks")
     path = options.out or target.beside / "robustness.json"

@@ -19,15 +19,15 @@ from potstill.runtime.errors import UserError, unknown
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train networks on the real images and keep what they were after every epoch.
+    """Train networks on the real images and keep their weights after every epoch.
 
     Attributes:
         plan: what to train.
-        out: the folder of the experts; by default runs/experts-DATASET-NETWORK.
-        resume: go on with the experts in --out.
-        scores: of how hard each image is, separated by commas: el2n, grand, forgetting; kept beside the experts.
+        out: directory of the experts. By default runs/experts-DATASET-NETWORK.
+        resume: continue with the experts in --out.
+        scores: difficulty scores of the images to compute and keep: el2n, grand, forgetting, separated by commas.
         compute: device, precision and compilation.
-        data_root: a folder with local copies of catalogue datasets.
+        data_root: directory with local copies of catalogue datasets.
     """
 
     plan: Annotated[ExpertPlan, tyro.conf.arg(name="")] = field(default_factory=ExpertPlan)
@@ -39,7 +39,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Train experts as ``words`` say."""
+    """Train experts."""
     options = parse(Options, words, command="experts")
     out = options.out or _default_folder(options.plan)
     if options.resume and (out / MANIFEST).exists():

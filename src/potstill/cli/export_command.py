@@ -15,13 +15,13 @@ from potstill.synthetic.export import export
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Write a set in a layout that other programs read.
+    """Write a set in a format that other programs read.
 
     Attributes:
-        target: a run's folder, or a synthetic.safetensors.
-        format: the layout.
-        out: the new folder or file; by default beside the set.
-        hub_id: OWNER/NAME, for the hub.
+        target: directory of a run, or a synthetic.safetensors.
+        format: the format.
+        out: the new directory or file. By default beside the set.
+        hub_id: OWNER/NAME on the Hugging Face hub, for --format hub.
     """
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
@@ -31,7 +31,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Export as ``words`` say."""
+    """Export a set."""
     options = parse(Options, words, command="export")
     target = Target.opened(options.target)
     suffix = ".npz" if options.format == "npz" else ""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
+from rich.console import Console
 from rich.table import Table
 
-from potstill.cli.options import parse, table_console
+from potstill.cli.options import parse
+
+WIDTH = 80
+"""Columns of a list in a file or a pipe."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Print the list that ``words`` name."""
+    """Print a list."""
     what = parse(Options, words, command="list").what
     rows = {
         "methods": _methods,
@@ -33,29 +39,30 @@ def run(words: list[str]) -> None:
         "recipes": _recipes,
         "reproductions": _reproductions,
     }[what]()
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for header in rows[0]:
-        shown.add_column(header)
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, header in enumerate(rows[0]):
+        shown.add_column(header, no_wrap=number == 0)
     for row in rows[1:]:
         shown.add_row(*row)
-    table_console().print(shown)
+    Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False).print(shown)
 
 
 def _methods() -> list[tuple[str, ...]]:
     from potstill.methods import METHODS
 
-    rows = [(m.name, _summary(m), f"{m.citation.venue} {m.citation.year}") for m in METHODS.values()]
-    return [("method", "what it does", "from"), *rows]
+    rows = [(m.name, _summary(m), f"{short_venue(m.citation.venue)} {m.citation.year}") for m in METHODS.values()]
+    return [("method", "what it does", "published"), *rows]
 
 
 def _datasets() -> list[tuple[str, ...]]:
     from potstill.data import CATALOGUE
 
-    rows = [
-        (e.name, e.title, "×".join(map(str, e.shape)), str(e.classes), e.hub or "embedded", e.licence)
-        for e in CATALOGUE.values()
-    ]
-    return [("dataset", "title", "C×H×W", "classes", "hub", "licence"), *rows]
+    rows = []
+    for entry in CATALOGUE.values():
+        shape = "×".join(map(str, entry.shape))
+        about = f"{entry.title}. {f'hf:{entry.hub}' if entry.hub else 'Embedded'}; licence: {entry.licence}"
+        rows.append((entry.name, shape, str(entry.classes), about))
+    return [("dataset", "C×H×W", "classes", "what it is"), *rows]
 
 
 def _networks() -> list[tuple[str, ...]]:
@@ -79,6 +86,12 @@ def _reproductions() -> list[tuple[str, ...]]:
 
     rows = [(r.name, r.title, r.recipe, ", ".join(row.label for row in r.rows)) for r in REPRODUCTIONS.values()]
     return [("reproduction", "what it is", "recipe", "rows"), *rows]
+
+
+def short_venue(venue: str) -> str:
+    """The usual short name of a venue: what stands in brackets, or its last word."""
+    short = re.search(r"\((.+)\)", venue)
+    return short[1] if short else {"arXiv preprint": "arXiv"}.get(venue, venue.rsplit(" ", 1)[-1])
 
 
 def _summary(thing: object) -> str:

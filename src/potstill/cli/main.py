@@ -1,4 +1,4 @@
-"""From ``sys.argv`` to an exit code: 0 done, 1 a fault of ours, 2 the user's mistake, 130 interrupted."""
+"""From ``sys.argv`` to an exit code: 0 done, 1 a bug in Potstill, 2 a mistake of the user's, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from potstill.runtime.errors import UserError, unknown
 
 COMMANDS = {
     "distill": "distil a dataset into a few synthetic images per class",
-    "evaluate": "measure what a set is worth, beside random real images and the full data",
-    "compare": "measure several sets by one recipe, and what their differences are worth",
+    "evaluate": "measure what a set is worth, beside random images and the full data",
+    "compare": "evaluate several sets by one recipe and test their differences",
     "experts": "train networks on the real images and keep them, epoch by epoch",
-    "search": "search for an architecture with a small set in place of the full data",
-    "report": "write the page and the figures of a run",
-    "export": "write a set in a layout that other programs read",
-    "reproduce": "make a published table anew, published and measured side by side",
+    "search": "search for an architecture on a small set instead of the full data",
+    "report": "write a page and figures about a run",
+    "export": "write a set in a format that other programs read",
+    "reproduce": "re-run a published table, published and measured side by side",
     "list": "list methods, datasets, networks, recipes or reproductions",
     "cite": "print the citation of a method's paper",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; the user's mistakes become one line on stderr."""
+    """Run one command and return its exit code; a mistake of the user's becomes one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_lack_of_memory(error):
             raise
-        print("potstill: the memory is too small for this; use fewer or smaller images or networks", file=sys.stderr)
+        print("potstill: out of memory; use fewer or smaller images or networks", file=sys.stderr)
         return 2
     return 0
 
@@ -68,8 +68,8 @@ def _command(name: str) -> Callable[[list[str]], None]:
 
 def _is_lack_of_memory(error: Exception) -> bool:
     """Whether an allocator failed: PyTorch's own error on a GPU, a plain one on a CPU."""
-    told = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in told or "can't allocate memory" in told
+    message = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in message or "can't allocate memory" in message
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
@@ -81,7 +81,8 @@ def _help() -> str:
     rows = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: potstill COMMAND ...\n\n"
-        "Distil labelled image datasets into a few synthetic images per class, and measure what they are worth.\n\n"
+        "Distil labelled image datasets into a few synthetic images per class, and\nmeasure what they are worth.\n\n"
         f"{rows}\n\n"
-        "potstill COMMAND --help tells more. To begin: potstill distill dm --dataset digits --ipc 1 --iterations 300"
+        "Run potstill COMMAND --help for its options. A first example:\n"
+        "  potstill distill dm --dataset digits --ipc 1 --iterations 300"
     )

@@ -1,4 +1,4 @@
-"""Options on the command line: typed dataclasses read by tyro, its errors brought to one line."""
+"""Options on the command line: typed dataclasses read by tyro, its help tidied, its errors reduced to one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONVERSIONS = {
     r"could not convert string to float: (?P<word>.*)": "a number",
     r"no type matching FLOAT could be instantiated from \[(?P<word>.*)\]": "a number",
 }
-"""What Python and tyro say where a word is not of an option's type, and what it should be."""
+"""What Python and tyro say where a word is not of an option's type, and what the option takes."""
 
 ComputeOptions = Annotated[ComputeChoice, tyro.conf.arg(name="")]
 """``--device``, ``--precision`` and ``--compile`` among a command's options."""
@@ -35,14 +35,21 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
     Raises:
         UserError: a word is not understood.
     """
-    captured = io.StringIO()
+    printed, complaint = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stderr(captured):
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
             return _read(kind, words, command, default)
     except SystemExit as ended:
         if ended.code in (0, None):
+            print(tidied(printed.getvalue()), end="")
             raise
-        raise UserError(_one_line(captured.getvalue()), f"see potstill {command} --help") from None
+        raise UserError(_one_line(complaint.getvalue()), f"see potstill {command} --help") from None
+
+
+def tidied(text: str) -> str:
+    """tyro's help without what only its author reads: defaults of None, backquotes, and space at the ends of lines."""
+    text = re.sub(r"\s*\(default:\s+None\)", "", text).replace("``", "")
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
 def _read(kind: type[T], words: Sequence[str], command: str, default: T | None) -> T:
@@ -52,7 +59,7 @@ def _read(kind: type[T], words: Sequence[str], command: str, default: T | None) 
 
 
 def _one_line(box: str) -> str:
-    """What a box of tyro's says, in one line: its first paragraph, and the option that it takes to be meant."""
+    """What a box of tyro's says, in one line: its first paragraph, and the option that was probably meant."""
     lines = [re.sub(r"^[│╭╰|]\s?|\s*[│╮╯|]$", "", line).strip() for line in box.splitlines()]
     paragraphs: list[list[str]] = [[]]
     for line in lines[1:]:
@@ -69,14 +76,14 @@ def _one_line(box: str) -> str:
 
 
 def _plain(told: str) -> str:
-    """A complaint of tyro's about one option, in plain words; any other as it is."""
+    """A complaint of tyro's about one option in plain words; any other complaint unchanged."""
     if choice := re.fullmatch(r"(?i)invalid choice (.+) for argument '(.+)'\. Expected one of \((.+)\)", told):
         wrong, option, listed = choice.groups()
         allowed = sorted(set(re.findall(r"'([^']*)'", listed)) - {"None"})
         either = " or ".join([", ".join(allowed[:-1]), allowed[-1]])
         return f"{option} takes {either}, not {wrong}" if option.startswith("--") else f"{wrong} is not {either}"
     if missing := re.match(r"(?i)missing value for argument '(--\S+)'", told):
-        return f"{missing[1]} takes a value, and none is given"
+        return f"{missing[1]} needs a value"
     if parsing := re.fullmatch(r"(?i)error parsing (--\S+): (.+)", told):
         option, reason = parsing.groups()
         for said, kind in CONVERSIONS.items():
@@ -89,14 +96,14 @@ def duration(text: str) -> float:
     """Seconds from ``90``, ``90s``, ``10m``, ``2h`` or ``1h30m``.
 
     Raises:
-        UserError: it is none of these.
+        UserError: it is not a duration.
     """
     number, units = r"(\d+(?:\.\d+)?)", {"h": 3600, "m": 60, "s": 1}
     if re.fullmatch(number, text.strip()):
         return float(text)
     match = re.fullmatch("".join(f"(?:{number}{unit})?" for unit in units), text.strip())
     if not text.strip() or match is None:
-        raise UserError(f"{text!r} is no duration", "write 90s, 10m, 2h or 1h30m")
+        raise UserError(f"{text!r} is not a duration", "write 90s, 10m, 2h or 1h30m")
     return sum(float(value) * scale for value, scale in zip(match.groups(), units.values(), strict=True) if value)
 
 
@@ -106,7 +113,7 @@ def names(text: str) -> list[str]:
 
 
 def progress_line(message: str) -> None:
-    """Tell people of progress; a file or a pipe is told nothing."""
+    """Print a progress message to a terminal; nothing where stderr is a file or a pipe."""
     if sys.stderr.isatty():
         print(message, file=sys.stderr)
 
@@ -124,5 +131,5 @@ def percent(entry: Mapping[str, Any] | None, *, interval: bool = False) -> str:
 
 
 def table_console() -> Console:
-    """Where tables are printed: as wide as the terminal, or as wide as they like in a file or a pipe."""
+    """Where tables are printed: as wide as the terminal, or as wide as they need in a file or a pipe."""
     return Console(width=None if sys.stdout.isatty() else 240, markup=False)

@@ -1,4 +1,4 @@
-"""What a person sees while a command works; nothing where nobody watches."""
+"""The progress bar of a distillation, on a terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class DistillationProgress:
-    """A bar with iterations, rate, time left, loss and validation accuracy, fed by the driver's events.
+    """Iterations, rate, time left, loss and validation accuracy, fed by the driver's events.
 
     Args:
-        stream: where to draw; only if it is a terminal.
+        stream: where to draw; nothing is drawn unless it is a terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -27,7 +27,7 @@ class DistillationProgress:
             disable=not stream.isatty(),
         )
         self._task = self._bar.add_task("distilling", total=None, rate="", note="")
-        self._begun: tuple[int, float] = (0, 0.0)
+        self._started: tuple[int, float] = (0, 0.0)
         self._notes: dict[str, str] = {}
 
     def __enter__(self) -> DistillationProgress:
@@ -44,12 +44,12 @@ class DistillationProgress:
             self._notes["doing"] = fields["doing"]
         elif event in ("start", "resume"):
             self._notes.pop("doing", None)
-            self._begun = (iteration, seconds)
+            self._started = (iteration, seconds)
             self._bar.update(self._task, total=fields["total"], completed=iteration)
         elif event == "step":
             self._notes["loss"] = f"loss {fields['loss']:.4g}"
         elif event == "validation":
             self._notes["validation"] = f"validation {fields['accuracy']:.1%}"
-        done, spent = iteration - self._begun[0], seconds - self._begun[1]
+        done, spent = iteration - self._started[0], seconds - self._started[1]
         rate = f"{done / spent:.2f} it/s" if done and spent > 0 else ""
         self._bar.update(self._task, completed=iteration, rate=rate, note=", ".join(self._notes.values()))

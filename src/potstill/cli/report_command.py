@@ -14,16 +14,16 @@ from potstill.report import write_report
 
 @dataclass(frozen=True)
 class Options:
-    """Write report.html and the figures of a run.
+    """Write report.html and figures about a run.
 
     Attributes:
-        run: the run's folder.
+        run: directory of the run.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
 def run(words: list[str]) -> None:
-    """Write the page and say where it is."""
+    """Write the page and print its path."""
     options = parse(Options, words, command="report")
     print(f"the page is {write_report(options.run)}")

@@ -18,18 +18,18 @@ from potstill.runtime.compute import AUTOMATIC
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Make the rows of a published table anew, and print published and measured side by side.
+    """Re-run a published table, and print published and measured results side by side.
 
     Attributes:
         name: the table; see potstill list reproductions.
-        scale: the share of the published iterations to do.
+        scale: the share of the published iterations to run.
         time_limit: for each distillation, over all calls, such as 30m.
-        repeats: trainings of each network, in place of the table's.
-        rows: labels of the rows to do, separated by commas; all by default.
-        dataset: another name or place of the dataset, such as mhist:FOLDER.
-        data_root: a folder with local copies of catalogue datasets.
+        repeats: trainings of each network, instead of the table's number.
+        rows: labels of the rows to run, separated by commas. By default all.
+        dataset: another name or location of the dataset, such as mhist:FOLDER.
+        data_root: directory with local copies of catalogue datasets.
         compute: device, precision and compilation.
-        out: the folder of its runs; by default runs/reproduce-NAME. A second call goes on there.
+        out: directory of the runs, where a second call continues. By default runs/reproduce-NAME.
     """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TABLE")]
@@ -44,7 +44,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Reproduce as ``words`` say and print the table."""
+    """Re-run the table and print it."""
     options = parse(Options, words, command="reproduce")
     reproduction = find_reproduction(options.name)
     out = options.out or Path("runs") / f"reproduce-{reproduction.name}"

@@ -18,20 +18,20 @@ from potstill.runtime.compute import AUTOMATIC
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Search for an architecture with a small set: rank candidates on it, train the best on the full data.
+    """Search for an architecture: rank candidates on a small set, train the best on the full data.
 
     Attributes:
-        target: a run's folder, or a synthetic.safetensors.
-        space: the candidates: convnet-22.
-        recipe: how candidates are trained, and the best on the full data.
+        target: directory of a run, or a synthetic.safetensors.
+        space: the search space: convnet-22.
+        recipe: how candidates are trained, and the best of them on the full data.
         repeats: trainings of each candidate.
         top: how many of the best are trained on the full data.
-        full_epochs: passes over the full data, in place of the recipe's.
+        full_epochs: passes over the full data, instead of the recipe's number.
         dataset: by default the one that the set was distilled from.
-        data_root: a folder with local copies of catalogue datasets.
-        seed: of all trainings.
+        data_root: directory with local copies of catalogue datasets.
+        seed: seed of all trainings.
         compute: device, precision and compilation.
-        out: the record, which a second call goes on with; by default search.json beside the set.
+        out: the record to write, which a second call continues. By default search.json beside the set.
     """
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
@@ -48,7 +48,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Search as ``words`` say and print the ranking."""
+    """Search, and print the ranking."""
     options = parse(Options, words, command="search")
     target = Target.opened(options.target)
     path = options.out or target.beside / "search.json"
@@ -68,7 +68,7 @@ def run(words: list[str]) -> None:
         record=path,
     )
     table_console().print(table(found, options.space))
-    for line in told(found):
+    for line in summary(found):
         print(line)
     print(f"written to {path}")
 
@@ -86,8 +86,8 @@ def table(found: SearchResult, space: str) -> Table:
     return shown
 
 
-def told(found: SearchResult) -> list[str]:
-    """What the search took, and what the same on the full data would take."""
+def summary(found: SearchResult) -> list[str]:
+    """What the search cost, and what the same search on the full data would cost."""
     lines = [f"{len(found.candidates)} candidates in {found.seconds:.0f} s"]
     full = [result for result in found.full.values() if not result.failed]
     if full:

@@ -1,4 +1,4 @@
-"""What a command is pointed at: a run's folder or a set's file, and the dataset that the set was made from."""
+"""What a command works on: the directory of a run or the file of a set, and the dataset that the set was made from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Target:
 
     Attributes:
         synthetic: the set.
-        beside: the folder that it is in: its run's, if it is a run's.
+        beside: the directory that it is in.
     """
 
     synthetic: SyntheticSet
@@ -26,7 +26,7 @@ class Target:
 
     @classmethod
     def opened(cls, path: Path) -> Target:
-        """The set of a run's folder, or of a file.
+        """The set of a run's directory, or of a file.
 
         Raises:
             UserError: there is no usable set.
@@ -38,7 +38,7 @@ class Target:
     def dataset(self, name: str | None, data_root: Path | None) -> ImageDataset:
         """The dataset that the set was made from, or the one called ``name``, prepared as it was for the set.
 
-        One that is named, as another copy is, gets the set's mean and standard deviation.
+        A dataset that is named, such as another copy, gets the set's mean and standard deviation.
 
         Raises:
             UserError: the set does not say which, it cannot be loaded, or it has changed since.
@@ -46,12 +46,12 @@ class Target:
         made = self.synthetic.provenance
         spec = name or made.get("dataset")
         if not spec:
-            raise UserError("the set does not say which dataset it is from", "name it with --dataset")
+            raise UserError("the set does not record which dataset it is from", "name it with --dataset")
         zca = self.synthetic.whitening is not None
         try:
             dataset = load_dataset(spec, data_root=data_root, image_size=made.get("image_size"), zca=zca)
         except UserError as error:
-            remedy = error.remedy if name else f"{error.remedy}; or name the dataset's place with --dataset"
+            remedy = error.remedy if name else f"{error.remedy}; or give its location with --dataset"
             raise UserError(error.problem, remedy) from error
         if name is None:
             check_unchanged(self.synthetic, dataset, spec)

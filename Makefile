@@ -1,7 +1,8 @@
-# make demo   distil, evaluate and look at the page: a few minutes
-# make test   everything that continuous integration checks
+# make demo   distil, evaluate and write a report: a few minutes
+# make check  lint, types, architecture and the fast tests: before every commit
+# make test   everything that continuous integration runs
 #
-# PYTHON names another interpreter: make demo PYTHON=python3.12
+# PYTHON selects another interpreter: make demo PYTHON=python3.12
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -12,10 +13,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    distil ten digits, measure what they are worth, write a page about it"
-	@echo "make test    lint, types, architecture, tests, and the built wheel outside the repository"
-	@echo "make bench   speed and memory against the plain twins"
-	@echo "make clean   remove what was built, but not .venv and runs"
+	@echo "make demo    distil the digits to ten images, evaluate them, write a report"
+	@echo "make check   lint, types, architecture and the fast tests: about a minute"
+	@echo "make test    the same with every test, and the built wheel: some minutes"
+	@echo "make bench   speed and memory compared with the plain twins"
+	@echo "make clean   remove build products and caches; keep .venv and runs"
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
@@ -56,7 +58,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(INSTALL) --editable .
 	@touch $@
 
-# pyright brings its own Node.js here: a fresh machine has none.
+# pyright[nodejs] brings its own Node.js: a fresh machine has none.
 $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(INSTALL) --group test --group quality "pyright[nodejs]"
 	@touch $@

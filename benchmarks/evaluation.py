@@ -19,7 +19,7 @@ import torch
 from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, write
 from potstill.data import ImageDataset, load_dataset
 from potstill.engine.features import FeatureExtractor, embedding
-from potstill.evaluation import find_recipe, make_trainer
+from potstill.evaluation import find_recipe, make_trainer, training_schedule
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.parallel import cpu_workers
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _training(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) -> dict[str, Any]:
     chosen = random_indices(dataset.train, options.ipc, torch.Generator().manual_seed(0))
     few = SyntheticSet.from_indices(dataset.train, chosen)
-    schedule = find_recipe("dc-300").schedule(flips=dataset.flips, epochs=options.epochs)
+    schedule = training_schedule(find_recipe("dc-300"), flips=dataset.flips, epochs=options.epochs)
     trainer = make_trainer("convnet", dataset, compute)
     network = build_network("convnet", ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
 

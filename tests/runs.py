@@ -43,7 +43,7 @@ def pretended(images: SyntheticSet) -> float:
 def lasting(folder: Path) -> dict[str, Any]:
     """All that must not depend on interruptions: everything but times and the record of the sessions themselves."""
     run = RunFolder(folder)
-    checkpoint, manifest = run.load_checkpoint(), run.read_manifest()
+    checkpoint, manifest = run.load_checkpoint(), run.read_manifest().to_json()
     assert checkpoint is not None
     return {
         "set": run.synthetic.read_bytes(),

@@ -18,6 +18,7 @@ from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import UserError
+from potstill.schema.search import Candidate, SearchResult
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
 from tests.small import on_cpu, small_digits
@@ -31,7 +32,7 @@ def images() -> SyntheticSet:
     return SyntheticSet.from_indices(data, random_indices(data, 3, torch.Generator().manual_seed(0)))
 
 
-def searched(**options: Any) -> module.SearchResult:
+def searched(**options: Any) -> SearchResult:
     session = on_cpu(small_digits(), **{name: options.pop(name) for name in ("seed", "progress") if name in options})
     given = {"space": SPACE, "recipe": RECIPE} | options
     return search(images(), session, **given)
@@ -65,8 +66,9 @@ def test_the_test_split_has_no_part_in_the_ranking():
 
 
 def test_of_equals_the_smaller_network_is_better():
-    made = {name: module.Candidate(spec=name, accuracies=[0.5], parameters=p) for name, p in (("a", 9), ("b", 3))}
-    assert module.SearchResult(protocol={}, candidates=made).ranked == ["b", "a"]
+    made = {name: Candidate(spec=name, accuracies=[0.5], parameters=p) for name, p in (("a", 9), ("b", 3))}
+    result = SearchResult(space="s", recipe=RECIPE, seed=0, set_sha256="", dataset_fingerprint="", candidates=made)
+    assert result.ranked == ["b", "a"]
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from potstill.applications import comparison as comparing
-from potstill.applications.comparison import RECORD, _reached, compare
+from potstill.applications.comparison import _reached, compare
 from potstill.cli.main import main
 from potstill.data import load_dataset
 from potstill.distillation.driver import distill
@@ -24,6 +24,7 @@ from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate
 from potstill.methods import DD, DM, METHODS, Random
 from potstill.runtime.compute import CPU, ComputeChoice
 from potstill.runtime.errors import UserError
+from potstill.schema.comparison import Comparison
 from potstill.schema.statistics import paired_difference
 from potstill.synthetic import SyntheticSet
 from tests.small import CPU64, NETWORK, on_cpu
@@ -45,12 +46,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def compared(runs: Path, out: Path, *names: str, **options: Any) -> dict[str, Any]:
     given = {"recipe": RECIPE, "repeats": 3, "full": False} | options
-    return compare([str(runs / "dm"), *(names or (str(runs / "random"),))], out, **given)
+    return compare([str(runs / "dm"), *(names or (str(runs / "random"),))], out, **given).to_json()
 
 
 def test_every_set_is_measured_by_one_recipe_and_pairs_are_compared(runs: Path, tmp_path: Path):
     record = compared(runs, tmp_path, full=True)
-    assert json.loads((tmp_path / RECORD).read_text()) == record
+    assert json.loads((tmp_path / Comparison.FILE).read_text()) == record
     assert [item["name"] for item in record["sets"]] == ["dm", "random"]
     assert record["recipe"]["name"] == RECIPE
     assert record["networks"] == [NETWORK]
@@ -84,7 +85,7 @@ def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monk
     monkeypatch.setattr(ComputeChoice, "settled", lambda choice, *, long_run: CPU64 if long_run else CPU)
     folder = tmp_path / "runs"
     shutil.copytree(runs, folder, ignore=shutil.ignore_patterns("evaluation*.json"))
-    record = compare([str(folder / "dm"), str(folder / "random")], tmp_path / "out", recipe=RECIPE, repeats=2)
+    record = compare([str(folder / "dm"), str(folder / "random")], tmp_path / "out", recipe=RECIPE, repeats=2).to_json()
     assert settled == [CPU64, CPU64]
     assert len(record["made_on"]) == 1
     assert record["made_on"][0].startswith("cpu, float64")
@@ -163,7 +164,9 @@ def test_pixels_are_the_same_whatever_network_the_first_was_matched_with(runs: P
     )
     made = Settings(method=DM(batch_real=16), ipc=2, network=NETWORK, iterations=2, validate_every=0)
     distill(made, digits, out=runs / "two")
-    record = compare([str(runs / "two"), "average"], tmp_path, recipe=RECIPE, networks=[NETWORK], repeats=1, full=False)
+    record = compare(
+        [str(runs / "two"), "average"], tmp_path, recipe=RECIPE, networks=[NETWORK], repeats=1, full=False
+    ).to_json()
     assert record["sets"][1]["name"] == "average-digits-ipc2"
 
 
@@ -193,7 +196,9 @@ def test_weights_that_learned_steps_are_for_are_not_those_of_a_comparison(runs: 
         baselines=(),
         record=tmp_path / "steps" / "evaluation.json",
     )
-    record = compare([str(tmp_path / "steps"), str(runs / "random")], tmp_path, recipe=RECIPE, repeats=2, full=False)
+    record = compare(
+        [str(tmp_path / "steps"), str(runs / "random")], tmp_path, recipe=RECIPE, repeats=2, full=False
+    ).to_json()
     assert record["initial"]["source"] == "random"
     assert len(record["sets"][0]["networks"][NETWORK]["accuracies"]) == 2, "each from a draw of its own"
 
@@ -243,8 +248,9 @@ def test_what_all_reach_is_reached_by_all(top: float):
     )
     contender: Any = SimpleNamespace(name="a", result=evaluation.networks.__getitem__)
     reached = _reached([contender], "n")
-    assert reached["accuracy"] <= top < reached["accuracy"] + 0.01
-    assert reached["seconds"] == {"a": 1.0}
+    assert reached.accuracy is not None
+    assert reached.accuracy <= top < reached.accuracy + 0.01
+    assert reached.seconds == {"a": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from potstill.methods import DM, Random
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.events import read_events
+from potstill.runtime.files import write_json
 from potstill.synthetic import SyntheticSet
 from tests.runs import ITERATIONS, SETTINGS, dataset, lasting, pretended, quick_validation
 from tests.small import few
@@ -71,10 +72,10 @@ def test_a_run_does_not_go_on_with_images_of_another_whitening(tmp_path: Path):
 def test_the_manifest_of_a_run_that_went_on_says_how_it_was_begun(dataset: ImageDataset, tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     distill(SETTINGS, dataset, out=folder.path, time_limit=0, command="potstill distill dm")
-    begun = {**folder.read_manifest(), "started": "2030-01-02T03:04:05+00:00", "peak_memory_bytes": 10**15}
-    folder.write_manifest(begun)
+    begun = {**folder.read_manifest().to_json(), "started": "2030-01-02T03:04:05+00:00", "peak_memory_bytes": 10**15}
+    write_json(folder.manifest, begun)
     distill(SETTINGS, dataset, out=folder.path, resume=True, command="potstill distill --resume")
-    ended = folder.read_manifest()
+    ended = folder.read_manifest().to_json()
     assert ended["status"] == "complete"
     same = ("command", "started", "peak_memory_bytes")
     assert [ended[name] for name in same] == [begun[name] for name in same]
@@ -101,7 +102,7 @@ def test_a_device_without_enough_memory_is_told_and_the_run_kept(
     monkeypatch.setattr(DM, "step", full)
     with pytest.raises(UserError, match=r"the memory of cpu is too small for an iteration; .*smaller --ipc"):
         distill(SETTINGS, dataset, out=tmp_path / "run")
-    assert RunFolder(tmp_path / "run").read_manifest()["iterations"]["done"] == 2
+    assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == 2
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_events_are_told_and_recorded(run: Run):
 
 def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):
     done, folder, _ = run
-    manifest = folder.read_manifest()
+    manifest = folder.read_manifest().to_json()
     assert manifest["schema"] == 1
     assert manifest["method"] == {
         "name": "dm",
@@ -212,7 +213,7 @@ def test_the_set_that_did_best_on_validation_is_kept(run: Run, dataset: ImageDat
     done, folder, heard = run
     validations = {fields["iteration"]: fields["accuracy"] for event, fields in heard if event == "validation"}
     best = max(validations, key=lambda iteration: validations[iteration])
-    assert folder.read_manifest()["chosen_iteration"] == best == done.synthetic.provenance["chosen_iteration"]
+    assert folder.read_manifest().to_json()["chosen_iteration"] == best == done.synthetic.provenance["chosen_iteration"]
     assert pretended(done.synthetic) == validations[best]
 
 
@@ -341,7 +342,7 @@ def test_divergence_keeps_the_last_good_set(dataset: ImageDataset, tmp_path: Pat
         distill(explosive, dataset, out=tmp_path / "run")
     assert "\n" not in str(error.value)
     folder = RunFolder(tmp_path / "run")
-    manifest = folder.read_manifest()
+    manifest = folder.read_manifest().to_json()
     assert manifest["status"] == "diverged"
     assert manifest["iterations"]["done"] < ITERATIONS
     kept = SyntheticSet.load(folder.synthetic)
@@ -359,6 +360,6 @@ def test_divergence_keeps_the_best_set_by_validation(dataset: ImageDataset, tmp_
     with pytest.raises(Diverged, match="at iteration 4 "):
         distill(replace(SETTINGS, method=Explodes(batch_real=8, learning_rate=0.1)), dataset, out=tmp_path / "run")
     sound = distill(replace(SETTINGS, iterations=2), dataset)
-    assert RunFolder(tmp_path / "run").read_manifest()["chosen_iteration"] == 2
+    assert RunFolder(tmp_path / "run").read_manifest().to_json()["chosen_iteration"] == 2
     kept = SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors")
     assert kept.images.equal(sound.synthetic.images)

@@ -70,7 +70,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         distill(settings, dataset, out=folder, listen=interrupt_after(iterations))
-    manifest = RunFolder(folder).read_manifest()
+    manifest = RunFolder(folder).read_manifest().to_json()
     assert manifest["status"] == "interrupted"
     assert manifest["iterations"] == {"done": iterations, "asked": ITERATIONS}
     assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
@@ -102,7 +102,7 @@ def test_a_validation_that_was_interrupted_is_done_when_resumed(
         patch.setattr(driver, "validation_accuracy", mortal)
         with pytest.raises(KeyboardInterrupt):
             distill(SETTINGS, dataset, out=tmp_path / "run")
-    assert RunFolder(tmp_path / "run").read_manifest()["iterations"]["done"] == iteration
+    assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == iteration
     distill(SETTINGS, dataset, out=tmp_path / "run", resume=True)
     assert lasting(tmp_path / "run") == uninterrupted["dm"]
 
@@ -112,7 +112,7 @@ def test_time_limit_stops_a_session_and_resume_goes_on(
 ):
     folder = tmp_path / "run"
     assert distill(SETTINGS, dataset, out=folder, time_limit=0.0).status == "time limit"
-    manifest = RunFolder(folder).read_manifest()
+    manifest = RunFolder(folder).read_manifest().to_json()
     assert (manifest["status"], manifest["iterations"]["done"]) == ("time limit", 0)
     sessions = 0
     while distill(SETTINGS, dataset, out=folder, resume=True, time_limit=0.02).status == "time limit":
@@ -130,9 +130,9 @@ def test_seconds_add_up_over_sessions(dataset: ImageDataset, tmp_path: Path, mon
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         distill(SETTINGS, dataset, out=folder, listen=interrupt_after(3))
-    first = RunFolder(folder).read_manifest()["seconds"]
+    first = RunFolder(folder).read_manifest().to_json()["seconds"]
     distill(SETTINGS, dataset, out=folder, resume=True)
-    assert RunFolder(folder).read_manifest()["seconds"] > first
+    assert RunFolder(folder).read_manifest().to_json()["seconds"] > first
     steps = [event["seconds"] for event in read_events(folder / "metrics.jsonl") if event["event"] == "step"]
     assert steps == sorted(steps)
 

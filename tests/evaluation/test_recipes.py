@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from potstill.evaluation import RECIPES, find_recipe
+from potstill.evaluation import RECIPES, find_recipe, training_schedule
 from potstill.runtime.errors import UserError
 
 SGD = {"batch_size": 256, "optimiser": "sgd", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
@@ -100,7 +100,7 @@ def test_a_misspelt_recipe_is_guessed():
 
 
 def test_schedule_of_the_dsa_recipe():
-    schedule = find_recipe("dsa-1000").schedule(flips=True)
+    schedule = training_schedule(find_recipe("dsa-1000"), flips=True)
     assert (schedule.epochs, schedule.cut_epoch) == (1000, 501)
     assert {name: getattr(schedule, name) for name in SGD} == SGD
     assert schedule.augmentation is not None
@@ -109,21 +109,21 @@ def test_schedule_of_the_dsa_recipe():
 
 
 def test_digits_are_not_mirrored():
-    augmentation = find_recipe("dsa-1000").schedule(flips=False).augmentation
+    augmentation = training_schedule(find_recipe("dsa-1000"), flips=False).augmentation
     assert augmentation is not None
     assert "flip" not in augmentation.operations
 
 
 def test_full_data_is_passed_over_fewer_times():
     recipe = find_recipe("dc-300")
-    assert recipe.schedule(flips=True, full=True).epochs == 50
-    assert recipe.schedule(flips=True, full=True).cut_epoch == 26
-    assert recipe.schedule(flips=True, full=True, epochs=7).epochs == 7
-    assert recipe.schedule(flips=True).augmentation is None
+    assert training_schedule(recipe, flips=True, full=True).epochs == 50
+    assert training_schedule(recipe, flips=True, full=True).cut_epoch == 26
+    assert training_schedule(recipe, flips=True, full=True, epochs=7).epochs == 7
+    assert training_schedule(recipe, flips=True).augmentation is None
 
 
 def test_digits_of_the_dc_paper_are_shifted_scaled_and_turned_each_in_its_own_way():
-    schedule = find_recipe("dc-1000").schedule(flips=True)
+    schedule = training_schedule(find_recipe("dc-1000"), flips=True)
     assert schedule.augmentation is not None
     assert schedule.augmentation.operations == ("crop", "scale", "rotate")
     assert schedule.augmentation.rotation == 45
@@ -132,7 +132,8 @@ def test_digits_of_the_dc_paper_are_shifted_scaled_and_turned_each_in_its_own_wa
 
 def test_a_learned_rate_is_taken_where_the_recipe_says_so():
     rates = [
-        find_recipe(name).schedule(flips=True, step_size=0.02).learning_rate for name in ("dsa-1000", "soft-label")
+        training_schedule(find_recipe(name), flips=True, step_size=0.02).learning_rate
+        for name in ("dsa-1000", "soft-label")
     ]
     assert rates == [0.01, 0.02]
-    assert find_recipe("soft-label").schedule(flips=True).learning_rate == 0.01
+    assert training_schedule(find_recipe("soft-label"), flips=True).learning_rate == 0.01

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from potstill.engine.trainer import Trainer
-from potstill.evaluation import RECIPES, default_recipe, evaluate, validation_accuracy
+from potstill.evaluation import RECIPES, default_recipe, evaluate, training_schedule, validation_accuracy
 from potstill.experts.train import ExpertPlan, train_experts
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.networks.weights import snapshot, write_weights
@@ -133,7 +133,9 @@ def pretrained(folder: Path) -> Path:
     """A network that knows the digits, on file."""
     trainer = Trainer(build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator()), CPU)
     trainer.fit(
-        digits().train, replace(RECIPES["quick"].schedule(flips=False, full=True), learning_rate=0.1), Streams(0)
+        digits().train,
+        replace(training_schedule(RECIPES["quick"], flips=False, full=True), learning_rate=0.1),
+        Streams(0),
     )
     write_weights(folder / "expert-0000.safetensors", {20: snapshot(trainer.network)}, {})
     return folder / "expert-0000.safetensors"

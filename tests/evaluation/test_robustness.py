@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe
 from potstill.evaluation import robustness as module
-from potstill.evaluation.robustness import (
-    Robustness,
-    augmentation_robust_score,
-    label_robust_score,
-    measure_robustness,
-    normalised,
-)
+from potstill.evaluation.robustness import measure_robustness
 from potstill.runtime.errors import UserError
+from potstill.schema.robustness import Robustness
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, on_cpu, small_digits
@@ -33,29 +26,6 @@ fractions = st.floats(0, 1)
 def images() -> SyntheticSet:
     data = small_digits().train
     return SyntheticSet.from_indices(data, random_indices(data, 2, torch.Generator().manual_seed(0)))
-
-
-def test_scores_by_hand():
-    """HLR = 0.9 - 0.5, IOR = 0.6 - 0.4: alpha = 0.1 - 0.2; (e^-0.1 - e^-1) / (e - e^-1) = 0.22846."""
-    assert label_robust_score(full=0.9, synthetic_hard=0.5, synthetic=0.6, random=0.4) == pytest.approx(
-        0.22846, abs=1e-5
-    )
-    # beta = 0.5 * 0.2 + 0.5 * 0.1 = 0.15
-    expected = (math.exp(0.15) - math.exp(-1)) / (math.e - math.exp(-1))
-    assert augmentation_robust_score(0.6, 0.4, 0.5, 0.4) == pytest.approx(expected)
-
-
-def test_the_ends_of_the_scale():
-    assert normalised(-1) == 0
-    assert normalised(1) == pytest.approx(1)
-    with pytest.raises(ValueError, match="accuracies are fractions, not percent"):
-        normalised(20.0)
-
-
-@given(fractions, fractions, fractions, fractions)
-def test_scores_of_fractions_are_fractions(a: float, b: float, c: float, d: float):
-    assert 0 <= label_robust_score(a, b, c, d) <= 1 + 1e-12
-    assert 0 <= augmentation_robust_score(a, b, c, d) <= 1 + 1e-12
 
 
 def measured(synthetic: SyntheticSet, **options: Any) -> Robustness:

@@ -12,19 +12,19 @@ import pytest
 import torch
 
 from potstill.experts import train as experts
-from potstill.experts.manifest import MANIFEST
 from potstill.experts.train import ExpertPlan, expert_file, stored_plan, train_experts
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.errors import UserError
+from potstill.schema.experts import ExpertsManifest
 from tests.small import CPU64, NETWORK, small_digits
 
 PLAN = ExpertPlan(network=NETWORK, count=3, epochs=2, batch_size=32, learning_rate=0.05)
 BATCH_NORM = "convnet:depth=2:width=4:norm=batch"
 
 
-def train(out: Path, plan: ExpertPlan = PLAN, **options: Any) -> dict[str, Any]:
+def train(out: Path, plan: ExpertPlan = PLAN, **options: Any) -> ExpertsManifest:
     return train_experts(plan, small_digits(), out, options.pop("compute", CPU), **options)
 
 
@@ -34,7 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_every_epoch_is_kept_and_none_shares_memory(tmp_path: Path):
     record = train(tmp_path / "experts")
-    assert len(record["experts"]) == 3
+    assert len(record.experts) == 3
     for number in range(3):
         file = WeightsFile(expert_file(tmp_path / "experts", number))
         assert file.epochs == [0, 1, 2]
@@ -94,10 +94,10 @@ def test_experts_trained_at_once_are_what_they_are_apart(curriculum: bool, tmp_p
     plan = replace(PLAN, curriculum=curriculum)
     apart = train(tmp_path / "apart", plan, compute=CPU64)
     together = train(tmp_path / "together", replace(plan, at_once=2), compute=CPU64)
-    for number, (ours, theirs) in enumerate(zip(together["experts"], apart["experts"], strict=True)):
-        assert ours["number"] == theirs["number"] == number
-        assert ours["losses"] == pytest.approx(theirs["losses"], rel=1e-6)
-        assert ours["validation_accuracy"] == theirs["validation_accuracy"]
+    for number, (ours, theirs) in enumerate(zip(together.experts, apart.experts, strict=True)):
+        assert ours.number == theirs.number == number
+        assert ours.losses == pytest.approx(theirs.losses, rel=1e-6)
+        assert ours.validation_accuracy == theirs.validation_accuracy
         files = [WeightsFile(expert_file(tmp_path / name, number)) for name in ("together", "apart")]
         for epoch in files[0].epochs:
             read = [file.read(epoch) for file in files]
@@ -127,12 +127,7 @@ def killed_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int)
 @pytest.mark.parametrize(
     ("name", "call", "at_once"),
     [
-        *(
-            (name, call, at_once)
-            for name in ("write_weights", "write_json")
-            for call in (1, 2, 3)
-            for at_once in (1, 2)
-        ),
+        *((name, call, at_once) for name in ("write_weights", "write") for call in (1, 2, 3) for at_once in (1, 2)),
         *(("fit", call, 1) for call in (1, 2, 3)),
         *(("fit", call, 2) for call in (1, 2)),
     ],
@@ -142,17 +137,17 @@ def test_a_killed_training_goes_on_and_ends_the_same(
 ):
     plan = replace(PLAN, at_once=at_once)
     train(tmp_path / "whole", plan)
-    killed_in(monkeypatch, experts, name, call)
+    killed_in(monkeypatch, ExpertsManifest if name == "write" else experts, name, call)
     with pytest.raises(Killed):
         train(tmp_path / "cut", plan)
     begun = (tmp_path / "cut").exists()
-    assert begun or name == "write_json", "only a folder that was never begun is begun anew"
+    assert begun or name == "write", "only a folder that was never begun is begun anew"
     finished = contents(tmp_path / "cut")
     record = train(tmp_path / "cut", plan, resume=begun)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert finished.items() <= contents(tmp_path / "cut").items()
-    assert [expert["number"] for expert in record["experts"]] == [0, 1, 2]
-    assert json.loads((tmp_path / "cut" / MANIFEST).read_text()) == record
+    assert [expert.number for expert in record.experts] == [0, 1, 2]
+    assert json.loads((tmp_path / "cut" / ExpertsManifest.FILE).read_text()) == record.to_json()
 
 
 def test_more_experts_add_to_those_there_are(tmp_path: Path):
@@ -176,7 +171,7 @@ def test_experts_of_another_plan_are_not_mixed(changes: dict[str, Any], message:
 def test_experts_of_another_dataset_are_not_mixed(tmp_path: Path):
     train(tmp_path / "experts")
     other = replace(small_digits(), fingerprint="other")
-    with pytest.raises(UserError, match="another dataset fingerprint"):
+    with pytest.raises(UserError, match="was started with a different dataset"):
         train_experts(PLAN, other, tmp_path / "experts", CPU, resume=True)
 
 
@@ -200,8 +195,8 @@ def test_a_damaged_expert_is_named_and_made_again(damage: str, tmp_path: Path):
     heard: list[str] = []
     record = train(tmp_path / "experts", resume=True, progress=heard.append)
     assert [words.split(":")[0] for words in heard] == ["expert 2 of 3"]
-    assert [expert["number"] for expert in record["experts"]] == [0, 1, 2]
-    assert all(contents(tmp_path / "experts")[name] == whole[name] for name in whole if name != MANIFEST)
+    assert [expert.number for expert in record.experts] == [0, 1, 2]
+    assert all(contents(tmp_path / "experts")[name] == whole[name] for name in whole if name != ExpertsManifest.FILE)
 
 
 def test_experts_of_one_folder_are_of_one_precision(tmp_path: Path):

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep
-from potstill.experts.manifest import MANIFEST
 from potstill.experts.train import expert_file
 from potstill.methods import DATM, MTT, PAD, TESLA, Problem, State
 from potstill.methods.state import through_softmax
@@ -24,6 +23,7 @@ from potstill.methods.trajectory.presets import DATM_PRESETS, MTT_PRESETS, PAD_R
 from potstill.networks.weights import WeightsFile, write_weights
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
+from potstill.schema.experts import ExpertsManifest
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, problem, small_experts
 from tests.twins import trajectories as twin
@@ -291,8 +291,8 @@ def test_experts_of_something_else_are_refused(changes: dict[str, Any], message:
 def test_experts_of_another_size_or_whitening_are_refused(
     field: str, value: Any, message: str, experts: str, tmp_path: Path
 ):
-    record = json.loads((Path(experts) / MANIFEST).read_text()) | {field: value}
-    (tmp_path / MANIFEST).write_text(json.dumps(record))
+    record = json.loads((Path(experts) / ExpertsManifest.FILE).read_text()) | {field: value}
+    (tmp_path / ExpertsManifest.FILE).write_text(json.dumps(record))
     with pytest.raises(UserError, match=message):
         MTT(experts=str(tmp_path), **SMALL).prepare(problem())
 
@@ -317,7 +317,7 @@ def test_a_damaged_expert_is_named_and_the_others_stay_usable(experts: str, tmp_
 
 def test_an_expert_that_does_not_move_is_named(experts: str, tmp_path: Path):
     weights = WeightsFile(expert_file(Path(experts), 0)).read(0)
-    (tmp_path / MANIFEST).write_bytes((Path(experts) / MANIFEST).read_bytes())
+    (tmp_path / ExpertsManifest.FILE).write_bytes((Path(experts) / ExpertsManifest.FILE).read_bytes())
     still = {epoch: {name: tensor.clone() for name, tensor in weights.items()} for epoch in range(5)}
     write_weights(expert_file(tmp_path, 0), still, {})
     made, given = MTT(experts=str(tmp_path), **SMALL), problem()

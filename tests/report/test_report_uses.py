@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pytest
 from run_folder import FINGERPRINT, SET, change_record, write_record, write_set
 from test_report_page import Page
 
-from potstill.applications.architecture_search import Candidate, SearchResult
-from potstill.evaluation import NetworkResult, find_recipe
-from potstill.evaluation.robustness import Robustness
+from potstill.evaluation import find_recipe
 from potstill.report import read_run
 from potstill.report.page import render
 from potstill.runtime.errors import UserError
+from potstill.schema.evaluation import NetworkResult
+from potstill.schema.robustness import Robustness
+from potstill.schema.search import Candidate, SearchResult
 
 ROBUSTNESS = Robustness(
     set_sha256=SET,
@@ -46,14 +48,11 @@ ROBUSTNESS = Robustness(
 )
 
 FOUND = SearchResult(
-    protocol={
-        "schema": 1,
-        "space": "convnet-22",
-        "recipe": find_recipe("coursework-50").to_json(),
-        "seed": 0,
-        "set_sha256": SET,
-        "dataset_fingerprint": FINGERPRINT,
-    },
+    space="convnet-22",
+    recipe=find_recipe("coursework-50"),
+    seed=0,
+    set_sha256=SET,
+    dataset_fingerprint=FINGERPRINT,
     candidates={
         "Small": Candidate(spec="convnet:depth=1", accuracies=[0.7, 0.8], seconds=3.0, parameters=1_000),
         "Large": Candidate(spec="convnet:depth=3", accuracies=[0.91], seconds=70.0, parameters=300_000),
@@ -142,7 +141,7 @@ def test_a_search_is_told_from_the_best_down(run_path: Path):
 
 
 def test_a_search_without_full_data_says_so(run_path: Path):
-    write_record(run_path / "search.json", SearchResult(protocol=FOUND.protocol, candidates=FOUND.candidates).to_json())
+    write_record(run_path / "search.json", replace(FOUND, full={}).to_json())
     assert "none was trained on the full data yet" in section(run_path, "search").text
 
 

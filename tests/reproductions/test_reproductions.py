@@ -25,10 +25,10 @@ from potstill.methods.trajectory.presets import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
-from potstill.reproductions.run import RECORD
 from potstill.runtime import progress as pacing
 from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
+from potstill.schema.reproduction import FullDataRecord, PublishedIterations, ReproductionRecord
 from tests.small import NETWORK
 
 OTHER = "mlp:width=16"
@@ -75,8 +75,8 @@ def test_every_row_is_distilled_evaluated_and_recorded(tmp_path: Path):
     assert [(o.row, o.network) for o in outcomes] == [("Random!", NETWORK), ("Random!", OTHER), ("dm", NETWORK)]
     assert [o.verdict for o in outcomes] == ["above", "nothing published", "inside"]
     assert all(o.measured.repeats == 2 for o in outcomes)
-    assert outcomes[2].iterations == (20, 20)
-    record = json.loads((tmp_path / RECORD).read_text())
+    assert outcomes[2].iterations == PublishedIterations(done=20, published=20)
+    record = json.loads((tmp_path / ReproductionRecord.FILE).read_text())
     assert [entry["verdict"] for entry in record["outcomes"]] == [o.verdict for o in outcomes]
     assert record["outcomes"][0]["published"] == {"mean": 1.0, "std": 0.5}
     assert record["outcomes"][0]["measured"]["accuracies"] == outcomes[0].measured.accuracies
@@ -88,7 +88,7 @@ def test_another_dataset_has_no_verdict_and_is_named(tmp_path: Path):
     mnist = replace(SMALL, rows=(replace(SMALL.rows[0], settings=settings(Random(), dataset="mnist")),))
     outcomes = reproduce(mnist, tmp_path, dataset="digits", repeats=1)
     assert [(o.dataset, o.verdict) for o in outcomes] == [("digits", "another dataset")] * 2
-    (entry, _) = json.loads((tmp_path / RECORD).read_text())["outcomes"]
+    (entry, _) = json.loads((tmp_path / ReproductionRecord.FILE).read_text())["outcomes"]
     assert (entry["dataset"], entry["verdict"]) == ("digits", "another dataset")
     assert len(entry["dataset_fingerprint"]) == 64
 
@@ -108,32 +108,34 @@ def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatc
 
 def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
     outcomes = reproduce(SMALL, tmp_path, scale=0.25, rows=["dm"], repeats=1)
-    assert [o.iterations for o in outcomes] == [(5, 20)]
+    assert [o.iterations for o in outcomes] == [PublishedIterations(done=5, published=20)]
     assert outcomes[0].measured.repeats == 1
-    (entry,) = json.loads((tmp_path / RECORD).read_text())["outcomes"]
+    (entry,) = json.loads((tmp_path / ReproductionRecord.FILE).read_text())["outcomes"]
     assert entry["iterations"] == {"done": 5, "published": 20}
     with pytest.raises(UserError, match="dm was begun with another iterations"):
         reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
 
 
 def test_even_the_smallest_share_is_one_iteration(tmp_path: Path):
-    assert reproduce(SMALL, tmp_path, scale=0.001, rows=["dm"], repeats=1)[0].iterations == (1, 20)
+    assert reproduce(SMALL, tmp_path, scale=0.001, rows=["dm"], repeats=1)[0].iterations == PublishedIterations(
+        done=1, published=20
+    )
 
 
 def test_rows_that_a_call_leaves_out_stay_in_the_record(tmp_path: Path):
     reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
     reproduce(SMALL, tmp_path, rows=["Random!"], repeats=1)
-    record = json.loads((tmp_path / RECORD).read_text())
+    record = json.loads((tmp_path / ReproductionRecord.FILE).read_text())
     assert [entry["row"] for entry in record["outcomes"]] == ["Random!", "Random!", "dm"]
 
 
 def test_a_time_limit_counts_over_all_calls(tmp_path: Path):
     (first,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
-    assert first.iterations == (0, 20)
+    assert first.iterations == PublishedIterations(done=0, published=20)
     (again,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
-    assert again.iterations == (0, 20), "its time is used up"
+    assert again.iterations == PublishedIterations(done=0, published=20), "its time is used up"
     (rest,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
-    assert rest.iterations == (20, 20)
+    assert rest.iterations == PublishedIterations(done=20, published=20)
 
 
 def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -152,7 +154,7 @@ def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path
     with pytest.raises(KeyboardInterrupt):
         reproduce(replace(SMALL, rows=(row,)), tmp_path, repeats=1)
     (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, repeats=1)
-    assert outcome.iterations == (4, 4)
+    assert outcome.iterations == PublishedIterations(done=4, published=4)
     assert steps == 5
 
 
@@ -161,7 +163,8 @@ def test_full_data_is_trained_on_without_a_set_and_resumed(tmp_path: Path, monke
     row = Row(label="full data", settings=settings(DM()), published={OTHER: Published(90.0, 20.0)}, full=True)
     table = replace(SMALL, recipe="coursework-50", rows=(row,))
     (one,) = reproduce(table, tmp_path, resources=PLAIN)
-    assert (one.measured.repeats, one.measured.epochs) == (1, 50)
+    (path,) = (tmp_path / "full-data").iterdir()
+    assert (one.measured.repeats, FullDataRecord.read(path).result.epochs) == (1, 50)
     assert (one.iterations, one.seconds) == (None, None)
     (two,) = reproduce(table, tmp_path, resources=PLAIN, repeats=2)
     assert two.measured.accuracies[0] == one.measured.accuracies[0]
@@ -283,7 +286,7 @@ def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: P
         assert [outcome.row for outcome in outcomes] == ["wild", "dm"]
         assert outcomes[0].note == "diverged: its last good set"
         assert outcomes[0].iterations is not None
-        assert outcomes[0].iterations[0] < 20
+        assert outcomes[0].iterations.done < 20
         assert outcomes[1].note == ""
 
 
@@ -300,7 +303,7 @@ def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: 
     record = tmp_path / "dm" / "search.json"
     before = json.loads(record.read_text())["set_sha256"]
     (outcome,) = reproduce(table, tmp_path, resources=PLAIN)
-    assert outcome.iterations == (40, 40)
+    assert outcome.iterations == PublishedIterations(done=40, published=40)
     assert json.loads(record.read_text())["set_sha256"] != before
 
 

@@ -10,6 +10,7 @@ from potstill.distillation.settings import Settings
 from potstill.evaluation import Recipe, find_recipe
 from potstill.experts.train import ExpertPlan
 from potstill.methods import METHODS
+from potstill.schema.fields import Fields
 from potstill.schema.old_names import RENAMED, with_present_names
 
 
@@ -32,7 +33,7 @@ def test_an_old_recipe_is_the_present_one():
     recipe = find_recipe("tuned-300")
     old = recipe.to_json()
     old["averaging"], old["tried_rates"] = old.pop("ema_decay"), old.pop("learning_rate_grid")
-    assert Recipe.from_json(old) == recipe
+    assert Recipe.from_json(Fields(Path("evaluation.json"), old)) == recipe
 
 
 def test_a_present_name_is_kept_where_both_are_there():

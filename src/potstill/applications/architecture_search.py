@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
 
 from potstill.data import ImageDataset
 from potstill.evaluation import (
     FullTraining,
-    NetworkResult,
     Recipe,
     Session,
     check_fits,
@@ -26,15 +24,11 @@ from potstill.evaluation.checks import check_repeats, check_validation
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
-from potstill.runtime.files import read_json, write_json
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
-from potstill.schema.old_names import with_present_names
-from potstill.schema.statistics import summary
+from potstill.schema.search import Candidate, SearchResult
 from potstill.synthetic import SyntheticSet
-
-SCHEMA = 1
 
 CONVNET_22 = MappingProxyType(
     {
@@ -59,71 +53,6 @@ CONVNET_22 = MappingProxyType(
 
 SPACES: Mapping[str, Mapping[str, str]] = MappingProxyType({"convnet-22": CONVNET_22})
 """Search spaces by name: for each candidate its name and its spec."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """What one network made of the small set.
-
-    Attributes:
-        spec: the network.
-        accuracies: on the validation split, a fraction for each repeat.
-        seconds: to train and validate all repeats.
-        parameters: of the network.
-        made_on: the machines, precisions and versions that it was trained with, in words.
-        failed: why there is no accuracy, if there is none.
-    """
-
-    spec: str
-    accuracies: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    parameters: int = 0
-    made_on: list[str] = field(default_factory=list)
-    failed: str | None = None
-
-    @property
-    def mean(self) -> float:
-        """The mean accuracy; below all others for a network that failed."""
-        return sum(self.accuracies) / len(self.accuracies) if self.accuracies else -1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchResult:
-    """A search, finished or under way.
-
-    Attributes:
-        protocol: what decides its figures.
-        candidates: by name, in the order of the space.
-        full: for the best ones, what they reach on the test split when trained on the full data.
-    """
-
-    protocol: Mapping[str, Any]
-    candidates: dict[str, Candidate] = field(default_factory=dict)
-    full: dict[str, NetworkResult] = field(default_factory=dict)
-
-    @property
-    def ranked(self) -> list[str]:
-        """Candidates from the best down; of equals the smaller network."""
-        of = self.candidates
-        return sorted(of, key=lambda name: (-of[name].mean, of[name].parameters))
-
-    @property
-    def seconds(self) -> float:
-        """What training all candidates on the small set took."""
-        return sum(candidate.seconds for candidate in self.candidates.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """The contents of ``search.json``."""
-        return {
-            **self.protocol,
-            "seconds": self.seconds,
-            "ranked": self.ranked,
-            "candidates": {
-                name: {**asdict(made), **(summary(made.accuracies) if made.accuracies else {})}
-                for name, made in self.candidates.items()
-            },
-            "full": {name: result.to_json() for name, result in self.full.items()},
-        }
 
 
 def search(
@@ -168,16 +97,15 @@ def search(
     recipe = _usable(find_recipe(recipe) if isinstance(recipe, str) else recipe)
     full = FullTraining(epochs=recipe.full_epochs if full_epochs is None else full_epochs)
     specs = _space(space)
-    protocol = {
-        "schema": SCHEMA,
-        "space": space if isinstance(space, str) else dict(space),
-        "recipe": recipe.to_json(),
-        "seed": session.seed,
-        "set_sha256": synthetic.fingerprint(),
-        "dataset_fingerprint": dataset.fingerprint,
-    }
+    asked = SearchResult(
+        space=space if isinstance(space, str) else dict(space),
+        recipe=recipe,
+        seed=session.seed,
+        set_sha256=synthetic.fingerprint(),
+        dataset_fingerprint=dataset.fingerprint,
+    )
     path = None if record is None else Path(record)
-    found = _earlier(path, protocol) or SearchResult(protocol=protocol)
+    found = _earlier(path, asked) or asked
     compute = session.settled()
     session = replace(session, dataset=dataset.to(compute.device), compute=compute, initial="random")
     with cpu_workers(compute.device):
@@ -249,25 +177,16 @@ def _space(space: str | Mapping[str, str]) -> Mapping[str, str]:
     return space
 
 
-def _earlier(path: Path | None, protocol: Mapping[str, Any]) -> SearchResult | None:
+def _earlier(path: Path | None, asked: SearchResult) -> SearchResult | None:
     if path is None or not path.exists():
         return None
-    stored = read_json(path)
-    if isinstance(stored.get("recipe"), dict):
-        stored["recipe"] = with_present_names("recipe", stored["recipe"])
-    changed = [name for name in protocol if stored.get(name) != protocol[name]]
+    stored = SearchResult.read(path)
+    changed = [name for name, value in asked.protocol.items() if stored.protocol[name] != value]
     if changed:
         raise UserError(f"{path} is of another search: {', '.join(changed)} differ", "choose another --out")
-    fields = ("spec", "accuracies", "seconds", "parameters", "made_on", "failed")
-    return SearchResult(
-        protocol=protocol,
-        candidates={
-            name: Candidate(**{key: entry[key] for key in fields}) for name, entry in stored["candidates"].items()
-        },
-        full={name: NetworkResult.from_json(entry) for name, entry in stored["full"].items()},
-    )
+    return stored
 
 
 def _keep(path: Path | None, found: SearchResult) -> None:
     if path is not None:
-        write_json(path, found.to_json())
+        found.write(path)

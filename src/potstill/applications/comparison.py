@@ -29,14 +29,13 @@ from potstill.evaluation import (
 )
 from potstill.methods import METHODS
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import write_json
 from potstill.runtime.progress import Progress
-from potstill.schema.statistics import corrected, paired_difference, summary
+from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
+from potstill.schema.manifest import Manifest
+from potstill.schema.statistics import corrected, paired_difference
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 
-SCHEMA = 1
-RECORD = "comparison.json"
 SIGNIFICANCE = 0.05
 """Below it a difference's corrected p value shows it."""
 
@@ -57,7 +56,7 @@ class Contender:
     name: str
     folder: RunFolder
     settings: Settings[Any]
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     synthetic: SyntheticSet
     evaluation: Evaluation | None = None
 
@@ -77,7 +76,7 @@ def compare(
     full: bool = True,
     dataset: str | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
-) -> dict[str, Any]:
+) -> Comparison:
     """Measure several sets by one recipe and write ``comparison.json``.
 
     What the runs' own records hold by that recipe is not measured again, and what is measured is recorded there, beside
@@ -96,7 +95,7 @@ def compare(
         resources: device, local data, progress.
 
     Returns:
-        The contents of ``comparison.json``.
+        What ``comparison.json`` holds.
 
     Raises:
         UserError: there are fewer than two, one is no run or was killed before its end, or one does not fit the dataset
@@ -132,7 +131,7 @@ def compare(
         data,
         compute=resources.compute,
         seed=recorded.seed if recorded else 0,
-        initial=str(recorded.initial["source"]) if recorded is not None and shared else "random",
+        initial=recorded.initial_source if recorded is not None and shared else "random",
         progress=resources.progress,
     )
     session = replace(session, compute=session.settled(images))  # one for all: precision must not tell sets apart
@@ -150,7 +149,7 @@ def compare(
             )
         contenders[number] = replace(contender, evaluation=evaluation)
     record = _record(contenders, specs, data)
-    write_json(out / RECORD, record)
+    record.write(out / Comparison.FILE)
     return record
 
 
@@ -170,7 +169,7 @@ def _opened(path: Path, name: str) -> Contender:
     if not folder.manifest.exists():
         raise UserError(f"the run in {path} was not finished", f"go on with it: potstill distill --out {path} --resume")
     manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
-    if manifest["tensors_sha256"] != synthetic.fingerprint():
+    if manifest.tensors_sha256 != synthetic.fingerprint():
         raise UserError(
             f"the run in {path} went on and was killed before its manifest could be renewed",
             f"go on with it: potstill distill --out {path} --resume",
@@ -222,62 +221,61 @@ def _short(paths: Sequence[Path]) -> list[str]:
     raise UserError("a run is named twice", "name each once")
 
 
-def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset) -> dict[str, Any]:
+def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset) -> Comparison:
     first = contenders[0].evaluation
     assert first is not None
     full = first.baselines.get("full", {})
-    return {
-        "schema": SCHEMA,
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "train": len(dataset.train),
-            "test": len(dataset.test),
-            "bytes": dataset.train.images.numel(),
-        },
-        "recipe": first.to_json()["recipe"],
-        "seed": first.seed,
-        "initial": None if first.recipe.replay else dict(first.initial),
-        "networks": list(networks),
-        "made_on": _made_on(contenders, networks, full),
-        "sets": [_entry(contender, networks) for contender in contenders],
-        "full": {name: _figures(result) for name, result in full.items() if name in networks},
-        "significance": SIGNIFICANCE,
-        "differences": _differences(contenders, networks),
-        "reached": {network: _reached(contenders, network) for network in networks},
-    }
+    return Comparison(
+        dataset=ComparedDataset(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            train=len(dataset.train),
+            test=len(dataset.test),
+            bytes=dataset.train.images.numel(),
+        ),
+        recipe=first.recipe,
+        seed=first.seed,
+        initial=None if first.recipe.replay else dict(first.initial),
+        networks=list(networks),
+        made_on=_made_on(contenders, networks, full),
+        sets=[_entry(contender, networks) for contender in contenders],
+        full={name: _trained(result) for name, result in full.items() if name in networks},
+        significance=SIGNIFICANCE,
+        differences=_differences(contenders, networks),
+        reached={network: _reached(contenders, network) for network in networks},
+    )
 
 
-def _entry(contender: Contender, networks: Sequence[str]) -> dict[str, Any]:
+def _entry(contender: Contender, networks: Sequence[str]) -> ComparedSet:
     manifest, synthetic = contender.manifest, contender.synthetic
-    return {
-        "name": contender.name,
-        "method": contender.settings.method.name,
-        "status": manifest["status"],
-        "ipc": contender.settings.ipc,
-        "images": len(synthetic),
-        "bytes": synthetic.size_bytes,
-        "labels": "soft" if synthetic.has_soft_labels else "hard",
-        "distilled_seconds": manifest["seconds"],
-        "peak_memory_bytes": manifest["peak_memory_bytes"],
-        "networks": {name: _figures(contender.result(name)) for name in networks},
-    }
+    return ComparedSet(
+        name=contender.name,
+        method=contender.settings.method.name,
+        status=manifest.status,
+        ipc=contender.settings.ipc,
+        images=len(synthetic),
+        bytes=synthetic.size_bytes,
+        labels="soft" if synthetic.has_soft_labels else "hard",
+        distilled_seconds=manifest.seconds,
+        peak_memory_bytes=manifest.peak_memory_bytes,
+        networks={name: _trained(contender.result(name)) for name in networks},
+    )
 
 
 def _made_on(contenders: Sequence[Contender], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
-    """The machines, precisions and versions of all figures; more than one where they were not measured alike."""
+    """The machines, precisions and versions of all results; more than one where they were not measured alike."""
     results = [contender.result(name) for contender in contenders for name in networks]
     results += [full[name] for name in networks if name in full]
     return list(dict.fromkeys(made_on for result in results for made_on in result.made_on))
 
 
-def _figures(result: NetworkResult) -> dict[str, Any]:
-    if result.failed is not None:
-        return {"failed": result.failed}
-    return {**summary(result.accuracies), "seconds": result.seconds / result.repeats, "epochs": result.epochs}
+def _trained(result: NetworkResult) -> TrainedNetwork:
+    if not result.usable:
+        return TrainedNetwork(failed=result.failed)
+    return TrainedNetwork(accuracies=result.accuracies, seconds=result.seconds / result.repeats, epochs=result.epochs)
 
 
-def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> list[dict[str, Any]]:
+def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> list[Difference]:
     """Each pair of sets under each network; the p values corrected for how many there are."""
     found = {}
     for network in networks:
@@ -290,30 +288,30 @@ def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> li
                 found[network, one.name, other.name] = difference
     after = corrected({key: difference.p for key, difference in found.items()})
     return [
-        {
-            "network": network,
-            "first": first,
-            "second": second,
-            "mean": difference.mean,
-            "ci95": list(difference.interval),
-            "p": difference.p,
-            "p_corrected": after[network, first, second],
-            "repeats": difference.repeats,
-        }
+        Difference(
+            network=network,
+            first=first,
+            second=second,
+            mean=difference.mean,
+            ci95=difference.interval,
+            p=difference.p,
+            p_corrected=after[network, first, second],
+            repeats=difference.repeats,
+        )
         for (network, first, second), difference in found.items()
     ]
 
 
-def _reached(contenders: Sequence[Contender], network: str) -> dict[str, Any]:
+def _reached(contenders: Sequence[Contender], network: str) -> Reached:
     """The highest whole percent that training on every set reaches on the way, and how long each takes to it."""
     results = {contender.name: contender.result(network) for contender in contenders}
     usable = {name: r for name, r in results.items() if r.failed is None and r.curve_accuracy}
     if not usable:
-        return {}
+        return Reached()
     lowest = min(max(result.curve_accuracy) for result in usable.values())
     target = min(int(100 * lowest) / 100, lowest)
     seconds = {}
     for name, result in usable.items():
         place = next(i for i, accuracy in enumerate(result.curve_accuracy) if accuracy >= target)
         seconds[name] = result.seconds / result.repeats * result.curve_epochs[place] / result.epochs
-    return {"accuracy": target, "seconds": seconds}
+    return Reached(accuracy=target, seconds=seconds)

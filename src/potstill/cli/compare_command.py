@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.table import Table
 
-from potstill.applications.comparison import RECORD, compare
+from potstill.applications.comparison import compare
 from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
 from potstill.evaluation import Resources
 from potstill.report import write_comparison
 from potstill.runtime.compute import AUTOMATIC
+from potstill.schema.comparison import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,35 +61,33 @@ def run(words: list[str]) -> None:
     console.print(table(record))
     for line in shown(record):
         console.print(line, highlight=False)
-    print(f"written to {options.out / RECORD}; the page is {write_comparison(options.out)}")
+    print(f"written to {options.out / Comparison.FILE}; the page is {write_comparison(options.out)}")
 
 
-def table(record: dict[str, Any]) -> Table:
+def table(record: Comparison) -> Table:
     """The sets with their accuracies and costs."""
-    recipe = record["recipe"]
-    title = f"{record['dataset']['name']}, recipe {recipe['name']}@{recipe['version']}, mean ± std × repeats"
+    title = f"{record.dataset.name}, recipe {record.recipe.label}, mean ± std × repeats"
     made = Table(title=title, title_justify="left")
-    for column in ("set", "per class", "labels", "bytes", "distilled in", *record["networks"]):
+    for column in ("set", "per class", "labels", "bytes", "distilled in", *record.networks):
         made.add_column(column)
-    for item in record["sets"]:
-        figures = [percent(item["networks"].get(network)) for network in record["networks"]]
-        seconds = f"{item['distilled_seconds']:.0f} s"
-        name = item["name"] + ("" if item["status"] == "complete" else f" ({item['status']})")
-        made.add_row(name, str(item["ipc"]), item["labels"], f"{item['bytes']:,}", seconds, *figures)
-    if record["full"]:
-        figures = [percent(record["full"].get(network)) for network in record["networks"]]
-        made.add_row("full data", "-", "hard", f"{record['dataset']['bytes']:,}", "-", *figures)
+    for item in record.sets:
+        results = [percent(item.networks.get(network)) for network in record.networks]
+        seconds = f"{item.distilled_seconds:.0f} s"
+        name = item.name + ("" if item.status == "complete" else f" ({item.status})")
+        made.add_row(name, str(item.ipc), item.labels, f"{item.bytes:,}", seconds, *results)
+    if record.full:
+        results = [percent(record.full.get(network)) for network in record.networks]
+        made.add_row("full data", "-", "hard", f"{record.dataset.bytes:,}", "-", *results)
     return made
 
 
-def shown(record: dict[str, Any]) -> list[str]:
+def shown(record: Comparison) -> list[str]:
     """The significant differences, one line each."""
-    found = [item for item in record["differences"] if item["p_corrected"] < record["significance"]]
-    total = len(record["differences"])
-    how = f"paired t test, Holm, {record['significance']:.0%}"
-    lines = [f"{len(found)} of {total} differences are significant ({how})"] if total else []
-    for item in sorted(found, key=lambda item: -abs(item["mean"])):
-        better, worse = (item["first"], item["second"])[:: 1 if item["mean"] > 0 else -1]
-        points = f"{100 * abs(item['mean']):.1f} points"
-        lines.append(f"  {item['network']}: {better} above {worse} by {points}, p = {item['p_corrected']:.2g}")
+    total = len(record.differences)
+    how = f"paired t test, Holm, {record.significance:.0%}"
+    lines = [f"{len(record.shown)} of {total} differences are significant ({how})"] if total else []
+    for item in record.shown:
+        better, worse = (item.first, item.second)[:: 1 if item.mean > 0 else -1]
+        points = f"{100 * abs(item.mean):.1f} points"
+        lines.append(f"  {item.network}: {better} above {worse} by {points}, p = {item.p_corrected:.2g}")
     return lines

@@ -15,7 +15,8 @@ from potstill.evaluation import Evaluation, FullTraining, NetworkResult, Session
 from potstill.evaluation.robustness import measure_robustness
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import check_writable, write_json
+from potstill.runtime.files import check_writable
+from potstill.schema.robustness import Robustness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def run(words: list[str]) -> None:
     if options.robustness:
         _robustness(options, target, session, networks)
         return
-    path = options.out or target.beside / "evaluation.json"
+    path = options.out or target.beside / Evaluation.FILE
     result = evaluate(
         synthetic,
         session,
@@ -94,7 +95,7 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
             raise UserError(f"--{option.replace('_', '-')} does not apply to --robustness", "leave it out")
     if len(networks) > 1:
         raise UserError("robust scores are of one network", "name one with --networks")
-    path = options.out or target.beside / "robustness.json"
+    path = options.out or target.beside / Robustness.FILE
     check_writable(path)
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
     found = measure_robustness(
@@ -105,7 +106,7 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
         repeats=options.repeats,
         full_epochs=options.full_epochs,
     )
-    write_json(path, found.to_json())
+    found.write(path)
     print(f"label robust score {100 * found.label_score:.1f}, augmentation robust score", end=" ")
     print(f"{100 * found.augmentation_score:.1f} (of 100; {found.track} labels, {network}, {recipe.label})")
     print(f"written to {path}")
@@ -125,5 +126,5 @@ def table(evaluation: Evaluation, images: int) -> Table:
 
 
 def _cell(result: NetworkResult | None) -> str:
-    shown = percent(None if result is None else result.to_json(), interval=True)
+    shown = percent(result, interval=True)
     return shown if result is None or result.learning_rate is None else f"{shown}, rate {result.learning_rate:g}"

@@ -11,10 +11,10 @@ import tyro
 from potstill.cli.options import ComputeOptions, names, parse, progress_line
 from potstill.data import load_dataset, short_name
 from potstill.experts.difficulty import Score
-from potstill.experts.manifest import MANIFEST
 from potstill.experts.train import ExpertPlan, keep_scores, stored_plan, train_experts
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError, unknown
+from potstill.schema.experts import ExpertsManifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def run(words: list[str]) -> None:
     """Train experts."""
     options = parse(Options, words, command="experts")
     out = options.out or _default_folder(options.plan)
-    if options.resume and (out / MANIFEST).exists():
+    if options.resume and (out / ExpertsManifest.FILE).exists():
         plan, compute = stored_plan(out)
         begun = Options(plan=plan, compute=compute)  # what is not given again is as it was
         options = parse(Options, words, command="experts", default=begun)
@@ -52,7 +52,7 @@ def run(words: list[str]) -> None:
     record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
     if scores:
         keep_scores(plan, dataset, out, compute, scores, progress_line)
-    print(f"{len(record['experts'])} experts of {plan.epochs} epochs in {out}")
+    print(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")
 
 
 def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:

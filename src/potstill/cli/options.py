@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
+from potstill.schema.evaluation import Repeats
 
 T = TypeVar("T")
 
@@ -118,16 +119,16 @@ def progress_line(message: str) -> None:
         print(message, file=sys.stderr)
 
 
-def percent(entry: Mapping[str, Any] | None, *, interval: bool = False) -> str:
-    """A record's accuracies in a table's cell: mean, deviation, interval if asked for, and repeats."""
-    if entry is None:
+def percent(result: Repeats | None, *, interval: bool = False) -> str:
+    """Accuracies in a table's cell: mean, deviation, interval if asked for, and repeats."""
+    if result is None:
         return "-"
-    if "failed" in entry:
-        return f"failed: {entry['failed']}"
-    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
-    low_high = entry["ci95"] if interval else None
+    if not result.usable:
+        return f"failed: {result.failed}"
+    spread = "" if result.std is None else f" ± {100 * result.std:.1f}"
+    low_high = result.interval if interval else None
     bounds = "" if low_high is None else f" [{100 * low_high[0]:.1f}, {100 * low_high[1]:.1f}]"
-    return f"{100 * entry['mean']:.1f}%{spread}{bounds} × {len(entry['accuracies'])}"
+    return f"{100 * result.mean:.1f}%{spread}{bounds} × {result.repeats}"
 
 
 def table_console() -> Console:

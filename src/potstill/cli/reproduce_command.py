@@ -12,8 +12,8 @@ from rich.table import Table
 from potstill.cli.options import ComputeOptions, duration, names, parse, percent, progress_line, table_console
 from potstill.evaluation import Resources
 from potstill.reproductions import Outcome, find_reproduction, reproduce
-from potstill.reproductions.run import RECORD
 from potstill.runtime.compute import AUTOMATIC
+from potstill.schema.reproduction import ReproductionRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def run(words: list[str]) -> None:
     table_console().print(table(outcomes, f"{reproduction.title}; recipe {reproduction.recipe}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
         print(note)
-    print(f"written to {out / RECORD}")
+    print(f"written to {out / ReproductionRecord.FILE}")
 
 
 def table(outcomes: list[Outcome], title: str) -> Table:
@@ -70,15 +70,15 @@ def table(outcomes: list[Outcome], title: str) -> Table:
     for column in ("row", "network", "dataset", "published", "measured", "verdict", "iterations", "distilled in", ""):
         shown.add_column(column)
     for outcome in outcomes:
-        done, published = outcome.iterations or (0, 0)
+        iterations = outcome.iterations
         shown.add_row(
             outcome.row,
             outcome.network,
             outcome.dataset,
             "-" if outcome.published is None else f"{outcome.published}%",
-            percent(outcome.to_json()["measured"]),
+            percent(outcome.measured),
             outcome.verdict,
-            f"{done} of {published}" if published else "-",
+            f"{iterations.done} of {iterations.published}" if iterations and iterations.published else "-",
             "-" if outcome.seconds is None else f"{outcome.seconds:.0f} s",
             outcome.note,
         )

@@ -51,7 +51,7 @@ def run(words: list[str]) -> None:
     """Search, and print the ranking."""
     options = parse(Options, words, command="search")
     target = Target.opened(options.target)
-    path = options.out or target.beside / "search.json"
+    path = options.out or target.beside / SearchResult.FILE
     found = search(
         target.synthetic,
         Session(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -28,14 +28,13 @@ from potstill.runtime.machine import describe_machine, peak_memory_bytes, reset_
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
+from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord, Status
 from potstill.selection import SELECTIONS, random_indices
 from potstill.synthetic import SyntheticSet
 
-SCHEMA = 1
 CHECKPOINT_SECONDS = 20.0
 LOGGED_STEPS = 1000
 
-Status = Literal["running", "complete", "interrupted", "time limit", "diverged"]
 Listener = Callable[[str, dict[str, Any]], None]
 
 
@@ -210,7 +209,7 @@ class _Run:
         self._last_checkpoint = self._clock
         self._seconds_before = 0.0
         self._trainer: Trainer | None = None
-        self._earlier: Mapping[str, Any] = {}
+        self._earlier: Manifest | None = None
 
     def go(self, *, resume: bool, time_limit: float | None) -> DistillationResult:
         reset_peak_memory(self.compute.device)
@@ -227,7 +226,7 @@ class _Run:
         )
         if resume and self.folder is not None:
             self.now = self._stored_checkpoint(self.folder)
-            self._earlier = self.folder.read_manifest() if self.folder.manifest.exists() else {}
+            self._earlier = self.folder.read_manifest() if self.folder.manifest.exists() else None
         else:
             self.now = self._begin()
         self._seconds_before = self.now.seconds
@@ -380,7 +379,7 @@ class _Run:
         self.now = replace(self.now, seconds=self._seconds())
         chosen = self._checkpoint()
         if self.folder is not None:
-            self.folder.write_manifest(self._manifest(status, chosen))
+            self._manifest(status, chosen).write(self.folder.manifest)
         self._emit("finish", status=status, chosen_iteration=chosen.provenance["chosen_iteration"])
         return chosen
 
@@ -409,40 +408,37 @@ class _Run:
             **({} if self._reads is None else {"reads_sha256": self._reads}),
         }
 
-    def _manifest(self, status: Status, chosen: SyntheticSet) -> dict[str, Any]:
-        """What is recorded of the run: of its first session when and by what it was begun, of all the largest peak."""
+    def _manifest(self, status: Status, chosen: SyntheticSet) -> Manifest:
+        """What is recorded: of the first session its start and command, of all sessions the largest peak."""
         method, dataset, compute, earlier = self.method, self.dataset, self.compute, self._earlier
-        return {
-            "schema": SCHEMA,
-            "method": {
-                "name": method.name,
-                "title": method.citation.title,
-                "citation": method.citation.bibtex(),
-                "url": method.citation.url,
-            },
-            "dataset": {
-                "name": dataset.name,
-                "fingerprint": dataset.fingerprint,
-                "shape": list(dataset.shape),
-                "classes": dataset.class_count,
-                "train": len(dataset.train),
-                "validation": len(dataset.validation),
-                "test": len(dataset.test),
-            },
-            "seed": self.settings.seed,
-            "iterations": {"done": self.now.iteration, "asked": self.total},
-            "chosen_iteration": chosen.provenance["chosen_iteration"],
-            "seconds": round(self.now.seconds, 3),
-            "peak_memory_bytes": max(peak_memory_bytes(compute.device), earlier.get("peak_memory_bytes", 0)),
-            "set_bytes": chosen.size_bytes,
-            "tensors_sha256": chosen.fingerprint(),
-            "machine": describe_machine(),
-            "compute": {
-                "device": str(compute.device),
-                "precision": compute.precision,
-                "compile": compute.compile,
-            },
-            "status": status,
-            "started": earlier.get("started", self._started),
-            "command": earlier.get("command", self.command),
-        }
+        channels, height, width = dataset.shape
+        peak = peak_memory_bytes(compute.device)
+        return Manifest(
+            method=MethodRecord(
+                name=method.name,
+                title=method.citation.title,
+                citation=method.citation.bibtex(),
+                url=method.citation.url,
+            ),
+            dataset=DatasetRecord(
+                name=dataset.name,
+                fingerprint=dataset.fingerprint,
+                shape=(channels, height, width),
+                classes=dataset.class_count,
+                train=len(dataset.train),
+                validation=len(dataset.validation),
+                test=len(dataset.test),
+            ),
+            seed=self.settings.seed,
+            iterations=Iterations(done=self.now.iteration, asked=self.total),
+            chosen_iteration=chosen.provenance["chosen_iteration"],
+            seconds=round(self.now.seconds, 3),
+            peak_memory_bytes=peak if earlier is None else max(peak, earlier.peak_memory_bytes),
+            set_bytes=chosen.size_bytes,
+            tensors_sha256=chosen.fingerprint(),
+            machine=describe_machine(),
+            compute=ComputeRecord(device=str(compute.device), precision=compute.precision, compile=compute.compile),
+            status=status,
+            started=self._started if earlier is None else earlier.started,
+            command=self.command if earlier is None else earlier.command,
+        )

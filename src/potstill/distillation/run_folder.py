@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +13,9 @@ from torch import Tensor
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import EventLog
-from potstill.runtime.files import read_json, staged, write_atomic, write_json
+from potstill.runtime.files import staged, write_atomic
+from potstill.schema.manifest import Manifest
+from potstill.schema.run_folder import RunPaths
 from potstill.synthetic import SyntheticSet
 
 
@@ -42,22 +42,9 @@ class Checkpoint:
     validated: int = 0
 
 
-class RunFolder:
-    """The files of a run by name.
-
-    Args:
-        path: the folder.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.config = path / "config.toml"
-        self.synthetic = path / "synthetic.safetensors"
-        self.manifest = path / "manifest.json"
-        self.metrics = path / "metrics.jsonl"
-        self.evaluation = path / "evaluation.json"
-        self.start = path / "checkpoint" / "start.safetensors"
-        self.checkpoint = path / "checkpoint" / "state.safetensors"
+@dataclass(frozen=True)
+class RunFolder(RunPaths):
+    """The files of a run by name, written and read."""
 
     def create(self, config: str, start: SyntheticSet) -> None:
         """Begin a new run.
@@ -124,14 +111,10 @@ class RunFolder:
                 f"{self.checkpoint} is damaged ({error})", "start again with another --out; the last set is still there"
             ) from error
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Replace ``manifest.json``."""
-        write_json(self.manifest, manifest)
-
-    def read_manifest(self) -> dict[str, Any]:
-        """The contents of ``manifest.json``.
+    def read_manifest(self) -> Manifest:
+        """The run's manifest.
 
         Raises:
             UserError: it is absent or damaged.
         """
-        return read_json(self.manifest)
+        return Manifest.read(self.manifest)

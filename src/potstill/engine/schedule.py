@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from potstill.augmentation import SiameseAugmentation
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
-
-Optimiser = Literal["sgd", "adamw"]
-Decay = Literal["none", "cut", "cosine"]
+from potstill.schema.recipe import Decay, Optimiser
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 from potstill.evaluation.checks import check_fits, check_unchanged, normalised_alike
 from potstill.evaluation.evaluate import BASELINES, evaluate, measure_full, validation_accuracy
 from potstill.evaluation.file import EvaluationFile
-from potstill.evaluation.recipes import RECIPES, Recipe, default_recipe, find_recipe
-from potstill.evaluation.results import Evaluation, NetworkResult
+from potstill.evaluation.recipes import RECIPES, default_recipe, find_recipe, training_schedule
 from potstill.evaluation.session import FullTraining, Resources, Session
 from potstill.evaluation.training import make_trainer
+from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.recipe import Recipe
 
 __all__ = [
     "BASELINES",
@@ -26,5 +27,6 @@ __all__ = [
     "make_trainer",
     "measure_full",
     "normalised_alike",
+    "training_schedule",
     "validation_accuracy",
 ]

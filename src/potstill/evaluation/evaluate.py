@@ -12,8 +12,7 @@ from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.checks import check_fits, check_repeats, check_test, check_validation
 from potstill.evaluation.file import EvaluationFile
-from potstill.evaluation.recipes import Recipe, default_recipe, find_recipe
-from potstill.evaluation.results import Evaluation, NetworkResult, Results
+from potstill.evaluation.recipes import default_recipe, find_recipe, training_schedule
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import initial_weights, on_full, on_real, on_set, untrained
 from potstill.evaluation.training import Repeat, accuracy, make_trainer
@@ -22,6 +21,8 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
+from potstill.schema.evaluation import Evaluation, NetworkResult, Results
+from potstill.schema.recipe import Recipe
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 
@@ -84,7 +85,7 @@ def evaluate(
         initial=weights.to_json(),
     )
     result = _on_record(asked, file, full.epochs if "full" in baselines else None)
-    schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
+    schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
     on_sets = 1 + len(set(baselines) - {"full", "initial"})
     compute = session.settled(
         recipe.epochs * len(synthetic) * (repeats + len(recipe.learning_rate_grid)) * on_sets
@@ -137,7 +138,7 @@ def measure_full(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     dataset = session.dataset
     check_test(dataset)
-    schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=full.epochs)
+    schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=full.epochs)
     compute = session.settled(schedule.epochs * len(dataset.train) * full.repeats)
     trainings = session.trainings(compute)
     spec = on_full(trainings.dataset.train, schedule, full.repeats)

@@ -7,20 +7,19 @@ import json
 import os
 from pathlib import Path
 
-from potstill.evaluation.results import Evaluation
-from potstill.runtime.errors import UserError
-from potstill.runtime.files import read_json, sha256, write_json
+from potstill.runtime.files import sha256
+from potstill.schema.evaluation import Evaluation
 
 
 class EvaluationFile:
-    """An ``evaluation.json``, which holds figures of one protocol.
+    """An ``evaluation.json``, which holds the results of one protocol.
 
     Those of another recipe, seed or set are kept beside it, as ``evaluation-dsa-1000@1-5f3a9c.json``, until they are
     asked for again.
 
     Args:
         path: the file, whether or not it exists.
-        leading: whether what is saved takes the file's place; otherwise figures of the same set by another protocol
+        leading: whether what is saved takes the file's place; otherwise results of the same set by another protocol
             keep it, and what is saved goes beside.
     """
 
@@ -52,14 +51,14 @@ class EvaluationFile:
         present = self.present()
         if present is not None and present.protocol != evaluation.protocol:
             if present.set_sha256 == evaluation.set_sha256 and not self._leading:
-                write_json(self._beside(evaluation), evaluation.to_json())
+                evaluation.write(self._beside(evaluation))
                 return
             os.replace(self.path, self._beside(present))
-        write_json(self.path, evaluation.to_json())
+        evaluation.write(self.path)
         self._beside(evaluation).unlink(missing_ok=True)
 
     def _beside(self, evaluation: Evaluation) -> Path:
-        """Where figures of its protocol are put aside; also where an older Potstill hashed the protocol otherwise."""
+        """Where results of its protocol are put aside; also where an older Potstill hashed the protocol otherwise."""
         for path in sorted(self.path.parent.glob(f"{glob.escape(self.path.stem)}-*-??????{self.path.suffix}")):
             found = _read(path)
             if found is not None and found.protocol == evaluation.protocol:
@@ -69,10 +68,4 @@ class EvaluationFile:
 
 
 def _read(path: Path) -> Evaluation | None:
-    if not path.exists():
-        return None
-    record = read_json(path)
-    try:
-        return Evaluation.from_json(record)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a record of an evaluation ({error})", "move it away, or use --out") from error
+    return Evaluation.read(path) if path.exists() else None

@@ -6,12 +6,9 @@ rates are tuned on the validation split, for the set and for random images alike
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from statistics import fmean
-from typing import Any
 
 from torch import Tensor
 
@@ -19,125 +16,20 @@ from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.checks import check_fits, check_repeats, check_validation
 from potstill.evaluation.evaluate import measure_full
-from potstill.evaluation.recipes import Recipe, find_recipe
-from potstill.evaluation.results import NetworkResult
+from potstill.evaluation.recipes import find_recipe, training_schedule
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import random_images
 from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec, make_trainer
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
-from potstill.schema.statistics import summary
+from potstill.schema.evaluation import NetworkResult
+from potstill.schema.recipe import Recipe
+from potstill.schema.robustness import Robustness
 from potstill.synthetic import SyntheticSet
 
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
 """The learning rates that are tried, as DD-Ranking has them."""
-WEIGHT = 0.5
-"""Of each half of both scores."""
-
-
-def hard_label_recovery(full: float, synthetic_hard: float) -> float:
-    """HLR: how far a set with hard labels stays behind the full data; the smaller the better."""
-    return full - synthetic_hard
-
-
-def improvement_over_random(synthetic: float, random: float) -> float:
-    """IOR: how far a set is ahead of random images with the same kind of labels under the same recipe."""
-    return synthetic - random
-
-
-def normalised(value: float) -> float:
-    """(e^value - e^-1) / (e - e^-1): from [-1, 1] to [0, 1].
-
-    Raises:
-        ValueError: the value is none of fractions' differences.
-    """
-    if not -1 <= value <= 1:
-        raise ValueError(f"{value} lies outside [-1, 1]: accuracies are fractions, not percent")
-    return (math.exp(value) - math.exp(-1)) / (math.e - math.exp(-1))
-
-
-def label_robust_score(full: float, synthetic_hard: float, synthetic: float, random: float) -> float:
-    """LRS = normalised(w IOR - (1 - w) HLR), w = 1/2; in [0, 1], the larger the better."""
-    gain = improvement_over_random(synthetic, random)
-    return normalised(WEIGHT * gain - (1 - WEIGHT) * hard_label_recovery(full, synthetic_hard))
-
-
-def augmentation_robust_score(
-    synthetic_augmented: float, random_augmented: float, synthetic_plain: float, random_plain: float
-) -> float:
-    """ARS = normalised(g (gain over random with augmentation) + (1 - g) (gain without)), g = 1/2."""
-    with_it = improvement_over_random(synthetic_augmented, random_augmented)
-    without = improvement_over_random(synthetic_plain, random_plain)
-    return normalised(WEIGHT * with_it + (1 - WEIGHT) * without)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Robustness:
-    """Both scores, and what they are made of.
-
-    Attributes:
-        set_sha256: of the set's tensors.
-        dataset_fingerprint: of the dataset that they were measured on.
-        seed: of tuning and repeats.
-        made_on: the machine, precision and version, in words.
-        track: ``hard`` or ``soft``, by the set's labels: scores of the two are not comparable.
-        recipe: the protocol's label.
-        network: its spec.
-        full_epochs: passes over the full data.
-        full: accuracy on it.
-        accuracies: by what was trained on, each repeat's.
-        rates: the learning rate that the validation split chose for each.
-    """
-
-    set_sha256: str
-    dataset_fingerprint: str
-    seed: int
-    made_on: str
-    track: str
-    recipe: str
-    network: str
-    full_epochs: int
-    full: float
-    accuracies: dict[str, list[float]]
-    rates: dict[str, float]
-
-    @property
-    def label_score(self) -> float:
-        """LRS of the mean accuracies."""
-        hard = self.accuracies.get("synthetic hard", self.accuracies["synthetic augmented"])
-        return label_robust_score(self.full, fmean(hard), self._mean("synthetic"), self._mean("random"))
-
-    @property
-    def augmentation_score(self) -> float:
-        """ARS of the mean accuracies."""
-        means = (
-            fmean(self.accuracies[f"{of} {how}"]) for how in ("augmented", "plain") for of in ("synthetic", "random")
-        )
-        return augmentation_robust_score(*means)
-
-    def to_json(self) -> dict[str, Any]:
-        """The contents of ``robustness.json``."""
-        return {
-            "schema": 1,
-            "set_sha256": self.set_sha256,
-            "dataset_fingerprint": self.dataset_fingerprint,
-            "seed": self.seed,
-            "made_on": self.made_on,
-            "track": self.track,
-            "recipe": self.recipe,
-            "network": self.network,
-            "label_robust_score": self.label_score,
-            "augmentation_robust_score": self.augmentation_score,
-            "full_epochs": self.full_epochs,
-            "full": self.full,
-            "trained_on": {
-                name: {**summary(values), "learning_rate": self.rates[name]} for name, values in self.accuracies.items()
-            },
-        }
-
-    def _mean(self, of: str, how: str = "augmented") -> float:
-        return fmean(self.accuracies[f"{of} {how}"])
 
 
 def measure_robustness(
@@ -222,7 +114,7 @@ def _specs(
 
 def _drawn(draw: Callable[[Repeat], SyntheticSet], trainings: Trainings, recipe: Recipe, repeats: int) -> TrainingSpec:
     """Trainings on what is drawn for each repeat."""
-    schedule = recipe.schedule(flips=trainings.dataset.flips)
+    schedule = training_schedule(recipe, flips=trainings.dataset.flips)
 
     def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
         chosen = schedule if learning_rate is None else replace(schedule, learning_rate=learning_rate)
@@ -248,7 +140,7 @@ def _labeller(trainings: Trainings, network: str, recipe: Recipe, epochs: int | 
     """Labels by a network that was trained on the full data."""
     dataset = trainings.dataset
     teacher = make_trainer(network, dataset, trainings.compute)
-    schedule = recipe.schedule(flips=dataset.flips, full=True, epochs=epochs)
+    schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=epochs)
     teacher.fit(dataset.train, schedule, trainings.streams.child("teacher"))
     return teacher.probabilities
 

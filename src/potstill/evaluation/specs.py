@@ -12,12 +12,13 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.recipes import Recipe
+from potstill.evaluation.recipes import training_schedule
 from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec
 from potstill.experts.teacher import Teacher
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
+from potstill.schema.recipe import Recipe
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 
@@ -43,7 +44,7 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
         # Learned steps from the same weights involve no chance: repeating them would say nothing about the spread.
         return TrainingSpec(trained_on="set", epochs=steps, repeats=weights.different(repeats), train=take_steps)
     step_size = None if synthetic.step_size is None else synthetic.step_size.item()
-    schedule = recipe.schedule(flips=flips, initial=weights, step_size=step_size)
+    schedule = training_schedule(recipe, flips=flips, initial=weights, step_size=step_size)
 
     def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
         chosen = replace(schedule, initial=weights.held_out(repeat.number))

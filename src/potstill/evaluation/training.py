@@ -13,7 +13,6 @@ import torch
 
 from potstill.data import ImageDataset, LabeledImages
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.results import NetworkResult
 from potstill.evaluation.tuning import best_learning_rate
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
@@ -21,6 +20,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.progress import Pace, Progress
 from potstill.runtime.streams import Streams
+from potstill.schema.evaluation import NetworkResult
 
 CURVE_POINTS = 10
 CURVE_IMAGES = 500

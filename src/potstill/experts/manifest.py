@@ -6,9 +6,7 @@ from pathlib import Path
 
 from potstill.data import LabeledImages
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import read_json
-
-MANIFEST = "experts.json"
+from potstill.schema.experts import ExpertsManifest
 
 
 def check_experts(folder: Path, network: str, real: LabeledImages, dataset_fingerprint: str | None) -> None:
@@ -23,12 +21,12 @@ def check_experts(folder: Path, network: str, real: LabeledImages, dataset_finge
     Raises:
         UserError: the folder has no record of experts, or network, image shape, whitening or dataset differ: which.
     """
-    record = read_json(folder / MANIFEST)
-    plan, fingerprint = record.get("plan", {}), record.get("dataset_fingerprint")
+    record = ExpertsManifest.read(folder / ExpertsManifest.FILE)
+    fingerprint = record.dataset_fingerprint
     pairs = {
-        "network": (plan.get("network"), network),
-        "image shape": (tuple(record.get("shape", ())), real.shape),
-        "whitening": (bool(plan.get("zca")), real.whitening is not None),
+        "network": (record.plan.get("network"), network),
+        "image shape": (record.shape, tuple(real.shape)),
+        "whitening": (bool(record.plan.get("zca")), real.whitening is not None),
         "dataset": (fingerprint, dataset_fingerprint or fingerprint),
     }
     for what, (theirs, ours) in pairs.items():

@@ -15,13 +15,14 @@ from potstill.engine.features import FeatureExtractor, embedding
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.experts.difficulty import NeverLearned, Score, el2n, forgetting_events, grand
-from potstill.experts.manifest import MANIFEST, check_experts
+from potstill.experts.manifest import check_experts
 from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, WeightsFile, install, weight_files
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
+from potstill.schema.experts import ExpertsManifest
 
 EARLY = 0.2
 """The share of the training after which difficulty is told by errors and gradients."""
@@ -86,7 +87,7 @@ class Teacher:
         paths = weight_files(Path(self.source))
         if not paths:
             raise UserError(f"{self.source} holds no experts", "name a folder that potstill experts wrote")
-        if (Path(self.source) / MANIFEST).exists():
+        if (Path(self.source) / ExpertsManifest.FILE).exists():
             check_experts(Path(self.source), self._spec, self.real, self._fingerprint)
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
 

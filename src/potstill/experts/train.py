@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,18 @@ from potstill.engine.stacked import StackedNetworks
 from potstill.engine.trainer import Trainer
 from potstill.experts.curriculum import Curriculum
 from potstill.experts.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
-from potstill.experts.manifest import MANIFEST
 from potstill.experts.teacher import Teacher
 from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, WeightsFile, write_weights
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, ComputeChoice
 from potstill.runtime.errors import UserError, at_least
-from potstill.runtime.files import read_json, staged, write_json
+from potstill.runtime.files import staged
 from potstill.runtime.machine import describe_machine
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
-from potstill.schema.old_names import with_present_names
+from potstill.schema.experts import Expert, ExpertsManifest
 
-SCHEMA = 1
 CURRICULUM = "curriculum.safetensors"
 """The difficulty that a curriculum goes by: of a network trained for it before there are experts."""
 DIFFICULTY_EPOCHS = 10
@@ -113,7 +111,7 @@ def train_experts(
     *,
     resume: bool = False,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> ExpertsManifest:
     """Train experts and keep them in a folder: a file for each, and ``experts.json`` about all of them.
 
     Each expert depends on the seed and its number alone (on those beside it by rounding), and is kept as soon as it is
@@ -129,7 +127,7 @@ def train_experts(
         progress: told in a few words what has been trained.
 
     Returns:
-        The contents of ``experts.json``.
+        What ``experts.json`` holds.
 
     Raises:
         UserError: the folder exists, holds experts of another plan or dataset, or the disk has too little room.
@@ -147,7 +145,7 @@ def train_experts(
         curriculum = _curriculum(plan, data, out, compute, progress) if plan.curriculum else None
         for first in range(0, plan.count, plan.at_once):
             numbers = range(first, min(first + plan.at_once, plan.count))
-            there = {expert["number"] for expert in record["experts"]}
+            there = {expert.number for expert in record.experts}
             if there.issuperset(numbers):
                 continue
             try:
@@ -163,9 +161,9 @@ def train_experts(
                     continue  # kept before an interruption, and made again for the sake of those beside it
                 about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
                 write_weights(expert_file(out, number), weights, about)
-                expert = {"number": number, **told}
-                record["experts"] = sorted([*record["experts"], expert], key=lambda made: made["number"])
-                write_json(out / MANIFEST, record)
+                expert = Expert(number=number, **told)
+                record = replace(record, experts=sorted([*record.experts, expert], key=lambda made: made.number))
+                record.write(out / ExpertsManifest.FILE)
                 progress(_in_words(expert, plan))
     return record
 
@@ -181,11 +179,12 @@ def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
     Raises:
         UserError: the folder has no such record, or a damaged one.
     """
-    record = read_json(folder / MANIFEST)
+    path = folder / ExpertsManifest.FILE
+    record = ExpertsManifest.read(path)
     try:
-        return ExpertPlan(**with_present_names("experts", record["plan"])), ComputeChoice(**record.get("compute", {}))
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / MANIFEST} is not a record of experts ({error})", "choose another --out") from error
+        return ExpertPlan(**record.plan), ComputeChoice(**record.compute)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise UserError(f"{path} is not a record of experts ({error})", "choose another --out") from error
 
 
 def _train_together(
@@ -241,10 +240,10 @@ def _train_together(
     return list(zip(kept, told, strict=True))
 
 
-def _in_words(expert: dict[str, Any], plan: ExpertPlan) -> str:
-    accuracy = expert.get("validation_accuracy")
+def _in_words(expert: Expert, plan: ExpertPlan) -> str:
+    accuracy = expert.validation_accuracy
     shown = "" if accuracy is None else f", {accuracy:.1%} of the validation images right"
-    return f"expert {expert['number'] + 1} of {plan.count}: {expert['seconds']:.0f} s{shown}"
+    return f"expert {expert.number + 1} of {plan.count}: {expert.seconds:.0f} s{shown}"
 
 
 def keep_scores(
@@ -296,22 +295,22 @@ def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Com
 
 def _begin(
     plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network, compute: Compute, *, resume: bool
-) -> dict[str, Any]:
+) -> ExpertsManifest:
     """The record to go on with: a new one in a new folder, or that of the folder if it is of the same plan."""
-    fresh: dict[str, Any] = {
-        "schema": SCHEMA,
-        "plan": {name: value for name, value in asdict(plan).items() if value is not None},
-        "dataset_fingerprint": dataset.fingerprint,
-        "shape": list(dataset.shape),
-        "classes": dataset.class_count,
-        "machine": describe_machine(),
-        "compute": {
+    channels, height, width = dataset.shape
+    fresh = ExpertsManifest(
+        plan={name: value for name, value in asdict(plan).items() if value is not None},
+        dataset_fingerprint=dataset.fingerprint,
+        shape=(channels, height, width),
+        classes=dataset.class_count,
+        machine=describe_machine(),
+        compute={
             "device": str(compute.device),
             "precision": compute.precision,
             "compile": "on" if compute.compile else "off",
         },
-        "experts": [],
-    }
+        experts=[],
+    )
     if resume:
         return _resumed(fresh, out)
     if out.exists():
@@ -325,16 +324,15 @@ def _begin(
         )
     with staged(out) as unfinished:
         unfinished.mkdir()
-        write_json(unfinished / MANIFEST, fresh)
+        fresh.write(unfinished / ExpertsManifest.FILE)
     return fresh
 
 
-def _resumed(fresh: dict[str, Any], out: Path) -> dict[str, Any]:
-    theirs, ours = asdict(stored_plan(out)[0]), fresh["plan"]
-    stored = read_json(out / MANIFEST)
-    for key in ("schema", "dataset_fingerprint"):
-        if stored.get(key) != fresh[key]:
-            raise UserError(f"{out} was begun with another {key.replace('_', ' ')}", "choose another --out")
+def _resumed(fresh: ExpertsManifest, out: Path) -> ExpertsManifest:
+    theirs, ours = asdict(stored_plan(out)[0]), fresh.plan
+    stored = ExpertsManifest.read(out / ExpertsManifest.FILE)
+    if stored.dataset_fingerprint != fresh.dataset_fingerprint:
+        raise UserError(f"{out} was started with a different dataset", "choose another --out")
     # More experts of the same kind are welcome.
     changed = [name for name in {**theirs, **ours} if name != "count" and theirs.get(name) != ours.get(name)]
     if changed:
@@ -342,15 +340,15 @@ def _resumed(fresh: dict[str, Any], out: Path) -> dict[str, Any]:
             f"the experts in {out} were begun with another {', '.join(changed)}",
             "resume them with their own settings, or choose another --out",
         )
-    usable = [expert for expert in stored["experts"] if _is_usable(expert_file(out, expert["number"]))]
-    now = fresh["compute"]["precision"]
-    begun = stored.get("compute", {}).get("precision", now)
+    usable = [expert for expert in stored.experts if _is_usable(expert_file(out, expert.number))]
+    now = fresh.compute["precision"]
+    begun = stored.compute.get("precision", now)
     if begun != now and len(usable) < ours["count"]:
         raise UserError(
             f"the experts in {out} were begun in {begun}, and the others would be trained in {now}",
             f"resume them with --precision {begun}, or choose another --out",
         )
-    return {**stored, "plan": ours, "experts": usable}
+    return replace(stored, plan=ours, experts=usable)
 
 
 def _is_usable(path: Path) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from potstill.reproductions.base import Published, Reproduction, Row
+from potstill.reproductions.base import Reproduction, Row
 from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST, SEARCH_MHIST, SEARCH_MNIST
 from potstill.reproductions.dataset_distillation import DD_BASELINES, DD_MNIST
 from potstill.reproductions.gradient_matching import CORESETS_MNIST, DC_DISTANCES, DC_MNIST
 from potstill.reproductions.run import Outcome, reproduce
 from potstill.reproductions.trajectories import MTT_CIFAR, PAD_CIFAR, TRAJECTORIES_MNIST
 from potstill.runtime.errors import unknown
+from potstill.schema.reproduction import Published
 
 __all__ = ["REPRODUCTIONS", "Outcome", "Published", "Reproduction", "Row", "find_reproduction", "reproduce"]
 

@@ -4,37 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from potstill.distillation.settings import Settings
 from potstill.experts.train import ExpertPlan
 from potstill.methods import Method
-
-Verdict = Literal["inside", "above", "below", "no spread published", "nothing published"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published accuracy, in percent.
-
-    Attributes:
-        mean: as printed.
-        std: the deviation printed beside it; None where there is none.
-    """
-
-    mean: float
-    std: float | None = None
-
-    def __str__(self) -> str:
-        """As tables print it."""
-        return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
-
-    def verdict(self, accuracy: float) -> Verdict:
-        """Where a measured accuracy (a fraction) lies beside mean ± std."""
-        if self.std is None:
-            return "no spread published"
-        apart = 100 * accuracy - self.mean
-        return "inside" if abs(apart) <= self.std else "above" if apart > 0 else "below"
+from potstill.schema.reproduction import Published
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,71 +25,19 @@ from potstill.evaluation import (
 )
 from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import Method, TaughtCoreset
-from potstill.reproductions.base import Published, Reproduction, Row
+from potstill.reproductions.base import Reproduction, Row
 from potstill.runtime.errors import Diverged, UserError
-from potstill.runtime.files import read_json, sha256, write_json
-from potstill.schema.old_names import with_present_names
-from potstill.schema.statistics import summary
+from potstill.runtime.files import sha256
+from potstill.schema.evaluation import Repeats
+from potstill.schema.reproduction import (
+    FullDataRecord,
+    Outcome,
+    Published,
+    PublishedIterations,
+    ReproductionRecord,
+)
+from potstill.schema.search import SearchResult
 from potstill.synthetic import SyntheticSet
-
-SCHEMA = 1
-RECORD = "reproduction.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came of one network of one row.
-
-    Attributes:
-        row: its label.
-        network: the spec.
-        dataset: what it was measured on: its name in records.
-        dataset_fingerprint: of that.
-        comparable: whether that can be the dataset of the table.
-        published: what was published, if anything was.
-        measured: the accuracies.
-        iterations: done, and of the published run; None where nothing is distilled.
-        seconds: to distil; None where nothing is.
-        note: what else came of it.
-    """
-
-    row: str
-    network: str
-    dataset: str
-    dataset_fingerprint: str
-    comparable: bool
-    published: Published | None
-    measured: NetworkResult
-    iterations: tuple[int, int] | None = None
-    seconds: float | None = None
-    note: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """Where the measured mean lies beside the published interval."""
-        if self.measured.failed is not None:
-            return f"failed: {self.measured.failed}"
-        if not self.comparable:
-            return "another dataset"
-        return "nothing published" if self.published is None else self.published.verdict(self.measured.mean)
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry of ``reproduction.json``."""
-        measured = {"failed": self.measured.failed} if self.measured.failed else summary(self.measured.accuracies)
-        iterations = None if self.iterations is None else dict(zip(("done", "published"), self.iterations, strict=True))
-        return {
-            "row": self.row,
-            "network": self.network,
-            "dataset": self.dataset,
-            "dataset_fingerprint": self.dataset_fingerprint,
-            "published": None if self.published is None else asdict(self.published),
-            "measured": measured,
-            "verdict": self.verdict,
-            "iterations": iterations,
-            "seconds": self.seconds,
-            "note": self.note,
-            "made_on": self.measured.made_on,
-        }
 
 
 def reproduce(
@@ -173,12 +121,12 @@ class _Making:
         manifest = folder.read_manifest()
         cost: dict[str, Any] = {
             **_dataset(row, place, dataset),
-            "iterations": (manifest["iterations"]["done"], published),
-            "seconds": manifest["seconds"],
+            "iterations": PublishedIterations(done=manifest.iterations.done, published=published),
+            "seconds": manifest.seconds,
         }
         synthetic = SyntheticSet.load(folder.synthetic)
         check_unchanged(synthetic, dataset, place)
-        if manifest["status"] == "diverged":
+        if manifest.status == "diverged":
             cost["note"] = "diverged: its last good set"
         if row.search is not None:
             return [self._searched(row, synthetic, dataset, folder, cost)]
@@ -195,10 +143,10 @@ class _Making:
                     f"{folder.path} was begun with another {', '.join(changed)}",
                     "use the options that it was begun with, or another --out",
                 )
-            manifest = folder.read_manifest() if folder.manifest.exists() else {"status": "", "seconds": 0.0}
-            seconds = manifest["seconds"]
+            manifest = folder.read_manifest() if folder.manifest.exists() else None
+            seconds = 0.0 if manifest is None else manifest.seconds
             spent = self.time_limit is not None and seconds >= self.time_limit
-            if manifest["status"] in ("complete", "diverged") or spent:
+            if spent or (manifest is not None and manifest.status in ("complete", "diverged")):
                 return folder
         self.resources.progress(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
@@ -222,8 +170,8 @@ class _Making:
             record=folder.evaluation,
         )
         return [
-            Outcome(row=row.label, network=network, published=figure, measured=evaluation.networks[network], **cost)
-            for network, figure in row.published.items()
+            _outcome(row, network, published, evaluation.networks[network], cost)
+            for network, published in row.published.items()
         ]
 
     def _full(self, row: Row, network: str, place: str, dataset: ImageDataset) -> Outcome:
@@ -231,13 +179,12 @@ class _Making:
         recipe, repeats = find_recipe(self.reproduction.recipe), self.repeats or 1
         named = "".join(letter if letter.isalnum() else "-" for letter in network)
         path = self.out / row.folder / f"{named}.json"
-        about = {"recipe": recipe.to_json(), "network": network, "dataset_fingerprint": dataset.fingerprint}
-        stored = read_json(path) if path.exists() else {}
-        measured = NetworkResult()
-        if isinstance(stored.get("recipe"), dict):
-            stored["recipe"] = with_present_names("recipe", stored["recipe"])
-        if all(stored.get(name) == value for name, value in about.items()):
-            measured = NetworkResult.from_json(stored["result"])
+        record = FullDataRecord(
+            recipe=recipe, network=network, dataset_fingerprint=dataset.fingerprint, result=NetworkResult()
+        )
+        if path.exists() and (stored := FullDataRecord.read(path)).protocol == record.protocol:
+            record = stored
+        measured = record.result
         if measured.repeats < repeats and not measured.failed:
             self.resources.progress(f"{row.label}: {network}")
             session = self._session(dataset)
@@ -247,18 +194,17 @@ class _Making:
                 recipe=recipe,
                 full=FullTraining(repeats=repeats),
                 earlier=measured,
-                keep=lambda result: write_json(path, {**about, "result": result.to_json()}),
+                keep=lambda result: replace(record, result=result).write(path),
             )
-        told = _dataset(row, place, dataset)
-        return Outcome(row=row.label, network=network, published=row.published[network], measured=measured, **told)
+        return _outcome(row, network, row.published[network], measured, _dataset(row, place, dataset))
 
     def _searched(
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
     ) -> Outcome:
         """The network that a search with the set finds, trained on the full data; beside the one that was published."""
         self.resources.progress(f"{row.label}: searching")
-        record = folder.path / "search.json"
-        if record.exists() and read_json(record).get("set_sha256") != synthetic.fingerprint():
+        record = folder.search
+        if record.exists() and SearchResult.read(record).set_sha256 != synthetic.fingerprint():
             record.unlink()  # of an earlier set of this run
         found = search(
             synthetic,
@@ -269,12 +215,12 @@ class _Making:
             record=record,
         )
         best = found.ranked[0]
-        ((theirs, figure),) = row.published.items()
+        ((theirs, published),) = row.published.items()
         note = f"{len(found.candidates)} candidates in {found.seconds:.0f} s; published: {theirs}"
         if "note" in cost:
             note += f"; {cost['note']}"
         measured = found.full.get(best, NetworkResult(failed=found.candidates[best].failed))
-        return Outcome(row=row.label, network=best, published=figure, measured=measured, **{**cost, "note": note})
+        return _outcome(row, best, published, measured, {**cost, "note": note})
 
     def _session(self, dataset: ImageDataset) -> Session:
         return Session(dataset, compute=self.resources.compute, progress=self.resources.progress)
@@ -297,6 +243,27 @@ def _dataset(row: Row, place: str, dataset: ImageDataset) -> dict[str, Any]:
     return {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "comparable": not another}
 
 
+def _outcome(
+    row: Row, network: str, published: Published | None, measured: NetworkResult, told: Mapping[str, Any]
+) -> Outcome:
+    """The outcome of a network of a row; ``told`` is what is told of its dataset and its cost."""
+    if measured.failed is not None:
+        verdict = f"failed: {measured.failed}"
+    elif not told["comparable"]:
+        verdict = "another dataset"
+    else:
+        verdict = "nothing published" if published is None else published.verdict(measured.mean)
+    return Outcome(
+        row=row.label,
+        network=network,
+        published=published,
+        measured=Repeats(accuracies=measured.accuracies, failed=measured.failed),
+        verdict=verdict,
+        made_on=measured.made_on,
+        **{name: value for name, value in told.items() if name != "comparable"},
+    )
+
+
 def _spelled_alike(asked: Settings[Method], stored: Settings[Any]) -> Settings[Method]:
     """``asked``, its folder of experts spelled as in ``stored`` if it is the same."""
     for name in ("features", "experts"):
@@ -316,20 +283,15 @@ def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:
 
 def _write(out: Path, reproduction: Reproduction, outcomes: Sequence[Outcome]) -> None:
     """Renew the record: what earlier calls found of other rows stays, in the order of the table."""
-    path, anew = out / RECORD, {outcome.row for outcome in outcomes}
-    earlier = read_json(path).get("outcomes", []) if path.exists() else []
-    kept = [entry for entry in earlier if entry["row"] not in anew]
+    path, renewed = out / ReproductionRecord.FILE, {outcome.row for outcome in outcomes}
+    earlier = ReproductionRecord.read(path).outcomes if path.exists() else []
+    kept = [outcome for outcome in earlier if outcome.row not in renewed]
     place = {row.label: number for number, row in enumerate(reproduction.rows)}
-    record = {
-        "schema": SCHEMA,
-        "name": reproduction.name,
-        "title": reproduction.title,
-        "source": reproduction.source,
-        "recipe": reproduction.recipe,
-        "notes": list(reproduction.notes),
-        "outcomes": sorted(
-            [*kept, *(outcome.to_json() for outcome in outcomes)],
-            key=lambda entry: place.get(entry["row"], len(place)),
-        ),
-    }
-    write_json(path, record)
+    ReproductionRecord(
+        name=reproduction.name,
+        title=reproduction.title,
+        source=reproduction.source,
+        recipe=reproduction.recipe,
+        notes=list(reproduction.notes),
+        outcomes=sorted([*kept, *outcomes], key=lambda outcome: place.get(outcome.row, len(place))),
+    ).write(path)

@@ -1,0 +1,52 @@
+"""``metrics.jsonl``: what a run's events tell of its loss and its validation accuracy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from potstill.runtime.events import read_events
+from potstill.schema.fields import Count, Fields
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A quantity by iteration, of equally many values."""
+
+    iterations: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """What a run recorded on its way.
+
+    Attributes:
+        losses: the distillation loss of ``step`` events.
+        validations: the accuracy of ``validation`` events, a fraction.
+    """
+
+    losses: Trace
+    validations: Trace
+
+    @classmethod
+    def read(cls, path: Path) -> Traces:
+        """Read a ``metrics.jsonl``; values that are not finite are left out, and a missing file has none.
+
+        Raises:
+            UserError: a line is damaged; the error names it and the field.
+        """
+        events = [Fields.of(path, event, f"line {line}.") for line, event in enumerate(read_events(path), start=1)]
+        return cls(losses=_trace(events, "step", "loss"), validations=_trace(events, "validation", "accuracy"))
+
+
+def _trace(events: list[Fields], event: str, quantity: str) -> Trace:
+    points: list[tuple[float, float]] = []
+    for fields in events:
+        value = fields.values.get(quantity)
+        if fields.values.get("event") != event or value is None:
+            continue
+        if type(value) is not float or math.isfinite(value):  # a loss that is not finite is recorded as such
+            points.append((float(fields.value("iteration", Count)), fields.value(quantity, float)))
+    return Trace(tuple(iteration for iteration, _ in points), tuple(value for _, value in points))

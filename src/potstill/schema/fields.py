@@ -1,0 +1,192 @@
+"""Checked reading of JSON: the type annotation of a field says what is accepted, and errors name the file and field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NoReturn, Protocol, Self, Union, get_args, get_origin, get_type_hints
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import read_json
+
+REMEDY = "restore the file, or move it away so that it is made again"
+SCALARS: Mapping[type, str] = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number may be: ``words`` say it in an error."""
+
+    words: str
+    low: float = -math.inf
+    high: float = math.inf
+
+
+Count = Annotated[int, Range("a whole number", 0)]
+Positive = Annotated[int, Range("a whole number of at least 1", 1)]
+Amount = Annotated[float, Range("a number of at least 0", 0)]
+Fraction = Annotated[float, Range("a fraction between 0 and 1", 0, 1)]
+
+
+class Readable(Protocol):
+    """What reads itself from the object in a file; ``Record`` does."""
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """The record in these fields."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A JSON object, and where it stands.
+
+    Every method raises ``UserError``, naming the file and the field, where a field is absent or not what it should be.
+
+    Attributes:
+        file: the file that the object is from.
+        values: the object.
+        place: the dotted path of the object in the file, with a dot at its end; empty for the outermost.
+    """
+
+    file: Path
+    values: Mapping[str, Any]
+    place: str = ""
+
+    @classmethod
+    def of(cls, file: Path, value: Any, place: str = "") -> Fields:
+        """``value`` as fields."""
+        if not isinstance(value, dict):
+            what = f"{file}: {place.rstrip('.')}" if place else str(file)
+            raise UserError(f"{what} is not an object", REMEDY)
+        return cls(file, value, place)
+
+    @classmethod
+    def of_file(cls, file: Path) -> Fields:
+        """The object in a JSON file."""
+        return cls.of(file, read_json(file))
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self.values.get(name) is not None
+
+    def value(self, name: str, kind: Any) -> Any:
+        """The value of a field.
+
+        Args:
+            name: of the field.
+            kind: a type annotation: a scalar, ``Literal``, ``Annotated`` with a ``Range``, a list, tuple or mapping of
+                such, ``Any``, a union, or a record.
+
+        Returns:
+            The value as ``kind``: integers become floats where floats are wanted, and lists tuples.
+        """
+        if name not in self.values:
+            self.refuse(name, "there")
+        return _checked(self.file, f"{self.place}{name}", self.values[name], kind)
+
+    def part(self, name: str) -> Fields:
+        """An object within this one."""
+        return Fields.of(self.file, self.value(name, Any), f"{self.place}{name}.")
+
+    def arguments(self, target: type[Any], *, without: Sequence[str] = ()) -> dict[str, Any]:
+        """The values of a dataclass's fields, each as its annotation says.
+
+        Args:
+            target: the dataclass. A field that has a default may be absent; keys that it has no field for are ignored,
+                because a newer version may have written them.
+            without: names of fields that are not to be read.
+        """
+        kinds = get_type_hints(target, include_extras=True)
+        return {
+            field.name: self.value(field.name, kinds[field.name])
+            for field in fields(target)
+            if field.name not in without and (field.name in self.values or _is_required(field))
+        }
+
+    def check_derived(self, name: str, expected: float) -> None:
+        """Make sure that a number that follows from others agrees with them."""
+        if not math.isclose(self.value(name, float), expected, rel_tol=1e-6, abs_tol=1e-6):
+            self.refuse(name, f"{expected:.6g}, which the accuracies give")
+
+    def refuse(self, name: str, wanted: str) -> NoReturn:
+        """Say that a field is not ``wanted``, or that it is missing."""
+        wanted = wanted if name in self.values else ""
+        raise _damaged(self.file, f"{self.place}{name}", wanted)
+
+
+def _is_required(field: Any) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _damaged(file: Path, place: str, wanted: str) -> UserError:
+    return UserError(f"{file}: {place} is {f'not {wanted}' if wanted else 'missing'}", REMEDY)
+
+
+def _checked(file: Path, place: str, value: Any, kind: Any) -> Any:
+    """``value`` if it is of the ``kind`` that an annotation names.
+
+    Raises:
+        UserError: it is not.
+    """
+    origin, of = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin is Annotated:
+        return _in_range(file, place, value, *of)
+    if origin in (Union, UnionType):
+        return _one_of(file, place, value, of)
+    if origin is Literal:
+        if value in of:
+            return value
+        raise _damaged(file, place, f"one of {', '.join(map(str, of))}")
+    if origin in (list, tuple):
+        return _items(file, place, value, origin, of)
+    if origin is not None:  # a mapping
+        parts = Fields.of(file, value, f"{place}.")
+        return {name: parts.value(name, of[1]) for name in parts.values}
+    if kind in SCALARS:
+        return _scalar(file, place, value, kind)
+    return kind.from_json(Fields.of(file, value, f"{place}."))
+
+
+def _scalar(file: Path, place: str, value: Any, kind: type) -> Any:
+    accepted = (int, float) if kind is float else (kind,)
+    if type(value) not in accepted or (kind is float and not math.isfinite(value)):
+        raise _damaged(file, place, SCALARS[kind])
+    return float(value) if kind is float else value
+
+
+def _in_range(file: Path, place: str, value: Any, kind: type, allowed: Range) -> Any:
+    accepted = (int, float) if kind is float else (int,)
+    if type(value) not in accepted or not allowed.low <= value <= allowed.high or math.isinf(value):
+        raise _damaged(file, place, allowed.words)
+    return kind(value)
+
+
+def _one_of(file: Path, place: str, value: Any, kinds: Sequence[Any]) -> Any:
+    """The value by the first kind that accepts it; the error is the last one's."""
+    if value is None and NoneType in kinds:
+        return None
+    *others, last = [kind for kind in kinds if kind is not NoneType]
+    for kind in others:
+        try:
+            return _checked(file, place, value, kind)
+        except UserError:
+            continue
+    return _checked(file, place, value, last)
+
+
+def _items(file: Path, place: str, value: Any, origin: type, of: tuple[Any, ...]) -> Any:
+    if not isinstance(value, list):
+        raise _damaged(file, place, "a list")
+    if origin is list or of[-1] is Ellipsis:
+        of = (of[0],) * len(value)
+    elif len(value) != len(of):
+        raise _damaged(file, place, f"a list of {len(of)} values")
+    return origin(
+        _checked(file, f"{place}[{n}]", item, kind) for n, (item, kind) in enumerate(zip(value, of, strict=True))
+    )

@@ -1,0 +1,199 @@
+"""Records of every kind, as hypothesis draws them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
+from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
+from potstill.schema.experts import Expert, ExpertsManifest
+from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
+from potstill.schema.recipe import Recipe
+from potstill.schema.record import Record
+from potstill.schema.reproduction import FullDataRecord, Outcome, Published, PublishedIterations, ReproductionRecord
+from potstill.schema.robustness import KINDS, Robustness
+from potstill.schema.search import Candidate, SearchResult
+
+text = st.text(max_size=12)
+counts = st.integers(0, 10**12)
+positive = st.integers(1, 10**6)
+amounts = st.floats(0, 1e9)
+fractions = st.floats(0, 1)
+numbers = st.floats(-1e9, 1e9)
+accuracies = st.lists(st.integers(0, 1000).map(lambda right: right / 1000), min_size=1, max_size=4)
+machine = st.dictionaries(text, text | counts, max_size=3)
+
+
+def by_name(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(text, values, max_size=3)
+
+
+recipes = st.builds(
+    Recipe,
+    name=text,
+    version=counts,
+    summary=text,
+    epochs=positive,
+    full_epochs=positive,
+    batch_size=positive,
+    learning_rate=amounts,
+    momentum=amounts,
+    weight_decay=amounts,
+    ema_decay=fractions,
+    learning_rate_grid=st.lists(amounts, max_size=3).map(tuple),
+)
+repeats = st.builds(Repeats, accuracies=accuracies) | st.builds(Repeats, failed=text)
+
+
+@st.composite
+def measured(draw: st.DrawFn) -> NetworkResult:
+    points, classes = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    return NetworkResult(
+        accuracies=draw(accuracies),
+        failed=draw(st.none() | text),
+        seconds=draw(amounts),
+        curve_epochs=draw(st.lists(counts, min_size=points, max_size=points)),
+        curve_loss=draw(st.lists(numbers, min_size=points, max_size=points)),
+        curve_accuracy=draw(st.lists(fractions, min_size=points, max_size=points) | st.just([])),
+        confusion=draw(
+            st.lists(st.lists(counts, min_size=classes, max_size=classes), min_size=classes, max_size=classes)
+        ),
+        epochs=draw(counts),
+        made_on=draw(st.lists(text, max_size=2)),
+        learning_rate=draw(st.none() | amounts),
+    )
+
+
+results = measured() | st.builds(NetworkResult, failed=text)
+trained = st.builds(TrainedNetwork, accuracies=accuracies, seconds=amounts, epochs=counts) | st.builds(
+    TrainedNetwork, failed=text
+)
+
+
+@st.composite
+def robustness(draw: st.DrawFn) -> Robustness:
+    kinds = (*KINDS, *draw(st.sampled_from([(), ("synthetic hard",)])))
+    return Robustness(
+        set_sha256=draw(text),
+        dataset_fingerprint=draw(text),
+        seed=draw(st.integers()),
+        made_on=draw(text),
+        track=draw(st.sampled_from(["hard", "soft"])),
+        recipe=draw(text),
+        network=draw(text),
+        full_epochs=draw(counts),
+        full=draw(fractions),
+        accuracies={kind: draw(accuracies) for kind in kinds},
+        rates={kind: draw(amounts) for kind in kinds},
+    )
+
+
+RECORDS: dict[str, st.SearchStrategy[Record]] = {
+    "recipe": recipes,
+    "network result": results,
+    "evaluation": st.builds(
+        Evaluation,
+        recipe=recipes,
+        full_epochs=counts,
+        initial=st.builds(lambda source, seed: {"source": source, "seed": seed}, text, counts),
+        networks=by_name(results),
+        baselines=st.dictionaries(text, st.dictionaries(text, results, min_size=1, max_size=2), max_size=2),
+    ),
+    "robustness": robustness(),
+    "search": st.builds(
+        SearchResult,
+        recipe=recipes,
+        space=text | st.dictionaries(text, text),
+        candidates=by_name(
+            st.builds(Candidate, accuracies=accuracies, seconds=amounts, parameters=counts) | st.builds(Candidate)
+        ),
+        full=by_name(results),
+    ),
+    "comparison": st.builds(
+        Comparison,
+        dataset=st.builds(ComparedDataset, train=counts, test=counts, bytes=counts),
+        recipe=recipes,
+        seed=st.none() | st.integers(),
+        initial=st.none() | by_name(text),
+        sets=st.lists(
+            st.builds(
+                ComparedSet,
+                ipc=counts,
+                images=counts,
+                bytes=counts,
+                distilled_seconds=amounts,
+                peak_memory_bytes=counts,
+                networks=by_name(trained),
+            ),
+            max_size=2,
+        ),
+        full=by_name(trained),
+        significance=fractions,
+        differences=st.lists(
+            st.builds(
+                Difference,
+                mean=numbers,
+                ci95=st.tuples(numbers, numbers),
+                p=fractions,
+                p_corrected=fractions,
+                repeats=counts,
+            ),
+            max_size=2,
+        ),
+        reached=by_name(st.builds(Reached, accuracy=fractions, seconds=by_name(amounts)) | st.just(Reached())),
+    ),
+    "manifest": st.builds(
+        Manifest,
+        method=st.builds(MethodRecord),
+        dataset=st.builds(
+            DatasetRecord,
+            shape=st.tuples(positive, positive, positive),
+            classes=counts,
+            train=counts,
+            validation=counts,
+            test=counts,
+        ),
+        iterations=st.builds(Iterations, done=counts, asked=counts),
+        chosen_iteration=st.none() | counts,
+        seconds=amounts,
+        peak_memory_bytes=counts,
+        set_bytes=counts,
+        machine=machine,
+        compute=st.builds(ComputeRecord),
+    ),
+    "experts": st.builds(
+        ExpertsManifest,
+        plan=by_name(text | counts),
+        shape=st.tuples(positive, positive, positive),
+        classes=counts,
+        machine=machine,
+        compute=by_name(text),
+        experts=st.lists(
+            st.builds(
+                Expert,
+                number=counts,
+                losses=st.lists(numbers, max_size=2),
+                seconds=amounts,
+                validation_accuracy=st.none() | fractions,
+            ),
+            max_size=2,
+        ),
+    ),
+    "reproduction": st.builds(
+        ReproductionRecord,
+        outcomes=st.lists(
+            st.builds(
+                Outcome,
+                published=st.none() | st.builds(Published, mean=numbers, std=st.none() | amounts),
+                measured=repeats,
+                iterations=st.none() | st.builds(PublishedIterations, done=counts, published=counts),
+                seconds=st.none() | amounts,
+            ),
+            max_size=2,
+        ),
+    ),
+    "full data": st.builds(FullDataRecord, recipe=recipes, result=results),
+}
+"""By kind; what a strategy does not name is drawn by its annotation."""

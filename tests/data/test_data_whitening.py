@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from potstill.data import LabeledImages, fit_whitening
+from potstill.data import LabeledImages, fit_whitening, load_dataset
 from potstill.runtime.errors import UserError
 
 MEAN, STD = (0.4, 0.6), (0.2, 0.5)
@@ -30,6 +30,16 @@ def test_agrees_with_zca_of_pixels_in_the_unit_interval(images: torch.Tensor):
     matrix = vectors @ torch.diag((values + 0.1) ** -0.5) @ vectors.T
     expected = (pixels - pixels.mean(0)) @ matrix
     torch.testing.assert_close(whitened(images).flatten(1).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_papers_regularisation_is_the_default(images: torch.Tensor):
+    """0.1 as in the programs of MTT, DATM and PAD; it is also what ``load_dataset(zca=True)`` whitens with."""
+    given, default = fit_whitening(images, MEAN, STD, eps=0.1), fit_whitening(images, MEAN, STD)
+    assert default.matrix.equal(given.matrix)
+    assert not default.matrix.equal(fit_whitening(images, MEAN, STD, eps=0.09).matrix)
+    digits = load_dataset("digits", cache=None, zca=True).train
+    assert digits.whitening is not None
+    assert digits.whitening.matrix.equal(fit_whitening(digits.images, digits.mean, digits.std, eps=0.1).matrix)
 
 
 def test_without_regularisation_pixels_are_uncorrelated(images: torch.Tensor):

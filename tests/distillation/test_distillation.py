@@ -217,6 +217,13 @@ def test_the_set_that_did_best_on_validation_is_kept(run: Run, dataset: ImageDat
     assert pretended(done.synthetic) == validations[best]
 
 
+def test_of_sets_that_do_equally_well_the_earliest_is_kept(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(driver, "validation_accuracy", lambda *given, **named: 0.5)
+    tied = distill(SETTINGS, dataset)
+    assert tied.synthetic.provenance["chosen_iteration"] == SETTINGS.validate_every
+    assert tied.synthetic.images.equal(distill(replace(SETTINGS, iterations=2), dataset).synthetic.images)
+
+
 def test_without_validation_the_last_set_is_kept(dataset: ImageDataset):
     last = distill(replace(SETTINGS, validate_every=0), dataset)
     assert last.synthetic.provenance["chosen_iteration"] == ITERATIONS

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
+from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe
 from potstill.evaluation import robustness as module
@@ -20,6 +21,7 @@ from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=2)
+LONGER = replace(RECIPE, epochs=30)
 fractions = st.floats(0, 1)
 
 
@@ -64,15 +66,25 @@ def test_set_and_random_images_are_tuned_and_measured_alike(monkeypatch: pytest.
     assert 0 < record["augmentation_robust_score"] < 1
 
 
-@pytest.mark.usefixtures("three_rates")
-def test_learning_rates_are_chosen_without_the_test_split():
+def rates_of(data: ImageDataset) -> set[float]:
+    robustness = measure_robustness(images(), on_cpu(data), recipe=LONGER, network=NETWORK, repeats=1)
+    return set(robustness.rates.values())
+
+
+def test_learning_rates_are_chosen_by_the_validation_and_not_by_the_test_split(monkeypatch: pytest.MonkeyPatch):
+    """With these labels the rate that learns nothing does better: whoever chose by them would take it."""
+    monkeypatch.setattr(module, "RATES", (1e-6, 0.05))
     data = small_digits()
-    poisoned = replace(data, test=replace(data.test, labels=(data.test.labels + 1) % 10))
-    rates = [
-        measure_robustness(images(), on_cpu(some), recipe=RECIPE, network=NETWORK, repeats=1).rates
-        for some in (data, poisoned)
-    ]
-    assert rates[0] == rates[1]
+    wrong = replace(data.test, labels=(data.test.labels + 1) % 10)
+    assert rates_of(data) == {0.05}
+    assert rates_of(replace(data, test=wrong)) == {0.05}
+    assert rates_of(replace(data, validation=wrong)) == {1e-6}
+
+
+@pytest.mark.parametrize("rates", [(1e-12, 1e-11), (1e-11, 1e-12)])
+def test_of_rates_that_do_equally_well_the_first_is_taken(rates: tuple[float, float], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "RATES", rates)
+    assert rates_of(small_digits()) == {rates[0]}
 
 
 @pytest.mark.usefixtures("three_rates")

@@ -44,12 +44,14 @@ def experts() -> str:
     return small_experts()
 
 
-def drawn(given: Problem, method: TrajectoryMatching, state: State, labels: Tensor) -> dict[str, Any]:
-    """What one iteration of the method draws, from its own streams: start, target, batches, and the leaves of them."""
-    streams = given.streams.child("iteration", 0)
+def drawn(
+    given: Problem, method: TrajectoryMatching, state: State, labels: Tensor, iteration: int = 0
+) -> dict[str, Any]:
+    """What an iteration of the method draws, from its own streams: start, target, batches, and the leaves of them."""
+    streams = given.streams.child("iteration", iteration)
     generator = streams.generator("start")
     number = int(torch.randint(2, (), generator=generator))
-    latest = method.latest_at(0) if isinstance(method, DATM | PAD) else method.latest_start
+    latest = method.latest_at(iteration) if isinstance(method, DATM | PAD) else method.latest_start
     epoch = int(torch.randint(0, latest or 1, (), generator=generator))
     file = WeightsFile(expert_file(Path(method.experts), number))
     network = given.build_network(torch.Generator()).double()
@@ -135,6 +137,32 @@ def test_aligned_matching_equals_its_twin(method: type[DATM | PAD], experts: str
     near(after["labels.momentum"], of_logits)
     near(after["labels"], state["labels"] - 0.5 * of_logits)
     assert made.result(given, after).has_soft_labels
+
+
+@pytest.mark.parametrize("kind", [MTT, DATM])
+def test_pixels_rate_and_labels_gather_momentum_as_pytorchs_sgd_does(kind: type[MTT | DATM], experts: str):
+    """Four steps of the twin: 0.5 for pixels and rate as in MTT's program, 0.9 for labels as in DATM's."""
+    given = problem(ipc=2, precision="float64")
+    aligned = {"earliest_start": 0, "first_latest_start": 1, "growth": 2, "label_learning_rate": 0.5}
+    made = kind(experts=experts, **SMALL | ({} if kind is MTT else {**aligned, "loss_threshold": 0.0}))
+    state = made.prepare(given)
+    moved = {name: state[name].clone() for name in ("images", "rate", "labels") if name in state}
+    groups = [{"params": [moved["images"]], "lr": 10.0}, {"params": [moved["rate"]], "lr": 1e-4}]
+    if "labels" in moved:
+        groups.append({"params": [moved["labels"]], "lr": 0.5, "momentum": 0.9})
+    sgd = torch.optim.SGD(groups, lr=0.0, momentum=0.5)
+    for iteration in range(4):
+        labels = moved["labels"].softmax(1) if "labels" in moved else given.start.labels
+        _, gradients = twin.mtt(**drawn(given, made, moved, labels, iteration))
+        if "labels" in moved:
+            logits = moved["labels"].detach().requires_grad_()
+            gradients = (*gradients[:2], *torch.autograd.grad(logits.softmax(1), logits, gradients[2]))
+        for tensor, gradient in zip(moved.values(), gradients, strict=True):
+            tensor.grad = gradient
+        sgd.step()
+        state, _ = made.step(given, state, iteration)
+        for name, tensor in moved.items():
+            near(state[name], tensor.detach())
 
 
 def test_no_step_above_the_threshold(experts: str):

@@ -25,6 +25,7 @@ from potstill.experts.train import ExpertPlan, train_experts
 from potstill.methods import METHODS, Start
 from potstill.methods.coresets import Forgetting, OptimisedRandom
 from potstill.networks import ImageShape, build_network
+from potstill.networks.weights import snapshot, write_weights
 from potstill.runtime import progress as pacing
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
@@ -227,6 +228,18 @@ def test_scores_are_means_over_experts(tmp_path: Path):
     for score in (Teacher.el2n, Teacher.grand, Teacher.forgetting):
         mean = torch.stack([score(single).double() for single in singles]).mean(0)
         torch.testing.assert_close(score(both).double(), mean, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("epochs", "read"), [(1, 1), (2, 1), (5, 1), (7, 1), (8, 2), (10, 2), (13, 3), (20, 4)])
+def test_errors_and_gradients_are_looked_at_after_a_fifth_of_the_epochs(epochs: int, read: int, tmp_path: Path):
+    real, shape = few(digits().train, (4, 4, 4)), ImageShape(1, 8, 8)
+    networks = [build_network(NETWORK, shape, 3, torch.Generator().manual_seed(n)) for n in range(epochs + 1)]
+    weights = {epoch: snapshot(network) for epoch, network in enumerate(networks)}
+    write_weights(tmp_path / "expert-0000.safetensors", weights, {"network": NETWORK})
+    made, early = teacher(real, str(tmp_path)), networks[read].eval()
+    probabilities = early(real.normalised()).softmax(1).detach()
+    torch.testing.assert_close(made.el2n(), el2n([probabilities], real.labels), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(made.grand(), grand([early], real), rtol=1e-4, atol=1e-6)
 
 
 def test_a_long_training_and_a_long_look_say_how_far_they_are(monkeypatch: pytest.MonkeyPatch):

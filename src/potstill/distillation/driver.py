@@ -341,7 +341,10 @@ class _Run:
         return iteration % every == 0 or iteration == self.total
 
     def _validate(self) -> None:
-        """Train a network on the current set; keep the set if it does best on the validation split so far."""
+        """Train a network on the current set; keep it if it beats every earlier one on the validation split.
+
+        Of sets with equal accuracies the earliest stays.
+        """
         current = self.method.result(self.problem, self.now.state)
         compute = self.compute if current.replay is None else self.compute.precise  # learned steps are taken exactly
         if self._trainer is None:

@@ -8,8 +8,10 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Two processes of one thread each: small networks gain more from whole tests in parallel than from shared layers.
+PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: help demo test lint unit wheel browser bench clean
+.PHONY: help demo check test lint fast unit wheel browser bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +27,8 @@ demo: $(VENV)/.installed
 	$(BIN)/potstill evaluate runs/demo --recipe quick --repeats 5 --full-epochs 100
 	$(BIN)/potstill report runs/demo
 
+check: lint fast
+
 test: lint unit wheel
 
 lint: $(VENV)/.installed-for-tests
@@ -33,9 +37,11 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# Two processes of one thread each: small networks gain more from whole tests in parallel than from shared layers.
+fast: $(VENV)/.installed-for-tests
+	$(PYTEST) -m "not slow and not browser"
+
 unit: $(VENV)/.installed-for-tests browser
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(PYTEST)
 
 wheel: $(VENV)/.installed-for-tests
 	rm -rf dist

@@ -19,6 +19,8 @@ from potstill.distillation.settings import Settings
 from potstill.methods import METHODS
 from potstill.methods.coresets import CORESETS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path for pattern in ("*.md", "docs/*.md", "records/**/*.md") for path in ROOT.glob(pattern) if path.is_file()

@@ -29,6 +29,8 @@ from potstill.schema.statistics import paired_difference
 from potstill.synthetic import SyntheticSet
 from tests.small import CPU64, NETWORK, on_cpu
 
+pytestmark = pytest.mark.slow
+
 RECIPE = "coursework-50"
 evaluating = importlib.import_module("potstill.evaluation.session")
 

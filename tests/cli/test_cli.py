@@ -22,6 +22,8 @@ from potstill.data import load_dataset
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 
+pytestmark = pytest.mark.slow
+
 TINY = ["--ipc", "1", "--network", "convnet:depth=2:width=8", "--batch-real", "16", "--iterations", "2"]
 
 

@@ -28,6 +28,8 @@ from potstill.runtime.events import read_events
 from potstill.synthetic import SyntheticSet
 from tests.runs import ITERATIONS, SETTINGS, TRAINED, dataset, lasting, pretended, quick_validation
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["dataset", "quick_validation"]
 
 

@@ -52,6 +52,7 @@ any_settings = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(settings=any_settings)
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_toml_round_trip_of_anything(settings: Settings[Method], tmp_path: Path):

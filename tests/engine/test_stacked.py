@@ -81,6 +81,7 @@ def test_low_precision_is_near_and_kept_in_single(spec: str):
             torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0.05)
 
 
+@pytest.mark.slow
 def test_compiled_is_what_it_is_without():
     plain, fast = (
         trained(examples(), replace(SCHEDULE, epochs=1), compute=Compute(torch.device("cpu"), "float32", compiles))

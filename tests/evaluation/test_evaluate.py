@@ -138,6 +138,7 @@ class Killed(BaseException):
     """What a kill looks like to the code that it cuts short."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", range(1, 9))
 def test_a_killed_evaluation_goes_on_where_it_stopped(
     after: int, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,8 @@ from potstill.selection import random_indices
 from potstill.synthetic import Replay, SyntheticSet
 from tests.small import NETWORK, digits, on_cpu, small_digits
 
+pytestmark = pytest.mark.slow
+
 RATES = [0.1, 0.02, 0.3, 0.1]
 
 

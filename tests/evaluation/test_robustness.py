@@ -21,7 +21,7 @@ from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=2)
-LONGER = replace(RECIPE, epochs=30)
+LONGER = replace(RECIPE, epochs=15, full_epochs=1)
 fractions = st.floats(0, 1)
 
 

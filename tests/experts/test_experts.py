@@ -124,6 +124,7 @@ def killed_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int)
     monkeypatch.setattr(owner, name, mortal)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "call", "at_once"),
     [

@@ -21,6 +21,8 @@ from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, digits, problem, small_experts
 
+pytestmark = pytest.mark.slow
+
 ITERATIONS = 4
 
 SMALL = {"batch_real": 16, "learning_rate": 0.1, "teacher_epochs": 2, "tries": 2}

@@ -141,6 +141,7 @@ def test_single_precision_is_near_the_twin(method: DM | DataDAM):
     check_equal(problem(ipc=2), method, iterations=1, tolerance=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not supports_compilation(torch.device("cpu")), reason="no C++ compiler")
 def test_compiled_equals_eager():
     method, network = DM(batch_real=16), "convnet:depth=1:width=4"

@@ -143,6 +143,7 @@ def test_channels_last_is_kept_by_the_maps(spec, build, draw):
     assert all(maps.is_contiguous(memory_format=torch.channels_last) for maps in seen.maps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", NARROW.values(), ids=NARROW.keys())
 def test_compiles_into_one_graph(spec, build, draw):
     torch._dynamo.reset()
@@ -151,6 +152,7 @@ def test_compiles_into_one_graph(spec, build, draw):
     torch.testing.assert_close(compiled(images), network.observe(images))
 
 
+@pytest.mark.slow
 def test_initialising_does_not_recompile(build, draw):
     torch._dynamo.reset()
     network, images = build("convnet:width=8"), draw(2)

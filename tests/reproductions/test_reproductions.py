@@ -31,6 +31,8 @@ from potstill.runtime.errors import UserError
 from potstill.schema.reproduction import FullDataRecord, PublishedIterations, ReproductionRecord
 from tests.small import NETWORK
 
+pytestmark = pytest.mark.slow
+
 OTHER = "mlp:width=16"
 PLAIN = Resources(compute=ComputeChoice(device="cpu", precision="float32", compile="off"))
 

@@ -130,6 +130,7 @@ def test_different_images_of_each_class_whatever_their_numbers(name: str):
         assert real.labels[indices].tolist() == sorted([0, 1, 2] * count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_images_are_balanced_and_the_same_each_time(name: str, monkeypatch: pytest.MonkeyPatch):
     real = few(digits().train, (30, 40, 35))
@@ -162,6 +163,7 @@ def test_the_centre_of_one_cluster_is_the_average():
     torch.testing.assert_close(centres, means, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_optimised_random_beats_most_random_choices():
     real = small_digits(train=30).train
     chosen = SELECTIONS["optimised-random"].images(teacher(real), 1, Streams(0))
@@ -169,6 +171,7 @@ def test_optimised_random_beats_most_random_choices():
     assert {image.numpy().tobytes() for image in chosen} <= pixels
 
 
+@pytest.mark.slow
 def test_optimised_random_needs_an_image_to_judge_by():
     real = small_digits(train=4).train
     assert len(SELECTIONS["optimised-random"].images(teacher(real), 3, Streams(0))) == 30
@@ -215,6 +218,7 @@ def test_experts_of_other_images_tell_nothing(tmp_path: Path):
         looking(whitened, source=source).forgetting()
 
 
+@pytest.mark.slow
 def test_scores_are_means_over_experts(tmp_path: Path):
     data = small_digits()
     train_experts(ExpertPlan(network=NETWORK, count=2, epochs=5), data, tmp_path / "experts", CPU)

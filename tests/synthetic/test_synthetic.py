@@ -241,6 +241,7 @@ def test_equal_sets_are_equal_files(tmp_path: Path):
     assert len(contents) == 1
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_file(tmp_path: Path):
     program = (
         "import sys, torch; from potstill.synthetic import SyntheticSet; SyntheticSet(images=torch.zeros(2, 1, 2, 2),"

@@ -22,6 +22,7 @@ def channels_first(pixels: np.ndarray) -> np.ndarray:
     return pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ON_HUB)
 def test_catalogue_dataset_in_the_layout_of_the_hub(name: str, tmp_path: Path):
     written = catalogue_layout(tmp_path / name, name)

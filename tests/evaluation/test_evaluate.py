@@ -161,7 +161,7 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(
     resumed = measure(dataset, record=record, **options)
     assert trainings == 11, "ten trainings, and the one that was cut short"
     assert without_times(resumed) == without_times(uninterrupted)
-    assert without_times(Evaluation.from_json(json.loads(record.read_text()))) == without_times(resumed)
+    assert without_times(Evaluation.read(record)) == without_times(resumed)
 
 
 TUNED = replace(RECIPE, learning_rate_grid=(1e-6, 0.05))

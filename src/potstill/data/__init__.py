@@ -1,4 +1,13 @@
-"""Labelled image datasets: a catalogue of known ones, loading from anywhere, and what is kept in memory."""
+"""Labelled image datasets: which are known by name, how they are loaded, and how they are kept in memory.
+
+- ``catalogue``: the datasets that are known by name.
+- ``load``: :func:`load_dataset`, from a name or path to the dataset; ``sources`` has one file per kind of source.
+- ``decode``, ``cache``: from encoded images to bytes, once.
+- ``splits``, ``assembly``: from what a source gave to a dataset with three splits.
+- ``dataset``, ``labeled_images``, ``whitening``: what is kept in memory, and how networks see it.
+
+It imports ``runtime`` alone.
+"""
 
 from __future__ import annotations
 

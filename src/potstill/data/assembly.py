@@ -1,4 +1,4 @@
-"""From what a source gave to a dataset: checks, missing splits, normalisation, whitening."""
+"""From the output of a source to a dataset: checks, missing splits, normalisation, whitening."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from potstill.data.dataset import ImageDataset, channel_statistics, fingerprint
 from potstill.data.decode import richest, with_channels
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.sources.base import RawDataset, Split
-from potstill.data.splits import stratified_split
+from potstill.data.splits import complete_splits
 from potstill.data.whitening import fit_whitening
 from potstill.runtime.errors import UserError
-
-TEST_FRACTION = 0.2  # held out of sets that were published in one piece
 
 
 def assemble(
     raw: RawDataset, name: str, entry: CatalogueEntry | None, *, validation_fraction: float, zca: bool
 ) -> ImageDataset:
-    """Make a dataset of what a source gave.
+    """Make a dataset from the output of a source.
 
-    A published validation split is kept as it is, but stands for the test split where none was published. What is
-    then still missing is held out of the training images, the same share of every class. ZCA and, where the
-    catalogue has none, mean and standard deviation are those of the training images that remain.
+    Splits that were not published are held out of the training images; see
+    :func:`~potstill.data.splits.complete_splits`. ZCA and, if the catalogue has none, mean and standard deviation are
+    computed from the training images that remain.
 
     Args:
         raw: the decoded splits.
         name: the dataset's name in records.
-        entry: what the catalogue knows of it.
+        entry: its entry of the catalogue, if there is one.
         validation_fraction: of each class of the training images, in [0, 1).
         zca: whether to whiten.
 
@@ -38,26 +36,16 @@ def assemble(
         UserError: fewer than two classes, a class without training images, or splits of different shapes.
     """
     _check(raw, name)
-    published = _same_channels(raw.splits)
-    if "test" not in published and "validation" in published:
-        published["test"] = published.pop("validation")
-    train, held_out = published["train"], {}
-    remaining = torch.arange(len(train.labels))
-    for split, fraction in (("test", TEST_FRACTION), ("validation", validation_fraction)):
-        if split not in published:
-            kept, held = stratified_split(train.labels[remaining], fraction, split)
-            held_out[split], remaining = remaining[held], remaining[kept]
-            published[split] = train.take(held_out[split])
-    published["train"] = train.take(remaining) if held_out else train
-
+    complete, held_out = complete_splits(_same_channels(raw.splits), validation_fraction)
+    train = complete["train"].images
     if entry is not None and entry.mean is not None and entry.std is not None:
         mean, std = entry.mean, entry.std
     else:
-        mean, std = channel_statistics(published["train"].images)
-    whitening = fit_whitening(published["train"].images, mean, std) if zca else None
+        mean, std = channel_statistics(train)
+    whitening = fit_whitening(train, mean, std) if zca else None
     splits = {
         split: LabeledImages(part.images, part.labels, raw.class_names, mean, std, whitening)
-        for split, part in published.items()
+        for split, part in complete.items()
     }
     return ImageDataset(
         name=name,
@@ -70,27 +58,32 @@ def assemble(
 
 
 def _check(raw: RawDataset, name: str) -> None:
-    """Refuse what cannot be a classification dataset."""
+    """Refuse what is not a classification dataset.
+
+    Raises:
+        UserError: as :func:`assemble`.
+    """
     if len(raw.class_names) < 2:
-        raise UserError(f"{name} has fewer than two classes", "give images of two classes or more")
+        raise UserError(f"{name} has fewer than two classes", "provide images of at least two classes")
     train = raw.splits.get("train")
     if train is None or len(train.labels) == 0:
         raise UserError(f"{name} has no training images", "add a split called train")
     for split, part in raw.splits.items():
         if len(part.labels) and int(part.labels.max()) >= len(raw.class_names):
             raise UserError(
-                f"{name}, split {split}: label {int(part.labels.max())} is beyond the {len(raw.class_names)} classes",
+                f"label {int(part.labels.max())} in the split {split} of {name} is out of range for "
+                f"{len(raw.class_names)} classes",
                 "number the classes from 0",
             )
         if part.images.shape[2:] != train.images.shape[2:] and len(part.labels):
             raise UserError(
                 f"images differ in size: {name} has {_size(train)} in train but {_size(part)} in {split}",
-                "bring them to one size with --image-size",
+                "resize them with --image-size",
             )
     sizes = torch.bincount(train.labels, minlength=len(raw.class_names))
     if not sizes.all():
         raise UserError(
-            f"class {raw.class_names[int(sizes.argmin())]!r} of {name} has no image in the training split",
+            f"class {raw.class_names[int(sizes.argmin())]!r} of {name} has no training images",
             "add images of it, or number the classes without gaps",
         )
 
@@ -100,7 +93,7 @@ def _size(split: Split) -> str:
 
 
 def _same_channels(splits: Mapping[str, Split]) -> dict[str, Split]:
-    """The splits that have images, all with the channels of the richest."""
+    """The splits that have images, converted to the richest channels among them."""
     present = {name: split for name, split in splits.items() if len(split.labels)}
     channels = richest(split.images.shape[1] for split in present.values())
     return {

@@ -1,33 +1,36 @@
-"""Decoded images kept on disk, so that each set is decoded once."""
+"""A cache of decoded images on disk, so that each dataset is decoded once."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from potstill.data.sources.base import RawDataset, Source, Split
-from potstill.runtime.files import sha256
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256, staged
+from potstill.runtime.safetensors_io import UNREADABLE, read_safetensors
 
 FORMAT = "potstill.decoded/1"
 
 
 def read_cached(source: Source, folder: Path | None, image_size: int | None, channels: int | None) -> RawDataset:
-    """Read a source, from the decoded copy in ``folder`` where there is a sound one.
+    """Read a source, from its decoded copy in ``folder`` if there is an intact one.
 
-    A copy is found by the source's signature and the options, so a changed source is decoded anew; so is one whose
-    copy is damaged. A copy that cannot be written is done without: the user asked for images, not for a cache.
+    A copy is found by the source's signature and the options. A source that has changed, or whose copy is damaged, is
+    decoded again. A copy that cannot be written is no error: the user asked for images, not for a cache.
 
     Args:
         source: where the images come from.
-        folder: where decoded copies are kept; none to keep none.
-        image_size: as :meth:`potstill.data.sources.base.Source.read` takes it.
-        channels: likewise.
+        folder: where decoded copies are kept; None keeps none.
+        image_size: as in :meth:`potstill.data.sources.base.Source.read`.
+        channels: as in :meth:`potstill.data.sources.base.Source.read`.
+
+    Raises:
+        UserError: the source cannot be read.
     """
     signature = source.signature() if folder is not None else None
     if folder is None or signature is None:
@@ -37,38 +40,32 @@ def read_cached(source: Source, folder: Path | None, image_size: int | None, cha
     if (cached := _load(path)) is not None:
         return cached
     raw = source.read(image_size, channels)
-    with contextlib.suppress(OSError, SafetensorError):
+    with contextlib.suppress(UserError, SafetensorError):
         _save(raw, path)
     return raw
 
 
 def _load(path: Path) -> RawDataset | None:
-    """The dataset in a file, or None if that is absent or not what was written."""
+    """The dataset in a file, or None if the file is absent or differs from what was written."""
     try:
-        with safe_open(path, framework="pt") as archive:
-            metadata = archive.metadata()
-            digests = json.loads(metadata["digests"])
-            raw = RawDataset(
-                splits={
-                    name: Split(archive.get_tensor(f"{name}.images"), archive.get_tensor(f"{name}.labels"))
-                    for name in digests
-                },
-                class_names=tuple(json.loads(metadata["class_names"])),
-            )
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        tensors, metadata = read_safetensors(path)
+        digests = json.loads(metadata["digests"])
+        raw = RawDataset(
+            splits={name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in digests},
+            class_names=tuple(json.loads(metadata["class_names"])),
+        )
+    except (*UNREADABLE, KeyError, TypeError, ValueError):
         return None
     return raw if all(split.digest == digests[name] for name, split in raw.splits.items()) else None
 
 
 def _save(raw: RawDataset, path: Path) -> None:
-    """Write through a temporary file, so that the copy is whole or absent."""
+    """Write the copy so that it is whole or absent."""
     tensors = {f"{name}.images": split.images for name, split in raw.splits.items()}
     tensors |= {f"{name}.labels": split.labels for name, split in raw.splits.items()}
     metadata = {
         "digests": json.dumps({name: split.digest for name, split in raw.splits.items()}),
         "class_names": json.dumps(raw.class_names),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-        save_file(tensors, Path(folder) / path.name, metadata)
-        os.replace(Path(folder) / path.name, path)
+    with staged(path) as unfinished:
+        save_file(tensors, unfinished, metadata)

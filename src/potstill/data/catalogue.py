@@ -1,4 +1,4 @@
-"""The datasets that are known by name: a table, not code."""
+"""The datasets that are known by name, as a table."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from types import MappingProxyType
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET_TERMS = "ImageNet terms of access (non-commercial research)"
 
-CONVERTED = "refs/convert/parquet"  # the hub's own conversion of sets that were published as a script
+CONVERTED = "refs/convert/parquet"  # the hub's own conversion of datasets that were published as a script
 
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogueEntry:
-    """What is known of a dataset before its first image is read.
+    """What is known about a dataset before its first image is read.
 
     Attributes:
-        name: what ``--dataset`` calls it, and the folder below the local data root.
-        title: for people.
+        name: the value of ``--dataset``, and the name of its folder in the local data root.
+        title: its full name.
         shape: (C, H, W) of an image as loaded without ``--image-size``.
-        classes: how many.
-        licence: of the images, as far as their publishers state one.
-        hub: ``OWNER/NAME`` on the Hugging Face hub; none for what is embedded.
-        config: the hub's configuration.
-        revision: the hub's branch, where it is not the main one; its configurations are folders.
-        image_column: the images' column.
-        label_column: the labels' column.
-        splits: which of ``train``, ``validation``, ``test`` to take for ours, where the names alone would mislead.
-        mean: per channel, of pixels in [0, 1]; computed from the training images where not given.
-        std: per channel, likewise.
+        classes: the number of classes.
+        licence: of the images, if their publishers state one.
+        hub: ``OWNER/NAME`` on the Hugging Face hub; None if it is embedded.
+        config: its configuration on the hub.
+        revision: a branch other than the main one; its configurations are folders.
+        image_column: the name of the column of images.
+        label_column: the name of the column of labels.
+        splits: for each of our splits the published one to take, if the names alone would mislead.
+        mean: of each channel, of pixels in [0, 1]; None computes it from the training images.
+        std: of each channel, likewise.
         flips: whether a mirrored image keeps its class.
-        resized: whether the published images differ in size, so that they are always brought to ``shape``.
+        resized: whether the published images differ in size, so that they are always resized to ``shape``.
     """
 
     name: str
@@ -118,7 +118,7 @@ _ENTRIES = (
         config="plain_text",
         image_column="img",
         mean=(0.4914, 0.4822, 0.4465),
-        # The field's habit: the mean of the images' own deviations. Published figures were obtained with it.
+        # By convention the mean of the deviations of single images. Published results were obtained with it.
         std=(0.2023, 0.1994, 0.2010),
     ),
     CatalogueEntry(
@@ -172,7 +172,7 @@ _ENTRIES = (
     ),
     CatalogueEntry(
         name="imagenet-1k",
-        title="ImageNet (ILSVRC 2012), brought to 64×64",
+        title="ImageNet (ILSVRC 2012), resized to 64×64",
         shape=(3, 64, 64),
         classes=1000,
         licence=IMAGENET_TERMS,

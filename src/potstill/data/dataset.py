@@ -1,4 +1,4 @@
-"""A dataset: three splits of labelled images and what they have in common."""
+"""A dataset: three splits of labelled images with the same classes, shape and normalisation."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class ImageDataset:
     """A labelled image dataset in three splits with the same classes, shape and normalisation.
 
     Attributes:
-        name: what it is called in records.
+        name: its name in records.
         train: what is distilled.
-        validation: held out of training; chooses checkpoints. Empty where every class has a single image or none
-            was asked for.
-        test: read once, for the figures that are reported.
+        validation: held out of training, to choose checkpoints and settings. Empty if every class has a single image
+            or if none was requested.
+        test: used once, for the results that are reported.
         flips: whether a mirrored image keeps its class.
-        fingerprint: SHA-256 over pixels, labels, class names and split; the same however the images were encoded.
-        spec: what ``load_dataset`` was asked for, so that settings can ask for it again; empty where it was not loaded.
-        image_size: likewise.
+        fingerprint: SHA-256 of pixels, labels, class names and splits; it does not depend on how images were encoded.
+        spec: the argument of ``load_dataset``, with which settings load it again; empty if it was not loaded.
+        image_size: the argument of ``load_dataset``, likewise.
     """
 
     name: str
@@ -56,24 +56,24 @@ class ImageDataset:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Per channel, of pixels scaled to [0, 1]."""
+        """The mean of each channel, of pixels scaled to [0, 1]."""
         return self.train.mean
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Per channel, of pixels scaled to [0, 1]."""
+        """The standard deviation of each channel, of pixels scaled to [0, 1]."""
         return self.train.std
 
     def to(self, device: torch.device | str) -> ImageDataset:
-        """The same dataset on ``device``."""
+        """A copy on ``device``."""
         return replace(
             self, train=self.train.to(device), validation=self.validation.to(device), test=self.test.to(device)
         )
 
     def normalised_by(self, mean: tuple[float, ...], std: tuple[float, ...]) -> ImageDataset:
-        """The same images, without whitening, with another mean and standard deviation of each channel.
+        """A copy with another mean and standard deviation of each channel, and without whitening.
 
-        Where the number of channels differs it is left as it is.
+        If the number of channels differs, the dataset itself.
         """
         if len(mean) != self.shape[0]:
             return self
@@ -86,7 +86,7 @@ class ImageDataset:
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
 
-    A channel of one constant value gets the standard deviation 1, so that normalising it stays finite.
+    A constant channel gets a standard deviation of 1, so that normalised pixels are finite.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -101,11 +101,11 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def fingerprint(raw: RawDataset, held_out: Mapping[str, Tensor]) -> str:
-    """SHA-256 that identifies a dataset and the way it was split.
+    """The SHA-256 that identifies a dataset and its splits.
 
     Args:
-        raw: what the source gave.
-        held_out: by split, the indices of what was moved there from the training split.
+        raw: the output of the source.
+        held_out: for each split that was held out, the indices of its images in the published training split.
     """
     parts = {
         "published": {name: split.digest for name, split in raw.splits.items()},

@@ -1,4 +1,4 @@
-"""From encoded images or arrays of any kind to bytes of one shape: uint8 (N, C, H, W)."""
+"""From encoded images, or arrays of any number type, to one uint8 array (N, C, H, W)."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from potstill.runtime.parallel import core_count
 
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 CHUNK = 64  # images per task: enough to hide the cost of handing them to a thread
-WAITING = 64  # tasks at most between the reader and the decoders
+WAITING = 64  # the most tasks between the reader and the decoders
 
-Named = tuple[bytes | Path, str]  # an encoded image or its file, and what to call it in an error
-Decoded = list[tuple[np.ndarray, str]]  # uint8 (C, H, W), and the same name
+Named = tuple[bytes | Path, str]  # an encoded image or its file, and its name in errors
+Decoded = list[tuple[np.ndarray, str]]  # uint8 (C, H, W), and its name in errors
 
 
 def decode_images(encoded: Iterable[Named], *, image_size: int | None = None, channels: int | None = None) -> Tensor:
     """Decode images, several at a time, into one array.
 
-    Grey images keep one channel and an alpha channel is kept; palette, CMYK and other colour spaces become RGB, 16
-    bits are scaled to 8, floating point in [0, 1] to 255. Where images of a set differ in channels, all get those of
-    the richest: grey is repeated, missing alpha is opaque.
+    Grey images keep one channel, and an alpha channel is kept. Palette, CMYK and other colour spaces become RGB; 16
+    bits are scaled to 8, floating point in [0, 1] to 255. If the images differ in channels, all get those of the
+    richest: grey is repeated, missing alpha is opaque.
 
     Args:
-        encoded: for each image its bytes or file, and what to call it in an error.
-        image_size: resize the shorter side to this (bilinear, antialiased), then cut the central square of this size.
-        channels: 1 or 3 to convert every image to grey or RGB.
+        encoded: for each image its bytes or file, and its name in errors.
+        image_size: the side in pixels: the shorter side is resized to it (bilinear, antialiased), then the central
+            square is cut out; None keeps the size.
+        channels: 1 or 3 converts every image to grey or RGB; None keeps the channels.
 
     Returns:
         uint8 (N, C, H, W).
 
     Raises:
-        UserError: an image is unreadable, truncated or has NaN pixels, or sizes differ without ``image_size``.
+        UserError: an image is unreadable, truncated or has NaN pixels, or sizes differ and ``image_size`` is None.
     """
 
     def decode_chunk(chunk: list[Named]) -> Decoded:
@@ -54,7 +55,16 @@ def decode_images(encoded: Iterable[Named], *, image_size: int | None = None, ch
 def decode_image(
     content: bytes | Path, where: str, image_size: int | None = None, channels: int | None = None
 ) -> np.ndarray:
-    """One image as uint8 (C, H, W).
+    """Decode one image.
+
+    Args:
+        content: its bytes or file.
+        where: its name in errors.
+        image_size: as in :func:`decode_images`.
+        channels: as in :func:`decode_images`.
+
+    Returns:
+        uint8 (C, H, W).
 
     Raises:
         UserError: the image is unreadable, truncated or has NaN pixels.
@@ -68,7 +78,7 @@ def decode_image(
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         raise UserError(
-            f"cannot read image {where}: {_reason(error)}", "replace the file or take it out of the dataset"
+            f"cannot read image {where}: {_reason(error)}", "replace the file or remove it from the dataset"
         ) from error
     if channels is not None:
         image = image.convert("L" if channels == 1 else "RGB")
@@ -79,30 +89,30 @@ def decode_image(
 
 
 def to_kept_mode(image: Image.Image, where: str) -> Image.Image:
-    """The image in 8-bit grey or RGB, with or without alpha.
+    """Convert an image to 8-bit grey or RGB, with or without alpha.
 
     Raises:
-        UserError: its values cannot be brought to 8 bits.
+        UserError: its values cannot be converted to 8 bits.
     """
     if image.mode in KEPT_MODES:
         return image
     if image.mode == "1":
         return image.convert("L")
-    if image.mode.startswith("I") or image.mode == "F":  # "I" is how some versions of Pillow open 16-bit files
+    if image.mode.startswith("I") or image.mode == "F":  # some versions of Pillow open 16-bit files as "I"
         values = np.asarray(image)
         return Image.fromarray(to_bytes(values.astype(np.uint16) if _fits_16_bits(values) else values, where))
     return image.convert("RGB")
 
 
 def to_bytes(values: np.ndarray, where: str, *, floats_end_at: float = 1) -> np.ndarray:
-    """Pixels of any number type as uint8 of the same shape.
+    """Convert pixels of any number type to uint8 of the same shape.
 
     Booleans become 0 and 255, 16-bit integers are divided by 257, other integers must lie in [0, 255].
 
     Args:
         values: the pixels.
-        where: what to call them in an error.
-        floats_end_at: the value of white among floating-point pixels, which must lie between 0 and this.
+        where: their name in errors.
+        floats_end_at: the value of white in floating point; pixels must lie in [0, floats_end_at].
 
     Raises:
         UserError: NaN or infinite pixels, or values outside the range.
@@ -118,7 +128,7 @@ def to_bytes(values: np.ndarray, where: str, *, floats_end_at: float = 1) -> np.
         raise UserError(f"pixels of {where} are not numbers ({values.dtype})", "store uint8")
     if floating and not (finite := np.isfinite(values)).all():
         first = tuple(int(index) for index in np.argwhere(~finite)[0])
-        raise UserError(f"{where} has NaN or infinite pixels (the first at {first})", "repair the image or take it out")
+        raise UserError(f"{where} has NaN or infinite pixels (the first at {first})", "repair the image or remove it")
     white = floats_end_at if floating else 255
     low, high = (values.min().item(), values.max().item()) if values.size else (0, 0)
     if low < 0 or high > white:
@@ -127,7 +137,11 @@ def to_bytes(values: np.ndarray, where: str, *, floats_end_at: float = 1) -> np.
 
 
 def resize_bands(bands: Sequence[Image.Image], size: int) -> np.ndarray:
-    """Shorter side to ``size`` (bilinear, antialiased), then the central square: uint8 (bands, size, size)."""
+    """Resize the shorter side to ``size`` (bilinear, antialiased) and cut the central square.
+
+    Returns:
+        uint8 (bands, size, size).
+    """
     width, height = bands[0].size
     scale = size / min(width, height)
     width, height = max(size, round(width * scale)), max(size, round(height * scale))
@@ -137,14 +151,14 @@ def resize_bands(bands: Sequence[Image.Image], size: int) -> np.ndarray:
 
 
 def resize_arrays(images: np.ndarray, size: int) -> np.ndarray:
-    """``resize_bands`` of every image of uint8 (N, C, H, W)."""
+    """Apply :func:`resize_bands` to every image of uint8 (N, C, H, W)."""
     if images.shape[2:] == (size, size):
         return images
     return np.stack([resize_bands([Image.fromarray(band) for band in image], size) for image in images])
 
 
 def stack_images(images: Decoded) -> Tensor:
-    """One array of images of one size, each with its name; empties the list to spare memory.
+    """Stack images of one size into uint8 (N, C, H, W); empties the list to save memory.
 
     Raises:
         UserError: the images differ in size.
@@ -157,7 +171,7 @@ def stack_images(images: Decoded) -> Tensor:
             (height, width), (other_height, other_width) = first.shape[1:], image.shape[1:]
             raise UserError(
                 f"images differ in size: {first_name} is {width}×{height}, {name} is {other_width}×{other_height}",
-                "bring them to one size with --image-size",
+                "resize them with --image-size",
             )
     channels = richest(image.shape[0] for image, _ in images)
     stacked = torch.empty(len(images), channels, *first.shape[1:], dtype=torch.uint8)
@@ -168,13 +182,13 @@ def stack_images(images: Decoded) -> Tensor:
 
 
 def richest(channels: Iterable[int]) -> int:
-    """The fewest channels that lose nothing of any image: colour if one has it, alpha if one has it."""
+    """The fewest channels that hold every image: colour if any has colour, alpha if any has alpha."""
     seen = set(channels)
     return (3 if seen & {3, 4} else 1) + bool(seen & {2, 4})
 
 
 def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
-    """Images uint8 (..., C, H, W) with more channels: grey repeated, alpha opaque."""
+    """Give images, uint8 (..., C, H, W), more channels: grey is repeated, alpha is opaque."""
     present = images.shape[-3]
     if present == channels:
         return images
@@ -194,7 +208,7 @@ def _fits_16_bits(values: np.ndarray) -> bool:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return "not an image that Pillow knows"
+        return "not in an image format that Pillow can read"
     if isinstance(error, FileNotFoundError):
         return "no such file"
     return str(error) or type(error).__name__
@@ -207,7 +221,7 @@ def _chunks(items: Iterable[Named], size: int) -> Iterator[list[Named]]:
 
 
 def _in_order(pool: Executor, decode: Callable[[list[Named]], Decoded], chunks: Iterable[list[Named]]) -> Decoded:
-    """Decode chunks in parallel; unlike ``pool.map`` it holds only a few encoded ones in memory."""
+    """Decode chunks in parallel, in order; unlike ``pool.map`` this keeps only a few encoded chunks in memory."""
     waiting: deque[Future[Decoded]] = deque()
     decoded: Decoded = []
     for chunk in chunks:

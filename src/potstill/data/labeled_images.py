@@ -1,4 +1,4 @@
-"""Labelled images as they live on the device: bytes, labels and an index of each class."""
+"""Labelled images as they are kept on the device: bytes, labels and an index of each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.runtime.errors import UserError
 
 
 class Examples(Protocol):
-    """Labelled images that can be asked for by index: a real or a synthetic set."""
+    """Labelled images that are accessed by index: a real or a synthetic set."""
 
     @property
     def labels(self) -> Tensor:
@@ -24,7 +24,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
-        """float32 (n, C, H, W): the images at ``indices``, or all."""
+        """float32 (n, C, H, W): the normalised images at ``indices``; all by default."""
         ...
 
 
@@ -36,12 +36,12 @@ class LabeledImages:
         images: uint8 (N, C, H, W), on any device.
         labels: int64 (N,), indices into ``class_names``, on the same device.
         class_names: the name of each class.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: per channel, of pixels scaled to [0, 1].
+        mean: of each channel, of pixels scaled to [0, 1].
+        std: of each channel, of pixels scaled to [0, 1].
         whitening: the ZCA transform that ``normalised`` applies, if any.
 
     Raises:
-        UserError: images or labels of another type or shape, or labels that are no indices into the class names.
+        UserError: images or labels have another type or shape, or labels are out of range.
     """
 
     images: Tensor
@@ -54,12 +54,12 @@ class LabeledImages:
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.dim() != 4:
             raise UserError(
-                f"images are {self.images.dtype} {tuple(self.images.shape)}", "give them as torch.uint8 (N, C, H, W)"
+                f"images are {self.images.dtype} {tuple(self.images.shape)}", "pass them as torch.uint8 (N, C, H, W)"
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise UserError(
                 f"labels are {self.labels.dtype} {tuple(self.labels.shape)} for {len(self.images)} images",
-                "give one class index per image, as torch.int64",
+                "pass one class index per image, as torch.int64",
             )
         if (
             len(self.labels)
@@ -68,7 +68,7 @@ class LabeledImages:
         ):
             raise UserError(
                 f"labels go from {self.labels.min()} to {self.labels.max()} for {len(self.class_names)} class names",
-                "give indices into the class names, counted from 0",
+                "pass indices into the class names, counted from 0",
             )
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ class LabeledImages:
 
     @property
     def class_count(self) -> int:
-        """The number of classes, whether or not this split has images of each."""
+        """The number of classes, including those of which this split has no image."""
         return len(self.class_names)
 
     @property
@@ -91,11 +91,11 @@ class LabeledImages:
 
     @cached_property
     def class_index(self) -> tuple[Tensor, ...]:
-        """For each class the ascending int64 indices of its images, on the images' device."""
+        """The ascending int64 indices of the images of each class, on their device."""
         return self.labels.argsort(stable=True).split(list(self.class_sizes))
 
     def to(self, device: torch.device | str) -> LabeledImages:
-        """The same images on ``device``."""
+        """A copy on ``device``."""
         return replace(
             self,
             images=self.images.to(device),
@@ -109,10 +109,10 @@ class LabeledImages:
         return replace(self, images=self.images[indices], labels=self.labels[indices])
 
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
-        """Images as networks see them: (pixels / 255 - mean) / std, then whitened where the split has a whitening.
+        """Images as networks see them: (pixels / 255 - mean) / std, then whitened if the split has a whitening.
 
         Args:
-            indices: which images, of any shape when a tensor; all of them by default.
+            indices: a slice, or int64 indices of any shape; all images by default.
 
         Returns:
             float32 (n, C, H, W), n the number of indices, on the images' device.
@@ -122,19 +122,19 @@ class LabeledImages:
         else:
             chosen = self.images if indices is None else self.images[indices]
         scale, shift = self._affine
-        # Two passes in place over the one new buffer: twice as fast here as a broadcasting addcmul.
+        # Two in-place passes over the one new buffer are twice as fast here as a broadcasting addcmul.
         result = chosen.float().mul_(scale).add_(shift)
         return result if self.whitening is None else self.whitening.apply(result)
 
     def sample_per_class(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw ``count`` images of each class at random.
 
-        No image is drawn twice when its class has ``count`` images or more. In a smaller class of n images each is
-        drawn floor(count / n) times, and a random choice of them once more.
+        Of a class with ``count`` images or more none is drawn twice. Of a smaller class of n images each is drawn
+        floor(count / n) times, and a random choice of them once more.
 
         Args:
-            count: images of each class.
-            generator: a CPU generator; one state draws the same images whatever the device.
+            count: the number of images per class.
+            generator: a CPU generator: its state determines the images, whatever the device.
 
         Returns:
             int64 (classes, count): indices, on the images' device.
@@ -148,7 +148,7 @@ class LabeledImages:
         # A row of random keys orders a class at random; absent members of smaller classes sort last.
         keys = torch.rand(members.shape, generator=generator).masked_fill_(absent, torch.inf)
         order = keys.topk(min(count, members.shape[1]), largest=False).indices
-        # Counting round and round through the first n of the order repeats each of n members evenly.
+        # Cycling through the first n of the order repeats each of n members equally often.
         rounds = torch.arange(count) % sizes[:, None]
         return members.gather(1, order.gather(1, rounds)).to(self.images.device, non_blocking=True)
 
@@ -165,7 +165,7 @@ class LabeledImages:
 
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
-        """float32 (C, 1, 1) scale and shift with normalised = bytes * scale + shift, on the images' device."""
+        """float32 (C, 1, 1) scale and shift, on the images' device: normalised = bytes * scale + shift."""
         mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (self.mean, self.std))
         device = self.images.device
         return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)

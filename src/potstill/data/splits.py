@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from potstill.data.sources.base import Split
 from potstill.runtime.streams import Streams
+
+TEST_FRACTION = 0.2  # held out of datasets that were published in one piece
+
+
+def complete_splits(
+    published: Mapping[str, Split], validation_fraction: float
+) -> tuple[dict[str, Split], dict[str, Tensor]]:
+    """Hold the splits that were not published out of the training images, the same share of every class.
+
+    A published validation split is kept as it is, unless there is no test split: then it takes its place.
+
+    Args:
+        published: the splits by name, ``train`` among them.
+        validation_fraction: of each class of the training images, in [0, 1).
+
+    Returns:
+        The splits ``train``, ``validation`` and ``test``, and for each that was held out the int64 indices of its
+        images in the published training split.
+    """
+    splits = dict(published)
+    if "test" not in splits and "validation" in splits:
+        splits["test"] = splits.pop("validation")
+    train, held_out = splits["train"], {}
+    remaining = torch.arange(len(train.labels))
+    for name, fraction in (("test", TEST_FRACTION), ("validation", validation_fraction)):
+        if name not in splits:
+            kept, held = stratified_split(train.labels[remaining], fraction, name)
+            held_out[name], remaining = remaining[held], remaining[kept]
+            splits[name] = train.take(held_out[name])
+    if held_out:
+        splits["train"] = train.take(remaining)
+    return splits, held_out
 
 
 def stratified_split(labels: Tensor, fraction: float, purpose: str) -> tuple[Tensor, Tensor]:
     """Hold out a fraction of each class.
 
-    Of a class of n images round(fraction · n) are held out, at least one and at most n - 1 of them; none of a class
-    of one image. The choice depends on nothing but the labels, the fraction and the purpose.
+    Of a class of n images round(fraction · n) are held out, at least one and at most n - 1 of them; of a class of one
+    image, none. The choice depends on nothing but the labels, the fraction and the purpose.
 
     Args:
         labels: int64 (N,).

@@ -1,4 +1,4 @@
-"""ZCA whitening: decorrelated pixels that still look like the image."""
+"""ZCA whitening: pixels are decorrelated, and still look like the image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import one_thread
 
-LARGEST_DIMENSION = 3 * 64 * 64  # beyond it the matrix needs gigabytes and its eigenvectors an hour
+LARGEST_DIMENSION = 3 * 64 * 64  # above it the matrix takes gigabytes and its eigenvectors an hour
 
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """An affine map of normalised images to whitened ones: ``whitened = (x - mean) @ matrix.T`` of flattened images.
+    """An affine map from normalised to whitened images: ``whitened = (x - mean) @ matrix.T`` with flattened images.
 
-    ZCA (Bell and Sejnowski, 1997) of pixels scaled to [0, 1], as MTT (Cazenavette et al., 2022) and its successors
-    use it: W = U (S + eps)^(-1/2) U^T with U S U^T the covariance. Since ``x`` comes normalised per channel, the
+    ZCA (Bell and Sejnowski, 1997) of pixels scaled to [0, 1], as in MTT (Cazenavette et al., 2022) and its successors:
+    W = U (S + eps)^(-1/2) U^T with U S U^T the covariance. Since ``x`` comes normalised per channel, the
     matrix is W times the channels' standard deviations, so whitened pixels agree with those of the papers.
 
     Attributes:
@@ -33,35 +33,35 @@ class Whitening:
 
     @cached_property
     def inverse(self) -> Tensor:
-        """float32 (D, D): undoes ``matrix``."""
+        """float32 (D, D): the inverse of ``matrix``."""
         return torch.linalg.inv(self.matrix.cpu().double()).float().to(self.matrix.device)
 
     def apply(self, images: Tensor) -> Tensor:
-        """Whiten normalised images, (N, C, H, W) to (N, C, H, W); differentiable."""
+        """Whiten normalised images (N, C, H, W); differentiable."""
         matrix, mean = self.matrix.to(images.dtype), self.mean.to(images.dtype)
         return ((images.flatten(1) - mean) @ matrix.T).view_as(images)
 
     def invert(self, images: Tensor) -> Tensor:
-        """Normalised images back from whitened ones, (N, C, H, W) to (N, C, H, W); differentiable."""
+        """Recover normalised images from whitened ones (N, C, H, W); differentiable."""
         inverse, mean = self.inverse.to(images.dtype), self.mean.to(images.dtype)
         return (images.flatten(1) @ inverse.T + mean).view_as(images)
 
     def to(self, device: torch.device | str) -> Whitening:
-        """The same map on ``device``."""
+        """A copy on ``device``."""
         return Whitening(self.matrix.to(device), self.mean.to(device))
 
 
 def fit_whitening(
     images: Tensor, mean: tuple[float, ...], std: tuple[float, ...], *, eps: float = 0.1, chunk: int = 1000
 ) -> Whitening:
-    """Fit ZCA on real training images: on a CPU the same bits on any number of cores.
+    """Fit ZCA to real training images. On a CPU the bits do not depend on the number of cores.
 
     Args:
         images: uint8 (N, C, H, W), N at least 2.
-        mean: per channel, with which images will be normalised before they are whitened.
-        std: per channel, likewise.
+        mean: of each channel, with which images are normalised before they are whitened.
+        std: of each channel, likewise.
         eps: added to the eigenvalues of the covariance of pixels in [0, 1]; 0.1 in the papers.
-        chunk: images turned to floating point at a time, which bounds the memory.
+        chunk: the number of images that are converted to floating point at a time, which bounds the memory.
 
     Raises:
         UserError: the images are too large for a dense covariance.
@@ -70,7 +70,7 @@ def fit_whitening(
     if dimension > LARGEST_DIMENSION:
         raise UserError(
             f"ZCA of images of {dimension} values needs a {dimension}×{dimension} matrix",
-            "leave ZCA out or use a smaller --image-size",
+            "omit --zca or use a smaller --image-size",
         )
     with one_thread():
         pixel_mean, covariance = _moments((part.flatten(1).double() / 255 for part in images.split(chunk)), dimension)

@@ -62,7 +62,7 @@ def fit(
     schedule: Schedule,
     streams: Sequence[Streams],
     *,
-    after_epoch: Callable[[int, list[float]], None] = lambda epoch, losses: None,
+    after_epoch: Callable[[int, list[float]], None] | None = None,
     taking_part: Callable[[int], Tensor] | None = None,
 ) -> None:
     """Draw initial weights and train them.
@@ -87,7 +87,8 @@ def fit(
         if epoch + 1 == schedule.epochs:
             fitting.average.install()
             learners.hand_over()
-        after_epoch(epoch + 1, losses)
+        if after_epoch is not None:
+            after_epoch(epoch + 1, losses)
 
 
 class _Fitting:

@@ -1,4 +1,4 @@
-"""Compiling a function once for each kind of input that it meets."""
+"""Compilation: each function once for each kind of input."""
 
 from __future__ import annotations
 
@@ -16,33 +16,47 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """``function`` compiled for exact shapes, its cache apart from that of any other network with the same code.
+    """Compile ``function`` for exact shapes, with a cache of its own.
 
-    Without that, the networks of one family would share one small cache, and the ninth be left uncompiled.
+    All networks of one family run the same code. If they shared a cache, it would be full after eight networks, and
+    the ninth would run uncompiled.
     """
-    apart = {"isolate_recompiles": True} if "isolate_recompiles" in inspect.signature(torch.compile).parameters else {}
+    isolated = (
+        {"isolate_recompiles": True} if "isolate_recompiles" in inspect.signature(torch.compile).parameters else {}
+    )
     make: Any = torch.compile
-    return make(function, dynamic=False, **apart)
+    return make(function, dynamic=False, **isolated)
 
 
 class CompiledKinds:
-    """Which kinds of input a compiled function has met: the first call with a new kind compiles, and must be alone.
+    """The kinds of input that a compiled function has seen.
+
+    The first call with a new kind compiles, which must not happen on two threads at once.
 
     Args:
-        compiles: whether the function is compiled at all; otherwise every call may be shared among workers.
+        compiles: whether the function is compiled at all; if not, every call may run on a worker.
     """
 
     def __init__(self, compiles: bool) -> None:
         self._compiles = compiles
-        self._met: set[Hashable] = set()
+        self._seen: set[Hashable] = set()
 
     def map(self, function: Callable[[T], R], items: Sequence[T], kind_of: Callable[[T], Hashable]) -> list[R]:
-        """``function`` of each item, in order, on the workers; the first of every new kind before all others."""
+        """Apply ``function`` to each item on the workers; the first item of every new kind goes before all others.
+
+        Args:
+            function: the compiled function, or what calls it.
+            items: its inputs.
+            kind_of: the kind of an item: equal for inputs that share compiled code, such as those of one shape.
+
+        Returns:
+            The results in the order of the items.
+        """
         first: dict[int, R] = {}
         if self._compiles:
             for place, item in enumerate(items):
-                if (kind := kind_of(item)) not in self._met:
+                if (kind := kind_of(item)) not in self._seen:
                     first[place] = function(item)
-                    self._met.add(kind)
+                    self._seen.add(kind)
         rest = iter(parallel_map(function, [item for place, item in enumerate(items) if place not in first]))
         return [first[place] if place in first else next(rest) for place in range(len(items))]

@@ -12,7 +12,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.machine import processor_facts
 
 LONG_RUN_PIXELS = 300_000_000
-"""Pixels that a run must look at for compilation and low precision to pay: some three minutes on two cores."""
+"""Pixels that a run must process for compilation and low precision to pay off: about three minutes on two cores."""
 
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
 Compilation = Literal["auto", "on", "off"]
@@ -20,7 +20,13 @@ Compilation = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, a precision and whether to compile networks that gain from it: nothing left to ``auto``."""
+    """Where and how networks compute, with nothing left to ``auto``.
+
+    Attributes:
+        device: where tensors live.
+        precision: of the networks.
+        compile: whether to compile the networks that gain from it.
+    """
 
     device: torch.device
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
@@ -33,7 +39,7 @@ class Compute:
 
     @property
     def precise(self) -> Compute:
-        """The same in float32 where it is less: for second derivatives and for steps that must not be rounded."""
+        """A copy with at least float32, for second derivatives and for steps that must not be rounded."""
         return replace(self, precision="float32") if self.precision == "bfloat16" else self
 
     def __str__(self) -> str:
@@ -46,12 +52,12 @@ CPU = Compute(torch.device("cpu"))
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeChoice:
-    """Where to compute, as asked for; what is ``auto`` is settled once it is known how much work there is.
+    """Where and how to compute, as requested; ``auto`` is resolved once the amount of work is known.
 
     Attributes:
-        device: ``auto`` takes an accelerator where there is one.
+        device: a PyTorch device; ``auto`` takes an accelerator if there is one.
         precision: of the networks.
-        compile: whether networks with norms are compiled; others are as fast or faster without.
+        compile: whether to compile networks with norms; others are as fast or faster without.
     """
 
     device: str = "auto"
@@ -59,7 +65,7 @@ class ComputeChoice:
     compile: Compilation = "auto"
 
     def settled(self, *, long_run: bool) -> Compute:
-        """What it comes to; see ``resolve_compute``."""
+        """The choice with every ``auto`` resolved; see :func:`resolve_compute`."""
         return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
 
 
@@ -67,10 +73,10 @@ AUTOMATIC = ComputeChoice()
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that ``name`` means; ``auto`` takes an accelerator where there is one.
+    """The device called ``name``; ``auto`` takes an accelerator if there is one.
 
     Raises:
-        UserError: no such device here.
+        UserError: there is no such device on this machine.
     """
     if name == "auto":
         return torch.device(
@@ -85,13 +91,13 @@ def resolve_device(name: str) -> torch.device:
 
 
 def supports_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed by hardware: elsewhere it is slower than float32."""
+    """Whether the hardware computes in bfloat16; elsewhere it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         facts = processor_facts()
         flags = facts.get("flags", "").split()
-        # Without AMX, Intel's AVX-512 multiplies bfloat16 no faster than float32; AMD's twice as fast.
+        # Without AMX, Intel's AVX-512 multiplies bfloat16 no faster than float32; AMD's is twice as fast.
         return "amx_bf16" in flags or ("avx512_bf16" in flags and facts.get("vendor_id") == "AuthenticAMD")
     return False
 
@@ -114,13 +120,19 @@ def resolve_compute(
     *,
     long_run: bool = False,
 ) -> Compute:
-    """Settle what was left to ``auto``.
+    """Resolve every ``auto``.
 
-    Low precision and compilation are taken only where the hardware gains from them and ``long_run`` says that the
-    work is long enough to pay for the compilation.
+    Low precision and compilation are chosen only if the hardware gains from them and the work is long enough to pay
+    for the compilation.
+
+    Args:
+        device: a PyTorch device such as ``cuda:1``; ``auto`` takes an accelerator if there is one.
+        precision: of the networks.
+        compilation: whether to compile networks.
+        long_run: whether the work is long; see ``LONG_RUN_PIXELS``.
 
     Raises:
-        UserError: the device is absent, or compilation was asked for and cannot be had.
+        UserError: the device is absent, or compilation was requested and is not available.
     """
     where = resolve_device(device)
     if precision == "auto":

@@ -1,4 +1,4 @@
-"""Errors that a person can mend, each with its remedy."""
+"""Errors that the user can fix, each with its remedy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake of the user's: one line that says what is wrong, where, and what to do.
+    """An error that the user can fix: one line that says what is wrong, where, and what to do.
 
     The command line prints ``{problem}; {remedy}`` and exits with code 2.
+
+    Args:
+        problem: what is wrong and where, without a full stop.
+        remedy: what to do, as an imperative.
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
@@ -19,18 +23,18 @@ class UserError(Exception):
 
 
 class Diverged(UserError):
-    """A distillation whose loss stopped being finite; the last good set is kept."""
+    """The loss of a distillation is no longer finite; the last good set is kept."""
 
 
 def at_least(options: object, **least: float) -> None:
-    """Make sure that options are no smaller than they may be; those that are None are left open.
+    """Check the lower bounds of options; an option that is None is not checked.
 
     Args:
-        options: what has them as attributes.
-        least: for each name the smallest value.
+        options: an object that has the options as attributes.
+        least: the smallest allowed value of each option.
 
     Raises:
-        UserError: one is smaller, or is no number.
+        UserError: an option is smaller than its bound, or is NaN.
     """
     for name, bound in least.items():
         value = getattr(options, name)
@@ -40,13 +44,13 @@ def at_least(options: object, **least: float) -> None:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, listing: str) -> UserError:
-    """The error for a name that is not in a list: suggests the nearest that is.
+    """The error for a name that is not in a list, with the closest name as a suggestion.
 
     Args:
-        kind: what was named, such as ``"dataset"``.
+        kind: the kind of thing that was named, such as ``"dataset"``.
         name: what the user wrote.
         known: the names that exist.
-        listing: the command or place that lists them.
+        listing: the command, or the names themselves, that the remedy points to.
     """
     near = get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.5)
     guess = f"did you mean {near[0]!r}? " if near else ""

@@ -1,4 +1,4 @@
-"""The event record of a run: one JSON object a line, append-only."""
+"""The event record of a run: one JSON object per line, append-only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from potstill.runtime.files import write_atomic
 
 
 class EventLog:
-    """Appends events to a ``metrics.jsonl``; each line reaches the file before ``append`` returns."""
+    """Appends events to a ``metrics.jsonl``; each line reaches the file before ``append`` returns.
+
+    Args:
+        path: the file; it is created by the first event.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -20,8 +24,12 @@ class EventLog:
     def append(self, event: str, **fields: Any) -> None:
         """Record one event.
 
+        Args:
+            event: its name.
+            fields: JSON values.
+
         Raises:
-            UserError: the line cannot be written (a full disk).
+            UserError: the line cannot be written, for instance to a full disk.
         """
         line = json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n"
         try:
@@ -33,11 +41,11 @@ class EventLog:
             ) from error
 
     def truncate_after(self, iteration: int, **earlier: int) -> None:
-        """Drop what was recorded after ``iteration``: a resumed run will record it again.
+        """Drop the events after ``iteration``: a resumed run will record them again.
 
         Args:
-            iteration: the last one that stays.
-            earlier: by an event's name the last of its iterations that stays, where that is another.
+            iteration: the last iteration whose events stay.
+            earlier: a different last iteration for the events of some names.
         """
         kept = [
             event
@@ -48,7 +56,7 @@ class EventLog:
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """The events of a ``metrics.jsonl`` in order; a last line cut off by a kill is passed over.
+    """The events of a ``metrics.jsonl`` in order; a last line that was cut off by a kill is skipped.
 
     Raises:
         UserError: a line other than the last is damaged.

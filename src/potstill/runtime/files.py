@@ -1,4 +1,7 @@
-"""Files that are either whole or absent, whatever interrupts their writing."""
+"""Files that are whole or absent, whatever interrupts their writing; and the folders that the environment names.
+
+Nothing outside this module reads environment variables: they are ``POTSTILL_DATA`` and ``XDG_CACHE_HOME``.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +19,32 @@ from potstill.runtime.errors import UserError
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part.
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never part of one.
 
     The old file survives a full disk, a crash and a kill.
 
+    Args:
+        path: the file; its parent folders are created.
+        content: bytes, or text to be encoded as UTF-8.
+
     Raises:
-        UserError: the file cannot be written (no space, no permission).
+        UserError: the file cannot be written: there is no space or no permission.
     """
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            temporary.chmod(0o644)
+            temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                temporary.unlink()
             raise
     except OSError as error:
         raise UserError(
@@ -46,10 +54,10 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make sure, before long work, that a file can be written.
+    """Check, before long work, that a file can be written.
 
     Raises:
-        UserError: it cannot: it is a folder, or its folder cannot be written to.
+        UserError: the path is a folder, or its parent folder is not writable.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,17 +71,17 @@ def check_writable(path: Path) -> None:
 
 @contextlib.contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """A place to make a file or folder: it becomes ``path`` when the context ends well and vanishes if it does not.
+    """A temporary path for a file or folder that is moved to ``path`` if the context succeeds, and deleted if not.
 
     Raises:
-        UserError: it cannot be made, or ``path`` already holds something.
+        UserError: it cannot be written, or ``path`` is a folder that is not empty.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True) as outer:
             unfinished = Path(outer) / path.name
             yield unfinished
-            os.replace(unfinished, path)
+            unfinished.replace(path)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "free some space or choose another --out"
@@ -97,15 +105,27 @@ def read_json(path: Path) -> Any:
         raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
     except ValueError as error:
         raise UserError(
-            f"{path} is not valid JSON: {error}", "the file is damaged: restore it or make it anew"
+            f"{path} is not valid JSON: {error}", "the file is damaged: restore it or create it again"
         ) from error
 
 
 def sha256_of_files(paths: Iterable[Path]) -> str:
-    """One SHA-256 for the contents of several files, in their order."""
+    """A single SHA-256 of the contents of several files, in the given order."""
     return sha256("".join(sha256(path.read_bytes()) for path in paths).encode())
 
 
 def sha256(data: bytes) -> str:
     """The SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def data_root() -> Path | None:
+    """The folder of local dataset copies: ``POTSTILL_DATA``, if it is set."""
+    named = os.environ.get("POTSTILL_DATA")
+    return Path(named).expanduser() if named else None
+
+
+def cache_folder() -> Path:
+    """Potstill's folder in the user's cache: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (Path(named) if named else Path.home() / ".cache") / "potstill"

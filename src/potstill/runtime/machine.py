@@ -1,4 +1,4 @@
-"""What a figure was measured on: machine, versions, peak memory."""
+"""What a result was measured on: machine, versions, peak memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from potstill.runtime.parallel import core_count
 
 @cache
 def package_version() -> str:
-    """Potstill's version, and in a checkout of its repository the commit too, such as ``0.1.0+51ab7e26-dirty``."""
+    """Potstill's version; in a checkout of its repository with the commit, such as ``0.1.0+51ab7e26-dirty``."""
     try:
         released = version("potstill")
     except PackageNotFoundError:
@@ -37,7 +37,7 @@ def _commit(root: Path) -> str:
 
 
 def processor_facts() -> dict[str, str]:
-    """What Linux tells of the first core by name, such as ``vendor_id`` and ``flags``; nothing elsewhere."""
+    """What Linux says of the first core, by name, such as ``vendor_id`` and ``flags``; empty on other systems."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0]
     except OSError:
@@ -47,7 +47,7 @@ def processor_facts() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """The processor's own name and generation, where the system tells them: virtual machines often hide the model."""
+    """The processor's name, with its generation where available: virtual machines often hide the model name."""
     facts = processor_facts()
     name = facts.get("model name") or platform.processor() or platform.machine()
     family, model = facts.get("cpu family"), facts.get("model")
@@ -55,7 +55,7 @@ def processor_name() -> str:
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Processor, cores, accelerator, system and versions, for the record of a run."""
+    """Processor, cores, accelerator, system and versions, as a run records them."""
     return {
         "processor": processor_name(),
         "cores": core_count(),
@@ -68,15 +68,15 @@ def describe_machine() -> dict[str, str | int]:
 
 
 def machine_in_words() -> str:
-    """The same in one line."""
-    told = describe_machine()
-    accelerator = "" if told["accelerator"] == "none" else f", {told['accelerator']}"
-    versions = ", ".join(f"{name} {told[name]}" for name in ("torch", "potstill"))
-    return f"{told['processor']}, {told['cores']} cores{accelerator}; {versions}"
+    """One line of :func:`describe_machine`."""
+    facts = describe_machine()
+    accelerator = "" if facts["accelerator"] == "none" else f", {facts['accelerator']}"
+    versions = ", ".join(f"{name} {facts[name]}" for name in ("torch", "potstill"))
+    return f"{facts['processor']}, {facts['cores']} cores{accelerator}; {versions}"
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Forget the peak so far, where the system lets a process: what is told next is of what comes next."""
+    """Start measuring the peak afresh; where the system does not allow it, the earlier peak remains."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -85,14 +85,14 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory used since the last reset: of the allocator on a GPU, else of the process (resident).
+    """The peak memory since the last reset, in bytes: of the allocator on a GPU, otherwise resident in the process.
 
-    0 where the system does not tell it, as Windows.
+    0 where the system does not report it, as on Windows.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        # Not getrusage, where Linux counts what the parent used before it started this process.
+        # Not getrusage: on Linux it includes what the parent used before it started this process.
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:", 1)[1].split("kB", 1)[0]) * 1024
     except (OSError, IndexError):

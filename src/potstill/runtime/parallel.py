@@ -1,9 +1,9 @@
-"""Two levels of parallelism on a CPU turned into one: whole chunks of images on worker threads.
+"""Parallelism on a CPU: worker threads that each take whole chunks of images, one core per worker.
 
-A network's layers are too small to share among cores: the cores wait for each other at the end of every layer, and on a
-busy machine they wait long. Chunks of images are independent of each other, so each worker takes whole chunks through
-the whole network, one core to a worker. What a chunk computes does not depend on the number of workers, and
-results are put together in the order of the chunks: the same bits on one core or on many.
+The layers of a network are too small to be split among cores: the cores wait for each other at the end of every layer,
+and on a busy machine they wait long. Chunks of images are independent, so each worker takes whole chunks through the
+whole network. The result of a chunk does not depend on the number of workers, and results are combined in the order of
+the chunks: the bits are the same on one core or on many.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("_pool", default=None)
 
 
 def core_count() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within this context each operation on the CPU runs on one core: sums that are the same bits on any number."""
+    """Within this context each CPU operation runs on one core, so that sums have the same bits on any machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -41,9 +41,13 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def cpu_workers(device: torch.device, workers: int | None = None) -> Iterator[None]:
-    """Within this context ``parallel_map`` runs on one worker thread a core, and each operation on one core.
+    """Within this context :func:`parallel_map` runs on worker threads, and each operation on one core.
 
-    On an accelerator it changes nothing: the device itself is parallel. Nested, it changes nothing either.
+    Within another such context, or on an accelerator, which is parallel in itself, it changes nothing.
+
+    Args:
+        device: where the work is done.
+        workers: the number of threads; by default one per core.
     """
     if device.type != "cpu" or _pool.get() is not None:
         yield
@@ -59,7 +63,11 @@ def cpu_workers(device: torch.device, workers: int | None = None) -> Iterator[No
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``function`` of each item, in order; on the workers where there are any. The grad mode is the caller's."""
+    """Apply ``function`` to each item, on the workers if there are any, in the grad mode of the caller.
+
+    Returns:
+        The results in the order of the items.
+    """
     pool = _pool.get()
     if pool is None:
         return [function(item) for item in items]

@@ -1,4 +1,13 @@
-"""Whom long work tells how far it is, and how often."""
+"""Progress callbacks, and how often to call them.
+
+    pace = Pace()
+    for step in range(steps):
+        ...
+        if pace.due():
+            progress(f"step {step} of {steps}")
+
+Short work is silent, and long work is never silent for long.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +15,29 @@ import time
 from collections.abc import Callable
 
 Progress = Callable[[str], None]
-"""Told in a few words what is being done, now and then."""
+"""Takes a few words on what is being done, such as ``"convnet: training 3 of 5"``; the caller decides where they go."""
 
 QUIET_SECONDS = 20
-"""Of silence, after which a word is due."""
+"""The silence after which a message is due, in seconds."""
 
 
 def silent(message: str) -> None:
-    """Tell nobody."""
+    """Discard the message: the default wherever a :data:`Progress` can be given."""
 
 
 class Pace:
-    """Tells when a word is due: so that short work is silent, and long work is not for long."""
+    """A timer that says when a progress message is due.
+
+    It starts when it is made, so that nothing is reported of work shorter than ``QUIET_SECONDS``.
+    """
 
     def __init__(self) -> None:
-        self._heard = time.perf_counter()
+        self._last = time.perf_counter()
 
     def due(self) -> bool:
-        """Whether it is; if so, the silence begins anew."""
+        """Whether a message is due; if so, the timer restarts."""
         now = time.perf_counter()
-        if now - self._heard < QUIET_SECONDS:
+        if now - self._last < QUIET_SECONDS:
             return False
-        self._heard = now
+        self._last = now
         return True

@@ -1,4 +1,4 @@
-"""Safetensors files of which equal contents make equal bytes; nothing in them can run."""
+"""Safetensors files: equal contents give equal bytes, and reading them executes nothing."""
 
 from __future__ import annotations
 
@@ -10,46 +10,62 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 UNREADABLE = (SafetensorError, OSError)
-"""What reading a file that is not whole safetensors raises."""
+"""The exceptions of :func:`read_safetensors` for a file that is truncated or not safetensors."""
 
 
-def read_safetensors(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The tensors of a file by name, and its metadata.
+def read_safetensors(path: Path, framework: str = "pt", *, prefix: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the tensors and the metadata of a file.
 
     Args:
         path: the file.
-        framework: ``pt`` for tensors of PyTorch, ``np`` for arrays.
+        framework: ``pt`` for PyTorch tensors, ``np`` for NumPy arrays.
+        prefix: reads only the tensors whose names begin with it.
+
+    Returns:
+        The tensors by name, and the metadata.
 
     Raises:
         FileNotFoundError: there is no such file.
-        SafetensorError, OSError: it is truncated, or something else; see ``UNREADABLE``.
+        SafetensorError, OSError: the file is truncated or not safetensors; see ``UNREADABLE``.
     """
     with safe_open(path, framework=framework) as archive:
-        return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}  # noqa: SIM118
+        tensors = {name: archive.get_tensor(name) for name in archive.keys() if name.startswith(prefix)}  # noqa: SIM118
+        return tensors, archive.metadata() or {}
+
+
+def tensor_names(path: Path) -> tuple[list[str], dict[str, str]]:
+    """The names of the tensors of a file, and its metadata, without reading a tensor.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SafetensorError, OSError: the file is truncated or not safetensors; see ``UNREADABLE``.
+    """
+    with safe_open(path, framework="np") as archive:
+        return list(archive.keys()), archive.metadata() or {}
 
 
 def with_metadata(archive: bytes, metadata: Mapping[str, str]) -> bytes:
-    """The same tensors with this metadata in alphabetical order: equal contents make equal bytes.
+    """A copy of an archive with other metadata, in alphabetical order, so that equal contents give equal bytes.
 
     Args:
         archive: the contents of a safetensors file.
-        metadata: text by name.
+        metadata: texts by name.
     """
     end = 8 + int.from_bytes(archive[:8], "little")
     header = json.loads(archive[8:end])
     tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
     described = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
     text = json.dumps({**described, **tensors}, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # so that the tensors stay aligned
+    text += b" " * (-len(text) % 8)  # keeps the tensors aligned
     return len(text).to_bytes(8, "little") + text + archive[end:]
 
 
 def pack(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
-    """The contents of a safetensors file, its metadata in alphabetical order: safetensors writes them in a random one.
+    """The contents of a safetensors file with sorted metadata; safetensors itself writes them in random order.
 
     Args:
-        arrays: what has ``numpy()``, or NumPy arrays; contiguous, on the CPU.
-        metadata: text by name.
+        arrays: PyTorch tensors or NumPy arrays by name; contiguous, on the CPU.
+        metadata: texts by name.
     """
     from safetensors.numpy import save
 

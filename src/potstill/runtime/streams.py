@@ -1,4 +1,4 @@
-"""Named random streams: every draw is a function of the seed and of what it is for."""
+"""Named random streams: every draw is a function of the seed and of its purpose."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ import torch
 
 @dataclass(frozen=True)
 class Streams:
-    """A tree of independent random streams grown from one seed.
+    """A tree of independent random streams that grow from one seed.
 
-    A stream is named by a path such as ``("real batch", 17)``. Its generator depends on nothing but the seed and
-    the path: not on what was drawn before, nor on any global state. A run that is resumed at iteration 17 therefore
-    draws what the uninterrupted run drew, and the iteration number is the whole position of the stream.
+        streams = Streams(seed=0)
+        noise = torch.randn(3, generator=streams.generator("noise"))
+        iteration = streams.child("iteration", 17)
+        batch = torch.randperm(100, generator=iteration.generator("real batch"))
+
+    A stream is named by a path such as ``("iteration", 17, "real batch")``. Its generator depends only on the seed
+    and the path, not on earlier draws or global state. A run that is resumed at iteration 17 therefore draws what the
+    uninterrupted run drew: the iteration number is the whole position of a stream.
+
+    Attributes:
+        seed: any integer.
+        path: where this subtree begins; empty at the root.
     """
 
     seed: int
@@ -30,8 +39,8 @@ class Streams:
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1
 
     def generator(self, *path: str | int) -> torch.Generator:
-        """A fresh CPU generator for the stream at ``path``.
+        """A new generator for the stream at ``path``.
 
-        It always lives on the CPU, so that one seed draws the same numbers whatever the device.
+        It is always a CPU generator, so that a seed draws the same numbers whatever the device.
         """
         return torch.Generator().manual_seed(self.derived_seed(*path))

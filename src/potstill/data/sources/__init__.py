@@ -1,1 +1,28 @@
-"""Where images come from: one file per kind of source, all of which give the same :class:`RawDataset`."""
+"""Where images come from: one file per kind of source.
+
+A source recognises the specs that it can read and decodes what it finds to a
+:class:`~potstill.data.sources.base.RawDataset`. A new kind of source is a file here and an entry of :data:`SOURCES`;
+nothing else knows the kinds. The package imports the catalogue and the decoding of images from ``potstill.data``.
+"""
+
+from __future__ import annotations
+
+from potstill.data.sources.base import RawDataset, Request, Source, Split
+from potstill.data.sources.digits import Digits
+from potstill.data.sources.folder import ImageFolder
+from potstill.data.sources.hub import Hub
+from potstill.data.sources.mhist import Mhist
+from potstill.data.sources.npz import Npz
+from potstill.data.sources.parquet import ParquetFolder
+
+SOURCES: tuple[type[Source], ...] = (
+    Hub,  # hf:OWNER/NAME, and names of the catalogue without a local copy
+    Mhist,  # mhist:FOLDER
+    Digits,  # digits, without a local copy
+    Npz,  # a path that ends in .npz
+    ParquetFolder,  # a folder with parquet files at any depth
+    ImageFolder,  # any other folder that has folders
+)
+"""Every kind of source; the first that recognises a request reads it."""
+
+__all__ = ["SOURCES", "RawDataset", "Request", "Source", "Split"]

@@ -1,4 +1,4 @@
-"""What every source gives: decoded images and labels as they were published."""
+"""What all sources have in common: what they are asked for, and the decoded images that they return."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from potstill.data.catalogue import CatalogueEntry
 from potstill.runtime.errors import UserError
 
 SPLIT_ALIASES: Mapping[str, str] = {
@@ -49,43 +50,85 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class RawDataset:
-    """What a source gives: the published splits by name (``train``, and perhaps ``validation``, ``test``)."""
+    """The output of a source.
+
+    Attributes:
+        splits: the published splits: ``train``, and perhaps ``validation`` and ``test``.
+        class_names: the name of each class, in the order of the labels.
+    """
 
     splits: Mapping[str, Split]
     class_names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Request:
+    """A dataset that was asked for, before its source is known.
+
+    Attributes:
+        spec: as the user wrote it, such as ``hf:OWNER/NAME`` or ``photos/cats``.
+        entry: its entry of the catalogue, if ``spec`` is a name of the catalogue.
+        path: ``spec`` as a path, or the local copy of a catalogue dataset; None if there is no local copy. The path
+            need not exist.
+    """
+
+    spec: str
+    entry: CatalogueEntry | None
+    path: Path | None
+
+    @property
+    def name(self) -> str:
+        """What the dataset is called in records: by the catalogue, or after its folder."""
+        if self.entry is not None:
+            return self.entry.name
+        return self.path.resolve().name if self.path is not None else self.spec
+
+    @property
+    def folder(self) -> Path | None:
+        """The path, if it is an existing folder."""
+        return self.path if self.path is not None and self.path.is_dir() else None
+
+
 class Source(Protocol):
-    """A place that images can be read from."""
+    """A place from which images are read."""
 
     @property
     def name(self) -> str:
         """What the dataset is called in records."""
         ...
 
+    @classmethod
+    def recognise(cls, request: Request) -> Self | None:
+        """The source of the dataset that is requested, or None if it is not of this kind.
+
+        Raises:
+            UserError: it is of this kind, but malformed or absent.
+        """
+        ...
+
     def signature(self) -> Any:
-        """JSON values that change when the images may have changed; None where decoded copies are not to be kept."""
+        """JSON values that change if the images may have changed; None if decoded copies must not be kept."""
         ...
 
     def read(self, image_size: int | None, channels: int | None) -> RawDataset:
         """Decode every image.
 
         Args:
-            image_size: as :func:`potstill.data.decode.decode_images` takes it.
-            channels: likewise.
+            image_size: the side in pixels, as in :func:`potstill.data.decode.decode_images`.
+            channels: 1 or 3, as in :func:`potstill.data.decode.decode_images`.
 
         Raises:
-            UserError: something in the source is damaged or does not fit together.
+            UserError: the source is damaged or inconsistent.
         """
         ...
 
 
 def split_role(published: str, chosen: Mapping[str, str]) -> str | None:
-    """Which split of ours a published split is: ``train``, ``validation``, ``test`` or none of them.
+    """Which of our splits a published split is: ``train``, ``validation``, ``test`` or none of them.
 
     Args:
         published: its name, such as ``"valid"``.
-        chosen: the published split to take for each of ours, where the names alone would mislead; else empty.
+        chosen: for each of our splits the published one to take, if the names alone would mislead; otherwise empty.
     """
     usual = SPLIT_ALIASES.get(published.lower())
     if not chosen:
@@ -94,12 +137,16 @@ def split_role(published: str, chosen: Mapping[str, str]) -> str | None:
 
 
 def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of each file: what a cheap check for changes can look at."""
+    """Name, size in bytes and modification time in nanoseconds of each file: a cheap check for changes."""
     return [(str(path.absolute()), (status := path.stat()).st_size, status.st_mtime_ns) for path in files]
 
 
 def class_labels(values: object, where: str) -> Tensor:
-    """Labels as int64 (N,), from anything that NumPy takes for an array of integers.
+    """Labels as int64 (N,).
+
+    Args:
+        values: integers (N,) or (N, 1), in anything that NumPy converts to an array.
+        where: their name in errors.
 
     Raises:
         UserError: the labels are not one integer per image, or some are negative.
@@ -115,17 +162,28 @@ def class_labels(values: object, where: str) -> Tensor:
     if len(labels) and labels.min() < 0:
         raise UserError(
             f"label {labels.min()} of image {int(labels.argmin())} in {where} is negative",
-            "number the classes from 0 and leave unlabelled images out",
+            "number the classes from 0 and remove unlabelled images",
         )
     return torch.from_numpy(labels.astype(np.int64))
 
 
 def numbered_classes(splits: Mapping[str, Split]) -> tuple[str, ...]:
-    """Names for classes that have none: their numbers, up to the highest label of any split."""
+    """Names for classes without names: their numbers, up to the highest label of any split."""
     highest = max((int(split.labels.max()) for split in splits.values() if len(split.labels)), default=-1)
     return tuple(str(label) for label in range(highest + 1))
 
 
+def existing(path: Path) -> Path:
+    """The path itself.
+
+    Raises:
+        UserError: it does not exist.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist", "check the path")
+    return path
+
+
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
+    """The message of another library's error, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

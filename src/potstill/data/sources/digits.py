@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 import torch
 
 from potstill.data.decode import resize_arrays
-from potstill.data.sources.base import RawDataset, Split, class_labels
+from potstill.data.sources.base import RawDataset, Request, Split, class_labels
 
-BRIGHTEST = 16  # the published images count inked pixels of a 4×4 block
+BRIGHTEST = 16  # a published pixel counts the inked points of a 4×4 block
 
 
 class Digits:
-    """1,797 digits of 8×8 pixels in one piece: the test split is held out of them, always the same."""
+    """1,797 digits of 8×8 pixels in one piece, from which the same test split is always held out."""
 
     name = "digits"
 
-    def signature(self) -> None:
-        """None: reading them anew is as fast as a cache."""
+    @classmethod
+    def recognise(cls, request: Request) -> Self | None:
+        """``digits``, unless there is a local copy."""
+        return cls() if request.spec == cls.name and request.path is None else None
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """The digits as :class:`RawDataset`."""
-        from sklearn.datasets import load_digits  # takes more than a second, which not every run need wait
+    def signature(self) -> None:
+        """None: loading them again is as fast as a cache."""
+
+    def read(self, image_size: int | None, channels: int | None) -> RawDataset:  # noqa: ARG002 - the digits are grey
+        """The digits as one training split.
+
+        Args:
+            image_size: the side in pixels to resize them to, if any.
+            channels: ignored.
+        """
+        from sklearn.datasets import load_digits  # takes more than a second, which only runs on digits should pay
 
         published, classes = load_digits(return_X_y=True)
         images = np.rint(np.reshape(published, (-1, 1, 8, 8)) * (255 / BRIGHTEST)).astype(np.uint8)

@@ -1,35 +1,55 @@
-"""Datasets of the Hugging Face hub."""
+"""Datasets on the Hugging Face hub."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from potstill.data.catalogue import CatalogueEntry
-from potstill.data.sources.base import RawDataset, first_line, split_role
+from potstill.data.sources.base import RawDataset, Request, first_line, split_role
 from potstill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A dataset of the hub; ``datasets`` downloads it, resumes what was interrupted and keeps it for offline use."""
+    """A dataset on the hub; ``datasets`` downloads it, resumes interrupted downloads and keeps it for offline use."""
 
     name: str
     repository: str
     config: str | None = None
     entry: CatalogueEntry | None = None
 
+    @classmethod
+    def recognise(cls, request: Request) -> Self | None:
+        """``hf:OWNER/NAME``, ``hf:OWNER/NAME/CONFIG``, or a catalogue dataset without a local copy."""
+        entry = request.entry
+        if entry is not None and entry.hub is not None and request.path is None:
+            return cls(entry.name, entry.hub, entry.config, entry)
+        if not request.spec.startswith("hf:"):
+            return None
+        parts = request.spec.removeprefix("hf:").split("/")
+        if len(parts) not in (2, 3) or not all(parts):
+            raise UserError(
+                f"{request.spec!r} is not a dataset on the hub", "write hf:OWNER/NAME or hf:OWNER/NAME/CONFIG"
+            )
+        repository = "/".join(parts[:2])
+        return cls(repository, repository, parts[2] if len(parts) == 3 else None)
+
     def signature(self) -> Any:
-        """What is asked for. The hub is not asked for changes, so that decoded copies also load offline."""
+        """The repository and how it is read. The hub is not asked for changes, so that decoded copies load offline."""
         return {"hub": self.repository, "config": self.config, "entry": self.entry and self.entry.name}
 
     def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """The dataset's images.
+        """Download and decode the dataset.
+
+        Args:
+            image_size: as in :func:`potstill.data.decode.decode_images`.
+            channels: as in :func:`potstill.data.decode.decode_images`.
 
         Raises:
-            UserError: the hub cannot be reached or has no such dataset, or as
+            UserError: the hub cannot be reached or has no such dataset, or as in
                 :func:`potstill.data.sources.table.read_tables`.
         """
         from potstill.data.sources.table import read_tables
@@ -41,7 +61,7 @@ class Hub:
             if len(published) != 1:
                 raise UserError(
                     f"{self.repository} has no split called train among {', '.join(map(str, published))}",
-                    "save the splits that you want as parquet files in a folder and name the folder",
+                    "save the splits that you want as parquet files in a folder, and give its path as --dataset",
                 )
             tables = {"train": next(iter(published.values()))}
         return read_tables(tables, self.repository, self.entry, image_size=image_size, channels=channels)
@@ -51,12 +71,12 @@ class Hub:
 
         options: dict[str, Any] = {"name": self.config}
         if self.entry is not None and self.entry.revision is not None:
-            # A branch of converted files knows its configurations as folders only.
+            # A branch of converted files has its configurations as folders only.
             options = {"data_dir": self.config, "revision": self.entry.revision}
         try:
             with _only_errors():
                 return datasets.load_dataset(self.repository, **options)
-        except Exception as error:  # what fails below `datasets` ranges from DNS to a missing licence agreement
+        except Exception as error:  # `datasets` fails in many ways, from DNS to a missing licence agreement
             folder = self.entry.name if self.entry is not None else "FOLDER"
             remedy = "connect to the hub, or put a local copy (parquet files train-*, test-*) in "
             where = f"$POTSTILL_DATA/{folder}" if self.entry is not None else "a folder and give its path as --dataset"
@@ -67,7 +87,7 @@ class Hub:
 
 @contextmanager
 def _only_errors() -> Iterator[None]:
-    """Keep the hub's client from printing each failed attempt: the error that ends them says enough."""
+    """Keep the hub's client from printing each failed attempt: the final error says enough."""
     from huggingface_hub.utils import logging
 
     usual = logging.get_verbosity()

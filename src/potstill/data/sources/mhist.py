@@ -5,37 +5,48 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 
 from potstill.data.decode import decode_images
-from potstill.data.sources.base import RawDataset, Split, first_line
+from potstill.data.sources.base import RawDataset, Request, Split, existing, first_line
 from potstill.runtime.errors import UserError
 
 CLASS_NAMES = ("HP", "SSA")
 NAME, LABEL, PARTITION = "Image Name", "Majority Vote Label", "Partition"
-REMEDY = "give the folder that holds MHIST's annotations.csv and images/"
+REMEDY = "name the folder that has MHIST's annotations.csv and images/"
 
 
 @dataclass(frozen=True)
 class Mhist:
-    """The folder of MHIST (Wei et al., 2021) as its owners send it: ``annotations.csv`` and ``images/``.
+    """The folder of MHIST (Wei et al., 2021) as its owners distribute it: ``annotations.csv`` and ``images/``.
 
-    The label is the majority vote of seven pathologists, the split is that of the column ``Partition``. The licence
-    forbids passing the images on, so they are read in place and no copy of them, decoded or not, is left anywhere.
+    The label is the majority vote of seven pathologists; the split is in the column ``Partition``. The licence forbids
+    redistribution, so the images are read in place and no copy, decoded or not, is kept anywhere.
     """
 
     folder: Path
     name: str = "mhist"
 
+    @classmethod
+    def recognise(cls, request: Request) -> Self | None:
+        """``mhist:FOLDER``."""
+        prefix, _, folder = request.spec.partition(":")
+        return cls(existing(Path(folder).expanduser())) if prefix == "mhist" else None
+
     def signature(self) -> None:
-        """None: no decoded copy is to be kept."""
+        """None: no decoded copy may be kept."""
 
     def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """The training and test images.
+        """Decode the training and test images.
+
+        Args:
+            image_size: as in :func:`potstill.data.decode.decode_images`.
+            channels: as in :func:`potstill.data.decode.decode_images`.
 
         Raises:
-            UserError: the annotations are absent or damaged, or an image is.
+            UserError: the annotations or an image are absent or damaged.
         """
         splits = {}
         for partition, rows in self._annotations().items():
@@ -45,7 +56,7 @@ class Mhist:
         return RawDataset(splits, CLASS_NAMES)
 
     def _annotations(self) -> dict[str, list[tuple[str, int]]]:
-        """File names and labels of each partition, in the file's order."""
+        """File names and labels of each partition, in the order of the file."""
         path = self.folder / "annotations.csv"
         try:
             with path.open(newline="", encoding="utf-8-sig") as stream:

@@ -6,12 +6,13 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 
 from potstill.data.decode import resize_arrays, to_bytes
-from potstill.data.sources.base import RawDataset, Split, class_labels, first_line, numbered_classes
+from potstill.data.sources.base import RawDataset, Request, Split, class_labels, existing, first_line, numbered_classes
 from potstill.runtime.errors import UserError
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -22,24 +23,34 @@ class Npz:
     """Arrays ``train_images``, ``train_labels`` and the same for ``test`` and perhaps ``val``.
 
     Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels: uint8, integers in [0, 255], or floating point in
-    [0, 1] or [0, 255], whichever the largest pixel of the split says (at most 1, or more). Labels are (N,) or (N, 1)
-    integers. MedMNIST: Yang et al., 2023.
+    [0, 1] or [0, 255], depending on whether the largest pixel of the split is above 1. Labels are integers (N,) or
+    (N, 1). MedMNIST: Yang et al., 2023.
     """
 
     name: str
     path: Path
 
+    @classmethod
+    def recognise(cls, request: Request) -> Self | None:
+        """A path that ends in ``.npz``."""
+        path = request.path
+        return cls(path.stem, existing(path)) if path is not None and path.suffix == ".npz" else None
+
     def signature(self) -> None:
         """None: the archive already holds decoded images."""
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """The archive's images; classes are called by their numbers.
+    def read(self, image_size: int | None, channels: int | None) -> RawDataset:  # noqa: ARG002 - kept as stored
+        """Read the archive; classes are named by their numbers.
+
+        Args:
+            image_size: the side in pixels to resize to, if any.
+            channels: ignored: images keep their channels.
 
         Raises:
-            UserError: the archive is damaged, holds objects, lacks an array, or its arrays do not fit together.
+            UserError: the archive is damaged, contains objects or lacks an array, or its arrays are inconsistent.
         """
         try:
-            # An archive of objects would run code when read; without allow_pickle it is refused.
+            # Reading an archive of objects would run code; without allow_pickle it is refused.
             with np.load(self.path, allow_pickle=False) as archive:
                 if "train_images" not in archive.files:
                     raise UserError(
@@ -53,7 +64,7 @@ class Npz:
                 }
         except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(
-                f"cannot read {self.path}: {first_line(error)}", "replace it by an undamaged .npz of plain arrays"
+                f"cannot read {self.path}: {first_line(error)}", "replace it with an intact .npz of plain arrays"
             ) from error
         return RawDataset(splits, numbered_classes(splits))
 

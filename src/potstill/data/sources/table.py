@@ -1,4 +1,4 @@
-"""Tables of Hugging Face ``datasets``: which column holds the image, which the class, and reading both."""
+"""Tables of Hugging Face ``datasets``: which column holds the images, which the classes, and reading both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ ROWS = 1000  # read at a time
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table that matter."""
+    """The columns to read.
+
+    Attributes:
+        image: the name of the column of images.
+        label: the name of the column of classes.
+        class_names: the name of each class, if the table has them.
+    """
 
     image: str
     label: str
@@ -34,7 +40,7 @@ def find_columns(features: Features, where: str, image: str, label: str) -> Colu
 
     Args:
         features: the table's columns and their types.
-        where: the table's name for errors.
+        where: the table's name in errors.
         image: the name to prefer among columns of images.
         label: the name to prefer among columns of classes.
 
@@ -78,10 +84,10 @@ def read_tables(
 
     Args:
         tables: by split.
-        where: the dataset's name for errors.
-        entry: names the columns to prefer where several would do.
-        image_size: as :func:`potstill.data.decode.decode_images` takes it.
-        channels: likewise.
+        where: the dataset's name in errors.
+        entry: names the columns to prefer if several are possible.
+        image_size: as in :func:`potstill.data.decode.decode_images`.
+        channels: as in :func:`potstill.data.decode.decode_images`.
 
     Raises:
         UserError: a column is missing, an image is damaged or a label is not a class index.
@@ -108,7 +114,7 @@ def _rows(
     for batch in chosen.iter(batch_size=ROWS):
         column = batch[columns.label]
         if column.null_count:
-            raise UserError(f"{where} has rows without a label", "leave them out")
+            raise UserError(f"{where} has rows without a label", "remove them")
         labels.append(column.to_numpy())
         for cell in batch[columns.image].to_pylist():
             yield _encoded(cell, f"row {number} of {where}"), f"row {number} of {where}"
@@ -116,17 +122,17 @@ def _rows(
 
 
 def _encoded(cell: Any, where: str) -> bytes | Path:
-    """What a cell holds: the image's bytes, or the path of a file that ``datasets`` downloaded beside the table."""
+    """The content of a cell: an image's bytes, or the path of a file that ``datasets`` downloaded beside the table."""
     content = cell.get("bytes") if isinstance(cell, dict) else cell
     if content is not None:
         return content
     if isinstance(cell, dict) and cell.get("path"):
         return Path(cell["path"])
-    raise UserError(f"{where} has no image", "leave the row out or store encoded images in the table")
+    raise UserError(f"{where} has no image", "remove the row or store encoded images in the table")
 
 
 def _holds_images(feature: Any) -> bool:
-    """An image column, or what it looks like in a file whose metadata were lost."""
+    """Whether a column holds images, also in a file whose metadata were lost."""
     if isinstance(feature, dict):
         return "bytes" in feature
     return isinstance(feature, Image) or (isinstance(feature, Value) and feature.dtype in ("binary", "large_binary"))

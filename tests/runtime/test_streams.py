@@ -64,7 +64,7 @@ def test_generators_live_on_the_cpu():
 
 
 def test_global_generators_are_left_alone():
-    before = torch.get_rng_state(), random.getstate(), repr(np.random.get_state())
+    before = torch.get_rng_state(), random.getstate(), repr(np.random.get_state())  # noqa: NPY002 - the global state
     Streams(7).child("a").generator("b")
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert (random.getstate(), repr(np.random.get_state())) == before[1:]
+    assert (random.getstate(), repr(np.random.get_state())) == before[1:]  # noqa: NPY002

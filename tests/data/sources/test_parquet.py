@@ -93,8 +93,8 @@ def named(labels: list[int], names: str) -> Callable[[Path], None]:
         (table_of([0.0, 1.0], "float32"), "labels of .* are not integers"),
         (table_of([0, -1], "int64"), "negative"),
         (table_of([0, None], "int64"), "without a label"),
-        (table_of([0, 2], "int64"), "class '1' .*no image"),
-        (named([0, 1], "abc"), "class 'c' .*no image"),
+        (table_of([0, 2], "int64"), "class '1' .*no training images"),
+        (named([0, 1], "abc"), "class 'c' .*no training images"),
         (named([0, 0], "a"), "fewer than two classes"),
         (
             lambda path: write_table(path, {"label": [0, 1]}, {"label": datasets.Value("int64")}),

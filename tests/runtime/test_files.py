@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and the folders that the environment names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import read_json, sha256, write_atomic, write_json
+from potstill.runtime.files import cache_folder, data_root, read_json, sha256, write_atomic, write_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -138,3 +138,23 @@ def test_json_is_utf8_whatever_the_locale(tmp_path: Path, monkeypatch: pytest.Mo
     write_json(tmp_path / "value.json", "Zoë")
     monkeypatch.setattr(Path, "read_text", read_text_of_a_latin_locale)
     assert read_json(tmp_path / "value.json") == "Zoë"
+
+
+def test_data_root_is_what_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("POTSTILL_DATA", "~/sets")
+    assert data_root() == Path.home() / "sets"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_data_root_may_be_absent(value: str | None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("POTSTILL_DATA", raising=False)
+    if value is not None:
+        monkeypatch.setenv("POTSTILL_DATA", value)
+    assert data_root() is None
+
+
+def test_cache_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "potstill"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "potstill"

@@ -206,7 +206,7 @@ def test_the_scheme_of_the_first_weights_is_the_methods_and_is_kept_with_the_set
         replay.initial.draw(network, torch.Generator())
         bias = dict(network.named_parameters())["classifier.bias"]
         assert bias.any() == (scheme == "kaiming")
-    with pytest.raises(UserError, match="no scheme 'he'; use kaiming or xavier"):
+    with pytest.raises(UserError, match="unknown initialisation scheme 'he'; use kaiming or xavier"):
         InitialWeights(scheme="he")  # type: ignore[arg-type]
 
 

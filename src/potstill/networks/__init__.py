@@ -1,4 +1,12 @@
-"""Networks to match and to train: one family a file, for images of any size and number of channels."""
+"""Networks to match and to train, for images of any size and number of channels.
+
+- ``convnet``, ``resnet``, ``classic``: the families; a new one is a file here and an entry of :data:`NETWORKS`.
+- ``base``: what all networks have in common; ``layers``: what families are built of.
+- ``spec``: networks named in text, such as ``convnet:depth=4``.
+- ``weights``, ``initial``: trained parameters in files, and where a network's parameters come from.
+
+It imports ``runtime`` alone.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +15,12 @@ from types import MappingProxyType
 
 import torch
 
-from potstill.networks.alexnet import AlexNet
 from potstill.networks.base import ImageShape, Network, Observation, Scheme
+from potstill.networks.classic import MLP, VGG11, AlexNet, LeNet
 from potstill.networks.convnet import ConvNet
 from potstill.networks.initial import RANDOM_WEIGHTS, InitialWeights
-from potstill.networks.lenet import LeNet
-from potstill.networks.mlp import MLP
 from potstill.networks.resnet import ResNet18
 from potstill.networks.spec import Family, Option, options_of, parse, read_options
-from potstill.networks.vgg import VGG11
 from potstill.runtime.errors import UserError, unknown
 
 __all__ = [
@@ -42,18 +47,18 @@ NETWORKS: Mapping[str, Family] = MappingProxyType(
         "resnet18": ResNet18,
     }
 )
-"""Every family by the name that specs begin with. A new family is a new file and a line here."""
+"""Every family, by the name with which specs begin."""
 
 
 def build_network(spec: str, shape: ImageShape, classes: int, generator: torch.Generator) -> Network:
-    """Make the network that ``spec`` describes, on the CPU and in float32.
+    """Build the network that ``spec`` describes, on the CPU and in float32.
 
     Args:
-        spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, with options if any are wanted, such as
+        spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, perhaps with options, such as
             ``"convnet:depth=5:width=64:norm=batch"``.
         shape: the shape of the images.
         classes: the number of classes.
-        generator: a CPU generator, from which the parameters are drawn; the global one is left alone.
+        generator: a CPU generator, from which the parameters are drawn; the global one is not used.
 
     Raises:
         UserError: the family, an option or a value is unknown, or the images are too small.

@@ -1,4 +1,4 @@
-"""What every network is: blocks that make maps, a neck that makes the embedding, a linear classifier."""
+"""The common form of all networks: blocks that compute maps, a neck for the embedding, a linear classifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class ImageShape:
-    """The shape of one image, or of one image's feature maps."""
+    """The shape of an image, or of the feature maps of an image.
+
+    Attributes:
+        channels: the number of channels or maps.
+        height: in pixels.
+        width: in pixels.
+    """
 
     channels: int
     height: int
@@ -31,18 +37,18 @@ class ImageShape:
         return min(self.height, self.width)
 
     def __str__(self) -> str:
-        """Height and width, as messages name them."""
+        """Height and width, for messages."""
         return f"{self.height}x{self.width}"
 
 
 class Observation(NamedTuple):
     """Everything that a network computes from N images.
 
-    A named tuple, and so a tree of tensors to ``torch.func`` and ``torch.compile``.
+    As a named tuple it is a tree of tensors for ``torch.func`` and ``torch.compile``.
 
     Attributes:
         maps: for each block l its activations (N, C_l, H_l, W_l), before pooling.
-        embedding: (N, D), what the classifier reads.
+        embedding: (N, D), the input of the classifier.
         logits: (N, classes).
     """
 
@@ -62,23 +68,24 @@ Scheme = Literal["kaiming", "xavier"]
 class Network(nn.Module):
     """An image classifier whose inner features can be matched.
 
-    A family derives from this class, takes ``(shape, classes, *, option=default, ...)`` and hands its parts
-    to this constructor. Its keyword-only options, typed ``int``, ``int | None`` or ``Literal``, are what a spec
-    such as ``"convnet:depth=4"`` may set. Make networks with :func:`potstill.networks.build_network`, which
-    draws the parameters from a given generator; a constructor called by itself draws from the global one.
+    A family derives from this class, takes ``(shape, classes, *, option=default, ...)`` and passes its parts to this
+    constructor. Specs such as ``"convnet:depth=4"`` set its keyword-only options, which are typed ``int``,
+    ``int | None`` or ``Literal``. Build networks with :func:`potstill.networks.build_network`, which draws the
+    parameters from a given generator; a constructor called directly draws them from the global one.
 
-    ``observe``, ``embed`` and ``forward`` run the same trunk. They hold no branch on data, so that they
-    compile without a break, and they take images of any memory format and of the parameters' dtype.
-    Only under ``torch.func.vmap`` must they be contiguous: PyTorch has no rule there for a channels-last group norm.
+    ``observe``, ``embed`` and ``forward`` run the same trunk. It has no data-dependent branch, so that it compiles
+    without a graph break, and takes images of the parameters' dtype in any memory format. Only under
+    ``torch.func.vmap`` must they be contiguous: PyTorch has no rule there for a channels-last group norm.
 
     Args:
-        blocks: pairs of a module that ends in an activation and the pooling after it.
+        blocks: pairs of a module that ends in an activation, and the pooling after it.
         neck: from the last pooled map to the embedding.
         embedding_size: D, the width of the embedding.
         classes: the number of logits.
 
     Attributes:
-        needs_whole_batches: whether in training an image's maps depend on the images beside it, as by batch norms.
+        needs_whole_batches: whether in training the maps of an image depend on the rest of its batch, as with batch
+            norms.
     """
 
     def __init__(
@@ -113,7 +120,7 @@ class Network(nn.Module):
         return self.classifier(self._trunk(images))
 
     def largest_map(self, images: Tensor) -> int:
-        """How many values the largest map has that is made of one of ``images`` (N, C, H, W): what fills a cache."""
+        """The number of values of the largest map of one image of ``images`` (N, C, H, W), which fills the cache."""
         shape = images.shape[1:]
         if shape not in self._largest:
             sizes = [shape.numel()]
@@ -125,14 +132,14 @@ class Network(nn.Module):
         return self._largest[shape]
 
     def _trunk(self, images: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """The embedding; the map of each block is appended to ``maps`` where they are wanted."""
+        """The embedding; if ``maps`` is given, the map of each block is appended to it."""
         features = images
         for block, pool in zip(self.blocks, self.pools, strict=True):
             features = block(features)
             if maps is not None:
                 maps.append(features)
             if maps is not None and isinstance(pool, nn.AvgPool2d):
-                # PyTorch's own: the gradient of a map that is looked at comes from two sides, and a sum's is slow then.
+                # PyTorch's own: the gradient of an observed map has two sources, and the sum's gradient is slow then.
                 features = nn.AvgPool2d.forward(pool, features)
             else:
                 features = pool(features)
@@ -142,15 +149,15 @@ class Network(nn.Module):
     def initialise(self, generator: torch.Generator, scheme: Scheme = "kaiming") -> None:
         """Redraw every parameter and reset every buffer, in place.
 
-        The values depend on the generator alone: they are drawn on the CPU in float32 whatever the device and
-        dtype of the parameters, and one seed gives what ``torch.manual_seed`` and the constructor would give.
+        The values depend on the generator alone: they are drawn on the CPU in float32 whatever the device and dtype of
+        the parameters. A seed gives the same values as ``torch.manual_seed`` and the constructor.
 
         Args:
-            generator: a CPU generator; nothing else is drawn from.
+            generator: a CPU generator, the only source of randomness.
             scheme: the distribution of the weights of convolutions and linear layers.
 
         Raises:
-            TypeError: the network holds a layer with parameters whose default distribution is not known here.
+            TypeError: the network has parameters in a layer whose default distribution is not known here.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

@@ -1,4 +1,4 @@
-"""ConvNet: the network that dataset distillation is measured with."""
+"""ConvNet: the standard network of dataset distillation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class ConvNet(Network):
 
     Its form in dataset condensation (Zhao et al., ICLR 2021): 3x3 convolutions, instance norm, ReLU, 2x2
     average pooling. The first convolution pads 28x28 images, grey or not, to 32x32 (:func:`filling_padding`).
-    The embedding is the flattened last map, after pooling: its length follows from the image's sides.
+    The embedding is the flattened last map, after pooling: its length depends on the size of the image.
 
     Args:
         shape: the shape of the images.
         classes: the number of classes.
-        depth: the number of blocks; None takes 3 for images under 48 pixels, 4 under 96, 5 under 192,
-            otherwise 7, and no more than the image can be halved.
+        depth: the number of blocks; None means 3 for images under 48 pixels, 4 under 96, 5 under 192, otherwise 7, but
+            no more than the image can be halved.
         width: the channels of each block.
-        activation: what follows each normalisation.
+        activation: the activation after each normalisation.
         norm: the normalisation of each block.
-        pooling: what halves the maps after each block; with ``none`` they keep their size.
+        pooling: the pooling that halves the maps after each block; with ``none`` they keep their size.
 
     Raises:
         UserError: the image is too small for the depth, or ``norm="group"`` cannot divide the width.
@@ -58,14 +58,14 @@ class ConvNet(Network):
 
 
 def default_depth(shape: ImageShape) -> int:
-    """The depth that the literature uses for images of this size, or the largest possible if that is less."""
+    """The depth used in the literature for images of this size, or the largest possible depth if that is less."""
     side = shape.shorter_side
     depth = 3 if side < 48 else 4 if side < 96 else 5 if side < 192 else 7
     return min(depth, largest_depth(shape))
 
 
 def largest_depth(shape: ImageShape) -> int:
-    """How many times images of ``shape`` can be halved, the padding of the first convolution included."""
+    """The number of times that images of ``shape``, with the padding of the first convolution, can be halved."""
 
     def fits(depth: int) -> bool:
         rows, columns = filling_padding(shape, kernel=3, halvings=depth)

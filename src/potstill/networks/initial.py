@@ -1,4 +1,4 @@
-"""Initial weights: where a network's parameters come from before it is trained."""
+"""Initial weights: where the parameters of a network come from before it is trained."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256_of_files
 
 HELD_OUT = 5
-"""One in so many pre-trained networks is held out: distillation never sees it, evaluation sees no other."""
+"""One of this many pre-trained networks is held out: distillation never uses it, and evaluation uses no other."""
 
 
 @dataclass(frozen=True)
 class InitialWeights:
     """The distribution p(theta_0) of Wang et al., "Dataset Distillation" (2018), in its four kinds.
 
-    Random; one fixed draw; one of many pre-trained networks (a folder of them); one pre-trained network (a file).
+    They are: random; one fixed draw; one of many pre-trained networks (a folder); one pre-trained network (a file).
 
     Attributes:
-        source: ``random``, ``fixed``, or the path of a folder or a file that ``potstill experts`` wrote.
-        seed: of the fixed draw.
-        sha256: of the files, if they must be certain ones.
-        scheme: how random and fixed weights are drawn.
+        source: ``random``, ``fixed``, or the path of a folder or file of ``potstill experts``.
+        seed: the seed of the fixed draw.
+        sha256: the SHA-256 that the files must have; None accepts any files.
+        scheme: the distribution of random and fixed weights.
 
     Raises:
-        UserError: no such scheme.
+        UserError: there is no such scheme.
     """
 
     source: str = "random"
@@ -41,19 +41,19 @@ class InitialWeights:
 
     def __post_init__(self) -> None:
         if self.scheme not in get_args(Scheme):
-            raise UserError(f"no scheme {self.scheme!r}", f"use {' or '.join(get_args(Scheme))}")
+            raise UserError(f"unknown initialisation scheme {self.scheme!r}", f"use {' or '.join(get_args(Scheme))}")
 
     def different(self, repeats: int) -> int:
-        """How many of so many repeats of an evaluation begin differently: pre-trained networks are few."""
+        """The number of repeats of an evaluation that start from different weights: pre-trained networks are few."""
         if self.source == "random":
             return repeats
         return 1 if self.source == "fixed" else min(repeats, self._held_out)
 
     def held_out(self, turn: int) -> InitialWeights:
-        """What a repeat of an evaluation begins with: of pre-trained networks the held-out one whose turn it is.
+        """The initial weights of a repeat of an evaluation: of pre-trained networks, the held-out ones in turn.
 
         Args:
-            turn: the number of the repeat, from 0; after the last network the first is taken again.
+            turn: the number of the repeat, from 0; after the last held-out network the first is used again.
         """
         if self.source in ("random", "fixed"):
             return self
@@ -61,14 +61,16 @@ class InitialWeights:
         return InitialWeights(str(kept[turn % len(kept)].path))
 
     def draw(self, network: Network, generator: torch.Generator) -> None:
-        """Give ``network`` initial weights, in place; never a held-out network of several pre-trained ones.
+        """Set the parameters of ``network`` to initial weights, in place.
+
+        Of several pre-trained networks those that are held out are never drawn.
 
         Args:
-            network: on any device, of any floating dtype.
-            generator: a CPU generator; a fixed kind draws nothing from it.
+            network: on any device, in any floating dtype.
+            generator: a CPU generator; fixed weights draw nothing from it.
 
         Raises:
-            UserError: the weights are absent, are not those that they must be, or do not fit the network.
+            UserError: the weights are absent, have another SHA-256, or do not fit the network.
         """
         if self.source == "random":
             network.initialise(generator, self.scheme)
@@ -80,7 +82,7 @@ class InitialWeights:
             install(network, chosen.read(), chosen.path)
 
     def to_json(self) -> dict[str, Any]:
-        """What is recorded of it; of files their content too."""
+        """The JSON record; with the SHA-256 of the files, if there are any."""
         if self.source in ("random", "fixed"):
             return {"source": self.source, "seed": self.seed, "scheme": self.scheme}
         return {
@@ -98,9 +100,9 @@ class InitialWeights:
         path = Path(self.source)
         files = [WeightsFile(file) for file in (weight_files(path) if path.is_dir() else [path])]
         if not files:
-            raise UserError(f"{path} holds no weights", "name a folder that potstill experts wrote")
+            raise UserError(f"{path} holds no weights", "name a folder of potstill experts")
         if self.sha256 is not None and self.sha256 != sha256_of_files(file.path for file in files):
-            raise UserError(f"the weights in {path} are not those that the set was distilled for", "restore them")
+            raise UserError(f"the weights in {path} are not those that the set was distilled for", "restore the files")
         return files
 
 

@@ -1,4 +1,4 @@
-"""What families share: activations, norms, poolings, and a stack that knows the shape of its maps."""
+"""What families are built of: activations, norms, poolings, and a stack that tracks the shape of its maps."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Pooling = Literal["none", "max", "avg"]
 GROUPS = 4
 """The groups of ``norm="group"``, as published."""
 LARGEST_EXTRA_PADDING = 4
-"""How many pixels an image may lack of a multiple and still be filled up: what 28 lacks of 32."""
+"""The most pixels that a side is padded by to reach a multiple: the difference between 28 and 32."""
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that adds its bias in a step of its own where it is compiled, and is PyTorch's elsewhere.
+    """PyTorch's convolution; when compiled, the bias is added in a separate step.
 
-    Asked for the gradient of the bias along with that of the weights, PyTorch's CPU kernels take some ten times as
-    long for grey images. A compiler makes one loop of the addition and what follows, and of its gradient likewise.
+    PyTorch's CPU kernels take about ten times as long for grey images if they also compute the gradient of the bias.
+    The compiler fuses the addition with the operations after it, and likewise its gradient.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -37,10 +37,10 @@ class Convolution(nn.Conv2d):
 
 
 class AveragePooling(nn.AvgPool2d):
-    """The 2x2 average pooling, written as a sum of four maps where it is compiled, and PyTorch's elsewhere.
+    """PyTorch's 2x2 average pooling; when compiled, a sum of four maps.
 
-    Of the sum's gradient a compiler makes a loop that reads each value once; of the pooling's, one that divides and
-    compares integers for every pixel. Where a network is observed, ``Network`` takes PyTorch's.
+    The compiled gradient of the sum reads each value once; that of the pooling divides and compares integers for every
+    pixel. ``Network.observe`` always uses PyTorch's pooling.
     """
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class AveragePooling(nn.AvgPool2d):
 
 
 class MaxPooling(nn.MaxPool2d):
-    """The 2x2 max pooling, written as the largest of four maps where it is compiled, and PyTorch's elsewhere.
+    """PyTorch's 2x2 max pooling; when compiled, the maximum of four maps.
 
-    The compiled gradient of PyTorch's searches the indices of every window that a pixel could lie in.
+    The compiled gradient of PyTorch's pooling searches the indices of every window that could contain a pixel.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class MaxPooling(nn.MaxPool2d):
 
 
 def make_activation(name: Activation) -> nn.Module:
-    """The activation called ``name``, in place where PyTorch's module can be and autograd allows it."""
+    """The activation called ``name``, in place if PyTorch and autograd allow it."""
     match name:
         case "relu":
             return nn.ReLU(inplace=True)
@@ -87,10 +87,10 @@ def make_activation(name: Activation) -> nn.Module:
 
 
 def make_norm(name: Norm, shape: ImageShape) -> nn.Module:
-    """The normalisation called ``name`` of maps of ``shape``, with a learned scale and shift.
+    """The normalisation called ``name`` for maps of ``shape``, with a learned scale and shift.
 
-    ``instance`` is a group norm of one channel a group, as in the published ConvNets: it keeps no running
-    statistics, so training and evaluation agree.
+    ``instance`` is a group norm with one channel per group, as in the published ConvNets: it has no running
+    statistics, so that training and evaluation agree.
 
     Raises:
         UserError: the channels cannot be divided into groups.
@@ -125,13 +125,18 @@ def make_pooling(name: Pooling) -> nn.Module:
 
 
 def filling_padding(shape: ImageShape, kernel: int, halvings: int) -> tuple[int, int]:
-    """The padding of a first convolution after which the sides can be halved ``halvings`` times.
+    """The padding of the first convolution with which the sides can be halved ``halvings`` times.
 
-    A side that lacks 2 or 4 pixels of a multiple of 2**halvings is filled up to it. The published programs
-    make 32x32 of MNIST's 28x28 in this way, for grey images only. Any other side keeps its length.
+    A side that is 2 or 4 pixels short of a multiple of 2**halvings is padded to it. The published programs pad MNIST's
+    28x28 to 32x32 in this way, for grey images only. Any other side keeps its length.
+
+    Args:
+        shape: the shape of the images.
+        kernel: the side of the kernel in pixels, odd.
+        halvings: the number of 2x2 poolings.
 
     Returns:
-        The padding of the height and of the width, on each of their two ends, in pixels.
+        The padding of height and width at each of their two ends, in pixels.
     """
 
     def padding(side: int) -> int:
@@ -143,11 +148,14 @@ def filling_padding(shape: ImageShape, kernel: int, halvings: int) -> tuple[int,
 
 
 class ConvStack:
-    """A chain of convolutional blocks under construction, and the shape of what comes out of it so far.
+    """A chain of convolutional blocks under construction, and the shape of its output so far.
+
+    Args:
+        shape: the shape of the images.
 
     Attributes:
-        blocks: the pairs of block and pooling that :class:`Network` is made of.
-        shape: the shape of the last block's maps, after pooling.
+        blocks: pairs of block and pooling, as :class:`Network` takes them.
+        shape: the shape of the maps of the last block, after pooling.
     """
 
     def __init__(self, shape: ImageShape) -> None:
@@ -166,11 +174,11 @@ class ConvStack:
         """Add a block of convolution, norm and activation.
 
         Args:
-            channels: how many maps the convolution makes.
-            kernel: its side in pixels.
-            padding: zeros on each end of height and width; the sides keep their length where it is None.
+            channels: the number of maps.
+            kernel: the side of the kernel in pixels.
+            padding: zeros at each end of height and width; None keeps the sides, if the kernel is odd.
             norm: the normalisation of the maps.
-            activation: what follows.
+            activation: the activation after it.
         """
         if padding is None:
             padding = (kernel - 1) // 2
@@ -185,8 +193,8 @@ class ConvStack:
     def pool(self, name: Pooling = "max", *, smallest: int = 1) -> None:
         """Halve the maps of the last block, unless a side would become shorter than ``smallest`` pixels.
 
-        A network made for 32x32 pixels thus takes smaller images too. ``smallest=2`` is for poolings that a
-        normalised convolution follows: of a map of one pixel, instance norm leaves nothing but its shift.
+        A network designed for 32x32 pixels thus takes smaller images, too. ``smallest=2`` is for poolings before a
+        normalised convolution: of a map of one pixel, instance norm keeps only its own shift.
         """
         if name == "none" or self.shape.shorter_side // 2 < smallest:
             return

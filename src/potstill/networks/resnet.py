@@ -1,4 +1,4 @@
-"""ResNet-18."""
+"""ResNet-18, with a stem for small or for large images."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from potstill.networks.base import ImageShape, Network
 from potstill.networks.layers import Norm, make_norm
 
 SMALLEST_LARGE_IMAGE = 96
-"""From this side on, in pixels, the stem shrinks the images."""
+"""The shorter side, in pixels, from which the stem shrinks the images."""
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around which the input is carried (He et al., CVPR 2016, figure 5, left).
+    """Two 3x3 convolutions with a shortcut around them (He et al., CVPR 2016, figure 5, left).
 
     Args:
-        before: the shape of the maps that come in.
-        after: the shape of those that go out.
+        before: the shape of the input maps.
+        after: the shape of the output maps.
         norm: the normalisation after each convolution.
         stride: the stride of the first convolution.
     """
@@ -47,18 +47,18 @@ class BasicBlock(nn.Module):
 class ResNet18(Network):
     """A stem and four stages of two basic blocks, then global average pooling (He et al., CVPR 2016).
 
-    Its maps are those of the stem and of the four stages. The embedding has length 8 x width for images of
-    any size. A stage halves the maps unless a side would shrink to one pixel: of a map of a single pixel,
-    instance norm leaves nothing but its shift.
+    Its maps are those of the stem and of the four stages. The embedding has length 8 x width for images of any size. A
+    stage halves the maps unless a side would shrink to one pixel: of a map of one pixel, instance norm keeps only its
+    own shift.
 
     Args:
         shape: the shape of the images.
         classes: the number of classes.
-        norm: the normalisation. Papers on dataset distillation use ``instance``, whose results do not depend
-            on which images share a batch; ``batch`` is the standard ResNet-18.
+        norm: the normalisation. Papers on dataset distillation use ``instance``, with which results do not depend on
+            the other images of a batch; ``batch`` gives the standard ResNet-18.
         width: the channels of the stem and the first stage; the others have 2, 4 and 8 times as many.
-        stem: ``small`` is a 3x3 convolution that keeps the size of the image, as usual for 32x32; ``large``
-            is ImageNet's 7x7 convolution and max pooling, which quarter it; ``auto`` is large from 96 pixels on.
+        stem: ``small`` is a 3x3 convolution that keeps the size of the image, as usual for 32x32; ``large`` is the 7x7
+            convolution and max pooling for ImageNet, which divide the sides by 4; ``auto`` is large from 96 pixels.
     """
 
     def __init__(
@@ -89,5 +89,11 @@ class ResNet18(Network):
 
 
 def strided(shape: ImageShape, channels: int, stride: int) -> ImageShape:
-    """The shape of the maps after a padded convolution of odd kernel with ``stride``."""
+    """The shape of the maps after a padded convolution with an odd kernel.
+
+    Args:
+        shape: the shape of its input.
+        channels: the number of its maps.
+        stride: its stride in pixels.
+    """
     return ImageShape(channels, -(-shape.height // stride), -(-shape.width // stride))

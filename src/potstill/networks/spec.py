@@ -11,7 +11,7 @@ from potstill.networks.base import Network
 from potstill.runtime.errors import UserError
 
 Family = Callable[..., Network]
-"""Makes a network from ``(shape, classes, *, option=default, ...)``: a subclass of :class:`Network`."""
+"""Builds a network from ``(shape, classes, *, option=default, ...)``: a subclass of :class:`Network`."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Option:
     """One option of a family, as its constructor declares it.
 
     Attributes:
-        name: what is written before the ``=``.
-        choices: the words that it takes; where there are none it takes whole numbers from 1.
-        default: its value where it is not written; None where the family settles it from the image.
+        name: as written before the ``=``.
+        choices: the allowed words; if empty, whole numbers from 1 are allowed.
+        default: the default value; None if it depends on the shape of the images.
     """
 
     name: str
@@ -30,24 +30,28 @@ class Option:
 
     @property
     def allowed(self) -> str:
-        """What it takes, in words."""
+        """The allowed values, in words."""
         return " | ".join(self.choices) if self.choices else "a whole number from 1"
 
     def read(self, text: str, family: str) -> str | int:
-        """The value written as ``text``.
+        """The value that ``text`` means.
+
+        Args:
+            text: as written after the ``=``.
+            family: the name of the family, for the error.
 
         Raises:
-            UserError: the option does not take it.
+            UserError: the value is not allowed.
         """
         if text in self.choices:
             return text
         if not self.choices and text.isdecimal() and int(text) > 0:
             return int(text)
-        raise UserError(f"network {family!r} cannot have {self.name}={text!r}", f"it takes {self.allowed}")
+        raise UserError(f"network {family!r} does not support {self.name}={text!r}", f"use {self.allowed}")
 
 
 def options_of(family: Family) -> dict[str, Option]:
-    """The options of a family by name: the keyword-only parameters of its constructor."""
+    """The options of a family, by name: the keyword-only parameters of its constructor."""
     parameters = inspect.signature(family, eval_str=True).parameters
     return {
         name: Option(name, _choices(parameter.annotation), parameter.default)
@@ -82,10 +86,15 @@ def parse(spec: str) -> tuple[str, dict[str, str]]:
 
 
 def read_options(name: str, family: Family, texts: dict[str, str]) -> dict[str, str | int]:
-    """The values of the options ``texts`` of the family called ``name``.
+    """The values of options that are given as text.
+
+    Args:
+        name: the name of the family, for errors.
+        family: the family.
+        texts: the values as text, by option.
 
     Raises:
-        UserError: the family has no such option, or the option does not take the value.
+        UserError: the family has no such option, or the value is not allowed.
     """
     known = options_of(family)
     values: dict[str, str | int] = {}

@@ -1,4 +1,4 @@
-"""Parameters of trained networks on file: safetensors, one file a network, any number of epochs in it."""
+"""Parameters of trained networks in safetensors files: one file per network, with any number of epochs."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from potstill.networks.base import Network
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
-from potstill.runtime.safetensors_io import pack
+from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors, tensor_names
 
 FORMAT = "potstill.weights/1"
 
 Weights = dict[str, Tensor]
-"""Parameters and buffers by name, as ``Network.state_dict`` gives them."""
+"""Parameters and buffers by name, as in ``Network.state_dict``."""
 
 
 def snapshot(network: Network) -> Weights:
-    """Parameters and buffers as they are now, in float32 on the CPU, sharing no memory with the network."""
+    """A copy of the parameters and buffers, in float32 on the CPU."""
     return {name: _kept(tensor) for name, tensor in network.state_dict().items()}
 
 
 def write_weights(path: Path, epochs: Mapping[int, Weights], about: Mapping[str, Any]) -> None:
-    """Write what a network was after some epochs of its training, atomically.
+    """Write the weights of a network after some epochs of its training, atomically.
 
     Args:
         path: the file.
-        epochs: by number of epochs; 0 is before training.
-        about: JSON values: what was trained on what.
+        epochs: the weights by number of epochs; 0 is before training.
+        about: JSON values that describe the training.
 
     Raises:
         UserError: the file cannot be written.
@@ -43,29 +42,31 @@ def write_weights(path: Path, epochs: Mapping[int, Weights], about: Mapping[str,
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of ``potstill experts`` in a folder, in their order."""
+    """The files of ``potstill experts`` in a folder, in order."""
     return sorted(folder.glob("expert-*.safetensors"))
 
 
 class WeightsFile:
-    """A file of ``write_weights``, of which one epoch is read at a time.
+    """A file of :func:`write_weights`, from which one epoch is read at a time.
 
     Args:
         path: the file.
 
+    Attributes:
+        about: what was written beside the weights.
+        epochs: the numbers of epochs whose weights the file has, ascending.
+
     Raises:
-        UserError: the file is absent, truncated, or something else.
+        UserError: the file is absent, truncated or not a file of weights.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with safe_open(path, framework="pt") as archive:
-                metadata = archive.metadata() or {}
-                names = list(archive.keys())
+            names, metadata = tensor_names(path)
         except FileNotFoundError as error:
             raise UserError(f"{path} does not exist", "name a file or folder of potstill experts") from error
-        except (SafetensorError, OSError) as error:
+        except UNREADABLE as error:
             raise _unusable(path, f"it is truncated or not safetensors ({error})") from error
         if metadata.get("format") != FORMAT:
             raise _unusable(path, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
@@ -73,36 +74,40 @@ class WeightsFile:
             self.about: dict[str, Any] = json.loads(metadata["about"])
             self.epochs = sorted({int(name.split(".", 1)[0]) for name in names})
         except (KeyError, ValueError) as error:
-            raise _unusable(path, f"it lacks or garbles {error}") from error
-        self._names = names
+            raise _unusable(path, f"an entry is missing or malformed ({error})") from error
 
     def read(self, epoch: int | None = None) -> Weights:
-        """The weights after ``epoch`` epochs; by default after the last.
+        """The weights after ``epoch`` epochs; by default after the last one.
 
         Raises:
-            UserError: the file has no such epoch.
+            UserError: the file does not have the epoch.
         """
         epoch = self.epochs[-1] if epoch is None else epoch
         if epoch not in self.epochs:
             raise UserError(f"{self.path} has no epoch {epoch}", f"it has {self.epochs[0]} to {self.epochs[-1]}")
         prefix = f"{epoch}."
-        with safe_open(self.path, framework="pt") as archive:
-            return {n.removeprefix(prefix): archive.get_tensor(n) for n in self._names if n.startswith(prefix)}
+        tensors, _ = read_safetensors(self.path, prefix=prefix)
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
 @torch.no_grad()
 def install(network: Network, weights: Weights, source: Path) -> None:
-    """Give ``network`` these parameters and buffers, in place.
+    """Set the parameters and buffers of ``network``, in place.
+
+    Args:
+        network: on any device, in any floating dtype.
+        weights: one tensor for each parameter and buffer.
+        source: the file that they were read from, for the error.
 
     Raises:
-        UserError: a tensor is missing, too many or of another shape: which one.
+        UserError: a tensor is missing, has another shape or does not belong to the network; it is named.
     """
     own = network.state_dict()
     for name in [*own, *weights]:
         ours, theirs = (tuple(t[name].shape) if name in t else None for t in (own, weights))
         if ours != theirs:
             raise UserError(
-                f"the weights of {source} do not fit: {name} is {_shape(theirs)} there, the network's {_shape(ours)}",
+                f"the weights in {source} do not fit: {name} is {_shape(theirs)} there, {_shape(ours)} in the network",
                 "use the network, image size and number of classes that they were trained with",
             )
     for name, tensor in own.items():
@@ -123,5 +128,5 @@ def _kept(tensor: Tensor) -> Tensor:
 def _unusable(path: Path, problem: str) -> UserError:
     return UserError(
         f"{path} holds no usable weights: {problem}",
-        "make it again with potstill experts --resume, or remove it: the others stay usable",
+        "write it again with potstill experts --resume, or remove it: the others stay usable",
     )

@@ -255,13 +255,13 @@ def test_no_augmentation_does_nothing():
 
 def test_images_that_cannot_share_evenly_are_refused():
     augmentation = SiameseAugmentation()
-    with pytest.raises(ValueError, match="5 images cannot share 2 draws evenly"):
+    with pytest.raises(ValueError, match="5 images cannot be divided evenly among 2 sets"):
         augmentation.apply(random_images(5, 1, 4, 4), augmentation.draw(generator(), 2))
 
 
 def test_fewer_images_than_sets_are_refused():
     augmentation = SiameseAugmentation()
-    with pytest.raises(ValueError, match="1 images cannot share 2 draws evenly"):
+    with pytest.raises(ValueError, match="1 images cannot be divided evenly among 2 sets"):
         augmentation.apply(random_images(1, 1, 4, 4), augmentation.draw(generator(), 2))
 
 

@@ -11,11 +11,11 @@ from potstill.engine.layout import (
     CPU_CHUNK_VALUES,
     GPU_CHUNK_PIXELS,
     MasterWeights,
-    arranged,
+    arrange_images,
     chunk_size,
     is_compiled,
     part_size,
-    placed,
+    place_network,
 )
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
@@ -44,10 +44,10 @@ def test_networks_with_norms_are_compiled_where_anything_is(spec, gains):
 
 
 def test_weights_and_images_lie_channels_last():
-    weights = [parameter for parameter in placed(network(), CPU64).parameters() if parameter.dim() == 4]
+    weights = [parameter for parameter in place_network(network(), CPU64).parameters() if parameter.dim() == 4]
     assert weights
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
-    images = arranged(draw(3), CPU)
+    images = arrange_images(draw(3), CPU)
     assert images.dtype == torch.float32
     assert images.is_contiguous(memory_format=torch.channels_last)
 
@@ -57,8 +57,8 @@ def test_grey_images_have_one_layout_whatever_they_came_in(count: int):
     grey = torch.randn(count, 1, 4, 5)
     twice = torch.randn(count, 4, 5, 1).permute(0, 3, 1, 2)
     assert grey.stride() != twice.stride()
-    assert {arranged(images, CPU).stride() for images in (grey, twice)} == {(20, 1, 5, 1)}
-    assert arranged(grey, CPU).equal(grey)
+    assert {arrange_images(images, CPU).stride() for images in (grey, twice)} == {(20, 1, 5, 1)}
+    assert arrange_images(grey, CPU).equal(grey)
 
 
 @pytest.mark.parametrize(
@@ -106,21 +106,21 @@ def test_an_accelerator_takes_all_that_fits():
 
 
 def test_running_statistics_stay_in_single_precision():
-    made = placed(network("convnet:depth=2:width=4:norm=batch"), BFLOAT16).train()
+    made = place_network(network("convnet:depth=2:width=4:norm=batch"), BFLOAT16).train()
     assert all(buffer.dtype == torch.float32 for buffer in made.buffers() if buffer.is_floating_point())
     assert all(m.weight.dtype == torch.bfloat16 for m in made.modules() if isinstance(m, nn.Conv2d))
-    assert made(arranged(draw(4), BFLOAT16)).dtype == torch.bfloat16
+    assert made(arrange_images(draw(4), BFLOAT16)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("compute", [CPU, CPU64])
 def test_masters_are_the_networks_own_where_nothing_is_lost(compute: Compute):
-    made = placed(network(), compute)
+    made = place_network(network(), compute)
     masters = MasterWeights(made)
     assert all(master is own for master, own in zip(masters.parameters, made.parameters(), strict=True))
 
 
 def test_steps_too_small_for_bfloat16_add_up_in_the_masters():
-    made = placed(network(), BFLOAT16)
+    made = place_network(network(), BFLOAT16)
     masters = MasterWeights(made)
     before = made.classifier.bias.detach().clone()
     for _ in range(1000):
@@ -130,10 +130,10 @@ def test_steps_too_small_for_bfloat16_add_up_in_the_masters():
 
 
 def test_masters_are_restored_by_name():
-    masters, others = (MasterWeights(placed(network(), BFLOAT16)) for _ in range(2))
+    masters, others = (MasterWeights(place_network(network(), BFLOAT16)) for _ in range(2))
     for master in masters.parameters:
         master.data += 1 / 3
-    made = placed(network(), BFLOAT16)
+    made = place_network(network(), BFLOAT16)
     others = MasterWeights(made)
     others.restore(masters.named)
     assert all(one.equal(other) for one, other in zip(masters.parameters, others.parameters, strict=True))
@@ -141,7 +141,7 @@ def test_masters_are_restored_by_name():
 
 
 def test_masters_take_over_what_the_network_was_given():
-    made = placed(network(), BFLOAT16)
+    made = place_network(network(), BFLOAT16)
     masters = MasterWeights(made)
     made.initialise(torch.Generator().manual_seed(9))
     masters.take_over()

@@ -1,4 +1,10 @@
-"""Augmentation: differentiable Siamese operations for matching and training, and CutMix."""
+"""Augmentation of batches of images.
+
+- ``siamese``: the differentiable operations of DSA, for matching and for training.
+- ``cutmix``: CutMix, for training.
+
+It imports ``runtime`` alone.
+"""
 
 from potstill.augmentation.cutmix import cutmix
 from potstill.augmentation.siamese import (

@@ -1,8 +1,8 @@
-"""Differentiable Siamese augmentation: parameters are drawn once and applied to real and synthetic images alike.
+"""Differentiable Siamese augmentation: parameters are drawn once and applied to both real and synthetic images.
 
 Zhao and Bilen, "Dataset Condensation with Differentiable Siamese Augmentation", ICML 2021 (arXiv:2102.08259).
 
-Images are (N, C, H, W) in normalised units, so that the zeros which enter at the border are the mean colour.
+Images are (N, C, H, W) in normalised units, so that the zeros that enter at the border are the mean colour.
 """
 
 from __future__ import annotations
@@ -18,41 +18,44 @@ from torch import Tensor
 from potstill.runtime.errors import unknown
 
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-_DRAWN_PER_SAMPLE = 11  # uniforms a sample: color 3, crop 2, cutout 2, flip 1, scale 2, rotate 1
+_DRAWN_PER_SAMPLE = 11  # uniforms per sample: color 3, crop 2, cutout 2, flip 1, scale 2, rotate 1
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The parameters of one call: ``count`` independent sets of them.
+    """The parameters of one call: ``count`` independent sets.
 
     Attributes:
-        operations: int64 (count,), an index into the augmentation's own operations; ignored in a sequence.
-        uniforms: float32 (count, 11) in [0, 1), from which each operation takes its own columns.
+        operations: int64 (count,), indices into the operations of the augmentation; ignored in a sequence.
+        uniforms: float32 (count, 11) in [0, 1), of which each operation uses its own columns.
     """
 
     operations: Tensor
     uniforms: Tensor
 
     @staticmethod
-    def of_all(draws: Sequence[Draw]) -> Draw:
+    def concatenate(draws: Sequence[Draw]) -> Draw:
         """The sets of all ``draws``, one after another."""
         return Draw(torch.cat([draw.operations for draw in draws]), torch.cat([draw.uniforms for draw in draws]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiameseAugmentation:
-    """The DSA family of operations with the strengths of the published program.
+    """The DSA family of operations, with the strengths of the published program.
 
     Attributes:
-        operations: which of ``OPERATIONS`` take part, in the order of a sequence; none leaves images as they are.
-        sequence: apply all of them in order instead of one drawn at random.
-        brightness: width of the additive uniform shift, in normalised units.
+        operations: those of ``OPERATIONS`` that are used, in the order of a sequence; none leaves images unchanged.
+        sequence: whether to apply all of them in order, instead of one drawn at random.
+        brightness: the width of the additive uniform shift, in normalised units.
         saturation: colours are scaled about their grey by U(0, saturation).
         contrast: images are scaled about their mean by U(contrast, contrast + 1).
-        crop: largest shift as a fraction of the side.
-        cutout: side of the blanked square as a fraction of the side.
-        scale: sides are scaled by U(1/scale, scale), each on its own.
-        rotation: largest angle in degrees, either way.
+        crop: the largest shift, as a fraction of the side.
+        cutout: the side of the blanked square, as a fraction of the side.
+        scale: height and width are scaled by independent factors from U(1/scale, scale).
+        rotation: the largest angle in degrees, in either direction.
+
+    Raises:
+        UserError: there is no such operation.
     """
 
     operations: tuple[str, ...] = OPERATIONS
@@ -74,9 +77,9 @@ class SiameseAugmentation:
         """Draw ``count`` sets of parameters.
 
         Args:
-            generator: the stream to draw from.
-            count: how many sets; ``apply`` shares each among equally many neighbouring images.
-            one_operation: every set gets the same operation, as in the training of networks.
+            generator: a CPU generator.
+            count: the number of sets; ``apply`` uses each for equally many neighbouring images.
+            one_operation: whether all sets share one operation, as in published training of networks.
         """
         operations = torch.randint(max(len(self.operations), 1), (1 if one_operation else count,), generator=generator)
         uniforms = torch.rand(count, _DRAWN_PER_SAMPLE, generator=generator)
@@ -85,14 +88,19 @@ class SiameseAugmentation:
     def apply(self, images: Tensor, draw: Draw) -> Tensor:
         """Augment ``images`` (N, C, H, W) with ``draw``; differentiable in the images.
 
-        N must be a multiple of the sets drawn: N / count neighbouring images share a set. For matching, draw a set a
-        class and apply it to the real and to the synthetic images of that class, ordered by class.
+        N must be a multiple of the number of sets: N / count neighbouring images share a set. For matching, draw one
+        set per class, and apply it to the real and to the synthetic images, each ordered by class.
+
+        Raises:
+            ValueError: N is not a multiple of the number of sets.
         """
         if not self.operations:
             return images
         share = len(images) // len(draw.operations)
         if share * len(draw.operations) != len(images):
-            raise ValueError(f"{len(images)} images cannot share {len(draw.operations)} draws evenly")
+            raise ValueError(
+                f"{len(images)} images cannot be divided evenly among {len(draw.operations)} sets of parameters"
+            )
         uniforms = draw.uniforms.to(images.device, images.dtype).repeat_interleave(share, dim=0)
         if self.sequence:
             for name in self.operations:
@@ -158,14 +166,19 @@ NO_AUGMENTATION = SiameseAugmentation(operations=())
 
 
 def siamese_augmentation(*, flips: bool, sequence: bool = False) -> SiameseAugmentation:
-    """The published set of operations, without mirroring where it changes the class (``flips`` False: digits)."""
+    """The published operations.
+
+    Args:
+        flips: whether to include mirroring; False where it changes the class, as with digits.
+        sequence: whether to apply all of them in order, instead of one drawn at random.
+    """
     return SiameseAugmentation(operations=tuple(o for o in OPERATIONS if flips or o != "flip"), sequence=sequence)
 
 
 def condensation_augmentation() -> SiameseAugmentation:
-    """What the networks of the DC paper's tables of digits are trained with: shifts by 4 of 28 pixels, scales, turns.
+    """The augmentation with which the DC paper trains networks on digits: crops by 4 of 28 pixels, scales, rotations.
 
-    Its released program draws one of them for every image.
+    The released program draws one of them for every image.
     """
     return SiameseAugmentation(operations=("crop", "scale", "rotate"), crop=1 / 7, scale=1.2, rotation=45.0)
 
@@ -180,7 +193,7 @@ def _whole(uniforms: Tensor, count: int) -> Tensor:
 
 
 def _within_square(uniforms: Tensor, side: int, cut: int) -> Tensor:
-    """Bool (N, side): the positions that a cut of that length about a uniformly drawn centre covers."""
+    """Bool (N, side): the positions that are covered by a cut of length ``cut`` about a uniformly drawn centre."""
     start = _whole(uniforms, side + 1 - cut % 2)[:, None] - cut // 2
     position = torch.arange(side, device=uniforms.device)
     return (position >= start) & (position < start + cut)

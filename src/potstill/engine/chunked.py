@@ -1,4 +1,4 @@
-"""A network that takes batches in parts: they fit the cache, and each worker takes whole ones."""
+"""A network that takes batches in parts, which fit the cache and are distributed among workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.engine.layout import arranged, chunk_size, is_compiled, part_size, placed
+from potstill.engine.layout import arrange_images, chunk_size, is_compiled, part_size, place_network
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
@@ -19,66 +19,68 @@ Batch = tuple[Tensor, Tensor]
 """Images (N, C, H, W) and their labels."""
 
 LossGradient = tuple[Tensor, list[Tensor]]
-"""The sum of a batch's losses, and for each parameter the gradient of their mean: float32 or better."""
+"""The sum of the losses of a batch, and the gradient of their mean for each parameter, in float32 or better."""
 
 PARTS_AT_ONCE = 8
-"""Parts whose gradients are kept until they are added up: it bounds the memory of large networks."""
+"""The number of parts whose gradients are kept before they are added up, which bounds the memory."""
 
 
 class ChunkedNetwork:
-    """A network on its device, compiled where that pays, whose outputs and gradients are computed in parts.
+    """A network on its device, compiled where that pays off, whose outputs and gradients are computed in parts.
 
-    Parts are put together in their order: the same bits on one core or on many.
+    Parts are combined in order: the bits are the same on one core or on many.
 
     Args:
-        network: it is placed where ``compute`` says, and may be given other parameters in place at any time.
+        network: moved to the device and dtype of ``compute``; its parameters may be changed in place at any time.
         compute: device, precision and compilation.
     """
 
     def __init__(self, network: Network, compute: Compute) -> None:
-        self.network = placed(network, compute)
+        self.network = place_network(network, compute)
         self.compute = compute
         compiles = is_compiled(network, compute)
         self._forward = compiled(network) if compiles else network
         self._kinds = CompiledKinds(compiles)
 
-    def logits(self, images: Tensor, *, rare: bool = False) -> Tensor:
-        """The logits (N, classes) of ``images`` (N, C, H, W) all at once, in float32 or better.
+    def logits(self, images: Tensor, *, eager: bool = False) -> Tensor:
+        """The logits (N, classes) of ``images`` (N, C, H, W) in one pass, in float32 or better.
 
-        With ``rare`` nothing compiled is used: for a number of images that is not met often.
+        Args:
+            images: of any dtype, on any device.
+            eager: whether to run without compiled code, for a number of images that is too rare to compile for.
         """
-        forward = self.network if rare else self._forward
-        logits = forward(arranged(images, self.compute))
+        forward = self.network if eager else self._forward
+        logits = forward(arrange_images(images, self.compute))
         return logits.float() if logits.dtype == torch.bfloat16 else logits
 
     @torch.no_grad()
     def predict(self, images: Callable[[Tensor], Tensor], count: int) -> Tensor:
-        """int64 (count,): the most probable class of each image, on the CPU.
+        """The most probable class of each image, as int64 (count,) on the CPU.
 
         Args:
-            images: gives the images at some indices int64 (n,).
-            count: how many there are.
+            images: from indices int64 (n,) to the images (n, C, H, W) at them.
+            count: the number of images.
         """
         self.network.eval()
         size = chunk_size(images(torch.zeros(1, dtype=torch.int64)), self.network, self.compute.device)
         chunks = torch.arange(count).split(size)
-        # A short last chunk is filled up, so that one compiled shape serves them all.
+        # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
         classes = self._kinds.map(lambda chunk: self.logits(images(chunk)).argmax(1), full, lambda _: ("test", size))
         return torch.cat(classes)[:count].cpu()
 
-    def loss_gradients(self, batches: Sequence[Batch], *, rare: bool = False) -> list[LossGradient]:
-        """The cross-entropy of independent batches, and the gradient of the mean of each.
+    def loss_gradients(self, batches: Sequence[Batch], *, eager: bool = False) -> list[LossGradient]:
+        """The cross-entropy of independent batches, and the gradient of its mean for each batch.
 
         Args:
             batches: pairs of images (N, C, H, W) and of labels, int64 (N,) or probabilities (N, classes).
-            rare: whether batches of these sizes are too few to compile for.
+            eager: whether to run without compiled code, for sizes of batches that are too rare to compile for.
         """
         parameters = list(self.network.parameters())
 
         def of_part(part: tuple[int, Tensor, Tensor]) -> LossGradient:
             number, images, labels = part
-            loss = F.cross_entropy(self.logits(images, rare=rare), labels, reduction="sum")
+            loss = F.cross_entropy(self.logits(images, eager=eager), labels, reduction="sum")
             return loss.detach(), list(torch.autograd.grad(loss / len(batches[number][0]), parameters))
 
         parts = [
@@ -89,7 +91,7 @@ class ChunkedNetwork:
         for first in range(0, len(parts), PARTS_AT_ONCE):
             some = parts[first : first + PARTS_AT_ONCE]
             with _differentiable(parameters):
-                if rare:
+                if eager:
                     found = parallel_map(of_part, some)
                 else:
                     found = self._kinds.map(of_part, some, lambda part: ("train", len(part[2])))
@@ -108,7 +110,7 @@ class ChunkedNetwork:
 
 @contextmanager
 def _differentiable(parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Within this context gradients reach ``parameters``, also if they are frozen otherwise."""
+    """Within this context gradients reach ``parameters``, even if they are frozen."""
     frozen = [parameter for parameter in parameters if not parameter.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_(True)
@@ -120,5 +122,5 @@ def _differentiable(parameters: Sequence[Tensor]) -> Iterator[None]:
 
 
 def _zeros_like(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Where gradients are added up: in float32 at least, and laid out as the parameters are."""
+    """Zeros to which gradients are added: in at least float32, with the strides of the parameters."""
     return [torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32)) for p in parameters]

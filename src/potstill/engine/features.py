@@ -1,4 +1,4 @@
-"""Describing many images by one network, fast: all classes together, in chunks that fit the cache."""
+"""The descriptors of many images under one network: all classes together, in chunks that fit the cache."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.data import Examples
-from potstill.engine.layout import arranged, chunk_size, is_compiled, placed
+from potstill.engine.layout import arrange_images, chunk_size, is_compiled, place_network
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
 
 Descriptors = tuple[Tensor, ...]
-"""One matrix (N, D_l) for each thing that is described: an embedding, an attention map, ..."""
+"""One matrix (N, D_l) for each kind of descriptor: an embedding, an attention map, ..."""
 
 Pullback = Callable[[Descriptors], Tensor]
+"""From the gradients with respect to descriptors to the gradient with respect to the images."""
 
 
 class FeatureExtractor:
-    """One network and a function that describes images by it.
+    """A network, and a function that computes descriptors of images with it.
 
-    The network is made once, compiled once, and given new parameters in place for every iteration.
+    The network is built and compiled once; its parameters are redrawn in place for every iteration.
 
     Args:
-        network: what the images go through; its parameters are frozen.
-        describe: maps (network, images) to the descriptors of the images, in any floating dtype.
+        network: its parameters are frozen.
+        describe: from the network and images (N, C, H, W) to descriptors of any floating dtype.
         compute: device, precision and compilation.
-        chunk: images at a time where no gradient is kept; None takes what suits the device.
+        chunk: the number of images at a time; None chooses it for the device.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class FeatureExtractor:
         *,
         chunk: int | None = None,
     ) -> None:
-        self.network = placed(network, compute)
+        self.network = place_network(network, compute)
         self.network.requires_grad_(False).train()
         self.compute = compute
         self.chunk = chunk
@@ -62,7 +63,7 @@ class FeatureExtractor:
 
         Args:
             images: (classes * n, C, H, W), ordered by class, n of each.
-            classes: how many classes there are.
+            classes: the number of classes.
 
         Returns:
             For each descriptor (classes, D_l), in the dtype of the images.
@@ -79,21 +80,21 @@ class FeatureExtractor:
         """
         size = self.chunk or chunk_size(images.normalised(slice(0, 1)), self.network, self.compute.device)
         chunks = torch.arange(len(images)).split(size)
-        # A short last chunk is filled up, so that one compiled shape serves them all.
+        # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
         found = self._kinds.map(lambda chunk: self._describe(images.normalised(chunk)), full, lambda _: (size, "all"))
         return tuple(torch.cat(part)[: len(images)] for part in zip(*found, strict=True))
 
     def class_means_and_pullback(self, images: Tensor, classes: int) -> tuple[Descriptors, Pullback]:
-        """The mean descriptors of each class, and the way back from their gradient to the images'.
+        """The mean descriptors of each class, and the pullback of gradients from them to the images.
 
         Args:
             images: (classes * n, C, H, W), ordered by class, n of each.
-            classes: how many classes there are.
+            classes: the number of classes.
 
         Returns:
-            For each descriptor (classes, D_l), and a function from the loss's gradients with respect to those to its
-            gradient with respect to ``images``.
+            For each descriptor (classes, D_l); and the function from the gradients of a loss with respect to these to
+            its gradient with respect to ``images``.
         """
         size = self._chunk_of(images)
         leaves = [some.detach().requires_grad_() for some in images.split(size)]
@@ -121,11 +122,11 @@ class FeatureExtractor:
         return self._kinds.map(self._describe, chunks, lambda chunk: (chunk.shape, chunk.requires_grad))
 
     def _describe(self, images: Tensor) -> Descriptors:
-        return tuple(part.to(images.dtype) for part in self._run(arranged(images, self.compute)))
+        return tuple(part.to(images.dtype) for part in self._run(arrange_images(images, self.compute)))
 
 
 def mean_by_class(descriptors: Tensor, classes: int) -> Tensor:
-    """(classes * n, D), ordered by class, to the means (classes, D)."""
+    """From descriptors (classes * n, D), ordered by class, to their means (classes, D)."""
     return descriptors.reshape(classes, -1, descriptors.shape[1]).mean(dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Fitting networks to labelled images, few or many."""
+"""The training loop: fits networks to labelled images."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.streams import Streams
 
 GSAM_ALPHA = 0.3
-"""How much of the gradient's part that is orthogonal to the uphill one is climbed, as DATM's experts have it."""
+"""GSAM's alpha, as in DATM's experts: the weight of the gradient's component orthogonal to the uphill one."""
 EPSILON = 1e-12
 
 
 class Learners(Protocol):
-    """Networks of one architecture that learn in step, each from batches of its own.
+    """Networks of one architecture that are trained in step, each on its own batches.
 
     Attributes:
         network: one of that architecture.
         compute: device, precision and compilation.
-        weights: what an optimiser moves, for each parameter (networks, ...): in float32 or better.
+        weights: for each parameter (networks, ...), what the optimiser updates, in float32 or better.
     """
 
     network: Network
@@ -35,24 +35,24 @@ class Learners(Protocol):
     weights: list[Tensor]
 
     def begin(self, initial: InitialWeights, streams: Sequence[Streams]) -> None:
-        """Give each network initial weights."""
+        """Set the initial weights of each network from its stream."""
         ...
 
-    def gradients(self, images: Tensor, labels: Tensor, *, rare: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """What each network makes of its batch.
+    def gradients(self, images: Tensor, labels: Tensor, *, eager: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """The loss and the gradients of each network on its batch.
 
         Args:
             images: (networks, n, C, H, W).
             labels: int64 (networks, n) classes, or probabilities (networks, n, classes).
-            rare: whether batches of this size are too few to compile for.
+            eager: whether to run without compiled code, for a size of batch that is too rare to compile for.
 
         Returns:
-            The summed losses (networks,), and the gradients of the mean ones, each shaped as those of ``weights``.
+            The summed losses (networks,); and the gradients of the mean losses, each with the shape of its ``weights``.
         """
         ...
 
     def hand_over(self) -> None:
-        """Let the networks compute with ``weights`` as they are now."""
+        """Copy ``weights`` to what the networks compute with."""
         ...
 
 
@@ -68,17 +68,17 @@ def fit(
     """Draw initial weights and train them.
 
     Args:
-        learners: what is trained.
-        examples: what to train on; soft labels are learned by cross-entropy with probabilities.
-        schedule: epochs, rates and augmentation.
-        streams: for each network its randomness: parameters, order of the images, augmentation.
-        after_epoch: called with the epochs done and each network's mean loss in the last.
-        taking_part: gives the indices int64 (n,) of the examples of an epoch, counted from 0; all by default.
+        learners: the networks.
+        examples: what to train on; the loss is the cross-entropy with classes or probabilities.
+        schedule: epochs, learning rates and augmentation.
+        streams: for each network the randomness of its parameters, order of images and augmentation.
+        after_epoch: called with the number of completed epochs and the mean loss of each network in the last one.
+        taking_part: from an epoch, counted from 0, to the indices int64 (n,) of its examples; by default all.
     """
     learners.begin(schedule.initial, streams)
     fitting = _Fitting(learners, examples, schedule)
     for epoch in range(schedule.epochs):
-        fitting.at_rate_of(epoch)
+        fitting.set_rate(epoch)
         drawn = [own.child("epoch", epoch) for own in streams]
         if taking_part is None:
             losses = fitting.epoch(torch.arange(len(examples)), drawn)
@@ -92,40 +92,43 @@ def fit(
 
 
 class _Fitting:
-    """One fit under way: the optimiser and the average of the weights beside what is trained."""
+    """A fit in progress: the learners with their optimiser and the average of their weights."""
 
     def __init__(self, learners: Learners, examples: Examples, schedule: Schedule) -> None:
         self.learners, self.examples, self.schedule = learners, examples, schedule
         self.average = WeightAverage(learners.weights, schedule.ema_decay)
         self.optimiser = _optimiser(learners.weights, schedule)
 
-    def at_rate_of(self, epoch: int) -> None:
-        """Take the learning rate of an epoch, counted from 0; at the cut the optimiser begins anew."""
+    def set_rate(self, epoch: int) -> None:
+        """Set the learning rate of an epoch, counted from 0; at the cut the optimiser is reset."""
         if self.schedule.decay == "cut" and epoch == self.schedule.cut_epoch:
             self.optimiser = _optimiser(self.learners.weights, self.schedule)
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(epoch)
 
     def epoch(self, chosen: Tensor, streams: Sequence[Streams], *, varies: bool = False) -> list[float]:
-        """One pass over the examples ``chosen``; the mean loss of each network.
+        """Make one pass over some examples, and return the mean loss of each network.
 
-        If their number ``varies`` from epoch to epoch, so does the size of the last batch.
+        Args:
+            chosen: the indices int64 (n,) of the examples.
+            streams: the randomness of the epoch, for each network.
+            varies: whether n varies from epoch to epoch, and with it the size of the last batch.
         """
         self.learners.network.train()
         orders = torch.stack([chosen[torch.randperm(len(chosen), generator=own.generator("order"))] for own in streams])
         total = torch.zeros(len(streams), device=self.learners.compute.device)
         for number, indices in enumerate(orders.split(self.schedule.batch_size, dim=1)):
             images, labels = self._batches(indices, number, streams)
-            total += self._step(images, labels, rare=varies and indices.shape[1] < self.schedule.batch_size)
+            total += self._step(images, labels, eager=varies and indices.shape[1] < self.schedule.batch_size)
         return (total / len(chosen)).tolist()
 
     def _batches(self, indices: Tensor, number: int, streams: Sequence[Streams]) -> tuple[Tensor, Tensor]:
-        """The images (networks, n, C, H, W) and labels (networks, n, ...) at indices (networks, n), augmented.
+        """The augmented images (networks, n, C, H, W) and labels (networks, n, ...) of a step.
 
         Args:
-            indices: of the examples.
-            number: of the step in its epoch.
-            streams: the randomness of the epoch.
+            indices: int64 (networks, n), of the examples.
+            number: of the step in its epoch, from 0.
+            streams: the randomness of the epoch, for each network.
         """
         device, together = self.learners.compute.device, indices.flatten()
         images = self.examples.normalised(together).to(device)
@@ -134,7 +137,7 @@ class _Fitting:
             generators = [own.generator("augmentation", number) for own in streams]
             one, count = self.schedule.one_operation, indices.shape[1]
             draws = [augmentation.draw(generator, count, one_operation=one) for generator in generators]
-            images = augmentation.apply(images, Draw.of_all(draws))
+            images = augmentation.apply(images, Draw.concatenate(draws))
         images, labels = (tensor.unflatten(0, indices.shape) for tensor in (images, labels))
         if self.schedule.cutmix:
             classes = self.learners.network.classes
@@ -144,12 +147,12 @@ class _Fitting:
             images, labels = (torch.stack(parts) for parts in zip(*mixed, strict=True))
         return images, labels
 
-    def _step(self, images: Tensor, labels: Tensor, *, rare: bool) -> Tensor:
-        """Descend on a batch of each network; the summed losses (networks,)."""
+    def _step(self, images: Tensor, labels: Tensor, *, eager: bool) -> Tensor:
+        """Take one step on a batch of each network, and return the summed losses (networks,)."""
         learners = self.learners
-        losses, gradients = learners.gradients(images, labels, rare=rare)
+        losses, gradients = learners.gradients(images, labels, eager=eager)
         if self.schedule.gsam_rho:
-            gradients = self._flatter(gradients, images, labels, rare=rare)
+            gradients = self._gsam_gradients(gradients, images, labels, eager=eager)
         for weight, gradient in zip(learners.weights, gradients, strict=True):
             weight.grad = gradient
         self.optimiser.step()
@@ -157,17 +160,17 @@ class _Fitting:
         learners.hand_over()
         return losses
 
-    def _flatter(self, gradients: list[Tensor], images: Tensor, labels: Tensor, *, rare: bool) -> list[Tensor]:
+    def _gsam_gradients(self, gradients: list[Tensor], images: Tensor, labels: Tensor, *, eager: bool) -> list[Tensor]:
         """The gradients of GSAM: Zhuang et al., "Surrogate Gap Minimization ...", ICLR 2022 (arXiv:2203.08065).
 
-        g_p is the gradient at w + rho g / |g|; returned is g_p - alpha g_o, g_o what of g is orthogonal to g_p.
+        With g_p the gradient at w + rho g / |g|, they are g_p - alpha g_o, g_o the component of g orthogonal to g_p.
         """
         learners, before = self.learners, [weight.clone() for weight in self.learners.weights]
         steps = self.schedule.gsam_rho / (_products(gradients, gradients).sqrt() + EPSILON)
         for weight, gradient in zip(learners.weights, gradients, strict=True):
             weight += _per_network(steps, gradient) * gradient
         learners.hand_over()
-        _, uphill = learners.gradients(images, labels, rare=rare)
+        _, uphill = learners.gradients(images, labels, eager=eager)
         for weight, old in zip(learners.weights, before, strict=True):
             weight.copy_(old)
         along = _products(gradients, uphill) / (_products(uphill, uphill) + EPSILON)
@@ -175,12 +178,12 @@ class _Fitting:
 
 
 def _products(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
-    """For each network (networks,) the inner product of two gradients of all its parameters."""
+    """The inner product (networks,) of two gradients of each network, over all its parameters."""
     return torch.stack([(a * b).flatten(1).sum(1) for a, b in zip(left, right, strict=True)]).sum(0)
 
 
 def _per_network(values: Tensor, beside: Tensor) -> Tensor:
-    """Values (networks,) shaped to be multiplied with (networks, ...)."""
+    """Values (networks,), reshaped to broadcast with (networks, ...)."""
     return values.reshape(-1, *[1] * (beside.dim() - 1))
 
 
@@ -192,27 +195,28 @@ def _optimiser(weights: list[Tensor], schedule: Schedule) -> torch.optim.Optimiz
 
 
 class WeightAverage:
-    """An exponential average of weights as they are trained; with a share of 0 it is the weights themselves.
+    """An exponential moving average of weights in training.
 
     Args:
-        weights: what is averaged.
-        share: what the average keeps of itself at each step; less in the first steps, so that it forgets the start.
+        weights: the tensors that are averaged, by reference.
+        decay: the share of the old average that remains at each step; less in the first steps, so that the initial
+            weights are forgotten. With 0 nothing is averaged.
     """
 
-    def __init__(self, weights: Sequence[Tensor], share: float) -> None:
-        self._weights, self._share, self._steps = weights, share, 0
-        self._average = [weight.detach().clone() for weight in weights] if share else []
+    def __init__(self, weights: Sequence[Tensor], decay: float) -> None:
+        self._weights, self._decay, self._steps = weights, decay, 0
+        self._average = [weight.detach().clone() for weight in weights] if decay else []
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are now."""
+        """Include the current weights."""
         self._steps += 1
-        share = min(self._share, self._steps / (self._steps + 10))
+        decay = min(self._decay, self._steps / (self._steps + 10))
         for average, weight in zip(self._average, self._weights, strict=False):
-            average.lerp_(weight, 1 - share)
+            average.lerp_(weight, 1 - decay)
 
     @torch.no_grad()
     def install(self) -> None:
-        """Put the average in the place of the weights."""
+        """Replace the weights by their average."""
         for average, weight in zip(self._average, self._weights, strict=False):
             weight.copy_(average)

@@ -1,4 +1,4 @@
-"""Where networks and images lie: on which device, in which precision and layout, how many at a time."""
+"""How networks and images are laid out: device, precision, strides, and how many images are taken at a time."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ from potstill.networks import Network
 from potstill.runtime.compute import Compute
 
 CPU_CHUNK_VALUES = 20 * 128 * 32 * 32
-"""Values of a network's largest map at a time on a CPU: they then stay in the cache, and layers are bound by memory."""
+"""Values of the largest map of a chunk on a CPU: they fit the cache, because layers are bound by memory bandwidth."""
 
 CPU_CHUNK_PIXELS = 128 * 1024
-"""Pixels at a time on a CPU at most: with more a small network gains little, and many cores find too few chunks."""
+"""The most pixels of a chunk on a CPU: more gain a small network little, and leave many cores too few chunks."""
 
 CPU_SHARED_PIXELS = 4 * 1024
-"""Pixels of a batch from which on two cores share it, though it fits the cache of one.
+"""Pixels of a batch from which it is split between two cores, even if it fits the cache of one.
 
-Ten images of 28x28 then take a ConvNet half to two thirds of the time; a LeNet takes the same.
+For ten images of 28x28 this takes a ConvNet one half to two thirds of the time; for a LeNet it makes no difference.
 """
 
 GPU_CHUNK_PIXELS = 1280 * 1024
-"""Pixels at a time on a GPU: enough to fill it, few enough to bound the memory."""
+"""Pixels of a chunk on a GPU: enough to occupy it, few enough to bound the memory."""
 
 
 def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
-    """How many of ``images`` (N, C, H, W) to take through ``network`` at a time: each is independent of the others."""
+    """How many images to take through a network at a time, if no gradient is needed and images are independent.
+
+    Args:
+        images: (N, C, H, W).
+        network: on any device.
+        device: where it will run.
+    """
     pixels = images.shape[2] * images.shape[3]
     if device.type != "cpu":
         return max(GPU_CHUNK_PIXELS // pixels, 1)
@@ -37,11 +43,17 @@ def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
 
 
 def part_size(images: Tensor, network: Network, device: torch.device) -> int:
-    """How many of a batch's ``images`` (N, C, H, W) to take at a time through ``network`` and back, in training.
+    """How many images of a batch to take forward and back through a network at a time, in training.
 
-    That is all of them where they depend on each other. Else it is half of what fits without gradients: the way back
-    keeps as much again. On a CPU the parts are of one size, and there are two at least where the batch is worth
-    sharing, however many cores there are: the same bits on all.
+    If the images of a batch depend on each other, as with batch norms, these are all. Otherwise they are half of
+    :func:`chunk_size`, because the backward pass keeps as much again. On a CPU the parts have equal sizes, and a batch
+    of ``CPU_SHARED_PIXELS`` or more has at least two: the parts, and with them the bits, do not depend on the number
+    of cores.
+
+    Args:
+        images: (N, C, H, W).
+        network: on any device.
+        device: where it will run.
     """
     if network.needs_whole_batches:
         return len(images)
@@ -54,22 +66,22 @@ def part_size(images: Tensor, network: Network, device: torch.device) -> int:
 
 
 def is_compiled(network: Network, compute: Compute) -> bool:
-    """Whether ``network`` is compiled: where ``compute`` compiles, and a norm gives a compiler something to gain.
+    """Whether ``network`` is compiled: if ``compute`` compiles, and the network has norms.
 
-    Of convolutions, activations and poolings alone it makes nothing better than PyTorch's own kernels, and on a CPU
-    worse gradients: compiled, a ConvNet without norms took three times as long to train, a LeNet half as long again.
+    For convolutions, activations and poolings alone the compiler is no better than PyTorch's own kernels, and on a CPU
+    their gradients are slower: compiled, a ConvNet without norms took three times as long to train, a LeNet 1.5 times.
     """
     norms = (nn.GroupNorm, nn.LayerNorm, nn.BatchNorm2d)
     return compute.compile and any(isinstance(module, norms) for module in network.modules())
 
 
-def placed(network: Network, compute: Compute) -> Network:
-    """``network`` on the device, in the precision, its weights laid out channels last: several times faster."""
+def place_network(network: Network, compute: Compute) -> Network:
+    """Move ``network`` to its device and dtype, in place, with weights in channels-last order: several times faster."""
     on_device = network.to(compute.device, compute.dtype)
     if compute.precision == "bfloat16":
         for module in on_device.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.float()  # running statistics move by less than bfloat16 can tell
+                module.float()  # changes of running statistics are smaller than bfloat16 resolves
     for parameter in on_device.parameters():
         if parameter.dim() == 4:
             parameter.data = _channels_last(parameter.data)
@@ -77,21 +89,21 @@ def placed(network: Network, compute: Compute) -> Network:
 
 
 def _channels_last(weights: Tensor) -> Tensor:
-    """A copy of ``weights`` (K, C, h, w) with the strides of channels last, also where C is 1.
+    """A copy of ``weights`` (K, C, h, w) with channels-last strides, also if C is 1.
 
-    PyTorch takes the weights of a grey image's convolution for contiguous and for channels last at once, and then
-    computes the largest maps of the network in the slower layout; explicit strides settle it.
+    PyTorch treats the weights of a convolution of grey images as both contiguous and channels last, and then computes
+    the largest maps of the network in the slower layout; explicit strides avoid that.
     """
     _, channels, height, width = weights.shape
     strides = (channels * height * width, 1, width * channels, channels)
     return torch.empty_strided(weights.shape, strides, dtype=weights.dtype, device=weights.device).copy_(weights)
 
 
-def arranged(images: Tensor, compute: Compute) -> Tensor:
-    """``images`` (N, C, H, W) as a ``placed`` network takes them.
+def arrange_images(images: Tensor, compute: Compute) -> Tensor:
+    """``images`` (N, C, H, W) with the device, dtype and strides that suit a network of :func:`place_network`.
 
-    Grey images are contiguous and channels last at once, by either strides: they all get the same ones here, or a
-    compiled network would meet two kinds of every batch and be compiled for each.
+    Grey images are both contiguous and channels last, with either strides. Here all get the same strides; otherwise a
+    compiled network would see two kinds of every batch and be compiled for each.
     """
     count, channels, height, width = images.shape
     moved = images.to(compute.device, compute.dtype)
@@ -101,16 +113,16 @@ def arranged(images: Tensor, compute: Compute) -> Tensor:
 
 
 class MasterWeights:
-    """The parameters of a ``placed`` network as an optimiser moves them: in float32 where the network computes in less.
+    """The parameters that an optimiser updates: in float32 where a network computes in bfloat16.
 
-    A step of SGD is a thousandth of a weight, and bfloat16 keeps eight bits of it: most steps would be lost.
-    In any other precision these are the network's own parameters.
+    A step of SGD is a thousandth of a weight, and bfloat16 has eight bits: most steps would be lost. In any other
+    precision the master weights are the network's own parameters.
 
     Args:
-        computing: the network that computes with them.
+        computing: the network, as returned by :func:`place_network`.
 
     Attributes:
-        network: a copy of it in float32, or the same one; until they are changed its parameters have the same values.
+        network: a float32 copy of it, or the network itself.
     """
 
     def __init__(self, computing: Network) -> None:
@@ -118,38 +130,38 @@ class MasterWeights:
         low = any(parameter.dtype == torch.bfloat16 for parameter in computing.parameters())
         self.network = copy.deepcopy(computing).float() if low else computing
         for own, theirs in zip(self.network.modules(), computing.modules(), strict=True):
-            own._buffers = theirs._buffers  # running statistics are in float32 already, and there is one of each
+            own._buffers = theirs._buffers  # running statistics are in float32 already, and are shared
 
     @property
     def named(self) -> dict[str, Tensor]:
-        """Each parameter by its name in the network."""
+        """The master weights by their names in the network."""
         return dict(self.network.named_parameters())
 
     @property
     def parameters(self) -> list[Tensor]:
-        """In the order of ``network.parameters()``."""
+        """The master weights in the order of ``network.parameters()``."""
         return list(self.network.parameters())
 
     @torch.no_grad()
     def take_over(self) -> None:
-        """Take the parameters of the computing network as they are now."""
+        """Copy the parameters of the computing network to the master weights."""
         for master, computing in self._pairs():
             master.copy_(computing)
 
     @torch.no_grad()
     def hand_over(self) -> None:
-        """Give the computing network the parameters as they are now, rounded to its precision."""
+        """Copy the master weights to the computing network, rounded to its precision."""
         for master, computing in self._pairs():
             computing.copy_(master)
 
     @torch.no_grad()
     def restore(self, named: Mapping[str, Tensor]) -> None:
-        """Take values by name, and hand them over."""
+        """Set the master weights by name, and hand them over."""
         for name, master in self.named.items():
             master.copy_(named[name])
         self.hand_over()
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each parameter and what the network computes with, where they are not the same tensor."""
+        """Pairs of a master weight and a parameter of the computing network, if they are different tensors."""
         if self.network is not self._computing:
             yield from zip(self.network.parameters(), self._computing.parameters(), strict=True)

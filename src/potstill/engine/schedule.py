@@ -15,22 +15,23 @@ class Schedule:
     """How a network is trained.
 
     Attributes:
-        epochs: passes over the images.
-        batch_size: images a step; the last batch of an epoch may be smaller.
-        optimiser: SGD, or AdamW with its usual betas.
-        learning_rate: at first.
-        momentum: of SGD.
-        weight_decay: of either.
-        decay: how the learning rate falls: not at all; by a ``cut`` to a tenth once, after which the optimiser begins
-            anew and the momentum is forgotten, as in the published programs; or as half a ``cosine`` to nothing.
-        augmentation: its parameters are an image's own.
-        one_operation: the images of a batch share the operation, as in published training with Siamese augmentation.
-        cutmix: whether boxes of images are exchanged within a batch.
-        ema_decay: the share that an exponential average of the weights keeps at each step; the average is tested in
-            place of the weights. 0 tests the weights.
-        gsam_rho: rho of GSAM: how far uphill the weights are moved before the gradient is taken with which they then
-            descend, for flatter minima; 0 for plain descent.
-        initial: what the network begins with.
+        epochs: the number of passes over the images.
+        batch_size: the number of images per step; the last batch of an epoch may be smaller.
+        optimiser: SGD, or AdamW with its default betas.
+        learning_rate: the initial learning rate.
+        momentum: the momentum of SGD.
+        weight_decay: the weight decay of either optimiser.
+        decay: how the learning rate decays: ``none``; a single ``cut`` to a tenth, at which the optimiser is reset and
+            its momentum forgotten, as in the published programs; or half a ``cosine`` to zero.
+        augmentation: applied with parameters drawn for each image; None applies none.
+        one_operation: whether the images of a batch share the operation, as in published training with Siamese
+            augmentation.
+        cutmix: whether boxes are exchanged between the images of a batch.
+        ema_decay: the decay of an exponential moving average of the weights, which replaces them after the last epoch;
+            0 keeps the weights.
+        gsam_rho: the radius rho of GSAM: the length of the step uphill before the gradient is taken, for flatter
+            minima; 0 is plain descent.
+        initial: the distribution of the initial weights.
     """
 
     epochs: int
@@ -49,7 +50,7 @@ class Schedule:
 
     @property
     def cut_epoch(self) -> int:
-        """The epoch (from 0) before which the rate is cut: just after the middle."""
+        """The first epoch, from 0, with the cut rate: just after the middle."""
         return self.epochs // 2 + 1
 
     def rate(self, epoch: int) -> float:

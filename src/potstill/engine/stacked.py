@@ -1,4 +1,4 @@
-"""Networks that are trained at once: every operation of a step is done for all of them together."""
+"""Networks that are trained together: each operation of a step is a single one for all of them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from potstill.runtime.streams import Streams
 
 
 class StackedNetworks:
-    """Networks of one architecture with their weights stacked, trained in step.
+    """Networks of one architecture with stacked weights, trained in step.
 
-    For devices that one network leaves idle. What each learns is what it would learn alone, up to rounding. A step
-    keeps the maps of all networks in memory at once.
+    They are for devices that one network does not occupy. Each network learns what it would learn alone, up to
+    rounding. The maps of all networks are in memory at once.
 
     Args:
-        network: one of that architecture.
+        network: one network of that architecture.
         compute: device, precision and compilation; with batch norms the precision is at least float32.
-        count: how many.
+        count: the number of networks.
 
     Attributes:
-        network: it, on its device.
-        compute: what it is trained with.
-        weights: for each parameter (count, ...): as an optimiser moves it, in float32 or better.
+        network: the given network, on its device.
+        compute: as given, with the precision that is used.
+        weights: for each parameter (count, ...), what an optimiser updates, in float32 or better.
     """
 
     def __init__(self, network: Network, compute: Compute, count: int) -> None:
@@ -49,7 +49,7 @@ class StackedNetworks:
         self._step = compiled(self._eager_step) if is_compiled(self.network, compute) else self._eager_step
 
     def begin(self, initial: InitialWeights, streams: Sequence[Streams]) -> None:
-        """Give each network initial weights."""
+        """Set the initial weights of each network from its stream."""
         for place, own in enumerate(streams):
             self._member.begin(initial, [own])
             for all_of, weight in zip(self.weights, self._member.weights, strict=True):
@@ -58,19 +58,28 @@ class StackedNetworks:
                 self._buffers[name][place] = buffer
         self.hand_over()
 
-    def gradients(self, images: Tensor, labels: Tensor, *, rare: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """Of batches (count, n, ...) the summed losses (count,), and the gradients of the mean ones."""
-        images = images.to(self.compute.device, self.compute.dtype).contiguous()  # as vmap needs them
-        step = self._eager_step if rare else self._step
+    def gradients(self, images: Tensor, labels: Tensor, *, eager: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """The loss and the gradients of each network on its batch, as in :class:`~potstill.engine.fit.Learners`.
+
+        Args:
+            images: (count, n, C, H, W).
+            labels: int64 (count, n) classes, or probabilities (count, n, classes).
+            eager: whether to run without compiled code.
+
+        Returns:
+            The summed losses (count,); and for each of ``weights`` the gradients (count, ...) of the mean losses.
+        """
+        images = images.to(self.compute.device, self.compute.dtype).contiguous()  # as vmap requires
+        step = self._eager_step if eager else self._step
         gradients, losses = step(self._computing, self._buffers, images, labels)
         return losses, [gradients[name].to(own.dtype) for name, own in zip(self._computing, self.weights, strict=True)]
 
     def hand_over(self) -> None:
-        """Let the networks compute with ``weights`` as they are now."""
+        """Copy ``weights`` to what the networks compute with."""
         self._computing = self._in_low_precision()
 
     def members(self) -> Iterator[Trainer]:
-        """Each network in turn, as it is now, until the next one is asked for."""
+        """Each network in turn with its current weights; it is valid until the next one is requested."""
         for place in range(len(self.weights[0])):
             for all_of, weight in zip(self.weights, self._member.weights, strict=True):
                 weight[0] = all_of[place]
@@ -80,14 +89,14 @@ class StackedNetworks:
             yield self._member
 
     def _in_low_precision(self) -> dict[str, Tensor]:
-        """By name what the networks compute with; the weights themselves where the precision is theirs."""
+        """What the networks compute with, by name: the weights, rounded if the precision is lower."""
         named = self.network.named_parameters()
         return {name: all_of.to(own.dtype) for (name, own), all_of in zip(named, self.weights, strict=True)}
 
     def _loss(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Of one network the mean loss of its batch, and the sum beside it."""
+        """The mean loss of one network on its batch, and the sum of losses beside it."""
         logits = functional_call(self.network, (parameters, buffers), (images,))
         wide = logits.float() if logits.dtype == torch.bfloat16 else logits
         total = F.cross_entropy(wide, labels, reduction="sum")

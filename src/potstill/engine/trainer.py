@@ -1,4 +1,4 @@
-"""A network that is fitted again and again, and tested."""
+"""A network that is trained and tested repeatedly."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from potstill.synthetic import SyntheticSet
 
 
 class Trainer:
-    """A network that is fitted again and again: compiled once, its parameters redrawn in place for every repeat.
+    """A network that is trained repeatedly: compiled once, with parameters redrawn in place for every repeat.
 
     Args:
-        network: what is trained.
+        network: the network.
         compute: device, precision and compilation.
 
     Attributes:
-        network: it, on its device.
+        network: the network on its device.
         compute: as given.
-        weights: its parameters as an optimiser moves them, in float32 or better: of one network, each (1, ...).
+        weights: for each parameter (1, ...), what an optimiser updates, in float32 or better.
     """
 
     def __init__(self, network: Network, compute: Compute) -> None:
-        self._partwise = ChunkedNetwork(network, compute)
-        self.network = self._partwise.network
+        self._chunked = ChunkedNetwork(network, compute)
+        self.network = self._chunked.network
         self.compute = compute
         self._master = MasterWeights(self.network)
         self.weights = [weight.detach()[None] for weight in self._master.parameters]
@@ -47,26 +47,30 @@ class Trainer:
         *,
         after_epoch: Callable[[int, float], None] | None = None,
     ) -> None:
-        """Draw the network's initial weights and train them.
+        """Draw the initial weights of the network and train them.
 
         Args:
-            examples: what to train on; soft labels are learned by cross-entropy with probabilities.
-            schedule: epochs, rates and augmentation.
-            streams: the randomness of this repeat: parameters, order of the images, augmentation.
-            after_epoch: called with the epochs done and the mean loss of the last.
+            examples: what to train on; the loss is the cross-entropy with classes or probabilities.
+            schedule: epochs, learning rates and augmentation.
+            streams: the randomness of this repeat: parameters, order of images, augmentation.
+            after_epoch: called with the number of completed epochs and the mean loss of the last one.
         """
 
-        def told(epoch: int, losses: list[float]) -> None:
+        def report(epoch: int, losses: list[float]) -> None:
             if after_epoch is not None:
                 after_epoch(epoch, losses[0])
 
-        fit(self, examples, schedule, [streams], after_epoch=told)
+        fit(self, examples, schedule, [streams], after_epoch=report)
 
     def replay(self, synthetic: SyntheticSet, streams: Streams) -> None:
-        """Draw the initial weights that a set was distilled for, and take its learned steps in their order.
+        """Draw the initial weights that a set was distilled for, and take its learned steps in order.
+
+        Args:
+            synthetic: a set with a replay.
+            streams: the randomness of this repeat.
 
         Raises:
-            UserError: the set has no such steps, or the initial weights are gone or do not fit the network.
+            UserError: the set has no replay, or the initial weights are absent or do not fit the network.
         """
         batches = synthetic.replayed()
         assert synthetic.replay is not None
@@ -80,33 +84,42 @@ class Trainer:
             self.hand_over()
 
     def begin(self, initial: InitialWeights, streams: Sequence[Streams]) -> None:
-        """Give the network initial weights."""
+        """Set the initial weights of the network from the only stream."""
         initial.draw(self.network, streams[0].generator("network"))
         self._master.take_over()
 
-    def gradients(self, images: Tensor, labels: Tensor, *, rare: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """Of a batch (1, n, ...) the summed loss (1,), and the gradient of the mean for each of ``weights``."""
-        [(loss, gradients)] = self._partwise.loss_gradients([(images[0], labels[0])], rare=rare)
+    def gradients(self, images: Tensor, labels: Tensor, *, eager: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """The loss and the gradients on a batch, as in :class:`~potstill.engine.fit.Learners`.
+
+        Args:
+            images: (1, n, C, H, W).
+            labels: int64 (1, n) classes, or probabilities (1, n, classes).
+            eager: whether to run without compiled code.
+
+        Returns:
+            The summed loss (1,); and for each of ``weights`` the gradient (1, ...) of the mean loss.
+        """
+        [(loss, gradients)] = self._chunked.loss_gradients([(images[0], labels[0])], eager=eager)
         return loss[None], [gradient[None] for gradient in gradients]
 
     def hand_over(self) -> None:
-        """Let the network compute with ``weights`` as they are now."""
+        """Copy ``weights`` to what the network computes with."""
         self._master.hand_over()
 
     def members(self) -> Iterator[Trainer]:
-        """The one network that this trains."""
+        """The network itself, as the only member."""
         yield self
 
     def snapshot(self) -> Weights:
-        """Parameters and buffers as they are now, in float32 on the CPU, sharing no memory with the network."""
+        """A copy of the parameters and buffers, in float32 on the CPU."""
         return snapshot(self._master.network)
 
     def predict(self, examples: Examples) -> Tensor:
-        """int64 (N,): the most probable class of each image, on the CPU."""
-        return self._partwise.predict(examples.normalised, len(examples))
+        """The most probable class of each image, as int64 (N,) on the CPU."""
+        return self._chunked.predict(examples.normalised, len(examples))
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
-        """float32 (N, classes), on the CPU: what the network makes of images (N, C, H, W)."""
+        """The class probabilities of images (N, C, H, W), as float32 (N, classes) on the CPU."""
         self.network.eval()
-        return self._partwise.logits(images.to(self.compute.device)).softmax(1).float().cpu()
+        return self._chunked.logits(images.to(self.compute.device)).softmax(1).float().cpu()

@@ -1,11 +1,11 @@
-"""Steps of gradient descent, and the way back through them: exact, in parts, with as much memory as one likes.
+"""Steps of gradient descent, and the exact gradient through them, in parts and with a choice of memory use.
 
 theta_{s+1} = theta_s - a_s g_s(theta_s),  g_s = the gradient of the mean cross-entropy of batch s.
 
-With lambda_s = dL/dtheta_s the way back is lambda_s = lambda_{s+1} - a_s H_s lambda_{s+1}, H_s the Hessian. All that is
-needed of a step is the gradient of <g_s, lambda_{s+1}> with respect to theta_s, images and labels, so that no more than
-one step's graph must be there at a time (Maclaurin et al., "Gradient-based Hyperparameter Optimization through
-Reversible Learning", ICML 2015, go back in the same way through momentum).
+With lambda_s = dL/dtheta_s, the backward pass is lambda_s = lambda_{s+1} - a_s H_s lambda_{s+1}, where H_s is the
+Hessian. A step needs only the gradient of <g_s, lambda_{s+1}> with respect to theta_s, images and labels, so that the
+graph of one step at a time is enough (Maclaurin et al., "Gradient-based Hyperparameter Optimization through Reversible
+Learning", ICML 2015, differentiate through momentum in the same way).
 """
 
 from __future__ import annotations
@@ -32,23 +32,24 @@ Parameters = list[Tensor]
 """In the order of ``network.parameters()``."""
 
 Keep = Literal["graphs", "steps", "roots"]
-"""What is kept of S steps for the way back.
+"""What is kept of S steps for the backward pass.
 
-``graphs``: everything that autograd would keep; the fastest, and its memory grows with S times a step's activations.
-``steps``: the parameters of each step; its graph is made again. Memory grows with S times the parameters.
-``roots``: the parameters of every √S-th step, from which those between are made again: √S times the parameters.
+``graphs``: everything that autograd would keep; the fastest. Memory grows with S times the activations of a step.
+``steps``: the parameters of each step, from which its graph is recomputed. Memory grows with S times the parameters.
+``roots``: the parameters of every √S-th step, from which the others are recomputed. Memory grows with √S times the
+parameters.
 """
 
 
 @dataclass(frozen=True)
 class UnrolledGradients:
-    """The gradients of a loss of the last parameters with respect to all that they were made from.
+    """The gradients of a loss of the final parameters with respect to everything that they depend on.
 
     Attributes:
         images: for each step (n, C, H, W).
-        labels: for each step (n, classes), or None where the labels were classes.
+        labels: for each step (n, classes), or None if the labels are classes.
         rates: (S,).
-        start: for each parameter.
+        start: for each parameter, with respect to theta_0.
     """
 
     images: list[Tensor]
@@ -59,7 +60,14 @@ class UnrolledGradients:
 
 @dataclass(frozen=True)
 class Part:
-    """Some images of a step with their share of its gradient: leaves, and the graph of the gradient if it was kept."""
+    """Some images of a step with their share of its gradient.
+
+    Attributes:
+        images: (n, C, H, W), a leaf of the graph.
+        labels: int64 (n,) classes, or probabilities (n, classes), a leaf of the graph.
+        parameters: the parameters of the step, leaves of the graph.
+        gradient: the share for each parameter, with its graph if that was kept.
+    """
 
     images: Tensor
     labels: Tensor
@@ -68,18 +76,18 @@ class Part:
 
 
 class Unroller:
-    """A network that is trained a few steps at a time, differentiably.
+    """Trains a network for a few steps, differentiably.
 
-    It computes in the dtype of the parameters and images that it is given: float32 or better.
+    It computes in the dtype of the given parameters and images, which is float32 or better.
 
     Args:
-        network: gives the architecture; its own parameters play no part.
-        compute: the device. Its precision is for other uses: second derivatives need float32.
-        keep: what is kept for the way back.
+        network: the architecture; its own parameters are not used.
+        compute: the device. A lower precision than float32 is ignored: second derivatives need float32.
+        keep: what is kept for the backward pass.
     """
 
     def __init__(self, network: Network, compute: Compute, *, keep: Keep = "steps") -> None:
-        dtype = compute.precise.dtype  # of buffers: parameters are given
+        dtype = compute.precise.dtype  # of buffers; parameters are given
         self._module = copy.deepcopy(network).to(compute.device, dtype).requires_grad_(False).train()
         self._names = [name for name, _ in network.named_parameters()]
         self._device = compute.device
@@ -87,7 +95,7 @@ class Unroller:
         self.keep: Keep = keep
 
     def logits(self, parameters: Sequence[Tensor], images: Tensor) -> Tensor:
-        """The logits of ``images`` under ``parameters``; may be called from several threads."""
+        """The logits (N, classes) of ``images`` (N, C, H, W) under ``parameters``; callable from several threads."""
         if not hasattr(self._own, "module"):
             self._own.module = copy.deepcopy(self._module)  # a functional call puts parameters into the module
         return functional_call(self._own.module, dict(zip(self._names, parameters, strict=True)), (images,))
@@ -99,11 +107,12 @@ class Unroller:
 
         Args:
             start: theta_0.
-            batches: of each step; labels are classes int64 (n,) or probabilities (n, classes).
-            rates: a_s of each step, scalars.
+            batches: the batch of each step; labels are int64 (n,) classes or probabilities (n, classes).
+            rates: the learning rate a_s of each step, a scalar.
 
         Returns:
-            theta_S without a graph, and the function from dL/dtheta_S to the gradients of all that it was made from.
+            theta_S without a graph; and the function from dL/dtheta_S to the gradients with respect to everything that
+            theta_S depends on.
         """
         stride = math.isqrt(max(len(batches) - 1, 0)) + 1 if self.keep == "roots" else 1
         parameters = [tensor.detach() for tensor in start]
@@ -119,14 +128,26 @@ class Unroller:
         return parameters, Pullback(self, batches, rates, kept, graphs)
 
     def between(self, parameters: Parameters, batches: Sequence[Batch], rates: Sequence[Tensor]) -> list[Parameters]:
-        """The parameters before each step, from those before the first."""
+        """Recompute the parameters before each of some consecutive steps.
+
+        Args:
+            parameters: those before the first step.
+            batches: the batch of each step.
+            rates: the learning rate of each step, a scalar.
+        """
         found = [parameters]
         for batch, rate in zip(batches[:-1], rates[:-1], strict=True):
             found.append(_descended(found[-1], self.parts(found[-1], batch, with_graph=False), rate))
         return found
 
     def parts(self, parameters: Parameters, batch: Batch, *, with_graph: bool) -> list[Part]:
-        """The shares of each part of a batch in the gradient of its mean cross-entropy."""
+        """The share of each part of a batch in the gradient of its mean cross-entropy.
+
+        Args:
+            parameters: those before the step.
+            batch: images (n, C, H, W), and int64 (n,) classes or probabilities (n, classes).
+            with_graph: whether the gradient can be differentiated.
+        """
         images, labels = batch
         size = part_size(images, self._module, self._device)
         leaves = [tensor.detach().requires_grad_() for tensor in parameters]
@@ -145,11 +166,14 @@ class Unroller:
 
 @dataclass(frozen=True)
 class Pullback:
-    """From the gradient dL/dtheta_S to the gradients with respect to all that theta_S was made from.
+    """From dL/dtheta_S to the gradients with respect to everything that theta_S depends on.
 
     Attributes:
-        kept: by step, the parameters before it.
-        graphs: by step, the graph of its gradient, where that was kept.
+        unroller: what the steps were taken with.
+        batches: the batch of each step.
+        rates: the learning rate of each step, a scalar.
+        kept: the parameters before a step, for the steps where they were kept.
+        graphs: the parts of a step with their graphs, for the steps where they were kept.
     """
 
     unroller: Unroller
@@ -159,12 +183,12 @@ class Pullback:
     graphs: dict[int, list[Part]]
 
     def __call__(self, gradient: Sequence[Tensor], *, exact: bool = True) -> UnrolledGradients:
-        """Go back through all steps; ``graphs`` can be gone through once.
+        """Go back through all steps; kept graphs can be used only once.
 
         Args:
             gradient: dL/dtheta_S.
-            exact: whether lambda changes on the way; else each step is taken to move theta_S alone, and not the
-                gradients of later steps: that is not the gradient of L (it is TESLA's).
+            exact: whether to update lambda at each step. Otherwise a step is taken to affect theta_S directly, but not
+                the gradients of later steps; this is TESLA's gradient, not that of L.
         """
         images: list[Tensor] = []
         labels: list[Tensor | None] = []
@@ -187,7 +211,7 @@ class Pullback:
 def _through(
     parts: list[Part], back: Parameters, with_parameters: bool
 ) -> tuple[Tensor, Tensor | None, Parameters, Tensor]:
-    """The gradients of <g, back> with respect to images, labels and, if wanted, parameters, and <g, back> itself."""
+    """The gradients of <g, back> with respect to images, labels and, if requested, parameters; and <g, back> itself."""
     soft = parts[0].labels.is_floating_point()
 
     def of_part(part: Part) -> tuple[Tensor, tuple[Tensor | None, ...]]:
@@ -216,7 +240,7 @@ def _or_zeros(gradient: Tensor | None, like: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _descended(parameters: Parameters, parts: Sequence[Part], rate: Tensor) -> Parameters:
-    """theta - a g, g the sum of the parts' shares in their order."""
+    """theta - a g, with g the sum of the shares of the parts in order."""
     moved = []
     for place, tensor in enumerate(parameters):
         gradient = parts[0].gradient[place]

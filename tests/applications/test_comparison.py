@@ -283,7 +283,7 @@ def test_the_command_prints_a_table_and_writes_the_page(runs: Path, tmp_path: Pa
     words = ["compare", str(runs / "dm"), str(runs / "random"), "--recipe", RECIPE, "--repeats", "3", "--no-full"]
     assert main([*words, "--networks", NETWORK, "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "of 1 differences are shown" in told
+    assert "of 1 differences are significant" in told
     page = (tmp_path / "comparison.html").read_text()
     assert "2 sets of digits side by side" in page
     assert main(["compare", str(runs / "dm")]) == 2

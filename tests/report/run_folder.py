@@ -12,6 +12,8 @@ from safetensors.numpy import save_file
 
 from potstill.runtime.files import sha256
 from potstill.runtime.safetensors_io import with_metadata
+from potstill.schema.evaluation import NetworkResult
+from potstill.schema.recipe import Recipe
 
 SET = "c0" * 32
 """Stands for the hash of the set beside a record, which ``write_record`` puts in its place."""
@@ -38,24 +40,20 @@ def entry(
     """A score as the evaluation writes it, with a curve and a confusion matrix."""
     generator = np.random.default_rng(seed)
     accuracies = np.clip(mean + spread * generator.standard_normal(repeats), 0, 1)
-    mean = float(accuracies.mean())
-    std = float(accuracies.std(ddof=1)) if repeats > 1 else None
-    epochs = list(range(0, 1001, 100))
+    accuracies = accuracies.round(4)
+    mean, epochs = float(accuracies.mean()), list(range(0, 1001, 100))
     wrong = generator.multinomial(int(30 * (1 - mean) * repeats), np.full(classes, 1 / classes), size=classes)
     confusion = wrong + np.diag(np.full(classes, int(30 * mean * repeats)))
-    return {
-        "accuracies": accuracies.round(4).tolist(),
-        "mean": mean,
-        "std": std,
-        "ci95": None if std is None else [mean - 2 * std, mean + 2 * std],
-        "seconds": seconds,
-        "curve": {
-            "epochs": epochs,
-            "loss": [2.3 * float(np.exp(-epoch / 250)) + 0.01 for epoch in epochs],
-            "accuracy": [mean * (1 - 0.9 * float(np.exp(-epoch / 120))) for epoch in epochs],
-        },
-        "confusion": confusion.tolist(),
-    }
+    return NetworkResult(
+        accuracies=accuracies.tolist(),
+        seconds=seconds,
+        epochs=1000,
+        made_on=["a machine"],
+        curve_epochs=epochs,
+        curve_loss=[2.3 * float(np.exp(-epoch / 250)) + 0.01 for epoch in epochs],
+        curve_accuracy=[mean * (1 - 0.9 * float(np.exp(-epoch / 120))) for epoch in epochs],
+        confusion=confusion.tolist(),
+    ).to_json()
 
 
 def evaluation(repeats: int = 5, classes: int = 10) -> dict[str, Any]:
@@ -66,8 +64,9 @@ def evaluation(repeats: int = 5, classes: int = 10) -> dict[str, Any]:
         "set_sha256": SET,
         "dataset_fingerprint": FINGERPRINT,
         "initial": {"source": "random", "seed": 0, "scheme": "kaiming"},
-        "recipe": {"name": "dsa-1000", "version": 1, "epochs": 1000, "learning_rate": 0.01},
+        "recipe": Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50).to_json(),
         "seed": 0,
+        "full_epochs": 30,
         "machine": {"processor": "a processor", "cores": 2},
         "networks": {
             "convnet": entry(0.881, **size),

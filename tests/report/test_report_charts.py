@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from run_folder import evaluation, make_run, write_record
+from run_folder import entry, evaluation, make_run, write_record
 
 from potstill.report import read_run
-from potstill.report.accuracy import accuracy_chart, comparisons
-from potstill.report.confusion import make_confusion
-from potstill.report.curves import MOST_POINTS, curve_charts, thin
-from potstill.report.scales import linear_scale, logarithmic_scale
+from potstill.report.charts.curves import MOST_POINTS, thin
+from potstill.report.charts.dots import accuracy_chart
+from potstill.report.charts.scales import linear_scale, logarithmic_scale
+from potstill.report.sections.accuracy import comparisons
+from potstill.report.sections.confusion import make_confusion
+from potstill.report.sections.learning import view as curve_charts
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
@@ -73,7 +75,7 @@ def test_a_failed_network_is_on_the_chart_with_its_reason(run_path: Path) -> Non
 def test_perfect_and_hopeless_scores_stay_on_the_scale(tmp_path: Path) -> None:
     record = evaluation()
     for accuracy in (0.0, 1.0):
-        record["networks"] = {"convnet": {"accuracies": [accuracy], "mean": accuracy}}
+        record["networks"] = {"convnet": entry(accuracy, repeats=1, spread=0.0)}
         record["baselines"] = {}
         chart = accuracy_chart(comparisons(read_run(make_run(tmp_path / str(accuracy), evaluated=record))))
         mark = chart.groups[0][1][0].mark
@@ -91,11 +93,12 @@ def test_thinning_keeps_the_mean_and_drops_what_is_not_finite() -> None:
 
 def test_there_is_a_chart_for_each_thing_recorded(run_path: Path) -> None:
     charts = curve_charts(read_run(run_path))
+    assert charts is not None
     assert [chart.title.split(",")[0] for chart in charts] == [
         "Distillation: loss",
         "Distillation: validation accuracy",
         "Evaluation: training loss on the distilled set",
-        "Evaluation: validation accuracy on the way",
+        "Evaluation: validation accuracy during training",
     ]
     assert charts[1].marker is not None
     assert charts[1].marker.label == "chosen: 480"
@@ -108,16 +111,17 @@ def test_there_is_a_chart_for_each_thing_recorded(run_path: Path) -> None:
 def test_a_single_point_is_a_dot_and_nothing_recorded_is_no_chart(run_path: Path) -> None:
     (run_path / "evaluation.json").unlink()
     (run_path / "metrics.jsonl").write_text('{"event": "validation", "iteration": 10, "accuracy": 0.5}\n')
-    (chart,) = curve_charts(read_run(run_path))
+    (chart,) = curve_charts(read_run(run_path)) or []
     first, second = chart.series[0].points.split()
     assert first == second
     (run_path / "metrics.jsonl").write_text("")
-    assert curve_charts(read_run(run_path)) == []
+    assert curve_charts(read_run(run_path)) is None
 
 
 def test_a_constant_loss_is_drawn(run_path: Path) -> None:
     (run_path / "metrics.jsonl").write_text('{"event": "step", "iteration": 0, "loss": 0.0}\n' * 2)
-    assert curve_charts(read_run(run_path))[0].series[0].points
+    (chart,) = (curve_charts(read_run(run_path)) or [])[:1]
+    assert chart.series[0].points
 
 
 def test_confusion_counts_shares_and_mistakes() -> None:

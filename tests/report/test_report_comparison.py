@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_folder import entry, evaluation, write_record
 
-from potstill.report.comparison import read_comparison, render, spread, write_comparison
+from potstill.report.charts.scatter import spread
+from potstill.report.comparison import render, write_comparison
 from potstill.runtime.errors import UserError
+from potstill.schema.comparison import Comparison
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -85,30 +87,30 @@ def folder(tmp_path: Path) -> Path:
 def test_figures_that_were_not_measured_alike_are_said_to_be(tmp_path: Path):
     record = comparison()
     write_record(tmp_path / "comparison.json", record)
-    assert "Not all figures were measured alike" not in render(read_comparison(tmp_path / "comparison.json"))
+    assert "Not all results were measured alike" not in render(Comparison.read(tmp_path / "comparison.json"))
     record["made_on"].append("another machine")
     write_record(tmp_path / "comparison.json", record)
-    page = render(read_comparison(tmp_path / "comparison.json"))
-    assert "Not all figures were measured alike" in page
+    page = render(Comparison.read(tmp_path / "comparison.json"))
+    assert "Not all results were measured alike" in page
     assert page.index("a machine") < page.index("another machine")
 
 
 def test_a_set_that_was_stopped_is_said_to_be(tmp_path: Path):
     record = comparison()
     write_record(tmp_path / "comparison.json", record)
-    page = render(read_comparison(tmp_path / "comparison.json"))
+    page = render(Comparison.read(tmp_path / "comparison.json"))
     assert "Not distilled to the end: herding-mnist-ipc10 (time limit)." in page
     for part in record["sets"]:
         part["status"] = "complete"
     write_record(tmp_path / "comparison.json", record)
-    assert "Not distilled" not in render(read_comparison(tmp_path / "comparison.json"))
+    assert "Not distilled" not in render(Comparison.read(tmp_path / "comparison.json"))
 
 
 def test_the_page_says_what_the_record_says(folder: Path):
     text = write_comparison(folder).read_text().replace("\u00a0", " ")
     best = max(comparison()["sets"], key=lambda item: item["networks"]["convnet"]["mean"])
     assert f"ConvNet learns most from {best['name']}: {100 * best['networks']['convnet']['mean']:.1f} %" in text
-    assert "Of 2 differences between two sets 1 are shown" in text
+    assert "Of 2 differences between two sets, 1 are significant" in text
     assert "failed: mlp diverged in epoch 3 of its training" in text
     assert "Sets with learned labels" in text
     assert "<b>&<" not in text
@@ -120,7 +122,7 @@ def test_equal_sizes_make_no_chart_of_sizes(folder: Path):
     for item in record["sets"]:
         item |= {"ipc": 10, "bytes": 31_360, "labels": "hard"}
     write_record(folder / "comparison.json", record)
-    page = render(read_comparison(folder / "comparison.json"))
+    page = render(Comparison.read(folder / "comparison.json"))
     assert "Accuracy by the time it took" in page
     assert "Accuracy by the size" not in page
     assert "Sets with learned labels" not in page
@@ -132,14 +134,14 @@ def test_equal_sizes_make_no_chart_of_sizes(folder: Path):
         ("schema", 2, "schema is not 1"),
         ("sets", {}, "sets is not a list"),
         ("sets", [{}], r"sets\[0\]\.name is missing"),
-        ("differences", [{"ci95": [1]}], r"differences\[0\]\.ci95 is not a pair"),
+        ("differences", [{"ci95": [1]}], r"differences\[0\]\.network is missing"),
         ("dataset", {}, r"dataset\.name is missing"),
     ],
 )
 def test_a_damaged_record_is_named_with_its_field(place: str, value: Any, message: str, folder: Path):
     write_record(folder / "comparison.json", comparison() | {place: value})
     with pytest.raises(UserError, match=rf"comparison\.json: {message}"):
-        read_comparison(folder / "comparison.json")
+        Comparison.read(folder / "comparison.json")
 
 
 def test_equal_records_make_equal_pages(folder: Path):

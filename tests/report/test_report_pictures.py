@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from potstill.report.gallery import LARGEST_SIDE, PIXEL_BUDGET, choose_reduction, make_gallery
+from potstill.report.charts.pictures import (
+    BRIGHTER,
+    DARKER,
+    UNCHANGED,
+    as_rgb,
+    change,
+    change_limit,
+    data_uri,
+    diverging,
+)
 from potstill.report.images import ImageSet
-from potstill.report.pictures import BRIGHTER, DARKER, UNCHANGED, as_rgb, change, change_limit, data_uri, diverging
+from potstill.report.sections.gallery import LARGEST_SIDE, PIXEL_BUDGET, choose_reduction, make_gallery
 
 
 def image_set(pixels: np.ndarray, labels: list[int], names: tuple[str, ...], soft: bool = False) -> ImageSet:

@@ -92,13 +92,13 @@ def test_figures_on_another_dataset_are_left_out_and_that_is_said(run_path: Path
     assert run.elsewhere == ("evaluation.json", "robustness.json")
     page = render(run)
     assert "made with another dataset: evaluation.json, robustness.json." in page
-    assert "what they are worth was not measured yet" in page
+    assert "what they are worth has not been measured yet" in page
 
 
 def test_networks_that_knew_something_before_are_told_of(run_path: Path):
     change_record(run_path / "evaluation.json", initial={"source": "runs/experts", "experts": 3})
     page = render(read_run(run_path))
-    assert "they began with the weights in runs/experts" in page
+    assert "they started from the weights in runs/experts" in page
 
 
 def test_a_seed_may_be_negative_and_memory_untold(run_path: Path):
@@ -106,7 +106,7 @@ def test_a_seed_may_be_negative_and_memory_untold(run_path: Path):
     change_record(run_path / "evaluation.json", seed=-3)
     page = render(read_run(run_path))
     assert "seed -1" in page
-    assert "not told by the system" in page
+    assert "not available" in page
 
 
 def test_a_run_without_them_says_nothing_of_them(run_path: Path):
@@ -142,7 +142,7 @@ def test_a_search_is_told_from_the_best_down(run_path: Path):
 
 def test_a_search_without_full_data_says_so(run_path: Path):
     write_record(run_path / "search.json", replace(FOUND, full={}).to_json())
-    assert "none was trained on the full data yet" in section(run_path, "search").text
+    assert "none has been trained on the full data yet" in section(run_path, "search").text
 
 
 def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path):
@@ -154,8 +154,8 @@ def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path)
     run = read_run(run_path)
     assert run.outdated == ("evaluation.json", "robustness.json", "search.json")
     page = render(run)
-    assert "the figures of an earlier set in evaluation.json, robustness.json, search.json." in page
-    assert "what they are worth was not measured yet" in page
+    assert "the results of an earlier set in evaluation.json, robustness.json, search.json." in page
+    assert "what they are worth has not been measured yet" in page
     assert 'id="search"' not in page
     assert 'id="robustness"' not in page
 
@@ -166,7 +166,7 @@ def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path)
         ("search", lambda r: r.update(schema=2), "schema is not 1"),
         ("search", lambda r: r["ranked"].pop(), "ranked is not a list of the candidates"),
         ("search", lambda r: r["candidates"]["Large"].pop("mean"), r"candidates\.Large\.mean is missing"),
-        ("search", lambda r: r.pop("recipe"), "recipe is not an object"),
+        ("search", lambda r: r.pop("recipe"), "recipe is missing"),
         ("robustness", lambda r: r.update(label_robust_score="high"), "label_robust_score is not a number"),
         ("robustness", lambda r: r["trained_on"]["random plain"].pop("mean"), r"random plain\.mean is missing"),
     ],

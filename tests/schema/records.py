@@ -117,6 +117,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         recipe=recipes,
         seed=st.none() | st.integers(),
         initial=st.none() | by_name(text),
+        networks=st.lists(text, min_size=1, max_size=2),
         sets=st.lists(
             st.builds(
                 ComparedSet,

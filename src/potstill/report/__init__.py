@@ -1,7 +1,7 @@
 """HTML pages and their figures, made from records alone."""
 
 from potstill.report.comparison import write_comparison
-from potstill.report.page import write_report
-from potstill.report.records import Run, read_run
+from potstill.report.page import read_run, write_report
+from potstill.report.run import Run, Section
 
-__all__ = ["Run", "read_run", "write_comparison", "write_report"]
+__all__ = ["Run", "Section", "read_run", "write_comparison", "write_report"]

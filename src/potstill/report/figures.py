@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from potstill.report import wording
-from potstill.report.accuracy import accuracy_scale, comparisons
-from potstill.report.confusion import shares
-from potstill.report.curves import curve_lines, is_wide
+from potstill.report.charts.curves import is_wide
+from potstill.report.charts.dots import accuracy_scale
+from potstill.report.charts.pictures import as_rgb, change, change_limit, diverging
 from potstill.report.images import ImageSet
-from potstill.report.pictures import as_rgb, change, change_limit, diverging
-from potstill.report.records import Run
-from potstill.report.scores import Evaluation, Score
+from potstill.report.run import Run
+from potstill.report.sections.accuracy import comparisons
+from potstill.report.sections.confusion import shares
+from potstill.report.sections.learning import panels
 from potstill.runtime.files import write_atomic
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ def write_figures(run: Run) -> None:
         "difference": None if run.before is None else difference_figure(run.before, run.after),
         "accuracy": accuracy_figure(run) if comparisons(run) else None,
         "curves": curves_figure(run),
-        "confusion": confusion_figure(run.evaluation, run) if run.evaluation else None,
+        "confusion": confusion_figure(run),
     }
     for name, figure in made.items():
-        path = run.path / "figures" / f"{name}.png"
+        path = run.paths.figure(name)
         if figure is None:
             path.unlink(missing_ok=True)
         else:
@@ -72,17 +73,17 @@ def accuracy_figure(run: Run) -> Figure:
     figure = _figure(7.0, 0.9 + 0.32 * len(lines))
     axes = figure.subplots()
     for row, (_, contender) in enumerate(lines):
-        entry, colour = contender.entry, COPPER if contender.kind == "distilled" else SOFT
-        if not isinstance(entry, Score):
+        result, colour = contender.result, COPPER if contender.kind == "distilled" else SOFT
+        if not result.usable:
             style = {"va": "center", "fontsize": 8, "color": SOFT, "parse_math": False}
-            axes.text(0.01, row, f"failed: {entry.reason}"[:90], transform=axes.get_yaxis_transform(), **style)
+            axes.text(0.01, row, f"failed: {result.failed}"[:90], transform=axes.get_yaxis_transform(), **style)
             continue
-        if entry.interval:
-            low, high = entry.interval
+        if result.interval:
+            low, high = result.interval
             axes.plot([100 * low, 100 * high], [row, row], color=colour, linewidth=2)
-        repeats = [100 * accuracy for accuracy in entry.accuracies]
+        repeats = [100 * accuracy for accuracy in result.accuracies]
         axes.plot(repeats, [row] * len(repeats), "|", color=colour, ms=7)
-        axes.plot([100 * entry.mean], [row], MARKERS.get(contender.kind, "^"), color=colour, ms=6)
+        axes.plot([100 * result.mean], [row], MARKERS.get(contender.kind, "^"), color=colour, ms=6)
     scale = accuracy_scale(compared)
     axes.set_xlim(100 * scale.low, 100 * scale.high)
     axes.set_ylim(len(lines) - 0.5, -0.5)
@@ -95,11 +96,11 @@ def accuracy_figure(run: Run) -> Figure:
 
 def curves_figure(run: Run) -> Figure | None:
     """Distillation loss, validation accuracy, and how the networks of the evaluation learned."""
-    panels = curve_lines(run)
-    if not panels:
+    drawn = panels(run)
+    if not drawn:
         return None
-    figure = _figure(3.6 * len(panels), 2.9)
-    for axes, panel in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
+    figure = _figure(3.6 * len(drawn), 2.9)
+    for axes, panel in zip(np.ravel(figure.subplots(1, len(drawn))), drawn, strict=True):
         for index, (name, (x, y)) in enumerate(panel.lines.items()):
             marker = "o" if len(x) == 1 else ""
             values = 100 * y if panel.is_accuracy else y
@@ -114,12 +115,12 @@ def curves_figure(run: Run) -> Figure | None:
     return figure
 
 
-def confusion_figure(evaluation: Evaluation, run: Run) -> Figure | None:
-    """The confusion matrix of the network spoken of first, in shares of the true class."""
-    network = evaluation.headline(str(run.config.get("network", "")))
-    counts = evaluation.scores[network].confusion if network else None
-    if network is None or counts is None:
+def confusion_figure(run: Run) -> Figure | None:
+    """The confusion matrix of the headline's network, in shares of the true class."""
+    network = run.headline
+    if network is None or run.evaluation is None or not run.evaluation.networks[network].confusion:
         return None
+    counts = np.asarray(run.evaluation.networks[network].confusion)
     names = run.after.class_names
     side = min(2.4 + 0.28 * len(names), 12.0)
     figure = _figure(side, side)

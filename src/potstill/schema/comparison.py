@@ -171,3 +171,15 @@ class Comparison(Record):
         """The differences that the repeats show, the largest first."""
         shown = [item for item in self.differences if item.p_corrected < self.significance]
         return sorted(shown, key=lambda item: -abs(item.mean))
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """What ``to_json`` made a record of.
+
+        Raises:
+            UserError: a field is absent or not what it should be, or there is no network.
+        """
+        made = super().from_json(fields)
+        if not made.networks:
+            fields.refuse("networks", "a list of at least one network")
+        return made

@@ -7,11 +7,14 @@ import pytest
 from run_folder import change_record, evaluation, make_run
 
 from potstill.report import read_run, wording
+from potstill.report.lead import result
+from potstill.schema.evaluation import NetworkResult
 
 
 def score(mean: float, half: float | None) -> dict[str, Any]:
-    ends = None if half is None else [mean - half, mean + half]
-    return {"accuracies": [mean], "mean": mean, "std": None if half is None else half / 2, "ci95": ends}
+    """Repeats whose 95 % interval is ``half`` wide on either side: of two, it is 12.7062 times half their distance."""
+    accuracies = [mean] if half is None else [mean - half / 12.7062, mean + half / 12.7062]
+    return NetworkResult(accuracies=accuracies).to_json()
 
 
 def sentences(path: Path, distilled: dict[str, Any], random: dict[str, Any] | None, full: bool = True) -> list[str]:
@@ -20,7 +23,7 @@ def sentences(path: Path, distilled: dict[str, Any], random: dict[str, Any] | No
     record["baselines"] = {"random": {"convnet": random}} if random else {}
     if full:
         record["baselines"]["full"] = {"convnet": score(0.987, 0.001)}
-    return [text.replace(wording.SPACE, " ") for text in wording.result(read_run(make_run(path, evaluated=record)))]
+    return [text.replace(wording.SPACE, " ") for text in result(read_run(make_run(path, evaluated=record)))]
 
 
 def test_the_result_in_one_sentence(tmp_path: Path) -> None:
@@ -63,8 +66,8 @@ def test_no_network_evaluated_gives_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_not_evaluated_says_so(tmp_path: Path) -> None:
-    assert wording.result(read_run(make_run(tmp_path))) == [
-        "digits was distilled to 10 images; what they are worth was not measured yet."
+    assert result(read_run(make_run(tmp_path))) == [
+        "digits was distilled to 10 images; what they are worth has not been measured yet."
     ]
 
 
@@ -78,7 +81,7 @@ def test_a_run_that_was_not_evaluated_says_so(tmp_path: Path) -> None:
 )
 def test_a_run_that_did_not_finish_says_so(run_path: Path, status: str, words: str) -> None:
     change_record(run_path / "manifest.json", status=status, iterations={"done": 120, "asked": 600})
-    assert words in wording.result(read_run(run_path))[-1]
+    assert words in result(read_run(run_path))[-1]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 from run_folder import change_record, entry, evaluation, make_run, write_record, write_set
 
 from potstill.report import read_run
-from potstill.report.scores import Failure, Score
 from potstill.runtime.errors import UserError
 
 
@@ -28,11 +27,9 @@ def test_a_run_is_read_whole(run_path: Path) -> None:
     assert len(run.after) == len(run.before) == 20
     assert run.evaluation is not None
     convnet = run.evaluation.networks["convnet"]
-    assert isinstance(convnet, Score)
     assert len(convnet.accuracies) == 5
-    assert convnet.confusion is not None
-    assert convnet.confusion.shape == (10, 10)
-    assert run.evaluation.networks["resnet18"] == Failure("the loss stopped being finite in epoch 12")
+    assert [len(row) for row in convnet.confusion] == [10] * 10
+    assert run.evaluation.networks["resnet18"].failed == "the loss stopped being finite in epoch 12"
     assert set(run.evaluation.baselines) == {"random", "full"}
 
 
@@ -43,7 +40,7 @@ def test_start_and_evaluation_may_be_absent(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not the folder of a finished run"):
+    with pytest.raises(UserError, match="not the directory of a finished run"):
         read_run(tmp_path)
 
 
@@ -87,8 +84,8 @@ def test_a_wrong_field_of_the_manifest_is_named(run_path: Path, field: str, valu
         ("accuracies", [88.1]),
         ("accuracies", "high"),
         ("mean", None),
-        ("ci95", [0.9, 0.8]),
-        ("ci95", [0.9]),
+        ("made_on", "here"),
+        ("seconds", -1),
         ("confusion", [[1, 2], [3, 4]]),
         ("confusion", [[1, 2], [3]]),
         ("confusion", [[-1] * 10] * 10),
@@ -99,18 +96,25 @@ def test_a_wrong_field_of_an_entry_is_named(run_path: Path, field: str, value: A
     record = evaluation()
     record["networks"]["convnet"][field] = value
     write_record(run_path / "evaluation.json", record)
-    with pytest.raises(UserError, match=rf"evaluation\.json: networks\.convnet\.(curve\.)?\w*{field[:4]}|curve\.loss"):
+    with pytest.raises(UserError, match=rf"evaluation\.json: networks\.convnet\.(curve\.)?\w*{field[:4]}|curve\.\w+"):
         read_run(run_path)
 
 
-def test_one_repeat_and_a_bare_entry_are_read(run_path: Path) -> None:
+def test_one_repeat_is_read_without_an_interval(run_path: Path) -> None:
     record = evaluation()
-    record["networks"]["convnet"] = {"accuracies": [0.9], "mean": 0.9, "std": None, "ci95": None}
-    del record["baselines"]
+    record["networks"]["convnet"] = entry(0.9, repeats=1)
     write_record(run_path / "evaluation.json", record)
     run = read_run(run_path)
     assert run.evaluation is not None
-    assert run.evaluation.networks["convnet"] == Score((0.9,), 0.9, None, None, None, None, None, None)
+    assert run.evaluation.networks["convnet"].interval is None
+
+
+def test_a_baselines_confusion_must_fit_the_classes(run_path: Path) -> None:
+    record = evaluation()
+    record["baselines"]["random"]["convnet"]["confusion"] = [[1, 2], [3, 4]]
+    write_record(run_path / "evaluation.json", record)
+    with pytest.raises(UserError, match=r"baselines\.random\.convnet\.confusion is not a table of 10 × 10"):
+        read_run(run_path)
 
 
 def test_values_that_are_not_finite_are_left_out_of_a_trace(run_path: Path) -> None:
@@ -148,11 +152,9 @@ def test_the_network_spoken_of_first_is_the_matched_one(run_path: Path) -> None:
     record = evaluation()
     record["networks"] = {"resnet18": record["networks"]["resnet18"], "alexnet": entry(0.5), "convnet": entry(0.4)}
     write_record(run_path / "evaluation.json", record)
-    read = read_run(run_path).evaluation
-    assert read is not None
-    assert read.headline("convnet") == "convnet"
-    assert read.headline("resnet18") == "alexnet"  # the matched one failed
-    assert read.headline("vgg11") == "alexnet"
+    for matched, headline in (("convnet", "convnet"), ("resnet18", "alexnet"), ("vgg11", "alexnet")):
+        (run_path / "config.toml").write_text(f'network = "{matched}"\n')
+        assert read_run(run_path).headline == headline
 
 
 def test_the_report_needs_no_torch_and_imports_matplotlib_late(run_path: Path) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from potstill.report.charts.pictures import CHANNEL_NOTES, as_rgb, change, change_limit, data_uri, diverging
 from potstill.report.images import ImageSet
-from potstill.report.pictures import CHANNEL_NOTES, as_rgb, change, change_limit, data_uri, diverging
+from potstill.report.run import Run, Section
 
 MOST_PER_CLASS = 10
 LARGEST_SIDE = 96
@@ -53,6 +54,19 @@ class Gallery:
     reduction: int
     limit: float | None
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """The gallery, and whether the set was distilled rather than chosen."""
+
+    gallery: Gallery
+    distilled: bool
+
+
+def view(run: Run) -> View:
+    """The images of a run."""
+    return View(make_gallery(run.after, run.before), run.distilled)
 
 
 def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
@@ -110,3 +124,6 @@ def _tiles(
         Tile(picture, old, data_uri(rgb, reduction))
         for picture, old, rgb in zip(pictures, earlier, changes, strict=True)
     )
+
+
+SECTION = Section("gallery", view)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from potstill.report import wording
-from potstill.report.pictures import data_uri
-from potstill.report.records import Run
+from potstill.report.charts.pictures import data_uri
+from potstill.report.run import Run, Section
 
 LARGEST_TABLE = 24
 MOST_MISTAKES = 10
@@ -61,17 +61,16 @@ class Confusion:
     mistakes: tuple[Mistake, ...]
 
 
-def confusions(run: Run) -> list[Confusion]:
-    """The confusion matrices that were recorded for the distilled set, the network spoken of first at the head."""
-    if run.evaluation is None:
-        return []
-    first = run.evaluation.headline(str(run.config.get("network", "")))
-    scores = sorted(run.evaluation.scores.items(), key=lambda item: item[0] != first)
-    return [
-        make_confusion(wording.network_title(name), score.confusion, run.after.class_names)
-        for name, score in scores
-        if score.confusion is not None
+def view(run: Run) -> list[Confusion] | None:
+    """The confusion matrices that were recorded for the distilled set, that of the headline's network first."""
+    results = {} if run.evaluation is None else run.evaluation.usable
+    ordered = sorted(results.items(), key=lambda item: item[0] != run.headline)
+    made = [
+        make_confusion(wording.network_title(name), np.asarray(result.confusion), run.after.class_names)
+        for name, result in ordered
+        if result.confusion
     ]
+    return made or None
 
 
 def shares(counts: np.ndarray) -> np.ndarray:
@@ -126,3 +125,6 @@ def _heat(share: np.ndarray) -> np.ndarray:
     """Shares as colours; the root makes a few per cent of confusion visible beside a good diagonal."""
     depth = np.sqrt(share)[..., None]
     return np.rint(np.asarray(PALE) * (1 - depth) + np.asarray(DEEP) * depth).astype(np.uint8)
+
+
+SECTION = Section("confusion", view)

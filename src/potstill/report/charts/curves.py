@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from potstill.report import wording
-from potstill.report.records import Run
-from potstill.report.scales import Scale, Tick, linear_scale, logarithmic_scale
+from potstill.report.charts.scales import Scale, Tick, linear_scale, logarithmic_scale
 
 MOST_POINTS = 300
 WIDE_RANGE = 50.0
@@ -57,40 +56,13 @@ class Panel:
     chosen: int | None = None
 
 
-def curve_lines(run: Run) -> list[Panel]:
-    """What there is to draw: distillation first, then the networks of its evaluation."""
-    networks = run.evaluation.scores if run.evaluation else {}
-    curves = {wording.network_title(name): score.curve for name, score in networks.items() if score.curve}
-    loss = {"loss": (run.losses.iterations, run.losses.values)}
-    accuracy = {"accuracy": (run.validations.iterations, run.validations.values)}
-    losses = {name: (curve.epochs, curve.loss) for name, curve in curves.items() if curve.loss}
-    accuracies = {name: (curve.epochs, curve.accuracy) for name, curve in curves.items() if curve.accuracy}
-    panels = [
-        Panel("Distillation: loss", "iteration", _thinned(loss), False),
-        Panel(
-            "Distillation: validation accuracy",
-            "iteration",
-            _thinned(accuracy),
-            True,
-            run.manifest.chosen_iteration,
-        ),
-        Panel("Evaluation: training loss on the distilled set", "epoch", _thinned(losses), False),
-        Panel("Evaluation: validation accuracy on the way", "epoch", _thinned(accuracies), True),
-    ]
-    return [panel for panel in panels if panel.lines]
-
-
-def curve_charts(run: Run) -> list[CurveChart]:
-    """The charts of a run, ready to be set."""
-    return [_chart(panel) for panel in curve_lines(run)]
-
-
-def _chart(panel: Panel) -> CurveChart:
+def curve_chart(panel: Panel) -> CurveChart:
+    """A panel, ready to be drawn."""
     xs = np.concatenate([x for x, _ in panel.lines.values()])
     ys = np.concatenate([y for _, y in panel.lines.values()])
     x_scale = linear_scale(min(0.0, float(xs.min())), float(xs.max()) or 1.0, lambda value: f"{value:,.0f}", 4)
     y_scale = _accuracy_scale(ys) if panel.is_accuracy else _loss_scale(ys)
-    show = wording.percent if panel.is_accuracy else _figure
+    show = wording.percent if panel.is_accuracy else _number
     ends = "; ".join(f"{name} from {show(y[0])} to {show(y[-1])}" for name, (_, y) in panel.lines.items())
     marker = None
     if panel.chosen is not None:
@@ -106,11 +78,12 @@ def _chart(panel: Panel) -> CurveChart:
     )
 
 
-def _thinned(
+def thinned(
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    thinned = {name: thin(*points) for name, points in lines.items()}
-    return {name: points for name, points in thinned.items() if len(points[0])}
+    """Lines with few enough points; those without any are left out."""
+    few = {name: thin(*points) for name, points in lines.items()}
+    return {name: points for name, points in few.items() if len(points[0])}
 
 
 def thin(xs: Sequence[float], ys: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -144,10 +117,10 @@ def _accuracy_scale(values: np.ndarray) -> Scale:
 def _loss_scale(values: np.ndarray) -> Scale:
     low, high = float(values.min()), float(values.max())
     if is_wide(values):
-        return logarithmic_scale(low / 1.1, high * 1.1, _figure)
+        return logarithmic_scale(low / 1.1, high * 1.1, _number)
     room = 0.04 * (high - low) or 0.1 * abs(high) or 1.0
-    return linear_scale(max(low - room, 0.0) if low >= 0 else low - room, high + room, _figure, 4)
+    return linear_scale(max(low - room, 0.0) if low >= 0 else low - room, high + room, _number, 4)
 
 
-def _figure(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:.3g}"

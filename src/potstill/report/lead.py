@@ -1,0 +1,71 @@
+"""What a run showed: one sentence that leads its page, then what keeps a reader from reading too much into it."""
+
+from __future__ import annotations
+
+from potstill.report.run import Run
+from potstill.report.wording import SPACE, count, images, interval, network_title, percent, points
+from potstill.schema.evaluation import Evaluation, NetworkResult
+
+
+def result(run: Run) -> list[str]:
+    """The result in one sentence, then the remarks."""
+    sentences = _not_evaluated(run) if run.evaluation is None else _worth(run.evaluation, run)
+    done, asked = count(run.manifest.iterations.done), count(run.manifest.iterations.asked)
+    if run.manifest.status in ("interrupted", "time limit"):
+        sentences.append(f"The run was stopped after {done} of {asked} iterations.")
+    if run.outdated:
+        left_out = ", ".join(run.outdated)
+        sentences.append(f"Left out because the run continued afterwards: the results of an earlier set in {left_out}.")
+    if run.elsewhere:
+        sentences.append(f"Left out because they were made with another dataset: {', '.join(run.elsewhere)}.")
+    if run.manifest.status == "diverged":
+        sentences.append(f"The loss stopped being finite after {done} iterations: this is the last good set.")
+    return sentences
+
+
+def _not_evaluated(run: Run) -> list[str]:
+    made = f"{run.manifest.dataset.name} was distilled to {images(len(run.after))}"
+    return [f"{made}; what they are worth has not been measured yet."]
+
+
+def _worth(evaluation: Evaluation, run: Run) -> list[str]:
+    network = run.headline
+    if network is None:
+        reasons = sorted({result.failed for result in evaluation.networks.values() if result.failed})
+        return [f"No network could be evaluated: {'; '.join(reasons) or 'none was asked for'}."]
+    distilled = evaluation.usable[network]
+    reached = percent(distilled.mean)
+    if distilled.interval:
+        reached += f" (95{SPACE}% interval {interval(distilled.interval)})"
+    clauses = [f"Trained on {images(len(run.after))}, {network_title(network)} reaches {reached} on the test set"]
+    random, full = (_baseline(evaluation, name, network) for name in ("random", "full"))
+    if random is not None:
+        clauses.append(f"on {images(len(run.after), 'random real image')} {percent(random.mean)}")
+    if full is not None:
+        clauses.append(f"on all {images(run.manifest.dataset.train)} {percent(full.mean)}")
+    sentences = ["; ".join(clauses) + "."]
+    if evaluation.initial_source not in ("random", "fixed"):
+        sentences.append(
+            f"The networks were pre-trained: they started from the weights in {evaluation.initial_source}."
+        )
+    if random is not None:
+        sentences.append(_comparison(distilled, random))
+    elif not distilled.interval:
+        sentences.append("One repeat gives no interval.")
+    return sentences
+
+
+def _baseline(evaluation: Evaluation, name: str, network: str) -> NetworkResult | None:
+    result = evaluation.baselines.get(name, {}).get(network)
+    return result if result is not None and result.usable else None
+
+
+def _comparison(distilled: NetworkResult, random: NetworkResult) -> str:
+    """What the two intervals allow to be said."""
+    gain = round(distilled.mean, 3) - round(random.mean, 3)  # of the numbers as printed, so that they add up
+    difference = f"{points(abs(gain))} points {'above' if gain >= 0 else 'below'} random images"
+    if not (distilled.interval and random.interval):
+        return f"That is {difference}, but one repeat gives no interval: chance alone may explain a small difference."
+    if distilled.interval[0] > random.interval[1] or distilled.interval[1] < random.interval[0]:
+        return f"That is {difference}, and the intervals do not overlap."
+    return f"The intervals of distilled and random images overlap: at {difference}, no difference is shown."

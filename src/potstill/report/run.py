@@ -1,0 +1,171 @@
+"""A run as its page shows it: the records in its directory, read, checked and matched with each other."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from potstill.report.images import ImageSet, read_images
+from potstill.runtime.errors import UserError
+from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.events import Trace, Traces
+from potstill.schema.fields import REMEDY
+from potstill.schema.manifest import Manifest
+from potstill.schema.record import SetRecord
+from potstill.schema.run_folder import RunPaths
+
+R = TypeVar("R", bound=SetRecord)
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a run's directory records.
+
+    Attributes:
+        paths: the files.
+        manifest: how the run went.
+        config: the settings, as ``config.toml`` has them.
+        config_text: the same file as text.
+        losses: the distillation loss, without the values that were not finite.
+        validations: accuracies on the validation split, as fractions.
+        after: the distilled set.
+        before: the set before distillation, where it was kept and there was one.
+        found: what other commands recorded of the set, by the class of the record.
+        outdated: the names of records of an earlier set, which was replaced when the run continued; they are left out.
+        elsewhere: the names of records that were made with another dataset than the run's; they are left out too.
+    """
+
+    paths: RunPaths
+    manifest: Manifest
+    config: Mapping[str, Any]
+    config_text: str
+    losses: Trace
+    validations: Trace
+    after: ImageSet
+    before: ImageSet | None
+    found: Mapping[type[SetRecord], SetRecord]
+    outdated: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+
+    def record(self, kind: type[R]) -> R | None:
+        """The record of a kind; None if there is none of this set and dataset."""
+        return cast("R | None", self.found.get(kind))
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What the set is worth, if it was measured."""
+        return self.record(Evaluation)
+
+    @property
+    def distilled(self) -> bool:
+        """Whether the set was distilled; otherwise its images were chosen or computed at once."""
+        return self.manifest.iterations.asked > 0
+
+    @property
+    def headline(self) -> str | None:
+        """The network whose result comes first: the one that was matched, else the first that has a result."""
+        usable = {} if self.evaluation is None else self.evaluation.usable
+        matched = str(self.config.get("network", ""))
+        return matched if matched in usable else next(iter(usable), None)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page of a run.
+
+    Attributes:
+        name: of its template, ``templates/sections/NAME.html.jinja``, which finds the view as ``view``.
+        view: what the template shows of a run; None where there is nothing to show.
+        record: what it shows, if that is a record of its own beside the run's: it is read with the run.
+    """
+
+    name: str
+    view: Callable[[Run], Any]
+    record: type[SetRecord] | None = None
+
+
+def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
+    """Read the records of a run.
+
+    Args:
+        path: the run's directory.
+        kinds: the records about the set that are read where they exist.
+
+    Raises:
+        UserError: a record is missing, damaged, or does not fit the others; the error names the file.
+    """
+    paths = RunPaths(path)
+    if not paths.manifest.is_file():
+        raise UserError(
+            f"{path} is not the directory of a finished run: it has no manifest.json",
+            "name a directory that potstill distill wrote",
+        )
+    manifest = Manifest.read(paths.manifest)
+    before, after = _images(paths, manifest)
+    text, config = _config(paths.config)
+    traces = Traces.read(paths.metrics)
+    records = {kind: kind.read(path / kind.FILE) for kind in kinds if (path / kind.FILE).is_file()}
+    for kind, record in records.items():
+        if isinstance(record, Evaluation):
+            _check_classes(path / kind.FILE, record, manifest.dataset.classes)
+    outdated = [kind for kind, record in records.items() if record.set_sha256 != manifest.tensors_sha256]
+    known = (manifest.dataset.fingerprint, "")
+    elsewhere = [kind for kind, record in records.items() if record.dataset_fingerprint not in known]
+    elsewhere = [kind for kind in elsewhere if kind not in outdated]
+    return Run(
+        paths=paths,
+        manifest=manifest,
+        config=config,
+        config_text=text,
+        losses=traces.losses,
+        validations=traces.validations,
+        after=after,
+        before=before,
+        found={kind: record for kind, record in records.items() if kind not in (*outdated, *elsewhere)},
+        outdated=tuple(kind.FILE for kind in outdated),
+        elsewhere=tuple(kind.FILE for kind in elsewhere),
+    )
+
+
+def _images(paths: RunPaths, manifest: Manifest) -> tuple[ImageSet | None, ImageSet]:
+    """The set before distillation, where there was one, and after it."""
+    after = read_images(paths.synthetic)
+    if len(after.class_names) != manifest.dataset.classes or after.pixels.shape[1:] != manifest.dataset.shape:
+        raise UserError(
+            f"{paths.synthetic} does not fit {paths.manifest}: shape or classes differ", "restore the files of one run"
+        )
+    if after.tensors_sha256 != manifest.tensors_sha256:
+        raise UserError(
+            f"{paths.manifest} is of another set: the run continued and was killed before it could update it",
+            f"continue the run: potstill distill --out {paths.path} --resume",
+        )
+    if not paths.start.is_file() or not manifest.iterations.asked:
+        return None, after  # what was chosen rather than distilled has nothing that it was before
+    before = read_images(paths.start)
+    if before.pixels.shape != after.pixels.shape:
+        raise UserError(f"{paths.start} has other images than {paths.synthetic}", "restore the files of one run")
+    return before, after
+
+
+def _check_classes(file: Path, evaluation: Evaluation, classes: int) -> None:
+    """Make sure that the confusions of an evaluation are of as many classes as the set has."""
+    tables: dict[str, Mapping[str, NetworkResult]] = {"networks": evaluation.networks}
+    tables |= {f"baselines.{name}": results for name, results in evaluation.baselines.items()}
+    for place, results in tables.items():
+        for network, result in results.items():
+            if len(result.confusion) not in (0, classes):
+                problem = f"{place}.{network}.confusion is not a table of {classes} × {classes} counts"
+                raise UserError(f"{file}: {problem}", REMEDY)
+
+
+def _config(file: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror or error}", "restore the file") from error
+    except ValueError as error:
+        raise UserError(f"{file} is not valid TOML: {error}", "restore the file") from error

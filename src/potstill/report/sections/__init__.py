@@ -1,0 +1,24 @@
+"""The sections of a run's page, in their order: each is registered here, and has a module and a template."""
+
+from potstill.report.run import Section
+from potstill.report.sections import (
+    accuracy,
+    confusion,
+    costs,
+    gallery,
+    learning,
+    robustness,
+    search,
+    settings,
+)
+
+SECTIONS: tuple[Section, ...] = (
+    accuracy.SECTION,
+    gallery.SECTION,
+    learning.SECTION,
+    confusion.SECTION,
+    robustness.SECTION,
+    search.SECTION,
+    costs.SECTION,
+    settings.SECTION,
+)

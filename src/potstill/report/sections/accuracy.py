@@ -1,0 +1,76 @@
+"""Accuracies of the networks that were trained on the set, beside their baselines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.report import wording
+from potstill.report.charts.dots import AccuracyChart, Comparison, Contender, accuracy_chart
+from potstill.report.run import Run, Section
+from potstill.schema.evaluation import Evaluation, NetworkResult
+
+
+@dataclass(frozen=True)
+class View:
+    """The chart.
+
+    Attributes:
+        chart: with no group where nothing was evaluated.
+        test: how many images the accuracies are of.
+        repeated: whether any network was trained more than once on the set.
+        run: the run's directory, for the command that evaluates it.
+    """
+
+    chart: AccuracyChart
+    test: int
+    repeated: bool
+    run: str
+
+
+def view(run: Run) -> View:
+    """What there is to show; also of a run that was not evaluated, which says how to."""
+    usable = {} if run.evaluation is None else run.evaluation.usable
+    return View(
+        chart=accuracy_chart(comparisons(run)),
+        test=run.manifest.dataset.test,
+        repeated=any(result.repeats > 1 for result in usable.values()),
+        run=str(run.paths.path),
+    )
+
+
+def comparisons(run: Run) -> list[Comparison]:
+    """What was evaluated: each network on the distilled set, then on the baselines' sets."""
+    if run.evaluation is None:
+        return []
+    distilled = f"{wording.images(len(run.after))}, distilled"
+    return [
+        Comparison(
+            wording.network_title(network),
+            (
+                _contender("distilled", distilled, result),
+                *(
+                    _contender(name, baseline_title(name, run), results[network])
+                    for name, results in run.evaluation.baselines.items()
+                    if network in results
+                ),
+            ),
+        )
+        for network, result in run.evaluation.networks.items()
+    ]
+
+
+def baseline_title(name: str, run: Run) -> str:
+    """What a baseline was trained on."""
+    titles = {
+        "random": wording.images(len(run.after), "random real image"),
+        "full": f"all {wording.count(run.manifest.dataset.train)} training images",
+        "initial": "nothing: the network before training",
+    }
+    return titles.get(name, f"{wording.images(len(run.after))} by {name}")
+
+
+def _contender(kind: str, title: str, result: NetworkResult) -> Contender:
+    return Contender(kind, title, result, result.seconds, result.learning_rate)
+
+
+SECTION = Section("accuracy", view, Evaluation)

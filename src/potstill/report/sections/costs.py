@@ -1,0 +1,59 @@
+"""What the set cost: time, memory, and its size beside that of the training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.report import wording
+from potstill.report.run import Run, Section
+from potstill.schema.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One of the costs, in words."""
+
+    name: str
+    value: str
+    remark: str
+
+
+def view(run: Run) -> list[Cost]:
+    """The costs of a run and of its evaluation."""
+    manifest = run.manifest
+    ratio = manifest.dataset.train_bytes / max(manifest.set_bytes, 1)
+    smaller = f"{ratio:.3g} times as much" if ratio >= 1 else "less than the set"
+    costs = [
+        Cost("Time to distil" if run.distilled else "Time to choose", wording.duration(manifest.seconds), _pace(run)),
+        Cost(
+            "Peak memory",
+            wording.size(manifest.peak_memory_bytes) if manifest.peak_memory_bytes else "not available",
+            f"on {manifest.compute.device}",
+        ),
+        Cost("Images", wording.count(len(run.after)), f"of {wording.count(manifest.dataset.train)} for training"),
+        Cost(
+            "Size of the set",
+            wording.size(manifest.set_bytes),
+            "32-bit pixels, labels and everything else that is learned or needed to use them",
+        ),
+        Cost("Size of the training images", wording.size(manifest.dataset.train_bytes), f"8-bit pixels: {smaller}"),
+    ]
+    if run.after.step_size is not None:
+        learned = f"{run.after.step_size:.4g}"
+        costs.append(Cost("Learned step size", learned, "the learning rate to train on the set with"))
+    return costs if run.evaluation is None else costs + _of_evaluation(run.evaluation)
+
+
+def _pace(run: Run) -> str:
+    done = run.manifest.iterations.done
+    words = f"{wording.count(done)} iterations" if run.distilled else "in one go"
+    return f"{words}, {wording.duration(run.manifest.seconds / done)} each" if done else words
+
+
+def _of_evaluation(evaluation: Evaluation) -> list[Cost]:
+    tables = (evaluation.networks, *evaluation.baselines.values())
+    seconds = sum(result.seconds for results in tables for result in results.values() if result.usable)
+    return [Cost("Evaluation", wording.duration(seconds), "all networks, repeats and baselines")] if seconds else []
+
+
+SECTION = Section("costs", view)

@@ -1,0 +1,59 @@
+"""Robust scores of the set, and the accuracies that they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.report import wording
+from potstill.report.run import Run, Section
+from potstill.schema.evaluation import Repeats
+from potstill.schema.robustness import Robustness
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of training in words."""
+
+    name: str
+    accuracy: str
+    interval: str
+    rate: str
+
+
+@dataclass(frozen=True)
+class View:
+    """Both scores in a sentence, and the table of what they are made of."""
+
+    summary: str
+    rows: list[Row]
+
+
+def view(run: Run) -> View | None:
+    """The scores of a run's set, if they were measured."""
+    scores = run.record(Robustness)
+    if scores is None:
+        return None
+    full = wording.percent(scores.full)
+    return View(
+        summary=(
+            f"Label robust score {wording.points(scores.label_score)}, augmentation robust score "
+            f"{wording.points(scores.augmentation_score)}, of 100: {scores.track} labels, "
+            f"{wording.network_title(scores.network)}, {scores.recipe}; on the full data {full}."
+        ),
+        rows=[
+            _row(name, Repeats(accuracies=accuracies), scores.rates[name])
+            for name, accuracies in scores.accuracies.items()
+        ],
+    )
+
+
+def _row(name: str, result: Repeats, rate: float) -> Row:
+    return Row(
+        name=name,
+        accuracy=wording.percent(result.mean),
+        interval=wording.interval(result.interval) if result.interval else "–",
+        rate=f"{rate:g}",
+    )
+
+
+SECTION = Section("robustness", view, Robustness)

@@ -28,7 +28,8 @@ from potstill.distillation.driver import make_start
 from potstill.distillation.settings import Settings
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.experts.train import ExpertPlan, train_experts
+from potstill.experts.manifest import ExpertPlan
+from potstill.experts.train import train_experts
 from potstill.methods import MTT, Problem
 from potstill.methods.trajectory.base import student_batches, trajectory_distance
 from potstill.networks.weights import WeightsFile, weight_files

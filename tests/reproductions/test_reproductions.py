@@ -18,7 +18,7 @@ from potstill.cli.main import main
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, Resources
-from potstill.experts.train import ExpertPlan
+from potstill.experts.manifest import ExpertPlan
 from potstill.methods import DC, DM, METHODS, MTT, Random
 from potstill.methods.coresets import Forgetting, Herding
 from potstill.methods.trajectory.presets import MTT_PRESETS

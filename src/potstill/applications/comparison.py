@@ -200,7 +200,9 @@ def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset
     folder = RunFolder(beside.parent / settings.default_folder.name)
     if folder.config.exists():
         stored = Settings.from_toml(folder.config)
-        decisive = ["dataset", "ipc", "seed", "image_size", "zca", *(["network"] if SELECTIONS[name].looks else [])]
+        decisive = ["dataset", "ipc", "seed", "image_size", "zca"]
+        if SELECTIONS[name].needs_network:
+            decisive.append("network")
         if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:
             raise UserError(
                 f"{folder.path} is a run of another {', '.join(changed)} than the first",

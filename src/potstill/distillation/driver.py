@@ -18,7 +18,7 @@ from potstill.distillation.run_folder import Checkpoint, RunFolder
 from potstill.distillation.settings import Settings, differing
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import make_trainer, validation_accuracy
-from potstill.experts.teacher import Teacher
+from potstill.experts.feature_source import Training
 from potstill.methods import Method, Problem, State
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
@@ -132,16 +132,15 @@ def make_start(
     if settings.start == "real":
         return SyntheticSet.from_indices(real, random_indices(real, ipc, streams.generator("start")))
     selection, streams = SELECTIONS[str(settings.start)], streams.child("start")
-    teacher = Teacher(
-        real,
+    training = Training(
+        real=real,
         network=settings.network,
         streams=streams.child("teacher"),
         compute=compute,
         flips=dataset.flips,
-        source="trained" if selection.looks else "pixels",
         progress=progress,
     )
-    images = selection.images(teacher, ipc, streams)
+    images = selection.images(selection.source(training), ipc, streams)
     return replace(SyntheticSet.from_noise(real, ipc, streams.generator("unused")), images=images)
 
 

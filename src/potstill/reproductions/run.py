@@ -23,7 +23,8 @@ from potstill.evaluation import (
     find_recipe,
     measure_full,
 )
-from potstill.experts.train import ExpertPlan, train_experts
+from potstill.experts.manifest import ExpertPlan
+from potstill.experts.train import train_experts
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Reproduction, Row
 from potstill.runtime.errors import Diverged, UserError

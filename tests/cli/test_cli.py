@@ -145,9 +145,9 @@ def test_resuming_a_complete_run_changes_nothing(run: Path, capsys: pytest.Captu
 
 def test_resuming_with_other_settings_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     resume = ["distill", "dm", "--resume", "--out", str(run)]
-    assert "another seed" in complaint([*resume, "--seed", "3"], capsys)
-    assert "another batch_real" in complaint([*resume, "--batch-real", "256"], capsys), "though that is the default"
-    assert "another iterations, batch_real" in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
+    assert "different seed" in complaint([*resume, "--seed", "3"], capsys)
+    assert "different batch_real" in complaint([*resume, "--batch-real", "256"], capsys), "though that is the default"
+    assert "different iterations, batch_real" in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
 
 
 def test_resuming_in_the_usual_folder_is_no_different(
@@ -156,7 +156,7 @@ def test_resuming_in_the_usual_folder_is_no_different(
     monkeypatch.chdir(tmp_path)
     words = ["distill", "random", "--ipc", "1"]
     assert main([*words, "--network", "mlp:width=8"]) == 0
-    assert "another network" in complaint([*words, "--network", "convnet", "--resume"], capsys), "though the default"
+    assert "different network" in complaint([*words, "--network", "convnet", "--resume"], capsys), "though the default"
     assert main([*words, "--resume"]) == 0
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation.driver import distill, log_progress
+from potstill.distillation.driver import distill
+from potstill.distillation.outcome import log_progress
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.evaluation import (

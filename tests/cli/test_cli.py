@@ -76,7 +76,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["distill", "dm", "--dataset", "mnst"], ["unknown dataset 'mnst'", "'mnist'"]),
         (["distill", "dm", "--network", "convent"], ["unknown network 'convent'", "'convnet'"]),
         (["distill", "dm", "--network", "convnet:depht=3"], ["no option 'depht'", "depth"]),
-        (["distill", "dm", "--ipc", "0"], ["0 images per class", "--ipc 1"]),
+        (["distill", "dm", "--ipc", "0"], ["--ipc must be at least 1", "--ipc 1"]),
         (["distill", "dm", "--ipc", "500"], ["fewer than 500 per class", "--start noise"]),
         (["distill", "dm", "--ipc", "many"], ["--ipc takes a whole number, not 'many'", "--help"]),
         (["distill", "dd", "--batches", "many"], ["--batches takes a whole number, not 'many'"]),

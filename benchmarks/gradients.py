@@ -19,8 +19,7 @@ import torch.nn.functional as F
 
 from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, write
 from potstill.data import load_dataset
-from potstill.distillation.driver import make_start
-from potstill.distillation.settings import Settings
+from potstill.distillation import Settings, make_start, resolve
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods import DC, Problem
 from potstill.methods.gradient.base import distance_gradient
@@ -48,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _problem(options: argparse.Namespace, compute: Compute, ipc: int) -> Problem:
     dataset = load_dataset(options.dataset).to(compute.device)
-    settings = Settings(method=DC(), dataset=options.dataset, ipc=ipc, start="real").resolved(dataset)
-    start = make_start(settings, dataset, compute)
+    plan = resolve(Settings(method=DC(), dataset=options.dataset, ipc=ipc, start="real"), dataset)
+    start = make_start(plan, dataset)
     return Problem(real=dataset.train, start=start, streams=Streams(0), compute=compute, flips=dataset.flips)
 
 

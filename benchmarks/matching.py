@@ -19,8 +19,7 @@ from torch import Tensor
 
 from benchmarks.pairs import compute_of, in_new_process, in_turns, options_of, record_of, told, write
 from potstill.data import load_dataset
-from potstill.distillation.driver import make_start
-from potstill.distillation.settings import Settings
+from potstill.distillation import Settings, make_start, resolve
 from potstill.methods import DM, METHODS, DataDAM, Method, Problem
 from potstill.runtime.compute import Compute
 from potstill.runtime.machine import peak_memory_bytes
@@ -54,8 +53,8 @@ def _problem(name: str, options: argparse.Namespace) -> tuple[Problem, Method]:
     method = METHODS[name]()
     compute = compute_of(options)
     dataset = load_dataset(options.dataset).to(compute.device)
-    settings = Settings(method=method, dataset=options.dataset, ipc=options.ipc).resolved(dataset)
-    start = make_start(settings, dataset, compute)
+    plan = resolve(Settings(method=method, dataset=options.dataset, ipc=options.ipc), dataset)
+    start = make_start(plan, dataset)
     problem = Problem(real=dataset.train, start=start, streams=Streams(0), compute=compute, flips=dataset.flips)
     return problem, method
 

@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.pairs import compute_of, in_new_process, in_turns, options_of, record_of, told, write
 from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation.driver import make_start
-from potstill.distillation.settings import Settings
+from potstill.distillation import Settings, make_start, resolve
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.experts.train import ExpertPlan, train_experts
+from potstill.experts.manifest import ExpertPlan
+from potstill.experts.train import train_experts
 from potstill.methods import MTT, Problem
 from potstill.methods.trajectory.base import student_batches, trajectory_distance
 from potstill.networks.weights import WeightsFile, weight_files
@@ -79,7 +79,7 @@ def _epoch(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
     """One pass over some training images, as experts are trained: SGD, batches of 256, Siamese augmentation."""
     dataset = load_dataset(options.dataset)
     some = dataset.train.take(torch.arange(min(options.images, len(dataset.train)))).to(compute.device)
-    problem = Problem(real=some, start=_start(dataset, options, compute), compute=compute)
+    problem = Problem(real=some, start=_start(dataset, options), compute=compute)
     augmentation = siamese_augmentation(flips=dataset.flips)
     schedule = Schedule(epochs=1, momentum=0.0, weight_decay=0.0, decay="none", augmentation=augmentation)
     trainer = Trainer(problem.build_network(torch.Generator()), compute)
@@ -136,7 +136,7 @@ def _steppers(
         initial_rate=0.01,
         keep=keep,
     )
-    start = _start(dataset, options, compute)
+    start = _start(dataset, options)
     problem = Problem(real=dataset.train, start=start, compute=compute, flips=dataset.flips)
     state = method.prepare(problem)
     labels = start.labels.to(compute.device)
@@ -170,9 +170,9 @@ def _steppers(
     return fast, twin
 
 
-def _start(dataset: ImageDataset, options: argparse.Namespace, compute: Compute) -> Any:
-    settings = Settings(method=MTT(), dataset=options.dataset, ipc=options.ipc, iterations=1).resolved(dataset)
-    return make_start(settings, dataset, compute)
+def _start(dataset: ImageDataset, options: argparse.Namespace) -> Any:
+    plan = resolve(Settings(method=MTT(), dataset=options.dataset, ipc=options.ipc, iterations=1), dataset)
+    return make_start(plan, dataset)
 
 
 def _memory(options: argparse.Namespace, compute: Compute) -> dict[str, float]:

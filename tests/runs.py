@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from potstill.data import ImageDataset
-from potstill.distillation import driver
+from potstill.distillation import validation
+from potstill.distillation.checkpoint import Checkpoint
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.methods import DM, DataDAM
@@ -33,7 +34,7 @@ def dataset() -> ImageDataset:
 @pytest.fixture(autouse=True)
 def quick_validation(monkeypatch: pytest.MonkeyPatch):
     """An accuracy that depends on the images alone and takes no time; one test looks at the real one."""
-    monkeypatch.setattr(driver, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
+    monkeypatch.setattr(validation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
 
 
 def pretended(images: SyntheticSet) -> float:
@@ -43,8 +44,7 @@ def pretended(images: SyntheticSet) -> float:
 def lasting(folder: Path) -> dict[str, Any]:
     """All that must not depend on interruptions: everything but times and the record of the sessions themselves."""
     run = RunFolder(folder)
-    checkpoint, manifest = run.load_checkpoint(), run.read_manifest().to_json()
-    assert checkpoint is not None
+    checkpoint, manifest = Checkpoint.load(run.checkpoint), run.read_manifest().to_json()
     return {
         "set": run.synthetic.read_bytes(),
         "start": run.start.read_bytes(),

@@ -13,7 +13,8 @@ import torch
 
 from potstill.data import ImageDataset, LabeledImages, load_dataset
 from potstill.evaluation import Session
-from potstill.experts.train import ExpertPlan, train_experts
+from potstill.experts.manifest import ExpertPlan
+from potstill.experts.train import train_experts
 from potstill.methods import Problem
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.streams import Streams

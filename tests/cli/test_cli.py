@@ -65,7 +65,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["experts", "--epochs", "1", "--scores", "forgetting"], ["forgetting shows over epochs", "--epochs 2"]),
         (["distill", "mtt", "--student-steps", "0"], ["--student-steps 0 is too small"]),
         (["distill", "mtt", "--out", "new"], ["none were named", "potstill experts"]),
-        (["distill", "datm", "--start", "noise"], ["real images of its own choice", "leave --start out"]),
+        (["distill", "datm", "--start", "noise"], ["datm chooses the images that it starts from", "leave --start out"]),
         (["distill", "optimised-random", "--tries", "0"], ["--tries 0 is too small"]),
         (["distill", "el2n", "--teacher-epochs", "0"], ["--teacher-epochs 0 is too small"]),
         (["experts", "--batch-size", "0"], ["--batch-size 0 is too small"]),
@@ -78,7 +78,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["distill", "dm", "--dataset", "mnst"], ["unknown dataset 'mnst'", "'mnist'"]),
         (["distill", "dm", "--network", "convent"], ["unknown network 'convent'", "'convnet'"]),
         (["distill", "dm", "--network", "convnet:depht=3"], ["no option 'depht'", "depth"]),
-        (["distill", "dm", "--ipc", "0"], ["0 images per class", "--ipc 1"]),
+        (["distill", "dm", "--ipc", "0"], ["--ipc must be at least 1", "--ipc 1"]),
         (["distill", "dm", "--ipc", "500"], ["fewer than 500 per class", "--start noise"]),
         (["distill", "dm", "--ipc", "many"], ["--ipc takes a whole number, not 'many'", "--help"]),
         (["distill", "dd", "--batches", "many"], ["--batches takes a whole number, not 'many'"]),
@@ -93,7 +93,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["distill", "dm", "--time-limit", "soon"], ["'soon' is not a duration", "10m"]),
         (["distill", "dm", "--device", "abacus"], ["device 'abacus'", "--device cpu"]),
         (["distill", "dm", "--device", "meta"], ["device 'meta'", "--device cpu"]),
-        (["distill", "dm", "--iterations", "-1"], ["-1 iterations"]),
+        (["distill", "dm", "--iterations", "-1"], ["--iterations must be at least 0, not -1"]),
         (["distill", "dm", "--config", "absent.toml"], ["absent.toml", "check the path"]),
         (["evaluate", "absent"], ["absent does not exist"]),
         (["report", "absent"], ["absent"]),
@@ -147,9 +147,9 @@ def test_resuming_a_complete_run_changes_nothing(run: Path, capsys: pytest.Captu
 
 def test_resuming_with_other_settings_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     resume = ["distill", "dm", "--resume", "--out", str(run)]
-    assert "another seed" in complaint([*resume, "--seed", "3"], capsys)
-    assert "another batch_real" in complaint([*resume, "--batch-real", "256"], capsys), "though that is the default"
-    assert "another iterations, batch_real" in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
+    assert "different seed" in complaint([*resume, "--seed", "3"], capsys)
+    assert "different batch_real" in complaint([*resume, "--batch-real", "256"], capsys), "though that is the default"
+    assert "different iterations, batch_real" in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
 
 
 def test_resuming_in_the_usual_folder_is_no_different(
@@ -158,7 +158,7 @@ def test_resuming_in_the_usual_folder_is_no_different(
     monkeypatch.chdir(tmp_path)
     words = ["distill", "random", "--ipc", "1"]
     assert main([*words, "--network", "mlp:width=8"]) == 0
-    assert "another network" in complaint([*words, "--network", "convnet", "--resume"], capsys), "though the default"
+    assert "different network" in complaint([*words, "--network", "convnet", "--resume"], capsys), "though the default"
     assert main([*words, "--resume"]) == 0
 
 

@@ -1,4 +1,4 @@
-"""Settings: defaults, what is resolved, and the TOML file that repeats a run."""
+"""Settings: defaults, and the TOML file that repeats a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from potstill.distillation.settings import Settings, differing
+from potstill.distillation.settings import Settings
 from potstill.methods import DM, METHODS, DataDAM, Method, Random
 from potstill.runtime.errors import UserError
-from tests.small import digits
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -95,7 +94,7 @@ def test_whole_numbers_will_do_for_fractions(tmp_path: Path):
         ('start = "nois"\n[method]\nname = "dm"', "start = 'nois' is not one of real, noise"),
         ('precision = "float16"\n[method]\nname = "dm"', "precision = 'float16' is not one of auto, "),
         ('compile = "maybe"\n[method]\nname = "dm"', "compile = 'maybe' is not one of auto, on, off; correct it there"),
-        ('ipc = 0\n[method]\nname = "dm"', "0 images per class are none; use --ipc 1 or more"),
+        ('ipc = 0\n[method]\nname = "dm"', "--ipc must be at least 1, not 0; use --ipc 1 or more"),
         ("ipc = ", r"config\.toml is not valid TOML: .*; correct it there"),
     ],
 )
@@ -125,66 +124,6 @@ def test_an_absent_or_binary_file_is_refused(tmp_path: Path):
 def test_impossible_values_are_refused(wrong: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message):
         Settings(method=DM(), **wrong)
-
-
-def test_resolved_leaves_nothing_open():
-    settings = Settings(method=DataDAM(), device="cpu").resolved(digits())
-    assert settings.start == "real"
-    assert settings.iterations == 8_000
-    assert settings.device == "cpu"
-    assert settings.precision in ("float32", "bfloat16")
-    assert settings.compile in ("on", "off")
-    assert settings.validate_every == 1600
-    assert settings.resolved(digits()) == settings
-
-
-def test_resolved_keeps_what_was_asked_for():
-    asked = Settings(
-        method=DM(),
-        start="noise",
-        iterations=7,
-        device="cpu",
-        precision="float64",
-        compile="off",
-        validate_every=0,
-        seed=3,
-    )
-    assert asked.resolved(digits()) == asked
-
-
-@pytest.mark.parametrize(("iterations", "every"), [(0, 0), (1, 1), (5, 1), (6, 2), (100, 20), (101, 21)])
-def test_five_looks_at_the_validation_split(iterations: int, every: int):
-    settings = Settings(method=DM(), iterations=iterations, device="cpu").resolved(digits())
-    assert settings.validate_every == every
-    assert sum(i % every == 0 or i == iterations for i in range(1, iterations + 1)) <= 5 if every else iterations == 0
-
-
-def test_a_short_run_is_neither_compiled_nor_computed_in_low_precision():
-    settings = Settings(method=DM(batch_real=16), iterations=10, device="cpu").resolved(digits())
-    assert (settings.precision, settings.compile) == ("float32", "off")
-    compute = settings.compute()
-    assert (compute.device.type, compute.precision, compute.compile) == ("cpu", "float32", False)
-
-
-def test_an_absent_device_is_refused():
-    with pytest.raises(UserError, match="device 'tpu' cannot be used here"):
-        Settings(method=DM(), device="tpu").resolved(digits())
-
-
-@pytest.mark.parametrize(
-    ("asked", "names"),
-    [
-        (Settings(method=DM()), []),  # nothing but defaults: go on with what is stored
-        (Settings(method=DM(), seed=7, ipc=3), []),
-        (Settings(method=DM(), seed=8, ipc=4), ["ipc", "seed"]),
-        (Settings(method=DM(batch_real=32)), []),
-        (Settings(method=DM(batch_real=33)), ["method"]),
-        (Settings(method=DataDAM()), ["method"]),
-    ],
-)
-def test_differing_names_what_was_asked_for_otherwise(asked: Settings[Method], names: list[str]):
-    stored = Settings(method=DM(batch_real=32), seed=7, ipc=3, dataset="digits")
-    assert differing(asked, stored) == names
 
 
 def test_settings_are_values():

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.experts.curriculum import Curriculum
-from potstill.experts.difficulty import DIFFICULTY, read_difficulty, write_difficulty
-from potstill.experts.train import CURRICULUM, ExpertPlan, expert_file, keep_scores, train_experts
+from potstill.experts.curriculum import CURRICULUM, Curriculum
+from potstill.experts.difficulty import read_difficulty
+from potstill.experts.manifest import ExpertPlan, expert_file
+from potstill.experts.train import train_experts
 from potstill.runtime.compute import CPU
-from potstill.runtime.errors import UserError
-from tests.small import NETWORK, digits, few, small_digits, small_experts
+from tests.small import NETWORK, digits, few, small_digits
 
 SIZES = (10, 40, 3)
 
@@ -65,7 +65,7 @@ def test_experts_of_a_curriculum_differ_and_keep_the_difficulty(tmp_path: Path):
     data = small_digits()
     heard: list[str] = []
     train_experts(plan, data, tmp_path / "curriculum", CPU, progress=heard.append)
-    assert heard[0] == "training a network of 10 epochs by which easy images are told from hard ones"
+    assert heard[0] == "training a network of 10 epochs that tells easy images from hard ones"
     train_experts(ExpertPlan(network=NETWORK, count=2, epochs=3), data, tmp_path / "plain", CPU)
     scores = read_difficulty(tmp_path / "curriculum" / CURRICULUM)
     assert scores["el2n"].shape == (200,)
@@ -74,31 +74,3 @@ def test_experts_of_a_curriculum_differ_and_keep_the_difficulty(tmp_path: Path):
     first = (tmp_path / "curriculum" / CURRICULUM).read_bytes()
     train_experts(replace(plan, count=3), data, tmp_path / "curriculum", CPU, resume=True)
     assert (tmp_path / "curriculum" / CURRICULUM).read_bytes() == first
-
-
-def test_difficulty_survives_its_file_and_damage_is_told(tmp_path: Path):
-    scores = {"el2n": torch.rand(5), "forgetting": torch.arange(5)}
-    write_difficulty(tmp_path / DIFFICULTY, scores)
-    read = read_difficulty(tmp_path / DIFFICULTY)
-    assert read["el2n"].equal(scores["el2n"])
-    assert read["forgetting"].tolist() == [0, 1, 2, 3, 4]
-    (tmp_path / DIFFICULTY).write_bytes(b"cut")
-    with pytest.raises(UserError, match=r"difficulty\.safetensors cannot be read"):
-        read_difficulty(tmp_path / DIFFICULTY)
-    (tmp_path / DIFFICULTY).write_bytes(expert_bytes())
-    with pytest.raises(UserError, match="holds no scores"):
-        read_difficulty(tmp_path / DIFFICULTY)
-
-
-def expert_bytes() -> bytes:
-    return expert_file(Path(small_experts()), 0).read_bytes()
-
-
-def test_scores_of_experts_are_kept_beside_them_and_added_to(tmp_path: Path):
-    plan, data = ExpertPlan(network=NETWORK, count=2, epochs=4), small_digits()
-    train_experts(plan, data, tmp_path / "experts", CPU)
-    one = keep_scores(plan, data, tmp_path / "experts", CPU, ["forgetting"])
-    both = keep_scores(plan, data, tmp_path / "experts", CPU, ["el2n", "forgetting"])
-    assert set(one) == {"forgetting"}
-    assert read_difficulty(tmp_path / "experts" / DIFFICULTY).keys() == both.keys() == {"el2n", "forgetting"}
-    assert both["forgetting"].equal(one["forgetting"])

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from potstill.distillation.checkpoint import Checkpoint
 from potstill.distillation.driver import distill
-from potstill.distillation.run_folder import Checkpoint, RunFolder
+from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.engine import layout
 from potstill.evaluation import Recipe, find_recipe, validation_accuracy
@@ -190,8 +191,8 @@ def test_one_worker_or_two_give_the_same_bits(case: str, monkeypatch: pytest.Mon
 def test_resumed_from_a_file_equals_uninterrupted(case: str, stop: int, tmp_path: Path):
     uninterrupted = run(problem(), make(case))
     folder = RunFolder(tmp_path)
-    folder.save_checkpoint(Checkpoint(state=run(problem(), make(case), stop)))
-    stored = folder.load_checkpoint()
+    Checkpoint(state=run(problem(), make(case), stop)).save(folder.checkpoint)
+    stored = Checkpoint.load(folder.checkpoint)
     assert stored is not None
     state, later, method = stored.state, problem(), make(case)  # nothing else is left of the first session
     for iteration in range(stop, ITERATIONS):

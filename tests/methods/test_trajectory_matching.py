@@ -13,7 +13,7 @@ from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep
-from potstill.experts.train import expert_file
+from potstill.experts.manifest import expert_file
 from potstill.methods import DATM, MTT, PAD, TESLA, Problem, State
 from potstill.methods.state import through_softmax
 from potstill.methods.trajectory.aligned import initial_logits, right_ones
@@ -303,8 +303,8 @@ def test_without_experts_it_is_said_how_to_come_by_them():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network": "lenet"}, "another network: theirs convnet:depth=2:width=8, asked for lenet"),
-        ({"dataset_fingerprint": "other"}, "another dataset"),
+        ({"network": "lenet"}, "a different network: convnet:depth=2:width=8, not lenet"),
+        ({"dataset_fingerprint": "other"}, "a different dataset"),
     ],
 )
 def test_experts_of_something_else_are_refused(changes: dict[str, Any], message: str, experts: str):
@@ -314,7 +314,10 @@ def test_experts_of_something_else_are_refused(changes: dict[str, Any], message:
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("shape", [1, 28, 28], "another image shape"), ("plan", {"network": NETWORK, "zca": True}, "another whitening")],
+    [
+        ("shape", [1, 28, 28], "different image shape"),
+        ("plan", {"network": NETWORK, "zca": True}, "a different whitening"),
+    ],
 )
 def test_experts_of_another_size_or_whitening_are_refused(
     field: str, value: Any, message: str, experts: str, tmp_path: Path

@@ -18,7 +18,7 @@ from potstill.cli.main import main
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, Resources
-from potstill.experts.train import ExpertPlan
+from potstill.experts.manifest import ExpertPlan
 from potstill.methods import DC, DM, METHODS, MTT, Random
 from potstill.methods.coresets import Forgetting, Herding
 from potstill.methods.trajectory.presets import MTT_PRESETS
@@ -102,7 +102,7 @@ def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     reproduce(table, Path("made"), repeats=1, resources=PLAIN)
     reproduce(table, tmp_path / "made", repeats=1, resources=PLAIN)
-    with pytest.raises(UserError, match="use the options that it was begun with"):
+    with pytest.raises(UserError, match="use the options that it was started with"):
         reproduce(
             table, Path("made"), repeats=1, resources=Resources(compute=replace(PLAIN.compute, precision="float64"))
         )
@@ -114,7 +114,7 @@ def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
     assert outcomes[0].measured.repeats == 1
     (entry,) = json.loads((tmp_path / ReproductionRecord.FILE).read_text())["outcomes"]
     assert entry["iterations"] == {"done": 5, "published": 20}
-    with pytest.raises(UserError, match="dm was begun with another iterations"):
+    with pytest.raises(UserError, match="dm was started with a different iterations"):
         reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
 
 

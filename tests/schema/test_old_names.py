@@ -8,7 +8,7 @@ import pytest
 
 from potstill.distillation.settings import Settings
 from potstill.evaluation import Recipe, find_recipe
-from potstill.experts.train import ExpertPlan
+from potstill.experts.manifest import ExpertPlan
 from potstill.methods import METHODS
 from potstill.schema.fields import Fields
 from potstill.schema.old_names import RENAMED, with_present_names

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation.driver import distill, log_progress
+from potstill.distillation.driver import distill
+from potstill.distillation.outcome import log_progress
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.evaluation import (
@@ -200,7 +201,9 @@ def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset
     folder = RunFolder(beside.parent / settings.default_folder.name)
     if folder.config.exists():
         stored = Settings.from_toml(folder.config)
-        decisive = ["dataset", "ipc", "seed", "image_size", "zca", *(["network"] if SELECTIONS[name].looks else [])]
+        decisive = ["dataset", "ipc", "seed", "image_size", "zca"]
+        if SELECTIONS[name].needs_network:
+            decisive.append("network")
         if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:
             raise UserError(
                 f"{folder.path} is a run of another {', '.join(changed)} than the first",

@@ -13,8 +13,7 @@ import tyro
 from potstill.cli.options import duration, parse
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
-from potstill.distillation.driver import distill, settings_conflict
-from potstill.distillation.settings import Settings
+from potstill.distillation import RunFolder, Settings, distill, resumed_settings
 from potstill.methods import METHODS, Method, find_method
 from potstill.runtime.errors import UserError
 
@@ -97,8 +96,8 @@ def _read(words: list[str]) -> Options[Any]:
         if stored.exists():  # what is not given again is as it was
             config, base = str(stored), Settings.from_toml(stored)
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
-    if base is not None and _value_of("--config", words) is None and (changed := base.changed(options.settings)):
-        raise settings_conflict(Path(str(config)).parent, changed)
+    if config is not None and base is not None and _value_of("--config", words) is None:
+        resumed_settings(RunFolder(Path(config).parent), options.settings, unasked=base)
     return options
 
 

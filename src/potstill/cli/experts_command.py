@@ -11,7 +11,8 @@ import tyro
 from potstill.cli.options import ComputeOptions, names, parse, progress_line
 from potstill.data import load_dataset, short_name
 from potstill.experts.difficulty import Score
-from potstill.experts.train import ExpertPlan, keep_scores, stored_plan, train_experts
+from potstill.experts.manifest import ExpertPlan, stored_plan
+from potstill.experts.train import keep_scores, train_experts
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError, unknown
 from potstill.schema.experts import ExpertsManifest

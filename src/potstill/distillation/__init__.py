@@ -1,16 +1,25 @@
 """Distillation: settings, the loop that every method shares, and the folder that a run is kept in."""
 
-from potstill.distillation.driver import DistillationResult, distill, log_progress, settings_conflict
-from potstill.distillation.run_folder import Checkpoint, RunFolder
-from potstill.distillation.settings import Settings, differing
+from potstill.distillation.checkpoint import Checkpoint
+from potstill.distillation.driver import distill
+from potstill.distillation.outcome import DistillationResult, Listener, log_progress
+from potstill.distillation.plan import Plan, resolve
+from potstill.distillation.resume import resume_conflicts, resumed_settings
+from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.settings import Settings
+from potstill.distillation.starts import make_start
 
 __all__ = [
     "Checkpoint",
     "DistillationResult",
+    "Listener",
+    "Plan",
     "RunFolder",
     "Settings",
-    "differing",
     "distill",
     "log_progress",
-    "settings_conflict",
+    "make_start",
+    "resolve",
+    "resume_conflicts",
+    "resumed_settings",
 ]

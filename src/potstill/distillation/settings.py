@@ -1,4 +1,4 @@
-"""The settings of a distillation, and the TOML file that repeats it."""
+"""The settings of a distillation as a user gives them, and the TOML file that repeats it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 
 import tomli_w
 
-from potstill.data import ImageDataset, short_name
+from potstill.data import short_name
 from potstill.methods import METHODS, Method, Start, find_method
-from potstill.runtime.compute import LONG_RUN_PIXELS, Compilation, Compute, Precision, resolve_compute
+from potstill.runtime.compute import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
 from potstill.schema.old_names import with_present_names
 
-VALIDATIONS = 5
+DEFAULT_DATASET = "digits"
 
 M = TypeVar("M", bound=Method, covariant=True)
 
@@ -44,7 +44,7 @@ class Settings(Generic[M]):
     """
 
     method: M
-    dataset: str = "digits"
+    dataset: str = DEFAULT_DATASET
     ipc: int = 10
     start: Start | None = None
     network: str = "convnet"
@@ -59,52 +59,13 @@ class Settings(Generic[M]):
 
     def __post_init__(self) -> None:
         if self.ipc < 1:
-            raise UserError(f"{self.ipc} images per class are none", "use --ipc 1 or more")
+            raise UserError(f"--ipc must be at least 1, not {self.ipc}", "use --ipc 1 or more")
         if self.iterations is not None and self.iterations < 0:
-            raise UserError(f"{self.iterations} iterations cannot be done", "use --iterations 0 or more")
+            raise UserError(f"--iterations must be at least 0, not {self.iterations}", "use --iterations 0 or more")
         if self.validate_every is not None and self.validate_every < 0:
-            raise UserError(f"cannot validate every {self.validate_every} iterations", "use --validate-every 0 or more")
-
-    def resolved(self, dataset: ImageDataset) -> Settings[M]:
-        """The same with nothing left open: what ``config.toml`` records.
-
-        Raises:
-            UserError: the device cannot be used, or the method not with these images per class.
-        """
-        method = self.method.resolved(self.ipc, self.dataset)
-        if method.only_start and self.start not in (None, method.default_start):
-            raise UserError(f"{method.name} begins with real images of its own choice", "leave --start out")
-        iterations = method.default_iterations(self.ipc) if self.iterations is None else self.iterations
-        compute = self._compute(method, dataset, iterations)
-        return dataclasses.replace(
-            self,
-            method=method,
-            start=self.start or self.method.default_start,
-            iterations=iterations,
-            device=str(compute.device),
-            precision=compute.precision,
-            compile="on" if compute.compile else "off",
-            validate_every=-(-iterations // VALIDATIONS) if self.validate_every is None else self.validate_every,
-        )
-
-    def compute(self) -> Compute:
-        """Device, precision and compilation of resolved settings."""
-        return resolve_compute(self.device, self.precision, self.compile)
-
-    def _compute(self, method: Method, dataset: ImageDataset, iterations: int) -> Compute:
-        _, height, width = dataset.shape
-        batch = method.images_per_iteration(dataset.class_count, self.ipc)
-        long_run = iterations * batch * height * width >= LONG_RUN_PIXELS
-        return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
-
-    def changed(self, other: Settings[Any]) -> list[str]:
-        """Names of the settings, those of the method too, that are otherwise in ``other``, of the same method."""
-        names = [f.name for f in dataclasses.fields(self) if f.name != "method"]
-        own = [f.name for f in dataclasses.fields(self.method)]
-        return [
-            *(name for name in names if getattr(self, name) != getattr(other, name)),
-            *(name for name in own if getattr(self.method, name) != getattr(other.method, name)),
-        ]
+            raise UserError(
+                f"--validate-every must be at least 0, not {self.validate_every}", "use --validate-every 0 or more"
+            )
 
     @property
     def default_folder(self) -> Path:
@@ -171,15 +132,3 @@ def _mismatch(value: Any, kind: Any) -> str | None:
         return None if value in get_args(kind) else f"one of {', '.join(get_args(kind))}"
     fits = type(value) in ((int, float) if kind is float else (kind,))
     return None if fits else f"of type {kind.__name__}"
-
-
-def differing(ours: Settings[Method], theirs: Settings[Method]) -> list[str]:
-    """Names of the settings that ``ours`` gives other than by default and ``theirs``, resolved, has otherwise."""
-    if type(ours.method) is not type(theirs.method):
-        return ["method"]
-    plain = Settings(method=type(ours.method)())
-    same = {f.name: (getattr(plain, f.name), getattr(theirs, f.name)) for f in dataclasses.fields(Settings)}
-    changed = [name for name, values in same.items() if name != "method" and getattr(ours, name) not in values]
-    if ours.method != plain.method and ours.method.resolved(theirs.ipc, theirs.dataset) != theirs.method:
-        changed.append("method")
-    return changed

@@ -133,3 +133,23 @@ def mean_by_class(descriptors: Tensor, classes: int) -> Tensor:
 def embedding(network: Network, images: Tensor) -> Descriptors:
     """The embedding alone, (N, D)."""
     return (network.embed(images),)
+
+
+def logits_of(network: Network, images: Examples, compute: Compute) -> Tensor:
+    """The logits of images by a network in evaluation mode, computed in no less than float32.
+
+    Args:
+        network: takes images (n, C, H, W).
+        images: N of them.
+        compute: device, precision and compilation.
+
+    Returns:
+        float32 (N, classes), on the CPU.
+    """
+    extractor = FeatureExtractor(network, _forward, compute.precise)
+    extractor.network.eval()
+    return extractor.describe(images)[0].float().cpu()
+
+
+def _forward(network: Network, images: Tensor) -> Descriptors:
+    return (network(images),)

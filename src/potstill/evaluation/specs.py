@@ -14,7 +14,7 @@ from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.recipes import training_schedule
 from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec
-from potstill.experts.teacher import Teacher
+from potstill.experts.feature_source import Training
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
@@ -88,16 +88,16 @@ class RealImages:
         trainings, train = self.trainings, self.trainings.dataset.train
         selection, streams = SELECTIONS[self.selection], trainings.streams
         trainings.progress(f"selecting images by {self.selection}")
-        teacher = Teacher(
-            train,
+        training = Training(
+            real=train,
             network="convnet",
             streams=streams.child("teacher"),
             compute=trainings.compute,
             flips=trainings.dataset.flips,
-            source="trained" if selection.looks else "pixels",
             progress=trainings.progress,
         )
-        images = selection.images(teacher, self.images_per_class, streams.child("selection", self.selection))
+        source, streams = selection.source(training), streams.child("selection", self.selection)
+        images = selection.images(source, self.images_per_class, streams)
         return images, torch.arange(train.class_count).repeat_interleave(self.images_per_class)
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
+from potstill.experts.difficulty import Score, read_difficulty, write_difficulty
+from potstill.experts.feature_source import EPOCHS, TrainedNetwork, Training
+
+CURRICULUM = "curriculum.safetensors"
+"""The file of the difficulty that a curriculum goes by: it comes from a network trained before there are experts."""
 
 EASY_FIRST = 0.75
 """The share of each class, the easiest, that takes part at first."""
@@ -53,3 +59,19 @@ class Curriculum:
             first, last = int(least * len(ordered)), max(int(most * len(ordered) + 1e-9), 1)
             chosen.append(ordered[min(first, last - 1) : last])
         return torch.cat(chosen).sort().values
+
+
+def curriculum_in(folder: Path, training: Training, by: Score, epochs: int) -> Curriculum:
+    """The curriculum by the difficulty in a folder of experts, which is computed first if it is not there yet.
+
+    Args:
+        folder: of the experts.
+        training: the images, and what it takes to train the network that tells easy images from hard ones.
+        by: the score of difficulty.
+        epochs: of the experts.
+    """
+    path = folder / CURRICULUM
+    if not path.exists():
+        training.progress(f"training a network of {EPOCHS} epochs that tells easy images from hard ones")
+        write_difficulty(path, {by: TrainedNetwork(training).score(by)})
+    return Curriculum(training.real, read_difficulty(path)[by], epochs)

@@ -1,13 +1,12 @@
-"""Experts: networks trained on the real images, and what they were after every epoch of it."""
+"""Training experts: networks whose weights on the real images are kept after every epoch."""
 
 from __future__ import annotations
 
 import copy
 import math
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,86 +20,24 @@ from potstill.engine.fit import fit
 from potstill.engine.schedule import Schedule
 from potstill.engine.stacked import StackedNetworks
 from potstill.engine.trainer import Trainer
-from potstill.experts.curriculum import Curriculum
+from potstill.experts.curriculum import Curriculum, curriculum_in
 from potstill.experts.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
-from potstill.experts.teacher import Teacher
-from potstill.networks import ImageShape, Network, build_network
-from potstill.networks.weights import Weights, WeightsFile, write_weights
-from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, ComputeChoice
-from potstill.runtime.errors import UserError, at_least
-from potstill.runtime.files import staged
-from potstill.runtime.machine import describe_machine
+from potstill.experts.feature_source import StoredExperts, Training
+from potstill.experts.manifest import (
+    ExpertPlan,
+    create_folder,
+    expert_file,
+    new_record,
+    resumed_record,
+)
+from potstill.networks import ImageShape, build_network
+from potstill.networks.weights import Weights, write_weights
+from potstill.runtime.compute import Compute
+from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
 from potstill.schema.experts import Expert, ExpertsManifest
-
-CURRICULUM = "curriculum.safetensors"
-"""The difficulty that a curriculum goes by: of a network trained for it before there are experts."""
-DIFFICULTY_EPOCHS = 10
-"""Of the network by which a curriculum tells easy images from hard ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpertPlan:
-    """How experts are trained: as for matching training trajectories (Cazenavette et al., CVPR 2022).
-
-    By default they are fewer and shorter than the paper's, which are 100 of 50 epochs.
-
-    Attributes:
-        dataset: what they are trained on; named as for distillation.
-        network: the spec of their architecture.
-        count: how many.
-        at_once: how many are trained in step, as one stack of networks: for a GPU that one would leave idle; on a CPU
-            one after another is faster.
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate: of SGD.
-        momentum: of SGD.
-        weight_decay: of SGD.
-        augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
-        gsam_rho: rho of GSAM, for experts in flat minima; 0.01 for those of DATM and PAD, 0 for plain SGD.
-        curriculum: whether easy images come first and go first, as for PAD; by the score ``curriculum_by``.
-        curriculum_by: ``el2n``, ``grand`` (as PAD has it; it takes a gradient of each image) or ``forgetting``, of a
-            network trained for it.
-        last_only: keep what each is in the end, not after every epoch: enough to begin from, not to match.
-        image_size: resize images to this many pixels a side.
-        zca: whiten with a ZCA fitted on the training images.
-        seed: of all randomness.
-    """
-
-    dataset: str = "digits"
-    network: str = "convnet"
-    count: int = 10
-    at_once: int = 1
-    epochs: int = 20
-    batch_size: int = 256
-    learning_rate: float = 0.01
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    augment: bool = True
-    gsam_rho: float = 0.0
-    curriculum: bool = False
-    curriculum_by: Score = "el2n"
-    last_only: bool = False
-    image_size: int | None = None
-    zca: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        at_least(self, at_once=1, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, gsam_rho=0)
-        if self.count < 1 or self.epochs < 1:
-            raise UserError("no expert would be trained", "use --count and --epochs of 1 or more")
-
-    def is_long(self, dataset: ImageDataset) -> bool:
-        """Whether compilation and low precision pay for training them."""
-        pixels = self.count * self.epochs * len(dataset.train) * math.prod(dataset.shape[1:])
-        return pixels >= LONG_RUN_PIXELS
-
-    def bytes_kept(self, network: Network) -> int:
-        """What the files will weigh."""
-        one = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
-        return self.count * one * (1 if self.last_only else self.epochs + 1)
 
 
 def train_experts(
@@ -121,10 +58,10 @@ def train_experts(
     Args:
         plan: what to train.
         dataset: what the plan names, loaded.
-        out: a new folder, or one to go on with.
+        out: a new folder, or one to continue.
         compute: device, precision and compilation.
-        resume: go on with the experts in ``out``.
-        progress: told in a few words what has been trained.
+        resume: continue with the experts in ``out``.
+        progress: is told what has been trained.
 
     Returns:
         What ``experts.json`` holds.
@@ -133,7 +70,11 @@ def train_experts(
         UserError: the folder exists, holds experts of another plan or dataset, or the disk has too little room.
     """
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-    record = _begin(plan, dataset, out, network, compute, resume=resume)
+    record = new_record(plan, dataset, compute)
+    if resume:
+        record = resumed_record(out, record)
+    else:
+        create_folder(out, record, plan, network)
     data = dataset.to(compute.device)
 
     @cache
@@ -142,7 +83,10 @@ def train_experts(
         return Trainer(own, compute) if count == 1 else StackedNetworks(own, compute, count)
 
     with cpu_workers(compute.device):
-        curriculum = _curriculum(plan, data, out, compute, progress) if plan.curriculum else None
+        curriculum = None
+        if plan.curriculum:
+            training = _training(plan, data, compute, progress)
+            curriculum = curriculum_in(out, training, plan.curriculum_by, plan.epochs)
         for first in range(0, plan.count, plan.at_once):
             numbers = range(first, min(first + plan.at_once, plan.count))
             there = {expert.number for expert in record.experts}
@@ -164,27 +108,8 @@ def train_experts(
                 expert = Expert(number=number, **told)
                 record = replace(record, experts=sorted([*record.experts, expert], key=lambda made: made.number))
                 record.write(out / ExpertsManifest.FILE)
-                progress(_in_words(expert, plan))
+                progress(_summary(expert, plan))
     return record
-
-
-def expert_file(folder: Path, number: int) -> Path:
-    """Where the expert of that number is."""
-    return folder / f"expert-{number:04d}.safetensors"
-
-
-def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
-    """The plan that the experts in ``folder`` were begun with, and where they were computed.
-
-    Raises:
-        UserError: the folder has no such record, or a damaged one.
-    """
-    path = folder / ExpertsManifest.FILE
-    record = ExpertsManifest.read(path)
-    try:
-        return ExpertPlan(**record.plan), ComputeChoice(**record.compute)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise UserError(f"{path} is not a record of experts ({error})", "choose another --out") from error
 
 
 def _train_together(
@@ -240,9 +165,9 @@ def _train_together(
     return list(zip(kept, told, strict=True))
 
 
-def _in_words(expert: Expert, plan: ExpertPlan) -> str:
+def _summary(expert: Expert, plan: ExpertPlan) -> str:
     accuracy = expert.validation_accuracy
-    shown = "" if accuracy is None else f", {accuracy:.1%} of the validation images right"
+    shown = "" if accuracy is None else f", validation accuracy {accuracy:.1%}"
     return f"expert {expert.number + 1} of {plan.count}: {expert.seconds:.0f} s{shown}"
 
 
@@ -254,106 +179,38 @@ def keep_scores(
     names: Sequence[Score],
     progress: Progress = silent,
 ) -> dict[str, Tensor]:
-    """How hard each training image is for the experts in ``out``, kept beside them; other scores on file stay.
+    """Compute how hard each training image is for the experts in ``out``, and keep it beside them.
+
+    Args:
+        plan: of the experts.
+        dataset: what they were trained on.
+        out: their folder.
+        compute: device, precision and compilation.
+        names: of the scores; others that are on file stay.
+        progress: is told now and then how far it is.
+
+    Returns:
+        float32 (N,) for each score on file.
 
     Raises:
-        UserError: the experts do not tell it: forgetting shows over epochs.
+        UserError: the experts kept too few epochs for the score.
     """
     path = out / DIFFICULTY
     scores = read_difficulty(path) if path.exists() else {}
     with cpu_workers(compute.device):
-        teacher = _teacher(plan, dataset.to(compute.device), compute, str(out), progress)
-        scores |= {name: teacher.score(name).float() for name in names}
+        experts = StoredExperts(_training(plan, dataset.to(compute.device), compute, progress), out)
+        scores |= {name: experts.score(name).float() for name in names}
     write_difficulty(path, scores)
     return scores
 
 
-def _teacher(
-    plan: ExpertPlan, dataset: ImageDataset, compute: Compute, source: str = "trained", progress: Progress = silent
-) -> Teacher:
-    return Teacher(
-        dataset.train,
+def _training(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, progress: Progress) -> Training:
+    """What it takes to find out how hard images are: randomness of its own."""
+    return Training(
+        real=dataset.train,
         network=plan.network,
         streams=Streams(plan.seed).child("difficulty"),
         compute=compute,
         flips=dataset.flips,
-        source=source,
-        epochs=DIFFICULTY_EPOCHS,
         progress=progress,
     )
-
-
-def _curriculum(plan: ExpertPlan, dataset: ImageDataset, out: Path, compute: Compute, progress: Progress) -> Curriculum:
-    """The curriculum by the difficulty on file, which is found out first where it is not there yet."""
-    path = out / CURRICULUM
-    if not path.exists():
-        progress(f"training a network of {DIFFICULTY_EPOCHS} epochs by which easy images are told from hard ones")
-        teacher = _teacher(plan, dataset, compute, progress=progress)
-        write_difficulty(path, {plan.curriculum_by: teacher.score(plan.curriculum_by)})
-    return Curriculum(dataset.train, read_difficulty(path)[plan.curriculum_by], plan.epochs)
-
-
-def _begin(
-    plan: ExpertPlan, dataset: ImageDataset, out: Path, network: Network, compute: Compute, *, resume: bool
-) -> ExpertsManifest:
-    """The record to go on with: a new one in a new folder, or that of the folder if it is of the same plan."""
-    channels, height, width = dataset.shape
-    fresh = ExpertsManifest(
-        plan={name: value for name, value in asdict(plan).items() if value is not None},
-        dataset_fingerprint=dataset.fingerprint,
-        shape=(channels, height, width),
-        classes=dataset.class_count,
-        machine=describe_machine(),
-        compute={
-            "device": str(compute.device),
-            "precision": compute.precision,
-            "compile": "on" if compute.compile else "off",
-        },
-        experts=[],
-    )
-    if resume:
-        return _resumed(fresh, out)
-    if out.exists():
-        raise UserError(f"{out} already exists", "use --resume to go on with it, or another --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    needed, free = plan.bytes_kept(network), shutil.disk_usage(out.parent).free
-    if needed > free:
-        raise UserError(
-            f"these experts take {needed / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free",
-            "use fewer --count or --epochs, --last-only, or another --out",
-        )
-    with staged(out) as unfinished:
-        unfinished.mkdir()
-        fresh.write(unfinished / ExpertsManifest.FILE)
-    return fresh
-
-
-def _resumed(fresh: ExpertsManifest, out: Path) -> ExpertsManifest:
-    theirs, ours = asdict(stored_plan(out)[0]), fresh.plan
-    stored = ExpertsManifest.read(out / ExpertsManifest.FILE)
-    if stored.dataset_fingerprint != fresh.dataset_fingerprint:
-        raise UserError(f"{out} was started with a different dataset", "choose another --out")
-    # More experts of the same kind are welcome.
-    changed = [name for name in {**theirs, **ours} if name != "count" and theirs.get(name) != ours.get(name)]
-    if changed:
-        raise UserError(
-            f"the experts in {out} were begun with another {', '.join(changed)}",
-            "resume them with their own settings, or choose another --out",
-        )
-    usable = [expert for expert in stored.experts if _is_usable(expert_file(out, expert.number))]
-    now = fresh.compute["precision"]
-    begun = stored.compute.get("precision", now)
-    if begun != now and len(usable) < ours["count"]:
-        raise UserError(
-            f"the experts in {out} were begun in {begun}, and the others would be trained in {now}",
-            f"resume them with --precision {begun}, or choose another --out",
-        )
-    return replace(stored, plan=ours, experts=usable)
-
-
-def _is_usable(path: Path) -> bool:
-    try:
-        WeightsFile(path)
-    except UserError:
-        return False
-    return True

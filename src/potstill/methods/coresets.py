@@ -7,19 +7,21 @@ from functools import partial
 from typing import ClassVar
 
 from potstill.experts.difficulty import NeverLearned
-from potstill.experts.teacher import Teacher
+from potstill.experts.feature_source import FeatureSource, Training, feature_source
 from potstill.methods.base import Method, Problem, State
 from potstill.methods.citations import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING, Citation
 from potstill.methods.state import with_images
 from potstill.runtime.errors import at_least
-from potstill.selection import SELECTIONS, Selection, by_score
-from potstill.selection.optimised_random import optimised_random
+from potstill.selection import SELECTIONS, Choice, Selection, by_score
+from potstill.selection.random import TRIES, optimised_random
 from potstill.synthetic import SyntheticSet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coreset(Method):
-    """A selection of ``potstill.selection`` under its own name."""
+    """A selection of ``potstill.selection`` under its own name; what it starts from is without effect."""
+
+    only_start: ClassVar[bool] = True
 
     def default_iterations(self, images_per_class: int) -> int:
         """None: all is done before the first."""
@@ -28,15 +30,15 @@ class Coreset(Method):
     def prepare(self, problem: Problem) -> State:
         """The images."""
         streams = problem.streams.child("selection")
-        return {"images": self.selection().images(self.teacher(problem), problem.images_per_class, streams)}
+        return {"images": self.selection().images(self.source(problem), problem.images_per_class, streams)}
 
     def selection(self) -> Selection:
         """What chooses or makes them."""
         return SELECTIONS[self.name]
 
-    def teacher(self, problem: Problem) -> Teacher:
-        """What the selection looks at: here the pixels."""
-        return self._teacher(problem, "pixels", 0)
+    def source(self, problem: Problem) -> FeatureSource:
+        """What the selection looks at."""
+        return self.selection().source(_training(problem))
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Nothing to do: the state stays."""
@@ -46,28 +48,28 @@ class Coreset(Method):
         """The images with the labels of their classes."""
         return with_images(problem, state)
 
-    def _teacher(self, problem: Problem, source: str, epochs: int) -> Teacher:
-        return Teacher(
-            problem.real,
-            network=problem.network,
-            streams=problem.streams.child("teacher"),
-            compute=problem.compute,
-            flips=problem.flips,
-            source=source,
-            epochs=epochs,
-            dataset_fingerprint=problem.dataset_fingerprint,
-            progress=problem.progress,
-        )
+
+def _training(problem: Problem) -> Training:
+    """What it takes to train a network to look at."""
+    return Training(
+        real=problem.real,
+        network=problem.network,
+        streams=problem.streams.child("teacher"),
+        compute=problem.compute,
+        flips=problem.flips,
+        dataset_fingerprint=problem.dataset_fingerprint,
+        progress=problem.progress,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtCoreset(Coreset):
-    """A selection that looks at a network which knows the real images.
+    """A selection that looks at networks trained on the real images.
 
     Attributes:
-        features: ``trained`` trains a network for this; ``pixels`` looks at the pixels instead, where that is possible;
-            anything else is a folder of potstill experts.
-        teacher_epochs: passes over the real images, where a network is trained.
+        features: ``trained`` to train a network; ``pixels`` to look at the pixels instead, where that is possible; or
+            a folder of potstill experts.
+        teacher_epochs: passes over the real images, if a network is trained.
     """
 
     features: str = "trained"
@@ -76,9 +78,9 @@ class TaughtCoreset(Coreset):
     def __post_init__(self) -> None:
         at_least(self, teacher_epochs=1)
 
-    def teacher(self, problem: Problem) -> Teacher:
-        """The network, or what was asked for in its place."""
-        return self._teacher(problem, self.features, self.teacher_epochs)
+    def source(self, problem: Problem) -> FeatureSource:
+        """The networks, or what was asked for instead."""
+        return feature_source(self.features, _training(problem), self.teacher_epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,14 +191,14 @@ class OptimisedRandom(Coreset):
     name: ClassVar[str] = "optimised-random"
     citation: ClassVar[Citation] = DATASET_DISTILLATION
 
-    tries: int = 20
+    tries: int = TRIES
 
     def __post_init__(self) -> None:
         at_least(self, tries=1)
 
     def selection(self) -> Selection:
         """With as many tries."""
-        return Selection(self.name, choose=partial(optimised_random, tries=self.tries), looks=False)
+        return Choice(self.name, partial(optimised_random, tries=self.tries))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +228,7 @@ class Forgetting(TaughtCoreset):
 
     def selection(self) -> Selection:
         """With what never learning counts for."""
-        return Selection(self.name, choose=by_score(lambda teacher: teacher.forgetting(self.never_learned)))
+        return Choice(self.name, by_score(lambda source: source.forgetting(self.never_learned)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from potstill.distillation.settings import Settings
-from potstill.experts.train import ExpertPlan
+from potstill.experts.manifest import ExpertPlan
 from potstill.methods import Method
 from potstill.schema.reproduction import Published
 

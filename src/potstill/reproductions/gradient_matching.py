@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from potstill.distillation.settings import Settings
-from potstill.experts.train import ExpertPlan
-from potstill.methods import DC, Method
+from potstill.experts.manifest import ExpertPlan
+from potstill.methods import DC, Method, TaughtCoreset
 from potstill.methods.coresets import AverageNearest, Coreset, Forgetting, Herding, KCenter, KMeans, Random
 from potstill.methods.gradient.distances import DistanceName
 from potstill.reproductions.base import Published, Reproduction, Row
@@ -83,7 +83,7 @@ CORESETS_MNIST = Reproduction(
             label=f"{name} ipc {ipc}",
             settings=_mnist(method, ipc),
             published={"convnet": Published(*figures[place]) if figures else None},
-            experts=TEACHER if method.selection().looks else None,
+            experts=TEACHER if isinstance(method, TaughtCoreset) else None,
         )
         for name, (method, figures) in CORESETS.items()
         for place, ipc in enumerate((1, 10, 50))

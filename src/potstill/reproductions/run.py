@@ -10,9 +10,12 @@ from typing import Any
 
 from potstill.applications import search
 from potstill.data import CATALOGUE, ImageDataset, load_dataset
-from potstill.distillation.driver import distill, log_progress
+from potstill.distillation.driver import distill
+from potstill.distillation.outcome import log_progress
+from potstill.distillation.plan import resolve
+from potstill.distillation.resume import resume_conflicts
 from potstill.distillation.run_folder import RunFolder
-from potstill.distillation.settings import Settings, differing
+from potstill.distillation.settings import Settings
 from potstill.evaluation import (
     FullTraining,
     NetworkResult,
@@ -23,7 +26,8 @@ from potstill.evaluation import (
     find_recipe,
     measure_full,
 )
-from potstill.experts.train import ExpertPlan, train_experts
+from potstill.experts.manifest import ExpertPlan
+from potstill.experts.train import train_experts
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Reproduction, Row
 from potstill.runtime.errors import Diverged, UserError
@@ -111,7 +115,7 @@ class _Making:
             precision=self.resources.compute.precision,
             compile=self.resources.compute.compile,
         )
-        published = settings.resolved(dataset).iterations or 0
+        published = resolve(settings, dataset).iterations
         asked = replace(settings, iterations=max(round(published * self.scale), 1) if published else 0)
         if row.experts is not None:
             experts = self._experts(replace(row.experts, dataset=place), dataset)
@@ -137,11 +141,10 @@ class _Making:
         folder = RunFolder(self.out / row.folder)
         seconds = 0.0
         if folder.config.exists():
-            stored = Settings.from_toml(folder.config)
-            if changed := differing(_spelled_alike(asked, stored), stored):
+            if conflicts := resume_conflicts(asked, Settings.from_toml(folder.config)):
                 raise UserError(
-                    f"{folder.path} was begun with another {', '.join(changed)}",
-                    "use the options that it was begun with, or another --out",
+                    f"{folder.path} was started with a different {', '.join(conflicts)}",
+                    "use the options that it was started with, or another --out",
                 )
             manifest = folder.read_manifest() if folder.manifest.exists() else None
             seconds = 0.0 if manifest is None else manifest.seconds
@@ -262,15 +265,6 @@ def _outcome(
         made_on=measured.made_on,
         **{name: value for name, value in told.items() if name != "comparable"},
     )
-
-
-def _spelled_alike(asked: Settings[Method], stored: Settings[Any]) -> Settings[Method]:
-    """``asked``, its folder of experts spelled as in ``stored`` if it is the same."""
-    for name in ("features", "experts"):
-        ours, theirs = (getattr(settings.method, name, None) for settings in (asked, stored))
-        if ours and theirs and Path(ours).resolve() == Path(theirs).resolve():
-            return replace(asked, method=replace(asked.method, **{name: theirs}))
-    return asked
 
 
 def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:

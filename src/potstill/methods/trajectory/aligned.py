@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.data import Examples
-from potstill.engine.features import FeatureExtractor
+from potstill.engine.features import logits_of
 from potstill.methods.base import Problem, State
 from potstill.methods.state import through_softmax
 from potstill.methods.trajectory.base import TrajectoryMatching
 from potstill.methods.trajectory.presets import DATM_ELSEWHERE, DATM_PRESETS, nearest
-from potstill.networks import Network
 from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.streams import Streams
@@ -155,10 +154,4 @@ def initial_logits(problem: Problem, files: list[WeightsFile], begun: SyntheticS
 def _logits(problem: Problem, file: WeightsFile, images: Examples) -> Tensor:
     network = problem.build_network(torch.Generator())
     install(network, file.read(), file.path)
-    extractor = FeatureExtractor(network, _forward, problem.compute.precise)
-    extractor.network.eval()
-    return extractor.describe(images)[0].float().cpu()
-
-
-def _forward(network: Network, images: Tensor) -> tuple[Tensor]:
-    return (network(images),)
+    return logits_of(network, images, problem.compute)

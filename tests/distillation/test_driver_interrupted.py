@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from potstill.data import ImageDataset
-from potstill.distillation import driver
+from potstill.distillation import driver, validation
+from potstill.distillation.checkpoint import Checkpoint
 from potstill.distillation.driver import distill
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
@@ -56,7 +57,7 @@ def uninterrupted(dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactor
     """What runs of ``SETTINGS`` and ``TRAINED`` leave if nothing interrupts them."""
     left = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
+        patch.setattr(validation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
         for settings in (SETTINGS, TRAINED):
             folder = tmp_path_factory.mktemp("uninterrupted") / "run"
             distill(settings, dataset, out=folder)
@@ -101,7 +102,7 @@ def test_a_validation_that_was_interrupted_is_done_when_resumed(
         return pretended(images)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "validation_accuracy", mortal)
+        patch.setattr(validation, "validation_accuracy", mortal)
         with pytest.raises(KeyboardInterrupt):
             distill(SETTINGS, dataset, out=tmp_path / "run")
     assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == iteration
@@ -185,13 +186,13 @@ def test_a_power_cut_at_any_file_can_be_resumed(
 KILLED = """
 import sys
 from pathlib import Path
-from potstill.distillation import driver
+from potstill.distillation import driver, validation
 from tests.small import small_digits
 from tests.runs import pretended
-from tests.distillation.test_distillation_interrupted import LONG
+from tests.distillation.test_driver_interrupted import LONG
 
 driver.CHECKPOINT_SECONDS = -1.0
-driver.validation_accuracy = lambda images, dataset, **rest: pretended(images)
+validation.validation_accuracy = lambda images, dataset, **rest: pretended(images)
 say = lambda event, fields: print(event, flush=True)
 folder = Path(sys.argv[1])
 driver.distill(LONG, small_digits(), out=folder, resume=folder.exists(), listen=say)
@@ -247,7 +248,7 @@ def test_a_full_disk_keeps_what_was_there(
     assert not [path.name for path in folder.rglob(".*")], "half-written files"
     if calls > 5:
         assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
-        assert RunFolder(folder).load_checkpoint() is not None
+        assert Checkpoint.load(RunFolder(folder).checkpoint).iteration >= 0
     distill(SETTINGS, dataset, out=folder, resume=folder.exists())
     assert lasting(folder) == uninterrupted["dm"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ import pytest
 import torch
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation import driver
-from potstill.distillation.driver import DistillationResult, distill, make_start
+from potstill.distillation import validation
+from potstill.distillation.driver import distill
+from potstill.distillation.outcome import DistillationResult
+from potstill.distillation.plan import resolve
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
-from potstill.evaluation import Recipe, validation_accuracy
+from potstill.distillation.starts import make_start
 from potstill.methods import DM, Random
-from potstill.runtime.compute import CPU
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.events import read_events
 from potstill.runtime.files import write_json
@@ -195,7 +195,7 @@ def test_the_set_on_file_is_the_one_returned(run: Run, dataset: ImageDataset):
 def test_the_start_is_kept(run: Run, dataset: ImageDataset):
     done, folder, _ = run
     start = SyntheticSet.load(folder.start)
-    assert start.images.equal(make_start(done.settings, dataset, CPU).images)
+    assert start.images.equal(make_start(resolve(done.settings, dataset), dataset).images)
     assert not start.images.equal(done.synthetic.images)
     assert start.provenance["chosen_iteration"] == 0
 
@@ -203,7 +203,7 @@ def test_the_start_is_kept(run: Run, dataset: ImageDataset):
 def test_config_repeats_the_run(run: Run, dataset: ImageDataset, tmp_path: Path):
     done, folder, _ = run
     settings = Settings.from_toml(folder.config)
-    assert settings == done.settings == SETTINGS.resolved(dataset)
+    assert settings == done.settings == resolve(SETTINGS, dataset).settings
     again = distill(settings, dataset, out=tmp_path / "again")
     assert again.folder is not None
     assert lasting(again.folder) == lasting(folder.path)
@@ -218,7 +218,7 @@ def test_the_set_that_did_best_on_validation_is_kept(run: Run, dataset: ImageDat
 
 
 def test_of_sets_that_do_equally_well_the_earliest_is_kept(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(driver, "validation_accuracy", lambda *given, **named: 0.5)
+    monkeypatch.setattr(validation, "validation_accuracy", lambda *given, **named: 0.5)
     tied = distill(SETTINGS, dataset)
     assert tied.synthetic.provenance["chosen_iteration"] == SETTINGS.validate_every
     assert tied.synthetic.images.equal(distill(replace(SETTINGS, iterations=2), dataset).synthetic.images)
@@ -231,38 +231,13 @@ def test_without_validation_the_last_set_is_kept(dataset: ImageDataset):
     assert distill(SETTINGS, empty).synthetic.fingerprint() == last.synthetic.fingerprint()
 
 
-def test_validation_never_sees_the_test_split(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
-    recipe = Recipe(name="toy", summary="", epochs=40, full_epochs=1, learning_rate=0.1)
-    monkeypatch.setattr(driver, "validation_accuracy", partial(validation_accuracy, recipe=recipe))
-    no_test = replace(dataset, test=dataset.test.take(torch.tensor([], dtype=torch.int64)))
-    settings = replace(SETTINGS, iterations=1, validate_every=1)
-    accuracies: list[list[float]] = []
-    for given in (dataset, no_test):
-        heard: list[float] = []
-        accuracies.append(heard)
-        distill(settings, given, listen=lambda event, fields, heard=heard: heard.append(fields.get("accuracy", -1)))
-    assert accuracies[0] == accuracies[1]
-    assert 0.1 < max(accuracies[0]) <= 1
-
-
 def test_a_method_alone_is_enough(dataset: ImageDataset):
     done = distill(Random(), dataset)
-    assert done.settings == Settings(method=Random()).resolved(dataset)
+    assert done.settings == resolve(Settings(method=Random()), dataset).settings
     real = {image.numpy().tobytes() for image in dataset.train.normalised()}
     assert len(done.synthetic) == 100
     assert {image.numpy().tobytes() for image in done.synthetic.images} <= real
     assert done.folder is None
-
-
-@pytest.mark.parametrize("start", ["real", "noise"])
-def test_starts(start: Any, dataset: ImageDataset):
-    settings = replace(SETTINGS, start=start, ipc=3)
-    made, other = make_start(settings, dataset, CPU), make_start(replace(settings, seed=1), dataset, CPU)
-    assert made.images.shape == (30, 1, 8, 8)
-    assert made.labels.tolist() == sorted([*range(10)] * 3)
-    assert not made.images.equal(other.images)
-    real = {image.numpy().tobytes() for image in dataset.train.normalised()}
-    assert all((image.numpy().tobytes() in real) == (start == "real") for image in made.images)
 
 
 def test_too_few_real_images_are_an_error_before_a_folder_is_made(dataset: ImageDataset, tmp_path: Path):
@@ -284,7 +259,7 @@ def test_a_complete_run_can_be_resumed_to_no_effect(run: Run, dataset: ImageData
 def test_an_existing_folder_is_refused_and_left_alone(run: Run, dataset: ImageDataset):
     _, folder, _ = run
     before = lasting(folder.path)
-    with pytest.raises(UserError, match=r"run already exists; use --resume to go on with it, or another --out"):
+    with pytest.raises(UserError, match=r"run already exists; use --resume to continue it, or another --out"):
         distill(SETTINGS, dataset, out=folder.path)
     assert lasting(folder.path) == before
 
@@ -309,10 +284,10 @@ def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, t
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 5}, "begun with another seed; resume it with its own settings"),
-        ({"ipc": 2, "network": "lenet"}, "begun with another ipc, network"),
-        ({"method": DM(batch_real=9)}, "begun with another method"),
-        ({"method": Random()}, "begun with another method"),
+        ({"seed": 5}, "started with a different seed; resume it with its own settings"),
+        ({"ipc": 2, "network": "lenet"}, "started with a different ipc, network"),
+        ({"method": DM(batch_real=9)}, "started with a different batch_real, learning_rate"),
+        ({"method": Random()}, "started with a different method"),
     ],
 )
 def test_other_settings_cannot_resume_a_run(changes: dict[str, Any], message: str, run: Run, dataset: ImageDataset):
@@ -327,7 +302,7 @@ def test_another_dataset_cannot_resume_a_run(run: Run, dataset: ImageDataset):
     _, folder, _ = run
     other = replace(dataset, train=few(dataset.train, (19,) * 10), fingerprint="another")
     before = lasting(folder.path)
-    with pytest.raises(UserError, match=r"dataset 'digits' is not the one that .* was begun with"):
+    with pytest.raises(UserError, match=r"dataset 'digits' is not the one that .* was started with"):
         distill(SETTINGS, other, out=folder.path, resume=True)
     assert lasting(folder.path) == before
 

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import torch
 
+from potstill.experts import manifest
 from potstill.experts import train as experts
-from potstill.experts.train import ExpertPlan, expert_file, stored_plan, train_experts
+from potstill.experts.difficulty import DIFFICULTY, read_difficulty
+from potstill.experts.manifest import ExpertPlan, expert_file, stored_plan
+from potstill.experts.train import keep_scores, train_experts
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.compute import CPU, Compute
@@ -161,7 +164,10 @@ def test_more_experts_add_to_those_there_are(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"epochs": 3}, "another epochs"), ({"network": "lenet", "seed": 1}, "another network, seed")],
+    [
+        ({"epochs": 3}, "a different epochs"),
+        ({"network": "lenet", "seed": 1}, "a different network, seed"),
+    ],
 )
 def test_experts_of_another_plan_are_not_mixed(changes: dict[str, Any], message: str, tmp_path: Path):
     train(tmp_path / "experts")
@@ -203,13 +209,13 @@ def test_a_damaged_expert_is_named_and_made_again(damage: str, tmp_path: Path):
 def test_experts_of_one_folder_are_of_one_precision(tmp_path: Path):
     train(tmp_path / "experts")
     other = replace(CPU, precision="float64")
-    with pytest.raises(UserError, match="were begun in float32, and the others would be trained in float64"):
+    with pytest.raises(UserError, match="were started in float32, and the others would be trained in float64"):
         train_experts(replace(PLAN, count=4), small_digits(), tmp_path / "experts", other, resume=True)
     train_experts(PLAN, small_digits(), tmp_path / "experts", other, resume=True)  # nothing is left to train
 
 
 def test_a_disk_too_small_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(experts.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    monkeypatch.setattr(manifest.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     with pytest.raises(UserError, match=r"these experts take 0\.0 GB, and .* has 0\.0 GB free; use fewer"):
         train(tmp_path / "experts")
     assert list(tmp_path.iterdir()) == []
@@ -226,3 +232,13 @@ def test_the_estimate_is_what_is_kept(tmp_path: Path):
 def test_a_plan_of_nothing_is_refused(changes: dict[str, int]):
     with pytest.raises(UserError, match="no expert would be trained"):
         replace(PLAN, **changes)
+
+
+def test_scores_of_experts_are_kept_beside_them_and_added_to(tmp_path: Path):
+    plan, data = ExpertPlan(network=NETWORK, count=2, epochs=4), small_digits()
+    train_experts(plan, data, tmp_path / "experts", CPU)
+    one = keep_scores(plan, data, tmp_path / "experts", CPU, ["forgetting"])
+    both = keep_scores(plan, data, tmp_path / "experts", CPU, ["el2n", "forgetting"])
+    assert set(one) == {"forgetting"}
+    assert read_difficulty(tmp_path / "experts" / DIFFICULTY).keys() == both.keys() == {"el2n", "forgetting"}
+    assert both["forgetting"].equal(one["forgetting"])

@@ -1,0 +1,122 @@
+"""The plan of a distillation: its settings with every default filled in, for the dataset at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from potstill.data import ImageDataset
+from potstill.distillation.settings import DEFAULT_DATASET, Settings
+from potstill.methods import Method, Start
+from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
+from potstill.runtime.errors import UserError
+
+VALIDATIONS = 5
+"""How often a run is validated by default."""
+
+M = TypeVar("M", bound=Method, covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Generic[M]):
+    """Everything that decides what a distillation computes, with nothing left open.
+
+    Attributes:
+        method: with every hyper-parameter filled in.
+        dataset: its name or place.
+        ipc: synthetic images per class.
+        start: what the synthetic images are at first.
+        network: the spec of the network that is matched.
+        iterations: how many in all.
+        seed: for all random draws.
+        compute: device, precision and compilation.
+        validate_every: iterations between two validations; 0 for none.
+        image_size: pixels a side that images are resized to; None leaves them as they are.
+        zca: whether images are whitened.
+    """
+
+    method: M
+    dataset: str
+    ipc: int
+    start: Start
+    network: str
+    iterations: int
+    seed: int
+    compute: Compute
+    validate_every: int
+    image_size: int | None
+    zca: bool
+
+    @property
+    def settings(self) -> Settings[M]:
+        """The settings that ``config.toml`` records: they resolve to this plan."""
+        return Settings(
+            method=self.method,
+            dataset=self.dataset,
+            ipc=self.ipc,
+            start=self.start,
+            network=self.network,
+            iterations=self.iterations,
+            seed=self.seed,
+            device=str(self.compute.device),
+            precision=self.compute.precision,
+            compile="on" if self.compute.compile else "off",
+            validate_every=self.validate_every,
+            image_size=self.image_size,
+            zca=self.zca,
+        )
+
+
+def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
+    """Fill in whatever settings leave open.
+
+    Settings that name no dataset of their own get the name and the image size of ``dataset``.
+
+    Args:
+        settings: what a user asks for.
+        dataset: the images, loaded.
+
+    Raises:
+        UserError: size or whitening of the images contradict the settings, the device cannot be used, or the method
+            allows neither this start nor this number of images per class.
+    """
+    if settings.dataset == DEFAULT_DATASET:
+        size = settings.image_size or dataset.image_size
+        settings = replace(settings, dataset=dataset.spec or dataset.name, image_size=size)
+    _check_images(settings, dataset)
+    method = settings.method.resolved(settings.ipc, settings.dataset)
+    if method.only_start and settings.start not in (None, method.default_start):
+        raise UserError(f"{method.name} chooses the images that it starts from", "leave --start out")
+    iterations = method.default_iterations(settings.ipc) if settings.iterations is None else settings.iterations
+    every = -(-iterations // VALIDATIONS) if settings.validate_every is None else settings.validate_every
+    pixels = method.images_per_iteration(dataset.class_count, settings.ipc) * dataset.shape[1] * dataset.shape[2]
+    long_run = iterations * pixels >= LONG_RUN_PIXELS
+    return Plan(
+        method=method,
+        dataset=settings.dataset,
+        ipc=settings.ipc,
+        start=method.default_start if settings.start is None else settings.start,
+        network=settings.network,
+        iterations=iterations,
+        seed=settings.seed,
+        compute=resolve_compute(settings.device, settings.precision, settings.compile, long_run=long_run),
+        validate_every=every,
+        image_size=settings.image_size,
+        zca=settings.zca,
+    )
+
+
+def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:
+    """Make sure that the images are as the settings say.
+
+    Raises:
+        UserError: size or whitening differ.
+    """
+    whitened = dataset.train.whitening is not None
+    if settings.zca != whitened:
+        has = "is whitened" if whitened else "is not whitened"
+        raise UserError(f"the dataset {has}, the settings have zca = {settings.zca}", "make the two agree")
+    if settings.image_size is not None and set(dataset.shape[1:]) != {settings.image_size}:
+        _, height, width = dataset.shape
+        problem = f"the dataset's images are {height}x{width}, the settings have image_size = {settings.image_size}"
+        raise UserError(problem, "make the two agree")

@@ -1,0 +1,96 @@
+"""Whether a run may be resumed with the settings that a user gives now."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.settings import Settings
+from potstill.methods import Method
+from potstill.runtime.errors import UserError
+
+
+def resume_conflicts(
+    asked: Settings[Method], stored: Settings[Method], *, unasked: Settings[Method] | None = None
+) -> list[str]:
+    """Name the settings that contradict those of a run.
+
+    A setting that was not asked for contradicts nothing. Two spellings of one path are the same.
+
+    Args:
+        asked: what a user gives now.
+        stored: the run's, with every default filled in.
+        unasked: what ``asked`` has where nothing was asked for; by default the defaults. If it is ``stored``, every
+            difference counts.
+
+    Returns:
+        Names of settings and of the method's hyper-parameters; empty if the run may be resumed.
+    """
+    if type(asked.method) is not type(stored.method):
+        return ["method"]
+    base = _defaults(Settings) if unasked is None else _values(unasked)
+    names = [name for name, value in _values(asked).items() if value != base[name]]
+    conflicts = _differing(asked, stored, [name for name in names if name != "method"])
+    ours = asked.method
+    plain = _defaults(type(ours)) if unasked is None else _values(unasked.method)
+    if _values(ours) == plain:
+        return conflicts
+    # A default means something else beside other hyper-parameters: once one is given, all of them count.
+    ours = ours.resolved(stored.ipc, stored.dataset)
+    return conflicts + _differing(ours, stored.method, list(_values(ours)))
+
+
+def run_to_resume(folder: RunFolder | None) -> RunFolder:
+    """The folder, if there is a run in it.
+
+    Raises:
+        UserError: there is none.
+    """
+    if folder is None or not folder.config.exists():
+        where = "nowhere" if folder is None else str(folder.path)
+        raise UserError(f"there is no run to resume in {where}", "name its folder with --out, or leave --resume out")
+    return folder
+
+
+def resumed_settings(
+    folder: RunFolder, asked: Settings[Method], *, unasked: Settings[Method] | None = None
+) -> Settings[Any]:
+    """The settings of the run in a folder, to resume it with.
+
+    Args:
+        folder: of the run.
+        asked: what a user gives now.
+        unasked: see :func:`resume_conflicts`.
+
+    Raises:
+        UserError: the run was started with different settings: which.
+    """
+    stored = Settings.from_toml(folder.config)
+    if conflicts := resume_conflicts(asked, stored, unasked=unasked):
+        raise UserError(
+            f"{folder.path} was started with a different {', '.join(conflicts)}",
+            "resume it with its own settings (just --out and --resume), or choose another --out",
+        )
+    return stored
+
+
+def _differing(ours: Any, theirs: Any, names: list[str]) -> list[str]:
+    return [name for name in names if not _same(getattr(ours, name), getattr(theirs, name))]
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, str) and isinstance(theirs, str) and ours and theirs:
+        return ours == theirs or Path(ours).resolve() == Path(theirs).resolve()
+    return ours == theirs
+
+
+def _values(options: Any) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+
+
+def _defaults(kind: type[Any]) -> Mapping[str, Any]:
+    """The default of each field; one without a default has none that anything equals."""
+    return {field.name: field.default for field in dataclasses.fields(kind)}

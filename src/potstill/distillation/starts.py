@@ -1,0 +1,53 @@
+"""Starts: the sets that distillations begin from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from potstill.data import ImageDataset
+from potstill.distillation.plan import Plan
+from potstill.experts.feature_source import Training
+from potstill.methods import Method
+from potstill.runtime.errors import UserError
+from potstill.runtime.progress import Progress, silent
+from potstill.runtime.streams import Streams
+from potstill.selection import SELECTIONS, random_indices
+from potstill.synthetic import SyntheticSet
+
+
+def make_start(plan: Plan[Method], dataset: ImageDataset, progress: Progress = silent) -> SyntheticSet:
+    """The set that a distillation begins from.
+
+    Args:
+        plan: which start, of how many images per class, by which seed.
+        dataset: on the device.
+        progress: is told now and then how far the training of a network is, if the start takes one.
+
+    Raises:
+        UserError: a class has fewer real images than are asked for.
+    """
+    if plan.start == "noise":
+        return SyntheticSet.from_noise(dataset.train, plan.ipc, Streams(plan.seed).generator("start"))
+    try:
+        return _of_real_images(plan, dataset, progress)
+    except UserError as error:
+        if plan.method.only_start:
+            raise
+        raise UserError(error.problem, f"{error.remedy}, or --start noise") from error
+
+
+def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progress) -> SyntheticSet:
+    streams, real, ipc = Streams(plan.seed), dataset.train, plan.ipc
+    if plan.start == "real":
+        return SyntheticSet.from_indices(real, random_indices(real, ipc, streams.generator("start")))
+    selection, streams = SELECTIONS[plan.start], streams.child("start")
+    training = Training(
+        real=real,
+        network=plan.network,
+        streams=streams.child("teacher"),
+        compute=plan.compute,
+        flips=dataset.flips,
+        progress=progress,
+    )
+    images = selection.images(selection.source(training), ipc, streams)
+    return replace(SyntheticSet.from_noise(real, ipc, streams.generator("unused")), images=images)

@@ -1,0 +1,285 @@
+"""Feature sources: what selections look at, be it pixels, a network trained for the purpose, or stored experts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from potstill.augmentation import siamese_augmentation
+from potstill.data import LabeledImages
+from potstill.engine.features import FeatureExtractor, embedding, logits_of
+from potstill.engine.schedule import Schedule
+from potstill.engine.trainer import Trainer
+from potstill.experts.difficulty import NeverLearned, Score, el2n, forgetting_events, grand
+from potstill.experts.manifest import check_experts
+from potstill.networks import ImageShape, Network, build_network
+from potstill.networks.weights import Weights, WeightsFile, install, weight_files
+from potstill.runtime.compute import Compute
+from potstill.runtime.errors import UserError
+from potstill.runtime.progress import Pace, Progress, silent
+from potstill.runtime.streams import Streams
+from potstill.schema.experts import ExpertsManifest
+
+EARLY = 0.2
+"""The share of the training after which EL2N and GraNd are computed."""
+EPOCHS = 10
+"""Epochs for which a network is trained by default."""
+
+Trajectory = Callable[[], list[Weights]]
+"""Returns the weights of a network after every epoch of its training, from before the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The real images, and all that it takes to train a network on them.
+
+    Attributes:
+        real: the images, on the device.
+        network: the spec of the architecture.
+        streams: the randomness.
+        compute: device, precision and compilation.
+        flips: whether a mirrored image keeps its class.
+        dataset_fingerprint: of the dataset that the images are from, to which stored experts must belong; None if
+            unknown.
+        progress: is told now and then how far a long computation is.
+    """
+
+    real: LabeledImages
+    network: str
+    streams: Streams
+    compute: Compute
+    flips: bool
+    dataset_fingerprint: str | None = None
+    progress: Progress = field(default=silent, repr=False, compare=False)
+
+    def build_network(self) -> Network:
+        """A network of the architecture, in float32 on the CPU."""
+        return build_network(self.network, ImageShape(*self.real.shape), self.real.class_count, torch.Generator())
+
+
+class FeatureSource(ABC):
+    """What a selection may ask about the real images.
+
+    Every source has features. Only one that has networks answers the rest; any other refuses with a ``UserError``.
+
+    Args:
+        real: the images.
+    """
+
+    def __init__(self, real: LabeledImages) -> None:
+        self.real = real
+
+    @cached_property
+    def features(self) -> Tensor:
+        """float32 (N, D), on the CPU: a description of each image, computed once."""
+        return self._describe()
+
+    @abstractmethod
+    def _describe(self) -> Tensor:
+        """The features, when they are first needed."""
+
+    def trainer(self) -> Trainer:
+        """A network of the architecture, not yet trained, for selections that train networks of their own."""
+        raise _without_networks("no network to train")
+
+    def el2n(self) -> Tensor:
+        """(N,): see :func:`potstill.experts.difficulty.el2n`."""
+        raise _without_networks("no measure of how hard an image is")
+
+    def grand(self) -> Tensor:
+        """(N,): see :func:`potstill.experts.difficulty.grand`."""
+        raise _without_networks("no measure of how hard an image is")
+
+    def forgetting(self, never_learned: NeverLearned = "hardest") -> Tensor:  # noqa: ARG002 (for those that have networks)
+        """(N,): events, averaged over networks; see :func:`potstill.experts.difficulty.forgetting_events`."""
+        raise _without_networks("no measure of how hard an image is")
+
+    def score(self, name: Score) -> Tensor:
+        """(N,): one of the scores of difficulty by its name."""
+        return {"el2n": self.el2n, "grand": self.grand, "forgetting": self.forgetting}[name]()
+
+
+def _without_networks(what: str) -> UserError:
+    return UserError(f"pixels provide {what}", "use --features trained or a folder of experts")
+
+
+class Pixels(FeatureSource):
+    """The normalised pixels themselves."""
+
+    def _describe(self) -> Tensor:
+        return self.real.normalised().flatten(1).cpu()
+
+
+class NetworkSource(FeatureSource):
+    """Networks whose weights are known after every epoch of their training on the real images.
+
+    Features are the embeddings of the first network at the end of its training.
+
+    Args:
+        training: the images, the architecture and the means to compute.
+    """
+
+    def __init__(self, training: Training) -> None:
+        super().__init__(training.real)
+        self.training = training
+        self._pace = Pace()
+
+    @cached_property
+    def trajectories(self) -> list[Trajectory]:
+        """One for each network."""
+        return self._open()
+
+    @abstractmethod
+    def _open(self) -> list[Trajectory]:
+        """The trajectories, when they are first needed."""
+
+    def _describe(self) -> Tensor:
+        extractor = FeatureExtractor(self._network_with(self.trajectories[0]()[-1]), embedding, self.training.compute)
+        extractor.network.eval()
+        return extractor.describe(self.real)[0].cpu()
+
+    def trainer(self) -> Trainer:
+        """A network of the architecture, not yet trained."""
+        return Trainer(self.training.build_network(), self.training.compute)
+
+    def el2n(self) -> Tensor:
+        """(N,): averaged over networks, early in their training."""
+        early = [_early(trajectory()) for trajectory in self.trajectories]
+        return el2n([self._logits(weights).softmax(1) for weights in early], self.real.labels.cpu())
+
+    def grand(self) -> Tensor:
+        """(N,): averaged over networks, early in their training."""
+        networks = [self._network_with(_early(trajectory())) for trajectory in self.trajectories]
+        return grand([network.to(self.training.compute.device) for network in networks], self.real)
+
+    def forgetting(self, never_learned: NeverLearned = "hardest") -> Tensor:
+        """(N,): averaged over networks.
+
+        Raises:
+            UserError: the networks have fewer than two epochs.
+        """
+        labels, events = self.real.labels.cpu(), []
+        for trajectory in self.trajectories:
+            weights = trajectory()
+            if len(weights) < 3:
+                raise UserError(
+                    "forgetting is counted between epochs, and there are fewer than two",
+                    "use more --teacher-epochs, or experts of every epoch",
+                )
+            epochs = enumerate(weights[1:], 1)
+            right = [self._right(some, labels, f"{epoch} of {len(weights) - 1}") for epoch, some in epochs]
+            events.append(forgetting_events(torch.stack(right), never_learned).double())
+        return torch.stack(events).mean(0)
+
+    def _right(self, weights: Weights, labels: Tensor, which: str) -> Tensor:
+        """bool (N,): which images a network with these weights classifies correctly."""
+        right = self._logits(weights).argmax(1) == labels
+        self._tell(f"testing the network of epoch {which}")
+        return right
+
+    def _logits(self, weights: Weights) -> Tensor:
+        return logits_of(self._network_with(weights), self.real, self.training.compute)
+
+    def _network_with(self, weights: Weights) -> Network:
+        network = self.training.build_network()
+        install(network, weights, self._weights_from)
+        return network
+
+    @property
+    def _weights_from(self) -> Path:
+        """The place of the weights, for an error that names it."""
+        return Path(self.training.network)
+
+    def _tell(self, words: str) -> None:
+        if self._pace.due():
+            self.training.progress(words)
+
+
+class TrainedNetwork(NetworkSource):
+    """One network, trained when it is first needed.
+
+    Args:
+        training: the images, the architecture, the randomness and the means to compute.
+        epochs: passes over the images.
+    """
+
+    def __init__(self, training: Training, epochs: int = EPOCHS) -> None:
+        super().__init__(training)
+        self.epochs = epochs
+
+    def _open(self) -> list[Trajectory]:
+        trainer, streams = self.trainer(), self.training.streams
+        schedule = Schedule(epochs=self.epochs, augmentation=siamese_augmentation(flips=self.training.flips))
+        trainer.begin(schedule.initial, [streams])
+        kept = [trainer.snapshot()]
+
+        def after_epoch(epoch: int, loss: float) -> None:
+            kept.append(trainer.snapshot())
+            self._tell(f"training a network for the selection, epoch {epoch} of {self.epochs}: loss {loss:.3g}")
+
+        trainer.fit(self.real, schedule, streams, after_epoch=after_epoch)
+        return [lambda: kept]
+
+
+class StoredExperts(NetworkSource):
+    """The experts in a folder: features come from the first, scores are averages over all.
+
+    They are opened when they are first needed: a ``UserError`` then says that there are none, or that they differ in
+    network, image shape, whitening or dataset.
+
+    Args:
+        training: the images, the architecture that the experts must have, and the means to compute.
+        folder: of ``potstill experts``.
+    """
+
+    def __init__(self, training: Training, folder: Path) -> None:
+        super().__init__(training)
+        self.folder = folder
+
+    def _open(self) -> list[Trajectory]:
+        paths = weight_files(self.folder)
+        if not paths:
+            raise UserError(f"{self.folder} holds no experts", "name a folder that potstill experts wrote")
+        if (self.folder / ExpertsManifest.FILE).exists():
+            check_experts(self.folder, self.training.network, self.real, self.training.dataset_fingerprint)
+        return [partial(_all_epochs, WeightsFile(path)) for path in paths]
+
+    @property
+    def _weights_from(self) -> Path:
+        return self.folder
+
+
+def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> FeatureSource:
+    """The source that a user names.
+
+    Args:
+        features: ``pixels``, ``trained``, or a folder of experts.
+        training: the images and all that it takes to train a network on them.
+        epochs: for ``trained``, passes over the images.
+    """
+    if features == "pixels":
+        return Pixels(training.real)
+    if features == "trained":
+        return TrainedNetwork(training, epochs)
+    return StoredExperts(training, Path(features))
+
+
+def _early(trajectory: list[Weights]) -> Weights:
+    """The weights early in a training.
+
+    Raises:
+        UserError: only the last epoch was kept.
+    """
+    if len(trajectory) < 2:
+        raise UserError("these experts kept their last epoch only", "use experts of every epoch")
+    return trajectory[max(round(EARLY * (len(trajectory) - 1)), 1)]
+
+
+def _all_epochs(file: WeightsFile) -> list[Weights]:
+    return [file.read(epoch) for epoch in file.epochs]

@@ -1,0 +1,142 @@
+"""Selections by name: every way to choose or to make a few images of each class without distilling."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from potstill.experts.feature_source import FeatureSource, Pixels, TrainedNetwork, Training
+from potstill.runtime.streams import Streams
+from potstill.selection.greedy import herding, k_center
+from potstill.selection.means import k_means_centres, k_means_nearest, nearest_to_mean
+from potstill.selection.random import check_enough, optimised_random, random_indices
+from potstill.selection.ranking import finite, hardest, within_classes
+
+Rule = Callable[[FeatureSource, int, Streams], Tensor]
+"""From a source, a number of images per class and the randomness to indices or images, ordered by class."""
+
+
+@dataclass(frozen=True)
+class Selection(ABC):
+    """A way to obtain a few images of each class.
+
+    Attributes:
+        name: how a user asks for it.
+        rule: what it does; see the subclasses for what it returns.
+        needs_network: whether it looks at a network of the real images rather than at pixels, unless asked otherwise.
+    """
+
+    name: str
+    rule: Rule
+    needs_network: bool = True
+
+    def source(self, training: Training) -> FeatureSource:
+        """What it looks at unless asked otherwise."""
+        return TrainedNetwork(training) if self.needs_network else Pixels(training.real)
+
+    @abstractmethod
+    def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
+        """Choose or make the images.
+
+        Args:
+            source: the real images and what is known of them.
+            images_per_class: how many.
+            streams: the randomness.
+
+        Returns:
+            float32 (classes * images_per_class, C, H, W) in normalised units, on the CPU, ordered by class.
+
+        Raises:
+            UserError: a class has too few images, the source has no networks where they are needed, or features are
+                not finite.
+        """
+
+
+@dataclass(frozen=True)
+class Choice(Selection):
+    """A selection of real images; its rule returns their indices, int64 (classes * n,)."""
+
+    def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
+        """The images that the rule chooses."""
+        check_enough(source.real, images_per_class)
+        return source.real.normalised(self.rule(source, images_per_class, streams)).cpu()
+
+
+@dataclass(frozen=True)
+class Construction(Selection):
+    """A selection that makes images of the real ones; its rule returns them, (classes * n, C, H, W).
+
+    Attributes:
+        repeats: whether it makes any number of images, however few a class has.
+    """
+
+    repeats: bool = False
+
+    def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
+        """The images that the rule makes."""
+        if not self.repeats:
+            check_enough(source.real, images_per_class)
+        return self.rule(source, images_per_class, streams).float().cpu()
+
+
+def by_features(pick: Callable[[Tensor, int, int], Tensor]) -> Rule:
+    """The rule that chooses within each class by features (n, D), given the number to choose and a seed."""
+
+    def rule(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+        features = finite(source.features)
+        return within_classes(source.real, lambda members, label: pick(features[members], count, _seed(streams, label)))
+
+    return rule
+
+
+def by_score(score: Callable[[FeatureSource], Tensor]) -> Rule:
+    """The rule that chooses the images of each class with the highest score (N,)."""
+
+    def rule(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+        scores = finite(score(source))
+        return within_classes(source.real, lambda members, label: hardest(scores[members], count))
+
+    return rule
+
+
+def _random(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+    return random_indices(source.real, count, streams.generator("choice"))
+
+
+def _centres(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+    pixels = Pixels(source.real).features
+    classes = enumerate(index.cpu() for index in source.real.class_index)
+    made = [k_means_centres(pixels[members], count, _seed(streams, label)) for label, members in classes]
+    return torch.cat(made).unflatten(1, source.real.shape)
+
+
+def _average(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+    means = [source.real.normalised(index).mean(0) for index in source.real.class_index]
+    return torch.stack(means).repeat_interleave(count, dim=0)
+
+
+def _seed(streams: Streams, label: int) -> int:
+    return streams.derived_seed("class", label)
+
+
+_ALL: tuple[Selection, ...] = (
+    Choice("random", _random, needs_network=False),
+    Choice("herding", by_features(lambda features, count, seed: herding(features, count))),
+    Choice("k-center", by_features(lambda features, count, seed: k_center(features, count))),
+    Construction("k-means", _centres, needs_network=False),
+    Choice("k-means-nearest", by_features(k_means_nearest)),
+    Construction("average", _average, needs_network=False, repeats=True),
+    Choice("average-nearest", by_features(lambda features, count, seed: nearest_to_mean(features, count))),
+    Choice("forgetting", by_score(lambda source: source.forgetting())),
+    Choice("el2n", by_score(lambda source: source.el2n())),
+    Choice("grand", by_score(lambda source: source.grand())),
+    Choice("optimised-random", optimised_random),
+)
+
+SELECTIONS: Mapping[str, Selection] = MappingProxyType({selection.name: selection for selection in _ALL})
+"""Every selection by name. Methods, starts and baselines are made of them."""

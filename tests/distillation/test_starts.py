@@ -1,0 +1,40 @@
+"""Starts: noise, real images and selections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from potstill.data import ImageDataset
+from potstill.distillation.plan import resolve
+from potstill.distillation.starts import make_start
+from potstill.methods import DM, Method, Start
+from potstill.methods.coresets import Herding
+from potstill.runtime.errors import UserError
+from tests.runs import SETTINGS, dataset
+
+__all__ = ["dataset"]
+
+
+@pytest.mark.parametrize("start", get_args(Start))
+def test_starts(start: Any, dataset: ImageDataset):
+    settings = replace(SETTINGS, start=start, ipc=3)
+    made, other = (make_start(resolve(replace(settings, seed=seed), dataset), dataset) for seed in (0, 1))
+    assert made.images.shape == (30, 1, 8, 8)
+    assert made.labels.tolist() == sorted([*range(10)] * 3)
+    # The means of all images of a class are the same whatever the seed, and so is what is nearest to them in pixels.
+    assert start == "average" or not made.images.equal(other.images)
+    real = {image.numpy().tobytes() for image in dataset.train.normalised()}
+    whole = start not in ("noise", "k-means", "average")
+    assert all((image.numpy().tobytes() in real) == whole for image in made.images)
+
+
+@pytest.mark.parametrize(
+    ("method", "remedy"), [(DM(), "use --ipc 20 or less, or --start noise"), (Herding(), "use --ipc 20 or less")]
+)
+def test_noise_is_a_remedy_where_the_start_can_be_chosen(method: Method, remedy: str, dataset: ImageDataset):
+    with pytest.raises(UserError, match="fewer than 21 per class") as error:
+        make_start(resolve(replace(SETTINGS, method=method, ipc=21), dataset), dataset)
+    assert error.value.remedy == remedy

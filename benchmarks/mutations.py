@@ -255,7 +255,7 @@ class Bench:
         sys.path[:0] = [str(self.folder / "src"), str(self.folder)]
         for name in [name for name in sys.modules if name.split(".")[0] in ("benchmarks", "potstill", "tests")]:
             del sys.modules[name]
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", tests]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from potstill.methods.base import Method, Problem, Start, State
+from potstill.methods.base import Method, Problem, Start
 from potstill.methods.citations import Citation
 from potstill.methods.coresets import CORESETS, Random, TaughtCoreset
 from potstill.methods.distribution.datadam import DataDAM
 from potstill.methods.distribution.dm import DM
 from potstill.methods.gradient.dc import DC
 from potstill.methods.gradient.dsa import DSA
+from potstill.methods.state import State
 from potstill.methods.trajectory.datm import DATM
 from potstill.methods.trajectory.mtt import MTT
 from potstill.methods.trajectory.pad import PAD

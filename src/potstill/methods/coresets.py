@@ -8,13 +8,12 @@ from typing import ClassVar
 
 from potstill.experts.difficulty import NeverLearned
 from potstill.experts.teacher import Teacher
-from potstill.methods.base import Method, Problem, State
+from potstill.methods.base import Method, Problem
 from potstill.methods.citations import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING, Citation
-from potstill.methods.state import with_images
+from potstill.methods.state import State
 from potstill.runtime.errors import at_least
 from potstill.selection import SELECTIONS, Selection, by_score
 from potstill.selection.optimised_random import optimised_random
-from potstill.synthetic import SyntheticSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +40,6 @@ class Coreset(Method):
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Nothing to do: the state stays."""
         return state, 0.0
-
-    def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The images with the labels of their classes."""
-        return with_images(problem, state)
 
     def _teacher(self, problem: Problem, source: str, epochs: int) -> Teacher:
         return Teacher(

@@ -14,8 +14,8 @@ from potstill.cli.options import duration, parse
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
 from potstill.distillation.driver import distill, settings_conflict
-from potstill.distillation.settings import Settings
-from potstill.methods import METHODS, Method, find_method
+from potstill.distillation.settings import RunSettings, Settings, recorded_method
+from potstill.methods import METHODS, Method, find_method, method_name
 from potstill.runtime.errors import UserError
 
 M = TypeVar("M", bound=Method)
@@ -50,7 +50,8 @@ def run(words: list[str]) -> None:
     limit = None if options.time_limit is None else duration(options.time_limit)
     if out.exists() and not options.resume and any(out.iterdir() if out.is_dir() else [out]):
         raise UserError(f"{out} already exists", "use --resume to go on with it, or another --out")
-    stored = Settings.from_toml(out / "config.toml") if options.resume and (out / "config.toml").exists() else settings
+    config = out / "config.toml"
+    stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     dataset = load_dataset(stored.dataset, data_root=options.data_root, image_size=stored.image_size, zca=stored.zca)
     with DistillationProgress(sys.stderr) as progress:
         done = distill(
@@ -74,28 +75,32 @@ def _read(words: list[str]) -> Options[Any]:
         if not stored.exists():
             raise UserError(f"there is no run to resume in {folder}", "check --out, or leave --resume out")
         config = str(stored)
-    base = None if config is None else Settings.from_toml(Path(config))
+    base = None
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]
-        if base is not None and type(base.method) is not method:
-            raise UserError(
-                f"{config} is for method {base.method.name!r}", f"leave {words[0]!r} out or use another file"
-            )
-    elif base is not None:
+        if config is not None and (recorded := recorded_method(Path(config))) != method_name(method):
+            raise UserError(f"{config} is for method {recorded!r}", f"leave {words[0]!r} out or use another file")
+        if config is not None:
+            base = Settings.from_toml(Path(config), method)
+    elif config is not None:
+        base = Settings.from_toml(Path(config))
         method, rest = type(base.method), words
     elif words and words[0] in ("-h", "--help"):
-        print(f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.")
+        print(
+            f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.\n"
+            "A method that lives elsewhere is named by its place: their_package.module:TheirMethod."
+        )
         raise SystemExit(0)
     elif named := [word for word in words if word in METHODS]:
         raise UserError(f"the method {named[0]!r} does not come first", f"use potstill distill {named[0]} OPTIONS")
     else:
         raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
-    command = f"distill {method.name}"
+    command = f"distill {method_name(method)}"
     options = parse(Options[method], rest, command=command, default=None if base is None else Options(settings=base))
     if options.resume and base is None:
         stored = options.settings.default_folder / "config.toml"
         if stored.exists():  # what is not given again is as it was
-            config, base = str(stored), Settings.from_toml(stored)
+            config, base = str(stored), Settings.from_toml(stored, method)
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
     if base is not None and _value_of("--config", words) is None and (changed := base.changed(options.settings)):
         raise settings_conflict(Path(str(config)).parent, changed)

@@ -15,11 +15,11 @@ import torch
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation.run_folder import Checkpoint, RunFolder
-from potstill.distillation.settings import Settings, differing
+from potstill.distillation.settings import Settings, differing, recorded_method
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import make_trainer, validation_accuracy
 from potstill.experts.teacher import Teacher
-from potstill.methods import Method, Problem, State
+from potstill.methods import Method, Problem, State, method_name
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import Diverged, UserError
@@ -173,7 +173,9 @@ def _stored_settings(folder: RunFolder | None, asked: Settings[Method]) -> Setti
     if folder is None or not folder.config.exists():
         where = "nowhere" if folder is None else str(folder.path)
         raise UserError(f"there is no run to resume in {where}", "name its folder with --out, or leave --resume out")
-    stored = Settings.from_toml(folder.config)
+    if recorded_method(folder.config) != method_name(type(asked.method)):
+        raise settings_conflict(folder.path, ["method"])
+    stored = Settings.from_toml(folder.config, type(asked.method))
     if changed := differing(asked, stored):
         raise settings_conflict(folder.path, changed)
     return stored
@@ -418,7 +420,7 @@ class _Run:
         peak = peak_memory_bytes(compute.device)
         return Manifest(
             method=MethodRecord(
-                name=method.name,
+                name=method_name(type(method)),
                 title=method.citation.title,
                 citation=method.citation.bibtex(),
                 url=method.citation.url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 import tomli_w
 
 from potstill.data import ImageDataset, short_name
-from potstill.methods import METHODS, Method, Start, find_method
+from potstill.methods import METHODS, Method, Start, find_method, method_name
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compilation, Compute, Precision, resolve_compute
 from potstill.runtime.errors import UserError, unknown
 from potstill.schema.old_names import with_present_names
@@ -23,11 +24,10 @@ M = TypeVar("M", bound=Method, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Generic[M]):
-    """Everything that decides what a distillation computes.
+class RunSettings:
+    """Everything that decides what a distillation computes, but for its method.
 
     Attributes:
-        method: the method with its hyper-parameters.
         dataset: a catalogue name, a folder, an ``.npz``, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
         ipc: synthetic images per class.
         start: what the synthetic images are at first; None takes the method's own.
@@ -43,7 +43,6 @@ class Settings(Generic[M]):
         zca: whiten with a ZCA fitted on the training images.
     """
 
-    method: M
     dataset: str = "digits"
     ipc: int = 10
     start: Start | None = None
@@ -64,6 +63,27 @@ class Settings(Generic[M]):
             raise UserError(f"{self.iterations} iterations cannot be done", "use --iterations 0 or more")
         if self.validate_every is not None and self.validate_every < 0:
             raise UserError(f"cannot validate every {self.validate_every} iterations", "use --validate-every 0 or more")
+
+    @classmethod
+    def of_config(cls, path: Path) -> RunSettings:
+        """What a ``config.toml`` says of the run, apart from its method: nothing is imported for it.
+
+        Raises:
+            UserError: the file is absent or damaged, or holds a key or a value that does not belong there.
+        """
+        _, _, values = _read(path)
+        return RunSettings(**_checked(RunSettings, values, path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RunSettings, Generic[M]):
+    """Everything that decides what a distillation computes.
+
+    Attributes:
+        method: the method with its hyper-parameters.
+    """
+
+    method: M
 
     def resolved(self, dataset: ImageDataset) -> Settings[M]:
         """The same with nothing left open: what ``config.toml`` records.
@@ -110,12 +130,13 @@ class Settings(Generic[M]):
     def default_folder(self) -> Path:
         """Where such a run is kept where nothing else is asked for: ``runs/METHOD-DATASET-ipcN[-seedS]``."""
         seed = f"-seed{self.seed}" if self.seed else ""
-        return Path("runs") / f"{self.method.name}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
+        method = re.sub(r"[^\w.-]+", "-", method_name(type(self.method)))
+        return Path("runs") / f"{method}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, the method as a table with its name; what is None is left out."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "method"}
-        method = {"name": self.method.name, **dataclasses.asdict(self.method)}
+        method = {"name": method_name(type(self.method)), **dataclasses.asdict(self.method)}
         return _given(values) | {"method": _given(method)}
 
     def to_toml(self) -> str:
@@ -123,24 +144,48 @@ class Settings(Generic[M]):
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
-    def from_toml(cls, path: Path) -> Settings[Any]:
+    def from_toml(cls, path: Path, method: type[Method] | None = None) -> Settings[Any]:
         """Read a ``config.toml``.
 
+        Args:
+            path: the file.
+            method: the one that the file must be of. By default it is the one that the file names, and if the file
+                names it by its module, that module is imported: only for files that the user vouches for.
+
         Raises:
-            UserError: the file is absent or damaged, or holds a key or a value that does not belong there.
+            UserError: the file is absent or damaged, is of another method, or holds a key or a value that does not
+                belong there.
         """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not valid TOML: {error}", "correct it there") from error
-        table = values.pop("method", None)
-        if not isinstance(table, dict) or "name" not in table:
-            raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
-        method = find_method(str(table.pop("name")))
-        table = with_present_names(method.name, table)
-        return Settings[Any](method=_filled(method, table, path), **_checked(cls, values, path))
+        name, table, values = _read(path)
+        if method is None:
+            method = find_method(name)
+        elif name != method_name(method):
+            raise UserError(f"{path} is for method {name!r}, not {method_name(method)!r}", "use another file or folder")
+        table = with_present_names(name, table)
+        return Settings[Any](method=_filled(method, table, path), **_checked(RunSettings, values, path))
+
+
+def recorded_method(path: Path) -> str:
+    """The name of the method that a ``config.toml`` is for; nothing is imported for it.
+
+    Raises:
+        UserError: the file is absent or damaged.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The name of the method in a ``config.toml``, the method's settings, and the run's."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}", "correct it there") from error
+    table = values.pop("method", None)
+    if not isinstance(table, dict) or "name" not in table:
+        raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
+    return str(table.pop("name")), table, values
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

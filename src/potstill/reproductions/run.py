@@ -137,7 +137,7 @@ class _Making:
         folder = RunFolder(self.out / row.folder)
         seconds = 0.0
         if folder.config.exists():
-            stored = Settings.from_toml(folder.config)
+            stored = Settings.from_toml(folder.config, type(asked.method))
             if changed := differing(_spelled_alike(asked, stored), stored):
                 raise UserError(
                     f"{folder.path} was begun with another {', '.join(changed)}",

@@ -1,87 +1,21 @@
-"""Small data and problems that the tests of several parts share."""
+"""Small data and problems that the tests of several parts share: the package's own, and what only tests need."""
 
 from __future__ import annotations
 
-import atexit
-import tempfile
-from dataclasses import replace
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from potstill.data import ImageDataset, LabeledImages, load_dataset
+from potstill.data import ImageDataset
 from potstill.evaluation import Session
-from potstill.experts.manifest import ExpertPlan
-from potstill.experts.train import train_experts
-from potstill.methods import Problem
 from potstill.runtime.compute import CPU, Compute
-from potstill.runtime.streams import Streams
-from potstill.selection import random_indices
-from potstill.synthetic import SyntheticSet
-
-NETWORK = "convnet:depth=2:width=8"
+from potstill.testing.problems import NETWORK, digits, few, problem, small_digits, small_experts
 
 CPU64 = Compute(torch.device("cpu"), "float64")
 
-
-@cache
-def digits() -> ImageDataset:
-    """Real handwriting, 8x8, from scikit-learn's wheel."""
-    return load_dataset("digits", cache=None)
-
-
-def few(images: LabeledImages, sizes: tuple[int, ...]) -> LabeledImages:
-    """The first ``sizes[c]`` images of each class c, and only that many classes."""
-    chosen = torch.cat([images.class_index[c][:size] for c, size in enumerate(sizes)])
-    return replace(images.take(chosen), class_names=images.class_names[: len(sizes)])
-
-
-def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDataset:
-    """Digits with this many images of each class in each split."""
-    all_of_it = digits()
-    return replace(
-        all_of_it,
-        train=few(all_of_it.train, (train,) * 10),
-        validation=few(all_of_it.validation, (validation,) * 10),
-        test=few(all_of_it.test, (test,) * 10),
-    )
-
-
-@cache
-def small_experts() -> str:
-    """The folder of two experts of ``NETWORK`` on digits, four epochs each; gone when the tests are."""
-    folder = tempfile.TemporaryDirectory(prefix="experts-")
-    atexit.register(folder.cleanup)
-    plan = ExpertPlan(network=NETWORK, count=2, epochs=4, learning_rate=0.05)
-    train_experts(plan, digits(), Path(folder.name) / "digits", CPU)
-    return str(Path(folder.name) / "digits")
+__all__ = ["CPU64", "NETWORK", "digits", "few", "on_cpu", "problem", "small_digits", "small_experts"]
 
 
 def on_cpu(dataset: ImageDataset, **options: Any) -> Session:
     """A session on one CPU core in float32, on any machine."""
     return Session(dataset, compute=CPU, **options)
-
-
-def problem(
-    *,
-    real: LabeledImages | None = None,
-    ipc: int = 1,
-    network: str = NETWORK,
-    precision: Literal["float32", "float64"] = "float32",
-    compilation: bool = False,
-    seed: int = 0,
-    flips: bool = False,
-) -> Problem:
-    """Distil digits; the start is the same whatever the seed."""
-    real = digits().train if real is None else real
-    indices = random_indices(real, ipc, torch.Generator().manual_seed(0))
-    return Problem(
-        real=real,
-        start=SyntheticSet.from_indices(real, indices),
-        network=network,
-        streams=Streams(seed),
-        compute=Compute(torch.device("cpu"), precision, compilation),
-        flips=flips,
-    )

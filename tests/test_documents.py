@@ -16,7 +16,7 @@ import pytest
 
 from potstill.cli.main import COMMANDS, main
 from potstill.distillation.settings import Settings
-from potstill.methods import METHODS
+from potstill.methods import METHODS, find_method
 from potstill.methods.coresets import CORESETS
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,8 @@ def anchors(path: Path) -> set[str]:
 
 def blocks(path: Path) -> list[str]:
     """The shell commands of a document: what stands between fences that name no language."""
-    return re.findall(r"(?ms)^```\n(.+?)^```$", path.read_text(encoding="utf-8"))
+    fenced = re.findall(r"(?ms)^```(\w*)\n(.*?)^```$", path.read_text(encoding="utf-8"))
+    return [block for language, block in fenced if not language]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
@@ -87,6 +88,7 @@ class Understood(Exception):
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=name_of)
 def test_commands_are_understood(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "docs" / "examples")
     given = list(commands(path))
     assert given
     for command in COMMANDS:
@@ -110,7 +112,7 @@ def prepare_run(words: list[str]) -> None:
     """The settings of a run that a command goes on with, or repeats."""
     if words[0] != "distill":
         return
-    method = METHODS[words[1] if words[1] in METHODS else "dm"]
+    method = METHODS["dm"] if words[1].startswith("-") else find_method(words[1])
     if "--config" in words:
         path = Path(words[words.index("--config") + 1])
     elif "--resume" in words:

@@ -19,11 +19,11 @@ from potstill.engine.schedule import Schedule
 from potstill.evaluation import find_recipe
 from potstill.evaluation.robustness import RATES
 from potstill.experts import curriculum
-from potstill.experts.train import ExpertPlan
+from potstill.experts.manifest import ExpertPlan
 from potstill.methods import DATM, DC, DD, DM, DSA, MTT, PAD, TESLA, DataDAM, Method
 from potstill.methods.distribution import datadam
 from potstill.methods.gradient import base as gradient_matching
-from potstill.methods.gradient import distances
+from potstill.methods.gradient import dc, distances
 from potstill.methods.trajectory import aligned
 from potstill.methods.unrolled import dd
 from potstill.networks import ImageShape
@@ -65,10 +65,10 @@ CONSTANTS: list[tuple[str, Any, Any, str]] = [
     # DC and DSA
     ("dc: start", DC().default_start, "noise", DC_PROGRAM),
     ("dsa: start", DSA().default_start, "real", DSA_PROGRAM),
-    ("dc: networks", gradient_matching.PUBLISHED_NETWORKS, 1000, DC_PROGRAM),
+    ("dc: networks", dc.PUBLISHED_NETWORKS, 1000, DC_PROGRAM),
     (
         "dc: outer loops and inner epochs by images per class",
-        gradient_matching.PUBLISHED_LOOPS,
+        dc.PUBLISHED_LOOPS,
         {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10), 100: (100, 2)},
         f"{DC_PROGRAM}, get_loops; the last is its author's in issue 2",
     ),

@@ -7,7 +7,7 @@
     worth = potstill.evaluate(run.synthetic, digits, recipe="quick")
     print(worth.networks["convnet"].mean)
 
-Importing this module loads nothing else: each name is imported when it is first used.
+Every method is a name of this module. Importing it loads nothing else: each name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from potstill.distillation.driver import distill
     from potstill.distillation.settings import Settings
     from potstill.evaluation import RECIPES, FullTraining, Session, evaluate
-    from potstill.methods import DM, METHODS, DataDAM, Random
+    from potstill.methods import *  # noqa: F403 - every method, whatever is registered there
+    from potstill.methods import METHODS
     from potstill.networks import NETWORKS, build_network
     from potstill.report import write_report
     from potstill.runtime.compute import resolve_compute
@@ -29,13 +30,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CATALOGUE": "potstill.data",
-    "DM": "potstill.methods",
     "FullTraining": "potstill.evaluation",
     "METHODS": "potstill.methods",
     "NETWORKS": "potstill.networks",
     "RECIPES": "potstill.evaluation",
-    "DataDAM": "potstill.methods",
-    "Random": "potstill.methods",
     "Session": "potstill.evaluation",
     "Settings": "potstill.distillation",
     "SyntheticSet": "potstill.synthetic",
@@ -50,13 +48,10 @@ _HOMES = {
 
 __all__ = [
     "CATALOGUE",
-    "DM",
     "METHODS",
     "NETWORKS",
     "RECIPES",
-    "DataDAM",
     "FullTraining",
-    "Random",
     "Session",
     "Settings",
     "SyntheticSet",
@@ -71,10 +66,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'potstill' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name[:1].isupper() and name in (methods := _methods()):
+        return methods[name]
+    raise AttributeError(f"module 'potstill' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_methods()})
+
+
+def _methods() -> dict[str, Any]:
+    """Every registered method by the name of its class."""
+    return {method.__name__: method for method in import_module("potstill.methods").METHODS.values()}

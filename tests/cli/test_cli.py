@@ -101,7 +101,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["cite", "nobody"], ["unknown method 'nobody'"]),
         (
             ["cite"],
-            ["missing from potstill cite: METHOD its name; see potstill list methods; see potstill cite --help"],
+            ["missing from potstill cite: METHOD its name, or module:Class; see potstill list methods; see"],
         ),
     ],
 )

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from potstill.engine.unrolling import Keep
 from potstill.methods import DD, LD, Method, Problem, State
-from potstill.methods.state import adam_step, with_moments
 from potstill.networks import InitialWeights
 from potstill.networks.weights import snapshot, write_weights
 from potstill.runtime.errors import UserError
@@ -224,8 +223,8 @@ def test_weights_that_have_changed_since_are_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DD(passes=0), "no step would be taken"),
-        (lambda: DD(batches=0), "no step would be taken"),
+        (lambda: DD(passes=0), "--passes 0 is too small"),
+        (lambda: DD(batches=0), "--batches 0 is too small"),
         (lambda: DD(initial_rate=0.0), "goes nowhere"),
         (lambda: LD(inner_steps=0), "no step would be taken"),
         (lambda: LD(certainty=1.0), "leaves nothing to learn"),
@@ -239,19 +238,6 @@ def test_settings_that_make_no_update_are_refused(make: Any, message: str):
 def test_batches_must_divide_the_images():
     with pytest.raises(UserError, match="3 images per class cannot fall into 2 equal batches; use --batches"):
         DD(batches=2).prepare(problem(ipc=3))
-
-
-def test_adam_equals_pytorchs():
-    generator = torch.Generator().manual_seed(0)
-    moved = torch.randn(5, 3, generator=generator, dtype=torch.float64)
-    theirs = moved.clone().requires_grad_()
-    adam, state = torch.optim.Adam([theirs], lr=0.1, betas=(0.5, 0.999)), with_moments({"x": moved})
-    for iteration in range(10):
-        gradient = torch.randn(5, 3, generator=generator, dtype=torch.float64)
-        theirs.grad = gradient.clone()
-        adam.step()
-        state = adam_step(state, {"x": gradient}, iteration, learning_rate=0.1, betas=(0.5, 0.999))
-    torch.testing.assert_close(state["x"], theirs.detach(), rtol=1e-12, atol=1e-14)
 
 
 def test_softplus_and_its_start_are_inverse():

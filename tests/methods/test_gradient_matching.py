@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from potstill.methods import DC, DSA, Problem
-from potstill.methods.gradient.base import PUBLISHED_LOOPS, distance_gradient, published_loops
+from potstill.methods.gradient.base import distance_gradient, interpolated
+from potstill.methods.gradient.dc import PUBLISHED_LOOPS
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import UserError
@@ -33,7 +34,7 @@ def check_equal(given: Problem, method: DC | DSA, loops: tuple[int, int], iterat
         images, momentum, expected = twin.dc_step(given, method, images, momentum, iteration, network, loops)
         assert momentum.abs().max() > 0
         assert loss == pytest.approx(expected, rel=1e-9)
-        for ours, theirs in ((state["momentum"], momentum), (state["images"], images)):
+        for ours, theirs in ((state["images.momentum"], momentum), (state["images"], images)):
             assert ours.dtype == theirs.dtype == torch.float64
             assert (ours - theirs).abs().max() <= 1e-9 * theirs.abs().max()
 
@@ -78,12 +79,12 @@ def test_classes_may_be_smaller_than_the_batch():
 
 @pytest.mark.parametrize("ipc", PUBLISHED_LOOPS)
 def test_published_loops(ipc: int):
-    assert published_loops(ipc) == PUBLISHED_LOOPS[ipc]
+    assert interpolated(PUBLISHED_LOOPS, ipc) == PUBLISHED_LOOPS[ipc]
 
 
 @given(st.integers(1, 2000))
 def test_loops_of_any_images_per_class_lie_between_the_published_ones(ipc: int):
-    outer, inner = published_loops(ipc)
+    outer, inner = interpolated(PUBLISHED_LOOPS, ipc)
     assert outer >= 1
     assert inner >= 1
     below = [known for known in PUBLISHED_LOOPS if known <= ipc]
@@ -95,7 +96,8 @@ def test_loops_of_any_images_per_class_lie_between_the_published_ones(ipc: int):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"outer_loops": 0}, "make no update"), ({"inner_epochs": -1}, "cannot be done")]
+    ("options", "message"),
+    [({"outer_loops": 0}, "--outer-loops 0 is too small"), ({"inner_epochs": -1}, "--inner-epochs -1 is too small")],
 )
 def test_a_schedule_that_makes_no_update_is_refused(options: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message):
@@ -150,7 +152,7 @@ def test_single_precision_is_near(kind: type[DC | DSA]):
     for precision in ("float32", "float64"):
         given = problem(ipc=2, precision=precision)
         state, loss = method.step(given, method.prepare(given), 0)
-        moved.append((state["momentum"].double(), loss))
+        moved.append((state["images.momentum"].double(), loss))
     assert moved[0][1] == pytest.approx(moved[1][1], rel=1e-4)
     assert (moved[0][0] - moved[1][0]).abs().max() <= 1e-3 * moved[1][0].abs().max()
 

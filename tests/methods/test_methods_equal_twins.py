@@ -45,7 +45,7 @@ def check_equal(problem: Problem, method: DM | DataDAM, iterations: int = 2, tol
             images, momentum, expected = datadam_step(problem, method, images, momentum, iteration, network)
         assert momentum.abs().max() > 0
         assert loss == pytest.approx(expected, rel=tolerance)
-        assert_near(state["momentum"], momentum, tolerance)
+        assert_near(state["images.momentum"], momentum, tolerance)
         assert_near(state["images"], images, tolerance)
 
 
@@ -148,7 +148,7 @@ def test_compiled_equals_eager():
     (eager, loss), *_ = run(problem(network=network), method, 1)
     (compiled, compiled_loss), *_ = run(problem(network=network, compilation=True), method, 1)
     assert compiled_loss == pytest.approx(loss, rel=1e-4)
-    assert_near(compiled["momentum"], eager["momentum"], 1e-4)
+    assert_near(compiled["images.momentum"], eager["images.momentum"], 1e-4)
 
 
 # The twins themselves, on numbers worked out by hand.

@@ -15,11 +15,11 @@ from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep
 from potstill.experts.manifest import expert_file
 from potstill.methods import DATM, MTT, PAD, TESLA, Problem, State
-from potstill.methods.state import through_softmax
 from potstill.methods.trajectory.aligned import initial_logits, right_ones
-from potstill.methods.trajectory.base import TrajectoryMatching, student_batches, trajectory_distance
-from potstill.methods.trajectory.pad import by_depth, by_difference
-from potstill.methods.trajectory.presets import DATM_PRESETS, MTT_PRESETS, PAD_RATIOS, nearest
+from potstill.methods.trajectory.base import TrajectoryMatching, nearest, student_batches, trajectory_distance
+from potstill.methods.trajectory.datm import DATM_PRESETS
+from potstill.methods.trajectory.mtt import MTT_PRESETS
+from potstill.methods.trajectory.pad import PAD_RATIOS, by_depth, by_difference
 from potstill.networks.weights import WeightsFile, write_weights
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
@@ -45,14 +45,15 @@ def experts() -> str:
 
 
 def drawn(
-    given: Problem, method: TrajectoryMatching, state: State, labels: Tensor, iteration: int = 0
+    given: Problem, method: TrajectoryMatching[Any], state: State, labels: Tensor, iteration: int = 0
 ) -> dict[str, Any]:
     """What an iteration of the method draws, from its own streams: start, target, batches, and the leaves of them."""
     streams = given.streams.child("iteration", iteration)
     generator = streams.generator("start")
     number = int(torch.randint(2, (), generator=generator))
-    latest = method.latest_at(iteration) if isinstance(method, DATM | PAD) else method.latest_start
-    epoch = int(torch.randint(0, latest or 1, (), generator=generator))
+    settings = method.settled(given.images_per_class)
+    latest = settings.starts_at(iteration).stop if isinstance(method, DATM | PAD) else settings.latest_start
+    epoch = int(torch.randint(0, latest, (), generator=generator))
     file = WeightsFile(expert_file(Path(method.experts), number))
     network = given.build_network(torch.Generator()).double()
     names = [name for name, _ in network.named_parameters()]
@@ -62,7 +63,7 @@ def drawn(
     augmentation = siamese_augmentation(flips=given.flips)
     batches = []
     order = torch.cat([torch.randperm(len(images), generator=streams.generator("order", k * 3)) for k in range(3)])
-    chosen = student_batches(len(images), method.student_batch or len(images), 4, streams)
+    chosen = student_batches(len(images), settings.batch_of(len(images)), 4, streams)
     assert torch.cat(chosen)[: len(images)].equal(order[: len(images)]), "an order of all of them first"
     for step, indices in enumerate(chosen):
         some = images[indices]
@@ -175,16 +176,18 @@ def test_no_step_above_the_threshold(experts: str):
 
 
 def test_the_range_of_starts_grows_on_a_straight_line():
-    made = DATM(earliest_start=2, first_latest_start=4, latest_start=10, growth=3)
-    assert [made.latest_at(iteration) for iteration in (0, 1, 2, 3, 99)] == [4, 6, 8, 10, 10]
-    assert replace(made, earliest_start=6).latest_at(0) == 7, "never empty"
+    made = DATM(earliest_start=2, first_latest_start=4, latest_start=10, growth=3).settled(10)
+    assert [made.starts_at(iteration).stop for iteration in (0, 1, 2, 3, 99)] == [4, 6, 8, 10, 10]
+    assert made.starts_at(0).start == 2
+    assert replace(made, earliest_start=6).starts_at(0) == range(6, 7), "never empty"
+    assert [replace(made, growth=0).starts_at(iteration).stop for iteration in (0, 1)] == [4, 10]
 
 
 def test_a_presets_range_gives_way_to_a_smaller_one_that_is_asked_for():
     made = DATM(latest_start=3).resolved(10)
     assert (made.first_latest_start, made.latest_start) == (3, 3)
     assert DATM(latest_start=3, first_latest_start=5).resolved(10).first_latest_start == 5
-    assert DATM(latest_start=3, first_latest_start=5, expert_epochs=1).last_epoch() == 5
+    assert DATM(latest_start=3, first_latest_start=5, expert_epochs=1).settled(10).last_epoch == 5
 
 
 def test_pad_has_settings_of_its_own_where_its_paper_has():
@@ -283,13 +286,6 @@ def test_labels_are_the_mean_of_the_experts_that_are_right_and_have_a_fallback(e
     blind = initial_logits(given, [WeightsFile(tmp_path / "blind.safetensors")], begun(chosen[labels != 0]))
     assert blind.isfinite().all()
     assert blind.argmax(1).equal(labels[labels != 0])
-
-
-def test_through_softmax_is_autograds():
-    logits = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    gradient = torch.randn(4, 3, dtype=torch.float64)
-    (expected,) = torch.autograd.grad(logits.softmax(1), logits, gradient)
-    torch.testing.assert_close(through_softmax(logits.detach().softmax(1), gradient), expected)
 
 
 # Experts that do not fit

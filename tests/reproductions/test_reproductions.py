@@ -21,7 +21,7 @@ from potstill.evaluation import RECIPES, Resources
 from potstill.experts.manifest import ExpertPlan
 from potstill.methods import DC, DM, METHODS, MTT, Random
 from potstill.methods.coresets import Forgetting, Herding
-from potstill.methods.trajectory.presets import MTT_PRESETS
+from potstill.methods.trajectory.mtt import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation.driver import distill
 from potstill.distillation.outcome import log_progress
 from potstill.distillation.run_folder import RunFolder
-from potstill.distillation.settings import Settings
+from potstill.distillation.settings import RunSettings, Settings
 from potstill.evaluation import (
     Evaluation,
     EvaluationFile,
@@ -48,7 +47,7 @@ class Contender:
     Attributes:
         name: how it is called: its run's folder, without what is common to all.
         folder: its run.
-        settings: what made it.
+        settings: what made it, apart from its method.
         manifest: of the run.
         synthetic: the set.
         evaluation: what it is worth.
@@ -56,7 +55,7 @@ class Contender:
 
     name: str
     folder: RunFolder
-    settings: Settings[Any]
+    settings: RunSettings
     manifest: Manifest
     synthetic: SyntheticSet
     evaluation: Evaluation | None = None
@@ -175,7 +174,7 @@ def _opened(path: Path, name: str) -> Contender:
             f"the run in {path} went on and was killed before its manifest could be renewed",
             f"go on with it: potstill distill --out {path} --resume",
         )
-    settings = Settings.from_toml(folder.config)
+    settings = RunSettings.of_config(folder.config)
     return Contender(name=name, folder=folder, settings=settings, manifest=manifest, synthetic=synthetic)
 
 
@@ -185,7 +184,7 @@ def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
         raise UserError("the set has no learned steps to be replayed", "use --recipe dsa-1000, for example")
 
 
-def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset, listen: Progress) -> Path:
+def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, listen: Progress) -> Path:
     """The folder of the run called ``name``: itself, or that of a selection, which is made if need be."""
     if name not in SELECTIONS or Path(name).is_dir():
         return Path(name)
@@ -200,7 +199,7 @@ def _folder(name: str, beside: Path, first: Settings[Any], dataset: ImageDataset
     )
     folder = RunFolder(beside.parent / settings.default_folder.name)
     if folder.config.exists():
-        stored = Settings.from_toml(folder.config)
+        stored = RunSettings.of_config(folder.config)
         decisive = ["dataset", "ipc", "seed", "image_size", "zca"]
         if SELECTIONS[name].needs_network:
             decisive.append("network")
@@ -253,7 +252,7 @@ def _entry(contender: Contender, networks: Sequence[str]) -> ComparedSet:
     manifest, synthetic = contender.manifest, contender.synthetic
     return ComparedSet(
         name=contender.name,
-        method=contender.settings.method.name,
+        method=manifest.method.name,
         status=manifest.status,
         ipc=contender.settings.ipc,
         images=len(synthetic),

@@ -16,7 +16,7 @@ class Options:
     """Print the citation of the paper that a method is from.
 
     Attributes:
-        method: its name; see potstill list methods.
+        method: its name, or module:Class; see potstill list methods.
     """
 
     method: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="METHOD")]

@@ -14,7 +14,8 @@ from potstill.cli.options import duration, parse
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
 from potstill.distillation import RunFolder, Settings, distill, resumed_settings
-from potstill.methods import METHODS, Method, find_method
+from potstill.distillation.settings import RunSettings, recorded_method
+from potstill.methods import METHODS, Method, find_method, method_name
 from potstill.runtime.errors import UserError
 
 M = TypeVar("M", bound=Method)
@@ -26,11 +27,11 @@ class Options(Generic[M]):
 
     Attributes:
         settings: what to do.
-        out: the run's folder; by default runs/METHOD-DATASET-ipcN, and the seed if it is not 0.
-        resume: go on with the run in --out, with its own settings.
-        time_limit: stop after 90s, 10m or 2h; --resume goes on.
-        config: a config.toml to take the settings from; options given here go before it.
-        data_root: a folder with local copies of catalogue datasets.
+        out: directory of the run. By default runs/METHOD-DATASET-ipcN, with the seed if it is not 0.
+        resume: continue the run in --out with its own settings.
+        time_limit: stop after 90s, 10m or 2h; --resume continues.
+        config: read settings from a config.toml. Command-line options take precedence.
+        data_root: directory with local copies of catalogue datasets.
     """
 
     settings: Annotated[Settings[M], tyro.conf.arg(name="")]
@@ -42,14 +43,15 @@ class Options(Generic[M]):
 
 
 def run(words: list[str]) -> None:
-    """Distil as ``words`` say."""
+    """Distil, and print where the set is."""
     options = _read(words)
     settings = options.settings
     out = options.out or settings.default_folder
     limit = None if options.time_limit is None else duration(options.time_limit)
     if out.exists() and not options.resume and any(out.iterdir() if out.is_dir() else [out]):
-        raise UserError(f"{out} already exists", "use --resume to go on with it, or another --out")
-    stored = Settings.from_toml(out / "config.toml") if options.resume and (out / "config.toml").exists() else settings
+        raise UserError(f"{out} already exists", "use --resume to continue it, or another --out")
+    config = out / "config.toml"
+    stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     dataset = load_dataset(stored.dataset, data_root=options.data_root, image_size=stored.image_size, zca=stored.zca)
     with DistillationProgress(sys.stderr) as progress:
         done = distill(
@@ -62,7 +64,7 @@ def run(words: list[str]) -> None:
             listen=progress,
         )
     chosen = done.synthetic.provenance["chosen_iteration"]
-    print(f"{len(done.synthetic)} images, those of iteration {chosen}, in {out} ({done.status})")
+    print(f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})")
 
 
 def _read(words: list[str]) -> Options[Any]:
@@ -73,28 +75,32 @@ def _read(words: list[str]) -> Options[Any]:
         if not stored.exists():
             raise UserError(f"there is no run to resume in {folder}", "check --out, or leave --resume out")
         config = str(stored)
-    base = None if config is None else Settings.from_toml(Path(config))
+    base = None
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]
-        if base is not None and type(base.method) is not method:
-            raise UserError(
-                f"{config} is for method {base.method.name!r}", f"leave {words[0]!r} out or use another file"
-            )
-    elif base is not None:
+        if config is not None and (recorded := recorded_method(Path(config))) != method_name(method):
+            raise UserError(f"{config} is for method {recorded!r}", f"leave {words[0]!r} out or use another file")
+        if config is not None:
+            base = Settings.from_toml(Path(config), method)
+    elif config is not None:
+        base = Settings.from_toml(Path(config))
         method, rest = type(base.method), words
     elif words and words[0] in ("-h", "--help"):
-        print(f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.")
+        print(
+            f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.\n"
+            "A method of another package is named by its class: their_package.module:TheirMethod."
+        )
         raise SystemExit(0)
     elif named := [word for word in words if word in METHODS]:
         raise UserError(f"the method {named[0]!r} does not come first", f"use potstill distill {named[0]} OPTIONS")
     else:
         raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
-    command = f"distill {method.name}"
+    command = f"distill {method_name(method)}"
     options = parse(Options[method], rest, command=command, default=None if base is None else Options(settings=base))
     if options.resume and base is None:
         stored = options.settings.default_folder / "config.toml"
         if stored.exists():  # what is not given again is as it was
-            config, base = str(stored), Settings.from_toml(stored)
+            config, base = str(stored), Settings.from_toml(stored, method)
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
     if config is not None and base is not None and _value_of("--config", words) is None:
         resumed_settings(RunFolder(Path(config).parent), options.settings, unasked=base)

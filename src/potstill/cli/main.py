@@ -72,7 +72,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in message or "can't allocate memory" in message
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
+def _interrupt(_signum: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

@@ -21,7 +21,7 @@ from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.validation import Validation
-from potstill.methods import Method, Problem, State
+from potstill.methods import Method, Problem, State, method_name
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import sha256_of_files
@@ -43,7 +43,7 @@ def distill(
     resume: bool = False,
     time_limit: float | None = None,
     command: str = "",
-    listen: Listener = lambda event, fields: None,
+    listen: Listener = lambda _event, _fields: None,
 ) -> DistillationResult:
     """Distil a dataset.
 
@@ -285,7 +285,7 @@ class _Run:
         peak = peak_memory_bytes(compute.device)
         return Manifest(
             method=MethodRecord(
-                name=method.name,
+                name=method_name(type(method)),
                 title=method.citation.title,
                 citation=method.citation.bibtex(),
                 url=method.citation.url,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.distillation.run_folder import RunFolder
-from potstill.distillation.settings import Settings
-from potstill.methods import Method
+from potstill.distillation.settings import Settings, recorded_method
+from potstill.methods import Method, method_name
 from potstill.runtime.errors import UserError
 
 
@@ -68,13 +68,20 @@ def resumed_settings(
     Raises:
         UserError: the run was started with different settings: which.
     """
-    stored = Settings.from_toml(folder.config)
+    method = type(asked.method)
+    if recorded_method(folder.config) != method_name(method):
+        raise _conflict(folder, ["method"])
+    stored = Settings.from_toml(folder.config, method)
     if conflicts := resume_conflicts(asked, stored, unasked=unasked):
-        raise UserError(
-            f"{folder.path} was started with a different {', '.join(conflicts)}",
-            "resume it with its own settings (just --out and --resume), or choose another --out",
-        )
+        raise _conflict(folder, conflicts)
     return stored
+
+
+def _conflict(folder: RunFolder, conflicts: list[str]) -> UserError:
+    return UserError(
+        f"{folder.path} was started with a different {', '.join(conflicts)}",
+        "resume it with its own settings (just --out and --resume), or choose another --out",
+    )
 
 
 def _differing(ours: Any, theirs: Any, names: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 import tomli_w
 
 from potstill.data import short_name
-from potstill.methods import METHODS, Method, Start, find_method
+from potstill.methods import METHODS, Method, Start, find_method, method_name
 from potstill.runtime.compute import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
 from potstill.schema.old_names import with_present_names
@@ -23,27 +24,25 @@ M = TypeVar("M", bound=Method, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Generic[M]):
-    """Everything that decides what a distillation computes.
+class RunSettings:
+    """Everything that decides what a distillation computes, except its method.
 
     Attributes:
-        method: the method with its hyper-parameters.
-        dataset: a catalogue name, a folder, an ``.npz``, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
+        dataset: a catalogue name, a directory, an ``.npz``, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
         ipc: synthetic images per class.
-        start: what the synthetic images are at first; None takes the method's own.
-        network: the spec of the network that is matched.
-        iterations: None takes the method's own.
-        seed: of all randomness.
-        device: ``auto`` takes an accelerator where there is one.
-        precision: of the networks.
-        compile: whether networks with norms are compiled; others are as fast or faster without.
-        validate_every: iterations between two looks at the validation split, by which the set that is kept is
-            chosen; None looks five times, 0 never and keeps the last.
+        start: what the synthetic images are initialised with. By default the method's own start.
+        network: spec of the network that is matched.
+        iterations: by default the method's published number.
+        seed: seed for all random draws.
+        device: ``auto`` uses an accelerator if there is one.
+        precision: precision of the networks.
+        compile: compile networks with norms; others gain nothing from it.
+        validate_every: iterations between validations, which choose the set that is kept. By default there are five; 0
+            turns validation off and keeps the last set.
         image_size: resize images to this many pixels a side.
-        zca: whiten with a ZCA fitted on the training images.
+        zca: whiten images with a ZCA fitted on the training split.
     """
 
-    method: M
     dataset: str = DEFAULT_DATASET
     ipc: int = 10
     start: Start | None = None
@@ -67,16 +66,38 @@ class Settings(Generic[M]):
                 f"--validate-every must be at least 0, not {self.validate_every}", "use --validate-every 0 or more"
             )
 
+    @classmethod
+    def of_config(cls, path: Path) -> RunSettings:
+        """What a ``config.toml`` says of the run, apart from its method: nothing is imported for it.
+
+        Raises:
+            UserError: the file is absent or damaged, or holds a key or a value that does not belong there.
+        """
+        _, _, values = _read(path)
+        return RunSettings(**_checked(RunSettings, values, path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RunSettings, Generic[M]):
+    """Everything that decides what a distillation computes.
+
+    Attributes:
+        method: the method with its hyper-parameters.
+    """
+
+    method: M
+
     @property
     def default_folder(self) -> Path:
         """Where such a run is kept where nothing else is asked for: ``runs/METHOD-DATASET-ipcN[-seedS]``."""
         seed = f"-seed{self.seed}" if self.seed else ""
-        return Path("runs") / f"{self.method.name}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
+        method = re.sub(r"[^\w.-]+", "-", method_name(type(self.method)))
+        return Path("runs") / f"{method}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, the method as a table with its name; what is None is left out."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "method"}
-        method = {"name": self.method.name, **dataclasses.asdict(self.method)}
+        method = {"name": method_name(type(self.method)), **dataclasses.asdict(self.method)}
         return _given(values) | {"method": _given(method)}
 
     def to_toml(self) -> str:
@@ -84,24 +105,48 @@ class Settings(Generic[M]):
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
-    def from_toml(cls, path: Path) -> Settings[Any]:
+    def from_toml(cls, path: Path, method: type[Method] | None = None) -> Settings[Any]:
         """Read a ``config.toml``.
 
+        Args:
+            path: the file.
+            method: the one that the file must be of. By default it is the one that the file names, and if the file
+                names it by its module, that module is imported: only for files that the user vouches for.
+
         Raises:
-            UserError: the file is absent or damaged, or holds a key or a value that does not belong there.
+            UserError: the file is absent or damaged, is of another method, or holds a key or a value that does not
+                belong there.
         """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not valid TOML: {error}", "correct it there") from error
-        table = values.pop("method", None)
-        if not isinstance(table, dict) or "name" not in table:
-            raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
-        method = find_method(str(table.pop("name")))
-        table = with_present_names(method.name, table)
-        return Settings[Any](method=_filled(method, table, path), **_checked(cls, values, path))
+        name, table, values = _read(path)
+        if method is None:
+            method = find_method(name)
+        elif name != method_name(method):
+            raise UserError(f"{path} is for method {name!r}, not {method_name(method)!r}", "use another file or folder")
+        table = with_present_names(name, table)
+        return Settings[Any](method=_filled(method, table, path), **_checked(RunSettings, values, path))
+
+
+def recorded_method(path: Path) -> str:
+    """The name of the method that a ``config.toml`` is for; nothing is imported for it.
+
+    Raises:
+        UserError: the file is absent or damaged.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The name of the method in a ``config.toml``, the method's settings, and the run's."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}", "correct it there") from error
+    table = values.pop("method", None)
+    if not isinstance(table, dict) or "name" not in table:
+        raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
+    return str(table.pop("name")), table, values
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -183,7 +183,7 @@ def validation_accuracy(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     trainer = trainer or make_trainer(network, dataset, compute)
     spec = on_set(synthetic, recipe, initial_weights(recipe, synthetic, "random"), dataset.flips, 1)
-    spec.train(trainer, Repeat(0, streams), lambda epoch, loss: None, None)
+    spec.train(trainer, Repeat(0, streams), lambda _epoch, _loss: None, None)
     return accuracy(trainer, dataset.validation)
 
 

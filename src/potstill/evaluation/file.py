@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 from pathlib import Path
 
 from potstill.runtime.files import sha256
@@ -53,7 +52,7 @@ class EvaluationFile:
             if present.set_sha256 == evaluation.set_sha256 and not self._leading:
                 evaluation.write(self._beside(evaluation))
                 return
-            os.replace(self.path, self._beside(present))
+            self.path.replace(self._beside(present))
         evaluation.write(self.path)
         self._beside(evaluation).unlink(missing_ok=True)
 

@@ -105,10 +105,10 @@ def _specs(
     hard = replace(synthetic, labels=synthetic.hard_labels)
     specs: dict[str, TrainingSpec] = {}
     for how, by in (("augmented", tuned), ("plain", plain)):
-        specs[f"synthetic {how}"] = _drawn(lambda repeat: synthetic, trainings, by, repeats)
+        specs[f"synthetic {how}"] = _drawn(lambda _: synthetic, trainings, by, repeats)
         specs[f"random {how}"] = _drawn(partial(_random, trainings, synthetic, label), trainings, by, repeats)
     if synthetic.has_soft_labels:
-        specs["synthetic hard"] = _drawn(lambda repeat: hard, trainings, tuned, repeats)
+        specs["synthetic hard"] = _drawn(lambda _: hard, trainings, tuned, repeats)
     return {name: replace(spec, trained_on=name) for name, spec in specs.items()}
 
 

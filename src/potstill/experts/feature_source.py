@@ -96,7 +96,7 @@ class FeatureSource(ABC):
         """(N,): see :func:`potstill.experts.difficulty.grand`."""
         raise _without_networks("no measure of how hard an image is")
 
-    def forgetting(self, never_learned: NeverLearned = "hardest") -> Tensor:  # noqa: ARG002 (for those that have networks)
+    def forgetting(self, never_learned: NeverLearned = "hardest") -> Tensor:
         """(N,): events, averaged over networks; see :func:`potstill.experts.difficulty.forgetting_events`."""
         raise _without_networks("no measure of how hard an image is")
 

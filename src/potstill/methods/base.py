@@ -13,14 +13,12 @@ from torch import Tensor
 
 from potstill.data import LabeledImages
 from potstill.methods.citations import Citation
+from potstill.methods.state import State
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
-from potstill.synthetic import SyntheticSet
-
-State = dict[str, Tensor]
-"""Everything that a method carries from one iteration to the next, by name."""
+from potstill.synthetic import PIXELS, Decoded, Parametrisation, SyntheticSet
 
 Start = Literal[
     "real",
@@ -78,6 +76,12 @@ class Problem:
         """Synthetic images of each class."""
         return len(self.start) // self.class_count
 
+    @property
+    def start_images(self) -> Tensor:
+        """The start's images on the device, in float64 where the networks compute in it and else in float32."""
+        images = self.start.images.to(self.compute.device)
+        return images.double() if self.compute.precision == "float64" else images
+
     def build_network(self, generator: torch.Generator) -> Network:
         """A network of the kind that is matched, freshly drawn."""
         return build_network(self.network, ImageShape(*self.real.shape), self.class_count, generator)
@@ -127,6 +131,15 @@ class Method(ABC):
         """What it begins with: by default the problem's start."""
         return problem.start
 
+    @property
+    def parametrisation(self) -> Parametrisation:
+        """What it learns of a set, and how that is represented in the state; by default the images as they are."""
+        return PIXELS
+
+    def decoded(self, problem: Problem, state: State) -> Decoded:
+        """The images and labels that a state stands for, on the device."""
+        return self.parametrisation.decode(state, problem.start)
+
     @abstractmethod
     def prepare(self, problem: Problem) -> State:
         """The state before the first iteration."""
@@ -139,6 +152,6 @@ class Method(ABC):
             The next state and the loss before this step.
         """
 
-    @abstractmethod
     def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The synthetic set that a state stands for."""
+        """The synthetic set that a state stands for: by default the start with what is learned replaced."""
+        return self.parametrisation.result(state, problem.start)

@@ -8,13 +8,12 @@ from typing import ClassVar
 
 from potstill.experts.difficulty import NeverLearned
 from potstill.experts.feature_source import FeatureSource, Training, feature_source
-from potstill.methods.base import Method, Problem, State
+from potstill.methods.base import Method, Problem
 from potstill.methods.citations import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING, Citation
-from potstill.methods.state import with_images
+from potstill.methods.state import State
 from potstill.runtime.errors import at_least
 from potstill.selection import SELECTIONS, Choice, Selection, by_score
 from potstill.selection.random import TRIES, optimised_random
-from potstill.synthetic import SyntheticSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +42,6 @@ class Coreset(Method):
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Nothing to do: the state stays."""
         return state, 0.0
-
-    def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The images with the labels of their classes."""
-        return with_images(problem, state)
 
 
 def _training(problem: Problem) -> Training:

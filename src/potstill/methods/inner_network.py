@@ -11,7 +11,7 @@ from torch import Tensor
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.layout import MasterWeights
-from potstill.methods.base import State
+from potstill.methods.state import State
 from potstill.runtime.streams import Streams
 
 STORED = "network."

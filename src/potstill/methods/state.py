@@ -1,76 +1,98 @@
-"""The state that methods move: pixels, labels and rates, by SGD with momentum or by Adam; every step is pure."""
+"""What methods carry from one iteration to the next, and the optimisers that move it; every step is pure.
+
+An optimiser keeps what it needs beside the tensor that it moves, under names that begin with the tensor's:
+``images.momentum``, ``labels.first``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from potstill.methods.base import Problem, State
-from potstill.synthetic import SyntheticSet
+State = dict[str, Tensor]
+"""Everything that a method carries from one iteration to the next, by name."""
 
 EPSILON = 1e-8
-FIRST, SECOND = ".first", ".second"
+"""Added to Adam's denominator."""
 
 
-def start_images(problem: Problem) -> Tensor:
-    """The start's images on the device, in float64 where the networks compute in it and else in float32."""
-    images = problem.start.images.to(problem.compute.device)
-    return images.double() if problem.compute.precision == "float64" else images
+class Optimiser(Protocol):
+    """How a tensor of the state moves along its gradient."""
+
+    def init(self, name: str, tensor: Tensor) -> State:
+        """The tensor under its name, and beside it what the optimiser keeps, before the first step."""
+        ...
+
+    def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
+        """The state after one step.
+
+        Args:
+            state: holds what ``init`` made; it is left alone.
+            name: of the tensor that moves.
+            gradient: of its shape.
+            iteration: how many steps it has taken before.
+        """
+        ...
 
 
-def initial_pixels(problem: Problem) -> State:
-    """The start's images and no momentum yet."""
-    images = start_images(problem)
-    return {"images": images, "momentum": torch.zeros_like(images)}
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum: v <- momentum v + g, x <- x - learning_rate v."""
+
+    learning_rate: float
+    momentum: float = 0.0
+
+    def init(self, name: str, tensor: Tensor) -> State:
+        """The tensor and a velocity of 0."""
+        return {name: tensor, f"{name}.momentum": torch.zeros_like(tensor)}
+
+    def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
+        """One step; the same at every iteration."""
+        velocity = self.momentum * state[f"{name}.momentum"] + gradient
+        return {**state, name: state[name] - self.learning_rate * velocity, f"{name}.momentum": velocity}
 
 
-def descend(state: State, gradient: Tensor, *, learning_rate: float, momentum: float) -> State:
-    """One step of SGD with momentum on the pixels; what else the state holds stays."""
-    velocity = momentum * state["momentum"] + gradient
-    return {**state, "images": state["images"] - learning_rate * velocity, "momentum": velocity}
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma and Ba, ICLR 2015, algorithm 1).
 
-
-def with_images(problem: Problem, state: State) -> SyntheticSet:
-    """The start with its pixels replaced by the state's."""
-    return replace(problem.start, images=state["images"].detach().float().cpu())
-
-
-def with_moments(moved: State) -> State:
-    """A state with zero moments beside each tensor."""
-    zeros = {f"{name}{moment}": torch.zeros_like(t) for name, t in moved.items() for moment in (FIRST, SECOND)}
-    return {**moved, **zeros}
-
-
-def adam_step(
-    state: State,
-    gradients: Mapping[str, Tensor],
-    iteration: int,
-    *,
-    learning_rate: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-) -> State:
-    """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1); what has no gradient stays.
-
-    Args:
-        state: of ``with_moments``.
-        gradients: by name.
-        iteration: counted from 0.
+    Attributes:
         learning_rate: alpha.
         betas: decay of the first and of the second moment.
     """
-    after = dict(state)
+
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def init(self, name: str, tensor: Tensor) -> State:
+        """The tensor and moments of 0."""
+        return {name: tensor, f"{name}.first": torch.zeros_like(tensor), f"{name}.second": torch.zeros_like(tensor)}
+
+    def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
+        """One step, the moments corrected for their start at 0."""
+        decays, step = self.betas, iteration + 1
+        first = decays[0] * state[f"{name}.first"] + (1 - decays[0]) * gradient
+        second = decays[1] * state[f"{name}.second"] + (1 - decays[1]) * gradient.square()
+        mean, square = first / (1 - decays[0] ** step), second / (1 - decays[1] ** step)
+        moved = state[name] - self.learning_rate * mean / (square.sqrt() + EPSILON)
+        return {**state, name: moved, f"{name}.first": first, f"{name}.second": second}
+
+
+def descend(
+    state: State, gradients: Mapping[str, Tensor], optimisers: Mapping[str, Optimiser], iteration: int
+) -> State:
+    """One step on each tensor that has a gradient; the others stay.
+
+    Args:
+        state: holds what the optimisers' ``init`` made.
+        gradients: by the names of the tensors in the state.
+        optimisers: by the same names.
+        iteration: how many steps were taken before.
+    """
     for name, gradient in gradients.items():
-        first = betas[0] * state[name + FIRST] + (1 - betas[0]) * gradient
-        second = betas[1] * state[name + SECOND] + (1 - betas[1]) * gradient.square()
-        mean, square = first / (1 - betas[0] ** (iteration + 1)), second / (1 - betas[1] ** (iteration + 1))
-        after |= {name + FIRST: first, name + SECOND: second}
-        after[name] = state[name] - learning_rate * mean / (square.sqrt() + EPSILON)
-    return after
-
-
-def through_softmax(probabilities: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient by logits from that by their probabilities, (N, classes) each: p (g - <g, p>)."""
-    return probabilities * (gradient - (gradient * probabilities).sum(1, keepdim=True))
+        state = optimisers[name].step(state, name, gradient, iteration)
+    return state

@@ -141,7 +141,7 @@ class _Making:
         folder = RunFolder(self.out / row.folder)
         seconds = 0.0
         if folder.config.exists():
-            if conflicts := resume_conflicts(asked, Settings.from_toml(folder.config)):
+            if conflicts := resume_conflicts(asked, Settings.from_toml(folder.config, type(asked.method))):
                 raise UserError(
                     f"{folder.path} was started with a different {', '.join(conflicts)}",
                     "use the options that it was started with, or another --out",

@@ -97,9 +97,9 @@ def by_features(pick: Callable[[Tensor, int, int], Tensor]) -> Rule:
 def by_score(score: Callable[[FeatureSource], Tensor]) -> Rule:
     """The rule that chooses the images of each class with the highest score (N,)."""
 
-    def rule(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+    def rule(source: FeatureSource, count: int, _: Streams) -> Tensor:
         scores = finite(score(source))
-        return within_classes(source.real, lambda members, label: hardest(scores[members], count))
+        return within_classes(source.real, lambda members, _: hardest(scores[members], count))
 
     return rule
 
@@ -115,7 +115,7 @@ def _centres(source: FeatureSource, count: int, streams: Streams) -> Tensor:
     return torch.cat(made).unflatten(1, source.real.shape)
 
 
-def _average(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+def _average(source: FeatureSource, count: int, _: Streams) -> Tensor:
     means = [source.real.normalised(index).mean(0) for index in source.real.class_index]
     return torch.stack(means).repeat_interleave(count, dim=0)
 
@@ -126,12 +126,12 @@ def _seed(streams: Streams, label: int) -> int:
 
 _ALL: tuple[Selection, ...] = (
     Choice("random", _random, needs_network=False),
-    Choice("herding", by_features(lambda features, count, seed: herding(features, count))),
-    Choice("k-center", by_features(lambda features, count, seed: k_center(features, count))),
+    Choice("herding", by_features(lambda features, count, _: herding(features, count))),
+    Choice("k-center", by_features(lambda features, count, _: k_center(features, count))),
     Construction("k-means", _centres, needs_network=False),
     Choice("k-means-nearest", by_features(k_means_nearest)),
     Construction("average", _average, needs_network=False, repeats=True),
-    Choice("average-nearest", by_features(lambda features, count, seed: nearest_to_mean(features, count))),
+    Choice("average-nearest", by_features(lambda features, count, _: nearest_to_mean(features, count))),
     Choice("forgetting", by_score(lambda source: source.forgetting())),
     Choice("el2n", by_score(lambda source: source.el2n())),
     Choice("grand", by_score(lambda source: source.grand())),

@@ -26,7 +26,7 @@ class Digits:
     def signature(self) -> None:
         """None: loading them again is as fast as a cache."""
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:  # noqa: ARG002 - the digits are grey
+    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
         """The digits as one training split.
 
         Args:

@@ -39,7 +39,7 @@ class Npz:
     def signature(self) -> None:
         """None: the archive already holds decoded images."""
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:  # noqa: ARG002 - kept as stored
+    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
         """Read the archive; classes are named by their numbers.
 
         Args:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.engine.chunked import ChunkedNetwork
-from potstill.engine.features import Descriptors, FeatureExtractor
-from potstill.methods.base import Method, Problem, State
+from potstill.engine.features import Descriptors
+from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
-from potstill.methods.distribution.base import matching_gradient, squared_distance
+from potstill.methods.distribution.base import DistributionMatching, squared_distance
 from potstill.methods.inner_network import InnerNetwork
-from potstill.methods.state import descend, initial_pixels, with_images
+from potstill.methods.state import State
 from potstill.networks import Network
 from potstill.runtime.errors import UserError, at_least
-from potstill.synthetic import SyntheticSet
 
 RELEASED_POWER, RELEASED_LOSS_SCALE = 1.0, 100.0
 
 
-class Tools(NamedTuple):
-    """What describes images, and what trains the same network."""
-
-    extractor: FeatureExtractor
-    network: InnerNetwork
-
-
 @dataclass(frozen=True, kw_only=True)
-class DataDAM(Method):
+class DataDAM(DistributionMatching):
     """Attention matching: the spatial attention of every layer but the last, and the mean embedding.
 
     Ahmad Sajedi et al., "DataDAM: Efficient Dataset Distillation with Attention Matching", ICCV 2023
@@ -43,7 +36,8 @@ class DataDAM(Method):
     The schedule is that of the paper's Algorithm 1: ``network_iterations`` (T) iterations on one network, each of
     ``synthetic_steps`` (zeta_S) updates of the pixels followed by ``network_steps`` (zeta_theta) steps of training the
     network on the synthetic set; then a new network (K of them in all: iterations = K * T). As in the authors'
-    program, the default takes a new network at every iteration and trains none.
+    program, the default takes a new network at every iteration and trains none. That program takes 64 real images of
+    each class, and a learning rate of 10 for 100 images per class and more.
 
     Attributes:
         power: p of the attention maps; 4 in the paper.
@@ -52,10 +46,6 @@ class DataDAM(Method):
             none, its authors' program 100.
         follow_released_code: use the authors' program's settings, power 1 and loss scale 100, instead of ``power`` and
             ``loss_scale``.
-        batch_real: real images of each class at an update; 64 in the authors' program.
-        learning_rate: of the pixels; 10 for 100 images per class and more.
-        momentum: of the pixels' updates.
-        augment: whether Siamese augmentation is on.
         network_iterations: T, the iterations that a network lives.
         synthetic_steps: zeta_S, updates of the pixels an iteration.
         network_steps: zeta_theta, training steps of the network an iteration.
@@ -78,10 +68,6 @@ class DataDAM(Method):
     mmd_weight: float = 0.01
     loss_scale: float = 100.0
     follow_released_code: bool = False
-    batch_real: int = 256
-    learning_rate: float = 1.0
-    momentum: float = 0.5
-    augment: bool = True
     network_iterations: int = 1
     synthetic_steps: int = 1
     network_steps: int = 0
@@ -89,8 +75,10 @@ class DataDAM(Method):
     network_batch: int = 256
 
     def __post_init__(self) -> None:
-        at_least(self, batch_real=1, learning_rate=0, momentum=0, network_iterations=1, synthetic_steps=1)
-        at_least(self, network_steps=0, network_learning_rate=0, network_batch=1)
+        super().__post_init__()
+        at_least(
+            self, network_iterations=1, synthetic_steps=1, network_steps=0, network_learning_rate=0, network_batch=1
+        )
         if self.network_steps and self.network_iterations == 1:
             raise UserError(
                 "a network that lives one iteration is never trained", "use --network-iterations 2 or more, or no steps"
@@ -100,71 +88,54 @@ class DataDAM(Method):
         """The paper's 8,000, whatever the number of images."""
         return 8_000
 
-    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """The real batches of all classes, and the synthetic images."""
-        return (self.batch_real + images_per_class) * classes
+    def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
+        """The attention of every layer but the last, and the embedding."""
+        power = RELEASED_POWER if self.follow_released_code else self.power
+        return partial(attention_and_embedding, power=power)
+
+    def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
+        """loss_scale * (L_SAM + mmd_weight * L_MMD) of class means: the attention of each layer, then the embedding."""
+        distances = [squared_distance(target, mean) for target, mean in zip(targets, means, strict=True)]
+        attention = torch.stack(distances[:-1]).sum() if len(distances) > 1 else 0.0
+        scale = RELEASED_LOSS_SCALE if self.follow_released_code else self.loss_scale
+        return scale * (attention + self.mmd_weight * distances[-1])
 
     def prepare(self, problem: Problem) -> State:
         """The start's pixels, and the network's parameters where it lives longer than an iteration."""
-        state = initial_pixels(problem)
-        if self.network_iterations > 1:
-            state |= self._tools(problem).network.stored()
-        return state
+        state = super().prepare(problem)
+        return state | self._network(problem).stored() if self.network_iterations > 1 else state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """zeta_S updates of the pixels, then zeta_theta steps of the network."""
         streams = problem.streams.child("iteration", iteration)
-        extractor, network = self._tools(problem)
+        extractor, network = self.extractor(problem), self._network(problem)
         if iteration % self.network_iterations == 0:
             network.redraw(streams.generator("network"))
         else:
             network.restore(state)
         loss = 0.0
         for update in range(self.synthetic_steps):
-            loss, gradient = matching_gradient(
-                problem,
-                extractor,
-                state["images"],
-                streams.child("update", update),
-                self.loss,
-                batch_real=self.batch_real,
-                augment=self.augment,
+            drawn, before = streams.child("update", update), iteration * self.synthetic_steps + update
+            state, loss = self.update(problem, extractor, state, drawn, before)
+        if self.network_iterations == 1:
+            return state, loss
+        if (iteration + 1) % self.network_iterations:
+            network.train(
+                *self.decoded(problem, state),
+                streams.child("training"),
+                steps=self.network_steps,
+                batch=self.network_batch,
+                learning_rate=self.network_learning_rate,
             )
-            state = descend(state, gradient, learning_rate=self.learning_rate, momentum=self.momentum)
-        if self.network_iterations > 1:
-            if (iteration + 1) % self.network_iterations:
-                network.train(
-                    state["images"],
-                    problem.start.labels.to(problem.compute.device),
-                    streams.child("training"),
-                    steps=self.network_steps,
-                    batch=self.network_batch,
-                    learning_rate=self.network_learning_rate,
-                )
-            state = state | network.stored()
-        return state, loss
+        return state | network.stored(), loss
 
-    def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The start with its pixels replaced."""
-        return with_images(problem, state)
+    def _network(self, problem: Problem) -> InnerNetwork:
+        """The extractor's network, where it is trained."""
 
-    def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
-        """loss_scale * (L_SAM + mmd_weight * L_MMD) of class means: the attention of each layer, then the embedding."""
-        distances = [squared_distance(target, mean) for target, mean in zip(targets, means, strict=True)]
-        attention = torch.stack(distances[:-1]).sum() if len(distances) > 1 else 0.0
-        return (RELEASED_LOSS_SCALE if self.follow_released_code else self.loss_scale) * (
-            attention + self.mmd_weight * distances[-1]
-        )
+        def make() -> InnerNetwork:
+            return InnerNetwork(ChunkedNetwork(self.extractor(problem).network, problem.compute))
 
-    def _tools(self, problem: Problem) -> Tools:
-        describe = partial(attention_and_embedding, power=RELEASED_POWER if self.follow_released_code else self.power)
-
-        def make() -> Tools:
-            network = problem.build_network(problem.streams.generator("network"))
-            extractor = FeatureExtractor(network, describe, problem.compute)
-            return Tools(extractor, InnerNetwork(ChunkedNetwork(extractor.network, problem.compute)))
-
-        return problem.cached(self, make)
+        return problem.cached((self, "network"), make)
 
 
 def attention(activations: Tensor, power: float) -> Tensor:

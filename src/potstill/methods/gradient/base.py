@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,24 +15,29 @@ from torch.func import functional_call, grad, grad_and_value, vmap
 
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
 from potstill.engine.chunked import ChunkedNetwork
-from potstill.methods.base import Method, Problem, State
+from potstill.methods.base import Method, Problem
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.methods.inner_network import InnerNetwork
-from potstill.methods.state import descend, initial_pixels, with_images
+from potstill.methods.state import SGD, State, descend
 from potstill.networks import Network
-from potstill.runtime.errors import UserError, at_least
+from potstill.runtime.errors import at_least
 from potstill.runtime.parallel import parallel_map
 from potstill.runtime.streams import Streams
-from potstill.synthetic import SyntheticSet
-
-PUBLISHED_NETWORKS = 1000
-"""The networks of a published run."""
-
-PUBLISHED_LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10), 100: (100, 2)}
-"""By images per class: updates of the pixels on one network, and epochs of its training between two of them."""
 
 STATISTICS_IMAGES = 16
 """Real images of each class from which batch norm takes its statistics."""
+
+
+class Loops(NamedTuple):
+    """The two loops of a network's life.
+
+    Attributes:
+        outer: updates of the pixels on one network.
+        inner: passes over the synthetic images, by which it is trained, between two updates.
+    """
+
+    outer: int
+    inner: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,12 @@ class GradientMatching(Method):
         network_batch: synthetic images a training step.
     """
 
+    published_networks: ClassVar[int]
+    """The networks of a published run."""
+
+    published_loops: ClassVar[Mapping[int, Loops]]
+    """The published loops by images per class."""
+
     batch_real: int = 256
     learning_rate: float = 0.1
     momentum: float = 0.5
@@ -62,24 +74,24 @@ class GradientMatching(Method):
 
     def __post_init__(self) -> None:
         at_least(self, batch_real=1, learning_rate=0, momentum=0, network_learning_rate=0, network_batch=1)
-        if (self.outer_loops or 1) < 1 or self.outer_loops == 0:
-            raise UserError(f"{self.outer_loops} outer loops make no update", "use --outer-loops 1 or more")
-        if self.inner_epochs is not None and self.inner_epochs < 0:
-            raise UserError(f"{self.inner_epochs} inner epochs cannot be done", "use --inner-epochs 0 or more")
+        at_least(self, outer_loops=1, inner_epochs=0)
 
-    def loops(self, images_per_class: int) -> tuple[int, int]:
-        """Updates of the pixels on one network, and epochs of training between two of them."""
-        outer, inner = published_loops(images_per_class)
-        return self.outer_loops or outer, inner if self.inner_epochs is None else self.inner_epochs
+    def loops(self, images_per_class: int) -> Loops:
+        """The loops that there will be: those that were asked for, else the published ones."""
+        published = interpolated(self.published_loops, images_per_class)
+        return Loops(
+            outer=published.outer if self.outer_loops is None else self.outer_loops,
+            inner=published.inner if self.inner_epochs is None else self.inner_epochs,
+        )
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """The same with the loops that there will be."""
-        outer, inner = self.loops(images_per_class)
-        return replace(self, outer_loops=outer, inner_epochs=inner)
+        loops = self.loops(images_per_class)
+        return replace(self, outer_loops=loops.outer, inner_epochs=loops.inner)
 
     def default_iterations(self, images_per_class: int) -> int:
         """The published number of networks, each with its updates."""
-        return PUBLISHED_NETWORKS * self.loops(images_per_class)[0]
+        return self.published_networks * self.loops(images_per_class).outer
 
     def augmentation(self, problem: Problem) -> SiameseAugmentation:
         """What is applied to real and synthetic images alike; nothing here."""
@@ -91,36 +103,33 @@ class GradientMatching(Method):
 
     def prepare(self, problem: Problem) -> State:
         """The start's pixels, and the network's parameters where it lives longer than an iteration."""
-        state = initial_pixels(problem)
-        outer, _ = self.loops(problem.images_per_class)
-        return state | self._network(problem).stored() if outer > 1 else state
+        state = self._optimiser.init("images", problem.start_images)
+        lives_on = self.loops(problem.images_per_class).outer > 1
+        return state | self._network(problem).stored() if lives_on else state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """One update of the pixels, then the training of the network on them."""
         streams = problem.streams.child("iteration", iteration)
-        outer, inner = self.loops(problem.images_per_class)
-        network = self._network(problem)
-        if iteration % outer == 0:
+        loops, network = self.loops(problem.images_per_class), self._network(problem)
+        if iteration % loops.outer == 0:
             network.redraw(streams.generator("network"))
         else:
             network.restore(state)
-        loss, gradient = self._gradient(problem, network, state["images"], streams)
-        state = descend(state, gradient, learning_rate=self.learning_rate, momentum=self.momentum)
-        if (iteration + 1) % outer:
+        loss, gradient = self._gradient(problem, network, self.decoded(problem, state).images, streams)
+        gradients = self.parametrisation.pullback(state, {"images": gradient})
+        state = descend(state, gradients, {"images": self._optimiser}, iteration)
+        if (iteration + 1) % loops.outer:
+            images, labels = self.decoded(problem, state)
             network.train(
-                state["images"],
-                problem.start.labels.to(problem.compute.device),
+                images,
+                labels,
                 streams.child("training"),
-                steps=inner * math.ceil(len(state["images"]) / self.network_batch),
+                steps=loops.inner * math.ceil(len(images) / self.network_batch),
                 batch=self.network_batch,
                 learning_rate=self.network_learning_rate,
                 augmentation=self.augmentation(problem),
             )
-        return state | network.stored() if outer > 1 else state, loss
-
-    def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The start with its pixels replaced."""
-        return with_images(problem, state)
+        return state | network.stored() if loops.outer > 1 else state, loss
 
     def _gradient(
         self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
@@ -144,6 +153,10 @@ class GradientMatching(Method):
         (gradient,) = torch.autograd.grad(augmented, images, back.flatten(0, 1))
         return loss, gradient
 
+    @property
+    def _optimiser(self) -> SGD:
+        return SGD(self.learning_rate, self.momentum)
+
     def _network(self, problem: Problem) -> InnerNetwork:
         def make() -> InnerNetwork:
             network = problem.build_network(problem.streams.generator("network"))
@@ -152,16 +165,22 @@ class GradientMatching(Method):
         return problem.cached(self, make)
 
 
-def published_loops(images_per_class: int) -> tuple[int, int]:
-    """The published numbers of outer loops and inner epochs, between their images per class on straight lines."""
-    known = sorted(PUBLISHED_LOOPS)
+def interpolated(published: Mapping[int, Loops], images_per_class: int) -> Loops:
+    """Published loops for any number of images per class.
+
+    Between two published numbers of images they lie on straight lines. Above the largest there is an update for every
+    image of a class, as in most of what is published, and training is that of the largest.
+
+    Args:
+        published: by images per class, from 1 on.
+        images_per_class: of the set.
+    """
+    known = sorted(published)
     for low, high in pairwise(known):
         if low <= images_per_class < high:
             share = (images_per_class - low) / (high - low)
-            loops = zip(PUBLISHED_LOOPS[low], PUBLISHED_LOOPS[high], strict=True)
-            outer, inner = (round(a + share * (b - a)) for a, b in loops)
-            return outer, inner
-    return images_per_class, PUBLISHED_LOOPS[known[-1]][1]
+            return Loops(*(round(a + share * (b - a)) for a, b in zip(published[low], published[high], strict=True)))
+    return Loops(images_per_class, published[known[-1]].inner)
 
 
 def distance_gradient(

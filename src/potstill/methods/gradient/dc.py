@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.methods.base import Start
 from potstill.methods.citations import GRADIENT_MATCHING, Citation
-from potstill.methods.gradient.base import GradientMatching
+from potstill.methods.gradient.base import GradientMatching, Loops
+
+PUBLISHED_NETWORKS = 1000
+"""The networks of a published run."""
+
+PUBLISHED_LOOPS: Mapping[int, Loops] = {
+    1: Loops(1, 1),
+    10: Loops(10, 50),
+    20: Loops(20, 25),
+    30: Loops(30, 20),
+    40: Loops(40, 15),
+    50: Loops(50, 10),
+    100: Loops(100, 2),
+}
+"""By images per class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,3 +39,5 @@ class DC(GradientMatching):
     name: ClassVar[str] = "dc"
     citation: ClassVar[Citation] = GRADIENT_MATCHING
     default_start: ClassVar[Start] = "noise"
+    published_networks: ClassVar[int] = PUBLISHED_NETWORKS
+    published_loops: ClassVar[Mapping[int, Loops]] = PUBLISHED_LOOPS

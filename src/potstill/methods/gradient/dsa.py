@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.augmentation import SiameseAugmentation, siamese_augmentation
 from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
-from potstill.methods.gradient.base import GradientMatching
+from potstill.methods.gradient.base import GradientMatching, Loops
+from potstill.methods.gradient.dc import PUBLISHED_LOOPS, PUBLISHED_NETWORKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,7 @@ class DSA(GradientMatching):
 
     Bo Zhao and Hakan Bilen, "Dataset Condensation with Differentiable Siamese Augmentation", ICML 2021
     (arXiv:2102.08259). It is ``dc`` from a real start, with one augmentation a class and iteration on both sides of the
-    distance, and with augmentation in the network's training.
+    distance, and with augmentation in the network's training. Its program takes the loops of ``dc``.
     """
 
     name: ClassVar[str] = "dsa"
@@ -29,6 +31,8 @@ class DSA(GradientMatching):
         url="https://arxiv.org/abs/2102.08259",
         key="zhao2021dsa",
     )
+    published_networks: ClassVar[int] = PUBLISHED_NETWORKS
+    published_loops: ClassVar[Mapping[int, Loops]] = PUBLISHED_LOOPS
 
     def augmentation(self, problem: Problem) -> SiameseAugmentation:
         """The published operations, without mirroring where it changes the class."""

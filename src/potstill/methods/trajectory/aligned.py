@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,22 +11,51 @@ from torch import Tensor
 
 from potstill.data import Examples
 from potstill.engine.features import logits_of
-from potstill.methods.base import Problem, State
-from potstill.methods.state import through_softmax
-from potstill.methods.trajectory.base import TrajectoryMatching
-from potstill.methods.trajectory.presets import DATM_ELSEWHERE, DATM_PRESETS, nearest
+from potstill.methods.base import Problem
+from potstill.methods.state import SGD, Optimiser, State
+from potstill.methods.trajectory.base import TrajectoryMatching, TrajectoryPreset
 from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.streams import Streams
-from potstill.synthetic import SyntheticSet
+from potstill.synthetic import SOFTMAX, Parametrisation, SyntheticSet
 
 LABEL_MOMENTUM = 0.9
 FALLBACK_LOGIT = 4.0
 """What a label's own class is given where no expert tells the image right: 0.86 of ten classes."""
 
 
+@dataclass(frozen=True)
+class AlignedPreset(TrajectoryPreset):
+    """What Guo et al. give for DATM (ICLR 2024): as in MTT, and labels, and the range of starts that grows.
+
+    Attributes:
+        label_learning_rate: of the labels before their softmax.
+        earliest_start: T-.
+        first_latest_start: T at first, which grows to ``latest_start``.
+        growth: the iteration by which it has grown.
+        loss_threshold: no step where the loss is above it; 0 for none.
+    """
+
+    label_learning_rate: float
+    earliest_start: int
+    first_latest_start: int
+    growth: int
+    loss_threshold: float = field(default=0.0, kw_only=True)
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of an expert that is looked at."""
+        return max(self.latest_start - 1, self.first_latest_start - 1, self.earliest_start) + self.expert_epochs
+
+    def starts_at(self, iteration: int) -> range:
+        """The epochs that starts are drawn from: below T, which grows to T+ on a straight line, never none."""
+        share = min(iteration / max(self.growth, 1), 1.0)
+        latest = int(self.first_latest_start + share * (self.latest_start - self.first_latest_start))
+        return range(self.earliest_start, max(latest, self.earliest_start + 1))
+
+
 @dataclass(frozen=True, kw_only=True)
-class AlignedMatching(TrajectoryMatching):
+class AlignedMatching(TrajectoryMatching[AlignedPreset]):
     """Trajectory matching at a chosen difficulty (Guo et al., ICLR 2024).
 
     It begins with real images that an expert tells right, whose soft labels are what the experts make of them.
@@ -55,63 +84,46 @@ class AlignedMatching(TrajectoryMatching):
         """The published 10,000."""
         return 10_000
 
-    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with the published settings for such a set where nothing else was asked for."""
-        return self.filled(nearest(DATM_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)._asdict())
+    @property
+    def parametrisation(self) -> Parametrisation:
+        """Images as they are, and labels as the softmax of logits."""
+        return Parametrisation(labels=SOFTMAX)
 
-    def filled(self, preset: dict[str, float]) -> Self:
-        """The same with what is None taken from ``preset``; a range of starts does not shrink."""
-        made = super().filled(preset)
-        if self.first_latest_start is None and (made.first_latest_start or 0) > (made.latest_start or 0):
-            made = replace(made, first_latest_start=made.latest_start)
-        if (made.earliest_start or 0) >= (made.latest_start or 1):
+    def settled(self, images_per_class: int, dataset: str = "") -> AlignedPreset:
+        """The published settings with those that were asked for; a published range of starts never shrinks."""
+        settings = super().settled(images_per_class, dataset)
+        if self.first_latest_start is None and settings.first_latest_start > settings.latest_start:
+            settings = replace(settings, first_latest_start=settings.latest_start)
+        if settings.earliest_start >= settings.latest_start:
             raise UserError(
-                f"no start lies from epoch {made.earliest_start} on and below {made.latest_start}",
+                f"no start lies from epoch {settings.earliest_start} on and below {settings.latest_start}",
                 "use a smaller --earliest-start or a larger --latest-start",
             )
-        return made
+        return settings
+
+    def optimisers(self, settings: AlignedPreset) -> dict[str, Optimiser]:
+        """What moves images, rate and labels."""
+        return {**super().optimisers(settings), "labels": SGD(settings.label_learning_rate, LABEL_MOMENTUM)}
 
     def start(self, problem: Problem) -> SyntheticSet:
         """Real images that an expert tells right, as many as the set has."""
-        file = self.resolved(problem.images_per_class, problem.dataset)._experts(problem)[0]
+        file = self._experts(problem)[0]
         chosen = right_ones(problem, file, problem.images_per_class, problem.streams.child("samples"))
         return replace(problem.start, images=problem.real.normalised(chosen).cpu())
 
-    def begun(self, problem: Problem) -> State:
+    def prepare(self, problem: Problem) -> State:
         """The start's images, and for labels what the experts that tell them right make of them."""
-        state = super().begun(problem)
+        state = super().prepare(problem)
         labels = initial_logits(problem, self._experts(problem), problem.start).to(state["images"])
-        return {**state, "labels": labels, "labels.momentum": torch.zeros_like(labels)}
+        return state | self.optimisers(self._settings(problem))["labels"].init("labels", labels)
 
-    def matched(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Match one student with one expert, and move pixels, labels and rate."""
-        streams, probabilities = problem.streams.child("iteration", iteration), state["labels"].softmax(1)
-        earliest = self.earliest_start or 0
-        match = self.match(problem, state, probabilities, streams, self.latest_at(iteration), earliest)
-        if self.loss_threshold and match.loss > self.loss_threshold:
+        settings, streams = self._settings(problem), problem.streams.child("iteration", iteration)
+        match = self.match(problem, settings, state, streams, settings.starts_at(iteration))
+        if settings.loss_threshold and match.loss > settings.loss_threshold:
             return state, match.loss
-        assert match.labels is not None
-        state = self.moved(state, "images", match.images, self.learning_rate or 0.0)
-        velocity = LABEL_MOMENTUM * state["labels.momentum"] + through_softmax(probabilities, match.labels)
-        labels = state["labels"] - (self.label_learning_rate or 0.0) * velocity
-        state = {**state, "labels": labels, "labels.momentum": velocity}
-        return self.with_rate(state, match, iteration), match.loss
-
-    def last_epoch(self) -> int:
-        """The last epoch of an expert that is looked at."""
-        starts = ((self.latest_start or 1) - 1, (self.first_latest_start or 1) - 1, self.earliest_start or 0)
-        return max(starts) + (self.expert_epochs or 1)
-
-    def latest_at(self, iteration: int) -> int:
-        """What starts are drawn below at an iteration: from T to T+ on a straight line."""
-        first, last = self.first_latest_start or self.latest_start or 1, self.latest_start or 1
-        share = min(iteration / (self.growth or 1), 1.0)
-        return max(int(first + share * (last - first)), (self.earliest_start or 0) + 1)
-
-    def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """Pixels, labels, and the rate to train on them with."""
-        labels = state["labels"].detach().softmax(1).float().cpu()
-        return replace(super().result(problem, state), labels=labels)
+        return self.moved(settings, state, match, iteration), match.loss
 
 
 def right_ones(problem: Problem, file: WeightsFile, count: int, streams: Streams) -> Tensor:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,13 +15,49 @@ from torch import Tensor
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep, UnrolledGradients, Unroller
 from potstill.experts.manifest import check_experts
-from potstill.methods.base import Method, Problem, State
-from potstill.methods.state import start_images, with_images
-from potstill.methods.trajectory.presets import MTT_ELSEWHERE, MTT_PRESETS, TrajectoryPreset, nearest
+from potstill.methods.base import Method, Problem
+from potstill.methods.state import SGD, Optimiser, State, descend
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.errors import Diverged, UserError, at_least
 from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrajectoryPreset:
+    """What Cazenavette et al. give for a dataset and a number of images per class (CVPR 2022, appendix).
+
+    Attributes:
+        student_steps: N.
+        expert_epochs: M.
+        latest_start: T+: starts are drawn below it.
+        learning_rate: of the pixels.
+        rate_learning_rate: of the student's learning rate.
+        initial_rate: that learning rate at first.
+        student_batch: synthetic images a step; all of them where it is 0.
+    """
+
+    student_steps: int
+    expert_epochs: int
+    latest_start: int
+    learning_rate: float
+    rate_learning_rate: float = field(default=1e-5, kw_only=True)
+    initial_rate: float = field(default=0.01, kw_only=True)
+    student_batch: int = field(default=0, kw_only=True)
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of an expert that is looked at."""
+        return self.latest_start - 1 + self.expert_epochs
+
+    def batch_of(self, images: int) -> int:
+        """How many of so many synthetic images a step takes."""
+        return min(self.student_batch, images) if self.student_batch else images
+
+
+P = TypeVar("P", bound=TrajectoryPreset)
 
 
 class Match(NamedTuple):
@@ -28,20 +65,20 @@ class Match(NamedTuple):
 
     Attributes:
         loss: || theta_N - theta*_{t+M} ||² / || theta*_t - theta*_{t+M} ||², of the parameters that count.
-        images: its gradient with respect to the synthetic images.
-        labels: with respect to the labels; None where they are classes.
-        rate: with respect to the student's learning rate.
+        gradients: with respect to the ``images``, and to the ``labels`` where they are probabilities.
+        rate: the gradient with respect to the student's learning rate.
     """
 
     loss: float
-    images: Tensor
-    labels: Tensor | None
+    gradients: dict[str, Tensor]
     rate: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrajectoryMatching(Method):
+class TrajectoryMatching(Method, Generic[P]):
     """The loss of Cazenavette et al. (CVPR 2022), its gradient, and the update of pixels and learning rate.
+
+    Settings that are None are the published ones for the dataset and the images per class.
 
     Attributes:
         experts: a folder of potstill experts, of the same dataset and network, every epoch kept.
@@ -83,122 +120,112 @@ class TrajectoryMatching(Method):
         """The published 5,000."""
         return 5_000
 
-    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with the published settings for such a set where nothing else was asked for."""
-        preset: TrajectoryPreset = nearest(MTT_PRESETS, dataset, images_per_class, MTT_ELSEWHERE)
-        return self.filled(preset._asdict())
+    @abstractmethod
+    def published(self, images_per_class: int, dataset: str) -> P:
+        """The published settings for such a set, or what is sensible where there are none."""
 
-    def filled(self, preset: dict[str, float]) -> Self:
-        """The same with what is None taken from ``preset``."""
-        return replace(self, **{name: value for name, value in preset.items() if getattr(self, name) is None})
+    def settled(self, images_per_class: int, dataset: str = "") -> P:
+        """The published settings for such a set, with those that were asked for in their place."""
+        published = self.published(images_per_class, dataset)
+        asked = {each.name: getattr(self, each.name) for each in fields(published)}
+        return replace(published, **{name: value for name, value in asked.items() if value is not None})
+
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
+        """The same with every setting filled in."""
+        return replace(self, **asdict(self.settled(images_per_class, dataset)))
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """Those of all steps, which are gone through three times: there, and twice back."""
-        batch = self.student_batch or classes * images_per_class
-        return 3 * (self.student_steps or MTT_ELSEWHERE.student_steps) * min(batch, classes * images_per_class)
+        settings = self.settled(images_per_class)
+        return 3 * settings.student_steps * settings.batch_of(classes * images_per_class)
 
     def input_files(self) -> list[Path]:
         """The experts."""
         return weight_files(Path(self.experts)) if self.experts else []
 
     def prepare(self, problem: Problem) -> State:
-        """What there is before the first iteration."""
-        return self.resolved(problem.images_per_class, problem.dataset).begun(problem)
+        """The start's pixels, and the first learning rate."""
+        self._experts(problem)  # what does not fit is told before anything is begun
+        settings, images = self._settings(problem), problem.start_images
+        rate = torch.tensor(settings.initial_rate, dtype=images.dtype, device=images.device)
+        optimisers = self.optimisers(settings)
+        return optimisers["images"].init("images", images) | optimisers["rate"].init("rate", rate)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Match one student with one expert, and move what is learned."""
-        return self.resolved(problem.images_per_class, problem.dataset).matched(problem, state, iteration)
-
-    def begun(self, problem: Problem) -> State:
-        """``prepare`` of settings that are resolved: the start's pixels, and the first learning rate."""
-        self._experts(problem)  # what does not fit is told before anything is begun
-        images = start_images(problem)
-        rate = torch.tensor(self.initial_rate, dtype=images.dtype, device=images.device)
-        return {
-            "images": images,
-            "images.momentum": torch.zeros_like(images),
-            "rate": rate,
-            "rate.momentum": torch.zeros_like(rate),
-        }
-
-    def matched(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """``step`` of settings that are resolved."""
-        streams = problem.streams.child("iteration", iteration)
-        labels = problem.start.labels.to(state["images"].device)
-        match = self.match(problem, state, labels, streams, self.latest_start or 1)
-        state = self.moved(state, "images", match.images, self.learning_rate or 0.0)
-        return self.with_rate(state, match, iteration), match.loss
+        settings, streams = self._settings(problem), problem.streams.child("iteration", iteration)
+        match = self.match(problem, settings, state, streams, range(settings.latest_start))
+        return self.moved(settings, state, match, iteration), match.loss
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The start with its pixels replaced, and the rate to train on it with."""
-        return replace(with_images(problem, state), step_size=state["rate"].detach().float().cpu())
+        """What is learned in place of the start's, and the rate to train on it with."""
+        return replace(super().result(problem, state), step_size=state["rate"].detach().float().cpu())
 
-    def match(
-        self,
-        problem: Problem,
-        state: State,
-        labels: Tensor,
-        streams: Streams,
-        latest_start: int,
-        earliest_start: int = 0,
-    ) -> Match:
+    def optimisers(self, settings: P) -> dict[str, Optimiser]:
+        """What moves each tensor that is learned."""
+        return {
+            "images": SGD(settings.learning_rate, self.momentum),
+            "rate": SGD(settings.rate_learning_rate, self.momentum),
+        }
+
+    def match(self, problem: Problem, settings: P, state: State, streams: Streams, starts: range) -> Match:
         """Train a student from an expert's epoch on, and compare its end with where the expert was M epochs later.
 
         Args:
             problem: what is distilled.
+            settings: with nothing left open.
             state: with images and rate.
-            labels: int64 (N,), or probabilities (N, classes).
             streams: the randomness: expert, epoch, batches, augmentation.
-            latest_start: the epoch is drawn below it,
-            earliest_start: and from this one on.
+            starts: the epochs of which one is drawn.
         """
         files, unroller = self._experts(problem), self._unroller(problem)
         generator = streams.generator("start")
-        number = int(torch.randint(len(files), (), generator=generator))
-        epoch = int(torch.randint(earliest_start, latest_start, (), generator=generator))
-        images, rate = state["images"].detach().requires_grad_(), state["rate"]
-        start, target = (
-            _parameters(problem, files[number], at, images) for at in (epoch, epoch + (self.expert_epochs or 1))
-        )
-        chosen = student_batches(len(images), self.student_batch or len(images), self.student_steps or 1, streams)
+        file = files[int(torch.randint(len(files), (), generator=generator))]
+        epoch = int(torch.randint(starts.start, starts.stop, (), generator=generator))
+        images, labels = self.decoded(problem, state)
+        images, rate = images.detach().requires_grad_(), state["rate"]
+        start, target = (_parameters(problem, file, at, images) for at in (epoch, epoch + settings.expert_epochs))
+        chosen = student_batches(len(images), settings.batch_of(len(images)), settings.student_steps, streams)
         chosen = [indices.to(images.device) for indices in chosen]
         augmented = [self._augmented(problem, images, indices, step, streams) for step, indices in enumerate(chosen)]
         batches = [(some.detach(), labels[indices]) for some, indices in zip(augmented, chosen, strict=True)]
         end, pullback = unroller.unroll(start, batches, [rate] * len(chosen))
-        loss, back = self.distance(end, start, target)
+        loss, back = self.distance(problem, end, start, target)
         if not math.isfinite(loss) and _apart(start, target) == 0:
             raise UserError(
-                f"{files[number].path} is the same after {epoch} and after {epoch + (self.expert_epochs or 1)} epochs",
+                f"{file.path} is the same after {epoch} and after {epoch + settings.expert_epochs} epochs",
                 "train it again: it does not move, so nothing can be matched",
             )
         found = pullback(back, exact=self.exact)
         (of_images,) = torch.autograd.grad(augmented, images, found.images)
-        return Match(loss, of_images, _gathered(found, chosen, labels), found.rates.sum())
+        gradients = {"images": of_images}
+        if labels.is_floating_point():
+            gradients["labels"] = _gathered(found, chosen, labels)
+        return Match(loss, gradients, found.rates.sum())
 
     def distance(
-        self, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
+        self, problem: Problem, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
     ) -> tuple[float, list[Tensor]]:
         """The loss of a student that ended at ``end``, and its gradient by ``end``."""
         return trajectory_distance(end, start, target)
 
-    def moved(self, state: State, name: str, gradient: Tensor, learning_rate: float) -> State:
-        """One step of SGD with momentum on what the state holds under ``name``."""
-        velocity = self.momentum * state[f"{name}.momentum"] + gradient
-        return {**state, name: state[name] - learning_rate * velocity, f"{name}.momentum": velocity}
-
-    def with_rate(self, state: State, match: Match, iteration: int) -> State:
-        """One step on the student's learning rate.
+    def moved(self, settings: P, state: State, match: Match, iteration: int) -> State:
+        """One step on all that is learned.
 
         Raises:
-            Diverged: it left its range.
+            Diverged: the student's learning rate left its range.
         """
-        state = self.moved(state, "rate", match.rate, self.rate_learning_rate or 0.0)
+        gradients = {**self.parametrisation.pullback(state, match.gradients), "rate": match.rate}
+        state = descend(state, gradients, self.optimisers(settings), iteration)
         if state["rate"] <= 0:
             raise Diverged(
                 f"at iteration {iteration + 1} the student's learning rate fell to {state['rate'].item():.3g}",
-                f"use a smaller --rate-learning-rate than {self.rate_learning_rate}; the last good set is kept",
+                f"use a smaller --rate-learning-rate than {settings.rate_learning_rate}; the last good set is kept",
             )
         return state
+
+    def _settings(self, problem: Problem) -> P:
+        return self.settled(problem.images_per_class, problem.dataset)
 
     def _augmented(self, problem: Problem, images: Tensor, indices: Tensor, step: int, streams: Streams) -> Tensor:
         some = images[indices]
@@ -209,11 +236,10 @@ class TrajectoryMatching(Method):
         return augmentation.apply(some, augmentation.draw(generator, len(some), one_operation=True))
 
     def _experts(self, problem: Problem) -> list[WeightsFile]:
-        return problem.cached((self, "experts"), lambda: open_experts(self.experts, problem, self.last_epoch()))
+        def make() -> list[WeightsFile]:
+            return open_experts(self.experts, problem, self._settings(problem).last_epoch)
 
-    def last_epoch(self) -> int:
-        """The last epoch of an expert that is looked at."""
-        return (self.latest_start or 1) - 1 + (self.expert_epochs or 1)
+        return problem.cached((self, "experts"), make)
 
     def _unroller(self, problem: Problem) -> Unroller:
         def make() -> Unroller:
@@ -221,6 +247,22 @@ class TrajectoryMatching(Method):
             return Unroller(network, problem.compute.precise, keep=self.keep)
 
         return problem.cached((self, "unroller"), make)
+
+
+def nearest(presets: Mapping[str, Mapping[int, T]], dataset: str, images_per_class: int, elsewhere: T) -> T:
+    """The preset of a dataset for the published number of images per class that is nearest by its ratio.
+
+    Args:
+        presets: by dataset and images per class.
+        dataset: its name.
+        images_per_class: of the set.
+        elsewhere: for a dataset that has no presets.
+    """
+    known = presets.get(dataset)
+    if known is None:
+        return elsewhere
+    ratio = {ipc: max(ipc, images_per_class) / min(ipc, images_per_class) for ipc in known}
+    return known[min(ratio, key=ratio.__getitem__)]
 
 
 def trajectory_distance(
@@ -301,12 +343,10 @@ def _apart(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
     return (_flat(one) - _flat(other)).square().sum().item()
 
 
-def _gathered(found: UnrolledGradients, chosen: Sequence[Tensor], labels: Tensor) -> Tensor | None:
+def _gathered(found: UnrolledGradients, chosen: Sequence[Tensor], labels: Tensor) -> Tensor:
     """The gradients of each step's labels, added up at the places that they were taken from."""
-    if not labels.is_floating_point():
-        return None
     total = torch.zeros_like(labels)
     for indices, gradient in zip(chosen, found.labels, strict=True):
-        assert gradient is not None
-        total[indices] += gradient
+        if gradient is not None:
+            total[indices] += gradient
     return total

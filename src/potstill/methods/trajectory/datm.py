@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.methods.citations import Citation
-from potstill.methods.trajectory.aligned import AlignedMatching
+from potstill.methods.trajectory.aligned import AlignedMatching, AlignedPreset
+from potstill.methods.trajectory.base import nearest
+
+DATM_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
+    "digits": {
+        1: AlignedPreset(20, 2, 10, 30.0, 2.0, 0, 5, 500),
+        10: AlignedPreset(20, 2, 10, 100.0, 2.0, 0, 5, 500),
+    },
+    "mnist": {
+        1: AlignedPreset(20, 3, 2, 300.0, 2.0, 0, 2, 1, initial_rate=0.02),
+        10: AlignedPreset(20, 3, 2, 300.0, 2.0, 0, 2, 1, initial_rate=0.02, student_batch=25),
+    },
+    "cifar10": {
+        1: AlignedPreset(80, 2, 4, 100.0, 5.0, 0, 4, 1, rate_learning_rate=1e-7, loss_threshold=1.1),
+        10: AlignedPreset(80, 2, 20, 100.0, 2.0, 0, 10, 1000),
+        50: AlignedPreset(80, 2, 40, 1000.0, 2.0, 0, 20, 2000),
+        500: AlignedPreset(40, 2, 60, 50.0, 10.0, 40, 60, 1, student_batch=1000),
+        1000: AlignedPreset(100, 2, 60, 50.0, 10.0, 40, 60, 1, student_batch=1000),
+    },
+    "cifar100": {
+        1: AlignedPreset(40, 3, 20, 1000.0, 10.0, 0, 10, 1000),
+        10: AlignedPreset(80, 2, 50, 1000.0, 10.0, 0, 30, 2000),
+        50: AlignedPreset(80, 2, 70, 1000.0, 10.0, 20, 70, 1, student_batch=1000),
+        100: AlignedPreset(80, 2, 70, 50.0, 10.0, 30, 70, 1, student_batch=1000),
+    },
+    "tiny-imagenet": {
+        1: AlignedPreset(40, 2, 20, 1e4, 10.0, 0, 15, 2000, rate_learning_rate=1e-4),
+        10: AlignedPreset(40, 2, 50, 100.0, 10.0, 10, 50, 1, student_batch=500),
+        50: AlignedPreset(20, 2, 70, 100.0, 10.0, 40, 70, 1, student_batch=1000),
+    },
+}
+"""By dataset and images per class. Those of digits are from our own records: nobody has published any."""
+
+DATM_ELSEWHERE = AlignedPreset(20, 2, 10, 100.0, 2.0, 0, 5, 500)
+"""For datasets that nobody has published settings for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,3 +64,7 @@ class DATM(AlignedMatching):
         url="https://arxiv.org/abs/2310.05773",
         key="guo2024datm",
     )
+
+    def published(self, images_per_class: int, dataset: str) -> AlignedPreset:
+        """Those of the released program."""
+        return nearest(DATM_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)

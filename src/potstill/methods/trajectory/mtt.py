@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.methods.citations import Citation
-from potstill.methods.trajectory.base import TrajectoryMatching
+from potstill.methods.trajectory.base import TrajectoryMatching, TrajectoryPreset, nearest
+
+MTT_PRESETS: Mapping[str, Mapping[int, TrajectoryPreset]] = {
+    "digits": {
+        1: TrajectoryPreset(20, 2, 10, 30.0),
+        10: TrajectoryPreset(20, 2, 10, 100.0),
+    },
+    "mnist": {
+        1: TrajectoryPreset(20, 3, 2, 300.0, initial_rate=0.02),
+        10: TrajectoryPreset(20, 3, 2, 1000.0, initial_rate=0.02, student_batch=25),
+    },
+    "cifar10": {
+        1: TrajectoryPreset(50, 2, 2, 100.0, rate_learning_rate=1e-7),
+        10: TrajectoryPreset(30, 2, 20, 100.0, initial_rate=0.001),
+        50: TrajectoryPreset(30, 2, 40, 1000.0, initial_rate=0.001),
+    },
+    "cifar100": {
+        1: TrajectoryPreset(20, 3, 20, 1000.0),
+        10: TrajectoryPreset(20, 2, 20, 1000.0),
+        50: TrajectoryPreset(80, 2, 40, 1000.0, student_batch=125),
+    },
+    "tiny-imagenet": {
+        1: TrajectoryPreset(10, 2, 10, 1e4, rate_learning_rate=1e-4),
+        10: TrajectoryPreset(20, 2, 40, 1e4, rate_learning_rate=1e-4, student_batch=200),
+        50: TrajectoryPreset(20, 2, 40, 1e4, rate_learning_rate=1e-4, student_batch=300),
+    },
+}
+"""By dataset and images per class. Those of digits are from our own records: nobody has published any."""
+
+MTT_ELSEWHERE = TrajectoryPreset(20, 2, 10, 100.0)
+"""For datasets that nobody has published settings for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MTT(TrajectoryMatching):
+class MTT(TrajectoryMatching[TrajectoryPreset]):
     """Trajectory matching: steps on the synthetic images take a network where epochs on the real ones took experts.
 
     George Cazenavette, Tongzhou Wang, Antonio Torralba, Alexei A. Efros and Jun-Yan Zhu, "Dataset Distillation by
@@ -29,3 +60,7 @@ class MTT(TrajectoryMatching):
         url="https://arxiv.org/abs/2203.11932",
         key="cazenavette2022mtt",
     )
+
+    def published(self, images_per_class: int, dataset: str) -> TrajectoryPreset:
+        """Those of the paper's appendix."""
+        return nearest(MTT_PRESETS, dataset, images_per_class, MTT_ELSEWHERE)

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
+from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
-from potstill.methods.trajectory.aligned import AlignedMatching
-from potstill.methods.trajectory.base import trajectory_distance
-from potstill.methods.trajectory.presets import DATM_ELSEWHERE, PAD_ELSEWHERE, PAD_PRESETS, PAD_RATIOS, nearest
+from potstill.methods.trajectory.aligned import AlignedMatching, AlignedPreset
+from potstill.methods.trajectory.base import nearest, trajectory_distance
+from potstill.methods.trajectory.datm import DATM_ELSEWHERE, DATM_PRESETS
 from potstill.runtime.errors import UserError
+
+PAD_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
+    **DATM_PRESETS,
+    "cifar10": {
+        **DATM_PRESETS["cifar10"],
+        50: AlignedPreset(80, 3, 40, 1000.0, 2.0, 0, 20, 2000),
+        500: AlignedPreset(40, 2, 70, 50.0, 10.0, 40, 60, 2000, student_batch=1000),
+    },
+    "cifar100": {
+        **DATM_PRESETS["cifar100"],
+        1: AlignedPreset(40, 3, 30, 1000.0, 10.0, 0, 20, 1000),
+    },
+}
+"""DATM's, but for what PAD's own configurations have otherwise."""
+
+PAD_RATIOS: Mapping[str, Mapping[int, float]] = {
+    "cifar10": {1: 0.0, 10: 0.5, 50: 0.25, 500: 0.5, 1000: 0.5},
+    "cifar100": {1: 0.5, 10: 0.5, 50: 0.0, 100: 0.5},
+    "tiny-imagenet": {1: 0.5, 10: 0.5, 50: 0.5},
+}
+"""The share of the parameters, from the shallow end, that PAD leaves out (its README)."""
+
+RATIO_ELSEWHERE = 0.25
+"""For datasets that nobody has published a share for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +75,29 @@ class PAD(AlignedMatching):
         if self.ratio is not None and not 0 <= self.ratio < 1:
             raise UserError(f"a share of {self.ratio} leaves nothing to match", "use a --ratio from 0 to below 1")
 
+    def published(self, images_per_class: int, dataset: str) -> AlignedPreset:
+        """Those of the released program."""
+        return nearest(PAD_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)
+
+    def share(self, images_per_class: int, dataset: str) -> float:
+        """The share of the parameters that is left out."""
+        return nearest(PAD_RATIOS, dataset, images_per_class, RATIO_ELSEWHERE) if self.ratio is None else self.ratio
+
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with the published settings for such a set where nothing else was asked for."""
-        filled = self.filled(nearest(PAD_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)._asdict())
-        ratio = nearest(PAD_RATIOS, dataset, images_per_class, PAD_ELSEWHERE)
-        return replace(filled, ratio=ratio if self.ratio is None else self.ratio)
+        """The same with every setting filled in."""
+        filled = super().resolved(images_per_class, dataset)
+        return replace(filled, ratio=self.share(images_per_class, dataset))
 
     def distance(
-        self, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
+        self, problem: Problem, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
     ) -> tuple[float, list[Tensor]]:
         """The loss of the parameters that count, and its gradient by ``end``."""
         count = by_depth if self.by == "depth" else by_difference
-        return trajectory_distance(end, start, target, count(end, target, self.ratio or 0.0))
+        share = self.share(problem.images_per_class, problem.dataset)
+        return trajectory_distance(end, start, target, count(end, target, share))
 
 
-def by_depth(end: Sequence[Tensor], target: Sequence[Tensor], ratio: float) -> Tensor:
+def by_depth(end: Sequence[Tensor], _target: Sequence[Tensor], ratio: float) -> Tensor:
     """Which parameters count where the first share ``ratio`` of them, from the input on, does not: bool (P,)."""
     total = sum(tensor.numel() for tensor in end)
     return torch.arange(total, device=end[0].device) >= int(ratio * total)

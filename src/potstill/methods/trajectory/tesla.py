@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.methods.citations import Citation
-from potstill.methods.trajectory.base import TrajectoryMatching
+from potstill.methods.trajectory.base import TrajectoryMatching, TrajectoryPreset, nearest
+from potstill.methods.trajectory.mtt import MTT_ELSEWHERE, MTT_PRESETS
 
 
 @dataclass(frozen=True, kw_only=True)
-class TESLA(TrajectoryMatching):
+class TESLA(TrajectoryMatching[TrajectoryPreset]):
     """Trajectory matching with the memory of one step, and a gradient that is not that of its loss.
 
     Justin Cui, Ruochen Wang, Si Si and Cho-Jui Hsieh, "Scaling Up Dataset Distillation to ImageNet-1K with Constant
@@ -30,3 +31,7 @@ class TESLA(TrajectoryMatching):
         url="https://arxiv.org/abs/2211.10586",
         key="cui2023tesla",
     )
+
+    def published(self, images_per_class: int, dataset: str) -> TrajectoryPreset:
+        """Those of ``mtt``, for a comparison of the two gradients."""
+        return nearest(MTT_PRESETS, dataset, images_per_class, MTT_ELSEWHERE)

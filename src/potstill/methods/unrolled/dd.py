@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
 import torch
-import torch.nn.functional as F
 
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.unrolling import Keep, Unroller
-from potstill.methods.base import Method, Problem, Start, State
+from potstill.methods.base import Method, Problem, Start
 from potstill.methods.citations import DATASET_DISTILLATION, Citation
-from potstill.methods.state import adam_step, start_images, with_images, with_moments
+from potstill.methods.state import Adam, State, descend
 from potstill.methods.unrolled.base import loss_on_real
 from potstill.networks import InitialWeights, Scheme
 from potstill.networks.weights import weight_files
 from potstill.runtime.errors import UserError, at_least
-from potstill.synthetic import Replay, SyntheticSet, batch_indices
+from potstill.synthetic import POSITIVE, Replay, SyntheticSet, batch_indices
 
 BETAS = (0.5, 0.999)
 DECAY = 0.5
@@ -62,21 +61,27 @@ class DD(Method):
     keep: Keep = "steps"
 
     def __post_init__(self) -> None:
-        at_least(self, batch_real=1, learning_rate=0, decay_every=1)
-        if self.passes < 1 or (self.batches is not None and self.batches < 1):
-            raise UserError("no step would be taken", "use --passes and --batches of 1 or more")
+        at_least(self, passes=1, batches=1, batch_real=1, learning_rate=0, decay_every=1)
         if not self.initial_rate > 0:
             raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
 
-    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with the number of batches that there will be."""
-        batches = self.batches or images_per_class
+    def batches_of(self, images_per_class: int) -> int:
+        """How many batches there will be.
+
+        Raises:
+            UserError: the images of a class do not fall into so many equal parts.
+        """
+        batches = images_per_class if self.batches is None else self.batches
         if images_per_class % batches:
             raise UserError(
                 f"{images_per_class} images per class cannot fall into {batches} equal batches",
                 "use --batches that divides --ipc",
             )
-        return replace(self, batches=batches)
+        return batches
+
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
+        """The same with the number of batches that there will be."""
+        return replace(self, batches=self.batches_of(images_per_class))
 
     def default_iterations(self, images_per_class: int) -> int:
         """About the paper's 400 passes over MNIST."""
@@ -90,36 +95,39 @@ class DD(Method):
         """The start's pixels and equal rates; initial weights that are absent or do not fit are told now."""
         unused = problem.streams.generator("check")
         self._initial(problem).draw(problem.build_network(unused), unused)
-        images = start_images(problem)
-        raw = torch.full((self.passes * self._batches(problem),), self.initial_rate, dtype=images.dtype).expm1().log()
-        return with_moments({"images": images, "rates": raw.to(images.device)})
+        images, count = problem.start_images, self.passes * self.batches_of(problem.images_per_class)
+        rates = POSITIVE.encode(torch.full((count,), self.initial_rate, dtype=images.dtype)).to(images.device)
+        adam = self._optimiser(0)
+        return adam.init("images", images) | adam.init("rates", rates)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Train a network by the learned steps, and descend on what it makes of real images."""
         streams = problem.streams.child("iteration", iteration)
         unroller, chunked = self._tools(problem)
         self._initial(problem).draw(chunked.network, streams.generator("network"))
-        batches = self._batches(problem)
-        indices = batch_indices(len(state["images"]), problem.class_count, batches).to(state["images"].device)
-        labels = problem.start.labels.to(indices.device)
-        steps = [indices[step % batches] for step in range(len(state["rates"]))]
-        rates = F.softplus(state["rates"])
+        images, labels = self.decoded(problem, state)
+        rates = POSITIVE.decode(state["rates"])
+        batches = self.batches_of(problem.images_per_class)
+        indices = batch_indices(len(images), problem.class_count, batches).to(images.device)
+        steps = [indices[step % batches] for step in range(len(rates))]
         start = [parameter.detach().clone() for parameter in chunked.network.parameters()]
-        end, pullback = unroller.unroll(start, [(state["images"][i], labels[i]) for i in steps], rates.unbind())
+        end, pullback = unroller.unroll(start, [(images[i], labels[i]) for i in steps], rates.unbind())
         loss, back = loss_on_real(problem, chunked, end, self.batch_real, streams.generator("real batch"))
         found = pullback(back)
-        of_images = torch.zeros_like(state["images"])
+        of_images = torch.zeros_like(images)
         for chosen, gradient in zip(steps, found.images, strict=True):
             of_images[chosen] += gradient
-        gradients = {"images": of_images, "rates": found.rates * torch.sigmoid(state["rates"])}
-        rate = self.learning_rate * DECAY ** (iteration // self.decay_every)
-        return adam_step(state, gradients, iteration, learning_rate=rate, betas=BETAS), loss
+        gradients = self.parametrisation.pullback(state, {"images": of_images})
+        gradients["rates"] = POSITIVE.pullback(state["rates"], found.rates)
+        adam = self._optimiser(iteration)
+        return descend(state, gradients, {"images": adam, "rates": adam}, iteration), loss
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
         """The images, with the steps that they are for."""
-        rates = F.softplus(state["rates"]).detach().float().cpu()
-        replay = Replay(rates=rates, batches=self._batches(problem), initial=self._initial(problem))
-        return replace(with_images(problem, state), replay=replay)
+        rates = POSITIVE.decode(state["rates"]).detach().float().cpu()
+        batches = self.batches_of(problem.images_per_class)
+        replay = Replay(rates=rates, batches=batches, initial=self._initial(problem))
+        return replace(super().result(problem, state), replay=replay)
 
     def input_files(self) -> list[Path]:
         """Pre-trained initial weights."""
@@ -128,8 +136,9 @@ class DD(Method):
         source = Path(self.initial)
         return weight_files(source) if source.is_dir() else [source]
 
-    def _batches(self, problem: Problem) -> int:
-        return self.resolved(problem.images_per_class).batches or 1
+    def _optimiser(self, iteration: int) -> Adam:
+        """Adam at the learning rate of an iteration."""
+        return Adam(self.learning_rate * DECAY ** (iteration // self.decay_every), BETAS)
 
     def _initial(self, problem: Problem) -> InitialWeights:
         def make() -> InitialWeights:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -10,13 +10,13 @@ import torch.nn.functional as F
 
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.unrolling import Unroller
-from potstill.methods.base import Method, Problem, State
+from potstill.methods.base import Method, Problem
 from potstill.methods.citations import Citation
 from potstill.methods.inner_network import InnerNetwork
-from potstill.methods.state import adam_step, start_images, through_softmax, with_moments
+from potstill.methods.state import Adam, State, descend
 from potstill.methods.unrolled.base import loss_on_real
 from potstill.runtime.errors import UserError, at_least
-from potstill.synthetic import SyntheticSet
+from potstill.synthetic import SOFTMAX, Parametrisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +71,18 @@ class LD(Method):
         """The real images, and the others three times a step: there, and twice back."""
         return self.batch_real + 3 * self.inner_steps * classes * images_per_class
 
+    @property
+    def parametrisation(self) -> Parametrisation:
+        """The images stay; labels are the softmax of logits."""
+        return Parametrisation(images=None, labels=SOFTMAX)
+
     def prepare(self, problem: Problem) -> State:
         """Labels that are nearly certain, and the network's parameters."""
         classes = problem.class_count
-        images = start_images(problem)
         others = (1 - self.certainty) / (classes - 1)
-        hard = F.one_hot(problem.start.hard_labels, classes).to(images)
-        raw = (others + (self.certainty - others) * hard).log()
-        return with_moments({"labels": raw}) | self._tools(problem).network.stored()
+        hard = F.one_hot(problem.start.hard_labels, classes).to(problem.start_images)
+        raw = SOFTMAX.encode(others + (self.certainty - others) * hard)
+        return self._optimiser.init("labels", raw) | self._tools(problem).network.stored()
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """A few steps of the network on the labels, and one of the labels on what came of them."""
@@ -88,21 +92,19 @@ class LD(Method):
             network.redraw(streams.generator("network"))
         else:
             network.restore(state)
-        images, raw = start_images(problem), state["labels"]
-        labels = raw.softmax(1)
-        rates = [torch.tensor(self.inner_rate, dtype=raw.dtype, device=raw.device)] * self.inner_steps
+        images, labels = self.decoded(problem, state)
+        rates = [torch.tensor(self.inner_rate, dtype=labels.dtype, device=labels.device)] * self.inner_steps
         start = [parameter.detach().clone() for parameter in network.weights.parameters]
         end, pullback = unroller.unroll(start, [(images, labels)] * self.inner_steps, rates)
         generator = streams.generator("real batch")
         loss, back = loss_on_real(problem, network.chunked, end, self.batch_real, generator)
         of_labels = torch.stack([gradient for gradient in pullback(back).labels if gradient is not None]).sum(0)
-        gradient = through_softmax(labels, of_labels)
-        moved = adam_step(state, {"labels": gradient}, iteration, learning_rate=self.learning_rate)
-        return moved | network.stored(), loss
+        gradients = self.parametrisation.pullback(state, {"labels": of_labels})
+        return descend(state, gradients, {"labels": self._optimiser}, iteration) | network.stored(), loss
 
-    def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The start with its labels replaced."""
-        return replace(problem.start, labels=state["labels"].detach().softmax(1).float().cpu())
+    @property
+    def _optimiser(self) -> Adam:
+        return Adam(self.learning_rate)
 
     def _tools(self, problem: Problem) -> Tools:
         def make() -> Tools:

@@ -1,0 +1,154 @@
+"""How a set is represented while it is learned: the tensors that move, and the images and labels that they stand for.
+
+A method's gradients are with respect to images and labels; what moves is a state of raw tensors. ``decode`` leads from
+the state to images and labels, ``pullback`` from gradients with respect to those back to gradients with respect to the
+state. All that a method must know of the representation is here, so that another one is a new ``Transform``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from potstill.synthetic.set import SyntheticSet
+
+
+class Transform(Protocol):
+    """A differentiable map from a raw tensor, which moves freely, to a value with a meaning."""
+
+    def encode(self, value: Tensor) -> Tensor:
+        """A raw tensor that stands for ``value``."""
+        ...
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """The value that ``raw`` stands for."""
+        ...
+
+    def pullback(self, raw: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient with respect to ``raw`` of what has ``gradient`` with respect to its value."""
+        ...
+
+
+class Identity:
+    """The value itself is moved."""
+
+    def encode(self, value: Tensor) -> Tensor:
+        """The value."""
+        return value
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """The value."""
+        return raw
+
+    def pullback(self, raw: Tensor, gradient: Tensor) -> Tensor:
+        """The same gradient."""
+        return gradient
+
+
+class Softmax:
+    """Probabilities (N, classes), of which each row sums to 1: the softmax of logits."""
+
+    def encode(self, value: Tensor) -> Tensor:
+        """Logarithms of positive probabilities."""
+        return value.log()
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """p = softmax(raw), row by row."""
+        return raw.softmax(1)
+
+    def pullback(self, raw: Tensor, gradient: Tensor) -> Tensor:
+        """p (g - <g, p>) for each row."""
+        p = self.decode(raw)
+        return p * (gradient - (gradient * p).sum(1, keepdim=True))
+
+
+class Positive:
+    """Positive numbers: the softplus log(1 + e^raw) of any."""
+
+    def encode(self, value: Tensor) -> Tensor:
+        """log(e^value - 1)."""
+        return value.expm1().log()
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """log(1 + e^raw)."""
+        return F.softplus(raw)
+
+    def pullback(self, raw: Tensor, gradient: Tensor) -> Tensor:
+        """g sigmoid(raw)."""
+        return gradient * torch.sigmoid(raw)
+
+
+IDENTITY, SOFTMAX, POSITIVE = Identity(), Softmax(), Positive()
+
+
+class Decoded(NamedTuple):
+    """The images and labels that a state stands for, on the state's device.
+
+    Attributes:
+        images: (N, C, H, W), ordered by class, in the state's dtype.
+        labels: int64 (N,) classes, or probabilities (N, classes).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Parametrisation:
+    """Which parts of a set are learned, and by what transform; the other parts remain those of the start.
+
+    Attributes:
+        images: the transform of the state's tensor ``images``; None where images are not learned.
+        labels: the transform of the state's tensor ``labels``; None where labels are not learned.
+    """
+
+    images: Transform | None = IDENTITY
+    labels: Transform | None = None
+
+    def __post_init__(self) -> None:
+        if self.images is None and self.labels is None:
+            raise ValueError("a parametrisation that learns neither images nor labels learns nothing")
+
+    def decode(self, state: Mapping[str, Tensor], start: SyntheticSet) -> Decoded:
+        """The images and labels that ``state`` stands for.
+
+        Args:
+            state: with a tensor ``images``, ``labels`` or both, as they are learned.
+            start: the set that gives the rest.
+        """
+        like = state["labels" if self.images is None else "images"]
+        return Decoded(
+            images=start.images.to(like) if self.images is None else self.images.decode(state["images"]),
+            labels=start.labels.to(like.device) if self.labels is None else self.labels.decode(state["labels"]),
+        )
+
+    def pullback(self, state: Mapping[str, Tensor], decoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Gradients with respect to the state's tensors.
+
+        Args:
+            state: as for ``decode``.
+            decoded: by ``images`` and ``labels`` the gradients with respect to what was decoded; those of parts that
+                are not learned are ignored.
+        """
+        transforms = {"images": self.images, "labels": self.labels}
+        return {
+            name: transform.pullback(state[name], decoded[name])
+            for name, transform in transforms.items()
+            if transform is not None and name in decoded
+        }
+
+    def result(self, state: Mapping[str, Tensor], start: SyntheticSet) -> SyntheticSet:
+        """``start`` with its learned parts replaced by what ``state`` stands for, in float32 on the CPU."""
+        decoded = self.decode(state, start)
+        learned = {"images": self.images is not None, "labels": self.labels is not None}
+        values = {name: getattr(decoded, name).detach().float().cpu() for name, is_one in learned.items() if is_one}
+        return replace(start, **values)
+
+
+PIXELS = Parametrisation()
+"""The images are learned, pixel by pixel; each keeps the class that it started with."""

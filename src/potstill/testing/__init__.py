@@ -1,0 +1,23 @@
+"""Tests for methods that live in other packages: ``check_method`` holds one to what every method promises.
+
+    from potstill.testing import check_method
+
+    def test_my_method():
+        check_method(MyMethod, batch_real=16)
+
+It needs no test framework, no network and no GPU.
+"""
+
+from potstill.testing.checks import CHECKS, Case, check_method
+from potstill.testing.problems import NETWORK, digits, problem, small_digits, small_experts
+
+__all__ = [
+    "CHECKS",
+    "NETWORK",
+    "Case",
+    "check_method",
+    "digits",
+    "problem",
+    "small_digits",
+    "small_experts",
+]

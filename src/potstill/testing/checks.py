@@ -1,0 +1,324 @@
+"""What every method promises, whatever its paper: one check for each promise."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from potstill.distillation import Checkpoint, Settings, distill
+from potstill.engine import layout
+from potstill.evaluation import Recipe, find_recipe, validation_accuracy
+from potstill.methods import Method, Problem, State, find_method, method_name
+from potstill.methods.imported import fault_of
+from potstill.runtime.compute import CPU
+from potstill.runtime.errors import UserError
+from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
+from potstill.synthetic import SyntheticSet
+from potstill.testing.problems import NETWORK, digits, problem
+
+ITERATIONS = 4
+LONG = 40
+"""Iterations after which a method must have got somewhere."""
+
+PART_IMAGES = 7
+"""Images in a worker's part, so that even these problems have parts for two."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method to be checked.
+
+    Attributes:
+        kind: its class.
+        settings: with which it is small enough to be checked; the others are its defaults.
+        noise: whether it should get somewhere from noise rather than from real images, of which a method of labels can
+            make little.
+    """
+
+    kind: type[Method]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    noise: bool = False
+
+    def make(self) -> Method:
+        """The method with these settings."""
+        return self.kind(**self.settings)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it learns in iterations, rather than having chosen all before the first."""
+        return self.make().default_iterations(1) > 0
+
+
+def check_method(kind: type[Method], *, skip: Collection[str] = (), **settings: Any) -> None:
+    """Hold a method to every promise that methods make; it takes from seconds to a minute or two.
+
+    Args:
+        kind: the method's class, at the top level of a module.
+        skip: names of ``CHECKS`` that do not apply, such as another seed's for a method that draws nothing at random.
+        settings: with which the method is small enough for 8x8 images of ten classes, fewer than 200 of each.
+
+    Raises:
+        AssertionError: a promise is broken: which one, and how.
+    """
+    if unknown := sorted(set(skip) - set(CHECKS)):
+        raise ValueError(f"there is no check {unknown[0]!r}; the names are the keys of potstill.testing.CHECKS")
+    case = Case(kind, settings)
+    for name, check in CHECKS.items():
+        if name in skip:
+            continue
+        try:
+            check(case)
+        except Exception as error:
+            told = error if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            raise AssertionError(f"{kind.__name__} breaks the promise {name!r}: {told}") from error
+
+
+def run(problem: Problem, method: Method, iterations: int = ITERATIONS) -> State:
+    """The state after so many iterations."""
+    state = method.prepare(problem)
+    for iteration in range(iterations):
+        state, _ = method.step(problem, state, iteration)
+    return state
+
+
+def distilled(problem: Problem, method: Method, iterations: int = ITERATIONS) -> SyntheticSet:
+    """The set after so many iterations."""
+    return method.result(problem, run(problem, method, iterations))
+
+
+def is_usable_and_found_by_its_name(case: Case) -> None:
+    """A frozen dataclass with defaults, a docstring and a citation, which its recorded name leads back to."""
+    fault = fault_of(case.kind)
+    promise(fault is None, fault and "; ".join(fault))
+    try:
+        found = find_method(method_name(case.kind))
+    except UserError as error:
+        raise AssertionError(f"{error}: a resumed run could not find it") from error
+    promise(found is case.kind, f"{method_name(case.kind)} is another class")
+    # Not inherited: a dataclass without a docstring gets its signature for one.
+    documented = (vars(case.kind).get("__doc__") or f"{case.kind.__name__}(")[:1000]
+    promise(not documented.startswith(f"{case.kind.__name__}("), "it has no docstring")
+    bibtex = case.kind.citation.bibtex()
+    kind = "misc" if case.kind.citation.venue == "arXiv preprint" else "inproceedings"
+    promise(bibtex.startswith(f"@{kind}{{{case.kind.citation.key},"), f"its citation reads {bibtex}")
+    promise(bool(case.kind.citation.url) and case.kind.citation.url in bibtex, "its citation has no address")
+
+
+def settings_survive_their_file(case: Case) -> None:
+    """``config.toml`` holds the method with all its settings, as it was and resolved."""
+    given = case.make()
+    with tempfile.TemporaryDirectory() as folder:
+        for method in (given, given.resolved(3)):
+            settings = Settings(method=method)
+            path = Path(folder) / "config.toml"
+            path.write_text(settings.to_toml(), encoding="utf-8")
+            promise(
+                Settings.from_toml(path) == settings, f"{settings.to_toml()} was read as {Settings.from_toml(path)}"
+            )
+
+
+def resolved_settings_leave_nothing_open_and_change_nothing(case: Case) -> None:
+    """No setting is None after ``resolved``, and the method does as it did."""
+    method = case.make()
+    resolved = method.resolved(3)
+    left_open = [name for name, value in asdict(resolved).items() if value is None]
+    promise(not left_open, f"{', '.join(left_open)} is None after resolved")
+    promise(resolved.resolved(3) == resolved, "resolving twice is not resolving once")
+    promise(resolved.default_iterations(3) == method.default_iterations(3), "its default_iterations change")
+    same(run(problem(ipc=3), resolved, 2), run(problem(ipc=3), method, 2), "resolved and not resolved")
+
+
+def a_result_has_the_shape_and_balance_of_its_start(case: Case) -> None:
+    """As many images of every class as the start has, float32, and labels that are classes or probabilities."""
+    for ipc in (1, 3):
+        given = problem(ipc=ipc)
+        result = distilled(given, case.make())
+        promise(result.images.shape == given.start.images.shape, f"images are {tuple(result.images.shape)}")
+        promise(result.images.dtype == torch.float32, f"images are {result.images.dtype}")
+        if result.has_soft_labels:
+            sums = result.labels.sum(1)
+            promise(result.labels.shape == (10 * ipc, 10), f"labels are {tuple(result.labels.shape)}")
+            promise(bool((sums - 1).abs().max() < 1e-5), "probabilities do not sum to 1")
+        else:
+            promise(result.labels.equal(given.start.labels), "classes are not those of the start")
+        promise(result.class_names == given.real.class_names, "class names have changed")
+
+
+def everything_stays_finite(case: Case) -> None:
+    """The loss is a finite ``float``, the state finite tensors."""
+    given, method = problem(), case.make()
+    state = method.prepare(given)
+    for iteration in range(ITERATIONS):
+        state, loss = method.step(given, state, iteration)
+        promise(isinstance(loss, float), f"the loss is a {type(loss).__name__}")
+        promise(bool(torch.tensor(loss).isfinite()), f"the loss is {loss} at iteration {iteration}")
+    lost = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    promise(not lost, f"{', '.join(lost)} is not finite")
+
+
+def the_state_is_a_flat_dictionary_of_tensors(case: Case) -> None:
+    """Nothing else can be kept in a checkpoint; no tensor carries a graph."""
+    state = run(problem(), case.make())
+    promise(type(state) is dict, f"the state is a {type(state).__name__}")
+    wrong = [name for name, value in state.items() if type(name) is not str or type(value) is not torch.Tensor]
+    promise(not wrong, f"{wrong} is not a tensor under a name")
+    graphs = [name for name, tensor in state.items() if tensor.requires_grad]
+    promise(not graphs, f"{', '.join(graphs)} requires a gradient: detach it")
+
+
+def a_step_leaves_its_arguments_alone(case: Case) -> None:
+    """``step`` changes neither the state that it is given nor the start."""
+    given, method = problem(), case.make()
+    state = run(given, method, 1)
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    start = given.start.images.clone()
+    method.step(given, state, 1)
+    same(state, before, "the state before and after a step")
+    promise(given.start.images.equal(start), "the start's images changed in place")
+
+
+def one_seed_gives_the_same_bits(case: Case) -> None:
+    """Everything random comes from ``problem.streams``, nothing from PyTorch's global generator."""
+    states = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            states.append(run(problem(seed=3), case.make()))
+    same(states[0], states[1], "two runs of one seed")
+
+
+def another_seed_gives_another_set(case: Case) -> None:
+    """A distillation of another seed ends with other images or labels."""
+    settings = Settings(method=case.make(), ipc=1, network=NETWORK, iterations=1, validate_every=0)
+    first, second = (distill(replace(settings, seed=seed), digits()).synthetic for seed in (0, 1))
+    promise(first.fingerprint() != second.fingerprint(), "seeds 0 and 1 give the same set")
+
+
+def another_seed_moves_the_same_start_elsewhere(case: Case) -> None:
+    """The steps draw something at random."""
+    if case.moves:
+        first, second = (distilled(problem(seed=seed), case.make()) for seed in (0, 1))
+        promise(first.fingerprint() != second.fingerprint(), "seeds 0 and 1 move the start to the same set")
+
+
+def every_image_or_its_label_moves(case: Case) -> None:
+    """The gradient reaches them all."""
+    if case.moves:
+        given = problem(ipc=2)
+        before, after = (distilled(given, case.make(), iterations) for iterations in (0, ITERATIONS))
+        moved = (after.images - before.images).flatten(1).abs().amax(1)
+        if after.has_soft_labels:
+            moved = moved + (after.labels - before.labels).abs().amax(1)
+        still = (moved == 0).nonzero().flatten().tolist()
+        promise(not still, f"images {still} never move")
+
+
+def one_worker_or_two_give_the_same_bits(case: Case) -> None:
+    """The number of cores changes nothing."""
+    states = []
+    with patch.object(layout, "CPU_CHUNK_PIXELS", PART_IMAGES * 8 * 8):
+        for workers in (1, 2):
+            with cpu_workers(CPU.device, workers):
+                states.append(run(problem(ipc=3), case.make()))
+    same(states[0], states[1], "one worker and two")
+
+
+def a_resumed_run_equals_an_uninterrupted_one(case: Case) -> None:
+    """All that a step needs of earlier ones is in the state: stopped anywhere, kept in a file, taken up by another."""
+    uninterrupted = run(problem(), case.make())
+    for stop in range(1, ITERATIONS):
+        with tempfile.TemporaryDirectory() as name:
+            path = Path(name) / "state.safetensors"
+            Checkpoint(state=run(problem(), case.make(), stop)).save(path)
+            stored = Checkpoint.load(path)
+        promise(stored is not None, "the checkpoint is not there")
+        state = {} if stored is None else stored.state
+        later, method = problem(), case.make()  # nothing else is left of the first session
+        for iteration in range(stop, ITERATIONS):
+            state, _ = method.step(later, state, iteration)
+        same(state, uninterrupted, f"resumed after iteration {stop} and uninterrupted")
+
+
+def a_set_survives_its_file(case: Case) -> None:
+    """The result is a valid set, and is read as it was written."""
+    result = distilled(problem(), case.make())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "set.safetensors"
+        result.save(path)
+        promise(SyntheticSet.load(path).fingerprint() == result.fingerprint(), "it is read otherwise than written")
+
+
+def double_precision_is_kept_until_the_result(case: Case) -> None:
+    """A problem in float64 is computed in it; the result is float32."""
+    if case.moves:
+        given = problem(precision="float64")
+        state = run(given, case.make(), 1)
+        single = [name for name, tensor in state.items() if tensor.dtype in (torch.float32, torch.float16)]
+        promise(not single, f"{', '.join(single)} is in single precision")
+        result = case.make().result(given, state)
+        promise(result.images.dtype == torch.float32, f"the result's images are {result.images.dtype}")
+
+
+def it_beats_its_own_start(case: Case) -> None:
+    """After 40 iterations networks learn more from the set than from what it started from."""
+    if case.moves:
+        given, method = problem(seed=5), case.make()
+        if case.noise:
+            given = replace(given, start=SyntheticSet.from_noise(given.real, 3, torch.Generator().manual_seed(0)))
+        before, after = (toy_accuracy(distilled(given, method, iterations)) for iterations in (0, LONG))
+        promise(after > before + 0.05, f"{before:.1%} of the validation split before, {after:.1%} after")
+
+
+CHECKS: Mapping[str, Callable[[Case], None]] = MappingProxyType(
+    {
+        check.__name__.replace("_", " "): check
+        for check in (
+            is_usable_and_found_by_its_name,
+            settings_survive_their_file,
+            resolved_settings_leave_nothing_open_and_change_nothing,
+            a_result_has_the_shape_and_balance_of_its_start,
+            everything_stays_finite,
+            the_state_is_a_flat_dictionary_of_tensors,
+            a_step_leaves_its_arguments_alone,
+            one_seed_gives_the_same_bits,
+            another_seed_gives_another_set,
+            another_seed_moves_the_same_start_elsewhere,
+            every_image_or_its_label_moves,
+            one_worker_or_two_give_the_same_bits,
+            a_resumed_run_equals_an_uninterrupted_one,
+            a_set_survives_its_file,
+            double_precision_is_kept_until_the_result,
+            it_beats_its_own_start,
+        )
+    }
+)
+"""Every promise by its words."""
+
+
+def promise(kept: bool, told: object) -> None:
+    """Fail with what was seen if a promise was not kept; unlike ``assert`` under ``python -O`` too."""
+    if not kept:
+        raise AssertionError(str(told))
+
+
+def same(one: State, other: State, of: str) -> None:
+    """Fail unless two states are equal to the bit."""
+    promise(one.keys() == other.keys(), f"{of} differ in what their states hold: {set(one) ^ set(other)}")
+    differ = [name for name in one if not one[name].equal(other[name])]
+    promise(not differ, f"{of} differ in {', '.join(differ)}")
+
+
+def toy_accuracy(images: SyntheticSet) -> float:
+    """By the steps that the set is for, or else by a hundred epochs; the mean of two networks."""
+    toy = Recipe(name="toy", summary="", epochs=100, full_epochs=1, augmentation="none")
+    recipe = toy if images.replay is None else find_recipe("replay")
+    given: dict[str, Any] = {"recipe": recipe, "network": NETWORK, "compute": CPU}
+    return sum(validation_accuracy(images, digits(), streams=Streams(seed), **given) for seed in (0, 1)) / 2

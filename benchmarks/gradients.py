@@ -4,7 +4,7 @@
 
 The twin is what the published program does: one class after another, eager float32, all cores shared by every
 operation. The gradient of the synthetic images is also timed in both of our own ways, one class after another on the
-workers and all classes in one vectorised pass: ``potstill.methods.gradient.base`` takes the faster for the device.
+workers and all classes in one vectorised pass: ``potstill.methods.gradient`` takes the faster for the device.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from potstill.data import load_dataset
 from potstill.distillation import Settings, make_start, resolve
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods import DC, Problem
-from potstill.methods.gradient.base import distance_gradient
+from potstill.methods.gradient import distance_gradient
 from potstill.methods.inner_network import InnerNetwork
 from potstill.runtime.compute import Compute
 from potstill.runtime.parallel import cpu_workers

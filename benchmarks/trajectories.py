@@ -30,7 +30,7 @@ from potstill.engine.trainer import Trainer
 from potstill.experts.manifest import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import MTT, Problem
-from potstill.methods.trajectory.base import student_batches, trajectory_distance
+from potstill.methods.trajectory import student_batches, trajectory_distance
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.compute import Compute
 from potstill.runtime.machine import peak_memory_bytes, reset_peak_memory

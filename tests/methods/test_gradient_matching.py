@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from potstill.methods import DC, DSA, Problem
-from potstill.methods.gradient.base import distance_gradient, interpolated
+from potstill.methods.gradient import distance_gradient, interpolated
 from potstill.methods.gradient.dc import PUBLISHED_LOOPS
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.networks import ImageShape, build_network

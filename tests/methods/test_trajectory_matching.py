@@ -15,8 +15,8 @@ from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep
 from potstill.experts.manifest import expert_file
 from potstill.methods import DATM, MTT, PAD, TESLA, Problem, State
+from potstill.methods.trajectory import TrajectoryMatching, nearest, student_batches, trajectory_distance
 from potstill.methods.trajectory.aligned import initial_logits, right_ones
-from potstill.methods.trajectory.base import TrajectoryMatching, nearest, student_batches, trajectory_distance
 from potstill.methods.trajectory.datm import DATM_PRESETS
 from potstill.methods.trajectory.mtt import MTT_PRESETS
 from potstill.methods.trajectory.pad import PAD_RATIOS, by_depth, by_difference

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from run_folder import entry, evaluation, make_run, write_record
 
 from potstill.report import read_run
+from potstill.report.charts import linear_scale, logarithmic_scale
 from potstill.report.charts.curves import MOST_POINTS, thin
 from potstill.report.charts.dots import accuracy_chart
-from potstill.report.charts.scales import linear_scale, logarithmic_scale
 from potstill.report.sections.accuracy import comparisons
 from potstill.report.sections.confusion import make_confusion
 from potstill.report.sections.learning import view as curve_charts

@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from potstill.schema import Record
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
 from potstill.schema.experts import Expert, ExpertsManifest
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
 from potstill.schema.recipe import Recipe
-from potstill.schema.record import Record
 from potstill.schema.reproduction import FullDataRecord, Outcome, Published, PublishedIterations, ReproductionRecord
 from potstill.schema.robustness import KINDS, Robustness
 from potstill.schema.search import Candidate, SearchResult

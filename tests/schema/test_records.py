@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from potstill.runtime.errors import UserError
+from potstill.schema import Record
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.events import Traces
 from potstill.schema.experts import ExpertsManifest
 from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
-from potstill.schema.record import Record
 from potstill.schema.reproduction import ReproductionRecord
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult

@@ -1,6 +1,6 @@
 """Trajectory matching as its paper writes it: the student's whole training kept by autograd.
 
-The plain twin of ``potstill.methods.trajectory.base``, for MTT, DATM and PAD; and of TESLA's own gradient.
+The plain twin of ``potstill.methods.trajectory``, for MTT, DATM and PAD; and of TESLA's own gradient.
 """
 
 from __future__ import annotations

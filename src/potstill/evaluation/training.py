@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -13,7 +13,6 @@ import torch
 
 from potstill.data import ImageDataset, LabeledImages
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.tuning import best_learning_rate
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
@@ -178,6 +177,20 @@ class _Curve:
         self.losses.append(loss)
         if self._validation is not None:
             self.accuracies.append(self._accuracy_on(self._validation))
+
+
+def best_learning_rate(grid: Sequence[float], validate: Callable[[float], float]) -> float:
+    """The learning rate that does best on the validation split.
+
+    Args:
+        grid: the learning rates to try, at least one, in this order.
+        validate: trains once with a learning rate and returns the accuracy on the validation split, a fraction.
+
+    Returns:
+        The learning rate with the highest accuracy; of equal ones the earliest in the grid.
+    """
+    accuracies = [validate(learning_rate) for learning_rate in grid]
+    return grid[accuracies.index(max(accuracies))]
 
 
 def make_trainer(network: str, dataset: ImageDataset, compute: Compute) -> Trainer:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from potstill.report import wording
+from potstill.report.charts import linear_scale
 from potstill.report.charts.dots import Comparison as Compared
 from potstill.report.charts.dots import Contender, accuracy_chart, accuracy_scale
-from potstill.report.charts.scales import linear_scale
 from potstill.report.charts.scatter import Cost, Scatter, scatter
 from potstill.report.html import rendered
 from potstill.report.protocol import protocol

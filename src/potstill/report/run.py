@@ -10,11 +10,11 @@ from typing import Any, TypeVar, cast
 
 from potstill.report.images import ImageSet, read_images
 from potstill.runtime.errors import UserError
+from potstill.schema import SetRecord
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.events import Trace, Traces
 from potstill.schema.fields import REMEDY
 from potstill.schema.manifest import Manifest
-from potstill.schema.record import SetRecord
 from potstill.schema.run_folder import RunPaths
 
 R = TypeVar("R", bound=SetRecord)

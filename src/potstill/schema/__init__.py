@@ -1,1 +1,75 @@
-"""Records: every file that Potstill writes and reads back, each described once; nothing here needs PyTorch."""
+"""Records: what is written to a JSON file and read back, each declared once for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from potstill.runtime.files import write_json
+from potstill.schema.fields import Fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A frozen dataclass that is an object in a JSON file.
+
+    The fields' names, order and annotations are the layout of the file. A record with another layout, or with values
+    that are derived on writing, overrides ``to_json`` and ``from_json``.
+    """
+
+    SCHEMA: ClassVar[int | None] = None
+    """The version of a record that is a whole file, which its first key tells; None for a part of one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object, of plain values."""
+        version = {} if self.SCHEMA is None else {"schema": self.SCHEMA}
+        return {**version, **{field.name: plain(getattr(self, field.name)) for field in fields(self)}}
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """What ``to_json`` made an object of.
+
+        Raises:
+            UserError: a field is absent or not what its annotation says; the error names the file and the field.
+        """
+        return cls(**fields.arguments(cls))
+
+    def write(self, path: Path) -> None:
+        """Write the file, atomically."""
+        write_json(path, self.to_json())
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the file.
+
+        Raises:
+            UserError: it is absent, damaged, or of another version; the error names the file and the field.
+        """
+        fields = Fields.of_file(path)
+        if cls.SCHEMA is not None and fields.value("schema", int) != cls.SCHEMA:
+            fields.refuse("schema", f"{cls.SCHEMA}, the version that this Potstill reads")
+        return cls.from_json(fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetRecord(Record):
+    """A file about one synthetic set, measured on one dataset."""
+
+    FILE: ClassVar[str]
+    """Its usual name in the folder of a run."""
+
+    set_sha256: str
+    dataset_fingerprint: str
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: records as objects, tuples as lists."""
+    if isinstance(value, Record):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value

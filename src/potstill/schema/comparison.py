@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+from potstill.schema import Record
 from potstill.schema.evaluation import Repeats, repeats_arguments
 from potstill.schema.fields import Amount, Count, Fields, Fraction
 from potstill.schema.recipe import Recipe
-from potstill.schema.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from statistics import fmean
 from typing import Any, ClassVar, Self
 
 from potstill.runtime.errors import UserError
+from potstill.schema import Record, SetRecord
 from potstill.schema.fields import Amount, Count, Fields, Fraction
 from potstill.schema.recipe import Recipe
-from potstill.schema.record import Record, SetRecord
 from potstill.schema.statistics import confidence_interval, standard_deviation, summary
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.old_names import with_present_names
-from potstill.schema.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Positive
-from potstill.schema.record import Record
 
 Status = Literal["complete", "interrupted", "time limit", "diverged"]
 

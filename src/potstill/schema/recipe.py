@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.old_names import with_present_names
-from potstill.schema.record import Record
 
 Optimiser = Literal["sgd", "adamw"]
 Decay = Literal["none", "cut", "cosine"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult, Repeats
 from potstill.schema.fields import Amount, Count
 from potstill.schema.recipe import Recipe
-from potstill.schema.record import Record
 
 Verdict = Literal["inside", "above", "below", "no spread published", "nothing published"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
 
+from potstill.schema import SetRecord
 from potstill.schema.evaluation import repeats_arguments
 from potstill.schema.fields import Amount, Count, Fields, Fraction
-from potstill.schema.record import SetRecord
 from potstill.schema.statistics import summary
 
 WEIGHT = 0.5

@@ -1,1 +1,134 @@
-"""Distribution matching: what networks make of real and synthetic images agrees on average."""
+"""What methods have in common that match class means: one batch a class, all of them described by the same network."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from potstill.augmentation import siamese_augmentation
+from potstill.engine.features import Descriptors, FeatureExtractor
+from potstill.methods.base import Method, Problem
+from potstill.methods.state import SGD, State, descend
+from potstill.networks import Network
+from potstill.runtime.errors import at_least
+from potstill.runtime.streams import Streams
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionMatching(Method):
+    """The images descend on a loss of class means, of real images and of synthetic ones, in what a network describes.
+
+    A method of this family is a descriptor and a loss. Every iteration draws a new network, which is never trained.
+
+    Attributes:
+        batch_real: real images of each class at an iteration.
+        learning_rate: of the pixels.
+        momentum: of the pixels' updates.
+        augment: whether Siamese augmentation is on.
+    """
+
+    batch_real: int = 256
+    learning_rate: float = 1.0
+    momentum: float = 0.5
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(self, batch_real=1, learning_rate=0, momentum=0)
+
+    @abstractmethod
+    def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
+        """What is compared: from a network and images (N, C, H, W) to their descriptors, (N, D_l) each."""
+
+    @abstractmethod
+    def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
+        """The loss as a function of the real means and the synthetic means, (classes, D_l) each."""
+
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
+        """The real batches of all classes, and the synthetic images."""
+        return (self.batch_real + images_per_class) * classes
+
+    def prepare(self, problem: Problem) -> State:
+        """The start's pixels."""
+        return self._optimiser.init("images", problem.start_images)
+
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+        """Match the means under one new network."""
+        streams = problem.streams.child("iteration", iteration)
+        extractor = self.extractor(problem)
+        extractor.redraw(streams.generator("network"))
+        return self.update(problem, extractor, state, streams, iteration)
+
+    def extractor(self, problem: Problem) -> FeatureExtractor:
+        """What describes images; made once."""
+
+        def make() -> FeatureExtractor:
+            network = problem.build_network(problem.streams.generator("network"))
+            return FeatureExtractor(network, self.descriptor(), problem.compute)
+
+        return problem.cached((self, "extractor"), make)
+
+    def update(
+        self, problem: Problem, extractor: FeatureExtractor, state: State, streams: Streams, iteration: int
+    ) -> tuple[State, float]:
+        """One step of the images along the gradient of the loss.
+
+        Args:
+            problem: what is distilled.
+            extractor: the network, with the parameters of this iteration.
+            state: before the step.
+            streams: the randomness of this update: batches and augmentation.
+            iteration: how many steps were taken before.
+
+        Returns:
+            The next state and the loss before the step.
+        """
+        loss, gradient = self.matched(problem, extractor, self.decoded(problem, state).images, streams)
+        gradients = self.parametrisation.pullback(state, {"images": gradient})
+        return descend(state, gradients, {"images": self._optimiser}, iteration), loss
+
+    def matched(
+        self, problem: Problem, extractor: FeatureExtractor, images: Tensor, streams: Streams
+    ) -> tuple[float, Tensor]:
+        """The loss between real and synthetic class means, and its gradient with respect to the synthetic images.
+
+        A batch of each class is drawn, one augmentation a class is drawn and applied to the real and to the synthetic
+        images of that class, and both go through the same network.
+
+        Args:
+            problem: what is distilled.
+            extractor: the network, with the parameters of this iteration.
+            images: the synthetic images (classes * ipc, C, H, W), ordered by class.
+            streams: the randomness of this update.
+
+        Returns:
+            The loss, and the gradient (classes * ipc, C, H, W).
+        """
+        classes = problem.class_count
+        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"))
+        real = problem.real.normalised(indices.flatten()).to(images.dtype)
+        images = images.detach().requires_grad_()
+        augmented = images
+        if self.augment:
+            augmentation = siamese_augmentation(flips=problem.flips)
+            draw = augmentation.draw(streams.generator("augmentation"), classes)
+            real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
+        targets = extractor.class_means(real, classes)
+        means, pullback = extractor.class_means_and_pullback(augmented, classes)
+        means = tuple(mean.requires_grad_() for mean in means)
+        loss = self.loss(targets, means)
+        back = pullback(torch.autograd.grad(loss, means))
+        (gradient,) = torch.autograd.grad(augmented, images, back) if self.augment else (back,)
+        return loss.item(), gradient
+
+    @property
+    def _optimiser(self) -> SGD:
+        return SGD(self.learning_rate, self.momentum)
+
+
+def squared_distance(targets: Tensor, means: Tensor) -> Tensor:
+    """The sum over classes c of ||target_c - mean_c||², of (classes, D) each."""
+    return (targets - means).square().sum()

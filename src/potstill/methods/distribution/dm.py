@@ -10,7 +10,7 @@ from torch import Tensor
 
 from potstill.engine.features import Descriptors, embedding
 from potstill.methods.citations import Citation
-from potstill.methods.distribution.base import DistributionMatching, squared_distance
+from potstill.methods.distribution import DistributionMatching, squared_distance
 from potstill.networks import Network
 
 

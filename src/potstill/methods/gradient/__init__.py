@@ -1,1 +1,253 @@
-"""Gradient matching: real and synthetic images pull a network's parameters the same way."""
+"""What DC and DSA have in common: the gradients of a network on real and synthetic images are made to agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, grad_and_value, vmap
+
+from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
+from potstill.engine.chunked import ChunkedNetwork
+from potstill.methods.base import Method, Problem
+from potstill.methods.gradient.distances import DISTANCES, DistanceName
+from potstill.methods.inner_network import InnerNetwork
+from potstill.methods.state import SGD, State, descend
+from potstill.networks import Network
+from potstill.runtime.errors import at_least
+from potstill.runtime.parallel import parallel_map
+from potstill.runtime.streams import Streams
+
+STATISTICS_IMAGES = 16
+"""Real images of each class from which batch norm takes its statistics."""
+
+
+class Loops(NamedTuple):
+    """The two loops of a network's life.
+
+    Attributes:
+        outer: updates of the pixels on one network.
+        inner: passes over the synthetic images, by which it is trained, between two updates.
+    """
+
+    outer: int
+    inner: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientMatching(Method):
+    """Algorithm 1 of Zhao et al. (ICLR 2021); an iteration is one update of the pixels.
+
+    Attributes:
+        batch_real: real images of each class at an iteration.
+        learning_rate: of the pixels.
+        momentum: of the pixels' updates.
+        distance: of two gradients: the sum over layers and output units of 1 - cosine (the paper's), the squared
+            Euclidean distance, or 1 - cosine of all of it as one vector.
+        outer_loops: updates of the pixels on one network; None takes the published number for these images per class,
+            or one that lies between.
+        inner_epochs: passes over the synthetic images between two updates; None likewise.
+        network_learning_rate: of the network's training.
+        network_batch: synthetic images a training step.
+    """
+
+    published_networks: ClassVar[int]
+    """The networks of a published run."""
+
+    published_loops: ClassVar[Mapping[int, Loops]]
+    """The published loops by images per class."""
+
+    batch_real: int = 256
+    learning_rate: float = 0.1
+    momentum: float = 0.5
+    distance: DistanceName = "layerwise"
+    outer_loops: int | None = None
+    inner_epochs: int | None = None
+    network_learning_rate: float = 0.01
+    network_batch: int = 256
+
+    def __post_init__(self) -> None:
+        at_least(self, batch_real=1, learning_rate=0, momentum=0, network_learning_rate=0, network_batch=1)
+        at_least(self, outer_loops=1, inner_epochs=0)
+
+    def loops(self, images_per_class: int) -> Loops:
+        """The loops that there will be: those that were asked for, else the published ones."""
+        published = interpolated(self.published_loops, images_per_class)
+        return Loops(
+            outer=published.outer if self.outer_loops is None else self.outer_loops,
+            inner=published.inner if self.inner_epochs is None else self.inner_epochs,
+        )
+
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
+        """The same with the loops that there will be."""
+        loops = self.loops(images_per_class)
+        return replace(self, outer_loops=loops.outer, inner_epochs=loops.inner)
+
+    def default_iterations(self, images_per_class: int) -> int:
+        """The published number of networks, each with its updates."""
+        return self.published_networks * self.loops(images_per_class).outer
+
+    def augmentation(self, problem: Problem) -> SiameseAugmentation:
+        """What is applied to real and synthetic images alike; nothing here."""
+        return NO_AUGMENTATION
+
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
+        """The real batches of all classes, and the synthetic images."""
+        return (self.batch_real + images_per_class) * classes
+
+    def prepare(self, problem: Problem) -> State:
+        """The start's pixels, and the network's parameters where it lives longer than an iteration."""
+        state = self._optimiser.init("images", problem.start_images)
+        lives_on = self.loops(problem.images_per_class).outer > 1
+        return state | self._network(problem).stored() if lives_on else state
+
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+        """One update of the pixels, then the training of the network on them."""
+        streams = problem.streams.child("iteration", iteration)
+        loops, network = self.loops(problem.images_per_class), self._network(problem)
+        if iteration % loops.outer == 0:
+            network.redraw(streams.generator("network"))
+        else:
+            network.restore(state)
+        loss, gradient = self._gradient(problem, network, self.decoded(problem, state).images, streams)
+        gradients = self.parametrisation.pullback(state, {"images": gradient})
+        state = descend(state, gradients, {"images": self._optimiser}, iteration)
+        if (iteration + 1) % loops.outer:
+            images, labels = self.decoded(problem, state)
+            network.train(
+                images,
+                labels,
+                streams.child("training"),
+                steps=loops.inner * math.ceil(len(images) / self.network_batch),
+                batch=self.network_batch,
+                learning_rate=self.network_learning_rate,
+                augmentation=self.augmentation(problem),
+            )
+        return state | network.stored() if loops.outer > 1 else state, loss
+
+    def _gradient(
+        self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
+    ) -> tuple[float, Tensor]:
+        """The sum over classes of the distance of gradients, and its own gradient with respect to the pixels."""
+        classes = problem.class_count
+        freeze_statistics(problem, network, streams)
+        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"))
+        real = problem.real.normalised(indices.flatten()).to(images.dtype)
+        images = images.detach().requires_grad_()
+        augmentation = self.augmentation(problem)
+        draw = augmentation.draw(streams.generator("augmentation"), classes)
+        real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
+        labels = torch.arange(classes, device=images.device)
+        batches = [(some, label.expand(len(some))) for some, label in zip(real.chunk(classes), labels, strict=True)]
+        targets = [gradients for _, gradients in network.chunked.loss_gradients(batches)]
+        synthetic = augmented.detach().unflatten(0, (classes, -1))
+        loss, back = distance_gradient(network.weights.network, synthetic, labels, targets, self.distance)
+        if augmented is images:
+            return loss, back.flatten(0, 1)
+        (gradient,) = torch.autograd.grad(augmented, images, back.flatten(0, 1))
+        return loss, gradient
+
+    @property
+    def _optimiser(self) -> SGD:
+        return SGD(self.learning_rate, self.momentum)
+
+    def _network(self, problem: Problem) -> InnerNetwork:
+        def make() -> InnerNetwork:
+            network = problem.build_network(problem.streams.generator("network"))
+            return InnerNetwork(ChunkedNetwork(network, problem.compute))
+
+        return problem.cached(self, make)
+
+
+def interpolated(published: Mapping[int, Loops], images_per_class: int) -> Loops:
+    """Published loops for any number of images per class.
+
+    Between two published numbers of images they lie on straight lines. Above the largest there is an update for every
+    image of a class, as in most of what is published, and training is that of the largest.
+
+    Args:
+        published: by images per class, from 1 on.
+        images_per_class: of the set.
+    """
+    known = sorted(published)
+    for low, high in pairwise(known):
+        if low <= images_per_class < high:
+            share = (images_per_class - low) / (high - low)
+            return Loops(*(round(a + share * (b - a)) for a, b in zip(published[low], published[high], strict=True)))
+    return Loops(images_per_class, published[known[-1]].inner)
+
+
+def distance_gradient(
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    targets: list[list[Tensor]],
+    distance: DistanceName,
+    *,
+    batched: bool | None = None,
+) -> tuple[float, Tensor]:
+    """The sum over classes c of D(targets_c, grad of the cross-entropy of images_c), and its gradient by the images.
+
+    Args:
+        network: with the parameters of this iteration.
+        images: (classes, ipc, C, H, W).
+        labels: int64 (classes,).
+        targets: for each class the real gradient of each parameter.
+        distance: D.
+        batched: all classes in one vectorised pass, or one after another on the workers; None takes what is faster: on
+            two cores the pass is the slower one (``benchmarks/gradients.py``).
+
+    Returns:
+        The sum, and its gradient, of the shape of ``images``.
+    """
+    batched = images.device.type != "cpu" if batched is None else batched
+    of = DISTANCES[distance]
+    shared = labels[:, None].expand(images.shape[:2])
+    if batched:
+        parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+        def apart(pixels: Tensor, label: Tensor, target: list[Tensor]) -> Tensor:
+            def loss(inner: dict[str, Tensor]) -> Tensor:
+                return F.cross_entropy(functional_call(network, inner, (pixels,)), label)
+
+            return of(target, list(grad(loss)(parameters).values()))
+
+        stacked = [torch.stack(parts) for parts in zip(*targets, strict=True)]
+        gradients, losses = vmap(grad_and_value(apart))(images.contiguous(), shared, stacked)
+        return losses.sum().item(), gradients
+
+    parameters = list(network.parameters())
+
+    def of_class(given: tuple[Tensor, Tensor, list[Tensor]]) -> tuple[Tensor, Tensor]:
+        pixels, label, target = given[0].detach().requires_grad_(), given[1], given[2]
+        loss = F.cross_entropy(network(pixels), label)
+        apart = of(target, torch.autograd.grad(loss, parameters, create_graph=True))
+        return apart.detach(), torch.autograd.grad(apart, pixels)[0]
+
+    found = parallel_map(of_class, list(zip(images, shared, targets, strict=True)))
+    return sum(loss.item() for loss, _ in found), torch.stack([gradient for _, gradient in found])
+
+
+@torch.no_grad()
+def freeze_statistics(problem: Problem, network: InnerNetwork, streams: Streams) -> None:
+    """Give batch norms the statistics of real images and hold them there; other networks are left alone.
+
+    The gradient of one class alone would otherwise be taken under the statistics of that class.
+    """
+    norms = [module for module in network.network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of what is seen
+    indices = problem.real.sample_per_class(STATISTICS_IMAGES, streams.generator("statistics"))
+    network.network.train()
+    network.chunked.logits(problem.real.normalised(indices.flatten()).to(problem.compute.dtype))
+    network.network.eval()
+    network.weights.network.eval()

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from potstill.methods.base import Start
 from potstill.methods.citations import GRADIENT_MATCHING, Citation
-from potstill.methods.gradient.base import GradientMatching, Loops
+from potstill.methods.gradient import GradientMatching, Loops
 
 PUBLISHED_NETWORKS = 1000
 """The networks of a published run."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from potstill.augmentation import SiameseAugmentation, siamese_augmentation
 from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
-from potstill.methods.gradient.base import GradientMatching, Loops
+from potstill.methods.gradient import GradientMatching, Loops
 from potstill.methods.gradient.dc import PUBLISHED_LOOPS, PUBLISHED_NETWORKS
 
 

@@ -1,1 +1,352 @@
-"""Trajectory matching: training on the synthetic images leads where training on the real ones led."""
+"""What methods have in common that match training trajectories: students on synthetic images end where experts do."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from potstill.augmentation import siamese_augmentation
+from potstill.engine.unrolling import Keep, UnrolledGradients, Unroller
+from potstill.experts.manifest import check_experts
+from potstill.methods.base import Method, Problem
+from potstill.methods.state import SGD, Optimiser, State, descend
+from potstill.networks.weights import WeightsFile, weight_files
+from potstill.runtime.errors import Diverged, UserError, at_least
+from potstill.runtime.streams import Streams
+from potstill.synthetic import SyntheticSet
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrajectoryPreset:
+    """What Cazenavette et al. give for a dataset and a number of images per class (CVPR 2022, appendix).
+
+    Attributes:
+        student_steps: N.
+        expert_epochs: M.
+        latest_start: T+: starts are drawn below it.
+        learning_rate: of the pixels.
+        rate_learning_rate: of the student's learning rate.
+        initial_rate: that learning rate at first.
+        student_batch: synthetic images a step; all of them where it is 0.
+    """
+
+    student_steps: int
+    expert_epochs: int
+    latest_start: int
+    learning_rate: float
+    rate_learning_rate: float = field(default=1e-5, kw_only=True)
+    initial_rate: float = field(default=0.01, kw_only=True)
+    student_batch: int = field(default=0, kw_only=True)
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of an expert that is looked at."""
+        return self.latest_start - 1 + self.expert_epochs
+
+    def batch_of(self, images: int) -> int:
+        """How many of so many synthetic images a step takes."""
+        return min(self.student_batch, images) if self.student_batch else images
+
+
+P = TypeVar("P", bound=TrajectoryPreset)
+
+
+class Match(NamedTuple):
+    """One comparison of a student with an expert.
+
+    Attributes:
+        loss: || theta_N - theta*_{t+M} ||² / || theta*_t - theta*_{t+M} ||², of the parameters that count.
+        gradients: with respect to the ``images``, and to the ``labels`` where they are probabilities.
+        rate: the gradient with respect to the student's learning rate.
+    """
+
+    loss: float
+    gradients: dict[str, Tensor]
+    rate: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrajectoryMatching(Method, Generic[P]):
+    """The loss of Cazenavette et al. (CVPR 2022), its gradient, and the update of pixels and learning rate.
+
+    Settings that are None are the published ones for the dataset and the images per class.
+
+    Attributes:
+        experts: a folder of potstill experts, of the same dataset and network, every epoch kept.
+        student_steps: N: steps of the student on the synthetic images.
+        expert_epochs: M: epochs of the expert that they are to be worth.
+        latest_start: T+: the expert's epoch that the student begins with is drawn below it.
+        student_batch: synthetic images a step; 0 takes all of them.
+        learning_rate: of the pixels.
+        momentum: of the updates of pixels and rate.
+        rate_learning_rate: of the student's learning rate, which is learned too.
+        initial_rate: that learning rate at first.
+        augment: whether Siamese augmentation is on, one operation a step, parameters an image.
+        keep: what is kept of the steps for the way back: all ``graphs``, the parameters of all ``steps``, or those of
+            every √N-th (``roots``); less memory takes more time, the gradients are the same.
+    """
+
+    exact: ClassVar[bool] = True
+    """Whether the gradient goes back from step to step, or looks at each step alone."""
+
+    experts: str = ""
+    student_steps: int | None = None
+    expert_epochs: int | None = None
+    latest_start: int | None = None
+    student_batch: int | None = None
+    learning_rate: float | None = None
+    momentum: float = 0.5
+    rate_learning_rate: float | None = None
+    initial_rate: float | None = None
+    augment: bool = True
+    keep: Keep = "steps"
+
+    def __post_init__(self) -> None:
+        at_least(self, student_steps=1, expert_epochs=1, latest_start=1, student_batch=0, learning_rate=0, momentum=0)
+        at_least(self, rate_learning_rate=0)
+        if self.initial_rate is not None and not self.initial_rate > 0:
+            raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
+
+    def default_iterations(self, images_per_class: int) -> int:
+        """The published 5,000."""
+        return 5_000
+
+    @abstractmethod
+    def published(self, images_per_class: int, dataset: str) -> P:
+        """The published settings for such a set, or what is sensible where there are none."""
+
+    def settled(self, images_per_class: int, dataset: str = "") -> P:
+        """The published settings for such a set, with those that were asked for in their place."""
+        published = self.published(images_per_class, dataset)
+        asked = {each.name: getattr(self, each.name) for each in fields(published)}
+        return replace(published, **{name: value for name, value in asked.items() if value is not None})
+
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
+        """The same with every setting filled in."""
+        return replace(self, **asdict(self.settled(images_per_class, dataset)))
+
+    def images_per_iteration(self, classes: int, images_per_class: int) -> int:
+        """Those of all steps, which are gone through three times: there, and twice back."""
+        settings = self.settled(images_per_class)
+        return 3 * settings.student_steps * settings.batch_of(classes * images_per_class)
+
+    def input_files(self) -> list[Path]:
+        """The experts."""
+        return weight_files(Path(self.experts)) if self.experts else []
+
+    def prepare(self, problem: Problem) -> State:
+        """The start's pixels, and the first learning rate."""
+        self._experts(problem)  # what does not fit is told before anything is begun
+        settings, images = self._settings(problem), problem.start_images
+        rate = torch.tensor(settings.initial_rate, dtype=images.dtype, device=images.device)
+        optimisers = self.optimisers(settings)
+        return optimisers["images"].init("images", images) | optimisers["rate"].init("rate", rate)
+
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+        """Match one student with one expert, and move what is learned."""
+        settings, streams = self._settings(problem), problem.streams.child("iteration", iteration)
+        match = self.match(problem, settings, state, streams, range(settings.latest_start))
+        return self.moved(settings, state, match, iteration), match.loss
+
+    def result(self, problem: Problem, state: State) -> SyntheticSet:
+        """What is learned in place of the start's, and the rate to train on it with."""
+        return replace(super().result(problem, state), step_size=state["rate"].detach().float().cpu())
+
+    def optimisers(self, settings: P) -> dict[str, Optimiser]:
+        """What moves each tensor that is learned."""
+        return {
+            "images": SGD(settings.learning_rate, self.momentum),
+            "rate": SGD(settings.rate_learning_rate, self.momentum),
+        }
+
+    def match(self, problem: Problem, settings: P, state: State, streams: Streams, starts: range) -> Match:
+        """Train a student from an expert's epoch on, and compare its end with where the expert was M epochs later.
+
+        Args:
+            problem: what is distilled.
+            settings: with nothing left open.
+            state: with images and rate.
+            streams: the randomness: expert, epoch, batches, augmentation.
+            starts: the epochs of which one is drawn.
+        """
+        files, unroller = self._experts(problem), self._unroller(problem)
+        generator = streams.generator("start")
+        file = files[int(torch.randint(len(files), (), generator=generator))]
+        epoch = int(torch.randint(starts.start, starts.stop, (), generator=generator))
+        images, labels = self.decoded(problem, state)
+        images, rate = images.detach().requires_grad_(), state["rate"]
+        start, target = (_parameters(problem, file, at, images) for at in (epoch, epoch + settings.expert_epochs))
+        chosen = student_batches(len(images), settings.batch_of(len(images)), settings.student_steps, streams)
+        chosen = [indices.to(images.device) for indices in chosen]
+        augmented = [self._augmented(problem, images, indices, step, streams) for step, indices in enumerate(chosen)]
+        batches = [(some.detach(), labels[indices]) for some, indices in zip(augmented, chosen, strict=True)]
+        end, pullback = unroller.unroll(start, batches, [rate] * len(chosen))
+        loss, back = self.distance(problem, end, start, target)
+        if not math.isfinite(loss) and _apart(start, target) == 0:
+            raise UserError(
+                f"{file.path} is the same after {epoch} and after {epoch + settings.expert_epochs} epochs",
+                "train it again: it does not move, so nothing can be matched",
+            )
+        found = pullback(back, exact=self.exact)
+        (of_images,) = torch.autograd.grad(augmented, images, found.images)
+        gradients = {"images": of_images}
+        if labels.is_floating_point():
+            gradients["labels"] = _gathered(found, chosen, labels)
+        return Match(loss, gradients, found.rates.sum())
+
+    def distance(
+        self, problem: Problem, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
+    ) -> tuple[float, list[Tensor]]:
+        """The loss of a student that ended at ``end``, and its gradient by ``end``."""
+        return trajectory_distance(end, start, target)
+
+    def moved(self, settings: P, state: State, match: Match, iteration: int) -> State:
+        """One step on all that is learned.
+
+        Raises:
+            Diverged: the student's learning rate left its range.
+        """
+        gradients = {**self.parametrisation.pullback(state, match.gradients), "rate": match.rate}
+        state = descend(state, gradients, self.optimisers(settings), iteration)
+        if state["rate"] <= 0:
+            raise Diverged(
+                f"at iteration {iteration + 1} the student's learning rate fell to {state['rate'].item():.3g}",
+                f"use a smaller --rate-learning-rate than {settings.rate_learning_rate}; the last good set is kept",
+            )
+        return state
+
+    def _settings(self, problem: Problem) -> P:
+        return self.settled(problem.images_per_class, problem.dataset)
+
+    def _augmented(self, problem: Problem, images: Tensor, indices: Tensor, step: int, streams: Streams) -> Tensor:
+        some = images[indices]
+        if not self.augment:
+            return some
+        augmentation = siamese_augmentation(flips=problem.flips)
+        generator = streams.generator("augmentation", step)
+        return augmentation.apply(some, augmentation.draw(generator, len(some), one_operation=True))
+
+    def _experts(self, problem: Problem) -> list[WeightsFile]:
+        def make() -> list[WeightsFile]:
+            return open_experts(self.experts, problem, self._settings(problem).last_epoch)
+
+        return problem.cached((self, "experts"), make)
+
+    def _unroller(self, problem: Problem) -> Unroller:
+        def make() -> Unroller:
+            network = problem.build_network(problem.streams.generator("network"))
+            return Unroller(network, problem.compute.precise, keep=self.keep)
+
+        return problem.cached((self, "unroller"), make)
+
+
+def nearest(presets: Mapping[str, Mapping[int, T]], dataset: str, images_per_class: int, elsewhere: T) -> T:
+    """The preset of a dataset for the published number of images per class that is nearest by its ratio.
+
+    Args:
+        presets: by dataset and images per class.
+        dataset: its name.
+        images_per_class: of the set.
+        elsewhere: for a dataset that has no presets.
+    """
+    known = presets.get(dataset)
+    if known is None:
+        return elsewhere
+    ratio = {ipc: max(ipc, images_per_class) / min(ipc, images_per_class) for ipc in known}
+    return known[min(ratio, key=ratio.__getitem__)]
+
+
+def trajectory_distance(
+    end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor], counts: Tensor | None = None
+) -> tuple[float, list[Tensor]]:
+    """Equation 2 of Cazenavette et al.: || theta_N - theta*_{t+M} ||² / || theta*_t - theta*_{t+M} ||².
+
+    Args:
+        end: theta_N.
+        start: theta*_t.
+        target: theta*_{t+M}.
+        counts: bool, one for each parameter in the order of the network: which of them count, in both norms.
+
+    Returns:
+        The loss, and its gradient with respect to each tensor of ``end``.
+    """
+    apart, whole = (_flat(one) - _flat(target) for one in (end, start))
+    if counts is not None:
+        apart, whole = apart * counts, whole * counts
+    scale = whole.square().sum()
+    gradient = 2 * apart / scale
+    parts = gradient.split([tensor.numel() for tensor in end])
+    shaped = [part.reshape(tensor.shape) for part, tensor in zip(parts, end, strict=True)]
+    return (apart.square().sum() / scale).item(), shaped
+
+
+def student_batches(count: int, size: int, steps: int, streams: Streams) -> list[Tensor]:
+    """The synthetic images of each step: batches of each new order of all, until there are enough."""
+    batches: list[Tensor] = []
+    while len(batches) < steps:
+        order = torch.randperm(count, generator=streams.generator("order", len(batches)))
+        batches += order.split(min(size, count))
+    return batches[:steps]
+
+
+def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[WeightsFile]:
+    """The experts in ``folder``, if they are those of the problem and were trained long enough.
+
+    Raises:
+        UserError: there are none, they are of something else (of what), too short, or one is damaged (which one).
+    """
+    if not folder:
+        raise UserError(
+            "this method matches experts, and none were named",
+            f"make them with potstill experts --network {problem.network} --out FOLDER, then use --experts FOLDER",
+        )
+    check_experts(Path(folder), problem.network, problem.real, problem.dataset_fingerprint)
+    files = [WeightsFile(path) for path in weight_files(Path(folder))]
+    if not files:
+        raise UserError(f"{folder} holds no experts", "train them with potstill experts --resume")
+    for file in files:
+        if file.epochs[0] != 0 or file.epochs[-1] < last_epoch:
+            raise UserError(
+                f"{file.path} has epochs {file.epochs[0]} to {file.epochs[-1]}, and 0 to {last_epoch} are matched",
+                "use a smaller --latest-start or --expert-epochs, or experts of more epochs",
+            )
+    return files
+
+
+def _parameters(problem: Problem, file: WeightsFile, epoch: int, like: Tensor) -> list[Tensor]:
+    weights = file.read(epoch)
+    names = problem.cached("parameter names", lambda: _names(problem))
+    missing = [name for name in names if name not in weights]
+    if missing:
+        raise UserError(f"{file.path} has no {missing[0]}", "use experts of the network that is matched")
+    return [weights[name].to(like) for name in names]
+
+
+def _names(problem: Problem) -> list[str]:
+    return [name for name, _ in problem.build_network(torch.Generator()).named_parameters()]
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def _apart(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
+    return (_flat(one) - _flat(other)).square().sum().item()
+
+
+def _gathered(found: UnrolledGradients, chosen: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """The gradients of each step's labels, added up at the places that they were taken from."""
+    total = torch.zeros_like(labels)
+    for indices, gradient in zip(chosen, found.labels, strict=True):
+        if gradient is not None:
+            total[indices] += gradient
+    return total

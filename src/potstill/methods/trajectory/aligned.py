@@ -13,7 +13,7 @@ from potstill.data import Examples
 from potstill.engine.features import logits_of
 from potstill.methods.base import Problem
 from potstill.methods.state import SGD, Optimiser, State
-from potstill.methods.trajectory.base import TrajectoryMatching, TrajectoryPreset
+from potstill.methods.trajectory import TrajectoryMatching, TrajectoryPreset
 from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.streams import Streams

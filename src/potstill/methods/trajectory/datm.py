@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.methods.citations import Citation
+from potstill.methods.trajectory import nearest
 from potstill.methods.trajectory.aligned import AlignedMatching, AlignedPreset
-from potstill.methods.trajectory.base import nearest
 
 DATM_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
     "digits": {

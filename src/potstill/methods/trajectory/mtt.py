@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.methods.citations import Citation
-from potstill.methods.trajectory.base import TrajectoryMatching, TrajectoryPreset, nearest
+from potstill.methods.trajectory import TrajectoryMatching, TrajectoryPreset, nearest
 
 MTT_PRESETS: Mapping[str, Mapping[int, TrajectoryPreset]] = {
     "digits": {

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
+from potstill.methods.trajectory import nearest, trajectory_distance
 from potstill.methods.trajectory.aligned import AlignedMatching, AlignedPreset
-from potstill.methods.trajectory.base import nearest, trajectory_distance
 from potstill.methods.trajectory.datm import DATM_ELSEWHERE, DATM_PRESETS
 from potstill.runtime.errors import UserError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.methods.citations import Citation
-from potstill.methods.trajectory.base import TrajectoryMatching, TrajectoryPreset, nearest
+from potstill.methods.trajectory import TrajectoryMatching, TrajectoryPreset, nearest
 from potstill.methods.trajectory.mtt import MTT_ELSEWHERE, MTT_PRESETS
 
 

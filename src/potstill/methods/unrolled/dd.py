@@ -13,7 +13,7 @@ from potstill.engine.unrolling import Keep, Unroller
 from potstill.methods.base import Method, Problem, Start
 from potstill.methods.citations import DATASET_DISTILLATION, Citation
 from potstill.methods.state import Adam, State, descend
-from potstill.methods.unrolled.base import loss_on_real
+from potstill.methods.unrolled import loss_on_real
 from potstill.networks import InitialWeights, Scheme
 from potstill.networks.weights import weight_files
 from potstill.runtime.errors import UserError, at_least

@@ -14,7 +14,7 @@ from potstill.methods.base import Method, Problem
 from potstill.methods.citations import Citation
 from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.state import Adam, State, descend
-from potstill.methods.unrolled.base import loss_on_real
+from potstill.methods.unrolled import loss_on_real
 from potstill.runtime.errors import UserError, at_least
 from potstill.synthetic import SOFTMAX, Parametrisation
 

@@ -1,1 +1,61 @@
-"""Charts as positions on scales, for templates to draw; they know no record of a run."""
+"""Scales of charts: from values to percent of a length, with ticks at round values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A labelled place on a scale, in percent of its length."""
+
+    position: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The values from ``low`` to ``high`` along a length."""
+
+    low: float
+    high: float
+    ticks: tuple[Tick, ...]
+    logarithmic: bool = False
+
+    def position(self, value: float) -> float:
+        """Where ``value`` stands, in percent of the length; values outside stand at the ends."""
+        return _position(value, self.low, self.high, self.logarithmic)
+
+
+def linear_scale(low: float, high: float, label: Callable[[float], str], ticks: int = 5) -> Scale:
+    """A scale with about ``ticks`` ticks at round values."""
+    rough = (high - low) / ticks
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    step = min((1, 2, 2.5, 5, 10), key=lambda factor: abs(math.log(factor * magnitude / rough))) * magnitude
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [index * step for index in range(first, last + 1)]
+    return Scale(low, high, tuple(Tick(round(_position(value, low, high), 3), label(value)) for value in values))
+
+
+def logarithmic_scale(low: float, high: float, label: Callable[[float], str]) -> Scale:
+    """A scale of positive values with ticks at powers of ten, or closer where these are few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = [10.0**power for power in powers if low <= 10.0**power <= high]
+    if len(values) < 3:
+        values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    every = math.ceil(len(values) / 7)
+    shown = [value for value in values if low <= value <= high][::every]
+    return Scale(
+        low,
+        high,
+        tuple(Tick(round(_position(value, low, high, True), 3), label(value)) for value in shown),
+        True,
+    )
+
+
+def _position(value: float, low: float, high: float, logarithmic: bool = False) -> float:
+    if logarithmic:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return 100 * min(max((value - low) / (high - low), 0), 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from potstill.report import wording
-from potstill.report.charts.scales import Scale, Tick, linear_scale, logarithmic_scale
+from potstill.report.charts import Scale, Tick, linear_scale, logarithmic_scale
 
 MOST_POINTS = 300
 WIDE_RANGE = 50.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from potstill.report.charts.scales import Scale, Tick, linear_scale
+from potstill.report.charts import Scale, Tick, linear_scale
 from potstill.report.wording import duration, interval, percent, points
 from potstill.schema.evaluation import Repeats
 

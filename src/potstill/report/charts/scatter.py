@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from potstill.report.charts.scales import Scale, Tick, logarithmic_scale
+from potstill.report.charts import Scale, Tick, logarithmic_scale
 
 LABEL_HEIGHT = 9.0
 """The height of a name, in percent of the chart's."""

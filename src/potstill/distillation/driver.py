@@ -6,7 +6,6 @@ import math
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,19 @@ from potstill.data import ImageDataset, load_dataset
 from potstill.distillation.checkpoint import Checkpoint
 from potstill.distillation.outcome import DistillationResult, Listener
 from potstill.distillation.plan import Plan, resolve
+from potstill.distillation.provenance import Provenance, continued, describe_run
 from potstill.distillation.resume import resumed_settings, run_to_resume
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.validation import Validation
-from potstill.methods import Method, Problem, State, method_name
+from potstill.methods import Method, Problem, State
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
-from potstill.runtime.files import sha256_of_files
-from potstill.runtime.machine import describe_machine, peak_memory_bytes, reset_peak_memory
+from potstill.runtime.machine import reset_peak_memory
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
-from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord, Status
+from potstill.schema.manifest import Manifest, Status
 from potstill.synthetic import SyntheticSet
 
 CHECKPOINT_SECONDS = 20.0
@@ -99,6 +98,7 @@ class _Run:
         self.folder, self.command = folder, command
         self.dataset = dataset.to(self.compute.device)
         self.validation = Validation(plan, self.dataset)
+        self.provenance = Provenance(plan, self.dataset)
         self._listen = listen
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._clock = time.monotonic()
@@ -120,7 +120,7 @@ class _Run:
 
     def resume(self, folder: RunFolder) -> None:
         """Continue from the last checkpoint, or from the beginning if the run was stopped before its first."""
-        self.problem = self._problem(self._stored_start(folder))
+        self.problem = self._problem(self.provenance.checked(SyntheticSet.load(folder.start), folder.path))
         if folder.checkpoint.exists():
             self.now = Checkpoint.load(folder.checkpoint).to(self.compute.device)
         else:
@@ -208,37 +208,12 @@ class _Run:
         """The set to begin from, made; a network that cannot be built is refused first."""
         shape, check = ImageShape(*self.dataset.shape), Streams(self.plan.seed).generator("check")
         build_network(self.plan.network, shape, self.dataset.class_count, check)
-        return replace(make_start(self.plan, self.dataset, self._tell), provenance=self._provenance(0))
-
-    def _stored_start(self, folder: RunFolder) -> SyntheticSet:
-        """The set that the run in the folder began from.
-
-        Raises:
-            UserError: the dataset is a different one now, or the experts are.
-        """
-        stored = SyntheticSet.load(folder.start)
-        if stored.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
-            raise UserError(
-                f"dataset {self.plan.dataset!r} is not the one that {folder.path} was started with",
-                "restore the dataset, or start again with another --out",
-            )
-        if stored.provenance.get("reads_sha256", self._reads) != self._reads:
-            raise UserError(
-                f"the experts that {folder.path} was started with have changed, or others have joined them",
-                "restore them, or start again with another --out",
-            )
-        return stored
-
-    @cached_property
-    def _reads(self) -> str | None:
-        """The content of the files that the method's steps depend on, if there are any."""
-        paths = [path for path in self.method.input_files() if path.is_file()]
-        return sha256_of_files(paths) if paths else None
+        return replace(make_start(self.plan, self.dataset, self._tell), provenance=self.provenance.of(0))
 
     def _checkpoint(self) -> SyntheticSet:
         """Keep the chosen set and the checkpoint."""
         state, iteration = self.now.chosen
-        chosen = replace(self.method.result(self.problem, state), provenance=self._provenance(iteration))
+        chosen = replace(self.method.result(self.problem, state), provenance=self.provenance.of(iteration))
         if self.folder is not None:
             chosen.save(self.folder.synthetic)
             self.now.save(self.folder.checkpoint)
@@ -249,7 +224,10 @@ class _Run:
         self.now = replace(self.now, seconds=self._seconds())
         chosen = self._checkpoint()
         if self.folder is not None:
-            self._manifest(status, chosen).write(self.folder.manifest)
+            manifest = describe_run(
+                self.plan, self.dataset, self.now, chosen, status=status, started=self._started, command=self.command
+            )
+            continued(manifest, self._earlier).write(self.folder.manifest)
         self._emit("finish", status=status, chosen_iteration=chosen.provenance["chosen_iteration"])
         return chosen
 
@@ -268,47 +246,3 @@ class _Run:
 
     def _seconds(self) -> float:
         return self._seconds_before + self._session_seconds()
-
-    def _provenance(self, iteration: int) -> dict[str, Any]:
-        """How the set was made: nothing in it differs between two equal runs."""
-        return {
-            **self.plan.settings.to_dict(),
-            "dataset_fingerprint": self.dataset.fingerprint,
-            "chosen_iteration": iteration,
-            **({} if self._reads is None else {"reads_sha256": self._reads}),
-        }
-
-    def _manifest(self, status: Status, chosen: SyntheticSet) -> Manifest:
-        """What is recorded: of the first session its start and command, of all sessions the largest peak."""
-        method, dataset, compute, earlier = self.method, self.dataset, self.compute, self._earlier
-        channels, height, width = dataset.shape
-        peak = peak_memory_bytes(compute.device)
-        return Manifest(
-            method=MethodRecord(
-                name=method_name(type(method)),
-                title=method.citation.title,
-                citation=method.citation.bibtex(),
-                url=method.citation.url,
-            ),
-            dataset=DatasetRecord(
-                name=dataset.name,
-                fingerprint=dataset.fingerprint,
-                shape=(channels, height, width),
-                classes=dataset.class_count,
-                train=len(dataset.train),
-                validation=len(dataset.validation),
-                test=len(dataset.test),
-            ),
-            seed=self.plan.seed,
-            iterations=Iterations(done=self.now.iteration, asked=self.plan.iterations),
-            chosen_iteration=chosen.provenance["chosen_iteration"],
-            seconds=round(self.now.seconds, 3),
-            peak_memory_bytes=peak if earlier is None else max(peak, earlier.peak_memory_bytes),
-            set_bytes=chosen.size_bytes,
-            tensors_sha256=chosen.fingerprint(),
-            machine=describe_machine(),
-            compute=ComputeRecord(device=str(compute.device), precision=compute.precision, compile=compute.compile),
-            status=status,
-            started=self._started if earlier is None else earlier.started,
-            command=self.command if earlier is None else earlier.command,
-        )

@@ -60,6 +60,8 @@ def resumed_settings(
 ) -> Settings[Any]:
     """The settings of the run in a folder, to resume it with.
 
+    A run of another method than ``asked`` is refused without importing that method.
+
     Args:
         folder: of the run.
         asked: what a user gives now.
@@ -68,20 +70,15 @@ def resumed_settings(
     Raises:
         UserError: the run was started with different settings: which.
     """
-    method = type(asked.method)
-    if recorded_method(folder.config) != method_name(method):
-        raise _conflict(folder, ["method"])
-    stored = Settings.from_toml(folder.config, method)
-    if conflicts := resume_conflicts(asked, stored, unasked=unasked):
-        raise _conflict(folder, conflicts)
+    kind = type(asked.method)
+    conflicts = ["method"] if recorded_method(folder.config) != method_name(kind) else []
+    stored = asked if conflicts else Settings.from_toml(folder.config, kind)
+    if conflicts := conflicts or resume_conflicts(asked, stored, unasked=unasked):
+        raise UserError(
+            f"{folder.path} was started with a different {', '.join(conflicts)}",
+            "resume it with its own settings (just --out and --resume), or choose another --out",
+        )
     return stored
-
-
-def _conflict(folder: RunFolder, conflicts: list[str]) -> UserError:
-    return UserError(
-        f"{folder.path} was started with a different {', '.join(conflicts)}",
-        "resume it with its own settings (just --out and --resume), or choose another --out",
-    )
 
 
 def _differing(ours: Any, theirs: Any, names: list[str]) -> list[str]:

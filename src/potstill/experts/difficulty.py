@@ -23,7 +23,7 @@ FORMAT = "potstill.difficulty/1"
 Score = Literal["el2n", "grand", "forgetting"]
 
 NeverLearned = Literal["hardest", "easiest"]
-"""What an image counts as that was never told right: harder than any other, or as one that was never forgotten."""
+"""How an image that was never classified correctly counts: as harder than any other, or as one never forgotten."""
 
 DIFFICULTY = "difficulty.safetensors"
 """The file of scores beside the experts that they come from."""
@@ -64,15 +64,15 @@ def grand(networks: Sequence[Network], images: LabeledImages) -> Tensor:
 
 
 def forgetting_events(right: Tensor, never_learned: NeverLearned = "hardest") -> Tensor:
-    """How often each image was told right after one epoch and wrong after the next.
+    """How often each image was classified correctly after one epoch and wrongly after the next.
 
     Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning", ICLR 2019
     (arXiv:1812.05159), who count within epochs, and for whom images that were never learned are the hardest.
 
     Args:
         right: bool (epochs, N).
-        never_learned: ``hardest`` gives images that were never told right more events than there can be; ``easiest``
-            counts what there were: none.
+        never_learned: ``hardest`` gives images that were never classified correctly more events than there can be;
+            ``easiest`` counts what there were: none.
 
     Returns:
         int64 (N,), the more the harder.

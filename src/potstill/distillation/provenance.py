@@ -1,0 +1,125 @@
+"""How a set was made, and how the run went that made it: what is recorded in the set and in the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from potstill.data import ImageDataset
+from potstill.distillation.checkpoint import Checkpoint
+from potstill.distillation.plan import Plan
+from potstill.methods import Method, method_name
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256_of_files
+from potstill.runtime.machine import describe_machine, peak_memory_bytes
+from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord, Status
+from potstill.synthetic import SyntheticSet
+
+
+class Provenance:
+    """How the sets of a run are made. Nothing in it differs between two equal runs.
+
+    Args:
+        plan: of the run.
+        dataset: what is distilled.
+    """
+
+    def __init__(self, plan: Plan[Method], dataset: ImageDataset) -> None:
+        self.plan, self.dataset = plan, dataset
+
+    def of(self, iteration: int) -> dict[str, Any]:
+        """The provenance of the set of an iteration, in plain values."""
+        return {
+            **self.plan.settings.to_dict(),
+            "dataset_fingerprint": self.dataset.fingerprint,
+            "chosen_iteration": iteration,
+            **({} if self._input_sha256 is None else {"reads_sha256": self._input_sha256}),
+        }
+
+    def checked(self, start: SyntheticSet, folder: Path) -> SyntheticSet:
+        """The start of the run in ``folder``, if dataset and input files are still those that it was made with.
+
+        Raises:
+            UserError: they are not: which.
+        """
+        if start.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
+            raise UserError(
+                f"dataset {self.plan.dataset!r} is not the one that {folder} was started with",
+                "restore the dataset, or start again with another --out",
+            )
+        if start.provenance.get("reads_sha256", self._input_sha256) != self._input_sha256:
+            raise UserError(
+                f"the experts that {folder} was started with have changed, or others have joined them",
+                "restore them, or start again with another --out",
+            )
+        return start
+
+    @cached_property
+    def _input_sha256(self) -> str | None:
+        """The content of the files that the method's steps depend on, if there are any."""
+        paths = [path for path in self.plan.method.input_files() if path.is_file()]
+        return sha256_of_files(paths) if paths else None
+
+
+def describe_run(
+    plan: Plan[Method],
+    dataset: ImageDataset,
+    now: Checkpoint,
+    chosen: SyntheticSet,
+    *,
+    status: Status,
+    started: str,
+    command: str,
+) -> Manifest:
+    """The manifest of a run, as its present session would write it if there had been no other.
+
+    Args:
+        plan: of the run.
+        dataset: what is distilled.
+        now: where the run stands.
+        chosen: the set that is kept.
+        status: how the session ended.
+        started: when it did, in ISO 8601.
+        command: that started it; empty for a session started from Python.
+    """
+    method, compute = plan.method, plan.compute
+    channels, height, width = dataset.shape
+    return Manifest(
+        method=MethodRecord(
+            name=method_name(type(method)),
+            title=method.citation.title,
+            citation=method.citation.bibtex(),
+            url=method.citation.url,
+        ),
+        dataset=DatasetRecord(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            shape=(channels, height, width),
+            classes=dataset.class_count,
+            train=len(dataset.train),
+            validation=len(dataset.validation),
+            test=len(dataset.test),
+        ),
+        seed=plan.seed,
+        iterations=Iterations(done=now.iteration, asked=plan.iterations),
+        chosen_iteration=chosen.provenance["chosen_iteration"],
+        seconds=round(now.seconds, 3),
+        peak_memory_bytes=peak_memory_bytes(compute.device),
+        set_bytes=chosen.size_bytes,
+        tensors_sha256=chosen.fingerprint(),
+        machine=describe_machine(),
+        compute=ComputeRecord(device=str(compute.device), precision=compute.precision, compile=compute.compile),
+        status=status,
+        started=started,
+        command=command,
+    )
+
+
+def continued(manifest: Manifest, earlier: Manifest | None) -> Manifest:
+    """A manifest that covers earlier sessions too: start and command of the first, the largest peak of all."""
+    if earlier is None:
+        return manifest
+    peak = max(manifest.peak_memory_bytes, earlier.peak_memory_bytes)
+    return replace(manifest, started=earlier.started, command=earlier.command, peak_memory_bytes=peak)

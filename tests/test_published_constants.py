@@ -21,8 +21,8 @@ from potstill.evaluation.robustness import RATES
 from potstill.experts import curriculum
 from potstill.experts.manifest import ExpertPlan
 from potstill.methods import DATM, DC, DD, DM, DSA, MTT, PAD, TESLA, DataDAM, Method
+from potstill.methods import gradient as gradient_matching
 from potstill.methods.distribution import datadam
-from potstill.methods.gradient import base as gradient_matching
 from potstill.methods.gradient import dc, distances
 from potstill.methods.trajectory import aligned
 from potstill.methods.unrolled import dd

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -25,7 +26,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """The object, of plain values."""
         version = {} if self.SCHEMA is None else {"schema": self.SCHEMA}
-        return {**version, **{field.name: plain(getattr(self, field.name)) for field in fields(self)}}
+        return {**version, **{field.name: plain(getattr(self, field.name)) for field in fields_of(self)}}
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import potstill
 from potstill.cli.main import COMMANDS, main
 from potstill.distillation.settings import Settings
 from potstill.methods import METHODS, find_method
@@ -91,8 +93,8 @@ def test_commands_are_understood(path: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(ROOT / "docs" / "examples")
     given = list(commands(path))
     assert given
-    for command in COMMANDS:
-        module = import_module(f"potstill.cli.{command}_command")
+    for name in {command.function.partition(":")[0] for command in COMMANDS.values()}:
+        module = import_module(f"potstill.cli.{name}")
         monkeypatch.setattr(module, "parse", read_and_no_more(module.parse))
     for words in given:
         prepare_run(words)
@@ -121,6 +123,22 @@ def prepare_run(words: list[str]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(Settings(method=method(), dataset="mnist").to_toml(), encoding="utf-8")
+
+
+API = (ROOT / "docs/python-api.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\bpotstill(?:\.\w+)+", API))))
+def test_the_names_in_the_python_api_can_be_imported(name: str):
+    assert pkgutil.resolve_name(name) is not None
+
+
+def test_the_table_of_the_python_api_names_what_potstill_has():
+    table = API[API.index("| name | purpose |") : API.index("| function | command |")]
+    cells = re.findall(r"(?m)^\| (`.*?) \|", table)
+    named = {name for cell in cells for name in re.findall(r"`(\w+)", cell)}
+    assert named <= set(dir(potstill))
+    assert set(potstill.__all__) <= named
 
 
 def section(path: Path, heading: str) -> str:

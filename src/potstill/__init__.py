@@ -1,4 +1,4 @@
-"""Potstill: distil labelled image datasets, and measure honestly what the few images are worth.
+"""Potstill distils labelled image datasets into a few synthetic images, and measures what these are worth.
 
     import potstill
 
@@ -7,7 +7,8 @@
     worth = potstill.evaluate(run.synthetic, digits, recipe="quick")
     print(worth.networks["convnet"].mean)
 
-Every method is a name of this module. Importing it loads nothing else: each name is imported when it is first used.
+Every method is a public name of this package: ``potstill.DM``, ``potstill.MTT`` and so on. ``import potstill`` loads
+nothing else; each name is imported when it is first used.
 """
 
 from __future__ import annotations

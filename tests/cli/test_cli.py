@@ -99,10 +99,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["report", "absent"], ["absent"]),
         (["list", "cats"], ["'cats' is not datasets, methods, networks, recipes or reproductions"]),
         (["cite", "nobody"], ["unknown method 'nobody'"]),
-        (
-            ["cite"],
-            ["missing from potstill cite: METHOD its name, or module:Class; see potstill list methods; see"],
-        ),
+        (["cite"], ["no method is named", "see potstill list methods"]),
     ],
 )
 def test_a_mistake_gets_one_line_with_its_remedy(
@@ -304,6 +301,9 @@ def test_lists_and_citations(capsys: pytest.CaptureFixture[str]) -> None:
         assert expected in capsys.readouterr().out
     assert main(["cite", "datadam"]) == 0
     assert capsys.readouterr().out.startswith("@inproceedings{sajedi2023datadam,")
+    assert main(["cite", "datadam", "mtt", "datadam"]) == 0
+    both = capsys.readouterr().out
+    assert both.count("{sajedi2023datadam,") == both.count("{cazenavette2022mtt,") == 1
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

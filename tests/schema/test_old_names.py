@@ -10,8 +10,7 @@ from potstill.distillation.settings import Settings
 from potstill.evaluation import Recipe, find_recipe
 from potstill.experts.manifest import ExpertPlan
 from potstill.methods import METHODS
-from potstill.schema.fields import Fields
-from potstill.schema.old_names import RENAMED, with_present_names
+from potstill.schema.fields import RENAMED, Fields, with_present_names
 
 
 def test_an_old_config_file_is_read(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What sets are put to work for. Knows no concrete method."""
+"""Applications of distilled sets: comparison and architecture search. Independent of concrete methods."""
 
 from potstill.applications.architecture_search import SPACES, SearchResult, search
 from potstill.applications.comparison import compare

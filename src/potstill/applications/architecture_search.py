@@ -1,4 +1,4 @@
-"""Architecture search: candidates are trained on a small set, and only the best of them on the full data."""
+"""Architecture search: all candidates are trained on a small set, only the best of them on the full data."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ CONVNET_22 = MappingProxyType(
         "ConvNetAP": "convnet:depth=3:pooling=avg",
     }
 )
-"""The 22 ConvNets of the DataDAM coursework, by their names there: one thing at a time differs from ConvNetD3."""
+"""The 22 ConvNets of the DataDAM coursework, by their names there; each differs from ConvNetD3 in one respect."""
 
 SPACES: Mapping[str, Mapping[str, str]] = MappingProxyType({"convnet-22": CONVNET_22})
-"""Search spaces by name: for each candidate its name and its spec."""
+"""Search spaces by name, each a mapping from the names of the candidates to their specs."""
 
 
 def search(
@@ -68,24 +68,25 @@ def search(
 ) -> SearchResult:
     """Train every network of a space on ``synthetic``, rank them, and train the best on the full data.
 
-    Networks are ranked on the validation split; the test split is read for the best alone.
+    Networks are ranked by their validation accuracy; the test split is used only for the best of them.
 
     Args:
         synthetic: the small set.
-        data: the dataset that it was made from, or a session with it: seed, device, progress.
-        space: a name of ``SPACES``, or specs by name.
-        recipe: how candidates are trained, and the best on the full data.
+        data: the dataset that it was made from, or a session that also sets seed, device and progress.
+        space: a name in ``SPACES``, or specs by name.
+        recipe: how candidates are trained on the set, and the best of them on the full data.
         repeats: trainings of each candidate.
-        top: how many of the best are trained on the full data; 0 for none.
-        full_epochs: passes over the full data, in place of the recipe's.
-        record: a ``search.json`` to keep, updated after every training; what it holds is not done again.
+        top: how many of the best candidates are trained on the full data; may be 0.
+        full_epochs: passes over the full data, instead of the recipe's number.
+        record: a ``search.json`` to write, updated after every training. Trainings that it already holds are not
+            repeated.
 
     Returns:
         The candidates with their accuracies, and the results of the best on the full data.
 
     Raises:
         UserError: the space or the recipe is unknown, the recipe tunes learning rates or replays learned steps, the set
-            does not fit the dataset, that has no validation split, or the record is of another search.
+            does not fit the dataset, the dataset has no validation images, or the record is of another search.
     """
     session = Session.of(data)
     dataset = session.dataset
@@ -128,7 +129,7 @@ def search(
 
 
 def _usable(recipe: Recipe) -> Recipe:
-    """The recipe, if candidates can be ranked by it.
+    """The recipe, if candidates can be ranked with it.
 
     Raises:
         UserError: it tunes learning rates, or replays learned steps.
@@ -149,7 +150,7 @@ def _usable(recipe: Recipe) -> Recipe:
 def _trained(
     done: Candidate, synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, streams: Streams, compute: Compute
 ) -> Candidate:
-    """A candidate with one more repeat."""
+    """The candidate after one more repeat."""
     started = time.perf_counter()
     try:
         network = build_network(done.spec, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
@@ -173,7 +174,7 @@ def _space(space: str | Mapping[str, str]) -> Mapping[str, str]:
             raise unknown("search space", space, SPACES, listing=", ".join(SPACES))
         return SPACES[space]
     if not space:
-        raise UserError("the search space is empty", "give networks by name")
+        raise UserError("the search space is empty", "give at least one network spec by name")
     return space
 
 

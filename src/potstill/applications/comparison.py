@@ -1,4 +1,4 @@
-"""Several sets side by side: each measured by one recipe, and what the differences between them are worth."""
+"""A comparison of several sets: all are evaluated by the same recipe, and their differences are tested."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 
 SIGNIFICANCE = 0.05
-"""Below it a difference's corrected p value shows it."""
+"""A difference is significant if its corrected p value is below this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,12 @@ class Contender:
     """One of the sets that are compared.
 
     Attributes:
-        name: how it is called: its run's folder, without what is common to all.
-        folder: its run.
-        settings: what made it, apart from its method.
-        manifest: of the run.
+        name: a short name: the last parts of the path of its run.
+        folder: the folder of its run.
+        settings: the settings of the run, except the method.
+        manifest: the manifest of the run.
         synthetic: the set.
-        evaluation: what it is worth.
+        evaluation: the results of the set; None before it has been evaluated.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Contender:
     evaluation: Evaluation | None = None
 
     def result(self, network: str) -> NetworkResult:
-        """What the network made of it."""
+        """The result of a network on the set, which has been evaluated."""
         assert self.evaluation is not None
         return self.evaluation.networks[network]
 
@@ -77,29 +77,29 @@ def compare(
     dataset: str | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> Comparison:
-    """Measure several sets by one recipe and write ``comparison.json``.
+    """Evaluate several sets by the same recipe and write ``comparison.json``.
 
-    What the runs' own records hold by that recipe is not measured again, and what is measured is recorded there, beside
-    what was measured by another recipe. A selection's name stands for a run of that selection with the dataset, images
-    per class and seed of the first run, which is made beside it if it is not there. Seed and initial weights are those
-    of the first run's evaluation.
+    Results that are already recorded in the runs are not measured again; new results are recorded there, beside those
+    of other recipes. The name of a selection stands for a run of that selection with the dataset, images per class and
+    seed of the first run. Such a run is created beside the first one if it does not exist. Seed and initial weights are
+    those of the first run's evaluation.
 
     Args:
-        runs: folders of runs, or names of selections; at least two, the first a folder.
+        runs: folders of runs, or names of selections; at least two, of which the first is a folder.
         out: the folder of the comparison.
-        recipe: one for all; by default that of the first run's evaluation, or the usual one of its set.
-        networks: specs; by default those of the first run's evaluation, or the network that was matched.
-        repeats: trainings of each network on each set, at least.
-        full: whether training on the full data is measured too, once.
-        dataset: another place of the runs' dataset.
-        resources: device, local data, progress.
+        recipe: the recipe for all sets. By default that of the first run's evaluation, or the default for its set.
+        networks: specs of networks. By default those of the first run's evaluation, or the network that was matched.
+        repeats: the least number of trainings of each network on each set.
+        full: also train each network once on the full data.
+        dataset: another location of the runs' dataset.
+        resources: device, local data and progress.
 
     Returns:
-        What ``comparison.json`` holds.
+        The contents of ``comparison.json``.
 
     Raises:
-        UserError: there are fewer than two, one is no run or was killed before its end, or one does not fit the dataset
-            or the recipe: which one.
+        UserError: there are fewer than two runs; or, with its name, one is not a run, was killed before its end, or
+            does not fit the dataset or the recipe.
     """
     if len(runs) < 2:
         raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
@@ -117,7 +117,7 @@ def compare(
     chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or default_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
     contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
-    for contender in contenders:  # all before the first training
+    for contender in contenders:  # check all of them before the first training
         with _about(contender.name):
             _check(contender, data, chosen)
             if dataset is None:
@@ -125,7 +125,7 @@ def compare(
     largest = max(len(contender.synthetic) for contender in contenders)
     images = chosen.epochs * largest * (repeats + len(chosen.learning_rate_grid))
     images += chosen.full_epochs * len(data.train) * full
-    # What learned steps are replayed from is each set's own.
+    # A recipe that replays learned steps uses the initial weights of each set.
     shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
     session = Session(
         data,
@@ -134,7 +134,9 @@ def compare(
         initial=recorded.initial_source if recorded is not None and shared else "random",
         progress=resources.progress,
     )
-    session = replace(session, compute=session.settled(images))  # one for all: precision must not tell sets apart
+    session = replace(
+        session, compute=session.settled(images)
+    )  # the same for all, so that sets do not differ by precision
     for number, contender in enumerate(contenders):
         session.progress(f"{contender.name}: evaluating by {chosen.label}")
         with _about(contender.name):
@@ -155,7 +157,7 @@ def compare(
 
 @contextmanager
 def _about(name: str) -> Iterator[None]:
-    """Say of which set a mistake is."""
+    """Name the set in every error."""
     try:
         yield
     except UserError as error:
@@ -167,12 +169,12 @@ def _opened(path: Path, name: str) -> Contender:
     if not folder.synthetic.exists():
         raise UserError(f"{path} is not the folder of a run", "name a folder that potstill distill wrote")
     if not folder.manifest.exists():
-        raise UserError(f"the run in {path} was not finished", f"go on with it: potstill distill --out {path} --resume")
+        raise UserError(f"the run in {path} was not finished", f"continue it: potstill distill --out {path} --resume")
     manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
     if manifest.tensors_sha256 != synthetic.fingerprint():
         raise UserError(
-            f"the run in {path} went on and was killed before its manifest could be renewed",
-            f"go on with it: potstill distill --out {path} --resume",
+            f"the run in {path} continued and was killed before it could update its manifest",
+            f"continue it: potstill distill --out {path} --resume",
         )
     settings = RunSettings.of_config(folder.config)
     return Contender(name=name, folder=folder, settings=settings, manifest=manifest, synthetic=synthetic)
@@ -185,7 +187,7 @@ def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
 
 
 def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, listen: Progress) -> Path:
-    """The folder of the run called ``name``: itself, or that of a selection, which is made if need be."""
+    """The folder of the run called ``name``; the run of a selection is created if it does not exist."""
     if name not in SELECTIONS or Path(name).is_dir():
         return Path(name)
     settings = Settings(
@@ -205,22 +207,22 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
             decisive.append("network")
         if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:
             raise UserError(
-                f"{folder.path} is a run of another {', '.join(changed)} than the first",
-                "name the folder of a run that fits, or move this one away",
+                f"{folder.path} is a run of another {', '.join(changed)} than the first run",
+                "name the folder of a run that matches the first, or move this one away",
             )
     if not folder.manifest.exists():
-        listen(f"{name}: choosing")
+        listen(f"{name}: choosing images")
         distill(settings, dataset, out=folder.path, resume=folder.config.exists(), listen=log_progress(listen, name))
     return folder.path
 
 
 def _short(paths: Sequence[Path]) -> list[str]:
-    """Names that tell the folders apart: their last parts, or as much as is needed."""
+    """Distinct names for the folders: the last part of each path, or as many parts as are needed."""
     for depth in range(1, max(len(path.resolve().parts) for path in paths) + 1):
         names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):
             return names
-    raise UserError("a run is named twice", "name each once")
+    raise UserError("a run is named twice", "name each run once")
 
 
 def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset) -> Comparison:
@@ -265,7 +267,7 @@ def _entry(contender: Contender, networks: Sequence[str]) -> ComparedSet:
 
 
 def _made_on(contenders: Sequence[Contender], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
-    """The machines, precisions and versions of all results; more than one where they were not measured alike."""
+    """The machines, precisions and versions of all results; more than one if these differ."""
     results = [contender.result(name) for contender in contenders for name in networks]
     results += [full[name] for name in networks if name in full]
     return list(dict.fromkeys(made_on for result in results for made_on in result.made_on))
@@ -278,7 +280,7 @@ def _trained(result: NetworkResult) -> TrainedNetwork:
 
 
 def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> list[Difference]:
-    """Each pair of sets under each network; the p values corrected for how many there are."""
+    """The difference of each pair of sets for each network, with p values corrected for their number."""
     found = {}
     for network in networks:
         for one, other in combinations(contenders, 2):
@@ -305,7 +307,7 @@ def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> li
 
 
 def _reached(contenders: Sequence[Contender], network: str) -> Reached:
-    """The highest whole percent that training on every set reaches on the way, and how long each takes to it."""
+    """The highest whole percent that trainings on all sets reach, and how long each set takes to reach it."""
     results = {contender.name: contender.result(network) for contender in contenders}
     usable = {name: r for name, r in results.items() if r.failed is None and r.curve_accuracy}
     if not usable:

@@ -1,4 +1,4 @@
-"""The command line: thin commands over the library, and the one place that prints."""
+"""The command line: thin commands over the library. Nothing else in the package prints."""
 
 from potstill.cli.main import main
 

@@ -23,7 +23,7 @@ class Options:
 
     Attributes:
         runs: directories of runs; after the first also names of selections, such as random or herding.
-        recipe: one for all sets. By default that of the first run's evaluation.
+        recipe: the recipe for all sets. By default that of the first run's evaluation.
         networks: specs, separated by commas. By default those of the first run's evaluation.
         repeats: trainings of each network on each set, including those already recorded.
         full: also train once on the full data.
@@ -45,7 +45,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Compare the sets, print the table and the path of the page."""
+    """Compare the sets, and print the table and the path of the page."""
     options = parse(Options, words, command="compare")
     record = compare(
         options.runs,

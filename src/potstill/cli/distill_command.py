@@ -26,7 +26,7 @@ class Options(Generic[M]):
     """Distil a dataset.
 
     Attributes:
-        settings: what to do.
+        settings: the settings of the distillation.
         out: directory of the run. By default runs/METHOD-DATASET-ipcN, with the seed if it is not 0.
         resume: continue the run in --out with its own settings.
         time_limit: stop after 90s, 10m or 2h; --resume continues.
@@ -43,7 +43,7 @@ class Options(Generic[M]):
 
 
 def run(words: list[str]) -> None:
-    """Distil, and print where the set is."""
+    """Distil, and print the location of the set."""
     options = _read(words)
     settings = options.settings
     out = options.out or settings.default_folder
@@ -68,7 +68,7 @@ def run(words: list[str]) -> None:
 
 
 def _read(words: list[str]) -> Options[Any]:
-    """The options, by the method that the first word, the config file or the run to resume names."""
+    """Parse the options; the method is named by the first word, the config file or the run to resume."""
     config = _value_of("--config", words)
     if config is None and "--resume" in words and (folder := _value_of("--out", words)):
         stored = Path(folder) / "config.toml"
@@ -92,14 +92,14 @@ def _read(words: list[str]) -> Options[Any]:
         )
         raise SystemExit(0)
     elif named := [word for word in words if word in METHODS]:
-        raise UserError(f"the method {named[0]!r} does not come first", f"use potstill distill {named[0]} OPTIONS")
+        raise UserError(f"the method {named[0]!r} must come first", f"use potstill distill {named[0]} OPTIONS")
     else:
         raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
     command = f"distill {method_name(method)}"
     options = parse(Options[method], rest, command=command, default=None if base is None else Options(settings=base))
     if options.resume and base is None:
         stored = options.settings.default_folder / "config.toml"
-        if stored.exists():  # what is not given again is as it was
+        if stored.exists():  # options that are not given again keep their stored values
             config, base = str(stored), Settings.from_toml(stored, method)
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
     if config is not None and base is not None and _value_of("--config", words) is None:

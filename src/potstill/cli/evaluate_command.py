@@ -21,7 +21,7 @@ from potstill.schema.robustness import Robustness
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure what a set is worth, beside as many random real images and the full data.
+    """Measure what a set is worth, compared with as many random real images and the full data.
 
     Attributes:
         target: directory of a run, or a synthetic.safetensors.
@@ -35,7 +35,7 @@ class Options:
         full_epochs: passes over the full data. By default the number already recorded, or the recipe's.
         dataset: by default the one that the set was distilled from.
         data_root: directory with local copies of catalogue datasets.
-        initial: what networks start from: random weights, or a directory or file written by potstill experts.
+        initial: initial weights of the networks: random, or a directory or file written by potstill experts.
         seed: seed of the repeats.
         compute: device, precision and compilation.
         out: the record to write. By default evaluation.json beside the set.
@@ -94,7 +94,7 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
         if getattr(options, option) != getattr(Options, option):
             raise UserError(f"--{option.replace('_', '-')} does not apply to --robustness", "leave it out")
     if len(networks) > 1:
-        raise UserError("robust scores are of one network", "name one with --networks")
+        raise UserError("robust scores are measured for one network", "name one network with --networks")
     path = options.out or target.beside / Robustness.FILE
     check_writable(path)
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
@@ -113,7 +113,7 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
 
 
 def table(evaluation: Evaluation, images: int) -> Table:
-    """The accuracies of an evaluation as a table for a terminal."""
+    """The accuracies of an evaluation as a table; ``images`` is the size of the set."""
     title = f"test accuracy, recipe {evaluation.recipe.label}, mean ± std [95 % interval] × repeats"
     shown = Table(title=title, title_justify="left")
     shown.add_column("network")

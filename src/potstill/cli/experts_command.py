@@ -23,7 +23,7 @@ class Options:
     """Train networks on the real images and keep their weights after every epoch.
 
     Attributes:
-        plan: what to train.
+        plan: the settings of the training.
         out: directory of the experts. By default runs/experts-DATASET-NETWORK.
         resume: continue with the experts in --out.
         scores: difficulty scores of the images to compute and keep: el2n, grand, forgetting, separated by commas.
@@ -45,8 +45,8 @@ def run(words: list[str]) -> None:
     out = options.out or _default_folder(options.plan)
     if options.resume and (out / ExpertsManifest.FILE).exists():
         plan, compute = stored_plan(out)
-        begun = Options(plan=plan, compute=compute)  # what is not given again is as it was
-        options = parse(Options, words, command="experts", default=begun)
+        stored = Options(plan=plan, compute=compute)  # options that are not given again keep their stored values
+        options = parse(Options, words, command="experts", default=stored)
     plan, scores = options.plan, _scores(options.scores, options.plan)
     dataset = load_dataset(plan.dataset, data_root=options.data_root, image_size=plan.image_size, zca=plan.zca)
     compute = options.compute.settled(long_run=plan.is_long(dataset))
@@ -57,15 +57,17 @@ def run(words: list[str]) -> None:
 
 
 def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
-    """The scores that are asked for, if these experts will tell them."""
+    """The requested difficulty scores, if they can be computed from such experts."""
     asked = names(text or "")
     for name in asked:
         if name not in get_args(Score):
             raise unknown("score", name, get_args(Score), listing=", ".join(get_args(Score)))
     if plan.last_only and asked:
-        raise UserError("difficulty shows over epochs, of which --last-only keeps one", "leave one of the two out")
+        raise UserError(
+            "--scores needs the weights of every epoch, and --last-only keeps one", "leave one of the two out"
+        )
     if "forgetting" in asked and plan.epochs < 2:
-        raise UserError("forgetting shows over epochs", "use --epochs 2 or more")
+        raise UserError("forgetting scores need at least two epochs", "use --epochs 2 or more")
     return cast(list[Score], asked)
 
 

@@ -19,9 +19,11 @@ class Options:
 
     Attributes:
         target: directory of a run, or a synthetic.safetensors.
-        format: the format.
-        out: the new directory or file. By default beside the set.
-        hub_id: OWNER/NAME on the Hugging Face hub, for --format hub.
+        format: imagefolder (a directory of PNG files for each class), parquet (as Hugging Face datasets stores images),
+            npz (arrays as in MedMNIST; the only format with exact pixels) or hub (parquet, uploaded to the Hugging Face
+            hub).
+        out: the new directory or file. By default FORMAT beside the set.
+        hub_id: OWNER/NAME of the dataset on the Hugging Face hub, for --format hub.
     """
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
@@ -31,7 +33,7 @@ class Options:
 
 
 def run(words: list[str]) -> None:
-    """Export a set."""
+    """Export the set, and print the path of the result."""
     options = parse(Options, words, command="export")
     target = Target.opened(options.target)
     suffix = ".npz" if options.format == "npz" else ""

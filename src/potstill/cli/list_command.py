@@ -1,4 +1,4 @@
-"""``potstill list methods|datasets|networks|recipes``."""
+"""``potstill list methods|datasets|...`` and ``potstill cite METHOD ...``: what there is, and what to cite."""
 
 from __future__ import annotations
 
@@ -13,20 +13,32 @@ from rich.console import Console
 from rich.table import Table
 
 from potstill.cli.options import parse
+from potstill.runtime.errors import UserError
 
 WIDTH = 80
-"""Columns of a list in a file or a pipe."""
+"""Columns of a list that is printed to a file or a pipe."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """List what there is.
+    """List methods, datasets, networks, recipes or reproductions.
 
     Attributes:
-        what: which list.
+        what: the list to print.
     """
 
     what: Annotated[Literal["methods", "datasets", "networks", "recipes", "reproductions"], tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Cited:
+    """Print the BibTeX entries of the papers that methods are from.
+
+    Attributes:
+        methods: names of methods, or module:Class; see potstill list methods.
+    """
+
+    methods: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="METHOD [METHOD ...]")]
 
 
 def run(words: list[str]) -> None:
@@ -45,6 +57,16 @@ def run(words: list[str]) -> None:
     for row in rows[1:]:
         shown.add_row(*row)
     Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False).print(shown)
+
+
+def cite(words: list[str]) -> None:
+    """Print the BibTeX entries of methods; a paper that several of them are from is printed once."""
+    from potstill.methods import find_method
+
+    methods = parse(Cited, words, command="cite").methods
+    if not methods:
+        raise UserError("no method is named", "use potstill cite METHOD; see potstill list methods")
+    print("\n\n".join(dict.fromkeys(find_method(name).citation.bibtex() for name in methods)))
 
 
 def _methods() -> list[tuple[str, ...]]:
@@ -89,7 +111,7 @@ def _reproductions() -> list[tuple[str, ...]]:
 
 
 def short_venue(venue: str) -> str:
-    """The usual short name of a venue: what stands in brackets, or its last word."""
+    """The short name of a venue: the part in brackets, or its last word."""
     short = re.search(r"\((.+)\)", venue)
     return short[1] if short else {"arXiv preprint": "arXiv"}.get(venue, venue.rsplit(" ", 1)[-1])
 

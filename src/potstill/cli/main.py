@@ -1,4 +1,4 @@
-"""From ``sys.argv`` to an exit code: 0 done, 1 a bug in Potstill, 2 a mistake of the user's, 130 interrupted."""
+"""From ``sys.argv`` to an exit code: 0 success, 1 a bug in Potstill, 2 a user error, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -8,29 +8,47 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from types import FrameType
+from typing import NamedTuple
 
 from potstill.runtime.errors import UserError, unknown
 
+
+class Command(NamedTuple):
+    """A command of ``potstill``.
+
+    Attributes:
+        summary: the line about it in ``potstill --help``.
+        function: the function that runs it, as MODULE:NAME in this package.
+    """
+
+    summary: str
+    function: str
+
+
 COMMANDS = {
-    "distill": "distil a dataset into a few synthetic images per class",
-    "evaluate": "measure what a set is worth, beside random images and the full data",
-    "compare": "evaluate several sets by one recipe and test their differences",
-    "experts": "train networks on the real images and keep them, epoch by epoch",
-    "search": "search for an architecture on a small set instead of the full data",
-    "report": "write a page and figures about a run",
-    "export": "write a set in a format that other programs read",
-    "reproduce": "re-run a published table, published and measured side by side",
-    "list": "list methods, datasets, networks, recipes or reproductions",
-    "cite": "print the citation of a method's paper",
+    "distill": Command("distil a dataset into a few synthetic images per class", "distill_command:run"),
+    "evaluate": Command(
+        "measure what a set is worth, compared with random images and the full data", "evaluate_command:run"
+    ),
+    "compare": Command("evaluate several sets by one recipe and test their differences", "compare_command:run"),
+    "experts": Command("train networks on the real images and keep them, epoch by epoch", "experts_command:run"),
+    "search": Command("search for an architecture on a small set instead of the full data", "search_command:run"),
+    "report": Command("write a page and figures about a run", "report_command:run"),
+    "export": Command("write a set in a format that other programs read", "export_command:run"),
+    "reproduce": Command(
+        "re-run a published table, and compare measured with published results", "reproduce_command:run"
+    ),
+    "list": Command("list methods, datasets, networks, recipes or reproductions", "list_command:run"),
+    "cite": Command("print the citations of methods' papers", "list_command:cite"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; a mistake of the user's becomes one line on stderr."""
+    """Run one command and return its exit code; a user error is printed as one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # not every terminal has a × or a √
+            stream.reconfigure(errors="replace")  # not every terminal can print × or √
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if not words or words[0] in ("-h", "--help"):
@@ -60,10 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[list[str]], None]:
-    """The function behind a command; only that command's module is imported."""
+    """The function that runs a command; only its module is imported."""
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS, listing="potstill --help")
-    return import_module(f"potstill.cli.{name}_command").run
+    module, _, function = COMMANDS[name].function.partition(":")
+    return getattr(import_module(f"potstill.cli.{module}"), function)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
@@ -78,7 +97,7 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> None:
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
+    rows = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
     return (
         "usage: potstill COMMAND ...\n\n"
         "Distil labelled image datasets into a few synthetic images per class, and\nmeasure what they are worth.\n\n"

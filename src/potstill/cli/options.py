@@ -24,17 +24,24 @@ CONVERSIONS = {
     r"could not convert string to float: (?P<word>.*)": "a number",
     r"no type matching FLOAT could be instantiated from \[(?P<word>.*)\]": "a number",
 }
-"""What Python and tyro say where a word is not of an option's type, and what the option takes."""
+"""Messages of Python and tyro about a word of the wrong type, and the type that the option takes."""
 
 ComputeOptions = Annotated[ComputeChoice, tyro.conf.arg(name="")]
 """``--device``, ``--precision`` and ``--compile`` among a command's options."""
 
 
 def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | None = None) -> T:
-    """Read ``words`` as the fields of the dataclass ``kind``; ``--help`` prints them and ends the program.
+    """Parse words as the fields of a dataclass; ``--help`` prints its help and ends the program.
+
+    Args:
+        kind: the dataclass, whose ``Attributes:`` are the help texts.
+        words: the words after the command.
+        command: the command that help and errors name, such as ``distill dm``.
+        default: options for everything that is not in ``words``; by default those of the dataclass.
 
     Raises:
         UserError: a word is not understood.
+        SystemExit: the words ask for help.
     """
     printed, complaint = io.StringIO(), io.StringIO()
     try:
@@ -48,8 +55,8 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
 
 
 def tidied(text: str) -> str:
-    """tyro's help without what only its author reads: defaults of None, backquotes, and space at the ends of lines."""
-    text = re.sub(r"\s*\(default:\s+None\)", "", text).replace("``", "")
+    """Remove from tyro's help the empty defaults, backquotes, and spaces at the ends of lines."""
+    text = re.sub(r"\s*\(default:\s*(None)?\)", "", text).replace("``", "")
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
@@ -60,7 +67,7 @@ def _read(kind: type[T], words: Sequence[str], command: str, default: T | None) 
 
 
 def _one_line(box: str) -> str:
-    """What a box of tyro's says, in one line: its first paragraph, and the option that was probably meant."""
+    """An error box of tyro's in one line: its first paragraph, and the option that was probably meant."""
     lines = [re.sub(r"^[│╭╰|]\s?|\s*[│╮╯|]$", "", line).strip() for line in box.splitlines()]
     paragraphs: list[list[str]] = [[]]
     for line in lines[1:]:
@@ -68,36 +75,36 @@ def _one_line(box: str) -> str:
             paragraphs.append([])
         else:
             paragraphs[-1].append(line)
-    told = " ".join(next((p for p in paragraphs if p), ["the command line is not understood"]))
-    told = _plain(told.removesuffix(" (required)").rstrip("."))
+    message = " ".join(next((p for p in paragraphs if p), ["the command line is not understood"]))
+    message = _plain(message.removesuffix(" (required)").rstrip("."))
     meant = next((p for p in paragraphs if p and p[0].startswith("Perhaps you meant")), None)
     if meant is not None and len(meant) > 1:
-        told += f"; perhaps you meant {meant[1].split()[0]}"
-    return told[:1].lower() + told[1:]
+        message += f"; perhaps you meant {meant[1].split()[0]}"
+    return message[:1].lower() + message[1:]
 
 
-def _plain(told: str) -> str:
-    """A complaint of tyro's about one option in plain words; any other complaint unchanged."""
-    if choice := re.fullmatch(r"(?i)invalid choice (.+) for argument '(.+)'\. Expected one of \((.+)\)", told):
+def _plain(message: str) -> str:
+    """An error of tyro's about one option in plain words; any other error unchanged."""
+    if choice := re.fullmatch(r"(?i)invalid choice (.+) for argument '(.+)'\. Expected one of \((.+)\)", message):
         wrong, option, listed = choice.groups()
         allowed = sorted(set(re.findall(r"'([^']*)'", listed)) - {"None"})
         either = " or ".join([", ".join(allowed[:-1]), allowed[-1]])
         return f"{option} takes {either}, not {wrong}" if option.startswith("--") else f"{wrong} is not {either}"
-    if missing := re.match(r"(?i)missing value for argument '(--\S+)'", told):
+    if missing := re.match(r"(?i)missing value for argument '(--\S+)'", message):
         return f"{missing[1]} needs a value"
-    if parsing := re.fullmatch(r"(?i)error parsing (--\S+): (.+)", told):
+    if parsing := re.fullmatch(r"(?i)error parsing (--\S+): (.+)", message):
         option, reason = parsing.groups()
         for said, kind in CONVERSIONS.items():
             if match := re.fullmatch(said, reason):
                 return f"{option} takes {kind}, not {match['word']}"
-    return told
+    return message
 
 
 def duration(text: str) -> float:
     """Seconds from ``90``, ``90s``, ``10m``, ``2h`` or ``1h30m``.
 
     Raises:
-        UserError: it is not a duration.
+        UserError: the text is not a duration.
     """
     number, units = r"(\d+(?:\.\d+)?)", {"h": 3600, "m": 60, "s": 1}
     if re.fullmatch(number, text.strip()):
@@ -114,13 +121,13 @@ def names(text: str) -> list[str]:
 
 
 def progress_line(message: str) -> None:
-    """Print a progress message to a terminal; nothing where stderr is a file or a pipe."""
+    """Print a progress message on stderr if that is a terminal, not a file or a pipe."""
     if sys.stderr.isatty():
         print(message, file=sys.stderr)
 
 
 def percent(result: Repeats | None, *, interval: bool = False) -> str:
-    """Accuracies in a table's cell: mean, deviation, interval if asked for, and repeats."""
+    """Accuracies as a cell of a table: mean, standard deviation, interval if requested, and number of repeats."""
     if result is None:
         return "-"
     if not result.usable:
@@ -132,5 +139,5 @@ def percent(result: Repeats | None, *, interval: bool = False) -> str:
 
 
 def table_console() -> Console:
-    """Where tables are printed: as wide as the terminal, or as wide as they need in a file or a pipe."""
+    """A console for tables: as wide as the terminal, or as wide as needed in a file or a pipe."""
     return Console(width=None if sys.stdout.isatty() else 240, markup=False)

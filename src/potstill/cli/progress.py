@@ -12,7 +12,7 @@ class DistillationProgress:
     """Iterations, rate, time left, loss and validation accuracy, fed by the driver's events.
 
     Args:
-        stream: where to draw; nothing is drawn unless it is a terminal.
+        stream: the stream to draw on; nothing is drawn unless it is a terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -14,7 +14,7 @@ from potstill.report import write_report
 
 @dataclass(frozen=True)
 class Options:
-    """Write report.html and figures about a run.
+    """Write report.html and PNG figures about a run.
 
     Attributes:
         run: directory of the run.

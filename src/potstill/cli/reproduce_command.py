@@ -18,12 +18,12 @@ from potstill.schema.reproduction import ReproductionRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Re-run a published table, and print published and measured results side by side.
+    """Re-run a published table, and compare measured with published results.
 
     Attributes:
         name: the table; see potstill list reproductions.
-        scale: the share of the published iterations to run.
-        time_limit: for each distillation, over all calls, such as 30m.
+        scale: the fraction of the published iterations to run.
+        time_limit: time limit for each distillation, in all calls together, such as 30m.
         repeats: trainings of each network, instead of the table's number.
         rows: labels of the rows to run, separated by commas. By default all.
         dataset: another name or location of the dataset, such as mhist:FOLDER.
@@ -65,7 +65,7 @@ def run(words: list[str]) -> None:
 
 
 def table(outcomes: list[Outcome], title: str) -> Table:
-    """Published and measured side by side."""
+    """Published and measured results in one table."""
     shown = Table(title=title, title_justify="left")
     for column in ("row", "network", "dataset", "published", "measured", "verdict", "iterations", "distilled in", ""):
         shown.add_column(column)

@@ -23,7 +23,7 @@ class Options:
     Attributes:
         target: directory of a run, or a synthetic.safetensors.
         space: the search space: convnet-22.
-        recipe: how candidates are trained, and the best of them on the full data.
+        recipe: how candidates are trained on the set, and the best of them on the full data.
         repeats: trainings of each candidate.
         top: how many of the best are trained on the full data.
         full_epochs: passes over the full data, instead of the recipe's number.
@@ -74,7 +74,7 @@ def run(words: list[str]) -> None:
 
 
 def table(found: SearchResult, space: str) -> Table:
-    """The candidates from the best down."""
+    """The candidates from best to worst, as a table."""
     shown = Table(title=f"{space} on the small set, ranked by validation accuracy", title_justify="left")
     for column in ("", "network", "validation", "parameters", "seconds", "full data, test"):
         shown.add_column(column)
@@ -87,7 +87,7 @@ def table(found: SearchResult, space: str) -> Table:
 
 
 def summary(found: SearchResult) -> list[str]:
-    """What the search cost, and what the same search on the full data would cost."""
+    """The time of the search, and an estimate for the same search on the full data."""
     lines = [f"{len(found.candidates)} candidates in {found.seconds:.0f} s"]
     full = [result for result in found.full.values() if not result.failed]
     if full:

@@ -1,4 +1,4 @@
-"""What a command works on: the directory of a run or the file of a set, and the dataset that the set was made from."""
+"""The target of a command: the directory of a run or the file of a set, and the dataset of the set."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from potstill.synthetic import SyntheticSet
 
 @dataclass(frozen=True)
 class Target:
-    """A set, and where it is.
+    """A set and its location.
 
     Attributes:
         synthetic: the set.
-        beside: the directory that it is in.
+        beside: the directory with the set.
     """
 
     synthetic: SyntheticSet
@@ -26,22 +26,25 @@ class Target:
 
     @classmethod
     def opened(cls, path: Path) -> Target:
-        """The set of a run's directory, or of a file.
+        """Open the set in the directory of a run, or in a file.
 
         Raises:
-            UserError: there is no usable set.
+            UserError: the path has no usable set.
         """
         if path.is_dir():
             return cls(SyntheticSet.load(RunFolder(path).synthetic), path)
         return cls(SyntheticSet.load(path), path.parent)
 
     def dataset(self, name: str | None, data_root: Path | None) -> ImageDataset:
-        """The dataset that the set was made from, or the one called ``name``, prepared as it was for the set.
+        """Load the dataset of the set, with the same image size and whitening.
 
-        A dataset that is named, such as another copy, gets the set's mean and standard deviation.
+        Args:
+            name: another name or location; that dataset is normalised with the set's mean and standard deviation. None
+                loads the dataset that the set was made from.
+            data_root: a directory with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
 
         Raises:
-            UserError: the set does not say which, it cannot be loaded, or it has changed since.
+            UserError: the set does not record its dataset, or the dataset cannot be loaded or has changed.
         """
         made = self.synthetic.provenance
         spec = name or made.get("dataset")

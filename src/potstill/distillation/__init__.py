@@ -1,4 +1,4 @@
-"""Distillation: settings, the loop that every method shares, and the folder that a run is kept in."""
+"""Distillation: settings, the loop that all methods share, and the folder in which a run is kept."""
 
 from potstill.distillation.checkpoint import Checkpoint
 from potstill.distillation.driver import distill

@@ -1,4 +1,4 @@
-"""The checkpoint of a run: one file of tensors and plain values, and the rule by which the best state is chosen."""
+"""The checkpoint of a run, a file of tensors and plain values, and the rule that chooses the best state."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from potstill.runtime.files import write_atomic
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a run stands: all that resuming needs.
+    """The state of a run: everything that is needed to resume it.
 
     Attributes:
         state: the method's state after ``iteration`` iterations.
         iteration: iterations done.
-        seconds: spent on them, over all sessions.
-        best_iteration: the iteration whose set did best on the validation split; None before the first validation.
-        best_accuracy: that set's validation accuracy, a fraction.
-        best_state: the method's state then.
-        validated: the last iteration whose set has been validated; 0 if there is none.
+        seconds: time spent on them, in all sessions together.
+        best_iteration: the iteration with the highest validation accuracy; None before the first validation.
+        best_accuracy: that accuracy, a fraction.
+        best_state: the method's state at that iteration.
+        validated: the last iteration whose set has been validated; 0 before the first validation.
     """
 
     state: State
@@ -48,7 +48,7 @@ class Checkpoint:
     def judged(self, accuracy: float) -> Checkpoint:
         """The checkpoint after the present set reached ``accuracy`` on the validation split.
 
-        The present state becomes the best one only if it is better than the best so far: of equals the earliest stays.
+        The present state becomes the best one only if it is better than the best so far; of equals, the earliest stays.
         """
         judged = replace(self, validated=self.iteration)
         if self.best_accuracy is not None and accuracy <= self.best_accuracy:
@@ -56,12 +56,12 @@ class Checkpoint:
         return replace(judged, best_iteration=self.iteration, best_accuracy=accuracy, best_state=self.state)
 
     def to(self, device: torch.device) -> Checkpoint:
-        """The same with its tensors on ``device``."""
+        """A copy with its tensors on ``device``."""
         best = None if self.best_state is None else _moved(self.best_state, device)
         return replace(self, state=_moved(self.state, device), best_state=best)
 
     def save(self, path: Path) -> None:
-        """Write it, atomically: a kill leaves the old file or the new one."""
+        """Write the file atomically: if the process is killed, either the old file or the new one is there."""
         best = {} if self.best_state is None else self.best_state
         tensors = {f"state.{name}": tensor for name, tensor in self.state.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in best.items()}

@@ -1,4 +1,4 @@
-"""The driver: one loop for every method, with budget, checkpoints, validation, resume and events."""
+"""The driver: one loop for all methods, with time limit, checkpoints, validation, resume and events."""
 
 from __future__ import annotations
 
@@ -47,21 +47,22 @@ def distill(
     """Distil a dataset.
 
     Args:
-        settings: what to do, or just a method with everything else by default.
-        dataset: the images, if they are loaded already; by default the dataset that the settings name is loaded.
-        out: a new folder for the run; None keeps nothing.
-        resume: continue the run in ``out`` with its own settings; it ends bit-identical to an uninterrupted one.
+        settings: the settings, or just a method with every other setting at its default.
+        dataset: the images, if they are already loaded; by default the dataset named in the settings is loaded.
+        out: a new folder for the run, or the folder of the run to resume; None writes nothing.
+        resume: continue the run in ``out`` with its own settings; the result is bit-identical to that of an
+            uninterrupted run.
         time_limit: seconds after which this session stops; the run can be resumed.
-        command: recorded in the manifest.
+        command: the command line to record in the manifest.
         listen: called with the name and the fields of every event.
 
     Returns:
-        The set, and how the run ended.
+        The set, its settings with every default filled in, and how the run ended.
 
     Raises:
         UserError: the settings cannot be carried out, or contradict those of the run to resume.
-        Diverged: the loss stopped being finite; the last good set is kept.
-        KeyboardInterrupt: interrupted; the run is kept and can be resumed.
+        Diverged: the loss became infinite or NaN; the last good set is kept.
+        KeyboardInterrupt: the run was interrupted; it is kept and can be resumed.
     """
     settings = Settings(method=settings) if isinstance(settings, Method) else settings
     folder = RunFolder(Path(out)) if out is not None else None
@@ -108,7 +109,7 @@ class _Run:
         reset_peak_memory(self.compute.device)
 
     def begin(self) -> None:
-        """Make the start, prepare the method, and then create the folder: a run that cannot begin leaves none."""
+        """Make the initial set, prepare the method, and then create the folder: a run that cannot start leaves none."""
         if self.folder is not None:
             self.folder.check_new()
         problem = self._problem(self._new_start())
@@ -119,7 +120,7 @@ class _Run:
         self._emit("start", total=self.plan.iterations)
 
     def resume(self, folder: RunFolder) -> None:
-        """Continue from the last checkpoint, or from the beginning if the run was stopped before its first."""
+        """Continue from the last checkpoint, or from the beginning if the run has no checkpoint yet."""
         self.problem = self._problem(self.provenance.checked(SyntheticSet.load(folder.start), folder.path))
         if folder.checkpoint.exists():
             self.now = Checkpoint.load(folder.checkpoint).to(self.compute.device)
@@ -131,7 +132,7 @@ class _Run:
         self._emit("resume", total=self.plan.iterations)
 
     def go(self, time_limit: float | None) -> DistillationResult:
-        """Iterate until all is done, or time is up."""
+        """Iterate to the end, or until the time limit."""
         try:
             status = self._loop(time_limit)
         except KeyboardInterrupt:
@@ -156,7 +157,7 @@ class _Run:
     def _loop(self, time_limit: float | None) -> Status:
         total = self.plan.iterations
         log_every = max(total // LOGGED_STEPS, 1)
-        if self.validation.due(self.now):  # that was interrupted
+        if self.validation.due(self.now):  # a validation that was interrupted
             self._validate()
         while self.now.iteration < total:
             if time_limit is not None and self._session_seconds() > time_limit:
@@ -205,13 +206,13 @@ class _Run:
         )
 
     def _new_start(self) -> SyntheticSet:
-        """The set to begin from, made; a network that cannot be built is refused first."""
+        """Make the initial set, after a check that the network can be built."""
         shape, check = ImageShape(*self.dataset.shape), Streams(self.plan.seed).generator("check")
         build_network(self.plan.network, shape, self.dataset.class_count, check)
         return replace(make_start(self.plan, self.dataset, self._tell), provenance=self.provenance.of(0))
 
     def _checkpoint(self) -> SyntheticSet:
-        """Keep the chosen set and the checkpoint."""
+        """Write the chosen set and the checkpoint, and return the set."""
         state, iteration = self.now.chosen
         chosen = replace(self.method.result(self.problem, state), provenance=self.provenance.of(iteration))
         if self.folder is not None:
@@ -238,7 +239,7 @@ class _Run:
         self._listen(event, fields)
 
     def _tell(self, words: str) -> None:
-        """Before the first iteration there is nothing to record: only whoever listens hears of it."""
+        """Report preparations before the first iteration: an event for the listener, which is not recorded."""
         self._listen("preparation", {"iteration": 0, "doing": words, "seconds": round(self._session_seconds(), 3)})
 
     def _session_seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""What a distillation reports on its way, and what it leaves."""
+"""The events that a distillation reports, and its result."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class DistillationResult:
     """The result of a distillation.
 
     Attributes:
-        synthetic: the set: the best by validation, or the last if there was no validation.
-        settings: with every default filled in.
-        status: how it ended.
-        folder: where it is kept, if anywhere.
+        synthetic: the set: the best by validation, or the last one if there was no validation.
+        settings: the settings with every default filled in.
+        status: how the run ended.
+        folder: the folder of the run; None if nothing was written.
     """
 
     synthetic: SyntheticSet
@@ -35,7 +35,7 @@ class DistillationResult:
 
 
 def log_progress(progress: Progress, name: str) -> Listener:
-    """A listener that reports now and then how far the distillation called ``name`` is."""
+    """A listener that regularly reports the iteration and loss of the distillation called ``name``."""
     pace, total = Pace(), 0
 
     def listen(event: str, fields: dict[str, Any]) -> None:

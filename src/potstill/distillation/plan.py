@@ -12,26 +12,26 @@ from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
 from potstill.runtime.errors import UserError
 
 VALIDATIONS = 5
-"""How often a run is validated by default."""
+"""The default number of validations in a run."""
 
 M = TypeVar("M", bound=Method, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Generic[M]):
-    """Everything that decides what a distillation computes, with nothing left open.
+    """Everything that determines what a distillation computes, with every default filled in.
 
     Attributes:
-        method: with every hyper-parameter filled in.
-        dataset: its name or place.
+        method: the method with every hyper-parameter filled in.
+        dataset: the name or location of the dataset.
         ipc: synthetic images per class.
-        start: what the synthetic images are at first.
+        start: what the synthetic images are initialised with.
         network: the spec of the network that is matched.
-        iterations: how many in all.
-        seed: for all random draws.
+        iterations: the total number of iterations.
+        seed: seed for all random draws.
         compute: device, precision and compilation.
-        validate_every: iterations between two validations; 0 for none.
-        image_size: pixels a side that images are resized to; None leaves them as they are.
+        validate_every: iterations between two validations; 0 turns validation off.
+        image_size: height and width in pixels that images are resized to; None keeps their size.
         zca: whether images are whitened.
     """
 
@@ -68,17 +68,17 @@ class Plan(Generic[M]):
 
 
 def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
-    """Fill in whatever settings leave open.
+    """Fill in the defaults of settings, for the dataset at hand.
 
     Settings that name no dataset of their own get the name and the image size of ``dataset``.
 
     Args:
-        settings: what a user asks for.
-        dataset: the images, loaded.
+        settings: the settings as a user gives them.
+        dataset: the loaded images.
 
     Raises:
         UserError: size or whitening of the images contradict the settings, the device cannot be used, or the method
-            allows neither this start nor this number of images per class.
+            does not allow this start or this number of images per class.
     """
     if settings.dataset == DEFAULT_DATASET:
         size = settings.image_size or dataset.image_size
@@ -107,7 +107,7 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
 
 
 def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:
-    """Make sure that the images are as the settings say.
+    """Make sure that the images agree with the settings.
 
     Raises:
         UserError: size or whitening differ.

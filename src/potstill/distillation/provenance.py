@@ -1,4 +1,4 @@
-"""How a set was made, and how the run went that made it: what is recorded in the set and in the manifest."""
+"""What is recorded of a run: the provenance in its set, and the manifest."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from potstill.synthetic import SyntheticSet
 
 
 class Provenance:
-    """How the sets of a run are made. Nothing in it differs between two equal runs.
+    """The provenance of the sets of a run. It is identical for two runs with the same settings.
 
     Args:
-        plan: of the run.
-        dataset: what is distilled.
+        plan: the plan of the run.
+        dataset: the dataset that is distilled.
     """
 
     def __init__(self, plan: Plan[Method], dataset: ImageDataset) -> None:
         self.plan, self.dataset = plan, dataset
 
     def of(self, iteration: int) -> dict[str, Any]:
-        """The provenance of the set of an iteration, in plain values."""
+        """The provenance of the set after an iteration, as plain values."""
         return {
             **self.plan.settings.to_dict(),
             "dataset_fingerprint": self.dataset.fingerprint,
@@ -39,10 +39,17 @@ class Provenance:
         }
 
     def checked(self, start: SyntheticSet, folder: Path) -> SyntheticSet:
-        """The start of the run in ``folder``, if dataset and input files are still those that it was made with.
+        """Check that the dataset and the input files are still those that the run in ``folder`` was started with.
+
+        Args:
+            start: the initial set of the run.
+            folder: the folder of the run, for the error message.
+
+        Returns:
+            ``start``.
 
         Raises:
-            UserError: they are not: which.
+            UserError: the dataset or the input files have changed.
         """
         if start.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
             raise UserError(
@@ -51,14 +58,14 @@ class Provenance:
             )
         if start.provenance.get("reads_sha256", self._input_sha256) != self._input_sha256:
             raise UserError(
-                f"the experts that {folder} was started with have changed, or others have joined them",
+                f"the experts that {folder} was started with have changed, or experts were added",
                 "restore them, or start again with another --out",
             )
         return start
 
     @cached_property
     def _input_sha256(self) -> str | None:
-        """The content of the files that the method's steps depend on, if there are any."""
+        """The SHA-256 of the files that the method's steps depend on; None if there are no such files."""
         paths = [path for path in self.plan.method.input_files() if path.is_file()]
         return sha256_of_files(paths) if paths else None
 
@@ -73,16 +80,16 @@ def describe_run(
     started: str,
     command: str,
 ) -> Manifest:
-    """The manifest of a run, as its present session would write it if there had been no other.
+    """The manifest of a run, from its present session alone; ``continued`` adds the earlier ones.
 
     Args:
-        plan: of the run.
-        dataset: what is distilled.
-        now: where the run stands.
+        plan: the plan of the run.
+        dataset: the dataset that is distilled.
+        now: the present checkpoint.
         chosen: the set that is kept.
         status: how the session ended.
-        started: when it did, in ISO 8601.
-        command: that started it; empty for a session started from Python.
+        started: when the session started, in ISO 8601.
+        command: the command line that started it; empty for a session started from Python.
     """
     method, compute = plan.method, plan.compute
     channels, height, width = dataset.shape
@@ -118,7 +125,7 @@ def describe_run(
 
 
 def continued(manifest: Manifest, earlier: Manifest | None) -> Manifest:
-    """A manifest that covers earlier sessions too: start and command of the first, the largest peak of all."""
+    """The manifest for all sessions: start time and command of the first, the largest peak memory of any."""
     if earlier is None:
         return manifest
     peak = max(manifest.peak_memory_bytes, earlier.peak_memory_bytes)

@@ -1,4 +1,4 @@
-"""Whether a run may be resumed with the settings that a user gives now."""
+"""Whether a run may be resumed with the given settings."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from potstill.runtime.errors import UserError
 def resume_conflicts(
     asked: Settings[Method], stored: Settings[Method], *, unasked: Settings[Method] | None = None
 ) -> list[str]:
-    """Name the settings that contradict those of a run.
+    """Find the settings that contradict those of a run.
 
-    A setting that was not asked for contradicts nothing. Two spellings of one path are the same.
+    A setting that the user did not give contradicts nothing. Two spellings of the same path are equal.
 
     Args:
-        asked: what a user gives now.
-        stored: the run's, with every default filled in.
-        unasked: what ``asked`` has where nothing was asked for; by default the defaults. If it is ``stored``, every
-            difference counts.
+        asked: the settings that the user gives.
+        stored: the settings of the run, with every default filled in.
+        unasked: the values that settings have in ``asked`` if the user did not give them; None for the defaults. With
+            ``stored`` itself, every difference counts.
 
     Returns:
-        Names of settings and of the method's hyper-parameters; empty if the run may be resumed.
+        The names of settings and of hyper-parameters of the method; empty if the run may be resumed.
     """
     if type(asked.method) is not type(stored.method):
         return ["method"]
@@ -38,7 +38,7 @@ def resume_conflicts(
     plain = _defaults(type(ours)) if unasked is None else _values(unasked.method)
     if _values(ours) == plain:
         return conflicts
-    # A default means something else beside other hyper-parameters: once one is given, all of them count.
+    # Defaults depend on other hyper-parameters: once one is given, all of them count.
     ours = ours.resolved(stored.ipc, stored.dataset)
     return conflicts + _differing(ours, stored.method, list(_values(ours)))
 
@@ -47,11 +47,11 @@ def run_to_resume(folder: RunFolder | None) -> RunFolder:
     """The folder, if there is a run in it.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no run in it, or no folder.
     """
     if folder is None or not folder.config.exists():
-        where = "nowhere" if folder is None else str(folder.path)
-        raise UserError(f"there is no run to resume in {where}", "name its folder with --out, or leave --resume out")
+        where = "" if folder is None else f" in {folder.path}"
+        raise UserError(f"there is no run to resume{where}", "name its folder with --out, or leave --resume out")
     return folder
 
 
@@ -60,15 +60,18 @@ def resumed_settings(
 ) -> Settings[Any]:
     """The settings of the run in a folder, to resume it with.
 
-    A run of another method than ``asked`` is refused without importing that method.
+    The run of another method is refused without importing that method.
 
     Args:
-        folder: of the run.
-        asked: what a user gives now.
+        folder: the folder of the run.
+        asked: the settings that the user gives.
         unasked: see :func:`resume_conflicts`.
 
+    Returns:
+        The stored settings.
+
     Raises:
-        UserError: the run was started with different settings: which.
+        UserError: the run was started with different settings, and which of them differ.
     """
     kind = type(asked.method)
     conflicts = ["method"] if recorded_method(folder.config) != method_name(kind) else []
@@ -96,5 +99,5 @@ def _values(options: Any) -> dict[str, Any]:
 
 
 def _defaults(kind: type[Any]) -> Mapping[str, Any]:
-    """The default of each field; one without a default has none that anything equals."""
+    """The default of each field; for a field without one, a value that equals nothing."""
     return {field.name: field.default for field in dataclasses.fields(kind)}

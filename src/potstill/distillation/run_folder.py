@@ -1,4 +1,4 @@
-"""A run's folder: everything about one distillation, each file whole or absent."""
+"""The folder of a run: everything about one distillation, with each file either complete or absent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from potstill.synthetic import SyntheticSet
 
 @dataclass(frozen=True)
 class RunFolder(RunPaths):
-    """The files of a run by name, written and read."""
+    """The folder of a run, with methods that write and read its files."""
 
     def create(self, config: str, start: SyntheticSet) -> None:
-        """Make the folder of a new run.
+        """Create the folder of a new run.
+
+        Args:
+            config: the contents of ``config.toml``.
+            start: the initial set.
 
         Raises:
-            UserError: the folder already holds something.
+            UserError: the folder is not empty.
         """
         self.check_new()
         with staged(self.path) as unfinished:
@@ -33,13 +37,13 @@ class RunFolder(RunPaths):
         """Make sure that a new run can be kept here.
 
         Raises:
-            UserError: the folder already holds something.
+            UserError: the folder is not empty.
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(f"{self.path} already exists", "use --resume to continue it, or another --out")
 
     def events(self) -> EventLog:
-        """The run's event record."""
+        """The log of the run's events."""
         return EventLog(self.metrics)
 
     def read_manifest(self) -> Manifest:

@@ -16,7 +16,7 @@ from potstill.data import short_name
 from potstill.methods import METHODS, Method, Start, find_method, method_name
 from potstill.runtime.compute import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
-from potstill.schema.old_names import with_present_names
+from potstill.schema.fields import with_present_names
 
 DEFAULT_DATASET = "digits"
 
@@ -25,22 +25,22 @@ M = TypeVar("M", bound=Method, covariant=True)
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Everything that decides what a distillation computes, except its method.
+    """Everything that determines what a distillation computes, except its method.
 
     Attributes:
-        dataset: a catalogue name, a directory, an ``.npz``, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
+        dataset: a catalogue name, a directory of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
         ipc: synthetic images per class.
         start: what the synthetic images are initialised with. By default the method's own start.
-        network: spec of the network that is matched.
-        iterations: by default the method's published number.
+        network: spec of the network that is matched, such as ``convnet:depth=4``.
+        iterations: number of iterations. By default the method's published number.
         seed: seed for all random draws.
-        device: ``auto`` uses an accelerator if there is one.
+        device: ``cpu``, ``cuda`` or ``mps``; ``auto`` uses an accelerator if there is one.
         precision: precision of the networks.
-        compile: compile networks with norms; others gain nothing from it.
-        validate_every: iterations between validations, which choose the set that is kept. By default there are five; 0
-            turns validation off and keeps the last set.
-        image_size: resize images to this many pixels a side.
-        zca: whiten images with a ZCA fitted on the training split.
+        compile: compile networks with norms; others do not become faster.
+        validate_every: iterations between validations, which choose the set that is kept. By default there are five
+            validations; 0 turns validation off and keeps the last set.
+        image_size: resize images to this height and width, in pixels.
+        zca: whiten images with a ZCA transform fitted on the training split.
     """
 
     dataset: str = DEFAULT_DATASET
@@ -68,10 +68,10 @@ class RunSettings:
 
     @classmethod
     def of_config(cls, path: Path) -> RunSettings:
-        """What a ``config.toml`` says of the run, apart from its method: nothing is imported for it.
+        """Read a ``config.toml`` without its method, so that no method is imported.
 
         Raises:
-            UserError: the file is absent or damaged, or holds a key or a value that does not belong there.
+            UserError: the file is absent or damaged, or has an unknown setting or a value of the wrong type.
         """
         _, _, values = _read(path)
         return RunSettings(**_checked(RunSettings, values, path))
@@ -79,7 +79,7 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(RunSettings, Generic[M]):
-    """Everything that decides what a distillation computes.
+    """Everything that determines what a distillation computes.
 
     Attributes:
         method: the method with its hyper-parameters.
@@ -89,13 +89,13 @@ class Settings(RunSettings, Generic[M]):
 
     @property
     def default_folder(self) -> Path:
-        """Where such a run is kept where nothing else is asked for: ``runs/METHOD-DATASET-ipcN[-seedS]``."""
+        """The default folder of such a run: ``runs/METHOD-DATASET-ipcN[-seedS]``."""
         seed = f"-seed{self.seed}" if self.seed else ""
         method = re.sub(r"[^\w.-]+", "-", method_name(type(self.method)))
         return Path("runs") / f"{method}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, the method as a table with its name; what is None is left out."""
+        """The settings as plain values, with the method as a table that has its name; values of None are left out."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "method"}
         method = {"name": method_name(type(self.method)), **dataclasses.asdict(self.method)}
         return _given(values) | {"method": _given(method)}
@@ -110,12 +110,12 @@ class Settings(RunSettings, Generic[M]):
 
         Args:
             path: the file.
-            method: the one that the file must be of. By default it is the one that the file names, and if the file
-                names it by its module, that module is imported: only for files that the user vouches for.
+            method: the method that the file must be for. By default it is the one named in the file. If the file names
+                it by its module, that module is imported: use this only for files that the user trusts.
 
         Raises:
-            UserError: the file is absent or damaged, is of another method, or holds a key or a value that does not
-                belong there.
+            UserError: the file is absent or damaged, is for another method, or has an unknown setting or a value of the
+                wrong type.
         """
         name, table, values = _read(path)
         if method is None:
@@ -127,7 +127,7 @@ class Settings(RunSettings, Generic[M]):
 
 
 def recorded_method(path: Path) -> str:
-    """The name of the method that a ``config.toml`` is for; nothing is imported for it.
+    """The name of the method that a ``config.toml`` is for; the method is not imported.
 
     Raises:
         UserError: the file is absent or damaged.
@@ -136,7 +136,7 @@ def recorded_method(path: Path) -> str:
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """The name of the method in a ``config.toml``, the method's settings, and the run's."""
+    """The name of the method in a ``config.toml``, its hyper-parameters, and all other settings."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -158,7 +158,7 @@ def _filled(method: type[Method], table: dict[str, Any], path: Path) -> Method:
 
 
 def _checked(target: type[Any], values: dict[str, Any], path: Path) -> dict[str, Any]:
-    """``values`` if each is a field of the dataclass ``target`` and of that field's type."""
+    """``values``, if each is a field of the dataclass ``target`` and has the type of that field."""
     names = [f.name for f in dataclasses.fields(target)]
     types = get_type_hints(target)
     for name, value in values.items():
@@ -170,7 +170,7 @@ def _checked(target: type[Any], values: dict[str, Any], path: Path) -> dict[str,
 
 
 def _mismatch(value: Any, kind: Any) -> str | None:
-    """What ``value`` should have been, if it is not of the type ``kind``; TOML has no None."""
+    """What ``value`` should be, if it is not of the type ``kind``; TOML has no None."""
     if isinstance(kind, UnionType) or get_origin(kind) is Union:
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
     if get_origin(kind) is Literal:

@@ -1,4 +1,4 @@
-"""Starts: the sets that distillations begin from."""
+"""Starts: the initial sets of distillations."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from potstill.synthetic import SyntheticSet
 
 
 def make_start(plan: Plan[Method], dataset: ImageDataset, progress: Progress = silent) -> SyntheticSet:
-    """The set that a distillation begins from.
+    """Make the initial set of a distillation.
 
     Args:
-        plan: which start, of how many images per class, by which seed.
-        dataset: on the device.
-        progress: is told now and then how far the training of a network is, if the start takes one.
+        plan: the start, the number of images per class, and the seed.
+        dataset: the dataset, on the device.
+        progress: called with a message now and then while a network is trained, if the start needs one.
 
     Raises:
-        UserError: a class has fewer real images than are asked for.
+        UserError: a class has fewer real images than the plan needs.
     """
     if plan.start == "noise":
         return SyntheticSet.from_noise(dataset.train, plan.ipc, Streams(plan.seed).generator("start"))

@@ -1,4 +1,4 @@
-"""Validation: what chooses the set that a run keeps. The test split plays no part in it."""
+"""Validation, which chooses the set that a run keeps. The test split is not involved."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from potstill.synthetic import SyntheticSet
 class Validation:
     """Trains the network on sets and tests it on the validation split.
 
-    All sets of a run are judged from the same initial weights, so that their accuracies can be compared.
+    The network starts from the same initial weights for all sets of a run, so that their accuracies can be compared.
 
     Args:
-        plan: the network, and how often to validate.
-        dataset: on the device.
+        plan: the network, and the interval between validations.
+        dataset: the dataset, on the device.
     """
 
     def __init__(self, plan: Plan[Method], dataset: ImageDataset) -> None:
@@ -36,7 +36,7 @@ class Validation:
         self._trainer = trainer
 
     def due(self, now: Checkpoint) -> bool:
-        """Whether the present set is to be judged: every so many iterations, and at the end."""
+        """Whether to validate the present set: at regular intervals, and after the last iteration."""
         every, iteration = self.plan.validate_every, now.iteration
         if not every or not len(self.dataset.validation) or iteration == now.validated:
             return False

@@ -1,4 +1,4 @@
-"""What a set is worth: frozen recipes, repeats, baselines, intervals. Knows no method."""
+"""What a set is worth: frozen recipes, repeats, baselines and intervals. Independent of all methods."""
 
 from potstill.evaluation.checks import check_fits, check_unchanged, normalised_alike
 from potstill.evaluation.evaluate import BASELINES, evaluate, measure_full, validation_accuracy

@@ -1,4 +1,4 @@
-"""Checks before anything is trained: whether a set, a dataset and what is asked for fit together."""
+"""Checks before any training: whether a set, a dataset and the request fit together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from potstill.synthetic import SyntheticSet
 
 
 def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
-    """Make sure that a set was made from such a dataset, and that networks can be tested on it.
+    """Make sure that a set was distilled from such a dataset, and that the dataset has test images.
 
     Raises:
-        UserError: image shape, classes, normalisation or whitening differ (which), or there are no test images.
+        UserError: image shape, classes, normalisation or whitening differ, and which of them; or there are no test
+            images.
     """
     check_test(dataset)
     pairs = {
@@ -32,7 +33,7 @@ def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
 
 
 def check_test(dataset: ImageDataset) -> None:
-    """Make sure that there is something to test networks on.
+    """Make sure that the dataset has test images.
 
     Raises:
         UserError: the test split is empty.
@@ -42,11 +43,11 @@ def check_test(dataset: ImageDataset) -> None:
 
 
 def check_validation(dataset: ImageDataset, purpose: str) -> None:
-    """Make sure that there is something to choose by.
+    """Make sure that the dataset has validation images.
 
     Args:
         dataset: the dataset.
-        purpose: what is chosen, such as ``"choose learning rates by"``.
+        purpose: what they are needed for, such as ``"choose learning rates by"``; ends the error message.
 
     Raises:
         UserError: the validation split is empty.
@@ -56,7 +57,7 @@ def check_validation(dataset: ImageDataset, purpose: str) -> None:
 
 
 def check_repeats(repeats: int) -> None:
-    """Make sure that something is trained.
+    """Make sure that there is at least one repeat.
 
     Raises:
         UserError: fewer than one repeat.
@@ -66,15 +67,15 @@ def check_repeats(repeats: int) -> None:
 
 
 def check_unchanged(synthetic: SyntheticSet, dataset: ImageDataset, place: str) -> None:
-    """Make sure that a dataset is as it was when a set was made from it.
+    """Make sure that a dataset has not changed since a set was made from it.
 
     Args:
-        synthetic: the set.
+        synthetic: the set, whose provenance may hold the fingerprint of its dataset; without one nothing is checked.
         dataset: loaded from ``place``.
-        place: what the set was made from.
+        place: the name or location of the dataset, for the error message.
 
     Raises:
-        UserError: it has changed.
+        UserError: the fingerprints differ.
     """
     if synthetic.provenance.get("dataset_fingerprint") not in (None, dataset.fingerprint):
         raise UserError(
@@ -84,10 +85,10 @@ def check_unchanged(synthetic: SyntheticSet, dataset: ImageDataset, place: str) 
 
 
 def normalised_alike(dataset: ImageDataset, synthetic: SyntheticSet) -> ImageDataset:
-    """Another copy of a set's dataset, with the set's mean and standard deviation; a whitened one as it is.
+    """A copy of a set's dataset, normalised with the set's own mean and standard deviation.
 
-    Networks that learn from the set must see test images normalised as its own images are, whatever the statistics of
-    the copy.
+    Networks that are trained on the set must see test images normalised like the images of the set, whatever the
+    statistics of the copy. A whitened dataset is returned unchanged.
     """
     return dataset if synthetic.whitening is not None else dataset.normalised_by(synthetic.mean, synthetic.std)
 

@@ -1,4 +1,4 @@
-"""What a set is worth: networks trained on it by a recipe, beside real images and the full data."""
+"""What a set is worth: networks trained on it by a recipe, compared with real images and the full data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 
 BASELINES = (*SELECTIONS, "full", "initial")
-"""As many real images by any selection; the full training data; the initial weights as they are, untrained."""
+"""As many real images, chosen by any selection; the full training data; the initial weights without training."""
 
 
 def evaluate(
@@ -43,28 +43,29 @@ def evaluate(
 ) -> Evaluation:
     """Measure what ``synthetic`` is worth.
 
-    Each network is trained on it ``repeats`` times from new initial weights and tested once on the test split; the
-    baselines go through the identical recipe. Nothing is chosen by the test split.
+    Each network is trained on it ``repeats`` times from new initial weights and tested once after each training. The
+    baselines follow the same recipe. The test split is never used to choose anything.
 
     Args:
         synthetic: the set.
-        data: the dataset that it was made from, or a session with it: seed, device, initial weights, progress.
-        recipe: a name of ``RECIPES`` or a recipe of your own; None uses the default for such a set: ``replay`` for
+        data: the dataset that it was made from, or a session that also sets seed, device, initial weights and progress.
+        recipe: a name in ``RECIPES``, or a recipe of your own. None uses the default for such a set: ``replay`` for
             learned steps, ``trajectory-1000`` or ``soft-label`` for a learned step size, otherwise ``dsa-1000``.
         networks: specs, such as ``("convnet", "resnet18")``.
-        repeats: trainings of each network, at least.
-        baselines: which of ``BASELINES`` to measure too. ``random`` draws other images for each repeat; any other
-            selection chooses once, by a network trained on the training images where it needs one.
-        full: how the baseline ``full`` is trained. With another number of epochs than on record, its results are
-            replaced.
-        record: an ``evaluation.json`` to keep, updated after every repeat; what it holds by the same protocol is not
-            measured again.
+        repeats: the least number of trainings of each network; results on record may have more.
+        baselines: which of ``BASELINES`` to measure as well. ``random`` draws new images for each repeat; any other
+            selection chooses once, with a network trained on the training images where it needs one.
+        full: how the baseline ``full`` is trained. If its number of epochs differs from the one on record, the
+            recorded results are replaced.
+        record: an ``evaluation.json`` to write, updated after every repeat. Results of the same protocol that it
+            already holds are not measured again.
 
     Returns:
         The results of every network on the set and on each baseline.
 
     Raises:
-        UserError: the set does not fit the dataset, or the recipe, a network or a baseline is unknown.
+        UserError: the set does not fit the dataset; the recipe, a network or a baseline is unknown; or the record is
+            damaged.
     """
     session = Session.of(data)
     dataset = session.dataset
@@ -91,7 +92,7 @@ def evaluate(
         recipe.epochs * len(synthetic) * (repeats + len(recipe.learning_rate_grid)) * on_sets
         + schedule.epochs * len(dataset.train) * full.repeats * ("full" in baselines)
     )
-    # Learned steps are few, and each must be taken as it was learned.
+    # Learned steps are few, and each must be repeated exactly as it was learned.
     trainings = session.trainings(compute.precise if recipe.replay else compute)
     wanted = [(on_set(synthetic, recipe, weights, dataset.flips, repeats), result.networks)]
     for name in baselines:
@@ -125,12 +126,15 @@ def measure_full(
     """Train one network on the full training data by a recipe's schedule for it, and test it.
 
     Args:
-        session: with settled device and precision, or those of a long run are used.
-        network: its spec.
-        recipe: a name of ``RECIPES`` or a recipe of your own.
-        full: how often, and how many epochs.
-        earlier: repeats that there are already.
+        session: dataset, device, seed and progress; what its ``compute`` leaves open is chosen by the amount of work.
+        network: the spec of the network.
+        recipe: a name in ``RECIPES``, or a recipe of your own.
+        full: the number of trainings and of epochs.
+        earlier: repeats that have been measured already; they count towards ``full.repeats``.
         keep: called with the result after every repeat.
+
+    Returns:
+        The accuracies on the test split, earlier repeats included.
 
     Raises:
         UserError: the recipe or the network is unknown, or there are no test images.
@@ -162,21 +166,21 @@ def validation_accuracy(
 ) -> float:
     """Train one network on ``synthetic`` and return its accuracy on the validation split.
 
-    Checkpoints are chosen by it: the test split plays no part.
+    Distillation uses it to choose which set to keep. The test split is not involved.
 
     Args:
         synthetic: the set.
         dataset: on the device.
-        recipe: by default ``quick`` with the set's own learning rate if it has one, or ``replay`` for a set that was
-            distilled for certain steps. No learning rate is tuned: the recipe's own is used.
-        network: its spec.
+        recipe: by default ``quick`` with the set's own learning rate if it has one, or ``replay`` for a set with
+            learned steps. No learning rate is tuned: the recipe's own is used.
+        network: the spec of the network.
         streams: the randomness of the training.
         compute: device, precision and compilation.
-        trainer: from ``make_trainer`` with the same network, dataset and compute; it saves compiling the network again
+        trainer: from ``make_trainer`` with the same network, dataset and compute. It avoids compiling the network again
             and does not change the accuracy.
 
     Returns:
-        A fraction.
+        The accuracy, a fraction.
     """
     if recipe is None:
         recipe = replace(find_recipe("quick"), learned_rate=True) if synthetic.replay is None else "replay"
@@ -197,22 +201,22 @@ def _check_asked(networks: Sequence[str], repeats: int, baselines: Sequence[str]
 
 
 def _check_networks(networks: Sequence[str], dataset: ImageDataset, weights: InitialWeights) -> None:
-    """Build every network once: a wrong name, or weights that do not fit, are found before anything is trained."""
+    """Build every network once, so that a wrong name or unsuitable weights are found before any training."""
     for name in networks:
         built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
         weights.held_out(0).draw(built, torch.Generator())
 
 
 def _on_record(asked: Evaluation, file: EvaluationFile | None, full_epochs: int | None) -> Evaluation:
-    """What was measured earlier by the protocol of ``asked``, or ``asked`` itself, without results.
+    """Earlier results of the protocol of ``asked``, or ``asked`` itself, which has no results.
 
-    Results on the full data by another number of epochs than ``full_epochs`` are left out, if it is given.
+    If ``full_epochs`` is given, results on the full data with a different number of epochs are left out.
     """
     earlier = None if file is None else file.earlier(asked)
     if file is None or earlier is None:
         return asked
     if full_epochs is None or full_epochs == earlier.full_epochs:
-        file.save(earlier)  # it may have been put aside
+        file.save(earlier)  # it may be in a file beside the main one
         return earlier
     baselines: Mapping[str, Results] = {n: found for n, found in earlier.baselines.items() if n != "full"}
     return replace(earlier, full_epochs=full_epochs, baselines=dict(baselines))

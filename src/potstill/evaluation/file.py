@@ -1,4 +1,4 @@
-"""Evaluations on file: one protocol at a time, the others beside it, nothing measured twice or lost."""
+"""Files of evaluations: one protocol in the main file, the others beside it; nothing is measured twice or lost."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from potstill.schema.evaluation import Evaluation
 class EvaluationFile:
     """An ``evaluation.json``, which holds the results of one protocol.
 
-    Those of another recipe, seed or set are kept beside it, as ``evaluation-dsa-1000@1-5f3a9c.json``, until they are
-    asked for again.
+    Results of another recipe, seed or set are kept beside it, as in ``evaluation-dsa-1000@1-5f3a9c.json``, until they
+    are asked for again.
 
     Args:
-        path: the file, whether or not it exists.
-        leading: whether what is saved takes the file's place; otherwise results of the same set by another protocol
-            keep it, and what is saved goes beside.
+        path: the main file, which need not exist.
+        leading: whether saved results go into the main file. Otherwise results of the same set by another protocol
+            stay there, and what is saved goes into a file beside it.
     """
 
     def __init__(self, path: Path, *, leading: bool = True) -> None:
         self.path, self._leading = path, leading
 
     def present(self) -> Evaluation | None:
-        """What it holds, by whatever protocol; None if it does not exist.
+        """The contents of the main file, of any protocol; None if it does not exist.
 
         Raises:
-            UserError: it is damaged.
+            UserError: the file is damaged.
         """
         return _read(self.path)
 
     def earlier(self, asked: Evaluation) -> Evaluation | None:
-        """What has been measured already by the protocol of ``asked``; None if nothing has.
+        """The recorded results of the protocol of ``asked``; None if there are no such results.
 
         Raises:
             UserError: a file is damaged.
@@ -46,7 +46,7 @@ class EvaluationFile:
         return None
 
     def save(self, evaluation: Evaluation) -> None:
-        """Write it, and put aside what was found by another protocol, unless that is to lead."""
+        """Write an evaluation to the main file and move results of another protocol beside it; see ``leading``."""
         present = self.present()
         if present is not None and present.protocol != evaluation.protocol:
             if present.set_sha256 == evaluation.set_sha256 and not self._leading:
@@ -57,7 +57,7 @@ class EvaluationFile:
         self._beside(evaluation).unlink(missing_ok=True)
 
     def _beside(self, evaluation: Evaluation) -> Path:
-        """Where results of its protocol are put aside; also where an older Potstill hashed the protocol otherwise."""
+        """The file beside the main one for results of its protocol, also if an older Potstill hashed it differently."""
         for path in sorted(self.path.parent.glob(f"{glob.escape(self.path.stem)}-*-??????{self.path.suffix}")):
             found = _read(path)
             if found is not None and found.protocol == evaluation.protocol:

@@ -1,7 +1,8 @@
-"""Recipes: frozen protocols by which a set is judged, each with a name and a version.
+"""Recipes: frozen evaluation protocols, each with a name and a version.
 
-A recipe moves accuracies by several points, so an accuracy without its recipe says little: results of different recipes
-are never compared. To change a recipe, add a new version and leave the old one as it is.
+The recipe changes accuracies by several points, so results of different recipes are never compared. To change a recipe,
+raise its version. The summary is part of the recipe as it
+is recorded, so a change of its text also makes another protocol.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ def training_schedule(
         recipe: the protocol.
         flips: whether mirrored images keep their class in this dataset.
         full: train on the full data rather than on a small set.
-        epochs: in place of the recipe's own.
-        initial: what networks begin with.
-        step_size: the learning rate that the set brings along, if any.
+        epochs: passes over the data, instead of the recipe's number.
+        initial: the initial weights of the networks.
+        step_size: the learning rate that was learned with the set, if any; recipes with ``learned_rate`` use it.
+
+    Returns:
+        The schedule, with the augmentation that suits the dataset.
     """
     augmentation = {
         "none": None,
@@ -153,7 +157,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def default_recipe(synthetic: SyntheticSet) -> str:
-    """The recipe by which a set is judged where none is asked for: the one that uses all that was learned of it."""
+    """The recipe for a set where none is given: the one that uses everything that was learned with the set."""
     if synthetic.replay is not None:
         return "replay"
     if synthetic.step_size is None:
@@ -165,7 +169,7 @@ def find_recipe(name: str) -> Recipe:
     """The recipe called ``name``, with or without its version (``dsa-1000`` or ``dsa-1000@1``).
 
     Raises:
-        UserError: there is none of that name and version.
+        UserError: no recipe has this name and version.
     """
     recipe = RECIPES.get(name.split("@")[0])
     if recipe is None or name not in (recipe.name, recipe.label):

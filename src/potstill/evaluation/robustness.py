@@ -1,7 +1,7 @@
-"""Scores that neither a generous recipe nor soft labels lift alone: DD-Ranking's label and augmentation robust scores.
+"""DD-Ranking's label and augmentation robust scores, which soft labels or a generous recipe alone cannot raise.
 
-Li et al., "DD-Ranking: Rethinking the Evaluation of Dataset Distillation", 2025. All accuracies are fractions, learning
-rates are tuned on the validation split, for the set and for random images alike, and every repeat has a seed.
+Li et al., "DD-Ranking: Rethinking the Evaluation of Dataset Distillation", 2025. All accuracies are fractions. Learning
+rates are tuned on the validation split, for the set and for random images alike, and every repeat has its own seed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from potstill.schema.robustness import Robustness
 from potstill.synthetic import SyntheticSet
 
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
-"""The learning rates that are tried, as DD-Ranking has them."""
+"""The grid of learning rates, which is DD-Ranking's."""
 
 
 def measure_robustness(
@@ -41,23 +41,26 @@ def measure_robustness(
     repeats: int = 5,
     full_epochs: int | None = None,
 ) -> Robustness:
-    """Measure LRS and ARS of a set.
+    """Measure the label robust score (LRS) and the augmentation robust score (ARS) of a set.
 
-    The recipe is used with its augmentation and without any. Its learning rate is tuned on the validation split, over
-    ``RATES``, for the set and for random images alike. Random images of a set with soft labels are labelled by a
-    network trained on the full data.
+    The recipe is used with its augmentation and without any. Its learning rate is tuned over ``RATES`` on the
+    validation split, for the set and for random images alike. If the set has soft labels, the random images are
+    labelled by a network trained on the full data.
 
     Args:
         synthetic: the set.
-        data: the dataset that it was made from, or a session with it.
-        recipe: a name of ``RECIPES`` or a recipe of your own, with augmentation.
-        network: its spec.
+        data: the dataset that it was made from, or a session that also sets seed, device and progress.
+        recipe: a name in ``RECIPES``, or a recipe of your own; it must use augmentation.
+        network: the spec of the network.
         repeats: trainings on each kind of images.
         full_epochs: passes over the full data; None uses the recipe's number.
 
+    Returns:
+        The scores, each in [0, 1], and the accuracies that they are computed from.
+
     Raises:
-        UserError: the set does not fit the dataset, that has no validation split to tune on, the recipe has no
-            augmentation that could be left out, or a training failed.
+        UserError: the set does not fit the dataset, the dataset has no validation images, the recipe uses no
+            augmentation, or a training failed.
     """
     session = Session.of(data)
     dataset = session.dataset
@@ -93,13 +96,13 @@ def measure_robustness(
 
 
 Labeller = Callable[[Tensor], Tensor]
-"""From images (n, C, H, W) to probabilities float32 (n, classes)."""
+"""Maps images (n, C, H, W) to probabilities float32 (n, classes)."""
 
 
 def _specs(
     trainings: Trainings, synthetic: SyntheticSet, recipe: Recipe, repeats: int, label: Labeller | None
 ) -> dict[str, TrainingSpec]:
-    """What the scores are made of, by name: set and random images, with augmentation and without."""
+    """The trainings behind the scores, by name: set and random images, with augmentation and without."""
     tuned = replace(recipe, learned_rate=False, learning_rate_grid=RATES)
     plain = replace(tuned, augmentation="none", cutmix=False)
     hard = replace(synthetic, labels=synthetic.hard_labels)
@@ -130,7 +133,7 @@ def _drawn(draw: Callable[[Repeat], SyntheticSet], trainings: Trainings, recipe:
 
 
 def _random(trainings: Trainings, synthetic: SyntheticSet, label: Labeller | None, repeat: Repeat) -> SyntheticSet:
-    """As many random real images of each class, others in each repeat, with the same kind of labels."""
+    """As many random real images of each class, drawn for each repeat, with the same kind of labels."""
     images_per_class = max(len(synthetic) // synthetic.class_count, 1)
     images, labels = random_images(trainings.dataset.train, images_per_class, repeat.streams)
     return replace(synthetic, images=images, labels=labels if label is None else label(images))
@@ -156,7 +159,7 @@ def tuned(result: NetworkResult) -> float:
     """The learning rate that was tuned for a result.
 
     Raises:
-        ValueError: none was.
+        ValueError: no learning rate was tuned.
     """
     if result.learning_rate is None:
         raise ValueError("no learning rate was tuned")

@@ -14,7 +14,7 @@ from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
 
 LONG_WORK_PIXELS = 100_000_000
-"""Pixels that trainings must process for compilation and low precision to pay off: about two minutes on two cores."""
+"""The number of pixels from which compilation and low precision pay off: about two minutes on two cores."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class Session:
     """Where and how sets are evaluated.
 
     Attributes:
-        dataset: what the sets were distilled from; it provides the baselines, the validation and the test split.
-        compute: device, precision and compilation; what is ``auto`` is settled by the amount of work.
-        seed: two sessions with one seed train from the same initial weights.
+        dataset: the dataset that the sets were distilled from; it provides the images of the baselines, the validation
+            split and the test split.
+        compute: device, precision and compilation; ``auto`` is resolved by the amount of work.
+        seed: seed of all trainings; with the same seed, networks start from the same initial weights.
         initial: what networks start from: ``random`` weights, or a directory or file written by ``potstill experts``.
             The recipe ``replay`` uses the initial weights that a set was distilled for instead.
         progress: called with a short message after every training, and now and then during long ones.
@@ -39,14 +40,15 @@ class Session:
 
     @classmethod
     def of(cls, data: ImageDataset | Session) -> Session:
-        """``data`` itself if it is a session, else a session with that dataset and every default."""
+        """``data`` itself if it is a session, otherwise a session with that dataset and default options."""
         return data if isinstance(data, Session) else cls(data)
 
     def settled(self, images: int | None = None) -> Compute:
         """The device, precision and compilation that suit an amount of work.
 
         Args:
-            images: how many images trainings process in all, epochs counted; None for work that is long in any case.
+            images: the total number of images that the trainings process, counted once per epoch; None for work that is
+                long in any case.
         """
         if isinstance(self.compute, Compute):
             return self.compute
@@ -54,21 +56,22 @@ class Session:
         return self.compute.settled(long_run=pixels >= LONG_WORK_PIXELS)
 
     def trainings(self, compute: Compute, purpose: str = "evaluation") -> Trainings:
-        """Trainings with ``compute``, whose randomness depends on the seed and the purpose alone."""
+        """Trainings on the device of ``compute``, whose random draws depend only on the seed and the purpose."""
         streams = Streams(self.seed).child(purpose)
         return Trainings(self.dataset.to(compute.device), compute, streams, self.progress)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FullTraining:
-    """How networks are trained on the full data, for comparison.
+    """How networks are trained on the full data, as a baseline.
 
     Attributes:
-        repeats: trainings of each network, at least one; they are the expensive ones.
-        epochs: passes over the full data; None uses the recipe's number, or the number of the results on record.
+        repeats: trainings of each network, at least one; each takes much longer than a training on a small set.
+        epochs: passes over the full data, at least one. None uses the number of the results on record, or the
+            recipe's number.
 
     Raises:
-        UserError: there would be no training, or no epoch.
+        UserError: ``repeats`` or ``epochs`` is below one.
     """
 
     repeats: int = 1
@@ -83,7 +86,7 @@ class FullTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What work that loads datasets itself may use.
+    """The device and the local data that a function may use which loads datasets itself.
 
     Attributes:
         compute: device, precision and compilation.

@@ -1,4 +1,4 @@
-"""What networks are trained on in an evaluation: the set, real images in its place, the full data, or nothing."""
+"""What an evaluation trains networks on: the set, real images in its place, the full data, or nothing."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
     Args:
         synthetic: the set.
         recipe: the protocol.
-        weights: what networks start from; of pre-trained networks every repeat takes another held-out one.
+        weights: the initial weights; of pre-trained networks each repeat uses a different held-out one.
         flips: whether mirrored images keep their class.
-        repeats: how many; fewer are done where repeats would differ in nothing.
+        repeats: the number of trainings; fewer are done if repeats would all be identical.
+
+    Returns:
+        What a trainer has to do for each repeat.
     """
     replay = synthetic.replay
     if replay is not None and recipe.replay:
@@ -41,7 +44,7 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
             started = replace(replay, initial=weights.held_out(repeat.number))
             trainer.replay(replace(synthetic, replay=started), repeat.streams)
 
-        # Learned steps from the same weights involve no chance: repeating them would say nothing about the spread.
+        # Learned steps from the same weights involve no random draw: repeats would all be identical.
         return TrainingSpec(trained_on="set", epochs=steps, repeats=weights.different(repeats), train=take_steps)
     step_size = None if synthetic.step_size is None else synthetic.step_size.item()
     schedule = training_schedule(recipe, flips=flips, initial=weights, step_size=step_size)
@@ -53,7 +56,7 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
 
     whole = len(synthetic) <= schedule.batch_size
     if whole and schedule.augmentation is None and not schedule.cutmix:
-        repeats = weights.different(repeats)  # nothing but the initial weights is left to chance
+        repeats = weights.different(repeats)  # only the initial weights are random
     return TrainingSpec(
         trained_on="set",
         epochs=schedule.epochs,
@@ -65,12 +68,12 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
 
 @dataclass(frozen=True)
 class RealImages:
-    """As many real images of each class as a set has, chosen by a selection, in the places of the synthetic ones.
+    """Real images that replace the synthetic ones: as many of each class, chosen by a selection.
 
     Attributes:
-        selection: its name; ``random`` draws other images for every repeat, any other chooses once.
-        trainings: give the real images.
-        images_per_class: how many of each class.
+        selection: its name; ``random`` draws new images for every repeat, any other selection chooses once.
+        trainings: provide the real images.
+        images_per_class: the number of images of each class.
     """
 
     selection: str
@@ -78,7 +81,7 @@ class RealImages:
     images_per_class: int
 
     def draw(self, repeat: Repeat) -> tuple[Tensor, Tensor]:
-        """The images float32 (N, C, H, W) and labels int64 (N,) of a repeat, on the CPU."""
+        """The images, float32 (N, C, H, W), and labels, int64 (N,), of a repeat, on the CPU."""
         if self.selection == "random":
             return random_images(self.trainings.dataset.train, self.images_per_class, repeat.streams)
         return self._chosen
@@ -109,15 +112,18 @@ def on_real(
     weights: InitialWeights,
     repeats: int,
 ) -> TrainingSpec:
-    """Trainings on real images chosen by the selection ``name``, everything else as for ``on_set``.
+    """Trainings on real images chosen by a selection, with everything else as for ``on_set``.
 
     Args:
-        name: of ``SELECTIONS``.
-        trainings: where they will be done.
+        name: the selection, a name in ``SELECTIONS``.
+        trainings: the dataset, device and random streams of these trainings.
         synthetic: the set whose images the real ones replace.
         recipe: the protocol.
-        weights: what networks start from.
-        repeats: how many.
+        weights: the initial weights of the networks.
+        repeats: the number of trainings.
+
+    Returns:
+        What a trainer has to do for each repeat.
     """
     flips = trainings.dataset.flips
     real = RealImages(name, trainings, max(len(synthetic) // synthetic.class_count, 1))
@@ -128,7 +134,7 @@ def on_real(
         on_set(instead, recipe, weights, flips, repeats).train(trainer, repeat, after_epoch, learning_rate)
 
     same = on_set(synthetic, recipe, weights, flips, repeats)
-    # Random images are others in every repeat, whatever networks start from.
+    # Random images differ in every repeat, even if the initial weights do not.
     return replace(same, trained_on=name, repeats=repeats if name == "random" else same.repeats, train=train)
 
 
@@ -142,7 +148,16 @@ def untrained(weights: InitialWeights, repeats: int) -> TrainingSpec:
 
 
 def on_full(train: LabeledImages, schedule: Schedule, repeats: int) -> TrainingSpec:
-    """Trainings on the full training data."""
+    """Trainings on the full training data.
+
+    Args:
+        train: the training split, on the device.
+        schedule: how to train, with the initial weights.
+        repeats: the number of trainings.
+
+    Returns:
+        What a trainer has to do for each repeat.
+    """
 
     def fit(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, _: float | None) -> None:
         chosen = replace(schedule, initial=schedule.initial.held_out(repeat.number))
@@ -156,8 +171,8 @@ def random_images(train: LabeledImages, images_per_class: int, streams: Streams)
 
     Args:
         train: the images to draw from.
-        images_per_class: how many of each class.
-        streams: the randomness.
+        images_per_class: the number of images of each class.
+        streams: the randomness of the draw.
 
     Returns:
         Images float32 (N, C, H, W) in normalised units and labels int64 (N,), on the CPU, ordered by class.
@@ -173,10 +188,15 @@ def random_images(train: LabeledImages, images_per_class: int, streams: Streams)
 
 
 def initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> InitialWeights:
-    """What networks start from: ``initial``, or what the set was distilled for where the recipe replays its steps.
+    """The initial weights of the networks of an evaluation.
+
+    Args:
+        recipe: the protocol. If it replays learned steps, the weights are those that the set was distilled for.
+        synthetic: the set.
+        initial: ``random``, or a directory or file written by ``potstill experts``.
 
     Raises:
-        UserError: the recipe replays learned steps and the set has none.
+        UserError: the recipe replays learned steps and the set has no such steps.
     """
     if not recipe.replay:
         return InitialWeights(initial)

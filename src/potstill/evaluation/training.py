@@ -1,4 +1,4 @@
-"""Repeated trainings: a network trained again and again by one specification, and tested once after each training."""
+"""Repeated trainings: one network trained several times by one specification, and tested once after each training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from potstill.schema.evaluation import NetworkResult
 
 CURVE_POINTS = 10
 CURVE_IMAGES = 500
-"""Validation images from which learning curves are drawn: they are for looking at, the test split decides."""
+"""The number of validation images behind a learning curve, which is only for display."""
 
 AfterEpoch = Callable[[int, float], None]
 """Called with the number of epochs done and the mean loss of the last one."""
@@ -46,13 +46,13 @@ class TrainingSpec:
     """What networks are trained on, and how.
 
     Attributes:
-        trained_on: a name for what they are trained on, for messages.
-        epochs: passes over it in each training.
-        repeats: how many trainings of each network are wanted.
-        train: resets a trainer's network and trains it for one repeat, calling back after every epoch. Its last
-            argument is the learning rate that was tuned; None uses the specification's own.
-        learning_rate_grid: learning rates to choose from on the validation split, once for each network; empty
-            where nothing is tuned.
+        trained_on: a name for the training images, for messages.
+        epochs: passes over them in each training.
+        repeats: the number of trainings of each network.
+        train: re-initialises a trainer's network and trains it for one repeat, with a callback after every epoch. Its
+            last argument is the tuned learning rate; None uses the specification's own.
+        learning_rate_grid: learning rates to choose from on the validation split, once for each network; empty if
+            none is tuned.
     """
 
     trained_on: str
@@ -63,7 +63,7 @@ class TrainingSpec:
 
 
 class Trainings:
-    """Where networks are trained and tested: one dataset, one device, one compiled network at a time.
+    """Trains and tests networks on one dataset and one device, with one compiled network at a time.
 
     Args:
         dataset: on the device.
@@ -77,7 +77,7 @@ class Trainings:
         self._trainers: dict[str, Trainer] = {}
 
     def trainer(self, network: str) -> Trainer:
-        """The trainer of a network; it is compiled once, as long as no other network is asked for."""
+        """The trainer of a network. It is kept until another network is requested, so that it is compiled only once."""
         if network not in self._trainers:
             self._trainers = {network: make_trainer(network, self.dataset, self.compute)}
         return self._trainers[network]
@@ -85,12 +85,12 @@ class Trainings:
     def measure(
         self, network: str, spec: TrainingSpec, earlier: NetworkResult | None = None
     ) -> Iterator[NetworkResult]:
-        """Train and test a network until there are as many repeats as the specification wants.
+        """Train and test a network until it has the specified number of repeats.
 
         Args:
-            network: its spec.
-            spec: what it is trained on.
-            earlier: repeats by the same specification and seed; they are not done again.
+            network: the spec of the network.
+            spec: what it is trained on, and how.
+            earlier: repeats of the same specification and seed; they are not done again.
 
         Yields:
             The result after every repeat, earlier repeats included. If a training fails, the last result says why.
@@ -111,7 +111,7 @@ class Trainings:
             yield done
 
     def _tuned(self, network: str, spec: TrainingSpec) -> float:
-        """The learning rate of the grid that does best on the validation split, after one training with each."""
+        """The learning rate with the highest validation accuracy after one training with each rate of the grid."""
 
         def validate(learning_rate: float) -> float:
             trainer, streams = self.trainer(network), self.streams.child("tuning")
@@ -159,7 +159,7 @@ class Trainings:
 
 
 class _Curve:
-    """The learning curve of a training, at ten epochs or fewer."""
+    """The learning curve of a training, at no more than ten epochs."""
 
     def __init__(
         self, epochs: int, accuracy_on: Callable[[LabeledImages], float], validation: LabeledImages | None
@@ -180,25 +180,25 @@ class _Curve:
 
 
 def best_learning_rate(grid: Sequence[float], validate: Callable[[float], float]) -> float:
-    """The learning rate that does best on the validation split.
+    """The learning rate with the highest accuracy on the validation split.
 
     Args:
-        grid: the learning rates to try, at least one, in this order.
+        grid: the learning rates to try in this order, at least one.
         validate: trains once with a learning rate and returns the accuracy on the validation split, a fraction.
 
     Returns:
-        The learning rate with the highest accuracy; of equal ones the earliest in the grid.
+        The best learning rate; of equally good ones the earliest in the grid.
     """
     accuracies = [validate(learning_rate) for learning_rate in grid]
     return grid[accuracies.index(max(accuracies))]
 
 
 def make_trainer(network: str, dataset: ImageDataset, compute: Compute) -> Trainer:
-    """A trainer of the network that the spec ``network`` names, for images such as the dataset's.
+    """Build a network for the images of a dataset, and its trainer.
 
     Args:
-        network: a spec, such as ``convnet:depth=4``.
-        dataset: gives the shape of the images and the number of classes.
+        network: the spec of the network, such as ``convnet:depth=4``.
+        dataset: determines the shape of the images and the number of classes.
         compute: device, precision and compilation.
 
     Raises:
@@ -214,7 +214,7 @@ def accuracy(trainer: Trainer, images: LabeledImages) -> float:
 
 
 def evenly_spaced(images: LabeledImages, count: int) -> LabeledImages | None:
-    """At most ``count`` images, spread evenly over the set; None of an empty one."""
+    """At most ``count`` images at even distances in ``images``; None if there are no images."""
     if not len(images):
         return None
     few = min(count, len(images))
@@ -222,4 +222,4 @@ def evenly_spaced(images: LabeledImages, count: int) -> LabeledImages | None:
 
 
 def _ignore(epoch: int, loss: float) -> None:
-    """What tuning does after an epoch."""
+    """A callback after an epoch that does nothing."""

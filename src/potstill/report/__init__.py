@@ -1,4 +1,4 @@
-"""HTML pages and their figures, made from records alone."""
+"""HTML pages and PNG figures, made from records alone."""
 
 from potstill.report.comparison import write_comparison
 from potstill.report.page import read_run, write_report

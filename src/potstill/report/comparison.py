@@ -26,7 +26,7 @@ COSTS: tuple[tuple[Cost, Callable[[ComparedSet], float]], ...] = (
         lambda item: max(item.distilled_seconds, 0.1),
     ),
 )
-"""What accuracy is charted by, where the sets differ in it."""
+"""The costs that accuracy is plotted against, if the sets differ in them."""
 
 
 def write_comparison(folder: Path) -> Path:
@@ -72,7 +72,7 @@ def _usable(item: ComparedSet, network: str) -> TrainedNetwork | None:
 
 
 def _compared(record: Comparison) -> list[Compared]:
-    """Each network on every set, then on the full data; the first set is the one that is spoken of."""
+    """Each network on every set, then on the full data; the first set is highlighted."""
     found = []
     for network in record.networks:
         sets = _of_sets(record, network)
@@ -101,7 +101,7 @@ def _lead(record: Comparison, network: str) -> str:
         return f"{wording.network_title(network)} could not be trained on any of the sets."
     best = max(results, key=lambda name: results[name].mean)
     reached = wording.percent(results[best].mean)
-    return f"{wording.network_title(network)} learns most from {best}: {reached} on the test set."
+    return f"{wording.network_title(network)} reaches the highest accuracy with {best}: {reached} on the test set."
 
 
 def _remarks(record: Comparison) -> list[str]:
@@ -110,7 +110,11 @@ def _remarks(record: Comparison) -> list[str]:
     stopped = [f"{item.name} ({item.status})" for item in record.sets if item.status != "complete"]
     return [
         tested if total else _untested(record),
-        *(["Not all results were measured alike: see the foot of the page."] if len(record.made_on) > 1 else []),
+        *(
+            ["Results were measured under different conditions: see the end of the page."]
+            if len(record.made_on) > 1
+            else []
+        ),
         *([f"Not distilled to the end: {', '.join(stopped)}."] if stopped else []),
     ]
 
@@ -121,7 +125,7 @@ def _untested(record: Comparison) -> str:
 
 
 def _scatters(record: Comparison, network: str) -> list[Scatter]:
-    """Accuracy by size, by images per class and by the time that the set took, where these differ."""
+    """Accuracy against each of the costs that differ between sets."""
     whole = accuracy_scale([_of_sets(record, network)])
     y_scale = linear_scale(whole.low, whole.high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4)
     results = [(item, result) for item in record.sets if (result := _usable(item, network))]
@@ -167,7 +171,7 @@ def _p(value: float) -> str:
 
 
 def _settings(record: Comparison) -> list[tuple[str, str]]:
-    """How everything was measured."""
+    """How the results were measured, as names and values."""
     failed = [
         (f"{item.name}, {network}", f"failed: {result.failed}")
         for item in record.sets

@@ -32,7 +32,7 @@ MARKERS = {"distilled": "o", "random": "s", "full": "D"}
 
 
 def write_figures(run: Run) -> None:
-    """Write ``figures/*.png``; a figure whose records are absent is removed, so that none is out of date.
+    """Write ``figures/*.png``; a figure without records is removed, so that no figure is out of date.
 
     Raises:
         UserError: a file cannot be written.
@@ -59,7 +59,7 @@ def gallery_figure(images: ImageSet, title: str) -> Figure:
 
 
 def difference_figure(before: ImageSet, after: ImageSet) -> Figure:
-    """What changed, a row for each class: amber brighter, blue darker, grey unchanged."""
+    """The changes of pixels, with a row for each class: amber brighter, blue darker, grey unchanged."""
     changes = change(before.pixels, after.pixels)
     limit = change_limit(changes)
     title = f"difference (full colour at ±{limit:.2f}; amber brighter, blue darker)"
@@ -95,7 +95,7 @@ def accuracy_figure(run: Run) -> Figure:
 
 
 def curves_figure(run: Run) -> Figure | None:
-    """Distillation loss, validation accuracy, and how the networks of the evaluation learned."""
+    """Distillation loss, validation accuracy, and the learning curves of the evaluation's networks."""
     drawn = panels(run)
     if not drawn:
         return None
@@ -116,7 +116,7 @@ def curves_figure(run: Run) -> Figure | None:
 
 
 def confusion_figure(run: Run) -> Figure | None:
-    """The confusion matrix of the headline's network, in shares of the true class."""
+    """The confusion matrix of the headline's network, in percent of the true class."""
     network = run.headline
     if network is None or run.evaluation is None or not run.evaluation.networks[network].confusion:
         return None
@@ -131,7 +131,7 @@ def confusion_figure(run: Run) -> Figure | None:
         _label_ticks(axes, "y", names)
         _label_ticks(axes, "x", names, rotation=90)
     axes.set_ylabel("true class", color=SOFT)
-    axes.set_xlabel("taken for", color=SOFT)
+    axes.set_xlabel("predicted class", color=SOFT)
     axes.set_title(wording.network_title(network), fontsize=10, color=INK, parse_math=False)
     return figure
 
@@ -172,7 +172,7 @@ def _figure(width: float, height: float) -> Figure:
 def _label_ticks(
     axes: Axes, axis: str, labels: Sequence[str], places: Sequence[float] | None = None, **style: Any
 ) -> None:
-    """Names at ticks, letter for letter: a dollar sign in a class's name starts no formula."""
+    """Label ticks literally: a dollar sign in the name of a class does not start a formula."""
     setter = axes.set_yticks if axis == "y" else axes.set_xticks
     setter(range(len(labels)) if places is None else places, labels, fontsize=8, parse_math=False, **style)
     axes.tick_params(axis=axis, length=0)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Templates made into one file that opens offline."""
+"""Templates rendered into one file that opens offline."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from potstill.report import wording
 
 
 def rendered(template: str, **values: Any) -> str:
-    """A template with its values, the style and the script: one file without any reference to another.
+    """Render a template with the style sheet and the script: one file without references to other files.
 
     Args:
-        template: its name.
-        values: what it uses by name.
+        template: the name of the template.
+        values: the variables of the template, by name.
+
+    Returns:
+        The page as HTML.
     """
     environment = Environment(
         loader=PackageLoader("potstill.report"),

@@ -1,4 +1,4 @@
-"""A set of images as people look at it: read from safetensors, normalisation undone."""
+"""A set of images for display: read from safetensors, with normalisation undone."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class ImageSet:
 
     Attributes:
         pixels: float32 (N, C, H, W) in [0, 1].
-        labels: int64 (N,): the class, or the most probable one.
-        soft: whether the labels of the file are probabilities.
+        labels: int64 (N,), the class, or the most probable class.
+        soft: whether the labels in the file are probabilities.
         class_names: the name of each class.
         step_size: the learned learning rate, if the method learned one.
-        tensors_sha256: of all tensors of the file.
+        tensors_sha256: the SHA-256 of all tensors in the file.
     """
 
     pixels: np.ndarray
@@ -46,7 +46,7 @@ class ImageSet:
 
 
 def read_images(file: Path) -> ImageSet:
-    """Read a synthetic set for looking at.
+    """Read a synthetic set for display.
 
     Raises:
         UserError: the file is absent, truncated, not safetensors, or its contents do not fit together.
@@ -94,7 +94,7 @@ def _problems(
     std: np.ndarray,
     step: np.ndarray | None,
 ) -> list[str]:
-    """What does not fit together, each in a few words."""
+    """The parts that do not fit together, each as a short phrase."""
     if images.ndim != 4 or images.dtype != np.float32 or 0 in images.shape or not 1 <= images.shape[1] <= 4:
         return [f"images are {images.dtype} {images.shape}, not float32 (N, 1 to 4 channels, H, W)"]
     problems = []

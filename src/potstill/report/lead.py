@@ -1,4 +1,4 @@
-"""What a run showed: one sentence that leads its page, then what keeps a reader from reading too much into it."""
+"""The result of a run in one sentence, which leads its page, and remarks that limit what may be concluded from it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _baseline(evaluation: Evaluation, name: str, network: str) -> NetworkResult 
 
 
 def _comparison(distilled: NetworkResult, random: NetworkResult) -> str:
-    """What the two intervals allow to be said."""
+    """What follows from the two intervals."""
     gain = round(distilled.mean, 3) - round(random.mean, 3)  # of the numbers as printed, so that they add up
     difference = f"{points(abs(gain))} points {'above' if gain >= 0 else 'below'} random images"
     if not (distilled.interval and random.interval):

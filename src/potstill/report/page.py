@@ -16,11 +16,11 @@ from potstill.runtime.files import write_atomic
 def write_report(run: Path) -> Path:
     """Write ``report.html`` and ``figures/*.png`` into the directory of a run, from its records alone.
 
-    The page is one file without any reference to another: it opens offline. Each file is written atomically, and the
+    The page is one file without references to others, so it opens offline. Each file is written atomically, and the
     same records give the same page.
 
     Args:
-        run: the directory.
+        run: the directory of the run.
 
     Returns:
         The path of the page.
@@ -36,7 +36,7 @@ def write_report(run: Path) -> Path:
 
 
 def read_run(path: Path) -> Run:
-    """Read the records of a run: its own, and those that sections show.
+    """Read the records of a run: its own, and those that the sections show.
 
     Raises:
         UserError: a record is missing, damaged, or does not fit the others; the error names the file.
@@ -45,7 +45,7 @@ def read_run(path: Path) -> Run:
 
 
 def render(run: Run) -> str:
-    """The page of a run as HTML: a section for everything that there is something to show of."""
+    """The page of a run as HTML; sections with nothing to show are left out."""
     lead, *remarks = result(run)
     views = [(section.name, section.view(run)) for section in SECTIONS]
     return rendered(
@@ -60,7 +60,7 @@ def render(run: Run) -> str:
 
 
 def _facts(run: Run) -> list[str]:
-    """What a reader asks first, for the line under the title."""
+    """The basic facts, for the line under the title."""
     channels, height, width = run.manifest.dataset.shape
     sizes = sorted({len(members) for members in run.after.members})
     per_class = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"

@@ -1,4 +1,4 @@
-"""How networks were trained for an evaluation, in words."""
+"""The training protocol of an evaluation in words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ OPTIMISERS = {"sgd": "SGD", "adamw": "AdamW"}
 DECAYS = {
     "none": "constant",
     "cut": "cut to a tenth just after the middle",
-    "cosine": "falling to nothing as half a cosine",
+    "cosine": "decaying to zero along half a cosine",
 }
 AUGMENTATIONS = {
     "none": "no augmentation",
     "siamese": "Siamese augmentation",
-    "condensation": "shifted, scaled and turned images",
+    "condensation": "shifted, scaled and rotated images",
 }
 
 
@@ -26,10 +26,10 @@ def recipe_title(recipe: Recipe) -> str:
 
 
 def protocol(recipe: Recipe, full_epochs: Iterable[int]) -> list[tuple[str, str]]:
-    """What was done, for a table of settings.
+    """The steps of the protocol, for a table of settings.
 
     Args:
-        recipe: by which the networks were trained.
+        recipe: the recipe by which the networks were trained.
         full_epochs: the different numbers of passes over the full data, if networks were trained on it.
 
     Returns:
@@ -47,17 +47,17 @@ def protocol(recipe: Recipe, full_epochs: Iterable[int]) -> list[tuple[str, str]
 
 
 def _rate(recipe: Recipe) -> str:
-    """The learning rate of trainings on a set."""
+    """The learning rate of trainings on a set, in words."""
     if recipe.learning_rate_grid:
         rates = ", ".join(f"{rate:g}" for rate in recipe.learning_rate_grid)
-        return f"the learning rate of {rates} that does best on the validation images"
+        return f"the learning rate among {rates} with the highest validation accuracy"
     if recipe.learned_rate:
         return f"the set's own learning rate, or {recipe.learning_rate:g} if it has none"
     return f"learning rate {recipe.learning_rate:g}"
 
 
 def _schedule(recipe: Recipe, rate: str) -> str:
-    """Everything but the number of epochs; what is switched off is not mentioned."""
+    """Everything but the number of epochs; whatever is switched off is left out."""
     momentum = f"momentum {recipe.momentum:g}" if recipe.optimiser == "sgd" and recipe.momentum else ""
     parts = (
         f"{OPTIMISERS[recipe.optimiser]} in batches of {count(recipe.batch_size)}",

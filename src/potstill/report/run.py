@@ -1,4 +1,4 @@
-"""A run as its page shows it: the records in its directory, read, checked and matched with each other."""
+"""A run as its page shows it: the records in its directory, read and checked against each other."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class Run:
         losses: the distillation loss, without the values that were not finite.
         validations: accuracies on the validation split, as fractions.
         after: the distilled set.
-        before: the set before distillation, where it was kept and there was one.
-        found: what other commands recorded of the set, by the class of the record.
-        outdated: the names of records of an earlier set, which was replaced when the run continued; they are left out.
-        elsewhere: the names of records that were made with another dataset than the run's; they are left out too.
+        before: the set before distillation; None if it was not kept, or if images were chosen rather than distilled.
+        found: what other commands recorded about the set, by the class of the record.
+        outdated: the file names of records of an earlier set, which was replaced when the run continued; they are left
+            out.
+        elsewhere: the file names of records that were made with another dataset than the run's; they are left out.
     """
 
     paths: RunPaths
@@ -51,7 +52,7 @@ class Run:
     elsewhere: tuple[str, ...]
 
     def record(self, kind: type[R]) -> R | None:
-        """The record of a kind; None if there is none of this set and dataset."""
+        """The record of a class; None if no such record was made of this set and dataset."""
         return cast("R | None", self.found.get(kind))
 
     @property
@@ -61,7 +62,7 @@ class Run:
 
     @property
     def distilled(self) -> bool:
-        """Whether the set was distilled; otherwise its images were chosen or computed at once."""
+        """Whether the set was distilled; otherwise its images were chosen or computed in one step."""
         return self.manifest.iterations.asked > 0
 
     @property
@@ -77,9 +78,10 @@ class Section:
     """A part of the page of a run.
 
     Attributes:
-        name: of its template, ``templates/sections/NAME.html.jinja``, which finds the view as ``view``.
-        view: what the template shows of a run; None where there is nothing to show.
-        record: what it shows, if that is a record of its own beside the run's: it is read with the run.
+        name: the name of its template, ``templates/sections/NAME.html.jinja``, whose variable ``view`` is the view.
+        view: makes the view of a run; returns None if there is nothing to show.
+        record: the class of the record that the section shows, if it is not one of the run's own; it is read with the
+            run.
     """
 
     name: str
@@ -92,7 +94,7 @@ def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
 
     Args:
         path: the run's directory.
-        kinds: the records about the set that are read where they exist.
+        kinds: classes of records about the set; those that exist are read.
 
     Raises:
         UserError: a record is missing, damaged, or does not fit the others; the error names the file.
@@ -143,7 +145,7 @@ def _images(paths: RunPaths, manifest: Manifest) -> tuple[ImageSet | None, Image
             f"continue the run: potstill distill --out {paths.path} --resume",
         )
     if not paths.start.is_file() or not manifest.iterations.asked:
-        return None, after  # what was chosen rather than distilled has nothing that it was before
+        return None, after  # images that were chosen rather than distilled have no state before
     before = read_images(paths.start)
     if before.pixels.shape != after.pixels.shape:
         raise UserError(f"{paths.start} has other images than {paths.synthetic}", "restore the files of one run")
@@ -151,7 +153,7 @@ def _images(paths: RunPaths, manifest: Manifest) -> tuple[ImageSet | None, Image
 
 
 def _check_classes(file: Path, evaluation: Evaluation, classes: int) -> None:
-    """Make sure that the confusions of an evaluation are of as many classes as the set has."""
+    """Make sure that the confusion matrices of an evaluation have as many classes as the set."""
     tables: dict[str, Mapping[str, NetworkResult]] = {"networks": evaluation.networks}
     tables |= {f"baselines.{name}": results for name, results in evaluation.baselines.items()}
     for place, results in tables.items():

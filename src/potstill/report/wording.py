@@ -67,5 +67,5 @@ def network_title(spec: str) -> str:
 
 
 def initial_weights(source: str) -> str:
-    """What networks started from."""
+    """The initial weights of networks, in words."""
     return {"random": "random, a new draw for each repeat", "fixed": "one fixed draw"}.get(source, source)

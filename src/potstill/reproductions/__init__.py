@@ -1,4 +1,4 @@
-"""Reproductions: published tables, each with what makes its rows. ``REPRODUCTIONS`` is the list."""
+"""Reproductions of published tables. ``REPRODUCTIONS`` lists them by name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def find_reproduction(name: str) -> Reproduction:
     """The reproduction called ``name``.
 
     Raises:
-        UserError: there is none.
+        UserError: no reproduction has this name.
     """
     if name not in REPRODUCTIONS:
         raise unknown("reproduction", name, REPRODUCTIONS, listing="potstill list reproductions")

@@ -1,4 +1,4 @@
-"""A reproduction: the rows of a published table, each with what makes it and what was published."""
+"""A reproduction: the rows of a published table, each with its settings and its published results."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from potstill.schema.reproduction import Published
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of a table: one set, and networks that are trained on it.
+    """A row of a table: one set, and the networks that are trained on it.
 
     Attributes:
-        label: what the table calls it.
-        settings: what makes the set, at its published length.
-        published: by network, what was published; None where nothing was.
+        label: the name of the row in the table.
+        settings: the settings that make the set, with the published number of iterations.
+        published: the published accuracy of each network; None if nothing was published.
         full: whether the networks are trained on the full data instead of the set.
-        search: the space of an architecture search with the set, in place of evaluating it; ``published`` then has the
-            network that was found, with its accuracy when trained on the full data.
-        experts: what the method matches, or what a selection looks at; rows of the same plan share them. None where
-            there is nothing to match, and for a selection that trains a network of its own.
+        search: the space of an architecture search with the set, instead of its evaluation; ``published`` then has the
+            network that was found and its accuracy when trained on the full data.
+        experts: the experts that the method matches, or whose features a selection uses; rows with the same plan share
+            them. None if the method needs no experts, and for a selection that trains a network of its own.
     """
 
     label: str
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def folder(self) -> str:
-        """A name for the run's folder."""
+        """The name of the run's folder."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.label.lower()).strip("-")
 
 
@@ -44,9 +44,9 @@ class Reproduction:
     """A published table.
 
     Attributes:
-        name: how it is asked for.
-        title: one line for people.
-        source: where it was published.
+        name: its name on the command line.
+        title: a title of one line.
+        source: the publication.
         recipe: the evaluation protocol.
         repeats: trainings of each network.
         rows: in the order of the table.

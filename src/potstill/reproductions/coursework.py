@@ -11,7 +11,7 @@ NOTES = ("A tenth of the training images is held out for validation.",)
 
 
 def _settings(dataset: str, start: Start) -> Settings[DataDAM]:
-    """The reports' schedule: K networks, T iterations each, one update of the pixels and 50 of the network."""
+    """The reports' schedule: K networks, T iterations each, with one update of the pixels and 50 of the network."""
     mnist = dataset == "mnist"
     networks, iterations = (100, 10) if mnist else (200, 10)
     method = DataDAM(
@@ -67,7 +67,7 @@ DATADAM_MNIST = Reproduction(
 
 DATADAM_MHIST = Reproduction(
     name="datadam-coursework-mhist",
-    title="The DataDAM coursework on MHIST, 50 images per class (bring the folder: --dataset mhist:FOLDER)",
+    title="The DataDAM coursework on MHIST, 50 images per class (needs your copy: --dataset mhist:FOLDER)",
     source=SOURCE,
     recipe="coursework-50",
     rows=(
@@ -95,7 +95,7 @@ SEARCHES = {
     "mnist": {"real": ("ConvNetW256", 99.52), "noise": ("ConvNetW64", 99.5)},
     "mhist:FOLDER": {"real": ("ConvNetGN", 67.04), "noise": ("ConvNetAS", 63.66)},
 }
-"""By dataset and start: the network that the reports found, and what it reaches on the full data."""
+"""By dataset and start: the network that the reports found, and its accuracy in percent on the full data."""
 
 
 def _search(dataset: str) -> Reproduction:
@@ -116,7 +116,7 @@ def _search(dataset: str) -> Reproduction:
             )
             for start in starts
         ),
-        notes=(*NOTES, "Candidates are ranked by validation accuracy here, by test accuracy in the reports."),
+        notes=(*NOTES, "Here, candidates are ranked by validation accuracy; in the reports, by test accuracy."),
     )
 
 

@@ -1,4 +1,4 @@
-"""The figures of Wang et al., "Dataset Distillation", 2018, on MNIST."""
+"""The MNIST results of Wang et al., "Dataset Distillation", 2018."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ DD_MNIST = Reproduction(
             published={"lenet": Published(79.5, 8.1)},
         ),
     ),
-    notes=("The 79.5 ± 8.1 is what Zhao et al. (ICLR 2021, table 2) report of it.",),
+    notes=("The 79.5 ± 8.1 is the result that Zhao et al. (ICLR 2021, table 2) report for DD.",),
 )
 
 DD_BASELINES = Reproduction(
     name="dd-baselines",
-    title="What DD has to beat on MNIST: real images and means, ten of each class, LeNet",
+    title="Baselines of DD on MNIST: real images and means, ten of each class, LeNet",
     source=f"{SOURCE}, table 1",
     recipe="dc-300",
     rows=tuple(
         Row(label=name, settings=_mnist(METHODS[name](), 10), published={"lenet": None})
         for name in ("random", "optimised-random", "k-means", "average")
     ),
-    notes=("The paper tunes the training of each baseline; here all are trained by one recipe.",),
+    notes=("The paper tunes the training for each baseline; here the recipe is the same for all.",),
 )

@@ -23,10 +23,10 @@ DC_MNIST = Reproduction(
     source=f"{SOURCE}, table 1",
     recipe="dc-1000",
     rows=tuple(
-        Row(label=f"dc ipc {ipc}", settings=_mnist(DC(), ipc), published={"convnet": figure})
-        for ipc, figure in ((1, Published(91.7, 0.5)), (10, Published(97.4, 0.2)))
+        Row(label=f"dc ipc {ipc}", settings=_mnist(DC(), ipc), published={"convnet": accuracy})
+        for ipc, accuracy in ((1, Published(91.7, 0.5)), (10, Published(97.4, 0.2)))
     ),
-    notes=(SPLIT, "The paper trains 20 networks on each of 5 sets; here 5 on one."),
+    notes=(SPLIT, "The paper trains 20 networks on each of 5 sets; here, 5 networks are trained on one set."),
 )
 
 NETWORKS = ("mlp", "convnet", "lenet", "alexnet", "vgg11", "resnet18")
@@ -38,7 +38,7 @@ ABLATION: dict[DistanceName, tuple[float, ...]] = {
 
 DC_DISTANCES = Reproduction(
     name="dc-distances",
-    title="Three distances of gradients: MNIST, 1 image per class, made with ConvNet and tested on six networks",
+    title="Three gradient distances: MNIST, 1 image per class, distilled with ConvNet and tested on six networks",
     source=f"{SOURCE}, table 7",
     recipe="dc-1000",
     rows=tuple(
@@ -49,7 +49,10 @@ DC_DISTANCES = Reproduction(
         )
         for distance, means in ABLATION.items()
     ),
-    notes=(SPLIT, "The learning rate of the pixels is that of the paper's own distance for all three."),
+    notes=(
+        SPLIT,
+        "All three distances use the learning rate of the pixels that the paper gives for its own.",
+    ),
 )
 
 HERDING = ((89.2, 1.6), (93.7, 0.3), (94.8, 0.2))
@@ -64,14 +67,14 @@ CORESETS: dict[str, tuple[Coreset, tuple[tuple[float, float], ...]]] = {
     "most forgotten": (Forgetting(never_learned="easiest"), FORGETTING),
     "k-means": (KMeans(), ()),
 }
-"""By label, what selects and its published figures.
+"""By label, the selection and its published results: mean and deviation in percent for 1, 10 and 50 images per class.
 
-Two published rows have two readings: herding as its papers have it and as the images nearest to the mean, forgetting by
-what an image counts as that is never learned.
+Two published rows allow two readings: herding as its papers define it or as the images nearest to the mean; forgetting
+with images that are never learned counted as never forgotten or as forgotten most.
 """
 
 TEACHER = ExpertPlan(dataset="mnist", count=1, epochs=10, momentum=0.9, weight_decay=5e-4)
-"""What selections look at: one network for all of them."""
+"""The network whose features or training the selections use: the same for all of them."""
 
 CORESETS_MNIST = Reproduction(
     name="coresets-mnist",
@@ -82,14 +85,14 @@ CORESETS_MNIST = Reproduction(
         Row(
             label=f"{name} ipc {ipc}",
             settings=_mnist(method, ipc),
-            published={"convnet": Published(*figures[place]) if figures else None},
+            published={"convnet": Published(*results[place]) if results else None},
             experts=TEACHER if isinstance(method, TaughtCoreset) else None,
         )
-        for name, (method, figures) in CORESETS.items()
+        for name, (method, results) in CORESETS.items()
         for place, ipc in enumerate((1, 10, 50))
     ),
     notes=(
         SPLIT,
-        "Random images are one draw, and all selections look at one network; the paper has several.",
+        "Random images are a single draw, and all selections use the same network; the paper has several of both.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Running a reproduction: row after row, resumed where it stopped, published and measured side by side."""
+"""Run a reproduction row by row, resume it where it stopped, and compare measured with published results."""
 
 from __future__ import annotations
 
@@ -55,26 +55,30 @@ def reproduce(
     dataset: str | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> list[Outcome]:
-    """Distil and evaluate every row, and keep what comes of it in ``out``.
+    """Distil and evaluate every row of a published table, and keep the results in ``out``.
 
-    A second call goes on where the first was stopped: finished runs and repeats are not done again, and rows that it
+    A second call continues where the first was stopped: finished runs and repeats are not done again, and rows that it
     leaves out stay in the record.
 
     Args:
         reproduction: the table.
-        out: the folder: a run for each row, and ``reproduction.json``.
-        scale: the share of the published iterations to do; all by default. Experts are trained in full.
-        time_limit: seconds for each distillation, over all calls.
-        repeats: trainings of each network, in place of the table's; of the full data one, if this is None.
-        rows: labels of the rows to do; all by default.
-        dataset: another name or place of the dataset, in place of the table's.
-        resources: device, local data, progress.
+        out: the folder for the run of each row and for ``reproduction.json``.
+        scale: the fraction of the published iterations to run, above 0 and at most 1. Experts are trained in full.
+        time_limit: seconds for each distillation, in all calls together.
+        repeats: trainings of each network; by default the table's number, and one on the full data.
+        rows: labels of the rows to run; all by default.
+        dataset: another name or location of the dataset.
+        resources: device, local data and progress.
+
+    Returns:
+        The outcome of each network of each row that was run, in the order of the table.
 
     Raises:
-        UserError: a row is unknown, the dataset is one to bring, or a run in ``out`` was made otherwise.
+        UserError: ``scale`` or ``repeats`` is out of range, a row is unknown, the dataset must be given, or a run in
+            ``out`` was started with different settings.
     """
     if not 0 < scale <= 1:
-        raise UserError(f"a scale of {scale} is none", "use --scale above 0 and at most 1")
+        raise UserError(f"--scale must be above 0 and at most 1, not {scale:g}", "use --scale 0.1, for example")
     if repeats is not None and repeats < 1:
         raise UserError("there must be at least one repeat", "use --repeats 1 or more")
     making = _Making(reproduction, out, scale, time_limit, repeats, resources)
@@ -83,7 +87,7 @@ def reproduce(
     for row in _wanted(reproduction, rows):
         place = dataset or row.settings.dataset
         if dataset is None and "FOLDER" in place:
-            raise UserError(f"{reproduction.name} is of images that you bring", f"use --dataset {place}")
+            raise UserError(f"{reproduction.name} needs your own copy of the images", f"use --dataset {place}")
         if place not in datasets:
             size, zca = row.settings.image_size, row.settings.zca
             datasets[place] = load_dataset(place, data_root=resources.data_root, image_size=size, zca=zca)
@@ -94,7 +98,7 @@ def reproduce(
 
 @dataclass(frozen=True)
 class _Making:
-    """How the rows of a table are made."""
+    """Runs the rows of a table."""
 
     reproduction: Reproduction
     out: Path
@@ -104,7 +108,7 @@ class _Making:
     resources: Resources
 
     def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
-        """What comes of a row; ``place`` is what its dataset is loaded from."""
+        """The outcomes of a row; ``place`` is the name or location that its dataset is loaded from."""
         if row.full:
             return [self._full(row, network, place, dataset) for network in row.published]
         settings = replace(
@@ -137,7 +141,7 @@ class _Making:
         return self._evaluated(row, synthetic, dataset, folder, cost)
 
     def _distilled(self, row: Row, asked: Settings[Method], dataset: ImageDataset) -> RunFolder:
-        """The row's run, gone on with if it is not finished and there is time left."""
+        """The row's run, continued if it is not finished and there is time left."""
         folder = RunFolder(self.out / row.folder)
         seconds = 0.0
         if folder.config.exists():
@@ -154,14 +158,14 @@ class _Making:
         self.resources.progress(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
         resume, listen = folder.config.exists(), log_progress(self.resources.progress, row.label)
-        with suppress(Diverged):  # its last good set is the row's
+        with suppress(Diverged):  # the row is then evaluated on the last good set
             distill(asked, dataset, out=folder.path, resume=resume, time_limit=left, listen=listen)
         return folder
 
     def _evaluated(
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
     ) -> list[Outcome]:
-        """The row's networks trained on its set."""
+        """The outcomes of the row's networks, trained on its set."""
         self.resources.progress(f"{row.label}: evaluating by {self.reproduction.recipe}")
         evaluation = evaluate(
             synthetic,
@@ -178,7 +182,7 @@ class _Making:
         ]
 
     def _full(self, row: Row, network: str, place: str, dataset: ImageDataset) -> Outcome:
-        """A network trained on the full data; kept in a file of its own, which a second call takes it from."""
+        """The outcome of a network trained on the full data, kept in a file of its own for later calls."""
         recipe, repeats = find_recipe(self.reproduction.recipe), self.repeats or 1
         named = "".join(letter if letter.isalnum() else "-" for letter in network)
         path = self.out / row.folder / f"{named}.json"
@@ -204,7 +208,7 @@ class _Making:
     def _searched(
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
     ) -> Outcome:
-        """The network that a search with the set finds, trained on the full data; beside the one that was published."""
+        """The outcome of the network that a search with the set finds, trained on the full data."""
         self.resources.progress(f"{row.label}: searching")
         record = folder.search
         if record.exists() and SearchResult.read(record).set_sha256 != synthetic.fingerprint():
@@ -229,7 +233,7 @@ class _Making:
         return Session(dataset, compute=self.resources.compute, progress=self.resources.progress)
 
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
-        """The folder of the experts of a plan, trained if they are not all there."""
+        """The folder of the experts of a plan; missing experts are trained."""
         folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
         compute = self.resources.compute.settled(long_run=plan.is_long(dataset))
         train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.resources.progress)
@@ -237,7 +241,10 @@ class _Making:
 
 
 def _dataset(row: Row, place: str, dataset: ImageDataset) -> dict[str, Any]:
-    """What is told of the dataset of a row, loaded from ``place``: its own, a copy of it, or another."""
+    """The dataset of an outcome, and whether its results can be compared with the published ones.
+
+    The row's own dataset and copies of it can; a dataset of another name, shape or number of classes cannot.
+    """
     own = row.settings.dataset
     known = CATALOGUE.get(own)
     another = place != own and place in CATALOGUE
@@ -247,12 +254,12 @@ def _dataset(row: Row, place: str, dataset: ImageDataset) -> dict[str, Any]:
 
 
 def _outcome(
-    row: Row, network: str, published: Published | None, measured: NetworkResult, told: Mapping[str, Any]
+    row: Row, network: str, published: Published | None, measured: NetworkResult, details: Mapping[str, Any]
 ) -> Outcome:
-    """The outcome of a network of a row; ``told`` is what is told of its dataset and its cost."""
+    """The outcome of a network of a row; ``details`` has the fields about its dataset and its cost."""
     if measured.failed is not None:
         verdict = f"failed: {measured.failed}"
-    elif not told["comparable"]:
+    elif not details["comparable"]:
         verdict = "another dataset"
     else:
         verdict = "nothing published" if published is None else published.verdict(measured.mean)
@@ -263,7 +270,7 @@ def _outcome(
         measured=Repeats(accuracies=measured.accuracies, failed=measured.failed),
         verdict=verdict,
         made_on=measured.made_on,
-        **{name: value for name, value in told.items() if name != "comparable"},
+        **{name: value for name, value in details.items() if name != "comparable"},
     )
 
 
@@ -276,7 +283,7 @@ def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:
 
 
 def _write(out: Path, reproduction: Reproduction, outcomes: Sequence[Outcome]) -> None:
-    """Renew the record: what earlier calls found of other rows stays, in the order of the table."""
+    """Update the record; outcomes of other rows from earlier calls stay, in the order of the table."""
     path, renewed = out / ReproductionRecord.FILE, {outcome.row for outcome in outcomes}
     earlier = ReproductionRecord.read(path).outcomes if path.exists() else []
     kept = [outcome for outcome in earlier if outcome.row not in renewed]

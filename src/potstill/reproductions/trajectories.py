@@ -1,4 +1,4 @@
-"""Trajectory matching: PAD's and MTT's figures on CIFAR-10, and both on MNIST, for which nothing was published."""
+"""Trajectory matching: the CIFAR-10 results of MTT and PAD, and MTT, DATM and PAD on MNIST, never published."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from potstill.methods.base import Start
 from potstill.reproductions.base import Published, Reproduction, Row
 
 SPLIT = "A tenth of the training images is held out for validation; the papers use all of them."
-LAST = "The set is the last of its run; the papers report the best of many by the test split."
+LAST = "The set of the last iteration is evaluated; the papers report the best of many by the test split."
 
-# Large batches make short epochs, of 53 steps: twenty steps on one image of each digit can follow three of them.
+# Large batches make short epochs of 53 steps: twenty steps on one image of each digit can match three such epochs.
 MNIST_EXPERTS = ExpertPlan(dataset="mnist", count=3, epochs=6, batch_size=1024)
 MNIST_PAD = ExpertPlan(dataset="mnist", count=3, epochs=6, batch_size=1024, curriculum=True)
 
@@ -31,7 +31,7 @@ def _settings(
 TRAJECTORIES_MNIST = Reproduction(
     name="trajectories-mnist",
     title="MTT, DATM and PAD on MNIST, ConvNet, 1 and 10 images per class",
-    source="nothing published: the tables of MTT, DATM and PAD begin with CIFAR-10",
+    source="nothing published: the tables of MTT, DATM and PAD start with CIFAR-10",
     recipe="dc-1000",
     rows=tuple(
         Row(
@@ -45,8 +45,8 @@ TRAJECTORIES_MNIST = Reproduction(
     ),
     notes=(
         SPLIT,
-        "The experts are few and not in flat minima, so that two cores train them in half an hour.",
-        "The settings are those of our records, found in runs of 60 to 160 iterations; look at the validation split.",
+        "Few experts, trained without a search for flat minima, so that two cores train them in half an hour.",
+        "The settings are those of our records, chosen by validation accuracy in runs of 60 to 160 iterations.",
     ),
 )
 
@@ -64,10 +64,10 @@ MTT_CIFAR = Reproduction(
         Row(
             label=f"mtt ipc {ipc}",
             settings=_settings(MTT(keep="graphs"), "cifar10", ipc, zca=True),
-            published={"convnet": figure},
+            published={"convnet": accuracy},
             experts=CIFAR_EXPERTS,
         )
-        for ipc, figure in ((1, Published(46.2, 0.8)), (10, Published(65.4, 0.7)))
+        for ipc, accuracy in ((1, Published(46.2, 0.8)), (10, Published(65.4, 0.7)))
     ),
     notes=(SPLIT, LAST),
 )
@@ -81,10 +81,10 @@ PAD_CIFAR = Reproduction(
         Row(
             label=f"pad ipc {ipc}",
             settings=_settings(PAD(keep="graphs"), "cifar10", ipc, zca=True),
-            published={"convnet": figure},
+            published={"convnet": accuracy},
             experts=CIFAR_PAD,
         )
-        for ipc, figure in ((1, Published(47.2, 0.6)), (10, Published(67.4, 0.3)), (50, Published(77.0, 0.5)))
+        for ipc, accuracy in ((1, Published(47.2, 0.6)), (10, Published(67.4, 0.3)), (50, Published(77.0, 0.5)))
     ),
     notes=(SPLIT, LAST),
 )

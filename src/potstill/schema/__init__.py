@@ -1,4 +1,4 @@
-"""Records: what is written to a JSON file and read back, each declared once for both."""
+"""Records: dataclasses that are written to JSON files and read back, declared once for both directions."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Record:
     """
 
     SCHEMA: ClassVar[int | None] = None
-    """The version of a record that is a whole file, which its first key tells; None for a part of one."""
+    """The version, written as the first key of a record that is a whole file; None for a part of a file."""
 
     def to_json(self) -> dict[str, Any]:
-        """The object, of plain values."""
+        """The object as plain values."""
         version = {} if self.SCHEMA is None else {"schema": self.SCHEMA}
         return {**version, **{field.name: plain(getattr(self, field.name)) for field in fields_of(self)}}
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made an object of.
+        """The record that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what its annotation says; the error names the file and the field.
+            UserError: a field is absent or does not match its annotation; the error names the file and the field.
         """
         return cls(**fields.arguments(cls))
 
@@ -46,7 +46,7 @@ class Record:
         """Read the file.
 
         Raises:
-            UserError: it is absent, damaged, or of another version; the error names the file and the field.
+            UserError: the file is absent, damaged, or of another version; the error names the file and the field.
         """
         fields = Fields.of_file(path)
         if cls.SCHEMA is not None and fields.value("schema", int) != cls.SCHEMA:
@@ -66,7 +66,7 @@ class SetRecord(Record):
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: records as objects, tuples as lists."""
+    """A value as JSON represents it: records as objects, tuples as lists."""
     if isinstance(value, Record):
         return value.to_json()
     if isinstance(value, Mapping):

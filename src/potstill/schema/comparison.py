@@ -1,4 +1,4 @@
-"""``comparison.json``: several sets side by side, and what the differences between them are worth."""
+"""``comparison.json``: the results of several sets, and the tests of their differences."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from potstill.schema.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedDataset(Record):
-    """What the sets were made from.
+    """The dataset that the sets were made from.
 
     Attributes:
-        name: in records.
-        fingerprint: of its images and labels.
-        train: training images.
-        test: test images.
-        bytes: of the training images as 8-bit pixels.
+        name: its name in records.
+        fingerprint: a hash of its images and labels.
+        train: the number of training images.
+        test: the number of test images.
+        bytes: the size of the training images as 8-bit pixels.
     """
 
     name: str
@@ -36,7 +36,7 @@ class TrainedNetwork(Repeats):
     """A network trained on one of the sets, or on the full data.
 
     Attributes:
-        seconds: to train and test it once, the mean of the repeats.
+        seconds: time to train and test it once, the mean of the repeats.
         epochs: passes over the set.
     """
 
@@ -44,17 +44,17 @@ class TrainedNetwork(Repeats):
     epochs: Count = 0
 
     def to_json(self) -> dict[str, Any]:
-        """The accuracies with their statistics, seconds and epochs; or the reason for which there are none."""
+        """The accuracies with their statistics, seconds and epochs; or the reason of the failure."""
         if self.failed is not None:
             return {"failed": self.failed}
         return {**super().to_json(), "seconds": self.seconds, "epochs": self.epochs}
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made an entry of.
+        """The entry that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be.
+            UserError: a field is absent or invalid.
         """
         if "failed" in fields:
             return cls(failed=fields.value("failed", str))
@@ -67,16 +67,16 @@ class ComparedSet(Record):
     """One of the sets.
 
     Attributes:
-        name: its run's folder, without what is common to all.
-        method: what made it.
+        name: a short name: the last parts of the path of its run.
+        method: the method that made it.
         status: how its run ended.
         ipc: images per class.
-        images: all of them.
-        bytes: the set's size.
+        images: the number of images.
+        bytes: the size of the set.
         labels: ``hard`` or ``soft``.
-        distilled_seconds: to make it.
-        peak_memory_bytes: of making it; 0 where that is not available.
-        networks: what each network made of it.
+        distilled_seconds: the time that the run took.
+        peak_memory_bytes: the peak memory of the run; 0 if it is not available.
+        networks: the result of each network on the set.
     """
 
     name: str
@@ -93,17 +93,17 @@ class ComparedSet(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Record):
-    """A pair of sets under one network; accuracies are fractions.
+    """The difference of two sets for one network; accuracies are fractions.
 
     Attributes:
-        network: its spec.
-        first: a set.
-        second: the set that it is compared with.
-        mean: accuracy on the first minus that on the second, over the repeats of both.
+        network: the spec of the network.
+        first: the name of a set.
+        second: the name of the set that it is compared with.
+        mean: the accuracy on the first set minus that on the second, averaged over the paired repeats.
         ci95: Student's 95 % interval of the mean.
-        p: that of the paired t test.
-        p_corrected: the same after Holm's correction for all differences.
-        repeats: pairs of them.
+        p: the p value of the paired t test.
+        p_corrected: the p value after Holm's correction for all differences.
+        repeats: the number of pairs.
     """
 
     network: str
@@ -118,37 +118,37 @@ class Difference(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Reached(Record):
-    """The highest whole percent of the validation images that training on every set reaches on the way.
+    """The highest whole percent of validation accuracy that trainings on all sets reach.
 
     Attributes:
-        accuracy: that accuracy; None where there are no curves to tell it from.
-        seconds: how long training on each set takes to reach it.
+        accuracy: that accuracy, a fraction; None without learning curves.
+        seconds: the training time on each set until it is reached.
     """
 
     accuracy: Fraction | None = None
     seconds: dict[str, Amount] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields; nothing where nothing was reached."""
+        """Its fields; an empty object without an accuracy."""
         return {} if self.accuracy is None else super().to_json()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Record):
-    """Sets side by side.
+    """The results of several sets by the same recipe.
 
     Attributes:
-        dataset: what they were made from.
-        recipe: one for all.
-        seed: of the repeats; None in records that do not tell it.
-        initial: what all networks began with; None where each set has weights of its own.
-        networks: specs.
-        made_on: the machines, precisions and versions of all results; more than one where they differ.
-        sets: in the order in which they were named.
-        full: networks trained on the full data.
-        significance: below it a difference's corrected p value shows it.
-        differences: of each pair of sets under each network, where the repeats allow a test.
-        reached: by network.
+        dataset: the dataset that the sets were made from.
+        recipe: the recipe, the same for all sets.
+        seed: seed of the repeats; None in older records.
+        initial: the initial weights of all networks; None if each set has its own.
+        networks: the specs of the networks.
+        made_on: the machines, precisions and versions of all results; more than one if these differ.
+        sets: the sets in the given order.
+        full: the result of each network trained on the full data.
+        significance: a difference is significant if its corrected p value is below this.
+        differences: the difference of each pair of sets for each network, if the repeats allow a test.
+        reached: for each network, the accuracy that trainings on all sets reach.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -168,16 +168,16 @@ class Comparison(Record):
 
     @property
     def shown(self) -> list[Difference]:
-        """The differences that the repeats show, the largest first."""
+        """The significant differences, the largest first."""
         shown = [item for item in self.differences if item.p_corrected < self.significance]
         return sorted(shown, key=lambda item: -abs(item.mean))
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made a record of.
+        """The record that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be, or there is no network.
+            UserError: a field is absent or invalid, or there is no network.
         """
         made = super().from_json(fields)
         if not made.networks:

@@ -1,4 +1,4 @@
-"""``evaluation.json``: what a set is worth by one recipe, repeat by repeat."""
+"""``evaluation.json``: the results of a set by one recipe, repeat by repeat."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from potstill.schema.statistics import confidence_interval, standard_deviation, 
 class Repeats(Record):
     """Repeated trainings of one network.
 
-    Mean, deviation and intervals are derived from the accuracies whenever they are written or shown.
+    Mean, standard deviation and intervals are computed from the accuracies whenever they are written or shown.
 
     Attributes:
         accuracies: a fraction for each repeat.
-        failed: why there is no result, if there is none: one training that fails makes the network fail, and the
-            accuracies of earlier ones are kept for a call that continues.
+        failed: the reason if there is no result, otherwise None. One failed training makes the network fail; the
+            accuracies of earlier repeats are kept for a call that continues.
     """
 
     accuracies: list[Fraction] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Repeats(Record):
 
     @property
     def repeats(self) -> int:
-        """How many trainings there were."""
+        """The number of trainings."""
         return len(self.accuracies)
 
     @property
@@ -61,22 +61,22 @@ class Repeats(Record):
         return confidence_interval(self.accuracies)
 
     def to_json(self) -> dict[str, Any]:
-        """The accuracies with their statistics, or the reason for which there are none."""
+        """The accuracies with their statistics, and the reason if the network failed."""
         failed = {} if self.failed is None else {"failed": self.failed}
         return {**failed, **(summary(self.accuracies) if self.accuracies else {})}
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made an object of.
+        """The object that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be, or the mean is not that of the accuracies.
+            UserError: a field is absent or invalid, or the mean is not that of the accuracies.
         """
         return cls(**repeats_arguments(fields))
 
 
 def repeats_arguments(fields: Fields) -> dict[str, Any]:
-    """The accuracies in an object and the reason of a failure; at least one of them is there."""
+    """The accuracies in an object and the reason of a failure, at least one of which must be there."""
     failed = fields.value("failed", str) if "failed" in fields else None
     if failed is not None and "accuracies" not in fields:
         return {"failed": failed}
@@ -92,15 +92,16 @@ class NetworkResult(Repeats):
     """Repeated trainings of one network on one set.
 
     Attributes:
-        accuracies: on the test split, a fraction for each repeat.
-        seconds: to train and test all repeats.
-        curve_epochs: the epochs at which the curves have points.
-        curve_loss: mean training loss there, over repeats.
-        curve_accuracy: mean accuracy there on a part of the validation split; empty if there is none.
-        confusion: counts (true class, predicted class), summed over repeats.
+        accuracies: accuracy on the test split, a fraction for each repeat.
+        seconds: time to train and test all repeats.
+        curve_epochs: the epochs at which the learning curves have points.
+        curve_loss: training loss at these epochs, averaged over the repeats.
+        curve_accuracy: accuracy at these epochs on a part of the validation split, averaged over the repeats; empty
+            without validation images.
+        confusion: counts by true class (row) and predicted class (column), summed over the repeats.
         epochs: passes over the set in each training.
-        made_on: the machines, precisions and versions that the repeats were measured with, in words.
-        learning_rate: what the validation split chose for all repeats; None where nothing was to be chosen.
+        made_on: the machines, precisions and versions of the repeats, in words.
+        learning_rate: the learning rate that was tuned for all repeats; None if none was tuned.
     """
 
     seconds: Amount = 0.0
@@ -150,10 +151,10 @@ class NetworkResult(Repeats):
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made an entry of.
+        """The entry that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be.
+            UserError: a field is absent or invalid.
         """
         repeats = repeats_arguments(fields)
         if "accuracies" not in repeats:
@@ -186,23 +187,23 @@ def _confusion(fields: Fields) -> list[list[int]]:
 
 
 Results = dict[str, NetworkResult]
-"""By network."""
+"""The result of each network, by its spec."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(SetRecord):
-    """What a synthetic set is worth by one recipe.
+    """The results of a synthetic set by one recipe.
 
     Attributes:
         recipe: the protocol.
-        seed: of the repeats.
-        set_sha256: of the set's tensors.
-        dataset_fingerprint: of the dataset that it was measured on.
-        full_epochs: passes over the full data, where it is a baseline.
-        initial: what the networks began with; ``source`` says it in a word or names files.
+        seed: seed of the repeats.
+        set_sha256: the SHA-256 of the set's tensors.
+        dataset_fingerprint: the fingerprint of the dataset that it was measured on.
+        full_epochs: passes over the full data, if it is a baseline.
+        initial: the initial weights of the networks; ``source`` is ``random``, ``fixed`` or a path.
         networks: the result of each network trained on the set.
-        baselines: the same for ``random`` real images, as many per class, for the ``full`` training data, and for the
-            ``initial`` weights as they are.
+        baselines: results by baseline, such as ``random`` (as many random real images), ``full`` (all training data)
+            or ``initial`` (no training).
     """
 
     SCHEMA: ClassVar[int | None] = 2
@@ -217,9 +218,9 @@ class Evaluation(SetRecord):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What two evaluations must agree in for their results to belong together.
+        """What two evaluations must have in common for their results to be combined.
 
-        How often networks see the full data is not part of it: that concerns one baseline, and stands beside it.
+        The number of epochs on the full data is not part of it, because it concerns only one baseline.
         """
         return {
             "schema": self.SCHEMA,
@@ -232,7 +233,7 @@ class Evaluation(SetRecord):
 
     @property
     def initial_source(self) -> str:
-        """What the networks began with: ``random`` weights, one ``fixed`` draw, or the path of pre-trained ones."""
+        """The initial weights: ``random``, one ``fixed`` draw, or the path of pre-trained ones."""
         return str(self.initial["source"])
 
     @property
@@ -256,10 +257,10 @@ class Evaluation(SetRecord):
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made a record of.
+        """The record that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be.
+            UserError: a field is absent or invalid.
         """
         fields.part("initial").value("source", str)
         return super().from_json(fields)

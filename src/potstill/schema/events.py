@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: what a run's events tell of its loss and its validation accuracy."""
+"""``metrics.jsonl``: the loss and the validation accuracy of a run, read from its events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from potstill.schema.fields import Count, Fields
 
 @dataclass(frozen=True)
 class Trace:
-    """A quantity by iteration, of equally many values."""
+    """A quantity by iteration; both tuples have the same length."""
 
     iterations: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
@@ -20,11 +20,11 @@ class Trace:
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """What a run recorded on its way.
+    """The quantities that a run recorded.
 
     Attributes:
-        losses: the distillation loss of ``step`` events.
-        validations: the accuracy of ``validation`` events, a fraction.
+        losses: the distillation loss in ``step`` events.
+        validations: the accuracy in ``validation`` events, a fraction.
     """
 
     losses: Trace
@@ -32,10 +32,10 @@ class Traces:
 
     @classmethod
     def read(cls, path: Path) -> Traces:
-        """Read a ``metrics.jsonl``; values that are not finite are left out, and a missing file has none.
+        """Read a ``metrics.jsonl``; values that are not finite are left out, and a missing file gives empty traces.
 
         Raises:
-            UserError: a line is damaged; the error names it and the field.
+            UserError: a line is damaged; the error names the line and the field.
         """
         events = [Fields.of(path, event, f"line {line}.") for line, event in enumerate(read_events(path), start=1)]
         return cls(losses=_trace(events, "step", "loss"), validations=_trace(events, "validation", "accuracy"))

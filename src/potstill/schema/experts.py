@@ -1,4 +1,4 @@
-"""``experts.json``: networks that were trained on the real images, and how."""
+"""``experts.json``: networks that were trained on the real images, and their settings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from potstill.schema import Record
-from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
-from potstill.schema.old_names import with_present_names
+from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive, with_present_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +15,11 @@ class Expert(Record):
     """One of the experts.
 
     Attributes:
-        number: from 0.
+        number: its number, counted from 0.
         losses: the mean training loss of each epoch.
-        seconds: to train it.
+        seconds: training time.
         compute: device, precision and compilation, in words.
-        validation_accuracy: a fraction; None where there are no validation images.
+        validation_accuracy: a fraction; None without validation images.
     """
 
     number: Count
@@ -30,7 +29,7 @@ class Expert(Record):
     validation_accuracy: Fraction | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields; an accuracy only where there is one."""
+        """Its fields, without an accuracy of None."""
         return {name: value for name, value in super().to_json().items() if value is not None}
 
 
@@ -40,12 +39,12 @@ class ExpertsManifest(Record):
 
     Attributes:
         plan: the settings of the training that are not None, by their present names.
-        dataset_fingerprint: of the dataset that they were trained on.
+        dataset_fingerprint: the fingerprint of the dataset that they were trained on.
         shape: (C, H, W) of one image.
-        classes: how many.
+        classes: the number of classes.
         machine: processor, cores, accelerator, system and versions.
         compute: device, precision and compilation; empty in older records.
-        experts: those that are finished, by number.
+        experts: the finished experts, ordered by number.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -61,10 +60,10 @@ class ExpertsManifest(Record):
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made a record of; older names of settings are understood.
+        """The record that ``to_json`` wrote; older names of settings are understood.
 
         Raises:
-            UserError: a field is absent or not what it should be.
+            UserError: a field is absent or invalid.
         """
         plan = with_present_names("experts", fields.part("plan").values)
         return super().from_json(replace(fields, values={**fields.values, "plan": plan}))

@@ -1,4 +1,7 @@
-"""Checked reading of JSON: the type annotation of a field says what is accepted, and errors name the file and field."""
+"""Checked reading of files: annotations say which values are accepted, errors name file and field.
+
+Older files have older names of settings; ``with_present_names`` is the one place that knows them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,17 @@ from potstill.runtime.files import read_json
 
 REMEDY = "restore the file, or move it away so that it is made again"
 SCALARS: Mapping[type, str] = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "datadam": {"factor": "loss_scale", "balance": "mmd_weight", "released": "follow_released_code"},
+    "experts": {"flatness": "gsam_rho"},
+    "recipe": {"averaging": "ema_decay", "tried_rates": "learning_rate_grid"},
+}
+"""The old names of settings in older files and their present names, by method or by kind of record."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a number may be: ``words`` say it in an error."""
+    """The range of a number, and its description ``words`` for errors."""
 
     words: str
     low: float = -math.inf
@@ -32,7 +41,7 @@ Fraction = Annotated[float, Range("a fraction between 0 and 1", 0, 1)]
 
 
 class Readable(Protocol):
-    """What reads itself from the object in a file; ``Record`` does."""
+    """A class that reads itself from an object in a file, such as ``Record``."""
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
@@ -42,14 +51,14 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Fields:
-    """A JSON object, and where it stands.
+    """A JSON object and its position in a file.
 
-    Every method raises ``UserError``, naming the file and the field, where a field is absent or not what it should be.
+    If a field is absent or invalid, every method raises ``UserError``, which names the file and the field.
 
     Attributes:
-        file: the file that the object is from.
+        file: the file with the object.
         values: the object.
-        place: the dotted path of the object in the file, with a dot at its end; empty for the outermost.
+        place: the dotted path of the object in the file, with a dot at its end; empty for the outermost object.
     """
 
     file: Path
@@ -58,7 +67,16 @@ class Fields:
 
     @classmethod
     def of(cls, file: Path, value: Any, place: str = "") -> Fields:
-        """``value`` as fields."""
+        """Check that a value is an object.
+
+        Args:
+            file: the file with the object.
+            value: the parsed JSON.
+            place: the dotted path of the object in the file, with a dot at its end.
+
+        Raises:
+            UserError: it is not an object.
+        """
         if not isinstance(value, dict):
             what = f"{file}: {place.rstrip('.')}" if place else str(file)
             raise UserError(f"{what} is not an object", REMEDY)
@@ -77,12 +95,12 @@ class Fields:
         """The value of a field.
 
         Args:
-            name: of the field.
+            name: the name of the field.
             kind: a type annotation: a scalar, ``Literal``, ``Annotated`` with a ``Range``, a list, tuple or mapping of
-                such, ``Any``, a union, or a record.
+                these, ``Any``, a union, or a record.
 
         Returns:
-            The value as ``kind``: integers become floats where floats are wanted, and lists tuples.
+            The value as ``kind`` has it: integers become floats, and lists tuples, if the annotation says so.
         """
         if name not in self.values:
             self.refuse(name, "there")
@@ -93,12 +111,12 @@ class Fields:
         return Fields.of(self.file, self.value(name, Any), f"{self.place}{name}.")
 
     def arguments(self, target: type[Any], *, without: Sequence[str] = ()) -> dict[str, Any]:
-        """The values of a dataclass's fields, each as its annotation says.
+        """The values of a dataclass's fields, each checked against its annotation.
 
         Args:
-            target: the dataclass. A field that has a default may be absent; keys that it has no field for are ignored,
-                because a newer version may have written them.
-            without: names of fields that are not to be read.
+            target: the dataclass. A field with a default may be absent. Keys without a field are ignored, because a
+                newer version may have written them.
+            without: names of fields that are not read.
         """
         kinds = get_type_hints(target, include_extras=True)
         return {
@@ -108,14 +126,26 @@ class Fields:
         }
 
     def check_derived(self, name: str, expected: float) -> None:
-        """Make sure that a number that follows from others agrees with them."""
+        """Make sure that a number that is computed from others agrees with them."""
         if not math.isclose(self.value(name, float), expected, rel_tol=1e-6, abs_tol=1e-6):
-            self.refuse(name, f"{expected:.6g}, which the accuracies give")
+            self.refuse(name, f"{expected:.6g}, which follows from the accuracies")
 
     def refuse(self, name: str, wanted: str) -> NoReturn:
-        """Say that a field is not ``wanted``, or that it is missing."""
+        """Raise the error that a field is not ``wanted``, or that it is missing."""
         wanted = wanted if name in self.values else ""
         raise _damaged(self.file, f"{self.place}{name}", wanted)
+
+
+def with_present_names(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a file by their present names.
+
+    Args:
+        kind: the name of a method, ``experts`` or ``recipe``; without an entry in ``RENAMED`` nothing is renamed.
+        values: the settings by name; if an old and a present name are both there, the present one wins.
+    """
+    renamed = RENAMED.get(kind, {})
+    old = {renamed[name]: value for name, value in values.items() if name in renamed}
+    return {**old, **{name: value for name, value in values.items() if name not in renamed}}
 
 
 def _is_required(field: Any) -> bool:
@@ -127,10 +157,10 @@ def _damaged(file: Path, place: str, wanted: str) -> UserError:
 
 
 def _checked(file: Path, place: str, value: Any, kind: Any) -> Any:
-    """``value`` if it is of the ``kind`` that an annotation names.
+    """``value``, checked against the annotation ``kind``.
 
     Raises:
-        UserError: it is not.
+        UserError: it does not match.
     """
     origin, of = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -168,7 +198,7 @@ def _in_range(file: Path, place: str, value: Any, kind: type, allowed: Range) ->
 
 
 def _one_of(file: Path, place: str, value: Any, kinds: Sequence[Any]) -> Any:
-    """The value by the first kind that accepts it; the error is the last one's."""
+    """The value as the first kind that accepts it; otherwise the error of the last kind."""
     if value is None and NoneType in kinds:
         return None
     *others, last = [kind for kind in kinds if kind is not NoneType]

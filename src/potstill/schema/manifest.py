@@ -1,4 +1,4 @@
-"""``manifest.json``: how a distillation went."""
+"""``manifest.json``: the outcome of a distillation, and what identifies it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class MethodRecord(Record):
     """The method and its paper.
 
     Attributes:
-        name: of the method.
-        title: of the paper.
-        citation: its BibTeX entry; empty for a method without one.
-        url: where to read it; may be empty.
+        name: the name of the method.
+        title: the title of the paper.
+        citation: the BibTeX entry of the paper; empty for a method without one.
+        url: the web address of the paper; may be empty.
     """
 
     name: str
@@ -32,16 +32,16 @@ class MethodRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetRecord(Record):
-    """What was distilled.
+    """The dataset that was distilled.
 
     Attributes:
-        name: in records.
-        fingerprint: of its images and labels.
+        name: its name in records.
+        fingerprint: a hash of its images and labels.
         shape: (C, H, W) of one image.
-        classes: how many.
-        train: training images.
-        validation: validation images.
-        test: test images.
+        classes: the number of classes.
+        train: the number of training images.
+        validation: the number of validation images.
+        test: the number of test images.
     """
 
     name: str
@@ -54,13 +54,13 @@ class DatasetRecord(Record):
 
     @property
     def train_bytes(self) -> int:
-        """The training images as 8-bit pixels."""
+        """The size of the training images as 8-bit pixels."""
         return self.train * math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Iterations(Record):
-    """Iterations that were done, and asked for; both 0 where images are chosen rather than distilled."""
+    """Iterations that were done, and that were requested; both 0 if images were chosen rather than distilled."""
 
     done: Count
     asked: Count
@@ -77,23 +77,23 @@ class ComputeRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(Record):
-    """How a run went.
+    """The outcome of a run, and what identifies it.
 
     Attributes:
         method: the method and its paper.
-        dataset: what was distilled.
-        seed: for all random draws.
-        iterations: done and asked for.
-        chosen_iteration: the iteration whose set is kept; None in records that do not tell it.
-        seconds: spent, over all sessions.
-        peak_memory_bytes: the largest of all sessions; 0 where the system does not tell it.
+        dataset: the dataset that was distilled.
+        seed: seed for all random draws.
+        iterations: iterations done and requested.
+        chosen_iteration: the iteration whose set is kept; None in older records.
+        seconds: the time of all sessions together.
+        peak_memory_bytes: the peak memory of all sessions; 0 if it is not available.
         set_bytes: the size of the set.
-        tensors_sha256: of the set's tensors.
+        tensors_sha256: the SHA-256 of the set's tensors.
         machine: processor, cores, accelerator, system and versions.
         compute: device, precision and compilation.
         status: how the last session ended.
-        started: when the first session did, in ISO 8601.
-        command: of the first session; empty for a run that was started from Python.
+        started: when the first session started, in ISO 8601.
+        command: the command line of the first session; empty for a run that was started from Python.
     """
 
     SCHEMA: ClassVar[int | None] = 1

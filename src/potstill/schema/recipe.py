@@ -1,4 +1,4 @@
-"""A recipe as it is written down: the protocol by which networks are trained on a set before they are tested."""
+"""The record of a recipe: the protocol by which networks are trained on a set before they are tested."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from potstill.schema import Record
-from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
-from potstill.schema.old_names import with_present_names
+from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive, with_present_names
 
 Optimiser = Literal["sgd", "adamw"]
 Decay = Literal["none", "cut", "cosine"]
@@ -19,28 +18,28 @@ class Recipe(Record):
     """A protocol: how networks are trained on a set before they are tested.
 
     Attributes:
-        name: how it is asked for.
-        version: changes whenever a result could.
-        summary: one line for people.
+        name: its name on the command line.
+        version: raised with every change that could alter a result.
+        summary: a description in one line.
         epochs: passes over the synthetic set or the random images.
-        full_epochs: passes over the full data, which has hundreds of times the images.
-        batch_size: images a step.
+        full_epochs: passes over the full data, which is hundreds of times as large.
+        batch_size: images per step.
         optimiser: ``sgd`` or ``adamw``.
-        learning_rate: at first.
-        momentum: of SGD.
-        weight_decay: of either.
-        decay: of the learning rate: ``none``, a ``cut`` to a tenth just after the middle, which forgets the momentum,
-            or half a ``cosine``.
-        augmentation: ``none``; ``siamese``, one operation a batch with parameters of each image's own; or
-            ``condensation``, one operation an image: shifts, scales and turns of up to 45 degrees, for digits.
+        learning_rate: the initial learning rate.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of either optimiser.
+        decay: decay of the learning rate: ``none``; a ``cut`` to a tenth just after the middle, which resets the
+            momentum; or half a ``cosine``.
+        augmentation: ``none``; ``siamese``, one operation per batch with separate parameters for each image; or
+            ``condensation``, one operation per image: shifts, scales and rotations of up to 45 degrees, for digits.
         cutmix: whether boxes are exchanged between the images of a batch.
-        ema_decay: the share that an exponential average of the weights keeps at each step; 0 for none.
-        learned_rate: whether a learning rate that the set brings along is taken in place of the recipe's.
-        replay: instead of all that, take the steps that the set was distilled for, in their order, each with its
-            learned rate and from the initial weights that they are for.
-        learning_rate_grid: learning rates to choose from, in place of the recipe's one: the rate whose single training
-            does best on the validation split, chosen once per network for the set and once for each baseline. The
-            full data keeps the recipe's rate.
+        ema_decay: decay of an exponential moving average of the weights, which is tested instead; 0 turns it off.
+        learned_rate: whether a learning rate that was learned with the set replaces the recipe's.
+        replay: instead of all that, take the steps that the set was distilled for in their order, each with its
+            learned rate, from the initial weights that they were learned for.
+        learning_rate_grid: learning rates to choose from, instead of ``learning_rate``: the rate with the highest
+            validation accuracy after one training, chosen once per network for the set and once for each baseline.
+            Training on the full data uses ``learning_rate``.
     """
 
     name: str
@@ -67,16 +66,16 @@ class Recipe(Record):
         return f"{self.name}@{self.version}"
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields; without rates to choose from it is the record of a recipe from before there were any."""
+        """Its fields. An empty grid of learning rates is left out, as in older records."""
         fields = super().to_json()
         return fields if self.learning_rate_grid else {k: v for k, v in fields.items() if k != "learning_rate_grid"}
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made an object of; older names of fields are understood.
+        """The object that ``to_json`` wrote; older names of fields are understood.
 
         Raises:
-            UserError: a field is absent or not what it should be.
+            UserError: a field is absent or invalid.
         """
         present = replace(fields, values=with_present_names("recipe", fields.values))
         return cls(**present.arguments(cls))

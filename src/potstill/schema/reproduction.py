@@ -1,4 +1,4 @@
-"""``reproduction.json``: a published table that was re-run, published and measured side by side."""
+"""``reproduction.json``: the results of a re-run of a published table, next to the published ones."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Published(Record):
     """A published accuracy, in percent.
 
     Attributes:
-        mean: as printed.
-        std: the deviation printed beside it; None where there is none.
+        mean: the mean as printed.
+        std: the standard deviation as printed; None if none was printed.
     """
 
     mean: float
     std: float | None = None
 
     def __str__(self) -> str:
-        """As tables print it."""
+        """Mean ± standard deviation, as in tables."""
         return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
 
     def verdict(self, accuracy: float) -> Verdict:
-        """Where a measured accuracy (a fraction) lies beside mean ± std."""
+        """Whether a measured accuracy, a fraction, lies inside, above or below mean ± std."""
         if self.std is None:
             return "no spread published"
         apart = 100 * accuracy - self.mean
@@ -39,7 +39,7 @@ class Published(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedIterations(Record):
-    """Iterations that were done, and those of the published run; both 0 where images are chosen."""
+    """Iterations that were done, and those of the published run; both 0 if images are chosen."""
 
     done: Count
     published: Count
@@ -47,20 +47,20 @@ class PublishedIterations(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome(Record):
-    """What came of one network of one row.
+    """The outcome of one network of one row.
 
     Attributes:
-        row: its label.
-        network: the spec.
-        dataset: what it was measured on: its name in records; empty in older records, as is its fingerprint.
-        dataset_fingerprint: of that.
-        published: what was published, if anything was.
-        measured: the accuracies.
-        verdict: where their mean lies beside the published interval, or why that cannot be said.
-        iterations: done and published; None where nothing is distilled.
-        seconds: to distil; None where nothing is.
-        note: what else came of it.
-        made_on: the machines, precisions and versions that the accuracies were measured with, in words.
+        row: the label of the row.
+        network: the spec of the network.
+        dataset: the name of the dataset that it was measured on; empty in older records.
+        dataset_fingerprint: the fingerprint of that dataset; empty in older records.
+        published: the published accuracy, if there is one.
+        measured: the measured accuracies.
+        verdict: whether their mean lies inside, above or below the published interval, or why this is not known.
+        iterations: iterations done and published; None if nothing is distilled.
+        seconds: time to distil; None if nothing is distilled.
+        note: further remarks.
+        made_on: the machines, precisions and versions of the measurements, in words.
     """
 
     row: str
@@ -78,15 +78,15 @@ class Outcome(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ReproductionRecord(Record):
-    """A table as far as it was re-run.
+    """The part of a table that was re-run.
 
     Attributes:
-        name: of the table.
-        title: one line for people.
-        source: where it was published.
+        name: the name of the table.
+        title: a title of one line.
+        source: the publication.
         recipe: the evaluation protocol.
         notes: what differs from the publication, a sentence each.
-        outcomes: in the order of the table.
+        outcomes: the outcomes in the order of the table.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -102,12 +102,12 @@ class ReproductionRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class FullDataRecord(Record):
-    """A network of a table trained on the full data.
+    """A network of a table, trained on the full data.
 
     Attributes:
-        recipe: how.
-        network: its spec.
-        dataset_fingerprint: of the dataset.
+        recipe: the protocol.
+        network: the spec of the network.
+        dataset_fingerprint: the fingerprint of the dataset.
         result: the repeats so far.
     """
 
@@ -118,5 +118,5 @@ class FullDataRecord(Record):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What two such records must agree in for one to continue the other."""
+        """What two records must have in common for one to continue the other."""
         return {name: value for name, value in self.to_json().items() if name != "result"}

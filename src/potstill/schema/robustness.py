@@ -1,4 +1,4 @@
-"""``robustness.json``: DD-Ranking's label and augmentation robust scores, and the accuracies that they are made of.
+"""``robustness.json``: DD-Ranking's label and augmentation robust scores, and the accuracies behind them.
 
 Li et al., "DD-Ranking: Rethinking the Evaluation of Dataset Distillation", 2025. All accuracies are fractions.
 """
@@ -16,18 +16,18 @@ from potstill.schema.fields import Amount, Count, Fields, Fraction
 from potstill.schema.statistics import summary
 
 WEIGHT = 0.5
-"""Of each half of both scores."""
+"""The weight of each term of both scores."""
 KINDS = tuple(f"{of} {how}" for how in ("augmented", "plain") for of in ("synthetic", "random"))
-"""What networks are trained on for any set; for one with soft labels also ``synthetic hard``."""
+"""The trainings for every set; a set with soft labels also has ``synthetic hard``."""
 
 
 def hard_label_recovery(full: float, synthetic_hard: float) -> float:
-    """HLR: how far a set with hard labels stays behind the full data; the smaller the better."""
+    """HLR: the gap between the full data and the set with hard labels; smaller is better."""
     return full - synthetic_hard
 
 
 def improvement_over_random(synthetic: float, random: float) -> float:
-    """IOR: how far a set is ahead of random images with the same kind of labels under the same recipe."""
+    """IOR: the gain of a set over random images with the same kind of labels and the same recipe."""
     return synthetic - random
 
 
@@ -43,7 +43,20 @@ def normalised(value: float) -> float:
 
 
 def label_robust_score(full: float, synthetic_hard: float, synthetic: float, random: float) -> float:
-    """LRS = normalised(w IOR - (1 - w) HLR), w = 1/2; in [0, 1], the larger the better."""
+    """LRS = normalised(w IOR - (1 - w) HLR), w = 1/2.
+
+    Args:
+        full: accuracy on the full data, a fraction like all others.
+        synthetic_hard: accuracy on the set with hard labels.
+        synthetic: accuracy on the set.
+        random: accuracy on random images with the same kind of labels.
+
+    Returns:
+        The score, in [0, 1]; larger is better.
+
+    Raises:
+        ValueError: an accuracy is not a fraction.
+    """
     gain = improvement_over_random(synthetic, random)
     return normalised(WEIGHT * gain - (1 - WEIGHT) * hard_label_recovery(full, synthetic_hard))
 
@@ -51,7 +64,20 @@ def label_robust_score(full: float, synthetic_hard: float, synthetic: float, ran
 def augmentation_robust_score(
     synthetic_augmented: float, random_augmented: float, synthetic_plain: float, random_plain: float
 ) -> float:
-    """ARS = normalised(g (gain over random with augmentation) + (1 - g) (gain without)), g = 1/2."""
+    """ARS = normalised(g (gain over random images with augmentation) + (1 - g) (gain without)), g = 1/2.
+
+    Args:
+        synthetic_augmented: accuracy on the set with augmentation, a fraction like all others.
+        random_augmented: accuracy on random images with augmentation.
+        synthetic_plain: accuracy on the set without augmentation.
+        random_plain: accuracy on random images without augmentation.
+
+    Returns:
+        The score, in [0, 1]; larger is better.
+
+    Raises:
+        ValueError: an accuracy is not a fraction.
+    """
     with_it = improvement_over_random(synthetic_augmented, random_augmented)
     without = improvement_over_random(synthetic_plain, random_plain)
     return normalised(WEIGHT * with_it + (1 - WEIGHT) * without)
@@ -122,10 +148,10 @@ class Robustness(SetRecord):
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made a record of.
+        """The record that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be, or a score is not that of the accuracies.
+            UserError: a field is absent or invalid, or a score is not that of the accuracies.
         """
         parts = fields.part("trained_on")
         trained = {name: parts.part(name) for name in (*KINDS, *parts.values)}

@@ -1,4 +1,4 @@
-"""The files of a run's folder by name, for whoever writes or reads them."""
+"""The names of the files in a run's folder, for writing and reading."""
 
 from __future__ import annotations
 
@@ -12,64 +12,64 @@ from potstill.schema.search import SearchResult
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Where everything about one distillation is.
+    """The paths of all files of a run.
 
     Attributes:
-        path: the folder.
+        path: the folder of the run.
     """
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """The settings, resolved."""
+        """The settings, with every default filled in."""
         return self.path / "config.toml"
 
     @property
     def synthetic(self) -> Path:
-        """The set."""
+        """The synthetic set."""
         return self.path / "synthetic.safetensors"
 
     @property
     def manifest(self) -> Path:
-        """How the run went."""
+        """The manifest."""
         return self.path / "manifest.json"
 
     @property
     def metrics(self) -> Path:
-        """Its events, one a line."""
+        """The events, one per line."""
         return self.path / "metrics.jsonl"
 
     @property
     def start(self) -> Path:
-        """The set before distillation."""
+        """The initial set, before distillation."""
         return self.path / "checkpoint" / "start.safetensors"
 
     @property
     def checkpoint(self) -> Path:
-        """What resuming needs."""
+        """The checkpoint, from which the run can be resumed."""
         return self.path / "checkpoint" / "state.safetensors"
 
     @property
     def evaluation(self) -> Path:
-        """What the set is worth."""
+        """The evaluation of the set."""
         return self.path / Evaluation.FILE
 
     @property
     def robustness(self) -> Path:
-        """Its robust scores."""
+        """The robust scores of the set."""
         return self.path / Robustness.FILE
 
     @property
     def search(self) -> Path:
-        """An architecture search with it."""
+        """The architecture search with the set."""
         return self.path / SearchResult.FILE
 
     @property
     def report(self) -> Path:
-        """The page."""
+        """The page of the run."""
         return self.path / "report.html"
 
     def figure(self, name: str) -> Path:
-        """A picture for slides and papers."""
+        """A figure for slides and papers, by name."""
         return self.path / "figures" / f"{name}.png"

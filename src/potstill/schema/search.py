@@ -1,4 +1,4 @@
-"""``search.json``: an architecture search with a set, finished or under way."""
+"""``search.json``: an architecture search with a set, finished or in progress."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from potstill.schema.statistics import summary
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate(Record):
-    """What one network made of the small set.
+    """The results of one network on the small set.
 
     Attributes:
-        spec: the network.
-        accuracies: on the validation split, a fraction for each repeat.
-        seconds: to train and validate all repeats.
-        parameters: of the network.
-        made_on: the machines, precisions and versions that it was trained with, in words.
-        failed: why there is no accuracy, if there is none.
+        spec: the spec of the network.
+        accuracies: accuracy on the validation split, a fraction for each repeat.
+        seconds: time to train and validate all repeats.
+        parameters: the number of parameters of the network.
+        made_on: the machines, precisions and versions of the trainings, in words.
+        failed: the reason if a training failed, otherwise None.
     """
 
     spec: str
@@ -44,10 +44,10 @@ class Candidate(Record):
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made an entry of.
+        """The entry that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be, or the mean is not that of the accuracies.
+            UserError: a field is absent or invalid, or the mean is not that of the accuracies.
         """
         made = super().from_json(fields)
         if made.accuracies:
@@ -57,16 +57,16 @@ class Candidate(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult(SetRecord):
-    """A search, finished or under way.
+    """A search, finished or in progress.
 
     Attributes:
         space: the name of the search space, or specs by name.
-        recipe: how candidates are trained, and the best on the full data.
-        seed: of all trainings.
-        set_sha256: of the set's tensors.
-        dataset_fingerprint: of the dataset that it was made from.
-        candidates: by name, in the order of the space.
-        full: for the best ones, what they reach on the test split when trained on the full data.
+        recipe: how candidates are trained on the set, and the best of them on the full data.
+        seed: seed of all trainings.
+        set_sha256: the SHA-256 of the set's tensors.
+        dataset_fingerprint: the fingerprint of the dataset that it was made from.
+        candidates: the candidates by name, in the order of the space.
+        full: the results of the best candidates on the test split after training on the full data.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -80,7 +80,7 @@ class SearchResult(SetRecord):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What two searches must agree in for one to continue the other."""
+        """What two searches must have in common for one to continue the other."""
         return {
             "schema": self.SCHEMA,
             "space": self.space if isinstance(self.space, str) else dict(self.space),
@@ -92,13 +92,13 @@ class SearchResult(SetRecord):
 
     @property
     def ranked(self) -> list[str]:
-        """Candidates from the best down; of equals the smaller network."""
+        """The names of the candidates from best to worst; of equally good ones the smaller network comes first."""
         of = self.candidates
         return sorted(of, key=lambda name: (-of[name].mean, of[name].parameters))
 
     @property
     def seconds(self) -> float:
-        """What training all candidates on the small set took."""
+        """The time to train all candidates on the small set."""
         return sum(candidate.seconds for candidate in self.candidates.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -113,10 +113,10 @@ class SearchResult(SetRecord):
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
-        """What ``to_json`` made a record of.
+        """The record that ``to_json`` wrote.
 
         Raises:
-            UserError: a field is absent or not what it should be.
+            UserError: a field is absent or invalid.
         """
         made = super().from_json(fields)
         if sorted(fields.value("ranked", list[str])) != sorted(made.candidates):

@@ -1,4 +1,4 @@
-"""Mean, spread and intervals of repeated accuracies, and what two sets of them allow to be said: never a bare mean."""
+"""Mean, spread and intervals of repeated accuracies, and the tests of differences between sets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ K = TypeVar("K")
 def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
     """Student's t interval for the mean of repeats; None for fewer than two.
 
-    The bounds are fractions and are cut to [0, 1].
+    The bounds are fractions and are clipped to [0, 1].
     """
     if len(values) < 2:
         return None
@@ -33,8 +33,8 @@ def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[f
 def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
     """The bias-corrected and accelerated bootstrap interval of the mean (Efron, 1987); None for fewer than three.
 
-    It assumes no distribution, and for as few as five repeats it is narrower than it should be: Student's interval is
-    the one that is printed, this one is kept beside it. The same values always give the same interval.
+    It assumes no distribution, but for as few as five repeats it is too narrow. Therefore Student's interval is shown,
+    and this one is only recorded. The same values always give the same interval.
     """
     if len(values) < 3 or len(set(values)) == 1:
         return None
@@ -54,7 +54,7 @@ def standard_deviation(values: Sequence[float]) -> float | None:
 
 
 def summary(accuracies: Sequence[float]) -> dict[str, float | list[float] | None]:
-    """What is recorded of repeated accuracies (fractions): all of them, mean, sample std and 95 % intervals."""
+    """The record of repeated accuracies (fractions): all of them, mean, sample std and 95 % intervals."""
     interval, resampled = confidence_interval(accuracies), bootstrap_interval(accuracies)
     return {
         "accuracies": list(accuracies),
@@ -67,13 +67,13 @@ def summary(accuracies: Sequence[float]) -> dict[str, float | list[float] | None
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much better one set is than another, the same repeats of both compared pair by pair.
+    """The difference between the accuracies of two sets, paired by repeat.
 
     Attributes:
-        mean: of first minus second, a fraction.
-        interval: Student's 95 % interval of it.
-        p: of the hypothesis that they are equally good, by the paired t test, two-sided.
-        repeats: how many pairs.
+        mean: the mean of first minus second, a fraction.
+        interval: Student's 95 % interval of the mean.
+        p: the p value of the two-sided paired t test of equal means.
+        repeats: the number of pairs.
     """
 
     mean: float
@@ -83,10 +83,11 @@ class PairedDifference:
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> PairedDifference | None:
-    """Compare two sets by the repeats that both have: repeat r of each began with the same weights and seeds.
+    """Compare two sets by the repeats that both have; repeat r of each started from the same weights and seeds.
 
     Returns:
-        None for fewer than two common repeats, and where all pairs differ by the same: of chance they say nothing.
+        The difference; None for fewer than two common repeats, or if all pairs have the same difference other than 0,
+        because then there is no spread to test against.
     """
     pairs = list(zip(first, second, strict=False))
     differences = [a - b for a, b in pairs]
@@ -101,9 +102,9 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
 
 
 def corrected(p_values: Mapping[K, float]) -> dict[K, float]:
-    """P values of many comparisons after Holm (1979): below 0.05 only where all that are smaller are too.
+    """P values of several comparisons with Holm's correction (1979).
 
-    The chance that any of them is below 0.05 by luck alone is then at most 0.05.
+    With it, the probability that any corrected p value is below 0.05 by chance alone is at most 0.05.
     """
     ordered = sorted(p_values, key=p_values.__getitem__)
     found: dict[K, float] = {}

@@ -1,4 +1,4 @@
-"""Scales of charts: from values to percent of a length, with ticks at round values."""
+"""Scales of charts, which map values to percent of a length, with ticks at round values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tick:
-    """A labelled place on a scale, in percent of its length."""
+    """A labelled position on a scale, in percent of its length."""
 
     position: float
     label: str
@@ -25,12 +25,19 @@ class Scale:
     logarithmic: bool = False
 
     def position(self, value: float) -> float:
-        """Where ``value`` stands, in percent of the length; values outside stand at the ends."""
+        """The position of ``value``, in percent of the length; values outside the scale are clipped to its ends."""
         return _position(value, self.low, self.high, self.logarithmic)
 
 
 def linear_scale(low: float, high: float, label: Callable[[float], str], ticks: int = 5) -> Scale:
-    """A scale with about ``ticks`` ticks at round values."""
+    """A linear scale with ticks at round values.
+
+    Args:
+        low: the value at the start.
+        high: the value at the end, above ``low``.
+        label: formats the value of a tick.
+        ticks: the approximate number of ticks.
+    """
     rough = (high - low) / ticks
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = min((1, 2, 2.5, 5, 10), key=lambda factor: abs(math.log(factor * magnitude / rough))) * magnitude
@@ -40,7 +47,13 @@ def linear_scale(low: float, high: float, label: Callable[[float], str], ticks: 
 
 
 def logarithmic_scale(low: float, high: float, label: Callable[[float], str]) -> Scale:
-    """A scale of positive values with ticks at powers of ten, or closer where these are few."""
+    """A logarithmic scale with ticks at powers of ten, or closer if there are fewer than three of these.
+
+    Args:
+        low: the value at the start, above 0.
+        high: the value at the end, above ``low``.
+        label: formats the value of a tick.
+    """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [10.0**power for power in powers if low <= 10.0**power <= high]
     if len(values) < 3:

@@ -1,4 +1,4 @@
-"""Learning curves as lines in a square of 100 by 100."""
+"""Learning curves as lines in a square of 100 by 100 units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDE_RANGE = 50.0
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its name, and its points as SVG has them."""
+    """One line: its name, and its points as an attribute of SVG."""
 
     name: str
     points: str
@@ -27,13 +27,13 @@ class CurveChart:
     """A chart of lines over iterations or epochs.
 
     Attributes:
-        title: what the lines show.
-        x_label: what the horizontal axis counts.
+        title: the quantity that the lines show.
+        x_label: the unit of the horizontal axis.
         x_ticks: positions from the left.
         y_ticks: positions from the bottom.
         series: the lines.
-        summary: the chart in one sentence, for those who cannot see it.
-        marker: a position from the left to point at, and its label.
+        summary: the chart in one sentence, for screen readers.
+        marker: a marked position from the left, and its label.
     """
 
     title: str
@@ -47,7 +47,15 @@ class CurveChart:
 
 @dataclass(frozen=True)
 class Panel:
-    """The lines of one chart by name: positions and values, thinned, none of them empty."""
+    """The data of one chart.
+
+    Attributes:
+        title: the quantity that the lines show.
+        x_label: the unit of the horizontal axis.
+        lines: positions and values of each line by name, thinned; none is empty.
+        is_accuracy: whether the values are accuracies, as fractions; otherwise they are losses.
+        chosen: the iteration whose set is kept, to be marked.
+    """
 
     title: str
     x_label: str
@@ -57,7 +65,7 @@ class Panel:
 
 
 def curve_chart(panel: Panel) -> CurveChart:
-    """A panel, ready to be drawn."""
+    """The chart of a panel, with all positions computed."""
     xs = np.concatenate([x for x, _ in panel.lines.values()])
     ys = np.concatenate([y for _, y in panel.lines.values()])
     x_scale = linear_scale(min(0.0, float(xs.min())), float(xs.max()) or 1.0, lambda value: f"{value:,.0f}", 4)
@@ -81,7 +89,7 @@ def curve_chart(panel: Panel) -> CurveChart:
 def thinned(
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Lines with few enough points; those without any are left out."""
+    """Lines with at most ``MOST_POINTS`` points each; lines without points are left out."""
     few = {name: thin(*points) for name, points in lines.items()}
     return {name: points for name, points in few.items() if len(points[0])}
 
@@ -105,7 +113,7 @@ def is_wide(values: np.ndarray) -> bool:
 def _path(points: tuple[np.ndarray, np.ndarray], x_scale: Scale, y_scale: Scale) -> str:
     places = [(x_scale.position(x), 100 - y_scale.position(y)) for x, y in zip(*points, strict=True)]
     if len(places) == 1:
-        places *= 2  # a line of no length with round ends is a dot
+        places *= 2  # a line of zero length with round ends is drawn as a dot
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in places)
 
 

@@ -1,4 +1,4 @@
-"""Accuracies as dots on a scale: mean, interval and repeats of each set under each network."""
+"""Accuracies as dots on a scale: mean, interval and repeats of each network on each set."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Contender:
 
     Attributes:
         kind: ``distilled``, a baseline's name, or ``other``.
-        title: what the set is.
+        title: a title for the set.
         result: the accuracies.
-        seconds: that are shown beside them; None or 0 where they are not known.
-        learning_rate: that was tuned, if one was.
+        seconds: the training time to show; None or 0 if it is not known.
+        learning_rate: the tuned learning rate; None if none was tuned.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Mark:
-    """Accuracies on the scale; positions are percent of its length."""
+    """Accuracies on the scale, as positions in percent of its length."""
 
     mean: float
     interval: tuple[float, float] | None
@@ -70,7 +70,7 @@ class AccuracyChart:
 
 
 def accuracy_scale(compared: Sequence[Comparison]) -> Scale:
-    """A scale of whole tens of percent that holds every mean, repeat and interval."""
+    """A scale that ends at multiples of ten percent and contains every mean, repeat and interval."""
     values = [value for result in _usable(compared) for value in (*result.accuracies, *(result.interval or ()))]
     low, high = min(values, default=0.0), max(values, default=1.0)
     floor = max(0, int(10 * low)) / 10
@@ -79,7 +79,7 @@ def accuracy_scale(compared: Sequence[Comparison]) -> Scale:
 
 
 def accuracy_chart(compared: Sequence[Comparison]) -> AccuracyChart:
-    """The chart of what is compared; it has no group where that is nothing."""
+    """The chart of all comparisons; it has no group if there are none."""
     scale = accuracy_scale(compared)
     return AccuracyChart(
         ticks=scale.ticks,

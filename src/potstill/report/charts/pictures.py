@@ -15,16 +15,16 @@ DARKER, UNCHANGED, BRIGHTER = (
 )  # also in report.css, as --darker ...
 
 CHANNEL_NOTES = {
-    2: "The first channel is shown in magenta, the second in green; where they are equal the picture is grey.",
-    4: "The first three channels are shown as red, green and blue; the fourth shows in the difference alone.",
+    2: "The first channel is shown in magenta, the second in green; where they are equal, the picture is grey.",
+    4: "The first three channels are shown as red, green and blue; the fourth is only visible in the difference.",
 }
 
 
 def as_rgb(pixels: np.ndarray) -> np.ndarray:
     """Pixels as colours.
 
-    One channel is grey, three are red, green and blue; of two the first is magenta and the second green, which people
-    who confuse red and green can tell apart; of four the last is left out.
+    One channel is shown as grey and three as red, green and blue. Of two channels the first is magenta and the second
+    green, which people with red-green colour blindness can distinguish. Of four channels the last is left out.
 
     Args:
         pixels: float (N, C, H, W) in [0, 1], C from 1 to 4.
@@ -41,7 +41,7 @@ def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
     Args:
         before: float (N, C, H, W).
-        after: likewise.
+        after: the same images later, of the same shape.
 
     Returns:
         float (N, H, W), positive where the pixel became brighter.
@@ -52,21 +52,21 @@ def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def change_limit(changes: np.ndarray) -> float:
-    """The change that is shown in full colour: few pixels exceed it, so that they do not pale all others."""
+    """The change that is shown in full colour. Few pixels exceed it, so that outliers do not make all others pale."""
     return max(float(np.quantile(np.abs(changes), 0.995)), 0.01)
 
 
 def diverging(changes: np.ndarray, limit: float) -> np.ndarray:
     """Changes as colours: deep blue darker, grey unchanged, amber brighter.
 
-    Lightness rises all the way, so that the map also reads in grey print.
+    Lightness increases monotonically, so that the map is also readable in black and white.
 
     Args:
         changes: float, of any shape.
-        limit: the change of full colour; larger ones are clipped.
+        limit: the change that is shown in full colour; larger changes are clipped.
 
     Returns:
-        uint8, the shape of ``changes`` and 3.
+        uint8, of the shape of ``changes`` with a last dimension of 3 added.
     """
     scaled = np.clip(changes / limit, -1, 1)
     colours = [np.interp(scaled, (-1, 0, 1), ends) for ends in zip(DARKER, UNCHANGED, BRIGHTER, strict=True)]
@@ -78,7 +78,7 @@ def data_uri(rgb: np.ndarray, reduction: int = 1) -> str:
 
     Args:
         rgb: uint8 (H, W, 3).
-        reduction: the whole number by which its sides are divided, ema_decay.
+        reduction: the whole number by which width and height are divided, by averaging pixels.
     """
     grey = (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all()
     image = Image.fromarray(np.ascontiguousarray(rgb[..., 0] if grey else rgb)).reduce(reduction)

@@ -1,4 +1,4 @@
-"""Accuracy by a cost: points with names that do not cover each other."""
+"""Accuracy against a cost: points with names that do not overlap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABEL_HEIGHT = 9.0
 
 @dataclass(frozen=True)
 class Point:
-    """A named place in a chart; positions in percent of its sides, the name's too, which may stand higher."""
+    """A named point in a chart; ``x``, ``y`` and the height of the name, ``label``, are in percent of its sides."""
 
     name: str
     x: float
@@ -24,7 +24,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Scatter:
-    """A chart of points; ``summary`` says it in a sentence for those who cannot see it."""
+    """A chart of points; ``summary`` describes it in one sentence for screen readers."""
 
     title: str
     x_label: str
@@ -36,7 +36,7 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a horizontal axis shows: the chart's title, the axis's label, and a value in words."""
+    """The quantity on a horizontal axis: title of the chart, label of the axis, and a function that formats values."""
 
     title: str
     label: str
@@ -49,13 +49,13 @@ def scatter(
     """A chart with a logarithmic horizontal axis.
 
     Args:
-        cost: what that axis shows.
-        points: of each a name, its cost and its height.
+        cost: the quantity on the horizontal axis.
+        points: name, cost and height of each point.
         y_scale: the vertical scale.
-        show: a height in words.
+        show: formats a height.
 
     Returns:
-        The chart; None where fewer than two costs differ.
+        The chart; None if all costs are equal.
     """
     costs = [value for _, value, _ in points]
     if len(set(costs)) < 2:
@@ -71,7 +71,7 @@ def scatter(
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Heights moved up as little as keeps each at least ``gap`` above the next lower one."""
+    """Heights moved up as little as possible, so that each is at least ``gap`` above the next lower one."""
     placed: dict[int, float] = {}
     last = -math.inf
     for place in sorted(range(len(heights)), key=heights.__getitem__):

@@ -1,4 +1,4 @@
-"""The sections of a run's page, in their order: each is registered here, and has a module and a template."""
+"""The sections of a run's page in order. Each is registered here and has a module and a template."""
 
 from potstill.report.run import Section
 from potstill.report.sections import (

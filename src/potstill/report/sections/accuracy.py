@@ -1,4 +1,4 @@
-"""Accuracies of the networks that were trained on the set, beside their baselines."""
+"""Accuracies of the networks that were trained on the set, compared with the baselines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class View:
     """The chart.
 
     Attributes:
-        chart: with no group where nothing was evaluated.
-        test: how many images the accuracies are of.
+        chart: the chart; it has no group if nothing was evaluated.
+        test: the number of test images.
         repeated: whether any network was trained more than once on the set.
         run: the run's directory, for the command that evaluates it.
     """
@@ -28,7 +28,7 @@ class View:
 
 
 def view(run: Run) -> View:
-    """What there is to show; also of a run that was not evaluated, which says how to."""
+    """The accuracies of a run; for a run that was not evaluated, the page shows the command that does it."""
     usable = {} if run.evaluation is None else run.evaluation.usable
     return View(
         chart=accuracy_chart(comparisons(run)),
@@ -39,7 +39,7 @@ def view(run: Run) -> View:
 
 
 def comparisons(run: Run) -> list[Comparison]:
-    """What was evaluated: each network on the distilled set, then on the baselines' sets."""
+    """The accuracies of each network, trained on the distilled set and on each baseline."""
     if run.evaluation is None:
         return []
     distilled = f"{wording.images(len(run.after))}, distilled"
@@ -60,7 +60,7 @@ def comparisons(run: Run) -> list[Comparison]:
 
 
 def baseline_title(name: str, run: Run) -> str:
-    """What a baseline was trained on."""
+    """A title for a baseline: the images that networks were trained on."""
     titles = {
         "random": wording.images(len(run.after), "random real image"),
         "full": f"all {wording.count(run.manifest.dataset.train)} training images",

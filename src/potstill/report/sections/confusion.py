@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrices: the predicted classes of the images of each true class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class ClassLine:
-    """A true class: how often it was recognised, and what it was taken for (only in a table that is not too large)."""
+    """A true class: how often it was recognised, and its predicted classes if the table is not too large."""
 
     name: str
     accuracy: str
@@ -36,7 +36,7 @@ class ClassLine:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One class taken for another."""
+    """One class that was predicted as another."""
 
     true: str
     taken_for: str
@@ -51,8 +51,8 @@ class Confusion:
     Attributes:
         network: its title.
         lines: one for each class.
-        picture: the matrix as a picture, one pixel a cell, where a table would be too large.
-        mistakes: the most frequent ones.
+        picture: the matrix as a picture with one pixel per cell, if a table would be too large.
+        mistakes: the most frequent mistakes.
     """
 
     network: str
@@ -62,7 +62,7 @@ class Confusion:
 
 
 def view(run: Run) -> list[Confusion] | None:
-    """The confusion matrices that were recorded for the distilled set, that of the headline's network first."""
+    """The confusion matrices of the distilled set, with that of the headline's network first; None without any."""
     results = {} if run.evaluation is None else run.evaluation.usable
     ordered = sorted(results.items(), key=lambda item: item[0] != run.headline)
     made = [
@@ -79,7 +79,13 @@ def shares(counts: np.ndarray) -> np.ndarray:
 
 
 def make_confusion(network: str, counts: np.ndarray, names: tuple[str, ...]) -> Confusion:
-    """The matrix of ``counts`` (K, K), rows the true classes, for people to read."""
+    """A confusion matrix in words and shares, for the page.
+
+    Args:
+        network: the title of the network.
+        counts: int (K, K), the number of images by true class (row) and predicted class (column).
+        names: the names of the K classes.
+    """
     share = shares(counts)
     small = len(names) <= LARGEST_TABLE
     return Confusion(
@@ -122,7 +128,7 @@ def _mistakes(counts: np.ndarray, share: np.ndarray, names: tuple[str, ...]) -> 
 
 
 def _heat(share: np.ndarray) -> np.ndarray:
-    """Shares as colours; the root makes a few per cent of confusion visible beside a good diagonal."""
+    """Shares as colours; the square root makes a few percent of confusion visible beside a strong diagonal."""
     depth = np.sqrt(share)[..., None]
     return np.rint(np.asarray(PALE) * (1 - depth) + np.asarray(DEEP) * depth).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""What the set cost: time, memory, and its size beside that of the training images."""
+"""The cost of the set: time, memory, and its size compared with the training images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def view(run: Run) -> list[Cost]:
         Cost(
             "Size of the set",
             wording.size(manifest.set_bytes),
-            "32-bit pixels, labels and everything else that is learned or needed to use them",
+            "32-bit pixels, labels, and everything else that was learned or is needed to use them",
         ),
         Cost("Size of the training images", wording.size(manifest.dataset.train_bytes), f"8-bit pixels: {smaller}"),
     ]
@@ -46,7 +46,7 @@ def view(run: Run) -> list[Cost]:
 
 def _pace(run: Run) -> str:
     done = run.manifest.iterations.done
-    words = f"{wording.count(done)} iterations" if run.distilled else "in one go"
+    words = f"{wording.count(done)} iterations" if run.distilled else "in one step"
     return f"{words}, {wording.duration(run.manifest.seconds / done)} each" if done else words
 
 

@@ -1,4 +1,4 @@
-"""The images of the page: which are shown, how large, and as what pictures."""
+"""The images on the page: which images are shown, and at which size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from potstill.report.run import Run, Section
 
 MOST_PER_CLASS = 10
 LARGEST_SIDE = 96
-PIXEL_BUDGET = 300_000  # each pixel costs up to 12 bytes of the page: 3 colours of 3 pictures, in base64
+PIXEL_BUDGET = 300_000  # each pixel takes up to 12 bytes of the page: 3 colours of 3 pictures, in base64
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One synthetic image as data URIs; before and difference are None where the start was not kept."""
+    """One synthetic image as data URIs; ``before`` and ``difference`` are None if the initial set was not kept."""
 
     after: str
     before: str | None = None
@@ -26,7 +26,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """The images of one class: those that are shown, and how many there are."""
+    """The images of one class: those that are shown, and the total number."""
 
     name: str
     count: int
@@ -35,16 +35,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All classes' images.
+    """The images of all classes.
 
     Attributes:
         rows: one for each class.
-        aspect: width over height of an image.
-        large: width of a tile in CSS pixels on a wide screen, a multiple of the picture's own where that fits.
-        small: likewise on a phone.
-        reduction: by what number the sides of an image were divided.
-        limit: the change of pixel values in [0, 1] that has full colour; None without a start.
-        notes: what a reader must know to read the pictures.
+        aspect: width divided by height of an image.
+        large: width of a tile in CSS pixels on a wide screen, a multiple of the picture's width if that fits.
+        small: the same on a phone.
+        reduction: the factor by which width and height of the images were reduced.
+        limit: the change of pixel values, in [0, 1], that is shown in full colour; None without an initial set.
+        notes: explanations of the pictures, a sentence each.
     """
 
     rows: tuple[Row, ...]
@@ -70,7 +70,12 @@ def view(run: Run) -> View:
 
 
 def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
-    """The gallery of a set, within a size that a page can carry."""
+    """The gallery of a set, limited to a reasonable file size.
+
+    Args:
+        after: the distilled set.
+        before: the initial set of the same images; None if it was not kept.
+    """
     _, channels, height, width = after.pixels.shape
     reduction = choose_reduction(height, width, len(after.class_names))
     per_picture = max(1, height * width // reduction**2)
@@ -82,7 +87,7 @@ def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
         limit = change_limit(change(before.pixels[every], after.pixels[every]))
     notes = [CHANNEL_NOTES.get(channels, "")]
     if after.soft:
-        notes.append("The labels are probabilities: each image stands under its most probable class.")
+        notes.append("The labels are probabilities: each image is shown with its most probable class.")
     if reduction > 1:
         notes.append(f"Pictures are reduced to 1/{reduction} of their width and height.")
     return Gallery(
@@ -100,7 +105,16 @@ def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
 
 
 def choose_reduction(height: int, width: int, classes: int) -> int:
-    """The least number to divide an image's sides by so that a page carries one of each class."""
+    """The smallest factor of reduction with which a page can hold one image of each class.
+
+    Args:
+        height: of an image, in pixels.
+        width: of an image, in pixels.
+        classes: the number of classes.
+
+    Returns:
+        The number by which width and height are divided, at least 1.
+    """
     reduction = 1
     while max(height, width) > LARGEST_SIDE * reduction or height * width * classes > PIXEL_BUDGET * reduction**2:
         reduction += 1
@@ -108,7 +122,7 @@ def choose_reduction(height: int, width: int, classes: int) -> int:
 
 
 def _tile_width(width: int, room: int) -> int:
-    """A whole multiple of a picture's width, so that all its pixels are equally large, or the room there is."""
+    """A whole multiple of a picture's width, so that all pixels have the same size; if none fits, the whole room."""
     return max(1, room // max(1, width)) * width if 0 < width <= room * 1.2 else room
 
 

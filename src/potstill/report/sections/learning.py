@@ -8,7 +8,7 @@ from potstill.report.run import Run, Section
 
 
 def panels(run: Run) -> list[Panel]:
-    """What there is to draw: distillation first, then the networks of its evaluation."""
+    """The curves that were recorded: those of the distillation, then those of the evaluation's networks."""
     results = {} if run.evaluation is None else run.evaluation.usable
     named = {wording.network_title(name): result for name, result in results.items()}
     losses = {name: (result.curve_epochs, result.curve_loss) for name, result in named.items() if result.curve_loss}
@@ -18,22 +18,37 @@ def panels(run: Run) -> list[Panel]:
     distillation = {"loss": (run.losses.iterations, run.losses.values)}
     validation = {"accuracy": (run.validations.iterations, run.validations.values)}
     drawn = [
-        Panel("Distillation: loss", "iteration", thinned(distillation), False),
         Panel(
-            "Distillation: validation accuracy",
-            "iteration",
-            thinned(validation),
-            True,
-            run.manifest.chosen_iteration,
+            title="Distillation: loss",
+            x_label="iteration",
+            lines=thinned(distillation),
+            is_accuracy=False,
         ),
-        Panel("Evaluation: training loss on the distilled set", "epoch", thinned(losses), False),
-        Panel("Evaluation: validation accuracy during training", "epoch", thinned(accuracies), True),
+        Panel(
+            title="Distillation: validation accuracy",
+            x_label="iteration",
+            lines=thinned(validation),
+            is_accuracy=True,
+            chosen=run.manifest.chosen_iteration,
+        ),
+        Panel(
+            title="Evaluation: training loss on the distilled set",
+            x_label="epoch",
+            lines=thinned(losses),
+            is_accuracy=False,
+        ),
+        Panel(
+            title="Evaluation: validation accuracy during training",
+            x_label="epoch",
+            lines=thinned(accuracies),
+            is_accuracy=True,
+        ),
     ]
     return [panel for panel in drawn if panel.lines]
 
 
 def view(run: Run) -> list[CurveChart] | None:
-    """The charts of a run; None where nothing was recorded."""
+    """The charts of a run; None if nothing was recorded."""
     return [curve_chart(panel) for panel in panels(run)] or None
 
 

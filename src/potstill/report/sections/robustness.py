@@ -1,4 +1,4 @@
-"""Robust scores of the set, and the accuracies that they are made of."""
+"""Robust scores of the set, and the accuracies that they are computed from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from potstill.schema.robustness import Robustness
 
 @dataclass(frozen=True)
 class Row:
-    """A kind of training in words."""
+    """One kind of training in words."""
 
     name: str
     accuracy: str
@@ -22,7 +22,7 @@ class Row:
 
 @dataclass(frozen=True)
 class View:
-    """Both scores in a sentence, and the table of what they are made of."""
+    """Both scores in a sentence, and the table of accuracies."""
 
     summary: str
     rows: list[Row]

@@ -1,4 +1,4 @@
-"""An architecture search with the set: its candidates, from the best down."""
+"""An architecture search with the set: its candidates, from best to worst."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True)
 class View:
-    """What was found in a sentence or two, and the table of candidates."""
+    """The result of the search in one or two sentences, and the table of candidates."""
 
     summary: str
     rows: list[Row]
@@ -40,7 +40,7 @@ def view(run: Run) -> View | None:
 
 
 def _summary(found: SearchResult) -> str:
-    space = found.space if isinstance(found.space, str) else "a search space of one's own"
+    space = found.space if isinstance(found.space, str) else "a custom search space"
     networks = wording.images(len(found.candidates), "network")
     searched = f"{networks} of {space}, trained on the set by {found.recipe.label} in {wording.duration(found.seconds)}"
     trained = {name: found.full[name] for name in found.ranked if name in found.full and found.full[name].usable}

@@ -1,4 +1,4 @@
-"""What is needed to repeat the run, what identifies it, and what to cite."""
+"""How to repeat the run, what identifies it, and what to cite."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class View:
     """How to repeat the run.
 
     Attributes:
-        command: that started it.
+        command: the command line that started the run.
         config: the text of ``config.toml``.
-        rows: name and value of everything that identifies the run and its evaluation.
+        rows: names and values of everything that identifies the run and its evaluation.
         method: the method and its paper.
-        paper: the paper's web address; None if there is none that can be linked.
+        paper: the web address of the paper; None if it cannot be linked.
     """
 
     command: str

@@ -280,12 +280,12 @@ def assert_unusable(path: Path, problem: str) -> None:
         SyntheticSet.load(path)
     assert caught.value.problem.startswith(f"{path} is not a usable synthetic set: ")
     assert problem in caught.value.problem
-    assert caught.value.remedy == "make it again with potstill distill"
+    assert caught.value.remedy == "distil it again with potstill distill"
     assert "\n" not in str(caught.value)
 
 
 def test_an_absent_file_is_named(tmp_path: Path):
-    with pytest.raises(UserError, match=r"gone does not exist; name a run folder or a synthetic\.safetensors"):
+    with pytest.raises(UserError, match=r"gone does not exist; use a run directory or a synthetic\.safetensors"):
         SyntheticSet.load(tmp_path / "gone")
 
 

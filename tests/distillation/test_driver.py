@@ -345,3 +345,10 @@ def test_divergence_keeps_the_best_set_by_validation(dataset: ImageDataset, tmp_
     assert RunFolder(tmp_path / "run").read_manifest().to_json()["chosen_iteration"] == 2
     kept = SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors")
     assert kept.images.equal(sound.synthetic.images)
+
+
+def test_a_run_that_may_be_there_is_started_or_continued(dataset: ImageDataset, tmp_path: Path):
+    stopped = distill(SETTINGS, dataset, out=tmp_path / "run", resume="auto", time_limit=0)
+    assert (stopped.status, len(list((tmp_path / "run").iterdir())) > 0) == ("time limit", True)
+    continued = distill(SETTINGS, dataset, out=tmp_path / "run", resume="auto")
+    assert continued.synthetic.fingerprint() == distill(SETTINGS, dataset, resume="auto").synthetic.fingerprint()

@@ -212,7 +212,7 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
             )
     if not folder.manifest.exists():
         listen(f"{name}: choosing images")
-        distill(settings, dataset, out=folder.path, resume=folder.config.exists(), listen=log_progress(listen, name))
+        distill(settings, dataset, out=folder.path, resume="auto", listen=log_progress(listen, name))
     return folder.path
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -39,7 +39,7 @@ def distill(
     dataset: ImageDataset | None = None,
     *,
     out: str | Path | None = None,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
     time_limit: float | None = None,
     command: str = "",
     listen: Listener = lambda _event, _fields: None,
@@ -51,7 +51,7 @@ def distill(
         dataset: the images, if they are already loaded; by default the dataset named in the settings is loaded.
         out: a new folder for the run, or the folder of the run to resume; None writes nothing.
         resume: continue the run in ``out`` with its own settings; the result is bit-identical to that of an
-            uninterrupted run.
+            uninterrupted run. ``"auto"`` continues a run if there is one, and starts one otherwise.
         time_limit: seconds after which this session stops; the run can be resumed.
         command: the command line to record in the manifest.
         listen: called with the name and the fields of every event.
@@ -66,6 +66,8 @@ def distill(
     """
     settings = Settings(method=settings) if isinstance(settings, Method) else settings
     folder = RunFolder(Path(out)) if out is not None else None
+    if resume == "auto":
+        resume = folder is not None and folder.config.exists()
     earlier = run_to_resume(folder) if resume else None
     if earlier is not None:
         settings = resumed_settings(earlier, settings)

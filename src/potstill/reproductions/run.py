@@ -157,9 +157,9 @@ class _Making:
                 return folder
         self.resources.progress(f"{row.label}: distilling")
         left = None if self.time_limit is None else self.time_limit - seconds
-        resume, listen = folder.config.exists(), log_progress(self.resources.progress, row.label)
+        listen = log_progress(self.resources.progress, row.label)
         with suppress(Diverged):  # the row is then evaluated on the last good set
-            distill(asked, dataset, out=folder.path, resume=resume, time_limit=left, listen=listen)
+            distill(asked, dataset, out=folder.path, resume="auto", time_limit=left, listen=listen)
         return folder
 
     def _evaluated(

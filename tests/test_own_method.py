@@ -137,7 +137,7 @@ def test_the_checks_of_the_document_pass(importable: None):
 def test_each_promise_is_noticed_when_it_is_broken(promise: str):
     """A faulty method for each: see ``tests/testing/faulty.py``."""
     faulty = import_module("tests.testing.faulty").FAULTY[promise]
-    with pytest.raises(AssertionError, match=f"breaks the promise {promise!r}: "):
+    with pytest.raises(AssertionError, match=f"fails the check {promise!r}: "):
         check_method(faulty, skip=[name for name in CHECKS if name != promise])
 
 

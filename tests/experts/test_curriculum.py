@@ -65,7 +65,7 @@ def test_experts_of_a_curriculum_differ_and_keep_the_difficulty(tmp_path: Path):
     data = small_digits()
     heard: list[str] = []
     train_experts(plan, data, tmp_path / "curriculum", CPU, progress=heard.append)
-    assert heard[0] == "training a network of 10 epochs that tells easy images from hard ones"
+    assert heard[0] == "training a network for 10 epochs to score the difficulty of images"
     train_experts(ExpertPlan(network=NETWORK, count=2, epochs=3), data, tmp_path / "plain", CPU)
     scores = read_difficulty(tmp_path / "curriculum" / CURRICULUM)
     assert scores["el2n"].shape == (200,)

@@ -65,7 +65,7 @@ def test_difficulty_survives_its_file_and_damage_is_told(tmp_path: Path):
     with pytest.raises(UserError, match=r"difficulty\.safetensors cannot be read"):
         read_difficulty(tmp_path / DIFFICULTY)
     (tmp_path / DIFFICULTY).write_bytes(expert_bytes())
-    with pytest.raises(UserError, match="holds no scores"):
+    with pytest.raises(UserError, match="contains no difficulty scores"):
         read_difficulty(tmp_path / DIFFICULTY)
 
 

@@ -50,10 +50,10 @@ def test_experts_of_other_images_tell_nothing(tmp_path: Path):
     data, folder = small_digits(), tmp_path / "experts"
     train_experts(ExpertPlan(network=NETWORK, count=1, epochs=2), data, folder, CPU)
     assert len(stored(data.train, folder, data.fingerprint).features) == len(data.train)
-    with pytest.raises(UserError, match="are of a different dataset"):
+    with pytest.raises(UserError, match="have a different dataset"):
         _ = stored(data.train, folder, "other").features
     whitened = replace(data.train, whitening=Whitening(torch.eye(64), torch.zeros(64)))
-    with pytest.raises(UserError, match="are of a different whitening: False, not True"):
+    with pytest.raises(UserError, match="have a different whitening: False, not True"):
         stored(whitened, folder).forgetting()
 
 
@@ -104,12 +104,12 @@ def test_pixels_tell_no_difficulty(score: Score):
 
 
 def test_forgetting_needs_epochs():
-    with pytest.raises(UserError, match="forgetting is counted between epochs"):
+    with pytest.raises(UserError, match="forgetting events are counted between epochs"):
         trained(small_digits().train, epochs=1).forgetting()
 
 
 def test_no_experts_where_there_are_none(tmp_path: Path):
-    with pytest.raises(UserError, match="holds no experts"):
+    with pytest.raises(UserError, match="contains no experts"):
         _ = stored(small_digits().train, tmp_path).features
 
 

@@ -209,14 +209,14 @@ def test_a_damaged_expert_is_named_and_made_again(damage: str, tmp_path: Path):
 def test_experts_of_one_folder_are_of_one_precision(tmp_path: Path):
     train(tmp_path / "experts")
     other = replace(CPU, precision="float64")
-    with pytest.raises(UserError, match="were started in float32, and the others would be trained in float64"):
+    with pytest.raises(UserError, match="were started in float32, but the others would be trained in float64"):
         train_experts(replace(PLAN, count=4), small_digits(), tmp_path / "experts", other, resume=True)
     train_experts(PLAN, small_digits(), tmp_path / "experts", other, resume=True)  # nothing is left to train
 
 
 def test_a_disk_too_small_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(manifest.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(UserError, match=r"these experts take 0\.0 GB, and .* has 0\.0 GB free; use fewer"):
+    with pytest.raises(UserError, match=r"these experts need 0\.0 GB, but .* has 0\.0 GB free; use a smaller"):
         train(tmp_path / "experts")
     assert list(tmp_path.iterdir()) == []
 
@@ -230,7 +230,7 @@ def test_the_estimate_is_what_is_kept(tmp_path: Path):
 
 @pytest.mark.parametrize("changes", [{"count": 0}, {"epochs": 0}])
 def test_a_plan_of_nothing_is_refused(changes: dict[str, int]):
-    with pytest.raises(UserError, match="no expert would be trained"):
+    with pytest.raises(UserError, match="--count and --epochs must be at least 1"):
         replace(PLAN, **changes)
 
 

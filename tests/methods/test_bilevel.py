@@ -225,9 +225,9 @@ def test_weights_that_have_changed_since_are_refused(tmp_path: Path):
     [
         (lambda: DD(passes=0), "--passes 0 is too small"),
         (lambda: DD(batches=0), "--batches 0 is too small"),
-        (lambda: DD(initial_rate=0.0), "goes nowhere"),
-        (lambda: LD(inner_steps=0), "no step would be taken"),
-        (lambda: LD(certainty=1.0), "leaves nothing to learn"),
+        (lambda: DD(initial_rate=0.0), "--initial-rate 0.0 is not positive"),
+        (lambda: LD(inner_steps=0), "--inner-steps and --network-iterations must be at least 1"),
+        (lambda: LD(certainty=1.0), "--certainty 1.0 is not between 0 and 1"),
     ],
 )
 def test_settings_that_make_no_update_are_refused(make: Any, message: str):
@@ -236,7 +236,7 @@ def test_settings_that_make_no_update_are_refused(make: Any, message: str):
 
 
 def test_batches_must_divide_the_images():
-    with pytest.raises(UserError, match="3 images per class cannot fall into 2 equal batches; use --batches"):
+    with pytest.raises(UserError, match="3 images per class cannot be divided into 2 equal batches; use"):
         DD(batches=2).prepare(problem(ipc=3))
 
 

@@ -292,7 +292,7 @@ def test_labels_are_the_mean_of_the_experts_that_are_right_and_have_a_fallback(e
 
 
 def test_without_experts_it_is_said_how_to_come_by_them():
-    with pytest.raises(UserError, match=r"matches experts, and none were named; make them with potstill experts"):
+    with pytest.raises(UserError, match=r"matches experts, but --experts is not given; train them with potstill"):
         MTT(**SMALL).prepare(problem())
 
 
@@ -325,7 +325,7 @@ def test_experts_of_another_size_or_whitening_are_refused(
 
 
 def test_too_few_epochs_are_told(experts: str):
-    with pytest.raises(UserError, match=r"has epochs 0 to 4, and 0 to 11 are matched; use a smaller --latest-start"):
+    with pytest.raises(UserError, match=r"has epochs 0 to 4, but 0 to 11 are needed; use a smaller --latest-start"):
         replace(MTT(experts=experts, **SMALL), latest_start=10).prepare(problem())
 
 
@@ -348,7 +348,7 @@ def test_an_expert_that_does_not_move_is_named(experts: str, tmp_path: Path):
     still = {epoch: {name: tensor.clone() for name, tensor in weights.items()} for epoch in range(5)}
     write_weights(expert_file(tmp_path, 0), still, {})
     made, given = MTT(experts=str(tmp_path), **SMALL), problem()
-    with pytest.raises(UserError, match=r"expert-0000\.safetensors is the same after \d and after \d epochs"):
+    with pytest.raises(UserError, match=r"expert-0000\.safetensors are the same after \d and \d epochs"):
         made.step(given, made.prepare(given), 0)
 
 
@@ -369,5 +369,5 @@ def test_what_is_asked_for_goes_before_the_preset():
     assert (made.student_steps, made.expert_epochs, made.latest_start) == (7, 2, 20)
     assert PAD(ratio=0.1).resolved(10, "cifar10").ratio == 0.1
     assert PAD().resolved(10, "cifar10").ratio == 0.5
-    with pytest.raises(UserError, match="leaves nothing to match"):
+    with pytest.raises(UserError, match=r"--ratio 1\.0 is not in \[0, 1\)"):
         PAD(ratio=1.0)

@@ -53,9 +53,9 @@ def test_optimised_random_beats_most_random_choices():
 def test_optimised_random_needs_an_image_to_judge_by():
     real = small_digits(train=4).train
     assert len(SELECTIONS["optimised-random"].images(trained(real), 3, Streams(0))) == 30
-    with pytest.raises(UserError, match=r"class '0' has 4 images: with 4 chosen none is left .*use --ipc 3 or less"):
+    with pytest.raises(UserError, match=r"class '0' has 4 images: choosing 4 leaves none .*use --ipc 3 or less"):
         SELECTIONS["optimised-random"].images(trained(real), 4, Streams(0))
-    with pytest.raises(UserError, match=r"class '1' has 1 images.*needs two images of each class"):
+    with pytest.raises(UserError, match=r"class '1' has 1 images.*needs two images per class"):
         SELECTIONS["optimised-random"].images(trained(few(digits().train, (3, 1, 2))), 1, Streams(0))
 
 

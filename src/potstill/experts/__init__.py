@@ -1,1 +1,1 @@
-"""Experts: networks trained on the real images, what they know, and how hard images are for them."""
+"""Experts: networks trained on the real images, their features, and the difficulty of images for them."""

@@ -1,4 +1,4 @@
-"""PAD's curriculum: experts see easy images first, then all, then no longer the easiest."""
+"""PAD's curriculum: experts are trained on easy images first, then on all, then on all but the easiest."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from potstill.experts.difficulty import Score, read_difficulty, write_difficulty
 from potstill.experts.feature_source import EPOCHS, TrainedNetwork, Training
 
 CURRICULUM = "curriculum.safetensors"
-"""The file of the difficulty that a curriculum goes by: it comes from a network trained before there are experts."""
+"""File of the difficulty scores that order a curriculum; they come from a network trained before the experts."""
 
 EASY_FIRST = 0.75
-"""The share of each class, the easiest, that takes part at first."""
+"""Initial fraction of each class that is used, the easiest images first."""
 ALL_BY = 0.2
-"""The share of the epochs by which all images take part; the hard ones come in on a straight line."""
+"""Fraction of the epochs after which all images are used; hard ones are added linearly until then."""
 DROPPED = ((0.6, 0.2), (0.4, 0.1))
-"""From which share of the epochs on which share of each class, the easiest, takes part no longer."""
+"""Pairs of a fraction of the epochs and the fraction of each class, the easiest images, dropped from then on."""
 
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Which images take part in each epoch, by how hard they are within their class.
+    """The images used in each epoch, by their difficulty within their class.
 
-    Li et al., "Prioritize Alignment in Dataset Distillation", 2024 (arXiv:2408.03360): of a hundred epochs the easiest
-    three quarters of the images in the first, all of them from the twentieth on, without the easiest tenth from the
-    fortieth and without the easiest fifth from the sixtieth. Shares are of each class's own number of images, where the
-    released program counts on five thousand.
+    Li et al., "Prioritize Alignment in Dataset Distillation", 2024 (arXiv:2408.03360). Of a hundred epochs, the first
+    uses the easiest three quarters of the images; from the 20th on all are used, from the 40th on all but the easiest
+    tenth, and from the 60th on all but the easiest fifth. Fractions refer to the number of images of each class; the
+    released program assumes five thousand.
 
     Attributes:
-        images: of which a share takes part.
-        difficulty: (N,), the larger the harder.
-        epochs: in all.
+        images: the N training images.
+        difficulty: (N,), larger values are harder.
+        epochs: total number of epochs.
     """
 
     images: LabeledImages
@@ -43,14 +43,14 @@ class Curriculum:
     epochs: int
 
     def shares(self, epoch: int) -> tuple[float, float]:
-        """From which to which share of a class, ordered from easy to hard, takes part in an epoch, counted from 0."""
+        """The range, as fractions of a class ordered from easy to hard, used in ``epoch``, counted from 0."""
         done = epoch / self.epochs
         most = min(EASY_FIRST + (1 - EASY_FIRST) * done / ALL_BY, 1.0)
         least = next((share for since, share in DROPPED if done >= since), 0.0)
         return least, most
 
     def taking_part(self, epoch: int) -> Tensor:
-        """int64 (n,): the indices of the images that take part in an epoch, at least one of each class."""
+        """int64 (n,): the indices of the images used in ``epoch``, at least one of each class."""
         least, most = self.shares(epoch)
         chosen = []
         for members in self.images.class_index:
@@ -62,16 +62,16 @@ class Curriculum:
 
 
 def curriculum_in(folder: Path, training: Training, by: Score, epochs: int) -> Curriculum:
-    """The curriculum by the difficulty in a folder of experts, which is computed first if it is not there yet.
+    """The curriculum for a directory of experts; difficulty scores are computed and stored there if they are missing.
 
     Args:
-        folder: of the experts.
-        training: the images, and what it takes to train the network that tells easy images from hard ones.
-        by: the score of difficulty.
-        epochs: of the experts.
+        folder: directory of the experts.
+        training: the images, and everything needed to train the network that scores their difficulty.
+        by: name of the difficulty score.
+        epochs: number of epochs of the experts.
     """
     path = folder / CURRICULUM
     if not path.exists():
-        training.progress(f"training a network of {EPOCHS} epochs that tells easy images from hard ones")
+        training.progress(f"training a network for {EPOCHS} epochs to score the difficulty of images")
         write_difficulty(path, {by: TrainedNetwork(training).score(by)})
     return Curriculum(training.real, read_difficulty(path)[by], epochs)

@@ -1,4 +1,4 @@
-"""How hard each training image is for networks under training: EL2N, GraNd, forgetting events."""
+"""Difficulty scores of training images: EL2N, GraNd and forgetting events."""
 
 from __future__ import annotations
 
@@ -23,66 +23,66 @@ FORMAT = "potstill.difficulty/1"
 Score = Literal["el2n", "grand", "forgetting"]
 
 NeverLearned = Literal["hardest", "easiest"]
-"""How an image that was never classified correctly counts: as harder than any other, or as one never forgotten."""
+"""How to count an image that was never classified correctly: as the hardest, or as one that was never forgotten."""
 
 DIFFICULTY = "difficulty.safetensors"
-"""The file of scores beside the experts that they come from."""
+"""Name of the file of scores, beside the experts that they were computed from."""
 
 GRADIENT_CHUNK = 16
-"""Images whose gradients by every parameter are there at a time."""
+"""Images whose full gradients are held in memory at a time."""
 
 
 def el2n(probabilities: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """The error's length, its mean over networks: E || p(w, x) - y ||₂.
+    """EL2N, the norm of the error averaged over networks: E || p(w, x) - y ||₂.
 
     Paul, Ganguli and Dziugaite, "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv:2107.07075), definition 3.
 
     Args:
-        probabilities: of each network, early in its training, (N, classes).
+        probabilities: predictions (N, classes) of each network, early in its training.
         labels: int64 (N,).
 
     Returns:
-        (N,), the larger the harder.
+        (N,), larger values are harder.
     """
     errors = [(p - F.one_hot(labels, p.shape[1])).norm(dim=1) for p in probabilities]
     return torch.stack(errors).mean(0)
 
 
 def grand(networks: Sequence[Network], images: LabeledImages) -> Tensor:
-    """The gradient's length, its mean over networks: E || grad_w loss(w, x) ||₂, of all parameters together.
+    """GraNd, the gradient norm over all parameters, averaged over networks: E || grad_w loss(w, x) ||₂.
 
     Paul et al., definition 1.
 
     Args:
-        networks: early in their training, on the device of the images, contiguous and in float32 or better.
-        images: N of them.
+        networks: networks early in their training, on the device of the images, contiguous and in float32 or better.
+        images: the N images.
 
     Returns:
-        (N,), on the CPU; the larger the harder.
+        (N,), on the CPU; larger values are harder.
     """
     return torch.stack([_gradient_lengths(network, images) for network in networks]).mean(0)
 
 
 def forgetting_events(right: Tensor, never_learned: NeverLearned = "hardest") -> Tensor:
-    """How often each image was classified correctly after one epoch and wrongly after the next.
+    """How often each image was classified correctly after one epoch and incorrectly after the next.
 
     Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning", ICLR 2019
     (arXiv:1812.05159), who count within epochs, and for whom images that were never learned are the hardest.
 
     Args:
-        right: bool (epochs, N).
-        never_learned: ``hardest`` gives images that were never classified correctly more events than there can be;
-            ``easiest`` counts what there were: none.
+        right: bool (epochs, N), whether each image is classified correctly after each epoch.
+        never_learned: ``hardest`` assigns images that were never classified correctly more events than any other can
+            have; ``easiest`` counts 0 events for them.
 
     Returns:
-        int64 (N,), the more the harder.
+        int64 (N,), more events are harder.
     """
     events = (right[:-1] & ~right[1:]).sum(0)
     return torch.where(right.any(0), events, len(right)) if never_learned == "hardest" else events
 
 
 def write_difficulty(path: Path, scores: Mapping[str, Tensor]) -> None:
-    """Write scores (N,) by name, atomically.
+    """Write named scores (N,) to a safetensors file, atomically.
 
     Raises:
         UserError: the file cannot be written.
@@ -91,18 +91,18 @@ def write_difficulty(path: Path, scores: Mapping[str, Tensor]) -> None:
 
 
 def read_difficulty(path: Path) -> dict[str, Tensor]:
-    """The scores float32 (N,) of a file of ``write_difficulty``.
+    """Read the scores float32 (N,) that ``write_difficulty`` wrote, by name.
 
     Raises:
-        UserError: the file is absent, truncated, or something else.
+        UserError: the file is missing, truncated, or of another kind.
     """
     try:
         with safe_open(path, framework="pt") as archive:
             if (archive.metadata() or {}).get("format") != FORMAT:
-                raise UserError(f"{path} holds no scores of difficulty", "make it again with potstill experts")
+                raise UserError(f"{path} contains no difficulty scores", "compute it again with potstill experts")
             return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error})", "make it again with potstill experts") from error
+        raise UserError(f"{path} cannot be read ({error})", "compute it again with potstill experts") from error
 
 
 def _gradient_lengths(network: Network, images: LabeledImages) -> Tensor:
@@ -119,5 +119,5 @@ def _gradient_lengths(network: Network, images: LabeledImages) -> Tensor:
         pixels = images.normalised(chosen).to(next(iter(parameters.values())).dtype)
         return vmap(squares)(pixels, images.labels[chosen.to(images.labels.device)]).sqrt().cpu()
 
-    # One after another: a functional call puts its parameters into the module for a while.
+    # Sequentially, because a functional call temporarily replaces the parameters of the module.
     return torch.cat([of_chunk(chosen) for chosen in torch.arange(len(images)).split(GRADIENT_CHUNK)])

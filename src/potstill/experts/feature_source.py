@@ -1,4 +1,4 @@
-"""Feature sources: what selections look at, be it pixels, a network trained for the purpose, or stored experts."""
+"""Feature sources for selections: pixels, a network trained for the purpose, or stored experts."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from potstill.runtime.streams import Streams
 from potstill.schema.experts import ExpertsManifest
 
 EARLY = 0.2
-"""The share of the training after which EL2N and GraNd are computed."""
+"""Fraction of the training after which EL2N and GraNd are computed."""
 EPOCHS = 10
-"""Epochs for which a network is trained by default."""
+"""Default number of training epochs."""
 
 Trajectory = Callable[[], list[Weights]]
-"""Returns the weights of a network after every epoch of its training, from before the first."""
+"""Returns the weights of a network before its training and after every epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """The real images, and all that it takes to train a network on them.
+    """The real images, and everything needed to train a network on them.
 
     Attributes:
         real: the images, on the device.
-        network: the spec of the architecture.
-        streams: the randomness.
+        network: spec of the architecture.
+        streams: source of all random numbers.
         compute: device, precision and compilation.
         flips: whether a mirrored image keeps its class.
-        dataset_fingerprint: of the dataset that the images are from, to which stored experts must belong; None if
-            unknown.
-        progress: is told now and then how far a long computation is.
+        dataset_fingerprint: fingerprint of the dataset that the images belong to, which stored experts must share; None
+            if unknown.
+        progress: callback for progress messages of long computations.
     """
 
     real: LabeledImages
@@ -64,12 +64,12 @@ class Training:
 
 
 class FeatureSource(ABC):
-    """What a selection may ask about the real images.
+    """Features of the real images and, if networks are available, scores of their difficulty.
 
-    Every source has features. Only one that has networks answers the rest; any other refuses with a ``UserError``.
+    Every source has features. All other methods need networks; a source without networks raises a ``UserError``.
 
     Args:
-        real: the images.
+        real: the N real images.
     """
 
     def __init__(self, real: LabeledImages) -> None:
@@ -77,15 +77,15 @@ class FeatureSource(ABC):
 
     @cached_property
     def features(self) -> Tensor:
-        """float32 (N, D), on the CPU: a description of each image, computed once."""
+        """float32 (N, D), on the CPU: the feature vector of each image, computed once."""
         return self._describe()
 
     @abstractmethod
     def _describe(self) -> Tensor:
-        """The features, when they are first needed."""
+        """Compute the features, on first use."""
 
     def trainer(self) -> Trainer:
-        """A network of the architecture, not yet trained, for selections that train networks of their own."""
+        """An untrained network of the architecture, for selections that train networks themselves."""
         raise _without_networks("no network to train")
 
     def el2n(self) -> Tensor:
@@ -101,12 +101,12 @@ class FeatureSource(ABC):
         raise _without_networks("no measure of how hard an image is")
 
     def score(self, name: Score) -> Tensor:
-        """(N,): one of the scores of difficulty by its name."""
+        """(N,): the difficulty score of that name."""
         return {"el2n": self.el2n, "grand": self.grand, "forgetting": self.forgetting}[name]()
 
 
 def _without_networks(what: str) -> UserError:
-    return UserError(f"pixels provide {what}", "use --features trained or a folder of experts")
+    return UserError(f"pixels provide {what}", "use --features trained or a directory of experts")
 
 
 class Pixels(FeatureSource):
@@ -117,12 +117,12 @@ class Pixels(FeatureSource):
 
 
 class NetworkSource(FeatureSource):
-    """Networks whose weights are known after every epoch of their training on the real images.
+    """Networks whose weights are available after every epoch of their training on the real images.
 
     Features are the embeddings of the first network at the end of its training.
 
     Args:
-        training: the images, the architecture and the means to compute.
+        training: the images, the architecture and the compute settings.
     """
 
     def __init__(self, training: Training) -> None:
@@ -132,12 +132,12 @@ class NetworkSource(FeatureSource):
 
     @cached_property
     def trajectories(self) -> list[Trajectory]:
-        """One for each network."""
+        """The trajectory of each network."""
         return self._open()
 
     @abstractmethod
     def _open(self) -> list[Trajectory]:
-        """The trajectories, when they are first needed."""
+        """Load or compute the trajectories, on first use."""
 
     def _describe(self) -> Tensor:
         extractor = FeatureExtractor(self._network_with(self.trajectories[0]()[-1]), embedding, self.training.compute)
@@ -145,7 +145,7 @@ class NetworkSource(FeatureSource):
         return extractor.describe(self.real)[0].cpu()
 
     def trainer(self) -> Trainer:
-        """A network of the architecture, not yet trained."""
+        """An untrained network of the architecture."""
         return Trainer(self.training.build_network(), self.training.compute)
 
     def el2n(self) -> Tensor:
@@ -162,15 +162,15 @@ class NetworkSource(FeatureSource):
         """(N,): averaged over networks.
 
         Raises:
-            UserError: the networks have fewer than two epochs.
+            UserError: the networks were trained for fewer than two epochs.
         """
         labels, events = self.real.labels.cpu(), []
         for trajectory in self.trajectories:
             weights = trajectory()
             if len(weights) < 3:
                 raise UserError(
-                    "forgetting is counted between epochs, and there are fewer than two",
-                    "use more --teacher-epochs, or experts of every epoch",
+                    "forgetting events are counted between epochs, and there are fewer than two epochs",
+                    "use more --teacher-epochs, or experts with every epoch kept",
                 )
             epochs = enumerate(weights[1:], 1)
             right = [self._right(some, labels, f"{epoch} of {len(weights) - 1}") for epoch, some in epochs]
@@ -178,7 +178,7 @@ class NetworkSource(FeatureSource):
         return torch.stack(events).mean(0)
 
     def _right(self, weights: Weights, labels: Tensor, which: str) -> Tensor:
-        """bool (N,): which images a network with these weights classifies correctly."""
+        """bool (N,): whether a network with these weights classifies each image correctly."""
         right = self._logits(weights).argmax(1) == labels
         self._tell(f"testing the network of epoch {which}")
         return right
@@ -193,7 +193,7 @@ class NetworkSource(FeatureSource):
 
     @property
     def _weights_from(self) -> Path:
-        """The place of the weights, for an error that names it."""
+        """The source of the weights, for error messages."""
         return Path(self.training.network)
 
     def _tell(self, words: str) -> None:
@@ -202,11 +202,11 @@ class NetworkSource(FeatureSource):
 
 
 class TrainedNetwork(NetworkSource):
-    """One network, trained when it is first needed.
+    """One network, trained on first use.
 
     Args:
-        training: the images, the architecture, the randomness and the means to compute.
-        epochs: passes over the images.
+        training: the images, the architecture, the random streams and the compute settings.
+        epochs: number of training epochs.
     """
 
     def __init__(self, training: Training, epochs: int = EPOCHS) -> None:
@@ -221,21 +221,21 @@ class TrainedNetwork(NetworkSource):
 
         def after_epoch(epoch: int, loss: float) -> None:
             kept.append(trainer.snapshot())
-            self._tell(f"training a network for the selection, epoch {epoch} of {self.epochs}: loss {loss:.3g}")
+            self._tell(f"training the selection's network, epoch {epoch} of {self.epochs}: loss {loss:.3g}")
 
         trainer.fit(self.real, schedule, streams, after_epoch=after_epoch)
         return [lambda: kept]
 
 
 class StoredExperts(NetworkSource):
-    """The experts in a folder: features come from the first, scores are averages over all.
+    """The experts in a directory: features come from the first, scores are averaged over all.
 
-    They are opened when they are first needed: a ``UserError`` then says that there are none, or that they differ in
-    network, image shape, whitening or dataset.
+    They are opened on first use, which raises a ``UserError`` if there are none, or if they differ in network, image
+    shape, whitening or dataset.
 
     Args:
-        training: the images, the architecture that the experts must have, and the means to compute.
-        folder: of ``potstill experts``.
+        training: the images, the architecture that the experts must have, and the compute settings.
+        folder: directory that ``potstill experts`` wrote.
     """
 
     def __init__(self, training: Training, folder: Path) -> None:
@@ -245,7 +245,7 @@ class StoredExperts(NetworkSource):
     def _open(self) -> list[Trajectory]:
         paths = weight_files(self.folder)
         if not paths:
-            raise UserError(f"{self.folder} holds no experts", "name a folder that potstill experts wrote")
+            raise UserError(f"{self.folder} contains no experts", "use a directory that potstill experts wrote")
         if (self.folder / ExpertsManifest.FILE).exists():
             check_experts(self.folder, self.training.network, self.real, self.training.dataset_fingerprint)
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
@@ -256,12 +256,12 @@ class StoredExperts(NetworkSource):
 
 
 def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> FeatureSource:
-    """The source that a user names.
+    """The feature source that a user names.
 
     Args:
-        features: ``pixels``, ``trained``, or a folder of experts.
-        training: the images and all that it takes to train a network on them.
-        epochs: for ``trained``, passes over the images.
+        features: ``pixels``, ``trained``, or a directory of experts.
+        training: the images, and everything needed to train a network on them.
+        epochs: number of training epochs, for ``trained``.
     """
     if features == "pixels":
         return Pixels(training.real)
@@ -271,13 +271,13 @@ def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> F
 
 
 def _early(trajectory: list[Weights]) -> Weights:
-    """The weights early in a training.
+    """The weights early in training.
 
     Raises:
         UserError: only the last epoch was kept.
     """
     if len(trajectory) < 2:
-        raise UserError("these experts kept their last epoch only", "use experts of every epoch")
+        raise UserError("only the last epoch of these experts was kept", "use experts with every epoch kept")
     return trajectory[max(round(EARLY * (len(trajectory) - 1)), 1)]
 
 

@@ -1,4 +1,4 @@
-"""The plan of a folder of experts, the record of them, and whether they are those that are asked for."""
+"""The plan of a directory of experts, its record, and checks that the experts fit a given problem."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ from potstill.schema.experts import ExpertsManifest
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertPlan:
-    """How experts are trained: as for matching training trajectories (Cazenavette et al., CVPR 2022).
+    """How experts are trained, as for matching training trajectories (Cazenavette et al., CVPR 2022).
 
-    By default they are fewer and shorter than the paper's, which are 100 of 50 epochs.
+    The defaults train fewer experts, and for fewer epochs, than the paper, which uses 100 experts of 50 epochs.
 
     Attributes:
-        dataset: what they are trained on; named as for distillation.
-        network: the spec of their architecture.
-        count: how many.
-        at_once: how many are trained in step, as one stack of networks: for a GPU that one would leave idle; on a CPU
-            one after another is faster.
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate: of SGD.
-        momentum: of SGD.
-        weight_decay: of SGD.
-        augment: whether Siamese augmentation is on, one operation a batch, parameters a sample.
-        gsam_rho: rho of GSAM, for experts in flat minima; 0.01 for those of DATM and PAD, 0 for plain SGD.
-        curriculum: whether easy images come first and go first, as for PAD; by the score ``curriculum_by``.
-        curriculum_by: ``el2n``, ``grand`` (as PAD has it; it takes a gradient of each image) or ``forgetting``, of a
-            network trained for it.
-        last_only: keep what each is in the end, not after every epoch: enough to begin from, not to match.
-        image_size: resize images to this many pixels a side.
-        zca: whiten with a ZCA fitted on the training images.
-        seed: of all randomness.
+        dataset: dataset to train on, named as for distillation.
+        network: spec of the architecture.
+        count: number of experts.
+        at_once: number of experts trained simultaneously, as one stack of networks. This helps if a single one would
+            leave a GPU idle; on a CPU, one at a time is faster.
+        epochs: number of training epochs.
+        batch_size: images per step.
+        learning_rate: learning rate of SGD.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of SGD.
+        augment: apply Siamese augmentation: one operation per batch, with parameters drawn for each image.
+        gsam_rho: rho of GSAM, for experts in flat minima: 0.01 for DATM and PAD, 0 for plain SGD.
+        curriculum: train on easy images first and drop the easiest later, as for PAD; difficulty is given by
+            ``curriculum_by``.
+        curriculum_by: difficulty score of the curriculum, computed with a network trained for the purpose: ``el2n``,
+            ``grand`` (as in PAD; slower, as it takes a gradient per image) or ``forgetting``.
+        last_only: keep only the final weights of each expert, not those of every epoch. These suffice as initial
+            weights, but not for trajectory matching.
+        image_size: resize images to this side length, in pixels.
+        zca: whiten images with a ZCA transform fitted to the training images.
+        seed: seed for all random draws.
     """
 
     dataset: str = "digits"
@@ -67,26 +69,35 @@ class ExpertPlan:
     def __post_init__(self) -> None:
         at_least(self, at_once=1, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, gsam_rho=0)
         if self.count < 1 or self.epochs < 1:
-            raise UserError("no expert would be trained", "use --count and --epochs of 1 or more")
+            raise UserError("--count and --epochs must be at least 1", "use 1 or more for both")
 
     def is_long(self, dataset: ImageDataset) -> bool:
-        """Whether compilation and low precision pay for training them."""
+        """Whether training takes long enough for compilation and low precision to pay off."""
         pixels = self.count * self.epochs * len(dataset.train) * math.prod(dataset.shape[1:])
         return pixels >= LONG_RUN_PIXELS
 
     def bytes_kept(self, network: Network) -> int:
-        """What the files will weigh."""
+        """Size of all files of experts, in bytes."""
         one = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
         return self.count * one * (1 if self.last_only else self.epochs + 1)
 
 
 def expert_file(folder: Path, number: int) -> Path:
-    """The file of the expert of that number."""
+    """The file of the expert with this number."""
     return folder / f"expert-{number:04d}.safetensors"
 
 
 def new_record(plan: ExpertPlan, dataset: ImageDataset, compute: Compute) -> ExpertsManifest:
-    """The record before the first expert is trained."""
+    """The record of a directory of experts before the first one is trained.
+
+    Args:
+        plan: what will be trained.
+        dataset: the dataset of the plan, loaded.
+        compute: device, precision and compilation.
+
+    Returns:
+        A record without experts.
+    """
     channels, height, width = dataset.shape
     return ExpertsManifest(
         plan={name: value for name, value in asdict(plan).items() if value is not None},
@@ -104,16 +115,16 @@ def new_record(plan: ExpertPlan, dataset: ImageDataset, compute: Compute) -> Exp
 
 
 def create_folder(out: Path, record: ExpertsManifest, plan: ExpertPlan, network: Network) -> None:
-    """Make the folder of a new record.
+    """Create the directory of a new record.
 
     Args:
-        out: the folder.
-        record: of ``new_record``.
-        plan: what will be trained,
-        network: and of which architecture: they tell the disk space that is needed.
+        out: the directory to create.
+        record: the record that ``new_record`` returned.
+        plan: what will be trained; determines the required disk space.
+        network: a network of the plan's architecture; likewise.
 
     Raises:
-        UserError: the folder exists, or the disk has too little room.
+        UserError: the directory exists, or there is not enough disk space.
     """
     if out.exists():
         raise UserError(f"{out} already exists", "use --resume to continue it, or another --out")
@@ -121,8 +132,8 @@ def create_folder(out: Path, record: ExpertsManifest, plan: ExpertPlan, network:
     needed, free = plan.bytes_kept(network), shutil.disk_usage(out.parent).free
     if needed > free:
         raise UserError(
-            f"these experts take {needed / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free",
-            "use fewer --count or --epochs, --last-only, or another --out",
+            f"these experts need {needed / 1e9:.1f} GB, but {out.parent} has {free / 1e9:.1f} GB free",
+            "use a smaller --count or --epochs, --last-only, or another --out",
         )
     with staged(out) as unfinished:
         unfinished.mkdir()
@@ -130,10 +141,10 @@ def create_folder(out: Path, record: ExpertsManifest, plan: ExpertPlan, network:
 
 
 def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
-    """The plan of the experts in ``folder``, and where they were computed.
+    """The plan of the experts in ``folder``, and the compute settings they were trained with.
 
     Raises:
-        UserError: the folder has no such record, or a damaged one.
+        UserError: the directory has no record of experts, or a damaged one.
     """
     path = folder / ExpertsManifest.FILE
     record = ExpertsManifest.read(path)
@@ -144,20 +155,20 @@ def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
 
 
 def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
-    """The record in ``out`` with those experts that are still usable, to be continued by the plan of ``fresh``.
+    """The record in ``out``, restricted to usable experts and with the plan of ``fresh``, ready to be continued.
 
     Args:
-        out: the folder.
-        fresh: of ``new_record``; its plan may ask for another number of experts.
+        out: the directory of experts.
+        fresh: the record that ``new_record`` returned; its plan may have a different number of experts.
 
     Raises:
-        UserError: plan, dataset or precision differ: which.
+        UserError: plan, dataset or precision differ; the message says which.
     """
     theirs, ours = asdict(stored_plan(out)[0]), fresh.plan
     stored = ExpertsManifest.read(out / ExpertsManifest.FILE)
     if stored.dataset_fingerprint != fresh.dataset_fingerprint:
         raise UserError(f"{out} was started with a different dataset", "choose another --out")
-    # More experts of the same kind are welcome.
+    # The number of experts may change.
     changed = [name for name in {**theirs, **ours} if name != "count" and theirs.get(name) != ours.get(name)]
     if changed:
         raise UserError(
@@ -169,23 +180,24 @@ def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
     before = stored.compute.get("precision", now)
     if before != now and len(usable) < ours["count"]:
         raise UserError(
-            f"the experts in {out} were started in {before}, and the others would be trained in {now}",
+            f"the experts in {out} were started in {before}, but the others would be trained in {now}",
             f"resume them with --precision {before}, or choose another --out",
         )
     return replace(stored, plan=ours, experts=usable)
 
 
 def check_experts(folder: Path, network: str, real: LabeledImages, dataset_fingerprint: str | None) -> None:
-    """Make sure that the experts in a folder were trained on such images, and are of such a network.
+    """Check that the experts in a directory fit a network and a dataset.
 
     Args:
-        folder: the experts' folder.
-        network: the spec of the network that is asked for.
-        real: the images.
-        dataset_fingerprint: of the dataset that the images are from; None if unknown.
+        folder: directory of the experts.
+        network: spec of the required network.
+        real: the real images.
+        dataset_fingerprint: fingerprint of the dataset that the images belong to; None if unknown.
 
     Raises:
-        UserError: the folder has no record of experts, or network, image shape, whitening or dataset differ: which.
+        UserError: the directory has no record of experts, or network, image shape, whitening or dataset differ; the
+            message says which.
     """
     record = ExpertsManifest.read(folder / ExpertsManifest.FILE)
     fingerprint = record.dataset_fingerprint
@@ -198,8 +210,8 @@ def check_experts(folder: Path, network: str, real: LabeledImages, dataset_finge
     for what, (theirs, ours) in pairs.items():
         if theirs != ours:
             raise UserError(
-                f"the experts in {folder} are of a different {what}: {theirs}, not {ours}",
-                "use experts of the same dataset, network and options",
+                f"the experts in {folder} have a different {what}: {theirs}, not {ours}",
+                "use experts with the same dataset, network and options",
             )
 
 

@@ -1,4 +1,4 @@
-"""Training experts: networks whose weights on the real images are kept after every epoch."""
+"""Training experts: networks trained on the real images, whose weights are kept after every epoch."""
 
 from __future__ import annotations
 
@@ -49,25 +49,26 @@ def train_experts(
     resume: bool = False,
     progress: Progress = silent,
 ) -> ExpertsManifest:
-    """Train experts and keep them in a folder: a file for each, and ``experts.json`` about all of them.
+    """Train experts and store them in a directory: one file per expert, and ``experts.json`` with the record of all.
 
-    Each expert depends on the seed and its number alone (on those beside it by rounding), and is kept as soon as it is
-    finished: an interrupted training goes on with those that are missing or damaged, and ends with the same files as an
-    uninterrupted one.
+    Each expert depends only on the seed and its number, apart from rounding if several are trained at once. It is
+    stored as soon as it is finished. A resumed training trains the missing and damaged experts, and ends with the same
+    files as an uninterrupted one.
 
     Args:
         plan: what to train.
-        dataset: what the plan names, loaded.
-        out: a new folder, or one to continue.
+        dataset: the dataset of the plan, loaded.
+        out: a new directory, or the one to continue.
         compute: device, precision and compilation.
         resume: continue with the experts in ``out``.
-        progress: is told what has been trained.
+        progress: callback for progress messages.
 
     Returns:
-        What ``experts.json`` holds.
+        The contents of ``experts.json``.
 
     Raises:
-        UserError: the folder exists, holds experts of another plan or dataset, or the disk has too little room.
+        UserError: the directory exists or contains experts of another plan or dataset, an expert diverges, or there is
+            not enough memory or disk space.
     """
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     record = new_record(plan, dataset, compute)
@@ -95,17 +96,17 @@ def train_experts(
             try:
                 made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum, progress)
             except torch.OutOfMemoryError as error:
-                batches = f"{len(numbers)} batches of {plan.batch_size} at once"
+                batches = f"{len(numbers)} experts at once with a batch size of {plan.batch_size}"
                 raise UserError(
                     f"the memory of {compute.device} is too small for {batches}",
                     "use a smaller --at-once or --batch-size in another --out",
                 ) from error
-            for number, (weights, told) in zip(numbers, made, strict=True):
+            for number, (weights, details) in zip(numbers, made, strict=True):
                 if number in there:
-                    continue  # kept before an interruption, and made again for the sake of those beside it
+                    continue  # stored before; trained again only because the others are trained with it
                 about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
                 write_weights(expert_file(out, number), weights, about)
-                expert = Expert(number=number, **told)
+                expert = Expert(number=number, **details)
                 record = replace(record, experts=sorted([*record.experts, expert], key=lambda made: made.number))
                 record.write(out / ExpertsManifest.FILE)
                 progress(_summary(expert, plan))
@@ -120,7 +121,7 @@ def _train_together(
     curriculum: Curriculum | None,
     progress: Progress,
 ) -> list[tuple[dict[int, Weights], dict[str, Any]]]:
-    """For the expert of each number what it was after each epoch, and what is recorded of it."""
+    """For each of the given experts, its weights by epoch and the fields of its record."""
     started = time.perf_counter()
     schedule = Schedule(
         epochs=plan.epochs,
@@ -133,7 +134,7 @@ def _train_together(
         augmentation=siamese_augmentation(flips=dataset.flips) if plan.augment else None,
     )
     kept: list[dict[int, Weights]] = [{} for _ in numbers]
-    told: list[dict[str, Any]] = [{"losses": []} for _ in numbers]
+    details: list[dict[str, Any]] = [{"losses": []} for _ in numbers]
     pace = Pace()
 
     def keep(epoch: int) -> None:
@@ -141,7 +142,7 @@ def _train_together(
             own[epoch] = member.snapshot()
 
     def after_epoch(epoch: int, losses: list[float]) -> None:
-        for own, loss in zip(told, losses, strict=True):
+        for own, loss in zip(details, losses, strict=True):
             if not math.isfinite(loss):
                 raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
             own["losses"].append(loss)
@@ -157,12 +158,12 @@ def _train_together(
     taking_part = None if curriculum is None else curriculum.taking_part
     fit(learners, dataset.train, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
     seconds = round((time.perf_counter() - started) / len(numbers), 3)
-    for own, member in zip(told, learners.members(), strict=True):
+    for own, member in zip(details, learners.members(), strict=True):
         own |= {"seconds": seconds, "compute": str(learners.compute)}
         if len(dataset.validation):
             right = member.predict(dataset.validation) == dataset.validation.labels.cpu()
             own["validation_accuracy"] = right.double().mean().item()
-    return list(zip(kept, told, strict=True))
+    return list(zip(kept, details, strict=True))
 
 
 def _summary(expert: Expert, plan: ExpertPlan) -> str:
@@ -179,21 +180,21 @@ def keep_scores(
     names: Sequence[Score],
     progress: Progress = silent,
 ) -> dict[str, Tensor]:
-    """Compute how hard each training image is for the experts in ``out``, and keep it beside them.
+    """Compute difficulty scores of the training images from the experts in ``out``, and store them beside the experts.
 
     Args:
-        plan: of the experts.
-        dataset: what they were trained on.
-        out: their folder.
+        plan: the plan of the experts.
+        dataset: the dataset that they were trained on, loaded.
+        out: directory of the experts.
         compute: device, precision and compilation.
-        names: of the scores; others that are on file stay.
-        progress: is told now and then how far it is.
+        names: the scores to compute; other stored scores are kept.
+        progress: callback for progress messages.
 
     Returns:
-        float32 (N,) for each score on file.
+        float32 (N,) for each stored score, by name.
 
     Raises:
-        UserError: the experts kept too few epochs for the score.
+        UserError: too few epochs of the experts were kept for a score.
     """
     path = out / DIFFICULTY
     scores = read_difficulty(path) if path.exists() else {}
@@ -205,7 +206,7 @@ def keep_scores(
 
 
 def _training(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, progress: Progress) -> Training:
-    """What it takes to find out how hard images are: randomness of its own."""
+    """Everything needed to score the difficulty of images, with separate random streams."""
     return Training(
         real=dataset.train,
         network=plan.network,

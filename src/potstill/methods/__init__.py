@@ -1,6 +1,6 @@
-"""Methods: one paper, one file. Every concrete method that is imported here is registered in ``METHODS``.
+"""Distillation methods, one file per paper. Every concrete method imported here is registered in ``METHODS``.
 
-A method that lives elsewhere is named by where it is, ``their_package.module:TheirMethod``; naming it imports it.
+A method of another package is named by its location, ``their_package.module:TheirMethod``, and imported on demand.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from potstill.runtime.errors import unknown
 
 
 def _registered(values: list[object]) -> _Mapping[str, type[Method]]:
-    """The concrete methods among ``values`` by name: what learns in order of its paper's year, then coresets."""
+    """The concrete methods among ``values`` by name: distillation methods by year of publication, then coresets."""
     learners = [each for each in values if is_concrete(each) and each not in CORESETS]
     learners.sort(key=lambda method: method.citation.year)
     return _MappingProxyType({method.name: method for method in (*learners, *CORESETS)})
 
 
 METHODS: _Mapping[str, type[Method]] = _registered(list(vars().values()))
-"""Every method of this package by its name."""
+"""Every method of this package, by name."""
 
 
 def find_method(name: str) -> type[Method]:
-    """The method called ``name``, or the class that ``module:Class`` names, whose module is imported.
+    """The registered method of that name, or the class that ``module:Class`` refers to; its module is imported.
 
     Raises:
-        UserError: there is none, or what the name leads to is not a usable method.
+        UserError: there is no such method, or the class is not a usable method.
     """
     if ":" in name:
         return imported_method(name)
@@ -65,5 +65,5 @@ def find_method(name: str) -> type[Method]:
 
 
 def method_name(method: type[Method]) -> str:
-    """The name by which ``find_method`` finds a method: the registered one, or ``module:Class``."""
+    """The name under which ``find_method`` finds a method: the registered name, or ``module:Class``."""
     return method.name if METHODS.get(method.name) is method else reference_to(method)

@@ -1,4 +1,4 @@
-"""What a method is, and what it is given to work with."""
+"""The interface of a distillation method, and the problem that it is applied to."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ Start = Literal[
     "grand",
     "optimised-random",
 ]
-"""What a distillation begins from: random real images, noise, or a selection of ``potstill.selection``."""
+"""The initial synthetic set: random real images, noise, or a selection of ``potstill.selection``."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What is to be distilled, and with what means; the same at every iteration.
+    """The data to distil, the network to match and the resources to use; constant over a run.
 
     Attributes:
         real: the training images, on the device.
-        start: the set to begin from.
-        network: the spec of the network that is matched.
-        streams: where all randomness comes from.
+        start: the initial synthetic set.
+        network: spec of the network to match.
+        streams: source of all random numbers.
         compute: device, precision and compilation.
-        flips: whether mirrored images keep their class.
-        dataset: the dataset's name, by which published settings are found; empty if unknown.
-        dataset_fingerprint: of the dataset, by which a method knows what was made of the same one; None if unknown.
-        progress: told in words how far a long preparation is.
+        flips: whether a mirrored image keeps its class.
+        dataset: name of the dataset, used to look up published settings; empty if unknown.
+        dataset_fingerprint: fingerprint of the dataset, used to verify that experts belong to it; None if unknown.
+        progress: callback for progress messages during long preparations.
     """
 
     real: LabeledImages
@@ -73,23 +73,23 @@ class Problem:
 
     @property
     def images_per_class(self) -> int:
-        """Synthetic images of each class."""
+        """Synthetic images per class."""
         return len(self.start) // self.class_count
 
     @property
     def start_images(self) -> Tensor:
-        """The start's images on the device, in float64 where the networks compute in it and else in float32."""
+        """The initial images on the device: float64 if the networks compute in float64, otherwise float32."""
         images = self.start.images.to(self.compute.device)
         return images.double() if self.compute.precision == "float64" else images
 
     def build_network(self, generator: torch.Generator) -> Network:
-        """A network of the kind that is matched, freshly drawn."""
+        """A network of the architecture to match, with weights drawn from ``generator``."""
         return build_network(self.network, ImageShape(*self.real.shape), self.class_count, generator)
 
     def cached(self, name: Hashable, make: Callable[[], T]) -> T:
-        """What ``make`` made the first time it was asked for: for compiled networks and the like.
+        """The object that ``make`` returned on the first call with this name; for compiled networks and the like.
 
-        Such a tool must carry nothing from one iteration to the next: what does belongs into the state.
+        A cached object must not carry information from one iteration to the next; that belongs in the state.
         """
         if name not in self._tools:
             self._tools[name] = make()
@@ -98,46 +98,46 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """A way to distil: its fields are its hyper-parameters, its docstring names the paper.
+    """A distillation method: its fields are its hyper-parameters, its docstring cites the paper.
 
-    A method owns no loop, file, progress bar or device choice. ``step`` must be a function of its arguments alone,
-    all its randomness drawn from ``problem.streams`` at the iteration: so a resumed run repeats an uninterrupted one
-    to the bit.
+    A method contains no loop over iterations, file access, progress bar or choice of device. ``step`` must depend on
+    its arguments alone and draw all random numbers from ``problem.streams`` at its iteration, so that a resumed run is
+    bit-identical to an uninterrupted one.
     """
 
     name: ClassVar[str]
     citation: ClassVar[Citation]
     default_start: ClassVar[Start] = "real"
     only_start: ClassVar[bool] = False
-    """Whether it cannot begin otherwise."""
+    """Whether the default start is the only one possible."""
 
     @abstractmethod
     def default_iterations(self, images_per_class: int) -> int:
-        """How many iterations the paper does, or would do, for so many images per class."""
+        """The number of iterations that the paper uses, or would use, for this many images per class."""
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with nothing left open, for such a set of such a dataset: what is recorded of a run."""
+        """A copy with every default filled in for this dataset and number of images per class; runs record it."""
         return self
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """How many images go through networks in an iteration: whether compilation pays depends on it."""
+        """Images processed by networks per iteration; used to decide whether compilation pays off."""
         return 0
 
     def input_files(self) -> list[Path]:
-        """Files beside the dataset that its steps depend on: a resumed run needs the same."""
+        """Files other than the dataset that the steps depend on; a resumed run needs the same ones."""
         return []
 
     def start(self, problem: Problem) -> SyntheticSet:
-        """What it begins with: by default the problem's start."""
+        """The initial set; by default the problem's start."""
         return problem.start
 
     @property
     def parametrisation(self) -> Parametrisation:
-        """What it learns of a set, and how that is represented in the state; by default the images as they are."""
+        """Which parts of a set are learned, and their representation in the state; by default the raw images."""
         return PIXELS
 
     def decoded(self, problem: Problem, state: State) -> Decoded:
-        """The images and labels that a state stands for, on the device."""
+        """The images and labels that a state represents, on the device."""
         return self.parametrisation.decode(state, problem.start)
 
     @abstractmethod
@@ -146,12 +146,17 @@ class Method(ABC):
 
     @abstractmethod
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """One iteration, counted from 0.
+        """Perform one iteration.
+
+        Args:
+            problem: the distillation problem.
+            state: the current state; must not be modified.
+            iteration: index of this iteration, counted from 0.
 
         Returns:
-            The next state and the loss before this step.
+            The next state, and the loss before this step.
         """
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The synthetic set that a state stands for: by default the start with what is learned replaced."""
+        """The synthetic set that a state represents; by default the start with its learned parts replaced."""
         return self.parametrisation.result(state, problem.start)

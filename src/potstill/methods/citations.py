@@ -1,4 +1,4 @@
-"""Citations: the papers that methods are from, here those that more than one is from."""
+"""Citations: the paper of each method; papers cited by several methods are defined here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Citation:
-    """The paper that a method is from."""
+    """The paper that introduced a method."""
 
     title: str
     authors: str
@@ -38,7 +38,7 @@ GRADIENT_MATCHING = Citation(
     url="https://arxiv.org/abs/2006.05929",
     key="zhao2021dc",
 )
-"""The method, and the table of selections that others quote."""
+"""Introduces gradient matching; its table of coreset baselines is widely quoted."""
 
 DATASET_DISTILLATION = Citation(
     title="Dataset Distillation",
@@ -48,7 +48,7 @@ DATASET_DISTILLATION = Citation(
     url="https://arxiv.org/abs/1811.10959",
     key="wang2018dd",
 )
-"""The method, and its baselines."""
+"""Introduces dataset distillation and its baselines."""
 
 DATA_DIET = Citation(
     title="Deep Learning on a Data Diet: Finding Important Examples Early in Training",
@@ -58,4 +58,4 @@ DATA_DIET = Citation(
     url="https://arxiv.org/abs/2107.07075",
     key="paul2021datadiet",
 )
-"""Two scores of difficulty."""
+"""Introduces the difficulty scores EL2N and GraNd."""

@@ -1,4 +1,4 @@
-"""Coresets as methods: a few images of each class, chosen or made in one go; nothing is distilled."""
+"""Coresets as methods: a few images per class, chosen or constructed in one pass without distillation."""
 
 from __future__ import annotations
 
@@ -18,34 +18,43 @@ from potstill.selection.random import TRIES, optimised_random
 
 @dataclass(frozen=True, kw_only=True)
 class Coreset(Method):
-    """A selection of ``potstill.selection`` under its own name; what it starts from is without effect."""
+    """A selection of ``potstill.selection`` as a method of the same name; the start has no effect."""
 
     only_start: ClassVar[bool] = True
 
     def default_iterations(self, images_per_class: int) -> int:
-        """None: all is done before the first."""
+        """0: everything is done by ``prepare``."""
         return 0
 
     def prepare(self, problem: Problem) -> State:
-        """The images."""
+        """The selected images, float32 (classes * ipc, C, H, W)."""
         streams = problem.streams.child("selection")
         return {"images": self.selection().images(self.source(problem), problem.images_per_class, streams)}
 
     def selection(self) -> Selection:
-        """What chooses or makes them."""
+        """The selection that chooses or constructs the images."""
         return SELECTIONS[self.name]
 
     def source(self, problem: Problem) -> FeatureSource:
-        """What the selection looks at."""
+        """The features and scores that the selection uses."""
         return self.selection().source(_training(problem))
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """Nothing to do: the state stays."""
+        """Return the state unchanged.
+
+        Args:
+            problem: not used.
+            state: the selected images.
+            iteration: not used.
+
+        Returns:
+            The same state, and a loss of 0.
+        """
         return state, 0.0
 
 
 def _training(problem: Problem) -> Training:
-    """What it takes to train a network to look at."""
+    """Everything needed to train a network for features and scores."""
     return Training(
         real=problem.real,
         network=problem.network,
@@ -59,12 +68,12 @@ def _training(problem: Problem) -> Training:
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtCoreset(Coreset):
-    """A selection that looks at networks trained on the real images.
+    """A selection that uses features or scores of networks trained on the real images.
 
     Attributes:
-        features: ``trained`` to train a network; ``pixels`` to look at the pixels instead, where that is possible; or
-            a folder of potstill experts.
-        teacher_epochs: passes over the real images, if a network is trained.
+        features: where features come from: ``trained`` trains a network, ``pixels`` uses raw pixels where the selection
+            allows it; otherwise a directory of potstill experts.
+        teacher_epochs: epochs for which the network is trained, with ``trained``.
     """
 
     features: str = "trained"
@@ -74,16 +83,16 @@ class TaughtCoreset(Coreset):
         at_least(self, teacher_epochs=1)
 
     def source(self, problem: Problem) -> FeatureSource:
-        """The networks, or what was asked for instead."""
+        """The feature source that the settings name."""
         return feature_source(self.features, _training(problem), self.teacher_epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Random(Coreset):
-    """Random real images of each class, as they are.
+    """Random coreset: real images of each class, drawn uniformly at random.
 
-    Every table of the field has this row; Zhao et al., "Dataset Condensation with Gradient Matching", ICLR 2021
-    (arXiv:2006.05929), give its figures for the networks that the others are measured with.
+    The baseline in every table of the field. Zhao et al., "Dataset Condensation with Gradient Matching", ICLR 2021
+    (arXiv:2006.05929), report its results for the networks used to evaluate the other methods.
     """
 
     name: ClassVar[str] = "random"
@@ -92,10 +101,10 @@ class Random(Coreset):
 
 @dataclass(frozen=True, kw_only=True)
 class Herding(TaughtCoreset):
-    """Herding: one after another the image with which the mean of the chosen comes closest to the class's.
+    """Herding: greedily choose real images so that their mean feature approaches the class mean.
 
-    Max Welling, "Herding Dynamical Weights to Learn", ICML 2009; for images Sylvestre-Alvise Rebuffi et al., "iCaRL:
-    Incremental Classifier and Representation Learning", CVPR 2017.
+    Max Welling, "Herding Dynamical Weights to Learn", ICML 2009; applied to images by Sylvestre-Alvise Rebuffi et al.,
+    "iCaRL: Incremental Classifier and Representation Learning", CVPR 2017.
     """
 
     name: ClassVar[str] = "herding"
@@ -111,7 +120,7 @@ class Herding(TaughtCoreset):
 
 @dataclass(frozen=True, kw_only=True)
 class KCenter(TaughtCoreset):
-    """K-center: one after another the image that is farthest from all that are chosen.
+    """K-center: greedily choose the real image farthest from all images chosen so far.
 
     Ozan Sener and Silvio Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018
     (arXiv:1708.00489).
@@ -130,7 +139,7 @@ class KCenter(TaughtCoreset):
 
 @dataclass(frozen=True, kw_only=True)
 class KMeans(Coreset):
-    """K-means centres, in pixels: the means of the class's clusters.
+    """K-means in pixel space: the synthetic images are the cluster centres of each class.
 
     A baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959).
     """
@@ -141,9 +150,9 @@ class KMeans(Coreset):
 
 @dataclass(frozen=True, kw_only=True)
 class KMeansNearest(TaughtCoreset):
-    """K-means on features: the real images nearest to the centres of the class's clusters.
+    """K-means in feature space: choose the real images nearest to each class's cluster centres.
 
-    A baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959), with real images in place of centres.
+    A baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959), with real images instead of centres.
     """
 
     name: ClassVar[str] = "k-means-nearest"
@@ -152,7 +161,7 @@ class KMeansNearest(TaughtCoreset):
 
 @dataclass(frozen=True, kw_only=True)
 class Average(Coreset):
-    """The class's mean image, as often as images are asked for.
+    """Average: the mean image of each class, repeated to the number of images per class.
 
     A baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959).
     """
@@ -163,10 +172,10 @@ class Average(Coreset):
 
 @dataclass(frozen=True, kw_only=True)
 class AverageNearest(TaughtCoreset):
-    """The real images nearest to the class's mean.
+    """Nearest to average: choose the real images with features closest to the class mean.
 
-    What some programs and tables call herding; with several images per class it is not what Welling's herding chooses.
-    Zhao et al., "Dataset Condensation with Gradient Matching", ICLR 2021 (arXiv:2006.05929), have that row.
+    Some programs and tables call this herding; with several images per class it differs from Welling's herding.
+    Zhao et al., "Dataset Condensation with Gradient Matching", ICLR 2021 (arXiv:2006.05929), report it.
     """
 
     name: ClassVar[str] = "average-nearest"
@@ -175,12 +184,13 @@ class AverageNearest(TaughtCoreset):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimisedRandom(Coreset):
-    """The best of many random choices, told by the accuracy of a network on other training images.
+    """Best of many random coresets, judged by accuracy on held-out training images.
 
-    After a baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959), who keep the best fifth of many.
+    Based on a baseline of Wang et al., "Dataset Distillation", 2018 (arXiv:1811.10959), who keep the best fifth of
+    many choices.
 
     Attributes:
-        tries: how many.
+        tries: number of random coresets to compare.
     """
 
     name: ClassVar[str] = "optimised-random"
@@ -192,20 +202,21 @@ class OptimisedRandom(Coreset):
         at_least(self, tries=1)
 
     def selection(self) -> Selection:
-        """With as many tries."""
+        """The selection with this number of tries."""
         return Choice(self.name, partial(optimised_random, tries=self.tries))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forgetting(TaughtCoreset):
-    """The images that a network under training forgets most often, or never learns.
+    """Forgetting: choose the images that a network forgets most often during training.
 
     Mariya Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning", ICLR 2019
     (arXiv:1812.05159).
 
     Attributes:
-        never_learned: ``hardest`` takes images that were never told right before all others, as in the paper; for
-            ``easiest``, as some programs count, they are images without an event, like those that are never forgotten.
+        never_learned: rank of images that were never classified correctly: ``hardest`` ranks them above all others, as
+            in the paper; ``easiest`` counts no events for them, like images that are never forgotten, as some programs
+            do.
     """
 
     name: ClassVar[str] = "forgetting"
@@ -222,13 +233,13 @@ class Forgetting(TaughtCoreset):
     never_learned: NeverLearned = "hardest"
 
     def selection(self) -> Selection:
-        """With what never learning counts for."""
+        """The selection with this treatment of images that were never learned."""
         return Choice(self.name, by_score(lambda source: source.forgetting(self.never_learned)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class EL2N(TaughtCoreset):
-    """The images with the largest errors early in training.
+    """EL2N: choose the images with the largest errors early in training.
 
     Mansheej Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv:2107.07075).
     """
@@ -239,7 +250,7 @@ class EL2N(TaughtCoreset):
 
 @dataclass(frozen=True, kw_only=True)
 class GraNd(TaughtCoreset):
-    """The images with the longest gradients early in training.
+    """GraNd: choose the images with the largest gradient norms early in training.
 
     Mansheej Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv:2107.07075).
     """

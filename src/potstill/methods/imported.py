@@ -1,4 +1,4 @@
-"""Methods that live in other packages, named by where they are: ``their_package.module:TheirMethod``."""
+"""Methods of other packages, referred to by their location: ``their_package.module:TheirMethod``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from potstill.runtime.errors import UserError, unknown
 
 
 def imported_method(reference: str) -> type[Method]:
-    """The method that ``module:Class`` names.
+    """Import the method that ``module:Class`` refers to.
 
-    Importing a module runs its code, so the reference must come from whoever runs the program: from the command line, a
-    call, or a configuration that they name.
+    Importing a module runs its code, so the reference must come from the user: from the command line, a function call,
+    or a configuration file that the user names.
 
     Raises:
-        UserError: there is no such module or class, importing it fails, or the class is not a usable method.
+        UserError: there is no such module or class, the import fails, or the class is not a usable method.
     """
     module_name, _, class_name = reference.partition(":")
     if not class_name.isidentifier() or not all(part.isidentifier() for part in module_name.split(".")):
@@ -35,7 +35,7 @@ def imported_method(reference: str) -> type[Method]:
 
 
 def reference_to(method: type[Method]) -> str:
-    """``module:Class``, by which ``imported_method`` finds a class at the top level of a module."""
+    """The reference ``module:Class`` with which ``imported_method`` finds a top-level class of a module."""
     return f"{method.__module__}:{method.__qualname__}"
 
 
@@ -46,11 +46,11 @@ def is_concrete(value: object) -> TypeGuard[type[Method]]:
 
 
 def fault_of(value: object) -> tuple[str, str] | None:
-    """What keeps ``value`` from being used as a method, and what to do about it; None if nothing does."""
+    """Why ``value`` is not usable as a method, and the remedy; None if it is usable."""
     if not (isinstance(value, type) and issubclass(value, Method)):
         return "it is not a class that derives from potstill.methods.Method", "derive it from Method"
     if missing := sorted(getattr(value, "__abstractmethods__", ())):
-        return f"it does not define {', '.join(missing)}", "define what every method must have"
+        return f"it does not define {', '.join(missing)}", "define them as in potstill.methods.Method"
     parameters = vars(value).get("__dataclass_params__")
     if parameters is None or not parameters.frozen:
         return "it is not a frozen dataclass", "decorate the class itself with @dataclass(frozen=True, kw_only=True)"
@@ -71,13 +71,13 @@ def _module(name: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            problem, remedy = f"there is no module {error.name!r}", "install its package, or name its folder"
-            raise UserError(problem, f"{remedy} in PYTHONPATH (PYTHONPATH=. for the current directory)") from error
+            problem, remedy = f"there is no module {error.name!r}", "install its package, or add its directory"
+            raise UserError(problem, f"{remedy} to PYTHONPATH (PYTHONPATH=. for the current directory)") from error
         raise _import_failed(name, error) from error
-    except (Exception, SystemExit) as error:  # whatever another package's code may raise
+    except (Exception, SystemExit) as error:  # code of another package may raise anything
         raise _import_failed(name, error) from error
 
 
 def _import_failed(name: str, error: BaseException) -> UserError:
-    told = " ".join(str(error).split())
-    return UserError(f"importing {name!r} failed: {type(error).__name__}: {told}", f"correct the module {name}")
+    reason = " ".join(str(error).split())
+    return UserError(f"importing {name!r} failed: {type(error).__name__}: {reason}", f"fix the module {name}")

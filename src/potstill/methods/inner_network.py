@@ -1,4 +1,4 @@
-"""What methods have in common whose network lives several iterations and is trained on the synthetic set meanwhile."""
+"""A network that is kept for several iterations and trained on the synthetic set in between."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from potstill.methods.state import State
 from potstill.runtime.streams import Streams
 
 STORED = "network."
-"""What the names of the network's parameters begin with in the state."""
+"""Prefix of the names of the network's parameters in the state."""
 
 
 class InnerNetwork:
-    """A network whose parameters are drawn, trained, and kept in the state between iterations.
+    """A network whose parameters are drawn, trained, and stored in the state between iterations.
 
-    It is a tool: what it holds within an iteration is given back to the state by ``stored``.
+    The object itself carries nothing between iterations: ``stored`` returns the parameters for the state.
 
     Args:
         chunked: the network, on its device.
@@ -33,16 +33,16 @@ class InnerNetwork:
         self.weights = MasterWeights(self.network)
 
     def redraw(self, generator: torch.Generator) -> None:
-        """Begin a new life."""
+        """Re-initialise the parameters."""
         self.network.initialise(generator)
         self.weights.take_over()
 
     def restore(self, state: State) -> None:
-        """Go on where ``stored`` left off."""
+        """Load the parameters that ``stored`` returned from the state."""
         self.weights.restore({name.removeprefix(STORED): tensor for name, tensor in state.items()})
 
     def stored(self) -> State:
-        """The parameters, for the state."""
+        """A copy of the parameters, as entries of the state."""
         return {f"{STORED}{name}": weight.detach().clone() for name, weight in self.weights.named.items()}
 
     def train(
@@ -56,16 +56,16 @@ class InnerNetwork:
         learning_rate: float,
         augmentation: SiameseAugmentation = NO_AUGMENTATION,
     ) -> None:
-        """Descend on the mean cross-entropy of labelled images, without momentum.
+        """Train the network by SGD without momentum on the mean cross-entropy of labelled images.
 
         Args:
             images: (N, C, H, W).
-            labels: int64 (N,), or probabilities.
-            streams: the randomness: order and augmentation.
-            steps: how many steps; the images are gone through epoch after epoch.
-            batch: images a step.
-            learning_rate: of each step.
-            augmentation: one of its operations a step, its parameters an image.
+            labels: int64 (N,) classes, or probabilities (N, classes).
+            streams: random streams for the order of the images and the augmentation.
+            steps: number of steps; each epoch visits all images in a new order.
+            batch: images per step.
+            learning_rate: step size.
+            augmentation: the augmentation; each step applies one operation, with parameters drawn for each image.
         """
         self.network.train()
         device = self.chunked.compute.device
@@ -80,7 +80,16 @@ class InnerNetwork:
 
 
 def batches(count: int, size: int, streams: Streams) -> Iterator[Tensor]:
-    """Without end, indices int64 (n,) of batches of ``size``, of which each epoch is a new order of all ``count``."""
+    """Yield batches of indices without end; each epoch visits all of them in a new random order.
+
+    Args:
+        count: number of indices.
+        size: indices per batch; the last batch of an epoch may be smaller.
+        streams: random streams; the order of epoch e comes from its generator ``order``, e.
+
+    Returns:
+        An endless iterator of int64 (n,) with n <= ``size``.
+    """
     epoch = 0
     while True:
         yield from torch.randperm(count, generator=streams.generator("order", epoch)).split(size)

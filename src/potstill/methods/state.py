@@ -1,6 +1,6 @@
-"""What methods carry from one iteration to the next, and the optimisers that move it; every step is pure.
+"""The state that methods carry from one iteration to the next, and the optimisers that update it as pure functions.
 
-An optimiser keeps what it needs beside the tensor that it moves, under names that begin with the tensor's:
+An optimiser stores its own tensors in the same state, under names prefixed with that of the tensor it updates:
 ``images.momentum``, ``labels.first``.
 """
 
@@ -21,20 +21,23 @@ EPSILON = 1e-8
 
 
 class Optimiser(Protocol):
-    """How a tensor of the state moves along its gradient."""
+    """Updates one tensor of the state, given its gradient."""
 
     def init(self, name: str, tensor: Tensor) -> State:
-        """The tensor under its name, and beside it what the optimiser keeps, before the first step."""
+        """The tensor under ``name`` and the optimiser's initial tensors beside it."""
         ...
 
     def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
         """The state after one step.
 
         Args:
-            state: holds what ``init`` made; it is left alone.
-            name: of the tensor that moves.
-            gradient: of its shape.
-            iteration: how many steps it has taken before.
+            state: the current state, which contains the tensors of ``init``; it is not modified.
+            name: name of the tensor to update.
+            gradient: its gradient, of the same shape.
+            iteration: number of steps taken before.
+
+        Returns:
+            A new state.
         """
         ...
 
@@ -47,11 +50,21 @@ class SGD:
     momentum: float = 0.0
 
     def init(self, name: str, tensor: Tensor) -> State:
-        """The tensor and a velocity of 0."""
+        """The tensor and a zero velocity."""
         return {name: tensor, f"{name}.momentum": torch.zeros_like(tensor)}
 
     def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
-        """One step; the same at every iteration."""
+        """One step of SGD.
+
+        Args:
+            state: the current state; it is not modified.
+            name: name of the tensor to update.
+            gradient: its gradient, of the same shape.
+            iteration: not used.
+
+        Returns:
+            A new state.
+        """
         velocity = self.momentum * state[f"{name}.momentum"] + gradient
         return {**state, name: state[name] - self.learning_rate * velocity, f"{name}.momentum": velocity}
 
@@ -62,18 +75,28 @@ class Adam:
 
     Attributes:
         learning_rate: alpha.
-        betas: decay of the first and of the second moment.
+        betas: decay rates of the first and second moments.
     """
 
     learning_rate: float
     betas: tuple[float, float] = (0.9, 0.999)
 
     def init(self, name: str, tensor: Tensor) -> State:
-        """The tensor and moments of 0."""
+        """The tensor and zero moments."""
         return {name: tensor, f"{name}.first": torch.zeros_like(tensor), f"{name}.second": torch.zeros_like(tensor)}
 
     def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
-        """One step, the moments corrected for their start at 0."""
+        """One step of Adam, with bias-corrected moments.
+
+        Args:
+            state: the current state; it is not modified.
+            name: name of the tensor to update.
+            gradient: its gradient, of the same shape.
+            iteration: number of steps taken before, for the bias correction.
+
+        Returns:
+            A new state.
+        """
         decays, step = self.betas, iteration + 1
         first = decays[0] * state[f"{name}.first"] + (1 - decays[0]) * gradient
         second = decays[1] * state[f"{name}.second"] + (1 - decays[1]) * gradient.square()
@@ -85,13 +108,16 @@ class Adam:
 def descend(
     state: State, gradients: Mapping[str, Tensor], optimisers: Mapping[str, Optimiser], iteration: int
 ) -> State:
-    """One step on each tensor that has a gradient; the others stay.
+    """One step on each tensor that has a gradient; the others are unchanged.
 
     Args:
-        state: holds what the optimisers' ``init`` made.
-        gradients: by the names of the tensors in the state.
-        optimisers: by the same names.
-        iteration: how many steps were taken before.
+        state: the current state, which contains the tensors of each optimiser's ``init``; it is not modified.
+        gradients: gradient of each tensor, by its name in the state.
+        optimisers: optimiser of each tensor, by the same names.
+        iteration: number of steps taken before.
+
+    Returns:
+        A new state.
     """
     for name, gradient in gradients.items():
         state = optimisers[name].step(state, name, gradient, iteration)

@@ -124,4 +124,4 @@ def _unwhiten(file: Path, images: np.ndarray, tensors: dict[str, np.ndarray]) ->
 
 
 def _unusable(file: Path, problem: str) -> UserError:
-    return UserError(f"{file} is not a usable synthetic set: {problem}", "make it again with potstill distill")
+    return UserError(f"{file} is not a usable synthetic set: {problem}", "distil it again with potstill distill")

@@ -1,4 +1,4 @@
-"""Selections: a few images of each class that are chosen, or made without distilling; starts, baselines and methods."""
+"""Selections: a few images per class, chosen or constructed without distillation; for starts, baselines and methods."""
 
 from potstill.selection.random import random_indices
 from potstill.selection.registry import SELECTIONS, Choice, Selection, by_score

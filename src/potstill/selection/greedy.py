@@ -1,4 +1,4 @@
-"""Greedy choices: one image after another, the best beside those chosen so far."""
+"""Greedy selections: images are chosen one by one, each the best given those chosen before."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from potstill.selection.ranking import first_smallest
 
 
 def herding(features: Tensor, count: int) -> Tensor:
-    """Choose one by one the image that brings the mean of the chosen closest to the mean of all.
+    """Repeatedly choose the image that brings the mean of the chosen images closest to the mean of all.
 
     Welling, "Herding Dynamical Weights to Learn", ICML 2009; in this form Rebuffi et al., "iCaRL", CVPR 2017,
-    algorithm 4. The first of equally close images is taken.
+    algorithm 4. Ties go to the first image.
 
     Args:
-        features: (n, D) of one class.
-        count: at most n.
+        features: features (n, D) of the images of one class.
+        count: number of images to choose, at most n.
 
     Returns:
         int64 (count,): distinct positions, in the order of choice.
@@ -27,7 +27,7 @@ def herding(features: Tensor, count: int) -> Tensor:
     taken = torch.zeros(len(features), dtype=torch.bool)
     chosen = []
     for number in range(1, count + 1):
-        # || mean - (total + f) / number ||² without its constant: what depends on f alone.
+        # The part of || mean - (total + f) / number ||² that depends on f, up to a factor.
         wanted = number * mean - total
         apart = (squares - 2 * (features @ wanted)).masked_fill(taken, torch.inf)
         place = first_smallest(apart, squares.max().item())
@@ -38,15 +38,15 @@ def herding(features: Tensor, count: int) -> Tensor:
 
 
 def k_center(features: Tensor, count: int) -> Tensor:
-    """Start with the image that is closest to the mean, then always choose the one farthest from all chosen.
+    """Choose the image closest to the mean, then repeatedly the one farthest from all chosen images.
 
     Farthest-first traversal (Gonzalez, 1985) as Sener and Savarese use it, "Active Learning for Convolutional Neural
-    Networks: A Core-Set Approach", ICLR 2018: the largest distance is at most twice the smallest possible. The first
-    of equally far images is taken.
+    Networks: A Core-Set Approach", ICLR 2018: the largest distance is at most twice the smallest possible. Ties go
+    to the first image.
 
     Args:
-        features: (n, D) of one class.
-        count: at most n.
+        features: features (n, D) of the images of one class.
+        count: number of images to choose, at most n.
 
     Returns:
         int64 (count,): distinct positions, in the order of choice.
@@ -58,6 +58,6 @@ def k_center(features: Tensor, count: int) -> Tensor:
     nearest = torch.full((len(features),), torch.inf, dtype=torch.float64)
     while len(chosen) < count:
         nearest = torch.minimum(nearest, (features - features[chosen[-1]]).square().sum(1))
-        nearest[chosen[-1]] = -torch.inf  # also where images are equal, none is taken twice
+        nearest[chosen[-1]] = -torch.inf  # never choose an image twice, even if images are equal
         chosen.append(first_smallest(-nearest, scale))
     return torch.tensor(chosen, dtype=torch.int64)

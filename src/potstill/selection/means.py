@@ -1,4 +1,4 @@
-"""The mean of a class, the means of its clusters, or the images nearest to them."""
+"""Selections by means: the cluster centres of a class, and the images nearest to them or to the class mean."""
 
 from __future__ import annotations
 
@@ -11,43 +11,50 @@ from torch import Tensor
 from potstill.selection.ranking import hardest
 
 STARTS = 4
-"""Runs of k-means++, of which the best is taken."""
+"""Number of k-means++ runs; the best is used."""
 
 
 def nearest_to_mean(features: Tensor, count: int) -> Tensor:
-    """int64 (count,): the positions nearest to the mean of features (n, D), nearest first; of equals the first.
+    """Choose the images nearest to the class mean, nearest first; ties go to the first image.
 
-    Some programs call this herding, which starts with the same image and then looks at the mean of what is chosen.
+    Some programs call this herding. Herding starts with the same image, but then considers the mean of those chosen.
+
+    Args:
+        features: features (n, D) of the images of one class.
+        count: number of images to choose, at most n.
+
+    Returns:
+        int64 (count,): distinct positions.
     """
     features = features.double()
     return hardest(-(features - features.mean(0)).square().sum(1), count)
 
 
 def k_means_centres(features: Tensor, count: int, seed: int) -> Tensor:
-    """The centres of ``count`` clusters: the best of ``STARTS`` runs of k-means++.
+    """Cluster centres: the best of ``STARTS`` runs of k-means++.
 
     Args:
-        features: (n, D) of one class.
-        count: at most n.
-        seed: of the runs.
+        features: features (n, D) of the images of one class.
+        count: number of clusters, at most n.
+        seed: seed of the runs.
 
     Returns:
         float32 (count, D).
     """
     clusters = KMeans(n_clusters=count, n_init=STARTS, random_state=seed % 2**32)  # type: ignore[arg-type]
-    # On several threads the sums depend on which is done first.
+    # With several threads, the order of summation would vary.
     with threadpool_limits(1):
         centres = clusters.fit(features.numpy().astype(np.float32)).cluster_centers_
     return torch.from_numpy(np.ascontiguousarray(centres, dtype=np.float32))
 
 
 def k_means_nearest(features: Tensor, count: int, seed: int) -> Tensor:
-    """Choose for each of ``count`` clusters the image nearest to its centre that is not chosen yet.
+    """Choose for each cluster the image nearest to its centre among those not chosen yet.
 
     Args:
-        features: (n, D) of one class.
-        count: at most n.
-        seed: of the clusters.
+        features: features (n, D) of the images of one class.
+        count: number of clusters and of images to choose, at most n.
+        seed: seed of the clustering.
 
     Returns:
         int64 (count,): distinct positions.

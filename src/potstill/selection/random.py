@@ -1,4 +1,4 @@
-"""Random images of each class, and the best of many random choices: the baselines that others have to beat."""
+"""Random images of each class, and the best of many random choices: the baselines to beat."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from potstill.runtime.streams import Streams
 
 TRIES = 20
 JUDGES = 100
-"""Other training images of each class on which a choice is tested."""
+"""Held-out training images per class on which a choice is tested."""
 
 SCHEDULE = Schedule(epochs=100)
 
@@ -23,24 +23,24 @@ def random_indices(real: LabeledImages, images_per_class: int, generator: torch.
 
     Args:
         real: the images to choose from.
-        images_per_class: how many of each class.
+        images_per_class: number of images of each class.
         generator: a CPU generator.
 
     Returns:
         int64 (classes * images_per_class,), ordered by class.
 
     Raises:
-        UserError: a class has fewer images than that.
+        UserError: a class has too few images.
     """
     check_enough(real, images_per_class)
     return real.sample_per_class(images_per_class, generator).flatten()
 
 
 def check_enough(real: LabeledImages, images_per_class: int) -> None:
-    """Make sure that every class has that many images.
+    """Check that every class has at least ``images_per_class`` images.
 
     Raises:
-        UserError: one has fewer: which.
+        UserError: a class has fewer.
     """
     for name, size in zip(real.class_names, real.class_sizes, strict=True):
         if size < images_per_class:
@@ -51,30 +51,30 @@ def check_enough(real: LabeledImages, images_per_class: int) -> None:
 
 
 def optimised_random(source: FeatureSource, images_per_class: int, streams: Streams, *, tries: int = TRIES) -> Tensor:
-    """Of many random choices the one from which a network learns most, judged by other training images.
+    """The best of several random choices, judged by the accuracy of a network on held-out training images.
 
-    One of the baselines of Wang et al., "Dataset Distillation" (2018), who keep the best fifth of many. The images that
-    judge are never among those chosen from.
+    Based on a baseline of Wang et al., "Dataset Distillation" (2018), who keep the best fifth of many. Images used for
+    judging are never chosen.
 
     Args:
         source: the images, and the network to train.
-        images_per_class: how many to choose of each class.
-        streams: the randomness: choices, judges, initial weights.
-        tries: how many choices to try.
+        images_per_class: number of images to choose from each class.
+        streams: random streams for choices, held-out images and initial weights.
+        tries: number of random choices to compare.
 
     Returns:
         int64 (classes * images_per_class,), ordered by class.
 
     Raises:
-        UserError: a class has no image left to judge by, or the source has no network.
+        UserError: a class has no image left for judging, or the source has no network.
     """
     real = source.real
     smallest = min(real.class_sizes)
     if smallest <= images_per_class:
         name = real.class_names[real.class_sizes.index(smallest)]
         raise UserError(
-            f"class {name!r} has {smallest} images: with {images_per_class} chosen none is left to judge by",
-            f"use --ipc {smallest - 1} or less" if smallest > 1 else "optimised-random needs two images of each class",
+            f"class {name!r} has {smallest} images: choosing {images_per_class} leaves none for judging the choice",
+            f"use --ipc {smallest - 1} or less" if smallest > 1 else "optimised-random needs two images per class",
         )
     judges = min(JUDGES, smallest - images_per_class)
     judging = random_indices(real, judges, streams.generator("judges"))

@@ -1,4 +1,4 @@
-"""Choosing within each class by values that are finite; of equals the first, whatever the machine's rounding."""
+"""Choosing within each class by finite values; ties go to the first image, independently of rounding."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ TOLERANCE = 1e-10
 
 
 def within_classes(real: LabeledImages, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Choose within each class.
+    """Choose images within each class.
 
     Args:
-        real: the images.
-        pick: given the indices (n,) of a class's images, on the CPU, and the class's number, returns positions among
-            them.
+        real: the images to choose from.
+        pick: maps the indices (n,) of the images of a class, on the CPU, and the class number to positions among them.
 
     Returns:
         int64: indices into all images, ordered by class.
@@ -29,10 +28,10 @@ def within_classes(real: LabeledImages, pick: Callable[[Tensor, int], Tensor]) -
 
 
 def finite(values: Tensor) -> Tensor:
-    """``values`` (N,) or (N, D) as they are, if all are finite.
+    """Return ``values`` (N,) or (N, D) unchanged if all are finite.
 
     Raises:
-        UserError: some are not: the first such image is named by its number.
+        UserError: some are not finite; the message names the first such image.
     """
     wrong = (~values.isfinite()).flatten(1 if values.dim() > 1 else 0)
     rows = (wrong.any(1) if wrong.dim() > 1 else wrong).nonzero().flatten()
@@ -45,10 +44,10 @@ def finite(values: Tensor) -> Tensor:
 
 
 def hardest(scores: Tensor, count: int) -> Tensor:
-    """int64 (count,): the positions of the highest of scores (n,), from the highest down; of equals the first."""
+    """int64 (count,): the positions of the highest ``scores`` (n,), in descending order; ties go to the first."""
     return scores.argsort(descending=True, stable=True)[:count]
 
 
 def first_smallest(values: Tensor, scale: float) -> int:
-    """The first position of values (n,) that are as small as the smallest, to ten digits of ``scale``."""
+    """The first position whose value equals the minimum of ``values`` (n,) to within 1e-10 of ``scale``."""
     return int((values <= values.min() + TOLERANCE * scale).nonzero()[0])

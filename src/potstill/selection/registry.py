@@ -1,4 +1,4 @@
-"""Selections by name: every way to choose or to make a few images of each class without distilling."""
+"""Selections by name: every way to choose or construct a few images per class without distillation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from potstill.selection.random import check_enough, optimised_random, random_ind
 from potstill.selection.ranking import finite, hardest, within_classes
 
 Rule = Callable[[FeatureSource, int, Streams], Tensor]
-"""From a source, a number of images per class and the randomness to indices or images, ordered by class."""
+"""Maps a feature source, images per class and random streams to indices or images, ordered by class."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Selection(ABC):
     """A way to obtain a few images of each class.
 
     Attributes:
-        name: how a user asks for it.
-        rule: what it does; see the subclasses for what it returns.
-        needs_network: whether it looks at a network of the real images rather than at pixels, unless asked otherwise.
+        name: name of the selection, as the user writes it.
+        rule: the function that selects; the subclasses say what it returns.
+        needs_network: whether it uses a network trained on the real images by default, rather than pixels.
     """
 
     name: str
@@ -36,17 +36,17 @@ class Selection(ABC):
     needs_network: bool = True
 
     def source(self, training: Training) -> FeatureSource:
-        """What it looks at unless asked otherwise."""
+        """The feature source that the selection uses by default."""
         return TrainedNetwork(training) if self.needs_network else Pixels(training.real)
 
     @abstractmethod
     def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
-        """Choose or make the images.
+        """Choose or construct the images.
 
         Args:
-            source: the real images and what is known of them.
-            images_per_class: how many.
-            streams: the randomness.
+            source: the real images with their features and scores.
+            images_per_class: number of images of each class.
+            streams: random streams of the selection.
 
         Returns:
             float32 (classes * images_per_class, C, H, W) in normalised units, on the CPU, ordered by class.
@@ -62,30 +62,48 @@ class Choice(Selection):
     """A selection of real images; its rule returns their indices, int64 (classes * n,)."""
 
     def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
-        """The images that the rule chooses."""
+        """The real images that the rule chooses.
+
+        Args:
+            source: the real images with their features and scores.
+            images_per_class: number of images of each class.
+            streams: random streams of the selection.
+
+        Returns:
+            float32 (classes * images_per_class, C, H, W), as in the base class.
+        """
         check_enough(source.real, images_per_class)
         return source.real.normalised(self.rule(source, images_per_class, streams)).cpu()
 
 
 @dataclass(frozen=True)
 class Construction(Selection):
-    """A selection that makes images of the real ones; its rule returns them, (classes * n, C, H, W).
+    """A selection that computes images from the real ones; its rule returns them, (classes * n, C, H, W).
 
     Attributes:
-        repeats: whether it makes any number of images, however few a class has.
+        repeats: whether the number of images may exceed the size of a class.
     """
 
     repeats: bool = False
 
     def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
-        """The images that the rule makes."""
+        """The images that the rule constructs.
+
+        Args:
+            source: the real images with their features and scores.
+            images_per_class: number of images of each class.
+            streams: random streams of the selection.
+
+        Returns:
+            float32 (classes * images_per_class, C, H, W), as in the base class.
+        """
         if not self.repeats:
             check_enough(source.real, images_per_class)
         return self.rule(source, images_per_class, streams).float().cpu()
 
 
 def by_features(pick: Callable[[Tensor, int, int], Tensor]) -> Rule:
-    """The rule that chooses within each class by features (n, D), given the number to choose and a seed."""
+    """A rule that applies ``pick`` to each class: its features (n, D), the number to choose and a seed."""
 
     def rule(source: FeatureSource, count: int, streams: Streams) -> Tensor:
         features = finite(source.features)
@@ -95,7 +113,7 @@ def by_features(pick: Callable[[Tensor, int, int], Tensor]) -> Rule:
 
 
 def by_score(score: Callable[[FeatureSource], Tensor]) -> Rule:
-    """The rule that chooses the images of each class with the highest score (N,)."""
+    """A rule that chooses the images with the highest ``score`` (N,) in each class."""
 
     def rule(source: FeatureSource, count: int, _: Streams) -> Tensor:
         scores = finite(score(source))
@@ -139,4 +157,4 @@ _ALL: tuple[Selection, ...] = (
 )
 
 SELECTIONS: Mapping[str, Selection] = MappingProxyType({selection.name: selection for selection in _ALL})
-"""Every selection by name. Methods, starts and baselines are made of them."""
+"""Every selection by name; used as coreset methods, starts and baselines."""

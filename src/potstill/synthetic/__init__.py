@@ -1,4 +1,4 @@
-"""The synthetic set: what a distillation starts from, changes and leaves."""
+"""The synthetic set, how it is parametrised while it is learned, and how it is trained on."""
 
 from potstill.synthetic.parametrisation import (
     IDENTITY,

@@ -1,4 +1,4 @@
-"""A synthetic set in layouts that other programs read."""
+"""Export of a synthetic set to formats that other programs read."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ configs:
 
 
 def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str | None = None) -> Path:
-    """Write ``synthetic`` to ``target``: all of it or, if anything fails, nothing.
+    """Write ``synthetic`` to ``target``, completely or, if anything fails, not at all.
 
-    Only ``npz`` keeps the images exactly. The others hold 8-bit PNG, and a README that says by how much that changes
-    the images.
+    Only ``npz`` stores the images exactly. The other formats contain 8-bit PNG images, and a README that quantifies the
+    resulting error.
 
-    - ``imagefolder``: ``CLASS/00000.png``, and ``labels.json`` where labels are soft. Folders are called by their
-      classes where that keeps the classes in order, and else begin with the class's number.
-    - ``parquet``: columns ``image``, ``label`` and, where labels are soft, ``soft_label``, as Hugging Face
-      ``datasets`` stores them.
+    - ``imagefolder``: ``CLASS/00000.png``, and ``labels.json`` if labels are soft. Directories have the names of their
+      classes if that preserves the order of the classes; otherwise they are prefixed with the class number.
+    - ``parquet``: columns ``image``, ``label`` and, if labels are soft, ``soft_label``, as Hugging Face ``datasets``
+      stores them.
     - ``npz``: MedMNIST's ``train_images`` uint8 (N, H, W) or (N, H, W, C) and ``train_labels`` int64 (N, 1); also
-      ``images_normalised`` float32 (N, C, H, W), ``mean``, ``std``, ``class_names`` and, where the set has them,
+      ``images_normalised`` float32 (N, C, H, W), ``mean``, ``std``, ``class_names`` and, if the set has them,
       ``soft_labels``, ``step_size``, ``whitening_matrix``, ``whitening_mean``, ``replay_rates`` float32 (steps,) and
-      ``replay``: JSON of the number of batches and of the initial weights that the steps are for.
+      ``replay``: JSON with the number of batches and the initial weights of the learned steps.
     - ``hub``: the same as ``parquet``, also uploaded to the Hugging Face hub.
 
     Args:
-        synthetic: the set, of 1 to 4 channels.
-        target: the new folder, or the new file of ``npz``.
-        format: one of the above.
-        hub_id: OWNER/NAME of the dataset on the hub; for ``hub`` alone.
+        synthetic: the set, with 1 to 4 channels.
+        target: the directory to create or, for ``npz``, the file.
+        format: one of the formats above.
+        hub_id: OWNER/NAME of the dataset on the hub; only for ``hub``.
 
     Returns:
-        What was written: ``target``, with ``.npz`` added where that format's file lacked it.
+        The path that was written: ``target``, with the suffix ``.npz`` added if that format lacks it.
 
     Raises:
-        UserError: the target exists or cannot be written, ``hub`` was given no name or refuses the upload.
+        UserError: the target exists or cannot be written, ``hub_id`` is missing for ``hub``, or the upload fails.
     """
     if format not in _WRITERS:
         raise unknown("format", format, _WRITERS, listing="potstill export --help")
@@ -81,10 +81,10 @@ def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str
 
 
 def folder_names(class_names: Sequence[str]) -> list[str]:
-    """For each class a folder name that every system allows, such that sorted folders are in the order of classes.
+    """A portable directory name for each class, such that sorting the names preserves the order of the classes.
 
-    Programs number classes by their sorted folders. Where the names would come in another order, or two be taken for
-    one, each begins with its class's number.
+    Programs number classes by their sorted directory names. If the names would sort differently, or two coincide when
+    case is ignored, every name is prefixed with its class number.
     """
     safe = [re.sub(r"[^\w .()+-]+", "_", name)[:60].strip(" .") for name in class_names]
     distinct = len({name.casefold() for name in safe}) == len(safe)
@@ -112,7 +112,7 @@ def _write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
     import pyarrow.parquet
 
     (folder / _PARQUET).parent.mkdir(parents=True)
-    # Dataset.to_parquet would draw a progress bar.
+    # Dataset.to_parquet would print a progress bar.
     pyarrow.parquet.write_table(_table(synthetic).with_format("arrow")[:], folder / _PARQUET)
     (folder / "README.md").write_text(_PARQUET_CONFIGURATION + _card(synthetic), encoding="utf-8")
 
@@ -150,10 +150,10 @@ def _upload(synthetic: SyntheticSet, hub_id: str) -> None:
     try:
         _table(synthetic).push_to_hub(hub_id)
         DatasetCard(_PARQUET_CONFIGURATION + _card(synthetic)).push_to_hub(hub_id, repo_type="dataset")
-    except Exception as error:  # what fails below `datasets` ranges from DNS to a missing permission
+    except Exception as error:  # failures below `datasets` range from DNS to missing permissions
         raise UserError(
             f"cannot upload {hub_id} to the Hugging Face hub ({first_line(error)})",
-            "connect to it and log in with hf auth login, or use --format parquet",
+            "check the connection and log in with hf auth login, or use --format parquet",
         ) from error
 
 
@@ -178,13 +178,13 @@ def _rounded(synthetic: SyntheticSet) -> Tensor:
 
 
 def _channels_last(synthetic: SyntheticSet) -> np.ndarray:
-    """uint8 (N, H, W) of grey images, (N, H, W, C) of others."""
+    """uint8 (N, H, W) for grey images, otherwise (N, H, W, C)."""
     images = _rounded(synthetic)
     return (images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1)).numpy()
 
 
 def _pngs(synthetic: SyntheticSet) -> list[bytes]:
-    """Each image as PNG: grey, grey with alpha, RGB or RGBA by the number of channels."""
+    """Each image as PNG: grey, grey with alpha, RGB or RGBA, depending on the number of channels."""
     encoded = []
     for pixels in _channels_last(synthetic):
         stream = io.BytesIO()
@@ -194,7 +194,7 @@ def _pngs(synthetic: SyntheticSet) -> list[bytes]:
 
 
 def _rounding_errors(synthetic: SyntheticSet) -> Tensor:
-    """float32 (N, C, H, W): by how much 8-bit pixels differ from the images, in normalised units."""
+    """float32 (N, C, H, W): absolute errors of the images as 8-bit pixels, in normalised units."""
     rounded = LabeledImages(
         _rounded(synthetic),
         synthetic.hard_labels,
@@ -207,7 +207,7 @@ def _rounding_errors(synthetic: SyntheticSet) -> Tensor:
 
 
 def _card(synthetic: SyntheticSet) -> str:
-    """A README: what the set is, what 8-bit pixels lose, and how it was made."""
+    """The README: what the set is, the rounding error of 8-bit pixels, and how the set was made."""
     channels, height, width = synthetic.shape
     errors = _rounding_errors(synthetic)
     described = {

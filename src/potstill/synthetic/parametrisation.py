@@ -1,8 +1,8 @@
-"""How a set is represented while it is learned: the tensors that move, and the images and labels that they stand for.
+"""Parametrisation of a set while it is learned: the tensors that are optimised, and the images and labels they encode.
 
-A method's gradients are with respect to images and labels; what moves is a state of raw tensors. ``decode`` leads from
-the state to images and labels, ``pullback`` from gradients with respect to those back to gradients with respect to the
-state. All that a method must know of the representation is here, so that another one is a new ``Transform``.
+Methods compute gradients with respect to images and labels, but the optimiser updates a state of raw tensors.
+``decode`` maps the state to images and labels; ``pullback`` maps gradients with respect to images and labels to
+gradients with respect to the state. Methods depend on nothing else, so a new representation is a new ``Transform``.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from potstill.synthetic.set import SyntheticSet
 
 
 class Transform(Protocol):
-    """A differentiable map from a raw tensor, which moves freely, to a value with a meaning."""
+    """A differentiable map from an unconstrained raw tensor to the value that it encodes."""
 
     def encode(self, value: Tensor) -> Tensor:
-        """A raw tensor that stands for ``value``."""
+        """A raw tensor that encodes ``value``."""
         ...
 
     def decode(self, raw: Tensor) -> Tensor:
-        """The value that ``raw`` stands for."""
+        """The value that ``raw`` encodes."""
         ...
 
     def pullback(self, raw: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient with respect to ``raw`` of what has ``gradient`` with respect to its value."""
+        """The gradient with respect to ``raw``, given the gradient with respect to the value."""
         ...
 
 
 class Identity:
-    """The value itself is moved."""
+    """The value itself is optimised."""
 
     def encode(self, value: Tensor) -> Tensor:
         """The value."""
@@ -51,10 +51,10 @@ class Identity:
 
 
 class Softmax:
-    """Probabilities (N, classes), of which each row sums to 1: the softmax of logits."""
+    """Probabilities (N, classes), each row of which sums to 1, as the softmax of logits."""
 
     def encode(self, value: Tensor) -> Tensor:
-        """Logarithms of positive probabilities."""
+        """The logarithms of probabilities, which must be positive."""
         return value.log()
 
     def decode(self, raw: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Softmax:
 
 
 class Positive:
-    """Positive numbers: the softplus log(1 + e^raw) of any."""
+    """Positive numbers, as the softplus log(1 + e^raw) of real ones."""
 
     def encode(self, value: Tensor) -> Tensor:
         """log(e^value - 1)."""
@@ -87,7 +87,7 @@ IDENTITY, SOFTMAX, POSITIVE = Identity(), Softmax(), Positive()
 
 
 class Decoded(NamedTuple):
-    """The images and labels that a state stands for, on the state's device.
+    """The images and labels that a state represents, on the state's device.
 
     Attributes:
         images: (N, C, H, W), ordered by class, in the state's dtype.
@@ -100,11 +100,11 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Parametrisation:
-    """Which parts of a set are learned, and by what transform; the other parts remain those of the start.
+    """Which parts of a set are learned, and the transform of each; other parts remain those of the start.
 
     Attributes:
-        images: the transform of the state's tensor ``images``; None where images are not learned.
-        labels: the transform of the state's tensor ``labels``; None where labels are not learned.
+        images: the transform of the state's tensor ``images``; None if images are not learned.
+        labels: the transform of the state's tensor ``labels``; None if labels are not learned.
     """
 
     images: Transform | None = IDENTITY
@@ -115,11 +115,11 @@ class Parametrisation:
             raise ValueError("a parametrisation that learns neither images nor labels learns nothing")
 
     def decode(self, state: Mapping[str, Tensor], start: SyntheticSet) -> Decoded:
-        """The images and labels that ``state`` stands for.
+        """The images and labels that ``state`` represents.
 
         Args:
-            state: with a tensor ``images``, ``labels`` or both, as they are learned.
-            start: the set that gives the rest.
+            state: contains the raw tensors ``images``, ``labels`` or both, depending on what is learned.
+            start: the initial set, which provides the other parts.
         """
         like = state["labels" if self.images is None else "images"]
         return Decoded(
@@ -132,8 +132,11 @@ class Parametrisation:
 
         Args:
             state: as for ``decode``.
-            decoded: by ``images`` and ``labels`` the gradients with respect to what was decoded; those of parts that
-                are not learned are ignored.
+            decoded: gradients with respect to the decoded ``images`` and ``labels``; those of parts that are not
+                learned are ignored.
+
+        Returns:
+            The gradient of each learned raw tensor, by name.
         """
         transforms = {"images": self.images, "labels": self.labels}
         return {
@@ -143,7 +146,7 @@ class Parametrisation:
         }
 
     def result(self, state: Mapping[str, Tensor], start: SyntheticSet) -> SyntheticSet:
-        """``start`` with its learned parts replaced by what ``state`` stands for, in float32 on the CPU."""
+        """``start`` with its learned parts replaced by those that ``state`` represents, in float32 on the CPU."""
         decoded = self.decode(state, start)
         learned = {"images": self.images is not None, "labels": self.labels is not None}
         values = {name: getattr(decoded, name).detach().float().cpu() for name, is_one in learned.items() if is_one}
@@ -151,4 +154,4 @@ class Parametrisation:
 
 
 PIXELS = Parametrisation()
-"""The images are learned, pixel by pixel; each keeps the class that it started with."""
+"""Images are learned pixel by pixel; labels are fixed."""

@@ -1,4 +1,4 @@
-"""The synthetic set: what a distillation starts from, changes and leaves."""
+"""The synthetic set: the initial value, the intermediate value and the result of a distillation."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FORMAT = "potstill.synthetic/1"
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """The training that a set was distilled for: learned steps of gradient descent, to be taken in their order.
+    """The training that a set was optimised for: a fixed sequence of gradient descent steps with learned rates.
 
     Attributes:
         rates: float32 (S,), positive: the learned learning rate of each step.
-        batches: the images fall into so many batches, each with equally many of every class; step s takes batch
-            s mod ``batches``, which holds the images of each class from s mod ``batches`` times its share on.
-        initial: what the network begins with.
+        batches: number of batches, each with equally many consecutive images of every class; step s uses batch
+            s mod ``batches``.
+        initial: initial weights of the network.
     """
 
     rates: Tensor
@@ -39,24 +39,24 @@ class Replay:
     initial: InitialWeights
 
     def to_json(self) -> dict[str, Any]:
-        """What is written beside the rates."""
+        """The JSON form of everything but the rates, which are stored as a tensor."""
         return {"batches": self.batches, "initial": self.initial.to_json()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticSet:
-    """A few images that stand for many.
+    """A small labelled set of images, to train networks on in place of a large one.
 
     Attributes:
         images: float32 (N, C, H, W) in normalised units, ordered by class.
         labels: int64 (N,) class indices, or float32 (N, classes) probabilities.
         class_names: the name of each class.
-        mean: per channel, of pixels in [0, 1]: normalised = (pixel - mean) / std.
-        std: per channel.
-        step_size: the learned learning rate of ordinary training, a positive scalar, where the method learns one.
-        replay: the steps that the set was distilled for, where it was distilled for certain ones.
-        whitening: the ZCA transform in whose coordinates the images are, if any.
-        provenance: how the set was made; JSON values only, nothing that differs between two equal runs.
+        mean: mean of each channel, for pixels in [0, 1]: normalised = (pixel - mean) / std.
+        std: standard deviation of each channel, likewise.
+        step_size: the learned learning rate for ordinary training, a positive scalar; None if the method learns none.
+        replay: the training steps that the set was optimised for; None if it is for ordinary training.
+        whitening: the ZCA transform that has been applied to the images, if any.
+        provenance: how the set was made; JSON values only, and none that differ between identical runs.
     """
 
     images: Tensor
@@ -73,7 +73,7 @@ class SyntheticSet:
         return len(self.images)
 
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
-        """float32 (n, C, H, W): the images at ``indices``, or all."""
+        """float32 (n, C, H, W): the images at ``indices``, or all images."""
         return self.images if indices is None else self.images[indices]
 
     @property
@@ -93,12 +93,12 @@ class SyntheticSet:
 
     @property
     def hard_labels(self) -> Tensor:
-        """int64 (N,): the class, or the most probable one."""
+        """int64 (N,): the class of each image, or the most probable one."""
         return self.labels.argmax(dim=1) if self.has_soft_labels else self.labels
 
     @property
     def size_bytes(self) -> int:
-        """What the set weighs: images, labels, learned rates, whitening; soft labels are not free."""
+        """Size in bytes of images, labels, learned rates and whitening; soft labels count in full."""
         step = 0 if self.step_size is None else self.step_size.nbytes
         rates = 0 if self.replay is None else self.replay.rates.nbytes
         labels = self.labels.nbytes if self.has_soft_labels else len(self.labels) * 8
@@ -109,16 +109,16 @@ class SyntheticSet:
         """The batch of each step of the replay: images (n, C, H, W) and their labels.
 
         Raises:
-            UserError: the set was not distilled for certain steps.
+            UserError: the set has no replay.
         """
         if self.replay is None:
-            raise UserError("the set has no learned steps to be replayed", "evaluate it by another recipe")
+            raise UserError("the set has no learned steps to replay", "evaluate it with another recipe")
         indices = batch_indices(len(self), self.class_count, self.replay.batches)
         steps = range(len(self.replay.rates))
         return [(self.images[i], self.labels[i]) for i in (indices[step % self.replay.batches] for step in steps)]
 
     def pixels(self) -> Tensor:
-        """float32 (N, C, H, W) in [0, 1], for looking at: whitening and normalisation undone, then clipped."""
+        """float32 (N, C, H, W) in [0, 1], for display: whitening and normalisation inverted, then clipped."""
         images = self.images if self.whitening is None else self.whitening.invert(self.images)
         mean = torch.tensor(self.mean)[:, None, None]
         std = torch.tensor(self.std)[:, None, None]
@@ -129,7 +129,7 @@ class SyntheticSet:
         return TensorDataset(self.images, self.labels)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by the names that they have in a file."""
+        """The tensors, by their names in a file."""
         tensors = {"images": self.images, "labels": self.labels}
         if self.step_size is not None:
             tensors["step_size"] = self.step_size
@@ -163,10 +163,10 @@ class SyntheticSet:
 
     @classmethod
     def load(cls, path: str | Path) -> SyntheticSet:
-        """Read a set that ``save`` wrote; everything in it is checked and nothing in it can run.
+        """Read a set that ``save`` wrote. All contents are validated, and no code in the file is executed.
 
         Raises:
-            UserError: the file is absent, truncated, not safetensors, or its contents do not fit together.
+            UserError: the file is missing, truncated, not safetensors, or its contents are inconsistent.
         """
         path = Path(path)
         tensors, metadata = _read_safetensors(path)
@@ -186,27 +186,42 @@ class SyntheticSet:
                 provenance=dict(described["provenance"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise _unfit(path, f"it lacks or garbles {error}") from error
+            raise _unfit(path, f"a field is missing or malformed ({error})") from error
         for problem in _problems(loaded):
             raise _unfit(path, problem)
         return loaded
 
     @classmethod
     def from_noise(cls, real: LabeledImages, images_per_class: int, generator: torch.Generator) -> SyntheticSet:
-        """Start from N(0, 1) in normalised units, ``images_per_class`` for each class of ``real``."""
+        """A set of noise, drawn from N(0, 1) in normalised units.
+
+        Args:
+            real: the real images, which provide classes, image shape, normalisation and whitening.
+            images_per_class: number of images of each class.
+            generator: a CPU generator.
+        """
         labels = torch.arange(real.class_count).repeat_interleave(images_per_class)
         return _like(real, torch.randn(len(labels), *real.shape, generator=generator), labels)
 
     @classmethod
     def from_indices(cls, real: LabeledImages, indices: Tensor) -> SyntheticSet:
-        """Start from the real images at ``indices`` int64 (N,), put in order of class."""
+        """A set of the real images at ``indices`` int64 (N,), sorted by class."""
         labels = real.labels[indices]
         order = labels.argsort(stable=True)
         return _like(real, real.normalised(indices[order]), labels[order])
 
 
 def batch_indices(count: int, classes: int, batches: int) -> Tensor:
-    """int64 (batches, count / batches): which of ``count`` images, ordered by class, each batch of a replay holds."""
+    """The images of each batch of a replay, with equally many consecutive images of every class.
+
+    Args:
+        count: number of images, ordered by class and equally many of each.
+        classes: number of classes.
+        batches: number of batches; must divide the images per class.
+
+    Returns:
+        int64 (batches, count / batches): indices of images.
+    """
     of_class = torch.arange(count).reshape(classes, batches, -1)
     return of_class.transpose(0, 1).reshape(batches, -1)
 
@@ -227,7 +242,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as archive:
             return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist", "name a run folder or a synthetic.safetensors") from error
+        raise UserError(f"{path} does not exist", "use a run directory or a synthetic.safetensors") from error
     except (SafetensorError, OSError) as error:
         raise _unfit(path, f"it is truncated or not safetensors ({error})") from error
 
@@ -247,7 +262,7 @@ def _replay(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Repla
 
 
 def _problems(loaded: SyntheticSet) -> list[str]:
-    """What does not fit together in a set, each in a few words."""
+    """The inconsistencies of a set, each as a short description."""
     images, labels, classes = loaded.images, loaded.labels, loaded.class_count
     if images.dim() != 4 or images.dtype != torch.float32 or 0 in images.shape:
         return [f"images are {images.dtype} {tuple(images.shape)}, not float32 (N, C, H, W)"]
@@ -268,19 +283,19 @@ def _problems(loaded: SyntheticSet) -> list[str]:
     elif not (all(math.isfinite(value) for value in (*loaded.mean, *loaded.std)) and min(loaded.std) > 0):
         problems.append("mean and std are not finite, or a std is not positive")
     if not images.isfinite().all():
-        problems.append("images hold values that are not finite")
+        problems.append("images contain values that are not finite")
     step = loaded.step_size
     if step is not None and (step.dim() != 0 or not (step.isfinite() and step > 0)):
         problems.append("the step size is not one positive number")
     if (replay := loaded.replay) is not None:
         if replay.rates.dim() != 1 or not (replay.rates.isfinite().all() and (replay.rates > 0).all()):
-            problems.append("the rates of its steps are not a list of positive numbers")
+            problems.append("the rates of the replay are not a vector of positive numbers")
         share = classes * replay.batches
         if replay.batches < 1 or len(images) % share or not _balanced(loaded.hard_labels, classes):
-            problems.append(f"its images cannot be taken in {replay.batches} batches of equally many of every class")
+            problems.append(f"its images cannot be divided into {replay.batches} balanced batches")
     whitening, size = loaded.whitening, images[0].numel()
     if whitening is not None and (whitening.matrix.shape != (size, size) or whitening.mean.shape != (size,)):
-        problems.append("the whitening does not fit the images")
+        problems.append("the whitening does not have the size of the images")
     return problems
 
 
@@ -289,4 +304,4 @@ def _balanced(labels: Tensor, classes: int) -> bool:
 
 
 def _unfit(path: Path, problem: str) -> UserError:
-    return UserError(f"{path} is not a usable synthetic set: {problem}", "make it again with potstill distill")
+    return UserError(f"{path} is not a usable synthetic set: {problem}", "distil it again with potstill distill")

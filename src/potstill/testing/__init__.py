@@ -1,11 +1,11 @@
-"""Tests for methods that live in other packages: ``check_method`` holds one to what every method promises.
+"""Conformance tests for methods of other packages: ``check_method`` checks what every method must guarantee.
 
     from potstill.testing import check_method
 
     def test_my_method():
         check_method(MyMethod, batch_real=16)
 
-It needs no test framework, no network and no GPU.
+It needs no test framework, internet connection or GPU.
 """
 
 from potstill.testing.checks import CHECKS, Case, check_method

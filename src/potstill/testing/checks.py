@@ -1,4 +1,4 @@
-"""What every method promises, whatever its paper: one check for each promise."""
+"""The guarantees that every method must give, with one check for each."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from potstill.testing.problems import NETWORK, digits, problem
 
 ITERATIONS = 4
 LONG = 40
-"""Iterations after which a method must have got somewhere."""
+"""Iterations after which a method must have improved on its start."""
 
 PART_IMAGES = 7
-"""Images in a worker's part, so that even these problems have parts for two."""
+"""Images per chunk, small enough that these problems are split between two workers."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A method to be checked.
+    """A method to check.
 
     Attributes:
-        kind: its class.
-        settings: with which it is small enough to be checked; the others are its defaults.
-        noise: whether it should get somewhere from noise rather than from real images, of which a method of labels can
-            make little.
+        kind: class of the method.
+        settings: settings that make the method small enough to check; the others keep their defaults.
+        noise: check for improvement from a start of noise instead of real images, which a method that learns only
+            labels can hardly improve.
     """
 
     kind: type[Method]
@@ -48,25 +48,26 @@ class Case:
     noise: bool = False
 
     def make(self) -> Method:
-        """The method with these settings."""
+        """A method with these settings."""
         return self.kind(**self.settings)
 
     @property
     def moves(self) -> bool:
-        """Whether it learns in iterations, rather than having chosen all before the first."""
+        """Whether the method learns in iterations, rather than selecting images in ``prepare``."""
         return self.make().default_iterations(1) > 0
 
 
 def check_method(kind: type[Method], *, skip: Collection[str] = (), **settings: Any) -> None:
-    """Hold a method to every promise that methods make; it takes from seconds to a minute or two.
+    """Run every check on a method; this takes from a few seconds to two minutes.
 
     Args:
-        kind: the method's class, at the top level of a module.
-        skip: names of ``CHECKS`` that do not apply, such as another seed's for a method that draws nothing at random.
-        settings: with which the method is small enough for 8x8 images of ten classes, fewer than 200 of each.
+        kind: class of the method, at the top level of a module.
+        skip: names in ``CHECKS`` of checks that do not apply, such as that of another seed for a deterministic method.
+        settings: settings that suit 8x8 images of ten classes, fewer than 200 per class.
 
     Raises:
-        AssertionError: a promise is broken: which one, and how.
+        AssertionError: a check fails; the message says which, and why.
+        ValueError: ``skip`` contains an unknown name.
     """
     if unknown := sorted(set(skip) - set(CHECKS)):
         raise ValueError(f"there is no check {unknown[0]!r}; the names are the keys of potstill.testing.CHECKS")
@@ -77,12 +78,21 @@ def check_method(kind: type[Method], *, skip: Collection[str] = (), **settings: 
         try:
             check(case)
         except Exception as error:
-            told = error if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-            raise AssertionError(f"{kind.__name__} breaks the promise {name!r}: {told}") from error
+            reason = error if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            raise AssertionError(f"{kind.__name__} fails the check {name!r}: {reason}") from error
 
 
 def run(problem: Problem, method: Method, iterations: int = ITERATIONS) -> State:
-    """The state after so many iterations."""
+    """Run a method.
+
+    Args:
+        problem: the distillation problem.
+        method: the method.
+        iterations: number of iterations.
+
+    Returns:
+        The final state.
+    """
     state = method.prepare(problem)
     for iteration in range(iterations):
         state, _ = method.step(problem, state, iteration)
@@ -90,30 +100,39 @@ def run(problem: Problem, method: Method, iterations: int = ITERATIONS) -> State
 
 
 def distilled(problem: Problem, method: Method, iterations: int = ITERATIONS) -> SyntheticSet:
-    """The set after so many iterations."""
+    """Run a method and return its result.
+
+    Args:
+        problem: the distillation problem.
+        method: the method.
+        iterations: number of iterations.
+
+    Returns:
+        The synthetic set.
+    """
     return method.result(problem, run(problem, method, iterations))
 
 
 def is_usable_and_found_by_its_name(case: Case) -> None:
-    """A frozen dataclass with defaults, a docstring and a citation, which its recorded name leads back to."""
+    """The class is a frozen dataclass with defaults, a docstring and a citation, and is found by its recorded name."""
     fault = fault_of(case.kind)
     promise(fault is None, fault and "; ".join(fault))
     try:
         found = find_method(method_name(case.kind))
     except UserError as error:
         raise AssertionError(f"{error}: a resumed run could not find it") from error
-    promise(found is case.kind, f"{method_name(case.kind)} is another class")
-    # Not inherited: a dataclass without a docstring gets its signature for one.
+    promise(found is case.kind, f"{method_name(case.kind)} refers to a different class")
+    # The class's own docstring; a dataclass without one gets its signature instead.
     documented = (vars(case.kind).get("__doc__") or f"{case.kind.__name__}(")[:1000]
     promise(not documented.startswith(f"{case.kind.__name__}("), "it has no docstring")
     bibtex = case.kind.citation.bibtex()
     kind = "misc" if case.kind.citation.venue == "arXiv preprint" else "inproceedings"
     promise(bibtex.startswith(f"@{kind}{{{case.kind.citation.key},"), f"its citation reads {bibtex}")
-    promise(bool(case.kind.citation.url) and case.kind.citation.url in bibtex, "its citation has no address")
+    promise(bool(case.kind.citation.url) and case.kind.citation.url in bibtex, "its citation has no URL")
 
 
 def settings_survive_their_file(case: Case) -> None:
-    """``config.toml`` holds the method with all its settings, as it was and resolved."""
+    """``config.toml`` preserves the method with all its settings, as given and resolved."""
     given = case.make()
     with tempfile.TemporaryDirectory() as folder:
         for method in (given, given.resolved(3)):
@@ -126,18 +145,18 @@ def settings_survive_their_file(case: Case) -> None:
 
 
 def resolved_settings_leave_nothing_open_and_change_nothing(case: Case) -> None:
-    """No setting is None after ``resolved``, and the method does as it did."""
+    """No setting is None after ``resolved``, and the method behaves as before."""
     method = case.make()
     resolved = method.resolved(3)
     left_open = [name for name, value in asdict(resolved).items() if value is None]
     promise(not left_open, f"{', '.join(left_open)} is None after resolved")
-    promise(resolved.resolved(3) == resolved, "resolving twice is not resolving once")
-    promise(resolved.default_iterations(3) == method.default_iterations(3), "its default_iterations change")
-    same(run(problem(ipc=3), resolved, 2), run(problem(ipc=3), method, 2), "resolved and not resolved")
+    promise(resolved.resolved(3) == resolved, "resolving twice differs from resolving once")
+    promise(resolved.default_iterations(3) == method.default_iterations(3), "resolved changes default_iterations")
+    same(run(problem(ipc=3), resolved, 2), run(problem(ipc=3), method, 2), "the resolved and the unresolved method")
 
 
 def a_result_has_the_shape_and_balance_of_its_start(case: Case) -> None:
-    """As many images of every class as the start has, float32, and labels that are classes or probabilities."""
+    """The result has as many images per class as the start, in float32, and labels are classes or probabilities."""
     for ipc in (1, 3):
         given = problem(ipc=ipc)
         result = distilled(given, case.make())
@@ -148,12 +167,12 @@ def a_result_has_the_shape_and_balance_of_its_start(case: Case) -> None:
             promise(result.labels.shape == (10 * ipc, 10), f"labels are {tuple(result.labels.shape)}")
             promise(bool((sums - 1).abs().max() < 1e-5), "probabilities do not sum to 1")
         else:
-            promise(result.labels.equal(given.start.labels), "classes are not those of the start")
+            promise(result.labels.equal(given.start.labels), "labels differ from those of the start")
         promise(result.class_names == given.real.class_names, "class names have changed")
 
 
 def everything_stays_finite(case: Case) -> None:
-    """The loss is a finite ``float``, the state finite tensors."""
+    """The loss is a finite ``float``, and all tensors of the state are finite."""
     given, method = problem(), case.make()
     state = method.prepare(given)
     for iteration in range(ITERATIONS):
@@ -165,52 +184,52 @@ def everything_stays_finite(case: Case) -> None:
 
 
 def the_state_is_a_flat_dictionary_of_tensors(case: Case) -> None:
-    """Nothing else can be kept in a checkpoint; no tensor carries a graph."""
+    """The state can be stored in a checkpoint: a dictionary of tensors, none of which carries a graph."""
     state = run(problem(), case.make())
     promise(type(state) is dict, f"the state is a {type(state).__name__}")
     wrong = [name for name, value in state.items() if type(name) is not str or type(value) is not torch.Tensor]
-    promise(not wrong, f"{wrong} is not a tensor under a name")
+    promise(not wrong, f"entries {wrong} are not tensors with string names")
     graphs = [name for name, tensor in state.items() if tensor.requires_grad]
-    promise(not graphs, f"{', '.join(graphs)} requires a gradient: detach it")
+    promise(not graphs, f"{', '.join(graphs)} requires a gradient; detach it")
 
 
 def a_step_leaves_its_arguments_alone(case: Case) -> None:
-    """``step`` changes neither the state that it is given nor the start."""
+    """``step`` modifies neither its state argument nor the start."""
     given, method = problem(), case.make()
     state = run(given, method, 1)
     before = {name: tensor.clone() for name, tensor in state.items()}
     start = given.start.images.clone()
     method.step(given, state, 1)
     same(state, before, "the state before and after a step")
-    promise(given.start.images.equal(start), "the start's images changed in place")
+    promise(given.start.images.equal(start), "the images of the start were modified in place")
 
 
 def one_seed_gives_the_same_bits(case: Case) -> None:
-    """Everything random comes from ``problem.streams``, nothing from PyTorch's global generator."""
+    """All random numbers come from ``problem.streams``, none from PyTorch's global generator."""
     states = []
     with torch.random.fork_rng(devices=[]):
         for seed in (1, 2):
             torch.manual_seed(seed)
             states.append(run(problem(seed=3), case.make()))
-    same(states[0], states[1], "two runs of one seed")
+    same(states[0], states[1], "two runs with the same seed")
 
 
 def another_seed_gives_another_set(case: Case) -> None:
-    """A distillation of another seed ends with other images or labels."""
+    """Distillations with different seeds end with different images or labels."""
     settings = Settings(method=case.make(), ipc=1, network=NETWORK, iterations=1, validate_every=0)
     first, second = (distill(replace(settings, seed=seed), digits()).synthetic for seed in (0, 1))
     promise(first.fingerprint() != second.fingerprint(), "seeds 0 and 1 give the same set")
 
 
 def another_seed_moves_the_same_start_elsewhere(case: Case) -> None:
-    """The steps draw something at random."""
+    """The steps are random: from the same start, different seeds lead to different sets."""
     if case.moves:
         first, second = (distilled(problem(seed=seed), case.make()) for seed in (0, 1))
-        promise(first.fingerprint() != second.fingerprint(), "seeds 0 and 1 move the start to the same set")
+        promise(first.fingerprint() != second.fingerprint(), "seeds 0 and 1 lead from the same start to the same set")
 
 
 def every_image_or_its_label_moves(case: Case) -> None:
-    """The gradient reaches them all."""
+    """Every image, or its label, receives a gradient."""
     if case.moves:
         given = problem(ipc=2)
         before, after = (distilled(given, case.make(), iterations) for iterations in (0, ITERATIONS))
@@ -218,11 +237,11 @@ def every_image_or_its_label_moves(case: Case) -> None:
         if after.has_soft_labels:
             moved = moved + (after.labels - before.labels).abs().amax(1)
         still = (moved == 0).nonzero().flatten().tolist()
-        promise(not still, f"images {still} never move")
+        promise(not still, f"images {still} and their labels do not change")
 
 
 def one_worker_or_two_give_the_same_bits(case: Case) -> None:
-    """The number of cores changes nothing."""
+    """The number of workers does not affect the result."""
     states = []
     with patch.object(layout, "CPU_CHUNK_PIXELS", PART_IMAGES * 8 * 8):
         for workers in (1, 2):
@@ -232,30 +251,30 @@ def one_worker_or_two_give_the_same_bits(case: Case) -> None:
 
 
 def a_resumed_run_equals_an_uninterrupted_one(case: Case) -> None:
-    """All that a step needs of earlier ones is in the state: stopped anywhere, kept in a file, taken up by another."""
+    """A run stopped anywhere and resumed from its checkpoint is bit-identical to an uninterrupted one."""
     uninterrupted = run(problem(), case.make())
     for stop in range(1, ITERATIONS):
         with tempfile.TemporaryDirectory() as name:
             path = Path(name) / "state.safetensors"
             Checkpoint(state=run(problem(), case.make(), stop)).save(path)
             state = Checkpoint.load(path).state
-        later, method = problem(), case.make()  # nothing else is left of the first session
+        later, method = problem(), case.make()  # nothing else survives from the first session
         for iteration in range(stop, ITERATIONS):
             state, _ = method.step(later, state, iteration)
-        same(state, uninterrupted, f"resumed after iteration {stop} and uninterrupted")
+        same(state, uninterrupted, f"the run resumed after iteration {stop} and the uninterrupted run")
 
 
 def a_set_survives_its_file(case: Case) -> None:
-    """The result is a valid set, and is read as it was written."""
+    """The result is a valid set, and loading it restores what was saved."""
     result = distilled(problem(), case.make())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "set.safetensors"
         result.save(path)
-        promise(SyntheticSet.load(path).fingerprint() == result.fingerprint(), "it is read otherwise than written")
+        promise(SyntheticSet.load(path).fingerprint() == result.fingerprint(), "the loaded set is different")
 
 
 def double_precision_is_kept_until_the_result(case: Case) -> None:
-    """A problem in float64 is computed in it; the result is float32."""
+    """A float64 problem is computed in float64, and the result is float32."""
     if case.moves:
         given = problem(precision="float64")
         state = run(given, case.make(), 1)
@@ -266,7 +285,7 @@ def double_precision_is_kept_until_the_result(case: Case) -> None:
 
 
 def it_beats_its_own_start(case: Case) -> None:
-    """After 40 iterations networks learn more from the set than from what it started from."""
+    """After 40 iterations, networks trained on the set are more accurate than those trained on its start."""
     if case.moves:
         given, method = problem(seed=5), case.make()
         if case.noise:
@@ -298,24 +317,30 @@ CHECKS: Mapping[str, Callable[[Case], None]] = MappingProxyType(
         )
     }
 )
-"""Every promise by its words."""
+"""Every check, by its name in words."""
 
 
-def promise(kept: bool, told: object) -> None:
-    """Fail with what was seen if a promise was not kept; unlike ``assert`` under ``python -O`` too."""
+def promise(kept: bool, failure: object) -> None:
+    """Raise an AssertionError with the message ``failure`` unless ``kept``; unlike ``assert``, also under -O."""
     if not kept:
-        raise AssertionError(str(told))
+        raise AssertionError(str(failure))
 
 
 def same(one: State, other: State, of: str) -> None:
-    """Fail unless two states are equal to the bit."""
-    promise(one.keys() == other.keys(), f"{of} differ in what their states hold: {set(one) ^ set(other)}")
+    """Raise an AssertionError unless two states are bit-identical.
+
+    Args:
+        one: a state.
+        other: the state to compare it with.
+        of: what the states belong to, for the message.
+    """
+    promise(one.keys() == other.keys(), f"{of} have different tensors in their states: {set(one) ^ set(other)}")
     differ = [name for name in one if not one[name].equal(other[name])]
     promise(not differ, f"{of} differ in {', '.join(differ)}")
 
 
 def toy_accuracy(images: SyntheticSet) -> float:
-    """By the steps that the set is for, or else by a hundred epochs; the mean of two networks."""
+    """Validation accuracy, the mean of two networks: by the set's replay or, if it has none, after 100 epochs."""
     toy = Recipe(name="toy", summary="", epochs=100, full_epochs=1, augmentation="none")
     recipe = toy if images.replay is None else find_recipe("replay")
     given: dict[str, Any] = {"recipe": recipe, "network": NETWORK, "compute": CPU}

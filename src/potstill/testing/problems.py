@@ -1,4 +1,4 @@
-"""Small problems on real handwriting, of 8x8 pixels, on which a method can be tested within seconds."""
+"""Small problems on real handwritten digits of 8x8 pixels, on which a method can be tested within seconds."""
 
 from __future__ import annotations
 
@@ -21,23 +21,29 @@ from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
 
 NETWORK = "convnet:depth=2:width=8"
-"""The network that the problems match."""
+"""Spec of the network that the problems match."""
 
 
 @cache
 def digits() -> ImageDataset:
-    """Real handwriting, 8x8, from scikit-learn's wheel."""
+    """The dataset digits: handwritten digits of 8x8 pixels, contained in scikit-learn."""
     return load_dataset("digits", cache=None)
 
 
 def few(images: LabeledImages, sizes: tuple[int, ...]) -> LabeledImages:
-    """The first ``sizes[c]`` images of each class c, and only that many classes."""
+    """The first ``sizes[c]`` images of each class c, for the first ``len(sizes)`` classes."""
     chosen = torch.cat([images.class_index[c][:size] for c, size in enumerate(sizes)])
     return replace(images.take(chosen), class_names=images.class_names[: len(sizes)])
 
 
 def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDataset:
-    """Digits with this many images of each class in each split."""
+    """A subset of digits.
+
+    Args:
+        train: training images per class.
+        validation: validation images per class.
+        test: test images per class.
+    """
     all_of_it = digits()
     return replace(
         all_of_it,
@@ -49,7 +55,7 @@ def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDa
 
 @cache
 def small_experts() -> str:
-    """The folder of two experts of ``NETWORK`` on digits, four epochs each; gone when the tests are."""
+    """A directory of two experts of ``NETWORK`` on digits, four epochs each; deleted when the process exits."""
     folder = tempfile.TemporaryDirectory(prefix="experts-")
     atexit.register(folder.cleanup)
     plan = ExpertPlan(network=NETWORK, count=2, epochs=4, learning_rate=0.05)
@@ -67,16 +73,16 @@ def problem(
     seed: int = 0,
     flips: bool = False,
 ) -> Problem:
-    """Distil digits, from a start that is the same whatever the seed.
+    """A problem of distilling digits on the CPU; its start does not depend on the seed.
 
     Args:
         real: the training images; by default those of digits.
         ipc: synthetic images per class.
-        network: what is matched.
-        precision: what networks compute in, on the CPU.
+        network: spec of the network to match.
+        precision: precision of the networks.
         compilation: whether networks are compiled.
-        seed: for all random draws but the start's.
-        flips: whether mirrored images keep their class.
+        seed: seed for all random draws except those of the start.
+        flips: whether a mirrored image keeps its class.
     """
     real = digits().train if real is None else real
     indices = random_indices(real, ipc, torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""What methods have in common that match class means: one batch a class, all of them described by the same network."""
+"""Distribution matching: the base class of methods that match class means of features under one network."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from potstill.runtime.streams import Streams
 
 @dataclass(frozen=True, kw_only=True)
 class DistributionMatching(Method):
-    """The images descend on a loss of class means, of real images and of synthetic ones, in what a network describes.
+    """Gradient descent on a loss between the class means of real and of synthetic descriptors.
 
-    A method of this family is a descriptor and a loss. Every iteration draws a new network, which is never trained.
+    A method of this family defines a descriptor and a loss. Each iteration draws a new network, which is never trained.
 
     Attributes:
-        batch_real: real images of each class at an iteration.
-        learning_rate: of the pixels.
-        momentum: of the pixels' updates.
-        augment: whether Siamese augmentation is on.
+        batch_real: real images per class in each iteration.
+        learning_rate: step size for the synthetic pixels.
+        momentum: momentum of the pixel updates.
+        augment: apply Siamese augmentation to real and synthetic images.
     """
 
     batch_real: int = 256
@@ -41,29 +41,38 @@ class DistributionMatching(Method):
 
     @abstractmethod
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
-        """What is compared: from a network and images (N, C, H, W) to their descriptors, (N, D_l) each."""
+        """The function that maps a network and images (N, C, H, W) to their descriptors, (N, D_l) each."""
 
     @abstractmethod
     def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
-        """The loss as a function of the real means and the synthetic means, (classes, D_l) each."""
+        """The loss between real means ``targets`` and synthetic means ``means``, (classes, D_l) each."""
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """The real batches of all classes, and the synthetic images."""
+        """The real batches of all classes plus the synthetic images."""
         return (self.batch_real + images_per_class) * classes
 
     def prepare(self, problem: Problem) -> State:
-        """The start's pixels."""
+        """The initial pixels and their optimiser state."""
         return self._optimiser.init("images", problem.start_images)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """Match the means under one new network."""
+        """Match the class means under one newly drawn network.
+
+        Args:
+            problem: the distillation problem.
+            state: the pixels and their optimiser state.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before this step.
+        """
         streams = problem.streams.child("iteration", iteration)
         extractor = self.extractor(problem)
         extractor.redraw(streams.generator("network"))
         return self.update(problem, extractor, state, streams, iteration)
 
     def extractor(self, problem: Problem) -> FeatureExtractor:
-        """What describes images; made once."""
+        """The feature extractor, built on the first call."""
 
         def make() -> FeatureExtractor:
             network = problem.build_network(problem.streams.generator("network"))
@@ -74,17 +83,17 @@ class DistributionMatching(Method):
     def update(
         self, problem: Problem, extractor: FeatureExtractor, state: State, streams: Streams, iteration: int
     ) -> tuple[State, float]:
-        """One step of the images along the gradient of the loss.
+        """One descent step of the images on the loss.
 
         Args:
-            problem: what is distilled.
+            problem: the distillation problem.
             extractor: the network, with the parameters of this iteration.
-            state: before the step.
-            streams: the randomness of this update: batches and augmentation.
-            iteration: how many steps were taken before.
+            state: the state before the step.
+            streams: random streams of this update, for batches and augmentation.
+            iteration: number of steps taken before.
 
         Returns:
-            The next state and the loss before the step.
+            The next state, and the loss before the step.
         """
         loss, gradient = self.matched(problem, extractor, self.decoded(problem, state).images, streams)
         gradients = self.parametrisation.pullback(state, {"images": gradient})
@@ -95,14 +104,14 @@ class DistributionMatching(Method):
     ) -> tuple[float, Tensor]:
         """The loss between real and synthetic class means, and its gradient with respect to the synthetic images.
 
-        A batch of each class is drawn, one augmentation a class is drawn and applied to the real and to the synthetic
-        images of that class, and both go through the same network.
+        One real batch and one augmentation are drawn per class. The augmentation is applied to the real and the
+        synthetic images of that class, and both pass through the same network.
 
         Args:
-            problem: what is distilled.
+            problem: the distillation problem.
             extractor: the network, with the parameters of this iteration.
             images: the synthetic images (classes * ipc, C, H, W), ordered by class.
-            streams: the randomness of this update.
+            streams: random streams of this update.
 
         Returns:
             The loss, and the gradient (classes * ipc, C, H, W).

@@ -26,31 +26,32 @@ RELEASED_POWER, RELEASED_LOSS_SCALE = 1.0, 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class DataDAM(DistributionMatching):
-    """Attention matching: the spatial attention of every layer but the last, and the mean embedding.
+    """Attention matching: match spatial attention maps layer by layer, and mean embeddings.
 
     Ahmad Sajedi et al., "DataDAM: Efficient Dataset Distillation with Attention Matching", ICCV 2023
     (arXiv:2310.00093). L = loss_scale * (L_SAM + mmd_weight * L_MMD), with
     L_SAM = sum_l sum_c || mean_i a_l(x_ci) - mean_j a_l(s_cj) ||²,  a_l = z_l / ||z_l||₂,  z_l = sum_k |A_l,k|^power,
-    and L_MMD the same distance between mean embeddings. A_l,k is channel k after the activation of block l.
+    and L_MMD the same distance between mean embeddings. A_l,k is channel k after the activation of block l; l runs over
+    every block but the last.
 
-    The schedule is that of the paper's Algorithm 1: ``network_iterations`` (T) iterations on one network, each of
-    ``synthetic_steps`` (zeta_S) updates of the pixels followed by ``network_steps`` (zeta_theta) steps of training the
-    network on the synthetic set; then a new network (K of them in all: iterations = K * T). As in the authors'
-    program, the default takes a new network at every iteration and trains none. That program takes 64 real images of
-    each class, and a learning rate of 10 for 100 images per class and more.
+    The schedule is that of the paper's Algorithm 1: ``network_iterations`` (T) iterations on one network, each with
+    ``synthetic_steps`` (zeta_S) updates of the pixels followed by ``network_steps`` (zeta_theta) training steps of the
+    network on the synthetic set; then a new network is drawn (K in all: iterations = K * T). As in the authors'
+    program, the default draws a new network in each iteration and trains none. That program uses 64 real images per
+    class, and a learning rate of 10 from 100 images per class on.
 
     Attributes:
-        power: p of the attention maps; 4 in the paper.
-        mmd_weight: lambda, the weight of the embedding's distance; 0.01, or 0.02 for high resolutions.
-        loss_scale: what the whole loss is multiplied by, which multiplies the step of the pixels as much. The paper has
-            none, its authors' program 100.
-        follow_released_code: use the authors' program's settings, power 1 and loss scale 100, instead of ``power`` and
-            ``loss_scale``.
-        network_iterations: T, the iterations that a network lives.
-        synthetic_steps: zeta_S, updates of the pixels an iteration.
-        network_steps: zeta_theta, training steps of the network an iteration.
-        network_learning_rate: eta_theta, of the network's training.
-        network_batch: synthetic images a training step, or all if there are fewer.
+        power: exponent p of the attention maps; 4 in the paper.
+        mmd_weight: lambda, weight of the distance between mean embeddings; 0.01, or 0.02 for high resolutions.
+        loss_scale: factor of the whole loss; it scales the pixel updates equally. The paper has none, the authors'
+            program uses 100.
+        follow_released_code: use the settings of the authors' program, power 1 and loss scale 100, instead of ``power``
+            and ``loss_scale``.
+        network_iterations: T, iterations before the network is re-initialised.
+        synthetic_steps: zeta_S, pixel updates per iteration.
+        network_steps: zeta_theta, training steps of the network per iteration.
+        network_learning_rate: eta_theta, learning rate of the network.
+        network_batch: synthetic images per training step of the network, at most all of them.
     """
 
     name: ClassVar[str] = "datadam"
@@ -81,32 +82,42 @@ class DataDAM(DistributionMatching):
         )
         if self.network_steps and self.network_iterations == 1:
             raise UserError(
-                "a network that lives one iteration is never trained", "use --network-iterations 2 or more, or no steps"
+                f"--network-steps {self.network_steps} has no effect with --network-iterations 1",
+                "use --network-iterations 2 or more, or --network-steps 0",
             )
 
     def default_iterations(self, images_per_class: int) -> int:
-        """The paper's 8,000, whatever the number of images."""
+        """8,000 as in the paper, for any number of images per class."""
         return 8_000
 
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
-        """The attention of every layer but the last, and the embedding."""
+        """The attention maps of every block but the last, and the embedding."""
         power = RELEASED_POWER if self.follow_released_code else self.power
         return partial(attention_and_embedding, power=power)
 
     def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
-        """loss_scale * (L_SAM + mmd_weight * L_MMD) of class means: the attention of each layer, then the embedding."""
+        """loss_scale * (L_SAM + mmd_weight * L_MMD) of class means: attention of each block, then the embedding."""
         distances = [squared_distance(target, mean) for target, mean in zip(targets, means, strict=True)]
         attention = torch.stack(distances[:-1]).sum() if len(distances) > 1 else 0.0
         scale = RELEASED_LOSS_SCALE if self.follow_released_code else self.loss_scale
         return scale * (attention + self.mmd_weight * distances[-1])
 
     def prepare(self, problem: Problem) -> State:
-        """The start's pixels, and the network's parameters where it lives longer than an iteration."""
+        """The initial pixels, and the network's parameters if it is kept for more than one iteration."""
         state = super().prepare(problem)
         return state | self._network(problem).stored() if self.network_iterations > 1 else state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """zeta_S updates of the pixels, then zeta_theta steps of the network."""
+        """Perform zeta_S pixel updates, then zeta_theta training steps of the network.
+
+        Args:
+            problem: the distillation problem.
+            state: pixels, optimiser state and, if T > 1, the network's parameters.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before the last pixel update.
+        """
         streams = problem.streams.child("iteration", iteration)
         extractor, network = self.extractor(problem), self._network(problem)
         if iteration % self.network_iterations == 0:
@@ -130,7 +141,7 @@ class DataDAM(DistributionMatching):
         return state | network.stored(), loss
 
     def _network(self, problem: Problem) -> InnerNetwork:
-        """The extractor's network, where it is trained."""
+        """The extractor's network as one that can be trained and stored."""
 
         def make() -> InnerNetwork:
             return InnerNetwork(ChunkedNetwork(self.extractor(problem).network, problem.compute))
@@ -139,12 +150,21 @@ class DataDAM(DistributionMatching):
 
 
 def attention(activations: Tensor, power: float) -> Tensor:
-    """The spatial attention (N, H * W) of activations (N, K, H, W): sum_k |A_k|^power, of unit length."""
+    """Spatial attention maps (N, H * W) of activations (N, K, H, W): sum_k |A_k|^power, normalised to unit length."""
     return F.normalize(activations.abs().pow(power).sum(dim=1).flatten(1), dim=1)
 
 
 def attention_and_embedding(network: Network, images: Tensor, *, power: float) -> Descriptors:
-    """The attention of every block but the last, then the embedding (N, D)."""
+    """The attention maps of every block but the last, and the embedding.
+
+    Args:
+        network: the network that describes the images.
+        images: (N, C, H, W).
+        power: exponent p of the attention maps.
+
+    Returns:
+        Attention maps (N, H_l * W_l) for each block l but the last, then the embedding (N, D).
+    """
     seen = network.observe(images)
     return *(
         attention(maps.float() if maps.dtype == torch.bfloat16 else maps, power) for maps in seen.maps[:-1]

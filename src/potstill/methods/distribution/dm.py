@@ -16,15 +16,15 @@ from potstill.networks import Network
 
 @dataclass(frozen=True, kw_only=True)
 class DM(DistributionMatching):
-    """Distribution matching: class means in the embeddings of random networks are made to agree.
+    """Distribution matching: match class means in the embedding spaces of random networks.
 
     Bo Zhao and Hakan Bilen, "Dataset Condensation with Distribution Matching", WACV 2023 (arXiv:2110.04181).
 
-    At every iteration a network is drawn afresh and never trained, and the pixels descend on
-    L = sum_c || mean_i f(A(x_ci)) - mean_j f(A(s_cj)) ||², f the embedding, A one augmentation a class.
-    L is divided neither by the embedding's size nor by the number of classes: useful step sizes grow with neither.
+    Each iteration draws a network, which is never trained, and takes one gradient step of the pixels on
+    L = sum_c || mean_i f(A(x_ci)) - mean_j f(A(s_cj)) ||², where f is the embedding and A one augmentation per class.
+    L is divided neither by the embedding size nor by the number of classes; suitable step sizes grow with neither.
 
-    The paper takes a learning rate of 10 for 100 images per class and more.
+    The paper uses a learning rate of 10 from 100 images per class on.
     """
 
     name: ClassVar[str] = "dm"
@@ -38,7 +38,7 @@ class DM(DistributionMatching):
     )
 
     def default_iterations(self, images_per_class: int) -> int:
-        """The paper's 20,000, whatever the number of images."""
+        """20,000 as in the paper, for any number of images per class."""
         return 20_000
 
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
@@ -46,5 +46,5 @@ class DM(DistributionMatching):
         return embedding
 
     def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
-        """L of the paper's equation 4 under one network and one augmentation: sum_c ||target_c - mean_c||²."""
+        """L of the paper's equation 4 for one network and one augmentation: sum_c ||target_c - mean_c||²."""
         return squared_distance(targets[0], means[0])

@@ -1,4 +1,4 @@
-"""What DC and DSA have in common: the gradients of a network on real and synthetic images are made to agree."""
+"""Gradient matching, the base class of DC and DSA: match a network's gradients on real and on synthetic images."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from potstill.runtime.parallel import parallel_map
 from potstill.runtime.streams import Streams
 
 STATISTICS_IMAGES = 16
-"""Real images of each class from which batch norm takes its statistics."""
+"""Real images per class from which the batch norm statistics are computed."""
 
 
 class Loops(NamedTuple):
-    """The two loops of a network's life.
+    """The lengths of the two loops between re-initialisations of the network.
 
     Attributes:
-        outer: updates of the pixels on one network.
-        inner: passes over the synthetic images, by which it is trained, between two updates.
+        outer: pixel updates per network.
+        inner: epochs for which the network is trained on the synthetic images between two pixel updates.
     """
 
     outer: int
@@ -45,23 +45,24 @@ class GradientMatching(Method):
     """Algorithm 1 of Zhao et al. (ICLR 2021); an iteration is one update of the pixels.
 
     Attributes:
-        batch_real: real images of each class at an iteration.
-        learning_rate: of the pixels.
-        momentum: of the pixels' updates.
-        distance: of two gradients: the sum over layers and output units of 1 - cosine (the paper's), the squared
-            Euclidean distance, or 1 - cosine of all of it as one vector.
-        outer_loops: updates of the pixels on one network; None takes the published number for these images per class,
-            or one that lies between.
-        inner_epochs: passes over the synthetic images between two updates; None likewise.
-        network_learning_rate: of the network's training.
-        network_batch: synthetic images a training step.
+        batch_real: real images per class in each iteration.
+        learning_rate: step size for the synthetic pixels.
+        momentum: momentum of the pixel updates.
+        distance: distance between two gradients: ``layerwise`` sums 1 - cosine over layers and output units, as in the
+            paper; ``euclidean`` is the squared Euclidean distance; ``cosine`` is 1 - cosine of the concatenated
+            gradients.
+        outer_loops: pixel updates before the network is re-initialised; None uses the published number for these images
+            per class, interpolated where necessary.
+        inner_epochs: epochs of network training on the synthetic images between two pixel updates; None as above.
+        network_learning_rate: learning rate of the network.
+        network_batch: synthetic images per training step of the network.
     """
 
     published_networks: ClassVar[int]
-    """The networks of a published run."""
+    """Number of networks drawn in a published run."""
 
     published_loops: ClassVar[Mapping[int, Loops]]
-    """The published loops by images per class."""
+    """The published loop lengths by images per class."""
 
     batch_real: int = 256
     learning_rate: float = 0.1
@@ -77,7 +78,7 @@ class GradientMatching(Method):
         at_least(self, outer_loops=1, inner_epochs=0)
 
     def loops(self, images_per_class: int) -> Loops:
-        """The loops that there will be: those that were asked for, else the published ones."""
+        """The loop lengths in effect: those of the settings, otherwise the published ones."""
         published = interpolated(self.published_loops, images_per_class)
         return Loops(
             outer=published.outer if self.outer_loops is None else self.outer_loops,
@@ -85,30 +86,39 @@ class GradientMatching(Method):
         )
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with the loops that there will be."""
+        """A copy with the loop lengths filled in."""
         loops = self.loops(images_per_class)
         return replace(self, outer_loops=loops.outer, inner_epochs=loops.inner)
 
     def default_iterations(self, images_per_class: int) -> int:
-        """The published number of networks, each with its updates."""
+        """The published number of networks times the pixel updates per network."""
         return self.published_networks * self.loops(images_per_class).outer
 
     def augmentation(self, problem: Problem) -> SiameseAugmentation:
-        """What is applied to real and synthetic images alike; nothing here."""
+        """The augmentation applied to both real and synthetic images; none by default."""
         return NO_AUGMENTATION
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """The real batches of all classes, and the synthetic images."""
+        """The real batches of all classes plus the synthetic images."""
         return (self.batch_real + images_per_class) * classes
 
     def prepare(self, problem: Problem) -> State:
-        """The start's pixels, and the network's parameters where it lives longer than an iteration."""
+        """The initial pixels, and the network's parameters if it is kept for more than one iteration."""
         state = self._optimiser.init("images", problem.start_images)
         lives_on = self.loops(problem.images_per_class).outer > 1
         return state | self._network(problem).stored() if lives_on else state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """One update of the pixels, then the training of the network on them."""
+        """Update the pixels once, then train the network on them.
+
+        Args:
+            problem: the distillation problem.
+            state: pixels, optimiser state and, with several outer loops, the network's parameters.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before this step.
+        """
         streams = problem.streams.child("iteration", iteration)
         loops, network = self.loops(problem.images_per_class), self._network(problem)
         if iteration % loops.outer == 0:
@@ -134,7 +144,7 @@ class GradientMatching(Method):
     def _gradient(
         self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
     ) -> tuple[float, Tensor]:
-        """The sum over classes of the distance of gradients, and its own gradient with respect to the pixels."""
+        """The sum over classes of the gradient distance, and its gradient with respect to the pixels."""
         classes = problem.class_count
         freeze_statistics(problem, network, streams)
         indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"))
@@ -166,14 +176,15 @@ class GradientMatching(Method):
 
 
 def interpolated(published: Mapping[int, Loops], images_per_class: int) -> Loops:
-    """Published loops for any number of images per class.
+    """Loop lengths for any number of images per class, from the published ones.
 
-    Between two published numbers of images they lie on straight lines. Above the largest there is an update for every
-    image of a class, as in most of what is published, and training is that of the largest.
+    Between two published numbers of images per class they are interpolated linearly and rounded. Above the largest
+    there are as many outer loops as images per class, as in most published settings, and the inner epochs of the
+    largest.
 
     Args:
-        published: by images per class, from 1 on.
-        images_per_class: of the set.
+        published: loop lengths by images per class, from 1 on.
+        images_per_class: synthetic images per class.
     """
     known = sorted(published)
     for low, high in pairwise(known):
@@ -192,19 +203,19 @@ def distance_gradient(
     *,
     batched: bool | None = None,
 ) -> tuple[float, Tensor]:
-    """The sum over classes c of D(targets_c, grad of the cross-entropy of images_c), and its gradient by the images.
+    """The sum over classes c of D(targets_c, gradient of the cross-entropy of images_c), and its gradient.
 
     Args:
-        network: with the parameters of this iteration.
-        images: (classes, ipc, C, H, W).
+        network: the network, with the parameters of this iteration.
+        images: synthetic images (classes, ipc, C, H, W).
         labels: int64 (classes,).
-        targets: for each class the real gradient of each parameter.
-        distance: D.
-        batched: all classes in one vectorised pass, or one after another on the workers; None takes what is faster: on
-            two cores the pass is the slower one (``benchmarks/gradients.py``).
+        targets: for each class the real gradients, one tensor per parameter.
+        distance: name of the distance D.
+        batched: True processes all classes in one vectorised pass, False one class at a time on the workers. None uses
+            the faster option for the device: on two cores the vectorised pass is slower (``benchmarks/gradients.py``).
 
     Returns:
-        The sum, and its gradient, of the shape of ``images``.
+        The sum, and its gradient with respect to ``images``, of the same shape.
     """
     batched = images.device.type != "cpu" if batched is None else batched
     of = DISTANCES[distance]
@@ -236,16 +247,21 @@ def distance_gradient(
 
 @torch.no_grad()
 def freeze_statistics(problem: Problem, network: InnerNetwork, streams: Streams) -> None:
-    """Give batch norms the statistics of real images and hold them there; other networks are left alone.
+    """Compute batch norm statistics on real images and freeze them; networks without batch norm are not changed.
 
-    The gradient of one class alone would otherwise be taken under the statistics of that class.
+    Otherwise the gradient of each class would be computed with the statistics of that class alone.
+
+    Args:
+        problem: the distillation problem, which provides the real images.
+        network: the network; it is left in evaluation mode if it has batch norm.
+        streams: random streams of this iteration; real images are drawn from its generator ``statistics``.
     """
     norms = [module for module in network.network.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
         return
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the plain mean of what is seen
+        norm.momentum = None  # a cumulative average
     indices = problem.real.sample_per_class(STATISTICS_IMAGES, streams.generator("statistics"))
     network.network.train()
     network.chunked.logits(problem.real.normalised(indices.flatten()).to(problem.compute.dtype))

@@ -11,7 +11,7 @@ from potstill.methods.citations import GRADIENT_MATCHING, Citation
 from potstill.methods.gradient import GradientMatching, Loops
 
 PUBLISHED_NETWORKS = 1000
-"""The networks of a published run."""
+"""Number of networks drawn in a published run."""
 
 PUBLISHED_LOOPS: Mapping[int, Loops] = {
     1: Loops(1, 1),
@@ -22,18 +22,18 @@ PUBLISHED_LOOPS: Mapping[int, Loops] = {
     50: Loops(50, 10),
     100: Loops(100, 2),
 }
-"""By images per class."""
+"""The published loop lengths by images per class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DC(GradientMatching):
-    """Gradient matching: training on the few images pulls a network the way that the many real ones do.
+    """Gradient matching: match network gradients of real and synthetic images, class by class.
 
     Bo Zhao, Konda Reddy Mopuri and Hakan Bilen, "Dataset Condensation with Gradient Matching", ICLR 2021
-    (arXiv:2006.05929). The pixels descend on L = sum_c D(g^R_c, g^S_c): the distance between the gradients, with
-    respect to a network's parameters, of the mean cross-entropy of real and of synthetic images of class c. An
-    iteration is one such update. Between the updates of a network it is trained on the synthetic images; after the
-    last a new one is drawn.
+    (arXiv:2006.05929). Each iteration is one gradient step of the pixels on L = sum_c D(g^R_c, g^S_c), the distance
+    between the gradients, with respect to a network's parameters, of the mean cross-entropy on real and on synthetic
+    images of class c. Between these updates the network is trained on the synthetic images; after the last update on a
+    network, a new one is drawn.
     """
 
     name: ClassVar[str] = "dc"

@@ -1,7 +1,7 @@
-"""How far two gradients with respect to the same parameters are apart: three distances of gradient matching.
+"""The three distances of gradient matching, between two gradients with respect to the same parameters.
 
-Each takes the two gradients as lists, one tensor a parameter in the order of the network, and returns a scalar. Real
-gradients are constants; synthetic ones carry a graph.
+Each takes the two gradients as lists with one tensor per parameter, in the order of the network, and returns a scalar.
+Real gradients are constants; synthetic ones carry a graph.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ Gradients = Sequence[Tensor]
 DistanceName = Literal["layerwise", "euclidean", "cosine"]
 
 EPSILON = 1e-6
-"""Added to the product of two lengths, as in the published program."""
+"""Added to the product of two norms, as in the published program."""
 
 
 def layerwise(real: Gradients, synthetic: Gradients) -> Tensor:
     """Equation 9 of Zhao et al. (ICLR 2021): sum over layers l and output rows i of 1 - cos(g^R_li, g^S_li).
 
-    A weight's rows belong to its output units: (out, in * k * k) for a convolution. Biases and the scales and shifts of
-    norms have one dimension and contribute nothing, as in the published program.
+    The rows of a weight belong to its output units: (out, in * k * k) for a convolution. Biases, and the scales and
+    shifts of normalisation layers, have one dimension and contribute nothing, as in the published program.
     """
     pairs = [(r.flatten(1), s.flatten(1)) for r, s in zip(real, synthetic, strict=True) if r.dim() > 1]
     return torch.stack([(1 - _cosine(r, s)).sum() for r, s in pairs]).sum()
 
 
 def euclidean(real: Gradients, synthetic: Gradients) -> Tensor:
-    """The squared length of the difference of all gradients: sum_l || g^R_l - g^S_l ||²."""
+    """The squared Euclidean distance of all gradients: sum_l || g^R_l - g^S_l ||²."""
     return torch.stack([(r - s).square().sum() for r, s in zip(real, synthetic, strict=True)]).sum()
 
 
 def cosine(real: Gradients, synthetic: Gradients) -> Tensor:
-    """1 - cos of all gradients as one vector."""
+    """1 - cos of all gradients, concatenated into one vector."""
     flat = (torch.cat([part.flatten() for part in gradients]) for gradients in (real, synthetic))
     return 1 - _cosine(*flat)
 

@@ -15,11 +15,12 @@ from potstill.methods.gradient.dc import PUBLISHED_LOOPS, PUBLISHED_NETWORKS
 
 @dataclass(frozen=True, kw_only=True)
 class DSA(GradientMatching):
-    """Gradient matching under Siamese augmentation: real and synthetic images of a class are augmented alike.
+    """Gradient matching with Siamese augmentation shared by real and synthetic images.
 
     Bo Zhao and Hakan Bilen, "Dataset Condensation with Differentiable Siamese Augmentation", ICML 2021
-    (arXiv:2102.08259). It is ``dc`` from a real start, with one augmentation a class and iteration on both sides of the
-    distance, and with augmentation in the network's training. Its program takes the loops of ``dc``.
+    (arXiv:2102.08259). Like ``dc``, but starting from real images, with one augmentation per class and iteration
+    applied to both sides of the distance, and with augmentation in the network's training. The authors' program uses
+    the loop lengths of ``dc``.
     """
 
     name: ClassVar[str] = "dsa"
@@ -35,5 +36,5 @@ class DSA(GradientMatching):
     published_loops: ClassVar[Mapping[int, Loops]] = PUBLISHED_LOOPS
 
     def augmentation(self, problem: Problem) -> SiameseAugmentation:
-        """The published operations, without mirroring where it changes the class."""
+        """The published operations, without flips if they change the class."""
         return siamese_augmentation(flips=problem.flips)

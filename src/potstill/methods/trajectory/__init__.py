@@ -1,4 +1,4 @@
-"""What methods have in common that match training trajectories: students on synthetic images end where experts do."""
+"""Trajectory matching: training a student on synthetic images should end where experts on real images do."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrajectoryPreset:
-    """What Cazenavette et al. give for a dataset and a number of images per class (CVPR 2022, appendix).
+    """The settings of Cazenavette et al. (CVPR 2022, appendix) for a dataset and a number of images per class.
 
     Attributes:
-        student_steps: N.
-        expert_epochs: M.
-        latest_start: T+: starts are drawn below it.
-        learning_rate: of the pixels.
-        rate_learning_rate: of the student's learning rate.
-        initial_rate: that learning rate at first.
-        student_batch: synthetic images a step; all of them where it is 0.
+        student_steps: N, training steps of the student.
+        expert_epochs: M, epochs of the expert to match.
+        latest_start: T+, exclusive upper bound of the start epoch.
+        learning_rate: step size for the synthetic pixels.
+        rate_learning_rate: step size for the student's learning rate.
+        initial_rate: initial value of the student's learning rate.
+        student_batch: synthetic images per student step; 0 uses all of them.
     """
 
     student_steps: int
@@ -49,11 +49,11 @@ class TrajectoryPreset:
 
     @property
     def last_epoch(self) -> int:
-        """The last epoch of an expert that is looked at."""
+        """The last epoch of an expert that may be used."""
         return self.latest_start - 1 + self.expert_epochs
 
     def batch_of(self, images: int) -> int:
-        """How many of so many synthetic images a step takes."""
+        """Images per student step, for a synthetic set of ``images`` images."""
         return min(self.student_batch, images) if self.student_batch else images
 
 
@@ -61,12 +61,12 @@ P = TypeVar("P", bound=TrajectoryPreset)
 
 
 class Match(NamedTuple):
-    """One comparison of a student with an expert.
+    """The result of comparing a student with an expert.
 
     Attributes:
-        loss: || theta_N - theta*_{t+M} ||² / || theta*_t - theta*_{t+M} ||², of the parameters that count.
-        gradients: with respect to the ``images``, and to the ``labels`` where they are probabilities.
-        rate: the gradient with respect to the student's learning rate.
+        loss: || theta_N - theta*_{t+M} ||² / || theta*_t - theta*_{t+M} ||², over the parameters that are matched.
+        gradients: gradients of the loss with respect to ``images`` and, if they are probabilities, ``labels``.
+        rate: gradient of the loss with respect to the student's learning rate.
     """
 
     loss: float
@@ -78,25 +78,25 @@ class Match(NamedTuple):
 class TrajectoryMatching(Method, Generic[P]):
     """The loss of Cazenavette et al. (CVPR 2022), its gradient, and the update of pixels and learning rate.
 
-    Settings that are None are the published ones for the dataset and the images per class.
+    Settings that are None take the published values for the dataset and the images per class.
 
     Attributes:
-        experts: a folder of potstill experts, of the same dataset and network, every epoch kept.
-        student_steps: N: steps of the student on the synthetic images.
-        expert_epochs: M: epochs of the expert that they are to be worth.
-        latest_start: T+: the expert's epoch that the student begins with is drawn below it.
-        student_batch: synthetic images a step; 0 takes all of them.
-        learning_rate: of the pixels.
-        momentum: of the updates of pixels and rate.
-        rate_learning_rate: of the student's learning rate, which is learned too.
-        initial_rate: that learning rate at first.
-        augment: whether Siamese augmentation is on, one operation a step, parameters an image.
-        keep: what is kept of the steps for the way back: all ``graphs``, the parameters of all ``steps``, or those of
-            every √N-th (``roots``); less memory takes more time, the gradients are the same.
+        experts: directory of potstill experts of the same dataset and network, with every epoch kept.
+        student_steps: N, training steps of the student on the synthetic images.
+        expert_epochs: M, epochs of the expert that these steps should reproduce.
+        latest_start: T+, exclusive upper bound of the expert epoch from which the student starts.
+        student_batch: synthetic images per student step; 0 uses all of them.
+        learning_rate: step size for the synthetic pixels.
+        momentum: momentum of the updates of pixels and student learning rate.
+        rate_learning_rate: step size for the student's learning rate, which is learned too.
+        initial_rate: initial value of the student's learning rate.
+        augment: apply Siamese augmentation: one operation per step, with parameters drawn for each image.
+        keep: what the backward pass keeps in memory: all ``graphs``, the parameters of all ``steps``, or those of every
+            √N-th step (``roots``); less memory costs more time, the gradients are the same.
     """
 
     exact: ClassVar[bool] = True
-    """Whether the gradient goes back from step to step, or looks at each step alone."""
+    """Whether the gradient is propagated through all steps, or treats each step separately."""
 
     experts: str = ""
     student_steps: int | None = None
@@ -114,69 +114,84 @@ class TrajectoryMatching(Method, Generic[P]):
         at_least(self, student_steps=1, expert_epochs=1, latest_start=1, student_batch=0, learning_rate=0, momentum=0)
         at_least(self, rate_learning_rate=0)
         if self.initial_rate is not None and not self.initial_rate > 0:
-            raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
+            raise UserError(f"--initial-rate {self.initial_rate} is not positive", "use a value above 0")
 
     def default_iterations(self, images_per_class: int) -> int:
-        """The published 5,000."""
+        """5,000, as published."""
         return 5_000
 
     @abstractmethod
     def published(self, images_per_class: int, dataset: str) -> P:
-        """The published settings for such a set, or what is sensible where there are none."""
+        """The published settings for this dataset and set size, or sensible ones if none are published."""
 
     def settled(self, images_per_class: int, dataset: str = "") -> P:
-        """The published settings for such a set, with those that were asked for in their place."""
+        """The settings in effect: those of the method, with the published ones in place of None."""
         published = self.published(images_per_class, dataset)
         asked = {each.name: getattr(self, each.name) for each in fields(published)}
         return replace(published, **{name: value for name, value in asked.items() if value is not None})
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with every setting filled in."""
+        """A copy with every setting filled in."""
         return replace(self, **asdict(self.settled(images_per_class, dataset)))
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """Those of all steps, which are gone through three times: there, and twice back."""
+        """The images of all steps, three times each: once forward and twice backward."""
         settings = self.settled(images_per_class)
         return 3 * settings.student_steps * settings.batch_of(classes * images_per_class)
 
     def input_files(self) -> list[Path]:
-        """The experts."""
+        """The files of the experts."""
         return weight_files(Path(self.experts)) if self.experts else []
 
     def prepare(self, problem: Problem) -> State:
-        """The start's pixels, and the first learning rate."""
-        self._experts(problem)  # what does not fit is told before anything is begun
+        """The initial pixels and the initial student learning rate."""
+        self._experts(problem)  # raises if they do not fit, before any work is done
         settings, images = self._settings(problem), problem.start_images
         rate = torch.tensor(settings.initial_rate, dtype=images.dtype, device=images.device)
         optimisers = self.optimisers(settings)
         return optimisers["images"].init("images", images) | optimisers["rate"].init("rate", rate)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """Match one student with one expert, and move what is learned."""
+        """Match one student with one expert, and update everything that is learned.
+
+        Args:
+            problem: the distillation problem.
+            state: pixels, student learning rate and their optimiser state.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before this step.
+        """
         settings, streams = self._settings(problem), problem.streams.child("iteration", iteration)
         match = self.match(problem, settings, state, streams, range(settings.latest_start))
         return self.moved(settings, state, match, iteration), match.loss
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """What is learned in place of the start's, and the rate to train on it with."""
+        """The set with its learned parts, and the learned rate for training on it."""
         return replace(super().result(problem, state), step_size=state["rate"].detach().float().cpu())
 
     def optimisers(self, settings: P) -> dict[str, Optimiser]:
-        """What moves each tensor that is learned."""
+        """The optimiser of each learned tensor, by its name in the state."""
         return {
             "images": SGD(settings.learning_rate, self.momentum),
             "rate": SGD(settings.rate_learning_rate, self.momentum),
         }
 
     def match(self, problem: Problem, settings: P, state: State, streams: Streams, starts: range) -> Match:
-        """Train a student from an expert's epoch on, and compare its end with where the expert was M epochs later.
+        """Train a student from an epoch of an expert, and compare its end with the expert M epochs later.
 
         Args:
-            problem: what is distilled.
-            settings: with nothing left open.
-            state: with images and rate.
-            streams: the randomness: expert, epoch, batches, augmentation.
-            starts: the epochs of which one is drawn.
+            problem: the distillation problem.
+            settings: the settings in effect.
+            state: the current state, with images and rate.
+            streams: random streams of this iteration, for expert, start epoch, batches and augmentation.
+            starts: range from which the start epoch is drawn.
+
+        Returns:
+            The loss and its gradients.
+
+        Raises:
+            UserError: the expert did not change between the two epochs, so the loss is undefined.
         """
         files, unroller = self._experts(problem), self._unroller(problem)
         generator = streams.generator("start")
@@ -193,8 +208,8 @@ class TrajectoryMatching(Method, Generic[P]):
         loss, back = self.distance(problem, end, start, target)
         if not math.isfinite(loss) and _apart(start, target) == 0:
             raise UserError(
-                f"{file.path} is the same after {epoch} and after {epoch + settings.expert_epochs} epochs",
-                "train it again: it does not move, so nothing can be matched",
+                f"the weights in {file.path} are the same after {epoch} and {epoch + settings.expert_epochs} epochs",
+                "train this expert again: without a change in its weights there is nothing to match",
             )
         found = pullback(back, exact=self.exact)
         (of_images,) = torch.autograd.grad(augmented, images, found.images)
@@ -206,14 +221,33 @@ class TrajectoryMatching(Method, Generic[P]):
     def distance(
         self, problem: Problem, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
     ) -> tuple[float, list[Tensor]]:
-        """The loss of a student that ended at ``end``, and its gradient by ``end``."""
+        """The loss of a student that ended at ``end``, and its gradient with respect to ``end``.
+
+        Args:
+            problem: the distillation problem.
+            end: theta_N, one tensor per parameter.
+            start: theta*_t, likewise.
+            target: theta*_{t+M}, likewise.
+
+        Returns:
+            The loss, and its gradient with respect to each tensor of ``end``.
+        """
         return trajectory_distance(end, start, target)
 
     def moved(self, settings: P, state: State, match: Match, iteration: int) -> State:
-        """One step on all that is learned.
+        """One optimiser step on everything that is learned.
+
+        Args:
+            settings: the settings in effect.
+            state: the current state; it is not modified.
+            match: the gradients.
+            iteration: number of steps taken before.
+
+        Returns:
+            The next state.
 
         Raises:
-            Diverged: the student's learning rate left its range.
+            Diverged: the student's learning rate is no longer positive.
         """
         gradients = {**self.parametrisation.pullback(state, match.gradients), "rate": match.rate}
         state = descend(state, gradients, self.optimisers(settings), iteration)
@@ -250,13 +284,13 @@ class TrajectoryMatching(Method, Generic[P]):
 
 
 def nearest(presets: Mapping[str, Mapping[int, T]], dataset: str, images_per_class: int, elsewhere: T) -> T:
-    """The preset of a dataset for the published number of images per class that is nearest by its ratio.
+    """The preset of a dataset whose number of images per class is nearest to the given one, by their ratio.
 
     Args:
-        presets: by dataset and images per class.
-        dataset: its name.
-        images_per_class: of the set.
-        elsewhere: for a dataset that has no presets.
+        presets: presets by dataset and images per class.
+        dataset: name of the dataset.
+        images_per_class: synthetic images per class.
+        elsewhere: the preset for datasets without published presets.
     """
     known = presets.get(dataset)
     if known is None:
@@ -271,10 +305,11 @@ def trajectory_distance(
     """Equation 2 of Cazenavette et al.: || theta_N - theta*_{t+M} ||² / || theta*_t - theta*_{t+M} ||².
 
     Args:
-        end: theta_N.
-        start: theta*_t.
-        target: theta*_{t+M}.
-        counts: bool, one for each parameter in the order of the network: which of them count, in both norms.
+        end: theta_N, one tensor per parameter.
+        start: theta*_t, likewise.
+        target: theta*_{t+M}, likewise.
+        counts: bool (P,), which of the P scalar parameters, in the order of the network, enter both norms;
+            None for all.
 
     Returns:
         The loss, and its gradient with respect to each tensor of ``end``.
@@ -290,7 +325,17 @@ def trajectory_distance(
 
 
 def student_batches(count: int, size: int, steps: int, streams: Streams) -> list[Tensor]:
-    """The synthetic images of each step: batches of each new order of all, until there are enough."""
+    """The indices of the synthetic images of each student step: epochs of batches in random order.
+
+    Args:
+        count: number of synthetic images.
+        size: images per batch, at most ``count``; the last batch of an epoch may be smaller.
+        steps: number of batches.
+        streams: random streams for the order of each epoch.
+
+    Returns:
+        ``steps`` tensors int64 (n,) with n <= ``size``.
+    """
     batches: list[Tensor] = []
     while len(batches) < steps:
         order = torch.randperm(count, generator=streams.generator("order", len(batches)))
@@ -299,25 +344,34 @@ def student_batches(count: int, size: int, steps: int, streams: Streams) -> list
 
 
 def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[WeightsFile]:
-    """The experts in ``folder``, if they are those of the problem and were trained long enough.
+    """Open the experts in ``folder`` and check that they fit the problem and were trained for long enough.
+
+    Args:
+        folder: directory of potstill experts; empty if the user named none.
+        problem: the distillation problem.
+        last_epoch: the last epoch that every expert must have.
+
+    Returns:
+        The experts, in the order of their numbers.
 
     Raises:
-        UserError: there are none, they are of something else (of what), too short, or one is damaged (which one).
+        UserError: there are no experts, they belong to another network or dataset, have too few epochs, or a file is
+            damaged.
     """
     if not folder:
         raise UserError(
-            "this method matches experts, and none were named",
-            f"make them with potstill experts --network {problem.network} --out FOLDER, then use --experts FOLDER",
+            "this method matches experts, but --experts is not given",
+            f"train them with potstill experts --network {problem.network} --out DIR, then use --experts DIR",
         )
     check_experts(Path(folder), problem.network, problem.real, problem.dataset_fingerprint)
     files = [WeightsFile(path) for path in weight_files(Path(folder))]
     if not files:
-        raise UserError(f"{folder} holds no experts", "train them with potstill experts --resume")
+        raise UserError(f"{folder} contains no experts", "train them with potstill experts --resume")
     for file in files:
         if file.epochs[0] != 0 or file.epochs[-1] < last_epoch:
             raise UserError(
-                f"{file.path} has epochs {file.epochs[0]} to {file.epochs[-1]}, and 0 to {last_epoch} are matched",
-                "use a smaller --latest-start or --expert-epochs, or experts of more epochs",
+                f"{file.path} has epochs {file.epochs[0]} to {file.epochs[-1]}, but 0 to {last_epoch} are needed",
+                "use a smaller --latest-start or --expert-epochs, or experts with more epochs",
             )
     return files
 
@@ -327,7 +381,7 @@ def _parameters(problem: Problem, file: WeightsFile, epoch: int, like: Tensor) -
     names = problem.cached("parameter names", lambda: _names(problem))
     missing = [name for name in names if name not in weights]
     if missing:
-        raise UserError(f"{file.path} has no {missing[0]}", "use experts of the network that is matched")
+        raise UserError(f"{file.path} has no parameter {missing[0]}", "use experts of the same network")
     return [weights[name].to(like) for name in names]
 
 
@@ -344,7 +398,7 @@ def _apart(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
 
 
 def _gathered(found: UnrolledGradients, chosen: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """The gradients of each step's labels, added up at the places that they were taken from."""
+    """The gradient with respect to all labels: the gradients of each step, summed at their indices."""
     total = torch.zeros_like(labels)
     for indices, gradient in zip(chosen, found.labels, strict=True):
         if gradient is not None:

@@ -1,4 +1,4 @@
-"""What DATM and PAD have in common: soft labels that are learned, and a range of starting epochs that grows."""
+"""Difficulty-aligned trajectory matching, the base of DATM and PAD: learned labels, and a growing start range."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from potstill.synthetic import SOFTMAX, Parametrisation, SyntheticSet
 
 LABEL_MOMENTUM = 0.9
 FALLBACK_LOGIT = 4.0
-"""What a label's own class is given where no expert tells the image right: 0.86 of ten classes."""
+"""Logit of an image's own class if no expert classifies the image correctly: probability 0.86 for ten classes."""
 
 
 @dataclass(frozen=True)
 class AlignedPreset(TrajectoryPreset):
-    """What Guo et al. give for DATM (ICLR 2024): as in MTT, and labels, and the range of starts that grows.
+    """The settings of Guo et al. for DATM (ICLR 2024): those of MTT, and those for labels and the start range.
 
     Attributes:
-        label_learning_rate: of the labels before their softmax.
-        earliest_start: T-.
-        first_latest_start: T at first, which grows to ``latest_start``.
-        growth: the iteration by which it has grown.
-        loss_threshold: no step where the loss is above it; 0 for none.
+        label_learning_rate: step size for the label logits.
+        earliest_start: T-, the first start epoch.
+        first_latest_start: initial value of T, which grows to ``latest_start``.
+        growth: iteration at which T reaches ``latest_start``.
+        loss_threshold: iterations with a larger loss are skipped; 0 disables this.
     """
 
     label_learning_rate: float
@@ -44,11 +44,11 @@ class AlignedPreset(TrajectoryPreset):
 
     @property
     def last_epoch(self) -> int:
-        """The last epoch of an expert that is looked at."""
+        """The last epoch of an expert that may be used."""
         return max(self.latest_start - 1, self.first_latest_start - 1, self.earliest_start) + self.expert_epochs
 
     def starts_at(self, iteration: int) -> range:
-        """The epochs that starts are drawn from: below T, which grows to T+ on a straight line, never none."""
+        """The range of start epochs, never empty: from T- to below T, which grows linearly to T+."""
         share = min(iteration / max(self.growth, 1), 1.0)
         latest = int(self.first_latest_start + share * (self.latest_start - self.first_latest_start))
         return range(self.earliest_start, max(latest, self.earliest_start + 1))
@@ -58,14 +58,14 @@ class AlignedPreset(TrajectoryPreset):
 class AlignedMatching(TrajectoryMatching[AlignedPreset]):
     """Trajectory matching at a chosen difficulty (Guo et al., ICLR 2024).
 
-    It begins with real images that an expert tells right, whose soft labels are what the experts make of them.
+    It starts from real images that an expert classifies correctly, with soft labels computed from the experts' logits.
 
     Attributes:
-        earliest_start: T-: no student begins before this epoch of its expert.
-        first_latest_start: T: what starts are drawn below at first,
-        growth: and by which iteration that has grown to ``latest_start``.
-        label_learning_rate: of the labels before their softmax.
-        loss_threshold: an iteration whose loss is above it moves nothing; 0 for none.
+        earliest_start: T-, first expert epoch from which a student may start.
+        first_latest_start: initial value of T, the exclusive upper bound of the start epoch.
+        growth: iteration at which T, growing linearly, reaches ``latest_start``.
+        label_learning_rate: step size for the label logits.
+        loss_threshold: iterations with a larger loss are skipped; 0 disables this.
     """
 
     only_start: ClassVar[bool] = True
@@ -81,44 +81,57 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
         at_least(self, earliest_start=0, first_latest_start=1, growth=0, label_learning_rate=0)
 
     def default_iterations(self, images_per_class: int) -> int:
-        """The published 10,000."""
+        """10,000, as published."""
         return 10_000
 
     @property
     def parametrisation(self) -> Parametrisation:
-        """Images as they are, and labels as the softmax of logits."""
+        """Raw images, and labels as the softmax of learned logits."""
         return Parametrisation(labels=SOFTMAX)
 
     def settled(self, images_per_class: int, dataset: str = "") -> AlignedPreset:
-        """The published settings with those that were asked for; a published range of starts never shrinks."""
+        """The settings in effect; a published start range is cut so that it never shrinks.
+
+        Raises:
+            UserError: the start range is empty.
+        """
         settings = super().settled(images_per_class, dataset)
         if self.first_latest_start is None and settings.first_latest_start > settings.latest_start:
             settings = replace(settings, first_latest_start=settings.latest_start)
         if settings.earliest_start >= settings.latest_start:
             raise UserError(
-                f"no start lies from epoch {settings.earliest_start} on and below {settings.latest_start}",
+                f"--earliest-start {settings.earliest_start} is not below --latest-start {settings.latest_start}",
                 "use a smaller --earliest-start or a larger --latest-start",
             )
         return settings
 
     def optimisers(self, settings: AlignedPreset) -> dict[str, Optimiser]:
-        """What moves images, rate and labels."""
+        """The optimisers of images, rate and labels."""
         return {**super().optimisers(settings), "labels": SGD(settings.label_learning_rate, LABEL_MOMENTUM)}
 
     def start(self, problem: Problem) -> SyntheticSet:
-        """Real images that an expert tells right, as many as the set has."""
+        """Random real images that the first expert classifies correctly."""
         file = self._experts(problem)[0]
         chosen = right_ones(problem, file, problem.images_per_class, problem.streams.child("samples"))
         return replace(problem.start, images=problem.real.normalised(chosen).cpu())
 
     def prepare(self, problem: Problem) -> State:
-        """The start's images, and for labels what the experts that tell them right make of them."""
+        """The initial images and rate, and label logits averaged over the experts that classify them correctly."""
         state = super().prepare(problem)
         labels = initial_logits(problem, self._experts(problem), problem.start).to(state["images"])
         return state | self.optimisers(self._settings(problem))["labels"].init("labels", labels)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """Match one student with one expert, and move pixels, labels and rate."""
+        """Match one student with one expert, and update pixels, labels and rate.
+
+        Args:
+            problem: the distillation problem.
+            state: pixels, label logits, student learning rate and their optimiser state.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before this step.
+        """
         settings, streams = self._settings(problem), problem.streams.child("iteration", iteration)
         match = self.match(problem, settings, state, streams, settings.starts_at(iteration))
         if settings.loss_threshold and match.loss > settings.loss_threshold:
@@ -127,7 +140,15 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
 
 
 def right_ones(problem: Problem, file: WeightsFile, count: int, streams: Streams) -> Tensor:
-    """Random images of each class that an expert tells right at its end; of a class with too few, any others too.
+    """Random images of each class that a fully trained expert classifies correctly.
+
+    A class with too few such images is filled up with random others.
+
+    Args:
+        problem: the distillation problem, which provides the real images.
+        file: weights of the expert; those of its last epoch are used.
+        count: images per class.
+        streams: random streams for the order of the images of each class.
 
     Returns:
         int64 (classes * count,): indices, ordered by class, on the CPU.
@@ -143,24 +164,29 @@ def right_ones(problem: Problem, file: WeightsFile, count: int, streams: Streams
 
 
 def initial_logits(problem: Problem, files: list[WeightsFile], begun: SyntheticSet) -> Tensor:
-    """For each image the mean logits of the experts that tell it right.
+    """For each image the mean logits over the experts that classify it correctly.
 
-    Where none does, the published program divides nothing by nothing; here such an image gets its own class with a
-    logit of 4 and the others with 0.
+    If there is no such expert, the published program divides zero by zero; here the image's own class gets a logit of 4
+    and the others 0.
+
+    Args:
+        problem: the distillation problem.
+        files: weights of the experts; those of their last epochs are used.
+        begun: the initial set of n images.
 
     Returns:
         float32 (n, classes).
     """
     labels = begun.hard_labels
     total = torch.zeros(len(begun), problem.class_count)
-    told_right = torch.zeros(len(begun), 1)
+    experts_right = torch.zeros(len(begun), 1)
     for file in files:
         logits = _logits(problem, file, begun)
         right = (logits.argmax(1) == labels).float()[:, None]
         total += right * logits
-        told_right += right
+        experts_right += right
     fallback = FALLBACK_LOGIT * F.one_hot(labels, problem.class_count).float()
-    return torch.where(told_right > 0, total / told_right.clamp(min=1), fallback)
+    return torch.where(experts_right > 0, total / experts_right.clamp(min=1), fallback)
 
 
 def _logits(problem: Problem, file: WeightsFile, images: Examples) -> Tensor:

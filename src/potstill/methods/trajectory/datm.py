@@ -1,4 +1,4 @@
-"""DATM: trajectory matching at the difficulty that fits the size of the set."""
+"""DATM: trajectory matching at a difficulty that suits the size of the set."""
 
 from __future__ import annotations
 
@@ -38,21 +38,22 @@ DATM_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
         50: AlignedPreset(20, 2, 70, 100.0, 10.0, 40, 70, 1, student_batch=1000),
     },
 }
-"""By dataset and images per class. Those of digits are from our own records: nobody has published any."""
+"""By dataset and images per class. Those for digits come from our own records, as none are published."""
 
 DATM_ELSEWHERE = AlignedPreset(20, 2, 10, 100.0, 2.0, 0, 5, 500)
-"""For datasets that nobody has published settings for."""
+"""For datasets without published settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DATM(AlignedMatching):
-    """Trajectory matching whose starts suit the size of the set, with soft labels that are learned.
+    """Trajectory matching at a difficulty that suits the set size, with learned soft labels.
 
     Ziyao Guo, Kai Wang, George Cazenavette, Hui Li, Kaipeng Zhang and Yang You, "Towards Lossless Dataset Distillation
-    via Difficulty-Aligned Trajectory Matching", ICLR 2024 (arXiv:2310.05773). Early epochs of an expert hold easy
-    patterns, which few images can carry, late ones hard patterns, which many can: starts are drawn from a range of
-    epochs that grows. Images begin as real ones that an expert tells right, labels as the mean logits of the experts
-    that do. The published recipe for experts is FTD's: potstill experts --gsam_rho 0.01.
+    via Difficulty-Aligned Trajectory Matching", ICLR 2024 (arXiv:2310.05773). Early epochs of an expert
+    contain easy patterns, which few images can represent; late epochs contain hard patterns, which need many. Start
+    epochs are therefore drawn from a growing range. Images are initialised as real ones that an expert classifies
+    correctly, labels as the mean logits of the experts that do. The published experts are trained as in FTD: potstill
+    experts --gsam-rho 0.01.
     """
 
     name: ClassVar[str] = "datm"
@@ -66,5 +67,5 @@ class DATM(AlignedMatching):
     )
 
     def published(self, images_per_class: int, dataset: str) -> AlignedPreset:
-        """Those of the released program."""
+        """The settings of the released program."""
         return nearest(DATM_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)

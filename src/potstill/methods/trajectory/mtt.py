@@ -34,21 +34,21 @@ MTT_PRESETS: Mapping[str, Mapping[int, TrajectoryPreset]] = {
         50: TrajectoryPreset(20, 2, 40, 1e4, rate_learning_rate=1e-4, student_batch=300),
     },
 }
-"""By dataset and images per class. Those of digits are from our own records: nobody has published any."""
+"""By dataset and images per class. Those for digits come from our own records, as none are published."""
 
 MTT_ELSEWHERE = TrajectoryPreset(20, 2, 10, 100.0)
-"""For datasets that nobody has published settings for."""
+"""For datasets without published settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MTT(TrajectoryMatching[TrajectoryPreset]):
-    """Trajectory matching: steps on the synthetic images take a network where epochs on the real ones took experts.
+    """Trajectory matching: steps on synthetic images should match epochs of experts on real ones.
 
     George Cazenavette, Tongzhou Wang, Antonio Torralba, Alexei A. Efros and Jun-Yan Zhu, "Dataset Distillation by
-    Matching Training Trajectories", CVPR 2022 (arXiv:2203.11932). From an expert's epoch t a student takes N steps on
-    the synthetic images at a learned rate; images and rate descend on || theta_N - theta*_{t+M} ||² divided by
-    || theta*_t - theta*_{t+M} ||². The gradient is exact, whatever is kept of the steps. Settings that are left out are
-    the published ones for the dataset and the images per class, where there are any.
+    Matching Training Trajectories", CVPR 2022 (arXiv:2203.11932). From epoch t of an expert, a student takes N steps
+    on the synthetic images at a learned rate; gradient steps on images and rate reduce || theta_N - theta*_{t+M} ||² /
+    || theta*_t - theta*_{t+M} ||². The gradient is exact, whatever ``keep`` is. Settings that are left out take the
+    published values for the dataset and the images per class, where there are any.
     """
 
     name: ClassVar[str] = "mtt"
@@ -62,5 +62,5 @@ class MTT(TrajectoryMatching[TrajectoryPreset]):
     )
 
     def published(self, images_per_class: int, dataset: str) -> TrajectoryPreset:
-        """Those of the paper's appendix."""
+        """The settings of the paper's appendix."""
         return nearest(MTT_PRESETS, dataset, images_per_class, MTT_ELSEWHERE)

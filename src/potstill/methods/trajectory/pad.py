@@ -1,4 +1,4 @@
-"""PAD: trajectory matching with two filters, of data and of parameters."""
+"""PAD: trajectory matching with filtered data and filtered parameters."""
 
 from __future__ import annotations
 
@@ -28,32 +28,34 @@ PAD_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
         1: AlignedPreset(40, 3, 30, 1000.0, 10.0, 0, 20, 1000),
     },
 }
-"""DATM's, but for what PAD's own configurations have otherwise."""
+"""Those of DATM, except where PAD's own configurations differ."""
 
 PAD_RATIOS: Mapping[str, Mapping[int, float]] = {
     "cifar10": {1: 0.0, 10: 0.5, 50: 0.25, 500: 0.5, 1000: 0.5},
     "cifar100": {1: 0.5, 10: 0.5, 50: 0.0, 100: 0.5},
     "tiny-imagenet": {1: 0.5, 10: 0.5, 50: 0.5},
 }
-"""The share of the parameters, from the shallow end, that PAD leaves out (its README)."""
+"""The fraction of the parameters, from the input on, that PAD leaves out (from its README)."""
 
 RATIO_ELSEWHERE = 0.25
-"""For datasets that nobody has published a share for."""
+"""For datasets without a published fraction."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PAD(AlignedMatching):
-    """DATM with the misaligned left out: images that are too easy or too hard, and shallow parameters.
+    """DATM with filtered data and filtered parameters: curriculum experts, deep layers matched.
 
     Zekai Li, Ziyao Guo, Wangbo Zhao et al., "Prioritize Alignment in Dataset Distillation", 2024 (arXiv:2408.03360).
-    Its filter of data is how the experts are trained: potstill experts --curriculum. Its filter of parameters leaves
-    the first share of them, by depth, out of both norms of the loss, because what shallow layers give to few images is
-    low-level noise. The released program leaves out single parameters instead, those that differ least.
+    Data are filtered when the experts are trained, which see neither hard images early nor easy images late: potstill
+    experts --curriculum. Parameters are filtered by leaving the shallowest ones out of both norms of the loss, because
+    shallow layers contribute low-level noise to small sets. The released program leaves out individual parameters
+    instead, those that differ least from the target.
 
     Attributes:
-        ratio: the share of the parameters that is left out; the published one for the dataset and the images per class.
-        by: ``depth``, from the input on, as in the paper; or ``difference``, the smallest first, as in the released
-            program.
+        ratio: fraction of the parameters that is left out; by default the published one for the dataset and the images
+            per class.
+        by: which parameters are left out: ``depth``, those nearest to the input, as in the paper; or ``difference``,
+            those closest to the target, as in the released program.
     """
 
     name: ClassVar[str] = "pad"
@@ -73,38 +75,66 @@ class PAD(AlignedMatching):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ratio is not None and not 0 <= self.ratio < 1:
-            raise UserError(f"a share of {self.ratio} leaves nothing to match", "use a --ratio from 0 to below 1")
+            raise UserError(f"--ratio {self.ratio} is not in [0, 1)", "use a value from 0 to below 1")
 
     def published(self, images_per_class: int, dataset: str) -> AlignedPreset:
-        """Those of the released program."""
+        """The settings of the released program."""
         return nearest(PAD_PRESETS, dataset, images_per_class, DATM_ELSEWHERE)
 
     def share(self, images_per_class: int, dataset: str) -> float:
-        """The share of the parameters that is left out."""
+        """The fraction of the parameters that is left out."""
         return nearest(PAD_RATIOS, dataset, images_per_class, RATIO_ELSEWHERE) if self.ratio is None else self.ratio
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with every setting filled in."""
+        """A copy with every setting filled in."""
         filled = super().resolved(images_per_class, dataset)
         return replace(filled, ratio=self.share(images_per_class, dataset))
 
     def distance(
         self, problem: Problem, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
     ) -> tuple[float, list[Tensor]]:
-        """The loss of the parameters that count, and its gradient by ``end``."""
+        """The loss over the parameters that are matched, and its gradient with respect to ``end``.
+
+        Args:
+            problem: the distillation problem.
+            end: theta_N, one tensor per parameter.
+            start: theta*_t, likewise.
+            target: theta*_{t+M}, likewise.
+
+        Returns:
+            The loss, and its gradient with respect to each tensor of ``end``.
+        """
         count = by_depth if self.by == "depth" else by_difference
         share = self.share(problem.images_per_class, problem.dataset)
         return trajectory_distance(end, start, target, count(end, target, share))
 
 
 def by_depth(end: Sequence[Tensor], _target: Sequence[Tensor], ratio: float) -> Tensor:
-    """Which parameters count where the first share ``ratio`` of them, from the input on, does not: bool (P,)."""
+    """Select all parameters but the fraction ``ratio`` nearest to the input.
+
+    Args:
+        end: parameters of the student, P scalars in all, in the order of the network.
+        _target: not used.
+        ratio: fraction to leave out.
+
+    Returns:
+        bool (P,): the parameters to match.
+    """
     total = sum(tensor.numel() for tensor in end)
     return torch.arange(total, device=end[0].device) >= int(ratio * total)
 
 
 def by_difference(end: Sequence[Tensor], target: Sequence[Tensor], ratio: float) -> Tensor:
-    """Which parameters count where the share ``ratio`` that is nearest to the target does not: bool (P,)."""
+    """Select all parameters but the fraction ``ratio`` that is closest to the target.
+
+    Args:
+        end: parameters of the student, P scalars in all, in the order of the network.
+        target: parameters of the expert, of the same shapes.
+        ratio: fraction to leave out.
+
+    Returns:
+        bool (P,): the parameters to match.
+    """
     apart = torch.cat([(a - b).flatten().square() for a, b in zip(end, target, strict=True)])
     counts = torch.ones(len(apart), dtype=torch.bool, device=apart.device)
     counts[apart.argsort(stable=True)[: int(ratio * len(apart))]] = False

@@ -1,4 +1,4 @@
-"""TESLA: trajectory matching whose gradient looks at each step alone."""
+"""TESLA: trajectory matching with a gradient that treats each step separately."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from potstill.methods.trajectory.mtt import MTT_ELSEWHERE, MTT_PRESETS
 
 @dataclass(frozen=True, kw_only=True)
 class TESLA(TrajectoryMatching[TrajectoryPreset]):
-    """Trajectory matching with the memory of one step, and a gradient that is not that of its loss.
+    """Trajectory matching in constant memory, with an approximate per-step gradient.
 
     Justin Cui, Ruochen Wang, Si Si and Cho-Jui Hsieh, "Scaling Up Dataset Distillation to ImageNet-1K with Constant
-    Memory", ICML 2023 (arXiv:2211.10586). The end of the student is taken for theta_0 minus the rate times the sum of
-    its steps' gradients, each at parameters that are held fixed: how a step moves the gradients of later steps is left
-    out. ``mtt`` with ``keep = "roots"`` gives the exact gradient in little more memory; here it is for comparison, and
-    for speed: the way back needs no Hessian.
+    Memory", ICML 2023 (arXiv:2211.10586). The student's end is treated as theta_0 minus the rate times the sum of its
+    steps' gradients, each at parameters that are held fixed; the effect of a step on the gradients of later steps is
+    neglected, so this is not the gradient of the loss. ``mtt`` with ``keep = "roots"`` gives the exact gradient in
+    little more memory. TESLA is included for comparison and for speed: its backward pass needs no Hessian.
     """
 
     exact: ClassVar[bool] = False
@@ -33,5 +33,5 @@ class TESLA(TrajectoryMatching[TrajectoryPreset]):
     )
 
     def published(self, images_per_class: int, dataset: str) -> TrajectoryPreset:
-        """Those of ``mtt``, for a comparison of the two gradients."""
+        """The settings of ``mtt``, so that the two gradients can be compared."""
         return nearest(MTT_PRESETS, dataset, images_per_class, MTT_ELSEWHERE)

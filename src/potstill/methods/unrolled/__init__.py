@@ -1,4 +1,4 @@
-"""What methods have in common that descend through training: the loss of real images under the trained parameters."""
+"""Methods that differentiate through training: the loss on real images after a few unrolled steps."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ def loss_on_real(
     batch_real: int,
     generator: torch.Generator,
 ) -> tuple[float, list[Tensor]]:
-    """The mean cross-entropy of random real images under ``parameters``, and its gradient with respect to them.
+    """The mean cross-entropy on random real images under ``parameters``, and its gradient with respect to them.
 
     Args:
-        problem: what is distilled.
-        chunked: a network of that architecture; it is given the parameters.
-        parameters: in the order of the network's.
-        batch_real: how many images, of all classes together; all of them if there are fewer.
-        generator: what draws them.
+        problem: the distillation problem.
+        chunked: a network of the architecture; its parameters are overwritten.
+        parameters: one tensor per parameter, in the order of the network.
+        batch_real: number of real images over all classes, at most all of them.
+        generator: CPU generator that draws the images.
+
+    Returns:
+        The loss, and its gradient with respect to each parameter.
     """
     with torch.no_grad():
         for own, value in zip(chunked.network.parameters(), parameters, strict=True):

@@ -1,4 +1,4 @@
-"""DD: dataset distillation, by descending through training."""
+"""DD: dataset distillation by differentiating through training."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ DECAY = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class DD(Method):
-    """Dataset distillation: a few learned steps on a few learned images make a network that knows the real ones.
+    """Dataset distillation: learn images and step sizes through a few unrolled training steps.
 
     Tongzhou Wang, Jun-Yan Zhu, Antonio Torralba and Alexei A. Efros, "Dataset Distillation", 2018 (arXiv:1811.10959).
-    From initial weights theta_0, S steps theta_{s+1} = theta_s - a_s * gradient of the cross-entropy of batch s of the
-    images; then images and rates a_s descend, by Adam, on the cross-entropy of real images under theta_S. The set is
-    for those steps, in their order and from such initial weights: ``replay`` is the recipe that takes them.
+    From initial weights theta_0, take S steps theta_{s+1} = theta_s - a_s * gradient of the cross-entropy on batch s of
+    the synthetic images; then Adam updates the images and the rates a_s to reduce the cross-entropy of real images
+    under theta_S. The set is optimised for exactly those steps, in that order and from such initial weights; the recipe
+    ``replay`` runs them.
 
     Attributes:
-        passes: how often the batches are gone through: S = passes * batches.
-        batches: into how many batches the images fall; None takes one image of each class a batch.
-        initial: ``random`` weights at every iteration, one ``fixed`` draw, or pre-trained ones: a folder of potstill
-            experts, or one file of it for one fixed network.
-        scheme: how random and fixed weights are drawn; ``xavier`` in the authors' program, ``kaiming`` is PyTorch's.
-        batch_real: real images at an iteration, of all classes together.
-        learning_rate: of Adam, for images and rates.
-        decay_every: iterations after which the learning rate is halved, again and again.
-        initial_rate: a_s at first.
-        keep: what is kept of the steps for the way back: all ``graphs``, the parameters of all ``steps``, or those of
-            every √S-th (``roots``); less memory takes more time, the gradients are the same.
+        passes: passes over the batches: S = passes * batches.
+        batches: number of batches that the images are divided into; None puts one image of each class in a batch.
+        initial: initial weights of the network in each iteration: ``random``, one ``fixed`` draw, or pre-trained ones,
+            given by a directory of potstill experts, or by one of its files for a single fixed network.
+        scheme: initialisation of random and fixed weights: ``xavier`` as in the authors' program, or ``kaiming`` as in
+            PyTorch.
+        batch_real: real images per iteration, over all classes.
+        learning_rate: learning rate of Adam, for images and rates.
+        decay_every: number of iterations after which the learning rate is halved, repeatedly.
+        initial_rate: initial value of the rates a_s.
+        keep: what the backward pass keeps in memory: all ``graphs``, the parameters of all ``steps``, or those of every
+            √S-th step (``roots``); less memory costs more time, the gradients are the same.
     """
 
     name: ClassVar[str] = "dd"
@@ -63,36 +65,36 @@ class DD(Method):
     def __post_init__(self) -> None:
         at_least(self, passes=1, batches=1, batch_real=1, learning_rate=0, decay_every=1)
         if not self.initial_rate > 0:
-            raise UserError(f"a rate of {self.initial_rate} goes nowhere", "use an --initial-rate above 0")
+            raise UserError(f"--initial-rate {self.initial_rate} is not positive", "use a value above 0")
 
     def batches_of(self, images_per_class: int) -> int:
-        """How many batches there will be.
+        """The number of batches in effect.
 
         Raises:
-            UserError: the images of a class do not fall into so many equal parts.
+            UserError: the images of a class cannot be divided equally among the batches.
         """
         batches = images_per_class if self.batches is None else self.batches
         if images_per_class % batches:
             raise UserError(
-                f"{images_per_class} images per class cannot fall into {batches} equal batches",
-                "use --batches that divides --ipc",
+                f"{images_per_class} images per class cannot be divided into {batches} equal batches",
+                "use a value of --batches that divides --ipc",
             )
         return batches
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """The same with the number of batches that there will be."""
+        """A copy with the number of batches filled in."""
         return replace(self, batches=self.batches_of(images_per_class))
 
     def default_iterations(self, images_per_class: int) -> int:
-        """About the paper's 400 passes over MNIST."""
+        """20,000, about the paper's 400 epochs of MNIST."""
         return 20_000
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """The real images; the synthetic ones are few."""
+        """The real images; the synthetic ones are few in comparison."""
         return self.batch_real
 
     def prepare(self, problem: Problem) -> State:
-        """The start's pixels and equal rates; initial weights that are absent or do not fit are told now."""
+        """The initial pixels and equal rates; raises if the initial weights are missing or do not fit the network."""
         unused = problem.streams.generator("check")
         self._initial(problem).draw(problem.build_network(unused), unused)
         images, count = problem.start_images, self.passes * self.batches_of(problem.images_per_class)
@@ -101,7 +103,16 @@ class DD(Method):
         return adam.init("images", images) | adam.init("rates", rates)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """Train a network by the learned steps, and descend on what it makes of real images."""
+        """Train a network by the learned steps, and update images and rates by its loss on real images.
+
+        Args:
+            problem: the distillation problem.
+            state: pixels, raw rates and their optimiser state.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before this step.
+        """
         streams = problem.streams.child("iteration", iteration)
         unroller, chunked = self._tools(problem)
         self._initial(problem).draw(chunked.network, streams.generator("network"))
@@ -123,21 +134,21 @@ class DD(Method):
         return descend(state, gradients, {"images": adam, "rates": adam}, iteration), loss
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
-        """The images, with the steps that they are for."""
+        """The images, with the training steps that they were optimised for."""
         rates = POSITIVE.decode(state["rates"]).detach().float().cpu()
         batches = self.batches_of(problem.images_per_class)
         replay = Replay(rates=rates, batches=batches, initial=self._initial(problem))
         return replace(super().result(problem, state), replay=replay)
 
     def input_files(self) -> list[Path]:
-        """Pre-trained initial weights."""
+        """The files of the pre-trained initial weights, if any."""
         if self.initial in ("random", "fixed"):
             return []
         source = Path(self.initial)
         return weight_files(source) if source.is_dir() else [source]
 
     def _optimiser(self, iteration: int) -> Adam:
-        """Adam at the learning rate of an iteration."""
+        """Adam with the learning rate of this iteration."""
         return Adam(self.learning_rate * DECAY ** (iteration // self.decay_every), BETAS)
 
     def _initial(self, problem: Problem) -> InitialWeights:
@@ -157,7 +168,7 @@ class DD(Method):
 
 
 class Tools(NamedTuple):
-    """What goes through the steps and back, and what tells the gradient at their end."""
+    """The unroller, which runs the steps forward and backward, and the network for the loss at their end."""
 
     unroller: Unroller
     chunked: ChunkedNetwork

@@ -21,22 +21,23 @@ from potstill.synthetic import SOFTMAX, Parametrisation
 
 @dataclass(frozen=True, kw_only=True)
 class LD(Method):
-    """Label distillation: the images stay as they are, real or noise, and their labels are learned.
+    """Label distillation: learn soft labels for fixed images, real or noise.
 
     Ondrej Bohdal, Yongxin Yang and Timothy Hospedales, "Flexible Dataset Distillation: Learn Labels Instead of Images",
-    2020 (arXiv:2006.08572). A network takes a few steps of gradient descent on the images with the labels as they are,
-    and the labels descend, by Adam, through those steps on the network's cross-entropy of real images. Then the network
-    goes on from there; after ``network_iterations`` such iterations a new one is drawn. Labels stay probabilities, as
-    the softmax of what is moved, where the paper's program renormalises them after each step.
+    2020 (arXiv:2006.08572). A network takes a few steps of gradient descent on the images with the current labels.
+    Adam then updates the labels, by differentiating through those steps, to reduce the network's cross-entropy on real
+    images. The network continues from there and is re-initialised after ``network_iterations`` such iterations. Labels
+    remain probabilities because the softmax of learned logits is used; the paper's program renormalises them after each
+    step instead.
 
     Attributes:
-        batch_real: real images at an iteration, of all classes together.
-        learning_rate: of Adam, for the labels before their softmax.
-        inner_steps: steps of the network an iteration, on all images. One or two do not look far enough ahead: labels
-            then grow too uncertain for networks that are trained to the end.
-        inner_rate: of each of those steps.
-        network_iterations: iterations that a network lives.
-        certainty: the probability of an image's own class in the labels that are begun with.
+        batch_real: real images per iteration, over all classes.
+        learning_rate: learning rate of Adam, for the label logits.
+        inner_steps: training steps of the network per iteration, each on all images. One or two are too short-sighted:
+            labels then become too uncertain for networks that are trained to convergence.
+        inner_rate: learning rate of those steps.
+        network_iterations: iterations before the network is re-initialised.
+        certainty: probability of an image's own class in the initial labels.
     """
 
     name: ClassVar[str] = "ld"
@@ -59,25 +60,25 @@ class LD(Method):
     def __post_init__(self) -> None:
         at_least(self, batch_real=1, learning_rate=0, inner_rate=0)
         if self.inner_steps < 1 or self.network_iterations < 1:
-            raise UserError("no step would be taken", "use --inner-steps and --network-iterations of 1 or more")
+            raise UserError("--inner-steps and --network-iterations must be at least 1", "use 1 or more for both")
         if not 0 < self.certainty < 1:
-            raise UserError(f"a certainty of {self.certainty} leaves nothing to learn", "use one between 0 and 1")
+            raise UserError(f"--certainty {self.certainty} is not between 0 and 1", "use a value above 0 and below 1")
 
     def default_iterations(self, images_per_class: int) -> int:
-        """A hundred networks."""
+        """100 networks times the iterations of each."""
         return 100 * self.network_iterations
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """The real images, and the others three times a step: there, and twice back."""
+        """The real images, plus the synthetic ones three times per step: once forward and twice backward."""
         return self.batch_real + 3 * self.inner_steps * classes * images_per_class
 
     @property
     def parametrisation(self) -> Parametrisation:
-        """The images stay; labels are the softmax of logits."""
+        """Fixed images, and labels as the softmax of learned logits."""
         return Parametrisation(images=None, labels=SOFTMAX)
 
     def prepare(self, problem: Problem) -> State:
-        """Labels that are nearly certain, and the network's parameters."""
+        """The initial label logits, given by ``certainty``, and the network's parameters."""
         classes = problem.class_count
         others = (1 - self.certainty) / (classes - 1)
         hard = F.one_hot(problem.start.hard_labels, classes).to(problem.start_images)
@@ -85,7 +86,16 @@ class LD(Method):
         return self._optimiser.init("labels", raw) | self._tools(problem).network.stored()
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """A few steps of the network on the labels, and one of the labels on what came of them."""
+        """Train the network for a few steps, and update the labels by its loss on real images.
+
+        Args:
+            problem: the distillation problem.
+            state: label logits, optimiser state and network parameters.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before this step.
+        """
         streams = problem.streams.child("iteration", iteration)
         unroller, network = self._tools(problem)
         if iteration % self.network_iterations == 0:
@@ -116,7 +126,7 @@ class LD(Method):
 
 
 class Tools(NamedTuple):
-    """What goes through the network's steps and back, and the network that lives on."""
+    """The unroller, which runs the steps forward and backward, and the network that is kept between iterations."""
 
     unroller: Unroller
     network: InnerNetwork

@@ -328,7 +328,7 @@ def test_a_refused_upload_leaves_nothing_and_says_why(monkeypatch: pytest.Monkey
         export(synthetic_set(), tmp_path / "hub", "hub", hub_id="me/ants")
     assert str(caught.value) == (
         "cannot upload me/ants to the Hugging Face hub (401 for me/ants); "
-        "connect to it and log in with hf auth login, or use --format parquet"
+        "check the connection and log in with hf auth login, or use --format parquet"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -336,8 +336,8 @@ def test_a_changed_byte_is_loaded_or_refused_politely(tmp_path: Path, place: flo
         ({"images": torch.zeros(3, 2, 3, 4).double()}, "images are torch.float64 (3, 2, 3, 4), not float32"),
         ({"images": torch.zeros(0, 2, 3, 4), "labels": torch.arange(0)}, "images are torch.float32 (0, 2, 3, 4)"),
         ({"images": torch.zeros(3, 2, 0, 4)}, "images are torch.float32 (3, 2, 0, 4)"),
-        ({"images": torch.full((3, 2, 3, 4), torch.nan)}, "images hold values that are not finite"),
-        ({"images": torch.full((3, 2, 3, 4), torch.inf)}, "images hold values that are not finite"),
+        ({"images": torch.full((3, 2, 3, 4), torch.nan)}, "images contain values that are not finite"),
+        ({"images": torch.full((3, 2, 3, 4), torch.inf)}, "images contain values that are not finite"),
         ({"images": torch.zeros(3, 1, 3, 4)}, "mean and std do not have 1 channels"),
         ({"labels": torch.arange(2)}, "labels (2,) for 3 images"),
         ({"labels": torch.tensor(1)}, "labels () for 3 images"),
@@ -352,9 +352,9 @@ def test_a_changed_byte_is_loaded_or_refused_politely(tmp_path: Path, place: flo
         ({"step_size": torch.tensor(0.0)}, "the step size is not one positive number"),
         ({"step_size": torch.tensor(torch.nan)}, "the step size is not one positive number"),
         ({"step_size": torch.ones(2)}, "the step size is not one positive number"),
-        ({"whitening.matrix": torch.eye(5), "whitening.mean": torch.zeros(5)}, "the whitening does not fit"),
-        ({"whitening.matrix": torch.eye(5), "whitening.mean": torch.zeros(24)}, "the whitening does not fit"),
-        ({"whitening.matrix": torch.eye(24)}, "it lacks or garbles 'whitening.mean'"),
+        ({"whitening.matrix": torch.eye(5), "whitening.mean": torch.zeros(5)}, "the whitening does not have the size"),
+        ({"whitening.matrix": torch.eye(5), "whitening.mean": torch.zeros(24)}, "the whitening does not have the size"),
+        ({"whitening.matrix": torch.eye(24)}, "a field is missing or malformed ('whitening.mean'"),
     ],
 )
 def test_tensors_that_do_not_fit_together_are_refused(tensors: dict[str, Tensor], problem: str, tmp_path: Path):
@@ -371,7 +371,7 @@ def test_the_tensors_that_these_tests_damage_are_good(tmp_path: Path):
 def test_a_missing_tensor_is_named(missing: str, tmp_path: Path):
     tensors = {name: tensor for name, tensor in good_tensors().items() if name != missing}
     save_file(tensors, tmp_path / "set", METADATA)
-    assert_unusable(tmp_path / "set", f"it lacks or garbles '{missing}'")
+    assert_unusable(tmp_path / "set", f"a field is missing or malformed ('{missing}'")
 
 
 @pytest.mark.parametrize(
@@ -382,15 +382,15 @@ def test_a_missing_tensor_is_named(missing: str, tmp_path: Path):
             "its format is 'potstill.synthetic/2', not 'potstill.synthetic/1'",
         ),
         ({"class_names": '["cat"]'}, "fewer than two classes"),
-        ({"class_names": "cat, dog"}, "it lacks or garbles"),
-        ({"class_names": "3"}, "it lacks or garbles"),
+        ({"class_names": "cat, dog"}, "a field is missing or malformed"),
+        ({"class_names": "3"}, "a field is missing or malformed"),
         ({"mean": "[0.5]"}, "mean and std do not have 2 channels"),
         ({"std": "[0.5, 0.5, 0.5]"}, "mean and std do not have 2 channels"),
-        ({"mean": '["grey", "white"]'}, "it lacks or garbles"),
+        ({"mean": '["grey", "white"]'}, "a field is missing or malformed"),
         ({"mean": "[NaN, 0.5]"}, "mean and std are not finite, or a std is not positive"),
         ({"std": "[0.2, Infinity]"}, "mean and std are not finite, or a std is not positive"),
         ({"std": "[0.2, 0]"}, "mean and std are not finite, or a std is not positive"),
-        ({"provenance": "7"}, "it lacks or garbles"),
+        ({"provenance": "7"}, "a field is missing or malformed"),
     ],
 )
 def test_metadata_that_do_not_fit_are_refused(metadata: dict[str, str], problem: str, tmp_path: Path):
@@ -401,7 +401,7 @@ def test_metadata_that_do_not_fit_are_refused(metadata: dict[str, str], problem:
 @pytest.mark.parametrize("missing", ["class_names", "mean", "std", "provenance"])
 def test_missing_metadata_are_named(missing: str, tmp_path: Path):
     save_file(good_tensors(), tmp_path / "set", {name: text for name, text in METADATA.items() if name != missing})
-    assert_unusable(tmp_path / "set", f"it lacks or garbles '{missing}'")
+    assert_unusable(tmp_path / "set", f"a field is missing or malformed ('{missing}'")
 
 
 def test_safetensors_of_another_kind_are_refused(tmp_path: Path):

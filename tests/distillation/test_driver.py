@@ -277,7 +277,7 @@ def test_an_empty_folder_will_do(dataset: ImageDataset, tmp_path: Path):
 
 @pytest.mark.parametrize("out", [None, "nothing here"])
 def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, tmp_path: Path):
-    with pytest.raises(UserError, match="there is no run to resume in"):
+    with pytest.raises(UserError, match="there is no run to resume"):
         distill(SETTINGS, dataset, out=out and tmp_path / out, resume=True)
 
 

@@ -137,7 +137,7 @@ def test_a_run_not_evaluated_says_how_to(tmp_path: Path) -> None:
     assert [attributes["id"] for attributes in page.all("section")][:3] == ["accuracy", "images", "learning"]
     assert "confusion" not in [attributes["id"] for attributes in page.all("section")]
     assert page.all("input") == []
-    assert "The one before is not in the folder" in page.text
+    assert "The initial set is not in the folder" in page.text
     assert {file.name for file in (path / "figures").iterdir()} == {"after.png", "curves.png"}
 
 

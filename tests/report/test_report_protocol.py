@@ -29,13 +29,13 @@ def test_a_recipe_is_told_in_words_and_not_as_its_fields(recipe: Recipe) -> None
         ("replay", "the steps that the set was distilled for, in their order"),
         ("trajectory-1000", "the set's own learning rate, or 0.01 if it has none"),
         ("soft-label", "an exponential average of the weights (decay 0.995)"),
-        ("modern", "AdamW in batches of 256; learning rate 0.001, falling to nothing as half a cosine"),
+        ("modern", "AdamW in batches of 256; learning rate 0.001, decaying to zero along half a cosine"),
         ("modern", "Siamese augmentation and CutMix"),
         (
             "tuned-300",
-            "the learning rate of 0.0001, 0.0003, 0.001, 0.003, 0.01 that does best on the validation images",
+            "the learning rate among 0.0001, 0.0003, 0.001, 0.003, 0.01 with the highest validation accuracy",
         ),
-        ("dc-1000", "shifted, scaled and turned images"),
+        ("dc-1000", "shifted, scaled and rotated images"),
         ("dc-300", "no augmentation"),
     ],
 )

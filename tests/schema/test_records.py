@@ -148,7 +148,7 @@ def test_a_damaged_file_is_one_error(name: str, change: dict[str, Any], message:
     [
         ("accuracies", [], "accuracies is not a list of at least one fraction"),
         ("accuracies", [1.5], r"accuracies\[0\] is not a fraction"),
-        ("mean", 0.123, "mean is not .* which the accuracies give"),
+        ("mean", 0.123, "mean is not .* which follows from the accuracies"),
         ("confusion", [[1, 2], [3]], "confusion is not a square table"),
         ("confusion", [[-1]], r"confusion\[0\]\[0\] is not a whole number"),
         ("curve", {"epochs": [1, 2], "loss": [0.5], "accuracy": []}, r"curve\.loss is not as long as epochs \(2\)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from potstill.distillation.resume import resume_conflicts
 from potstill.distillation.settings import Settings
 from potstill.methods import DM, MTT, DataDAM, Method
+from potstill.runtime.errors import UserError
 
 STORED = Settings(method=DM(batch_real=32), seed=7, ipc=3, dataset="digits")
 
@@ -52,3 +53,31 @@ def test_two_spellings_of_a_folder_are_the_same(tmp_path: Path, monkeypatch: pyt
     assert resume_conflicts(Settings(method=MTT(experts="made/experts"), dataset=str(tmp_path / "pets")), stored) == []
     asked = replace(stored, dataset="other/pets")
     assert resume_conflicts(asked, stored, unasked=stored) == ["dataset"]
+
+
+def test_a_folder_is_not_the_catalogues_dataset_of_that_name():
+    asked = replace(STORED, dataset="./digits")
+    assert resume_conflicts(asked, STORED, unasked=STORED) == ["dataset"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(DM):
+    """A method whose hyper-parameters have factories and are tuples."""
+
+    parts: tuple[float, ...] = field(default_factory=lambda: (1.0, 2.0))
+
+
+def test_a_default_from_a_factory_was_not_asked_for():
+    stored = Settings(method=Listed(learning_rate=0.2))
+    assert resume_conflicts(Settings(method=Listed()), stored) == []
+    assert resume_conflicts(Settings(method=Listed(parts=(1.0, 3.0))), stored) == ["learning_rate", "parts"]
+
+
+def test_a_tuple_is_a_list_in_the_file(tmp_path: Path):
+    settings = Settings(method=Listed(parts=(0.5, 3.0)))
+    path = tmp_path / "config.toml"
+    path.write_text(settings.to_toml())
+    assert Settings.from_toml(path, Listed) == settings
+    path.write_text(settings.to_toml().replace("3.0", '"three"'))
+    with pytest.raises(UserError, match="parts = "):
+        Settings.from_toml(path, Listed)

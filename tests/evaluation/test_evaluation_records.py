@@ -12,6 +12,8 @@ import pytest
 from potstill.evaluation import RECIPES, Evaluation, NetworkResult
 from potstill.evaluation.file import EvaluationFile
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256
+from potstill.schema.fields import with_old_names
 
 
 def result(*accuracies: float) -> NetworkResult:
@@ -130,3 +132,23 @@ def test_curves_are_means_over_repeats():
 def test_machines_are_named_once_each():
     here, there = result(0.5), replace(result(0.6), made_on=["another"])
     assert here.joined(there).joined(here).made_on == ["this machine", "another"]
+
+
+def test_a_file_that_somebody_named_is_left_alone(tmp_path: Path):
+    EvaluationFile(tmp_path / "evaluation-gpu-second.json").save(evaluation())
+    (tmp_path / "evaluation-quick@1-abcdef.json").write_text('{"schema": 1}')
+    file = EvaluationFile(tmp_path / "evaluation.json")
+    file.save(evaluation(seed=1))
+    file.save(evaluation())
+    assert file.earlier(evaluation(seed=1)) is not None
+    assert (tmp_path / "evaluation-gpu-second.json").exists()
+
+
+def test_what_an_older_version_put_aside_is_found_and_taken_up(tmp_path: Path):
+    file, old = EvaluationFile(tmp_path / "evaluation.json"), evaluation()
+    protocol = {**old.protocol, "recipe": with_old_names("recipe", old.protocol["recipe"])}
+    name = f"evaluation-quick@1-{sha256(json.dumps(protocol, sort_keys=True).encode())[:6]}.json"
+    (tmp_path / name).write_text(json.dumps({**old.to_json(), "recipe": protocol["recipe"]}))
+    assert file.earlier(old) == old
+    file.save(old)
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]

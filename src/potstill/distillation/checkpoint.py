@@ -14,6 +14,7 @@ from safetensors.torch import save
 from potstill.methods import State
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
+from potstill.schema.fields import with_present_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class Checkpoint:
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
                 values: dict[str, Any] = {name: json.loads(text) for name, text in archive.metadata().items()}
             state, best = (
-                {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
+                with_present_names("state", {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)})
                 for part in ("state.", "best.")
             )
             return cls(state=state, best_state=best or None, **values)

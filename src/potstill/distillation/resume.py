@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from potstill.data import CATALOGUE
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings, recorded_method
 from potstill.methods import Method, method_name
@@ -33,14 +34,16 @@ def resume_conflicts(
         return ["method"]
     base = _defaults(Settings) if unasked is None else _values(unasked)
     names = [name for name, value in _values(asked).items() if value != base[name]]
-    conflicts = _differing(asked, stored, [name for name in names if name != "method"])
+    names = [name for name in names if name != "method"]
+    conflicts = [name for name in names if not _same_setting(name, getattr(asked, name), getattr(stored, name))]
     ours = asked.method
     plain = _defaults(type(ours)) if unasked is None else _values(unasked.method)
     if _values(ours) == plain:
         return conflicts
     # Defaults depend on other hyper-parameters: once one is given, all of them count.
     ours = ours.resolved(stored.ipc, stored.dataset)
-    return conflicts + _differing(ours, stored.method, list(_values(ours)))
+    theirs = _values(stored.method)
+    return conflicts + [name for name, value in _values(ours).items() if not _same_or_one_path(value, theirs[name])]
 
 
 def run_to_resume(folder: RunFolder | None) -> RunFolder:
@@ -84,11 +87,15 @@ def resumed_settings(
     return stored
 
 
-def _differing(ours: Any, theirs: Any, names: list[str]) -> list[str]:
-    return [name for name in names if not _same(getattr(ours, name), getattr(theirs, name))]
+def _same_setting(name: str, ours: Any, theirs: Any) -> bool:
+    """Whether two values of a setting agree; a dataset may be a path, unless the catalogue has it under that name."""
+    if name == "dataset" and ours not in CATALOGUE and theirs not in CATALOGUE:
+        return _same_or_one_path(ours, theirs)
+    return ours == theirs
 
 
-def _same(ours: Any, theirs: Any) -> bool:
+def _same_or_one_path(ours: Any, theirs: Any) -> bool:
+    """Whether two values are equal, or spell the same path in two ways."""
     if isinstance(ours, str) and isinstance(theirs, str) and ours and theirs:
         return ours == theirs or Path(ours).resolve() == Path(theirs).resolve()
     return ours == theirs
@@ -100,4 +107,7 @@ def _values(options: Any) -> dict[str, Any]:
 
 def _defaults(kind: type[Any]) -> Mapping[str, Any]:
     """The default of each field; for a field without one, a value that equals nothing."""
-    return {field.name: field.default for field in dataclasses.fields(kind)}
+    return {
+        field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for field in dataclasses.fields(kind)
+    }

@@ -166,7 +166,8 @@ def _checked(target: type[Any], values: dict[str, Any], path: Path) -> dict[str,
             raise unknown("setting", name, names, listing=f"{path}")
         if problem := _mismatch(value, types[name]):
             raise UserError(f"{path}: {name} = {value!r} is not {problem}", "correct it there")
-    return values
+    # TOML has lists where fields are tuples.
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _mismatch(value: Any, kind: Any) -> str | None:
@@ -175,5 +176,11 @@ def _mismatch(value: Any, kind: Any) -> str | None:
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
     if get_origin(kind) is Literal:
         return None if value in get_args(kind) else f"one of {', '.join(get_args(kind))}"
+    if get_origin(kind) is tuple:
+        of = get_args(kind)
+        of = of[:1] * len(value) if isinstance(value, list) and of[-1] is Ellipsis else of
+        fits = isinstance(value, list) and len(value) == len(of)
+        fits = fits and not any(_mismatch(item, each) for item, each in zip(value, of, strict=True))
+        return None if fits else "a list of such values as the setting takes"
     fits = type(value) in ((int, float) if kind is float else (kind,))
     return None if fits else f"of type {kind.__name__}"

@@ -8,10 +8,10 @@ from potstill.data import ImageDataset
 from potstill.distillation.plan import Plan
 from potstill.experts.feature_source import Training
 from potstill.methods import Method
-from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
 from potstill.selection import SELECTIONS, random_indices
+from potstill.selection.random import TooFewImages
 from potstill.synthetic import SyntheticSet
 
 
@@ -24,16 +24,16 @@ def make_start(plan: Plan[Method], dataset: ImageDataset, progress: Progress = s
         progress: called with a message now and then while a network is trained, if the start needs one.
 
     Raises:
-        UserError: a class has fewer real images than the plan needs.
+        TooFewImages: a class has fewer real images than the plan needs.
     """
     if plan.start == "noise":
         return SyntheticSet.from_noise(dataset.train, plan.ipc, Streams(plan.seed).generator("start"))
     try:
         return _of_real_images(plan, dataset, progress)
-    except UserError as error:
+    except TooFewImages as error:
         if plan.method.only_start:
             raise
-        raise UserError(error.problem, f"{error.remedy}, or --start noise") from error
+        raise TooFewImages(error.problem, f"{error.remedy}, or --start noise") from error
 
 
 def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progress) -> SyntheticSet:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from pathlib import Path
 
 from potstill.runtime.files import sha256
 from potstill.schema.evaluation import Evaluation
+from potstill.schema.fields import with_old_names
 
 
 class EvaluationFile:
@@ -39,7 +39,7 @@ class EvaluationFile:
         Raises:
             UserError: a file is damaged.
         """
-        for path in (self.path, self._beside(asked)):
+        for path in (self.path, *self._beside(asked)):
             found = _read(path)
             if found is not None and found.protocol == asked.protocol:
                 return found
@@ -50,20 +50,21 @@ class EvaluationFile:
         present = self.present()
         if present is not None and present.protocol != evaluation.protocol:
             if present.set_sha256 == evaluation.set_sha256 and not self._leading:
-                evaluation.write(self._beside(evaluation))
+                evaluation.write(self._beside(evaluation)[0])
                 return
-            self.path.replace(self._beside(present))
+            self.path.replace(self._beside(present)[0])
         evaluation.write(self.path)
-        self._beside(evaluation).unlink(missing_ok=True)
+        for path in self._beside(evaluation):
+            path.unlink(missing_ok=True)
 
-    def _beside(self, evaluation: Evaluation) -> Path:
-        """The file beside the main one for results of its protocol, also if an older Potstill hashed it differently."""
-        for path in sorted(self.path.parent.glob(f"{glob.escape(self.path.stem)}-*-??????{self.path.suffix}")):
-            found = _read(path)
-            if found is not None and found.protocol == evaluation.protocol:
-                return path
-        protocol = sha256(json.dumps(evaluation.protocol, sort_keys=True).encode())[:6]
-        return self.path.with_name(f"{self.path.stem}-{evaluation.recipe.label}-{protocol}{self.path.suffix}")
+    def _beside(self, evaluation: Evaluation) -> tuple[Path, Path]:
+        """The file beside the main one for results of its protocol, and its name by the settings' old names."""
+        protocol = evaluation.protocol
+        older = {**protocol, "recipe": with_old_names("recipe", protocol["recipe"])}
+        hashes = (sha256(json.dumps(each, sort_keys=True).encode())[:6] for each in (protocol, older))
+        names = (f"{self.path.stem}-{evaluation.recipe.label}-{each}{self.path.suffix}" for each in hashes)
+        present, old = (self.path.with_name(name) for name in names)
+        return present, old
 
 
 def _read(path: Path) -> Evaluation | None:

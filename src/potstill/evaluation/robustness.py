@@ -91,7 +91,7 @@ def measure_robustness(
         full_epochs=full_epochs or recipe.full_epochs,
         full=full,
         accuracies={kind: result.accuracies for kind, result in results.items()},
-        rates={kind: tuned(result) for kind, result in results.items()},
+        rates={kind: _tuned_rate(result) for kind, result in results.items()},
     )
 
 
@@ -119,9 +119,10 @@ def _drawn(draw: Callable[[Repeat], SyntheticSet], trainings: Trainings, recipe:
     """Trainings on what is drawn for each repeat."""
     schedule = training_schedule(recipe, flips=trainings.dataset.flips)
 
-    def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
+    def train(trainer: Trainer, repeat: Repeat, _: AfterEpoch, learning_rate: float | None) -> None:
         chosen = schedule if learning_rate is None else replace(schedule, learning_rate=learning_rate)
-        trainer.fit(draw(repeat), chosen, repeat.streams, after_epoch=after_epoch)
+        # A training that diverges counts: its network is as good as chance.
+        trainer.fit(draw(repeat), chosen, repeat.streams)
 
     return TrainingSpec(
         trained_on="",
@@ -155,7 +156,7 @@ def _measured(trainings: Trainings, network: str, spec: TrainingSpec) -> Network
     return result
 
 
-def tuned(result: NetworkResult) -> float:
+def _tuned_rate(result: NetworkResult) -> float:
     """The learning rate that was tuned for a result.
 
     Raises:

@@ -26,6 +26,7 @@ from potstill.evaluation import (
     find_recipe,
     measure_full,
 )
+from potstill.evaluation.checks import check_repeats
 from potstill.experts.manifest import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import Method, TaughtCoreset
@@ -79,8 +80,8 @@ def reproduce(
     """
     if not 0 < scale <= 1:
         raise UserError(f"--scale must be above 0 and at most 1, not {scale:g}", "use --scale 0.1, for example")
-    if repeats is not None and repeats < 1:
-        raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    if repeats is not None:
+        check_repeats(repeats)
     making = _Making(reproduction, out, scale, time_limit, repeats, resources)
     outcomes: list[Outcome] = []
     datasets: dict[str, ImageDataset] = {}

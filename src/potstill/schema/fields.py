@@ -21,6 +21,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "datadam": {"factor": "loss_scale", "balance": "mmd_weight", "released": "follow_released_code"},
     "experts": {"flatness": "gsam_rho"},
     "recipe": {"averaging": "ema_decay", "tried_rates": "learning_rate_grid"},
+    "state": {"momentum": "images.momentum"},
 }
 """The old names of settings in older files and their present names, by method or by kind of record."""
 
@@ -140,12 +141,23 @@ def with_present_names(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in a file by their present names.
 
     Args:
-        kind: the name of a method, ``experts`` or ``recipe``; without an entry in ``RENAMED`` nothing is renamed.
+        kind: the name of a method, ``experts``, ``recipe`` or ``state``; names of any other kind are unchanged.
         values: the settings by name; if an old and a present name are both there, the present one wins.
     """
     renamed = RENAMED.get(kind, {})
     old = {renamed[name]: value for name, value in values.items() if name in renamed}
     return {**old, **{name: value for name, value in values.items() if name not in renamed}}
+
+
+def with_old_names(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names that older files have; the inverse of ``with_present_names``.
+
+    Args:
+        kind: as there.
+        values: the settings by their present names.
+    """
+    old = {present: name for name, present in RENAMED.get(kind, {}).items()}
+    return {old.get(name, name): value for name, value in values.items()}
 
 
 def _is_required(field: Any) -> bool:

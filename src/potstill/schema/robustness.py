@@ -157,7 +157,7 @@ class Robustness(SetRecord):
         trained = {name: parts.part(name) for name in (*KINDS, *parts.values)}
         made = cls(
             **fields.arguments(cls, without=("accuracies", "rates")),
-            accuracies={name: repeats_arguments(part).get("accuracies", []) for name, part in trained.items()},
+            accuracies={name: _accuracies(part) for name, part in trained.items()},
             rates={name: part.value("learning_rate", Amount) for name, part in trained.items()},
         )
         fields.check_derived("label_robust_score", made.label_score)
@@ -166,3 +166,8 @@ class Robustness(SetRecord):
 
     def _mean(self, of: str) -> float:
         return fmean(self.accuracies[f"{of} augmented"])
+
+
+def _accuracies(fields: Fields) -> list[float]:
+    found = repeats_arguments(fields).get("accuracies")
+    return found or fields.refuse("accuracies", "a list of at least one fraction")

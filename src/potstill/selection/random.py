@@ -36,15 +36,19 @@ def random_indices(real: LabeledImages, images_per_class: int, generator: torch.
     return real.sample_per_class(images_per_class, generator).flatten()
 
 
+class TooFewImages(UserError):
+    """A class has fewer images than are asked for."""
+
+
 def check_enough(real: LabeledImages, images_per_class: int) -> None:
     """Check that every class has at least ``images_per_class`` images.
 
     Raises:
-        UserError: a class has fewer.
+        TooFewImages: a class has fewer.
     """
     for name, size in zip(real.class_names, real.class_sizes, strict=True):
         if size < images_per_class:
-            raise UserError(
+            raise TooFewImages(
                 f"class {name!r} has {size} images, fewer than {images_per_class} per class",
                 f"use --ipc {size} or less",
             )

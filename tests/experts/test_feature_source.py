@@ -90,8 +90,8 @@ def test_a_long_training_and_a_long_look_say_how_far_they_are(monkeypatch: pytes
     monkeypatch.setattr(pacing, "QUIET_SECONDS", 0)
     TrainedNetwork(replace(training(small_digits().train), progress=said.append), epochs=2).forgetting()
     assert [words.split(":")[0] for words in said] == [
-        "training a network for the selection, epoch 1 of 2",
-        "training a network for the selection, epoch 2 of 2",
+        "training the selection's network, epoch 1 of 2",
+        "training the selection's network, epoch 2 of 2",
         "testing the network of epoch 1 of 2",
         "testing the network of epoch 2 of 2",
     ]

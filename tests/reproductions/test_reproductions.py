@@ -270,7 +270,7 @@ def test_a_long_row_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Monke
         repeats=1,
         resources=Resources(compute=PLAIN.compute, progress=said.append),
     )
-    assert any(words.startswith("hard: training a network for the selection, epoch 1 of 2") for words in said)
+    assert any(words.startswith("hard: training the selection's network, epoch 1 of 2") for words in said)
     assert "hard: testing the network of epoch 2 of 2" in said
     assert any(re.match(r"dm: iteration 1 of \d+, loss ", words) for words in said)
     assert "preparation" not in (tmp_path / "hard" / "metrics.jsonl").read_text()

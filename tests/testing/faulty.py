@@ -40,7 +40,7 @@ class WithoutDocstring(Drifting):
 class Unwritable(Drifting):
     """A setting that a file does not hold as it was."""
 
-    pair: tuple[int, int] = (1, 2)
+    size: complex = 1j
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,10 @@ def test_reading_a_run_imports_nothing(folder: Path, tmp_path: Path, capsys: Any
     assert NAME in (tmp_path / "comparison" / "comparison.json").read_text()
     capsys.readouterr()
     assert main(["distill", "--out", run, "--resume"]) == 2
-    assert "there is no module 'pixel_means'; install its package, or add its directory to PYTHONPATH" in capsys.readouterr().err
+    assert (
+        "there is no module 'pixel_means'; install its package, or add its directory to PYTHONPATH"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow

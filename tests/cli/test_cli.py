@@ -61,7 +61,10 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["distill", "mtt", "--initial-rate", "-0.1"], ["--initial-rate -0.1 is not positive", "use a value above 0"]),
         (["distill", "dd", "--initial-rate", "nan"], ["--initial-rate nan is not positive"]),
         (["distill", "datadam", "--network-steps", "5"], ["--network-steps 5 has no effect", "--network-iterations 2"]),
-        (["distill", "datm", "--earliest-start", "9", "--latest-start", "9"], ["--earliest-start 9 is not below --latest-start 9"]),
+        (
+            ["distill", "datm", "--earliest-start", "9", "--latest-start", "9"],
+            ["--earliest-start 9 is not below --latest-start 9"],
+        ),
         (
             ["experts", "--epochs", "1", "--scores", "forgetting"],
             ["forgetting scores need at least two epochs", "--epochs 2"],

@@ -15,6 +15,8 @@ from potstill.report import read_run, write_report
 from potstill.report.page import render
 from potstill.runtime.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = '<script>alert(1)</script>&"'
 FIGURES = {"before.png", "after.png", "difference.png", "accuracy.png", "curves.png", "confusion.png"}
 

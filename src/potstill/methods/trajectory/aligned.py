@@ -163,7 +163,7 @@ def right_ones(problem: Problem, file: WeightsFile, count: int, streams: Streams
     return torch.cat(chosen)
 
 
-def initial_logits(problem: Problem, files: list[WeightsFile], begun: SyntheticSet) -> Tensor:
+def initial_logits(problem: Problem, files: list[WeightsFile], initial: SyntheticSet) -> Tensor:
     """For each image the mean logits over the experts that classify it correctly.
 
     If there is no such expert, the published program divides zero by zero; here the image's own class gets a logit of 4
@@ -172,16 +172,16 @@ def initial_logits(problem: Problem, files: list[WeightsFile], begun: SyntheticS
     Args:
         problem: the distillation problem.
         files: weights of the experts; those of their last epochs are used.
-        begun: the initial set of n images.
+        initial: the initial set of n images.
 
     Returns:
         float32 (n, classes).
     """
-    labels = begun.hard_labels
-    total = torch.zeros(len(begun), problem.class_count)
-    experts_right = torch.zeros(len(begun), 1)
+    labels = initial.hard_labels
+    total = torch.zeros(len(initial), problem.class_count)
+    experts_right = torch.zeros(len(initial), 1)
     for file in files:
-        logits = _logits(problem, file, begun)
+        logits = _logits(problem, file, initial)
         right = (logits.argmax(1) == labels).float()[:, None]
         total += right * logits
         experts_right += right

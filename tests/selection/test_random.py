@@ -43,6 +43,7 @@ def test_a_class_with_too_few_images_is_named():
         random_indices(real, 4, generator())
 
 
+@pytest.mark.slow
 def test_optimised_random_beats_most_random_choices():
     real = small_digits(train=30).train
     chosen = SELECTIONS["optimised-random"].images(trained(real), 1, Streams(0))
@@ -50,6 +51,7 @@ def test_optimised_random_beats_most_random_choices():
     assert {image.numpy().tobytes() for image in chosen} <= pixels
 
 
+@pytest.mark.slow
 def test_optimised_random_needs_an_image_to_judge_by():
     real = small_digits(train=4).train
     assert len(SELECTIONS["optimised-random"].images(trained(real), 3, Streams(0))) == 30

@@ -33,6 +33,7 @@ def test_different_images_of_each_class_whatever_their_numbers(name: str):
         assert real.labels[indices].tolist() == sorted([0, 1, 2] * count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_images_are_balanced_and_the_same_each_time(name: str):
     selection, training_on = SELECTIONS[name], training(few(digits().train, (30, 40, 35)))

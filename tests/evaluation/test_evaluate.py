@@ -421,6 +421,7 @@ def test_a_long_training_says_how_far_it_is(dataset: ImageDataset, monkeypatch: 
     assert messages[3].startswith(f"{NETWORK} on set, 1 of 1: epoch 4 of 12, loss ")
 
 
+@pytest.mark.slow
 def test_full_data_beats_random_images_which_beat_chance():
     recipe = replace(RECIPE, epochs=30, full_epochs=10)
     result = measure(digits(), recipe=recipe, baselines=("random", "full"))
@@ -483,6 +484,7 @@ def test_a_misspelt_baseline_is_refused(dataset: ImageDataset):
         measure(dataset, baselines=["herdin"])
 
 
+@pytest.mark.slow
 def test_any_selection_may_be_a_baseline(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
     trainings = Trainings(monkeypatch)
     result = measure(dataset, baselines=["k-center", "average"], repeats=2)

@@ -71,6 +71,7 @@ def rates_of(data: ImageDataset) -> set[float]:
     return set(robustness.rates.values())
 
 
+@pytest.mark.slow
 def test_learning_rates_are_chosen_by_the_validation_and_not_by_the_test_split(monkeypatch: pytest.MonkeyPatch):
     """With these labels the rate that learns nothing does better: whoever chose by them would take it."""
     monkeypatch.setattr(module, "RATES", (1e-6, 0.05))
@@ -87,6 +88,7 @@ def test_of_rates_that_do_equally_well_the_first_is_taken(rates: tuple[float, fl
     assert rates_of(small_digits()) == {rates[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("three_rates")
 def test_soft_labels_have_a_track_of_their_own_and_are_also_measured_hard():
     hard = images()

@@ -51,6 +51,7 @@ def test_dsa_equals_its_twin(distance: DistanceName):
     check_equal(problem(ipc=2, precision="float64"), DSA(batch_real=12, distance=distance, outer_loops=1), (1, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [DC, DSA])
 def test_the_inner_loop_equals_its_twin(kind: type[DC | DSA]):
     method = kind(batch_real=8, outer_loops=3, inner_epochs=2, network_batch=7, network_learning_rate=0.1)

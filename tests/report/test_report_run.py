@@ -157,6 +157,7 @@ def test_the_network_spoken_of_first_is_the_matched_one(run_path: Path) -> None:
         assert read_run(run_path).headline == headline
 
 
+@pytest.mark.slow
 def test_the_report_needs_no_torch_and_imports_matplotlib_late(run_path: Path) -> None:
     program = (
         "import sys, json, pathlib, potstill.report as report; early = 'matplotlib' in sys.modules; "

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
-from potstill.runtime.safetensors_io import with_metadata
+from potstill.runtime.safetensors_io import read_safetensors, with_metadata
 
 FORMAT = "potstill.synthetic/1"
 
@@ -78,8 +78,7 @@ def read_images(file: Path) -> ImageSet:
 
 def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
-        with safe_open(file, framework="np") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}  # noqa: SIM118
+        return read_safetensors(file, "np")
     except FileNotFoundError as error:
         raise UserError(f"{file} does not exist", "name a folder that potstill distill wrote") from error
     except (SafetensorError, OSError, TypeError) as error:

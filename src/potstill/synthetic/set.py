@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -18,7 +18,7 @@ from potstill.data import LabeledImages, Whitening
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, write_atomic
-from potstill.runtime.safetensors_io import pack
+from potstill.runtime.safetensors_io import pack, read_safetensors
 
 FORMAT = "potstill.synthetic/1"
 
@@ -239,8 +239,7 @@ def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(path, framework="pt") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}  # noqa: SIM118
+        return read_safetensors(path, "pt")
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist", "use a run directory or a synthetic.safetensors") from error
     except (SafetensorError, OSError) as error:

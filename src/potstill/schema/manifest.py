@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from potstill.schema import Record
+from potstill.schema.account import Account
 from potstill.schema.fields import Amount, Count, Positive
 
 Status = Literal["complete", "interrupted", "time limit", "diverged"]
@@ -42,6 +43,7 @@ class DatasetRecord(Record):
         train: the number of training images.
         validation: the number of validation images.
         test: the number of test images.
+        account: what the dataset was understood as; None in older records.
     """
 
     name: str
@@ -51,6 +53,7 @@ class DatasetRecord(Record):
     train: Count
     validation: Count
     test: Count
+    account: Account | None = None
 
     @property
     def train_bytes(self) -> int:

@@ -1,0 +1,66 @@
+"""What a dataset was understood as: told once when it is read, kept in the manifest, shown on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.schema import Record
+from potstill.schema.fields import Count, Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitAccount(Record):
+    """One split.
+
+    Attributes:
+        name: ``train``, ``validation`` or ``test``.
+        origin: where its images come from, such as ``folder val`` or ``a fifth of each class of train, held out``.
+        class_sizes: the number of images of each class.
+    """
+
+    name: str
+    origin: str
+    class_sizes: tuple[Count, ...]
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+        return sum(self.class_sizes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut(Record):
+    """What was found and not read.
+
+    Attributes:
+        count: how many.
+        what: in the plural, such as ``hidden files``.
+        why: the reason, as the rest of a sentence; empty if ``what`` says it.
+    """
+
+    count: Positive
+    what: str
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account(Record):
+    """What was found, and what was made of it.
+
+    Attributes:
+        layout: the layout that was recognised, such as ``class folders`` or ``idx files``.
+        class_names: the classes, in the order of their labels.
+        splits: the splits that are used.
+        pixels: the stored pixels and their scaling, such as ``12 bits (0 to 4,063) in 16-bit PNG, divided by 4,095``.
+        left_out: what was not read, and why.
+        remarks: further decisions, one sentence each: the columns, the classes that were dropped, alpha.
+        warnings: what makes results misleading, one sentence each.
+    """
+
+    layout: str
+    class_names: tuple[str, ...]
+    splits: tuple[SplitAccount, ...]
+    pixels: str
+    left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

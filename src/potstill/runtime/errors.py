@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from potstill.runtime.text import visible
+
 
 class UserError(Exception):
     """An error that the user can fix: one line that says what is wrong, where, and what to do.
 
-    The command line prints ``{problem}; {remedy}`` and exits with code 2.
+    The command line prints ``{problem}; {remedy}`` and exits with code 2. Names in it may come from anywhere: they are
+    made visible here, once for all errors.
 
     Args:
         problem: what is wrong and where, without a full stop.
@@ -17,9 +20,9 @@ class UserError(Exception):
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}; {remedy}")
-        self.problem = problem
-        self.remedy = remedy
+        self.problem = visible(problem)
+        self.remedy = visible(remedy)
+        super().__init__(f"{self.problem}; {self.remedy}")
 
 
 class Diverged(UserError):

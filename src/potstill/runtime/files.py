@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
+from potstill.runtime.reading import cannot_read, open_regular
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -25,12 +26,12 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
     Args:
         path: the file; its parent folders are created.
-        content: bytes, or text to be encoded as UTF-8.
+        content: bytes, or text to be encoded as UTF-8; what UTF-8 cannot encode is escaped as in JSON.
 
     Raises:
         UserError: the file cannot be written: there is no space or no permission.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -93,25 +94,21 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def sha256_of_files(paths: Iterable[Path]) -> str:
+    """A single SHA-256 of the contents of several files, in the given order.
 
     Raises:
-        UserError: the file is absent or damaged.
+        UserError: one of them cannot be read.
     """
+    return sha256("".join(map(_sha256_of_file, paths)).encode())
+
+
+def _sha256_of_file(path: Path) -> str:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not valid JSON: {error}", "the file is damaged: restore it or create it again"
-        ) from error
-
-
-def sha256_of_files(paths: Iterable[Path]) -> str:
-    """A single SHA-256 of the contents of several files, in the given order."""
-    return sha256("".join(sha256(path.read_bytes()) for path in paths).encode())
+        raise cannot_read(path, error) from error
 
 
 def sha256(data: bytes) -> str:

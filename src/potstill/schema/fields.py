@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Protocol, Self, Union, get_args, get_origin, get_type_hints
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import read_json
+from potstill.runtime.reading import read_json
 
 REMEDY = "restore the file, or move it away so that it is made again"
 SCALARS: Mapping[type, str] = {str: "text", bool: "true or false", int: "an integer", float: "a number"}

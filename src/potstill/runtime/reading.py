@@ -1,0 +1,174 @@
+"""Reading files that anyone may have written: regular files only, bounded in bytes, digits and depth."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, NoReturn
+
+from potstill.runtime.errors import UserError
+
+JSON_BYTES = 256 * 2**20
+"""The largest JSON file that is read: the evaluation of seven networks on a thousand classes has 200 MB."""
+JSON_DEPTH = 64
+"""Objects and lists within each other; the deepest record has ten."""
+JSON_DIGITS = 64
+"""Digits of a whole number; the largest that is written, a seed, has 39."""
+
+KINDS: Mapping[int, str] = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class NotRegular(OSError):
+    """A path is not of a regular file: reading it could wait for ever, or act on a device."""
+
+
+class TooLarge(OSError):
+    """A file has more bytes than anything that is read here."""
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading; links are followed.
+
+    A named pipe, a device, a socket or a folder is never opened, not even if it takes the place of the file meanwhile.
+
+    Args:
+        path: the file.
+
+    Raises:
+        NotRegular: it is not a regular file; the message says what it is.
+        OSError: it is absent or may not be read.
+    """
+    _check_regular(path.stat().st_mode)
+    flags = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
+    handle = os.open(path, flags)
+    try:
+        _check_regular(os.fstat(handle).st_mode)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The contents of a regular file.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may have.
+
+    Raises:
+        TooLarge: it has more bytes.
+        OSError: as for :func:`open_regular`.
+    """
+    with open_regular(path) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise TooLarge(f"it has more than {limit:,} bytes")
+    return content
+
+
+def cannot_read(path: Path, error: OSError, remedy: str = "check the path") -> UserError:
+    """The error for a file that cannot be opened or read.
+
+    Args:
+        path: the file.
+        error: the reason.
+        remedy: what to do.
+    """
+    return UserError(f"cannot read {path}: {reason(error)}", remedy)
+
+
+def reason(error: OSError) -> str:
+    """Why the system refuses, without the number of the error and the path."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def parse_json(content: bytes | str, *, nonfinite: bool = False) -> Any:
+    """The value in a JSON text, which anyone may have written.
+
+    Args:
+        content: the text; bytes are UTF-8.
+        nonfinite: whether ``NaN``, ``Infinity`` and numbers beyond the range of floats are accepted.
+
+    Raises:
+        ValueError: it is not JSON, an object has a key twice, or it exceeds ``JSON_DEPTH`` or ``JSON_DIGITS``.
+    """
+    text = content if isinstance(content, str) else content.decode("utf-8")
+    finite = {} if nonfinite else {"parse_float": _finite, "parse_constant": _refuse_constant}
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_int=_whole, **finite)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {JSON_DEPTH} levels deep") from None
+    _check_depth(value)
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is absent, damaged, or not a regular file.
+    """
+    try:
+        return parse_json(read_regular(path, JSON_BYTES))
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not valid JSON: {error}", "the file is damaged: restore it or create it again"
+        ) from error
+
+
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise NotRegular(f"it is {KINDS.get(stat.S_IFMT(mode), 'something else')}, not a regular file")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return made
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > JSON_DIGITS:
+        raise ValueError(f"a whole number has {len(digits)} digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError("a number is larger than any float")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(JSON_DEPTH):
+        level = [part for whole in level for part in _parts(whole) if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {JSON_DEPTH} levels deep")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -14,8 +14,7 @@ import torch
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import validation
-from potstill.distillation.driver import distill
-from potstill.distillation.outcome import DistillationResult
+from potstill.distillation.driver import DistillationResult, distill
 from potstill.distillation.plan import resolve
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings

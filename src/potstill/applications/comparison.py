@@ -9,8 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from potstill.data import ImageDataset, load_dataset
-from potstill.distillation.driver import distill
-from potstill.distillation.outcome import log_progress
+from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import RunSettings, Settings
 from potstill.evaluation import (

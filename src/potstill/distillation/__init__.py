@@ -1,11 +1,9 @@
 """Distillation: settings, the loop that all methods share, and the folder in which a run is kept."""
 
 from potstill.distillation.checkpoint import Checkpoint
-from potstill.distillation.driver import distill
-from potstill.distillation.outcome import DistillationResult, Listener, log_progress
+from potstill.distillation.driver import DistillationResult, Listener, distill, log_progress
 from potstill.distillation.plan import Plan, resolve
-from potstill.distillation.resume import resume_conflicts, resumed_settings
-from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.run_folder import RunFolder, resume_conflicts, resumed_settings
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,9 @@ import torch
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation.checkpoint import Checkpoint
-from potstill.distillation.outcome import DistillationResult, Listener
 from potstill.distillation.plan import Plan, resolve
 from potstill.distillation.provenance import Provenance, continued, describe_run
-from potstill.distillation.resume import resumed_settings, run_to_resume
-from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.run_folder import RunFolder, resumed_settings, run_to_resume
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.validation import Validation
@@ -26,12 +25,33 @@ from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.machine import reset_peak_memory
 from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.progress import Pace, Progress
 from potstill.runtime.streams import Streams
 from potstill.schema.manifest import Manifest, Status
 from potstill.synthetic import SyntheticSet
 
 CHECKPOINT_SECONDS = 20.0
 LOGGED_STEPS = 1000
+
+Listener = Callable[[str, dict[str, Any]], None]
+"""Called with the name and the fields of every event."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationResult:
+    """The result of a distillation.
+
+    Attributes:
+        synthetic: the set: the best by validation, or the last one if there was no validation.
+        settings: the settings with every default filled in.
+        status: how the run ended.
+        folder: the folder of the run; None if nothing was written.
+    """
+
+    synthetic: SyntheticSet
+    settings: Settings[Method]
+    status: Status
+    folder: Path | None
 
 
 def distill(
@@ -81,6 +101,22 @@ def distill(
         else:
             run.resume(earlier)
         return run.go(time_limit)
+
+
+def log_progress(progress: Progress, name: str) -> Listener:
+    """A listener that regularly reports the iteration and loss of the distillation called ``name``."""
+    pace, total = Pace(), 0
+
+    def listen(event: str, fields: dict[str, Any]) -> None:
+        nonlocal total
+        if event == "preparation":
+            progress(f"{name}: {fields['doing']}")
+        elif event in ("start", "resume"):
+            total = fields["total"]
+        elif event == "step" and pace.due():
+            progress(f"{name}: iteration {fields['iteration']} of {total}, loss {fields['loss']:.3g}")
+
+    return listen
 
 
 class _Run:

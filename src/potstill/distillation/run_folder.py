@@ -1,9 +1,16 @@
-"""The folder of a run: everything about one distillation, with each file either complete or absent."""
+"""The folder of a run, with each file either complete or absent, and the settings with which the run is resumed."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from potstill.data import CATALOGUE
+from potstill.distillation.settings import Settings, recorded_method
+from potstill.methods import Method, method_name
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import EventLog
 from potstill.runtime.files import staged, write_atomic
@@ -53,3 +60,102 @@ class RunFolder(RunPaths):
             UserError: it is absent or damaged.
         """
         return Manifest.read(self.manifest)
+
+
+def run_to_resume(folder: RunFolder | None) -> RunFolder:
+    """The folder, if there is a run in it.
+
+    Raises:
+        UserError: there is no run in it, or no folder.
+    """
+    if folder is None or not folder.config.exists():
+        where = "" if folder is None else f" in {folder.path}"
+        raise UserError(f"there is no run to resume{where}", "name its folder with --out, or leave --resume out")
+    return folder
+
+
+def resumed_settings(
+    folder: RunFolder, asked: Settings[Method], *, unasked: Settings[Method] | None = None
+) -> Settings[Any]:
+    """The settings of the run in a folder, to resume it with.
+
+    The run of another method is refused without importing that method.
+
+    Args:
+        folder: the folder of the run.
+        asked: the settings that the user gives.
+        unasked: see :func:`resume_conflicts`.
+
+    Returns:
+        The stored settings.
+
+    Raises:
+        UserError: the run was started with different settings, and which of them differ.
+    """
+    kind = type(asked.method)
+    conflicts = ["method"] if recorded_method(folder.config) != method_name(kind) else []
+    stored = asked if conflicts else Settings.from_toml(folder.config, kind)
+    if conflicts := conflicts or resume_conflicts(asked, stored, unasked=unasked):
+        raise UserError(
+            f"{folder.path} was started with a different {', '.join(conflicts)}",
+            "resume it with its own settings (just --out and --resume), or choose another --out",
+        )
+    return stored
+
+
+def resume_conflicts(
+    asked: Settings[Method], stored: Settings[Method], *, unasked: Settings[Method] | None = None
+) -> list[str]:
+    """Find the settings that contradict those of a run.
+
+    A setting that the user did not give contradicts nothing. Two spellings of the same path are equal.
+
+    Args:
+        asked: the settings that the user gives.
+        stored: the settings of the run, with every default filled in.
+        unasked: the values that settings have in ``asked`` if the user did not give them; None for the defaults. With
+            ``stored`` itself, every difference counts.
+
+    Returns:
+        The names of settings and of hyper-parameters of the method; empty if the run may be resumed.
+    """
+    if type(asked.method) is not type(stored.method):
+        return ["method"]
+    base = _defaults(Settings) if unasked is None else _values(unasked)
+    names = [name for name, value in _values(asked).items() if value != base[name]]
+    names = [name for name in names if name != "method"]
+    conflicts = [name for name in names if not _same_setting(name, getattr(asked, name), getattr(stored, name))]
+    ours = asked.method
+    plain = _defaults(type(ours)) if unasked is None else _values(unasked.method)
+    if _values(ours) == plain:
+        return conflicts
+    # Defaults depend on other hyper-parameters: once one is given, all of them count.
+    ours = ours.resolved(stored.ipc, stored.dataset)
+    theirs = _values(stored.method)
+    return conflicts + [name for name, value in _values(ours).items() if not _same_or_one_path(value, theirs[name])]
+
+
+def _same_setting(name: str, ours: Any, theirs: Any) -> bool:
+    """Whether two values of a setting agree; a dataset may be a path, unless the catalogue has it under that name."""
+    if name == "dataset" and ours not in CATALOGUE and theirs not in CATALOGUE:
+        return _same_or_one_path(ours, theirs)
+    return ours == theirs
+
+
+def _same_or_one_path(ours: Any, theirs: Any) -> bool:
+    """Whether two values are equal, or spell the same path in two ways."""
+    if isinstance(ours, str) and isinstance(theirs, str) and ours and theirs:
+        return ours == theirs or Path(ours).resolve() == Path(theirs).resolve()
+    return ours == theirs
+
+
+def _values(options: Any) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+
+
+def _defaults(kind: type[Any]) -> Mapping[str, Any]:
+    """The default of each field; for a field without one, a value that equals nothing."""
+    return {
+        field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for field in dataclasses.fields(kind)
+    }

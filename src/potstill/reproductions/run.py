@@ -10,11 +10,9 @@ from typing import Any
 
 from potstill.applications import search
 from potstill.data import CATALOGUE, ImageDataset, load_dataset
-from potstill.distillation.driver import distill
-from potstill.distillation.outcome import log_progress
+from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.plan import resolve
-from potstill.distillation.resume import resume_conflicts
-from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.run_folder import RunFolder, resume_conflicts
 from potstill.distillation.settings import Settings
 from potstill.evaluation import (
     FullTraining,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from potstill.distillation.resume import resume_conflicts
+from potstill.distillation.run_folder import resume_conflicts
 from potstill.distillation.settings import Settings
 from potstill.methods import DM, MTT, DataDAM, Method
 from potstill.runtime.errors import UserError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,7 @@ from potstill.evaluation.checks import check_repeats, check_validation
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
@@ -86,7 +88,8 @@ def search(
 
     Raises:
         UserError: the space or the recipe is unknown, the recipe tunes learning rates or replays learned steps, the set
-            does not fit the dataset, the dataset has no validation images, or the record is of another search.
+            does not fit the dataset, the dataset has no validation images, or the record is of another search or is
+            being written by another process.
     """
     session = Session.of(data)
     dataset = session.dataset
@@ -106,10 +109,10 @@ def search(
         dataset_fingerprint=dataset.fingerprint,
     )
     path = None if record is None else Path(record)
-    found = _earlier(path, asked) or asked
     compute = session.settled()
     session = replace(session, dataset=dataset.to(compute.device), compute=compute, initial="random")
-    with cpu_workers(compute.device):
+    with cpu_workers(compute.device), locked(path) if path is not None else nullcontext():
+        found = _earlier(path, asked) or asked
         for name, spec in specs.items():
             for repeat in range(len(found.candidates.get(name, Candidate(spec=spec)).accuracies), repeats):
                 done = found.candidates.get(name, Candidate(spec=spec))

@@ -28,6 +28,7 @@ from potstill.evaluation import (
 )
 from potstill.methods import METHODS
 from potstill.runtime.errors import UserError
+from potstill.runtime.lock import locked
 from potstill.runtime.progress import Progress
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.manifest import Manifest
@@ -136,21 +137,22 @@ def compare(
     session = replace(
         session, compute=session.settled(images)
     )  # the same for all, so that sets do not differ by precision
-    for number, contender in enumerate(contenders):
-        session.progress(f"{contender.name}: evaluating by {chosen.label}")
-        with _about(contender.name):
-            evaluation = evaluate(
-                contender.synthetic,
-                session,
-                recipe=chosen,
-                networks=specs,
-                repeats=repeats,
-                baselines=("full",) if full and number == 0 else (),
-                record=EvaluationFile(contender.folder.evaluation, leading=False),
-            )
-        contenders[number] = replace(contender, evaluation=evaluation)
-    record = _record(contenders, specs, data)
-    record.write(out / Comparison.FILE)
+    with locked(out / Comparison.FILE):
+        for number, contender in enumerate(contenders):
+            session.progress(f"{contender.name}: evaluating by {chosen.label}")
+            with _about(contender.name):
+                evaluation = evaluate(
+                    contender.synthetic,
+                    session,
+                    recipe=chosen,
+                    networks=specs,
+                    repeats=repeats,
+                    baselines=("full",) if full and number == 0 else (),
+                    record=EvaluationFile(contender.folder.evaluation, leading=False),
+                )
+            contenders[number] = replace(contender, evaluation=evaluation)
+        record = _record(contenders, specs, data)
+        record.write(out / Comparison.FILE)
     return record
 
 

@@ -16,6 +16,7 @@ from potstill.evaluation.robustness import measure_robustness
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import check_writable
+from potstill.runtime.lock import locked
 from potstill.schema.robustness import Robustness
 
 
@@ -98,15 +99,16 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
     path = options.out or target.beside / Robustness.FILE
     check_writable(path)
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
-    found = measure_robustness(
-        target.synthetic,
-        session,
-        recipe=recipe,
-        network=network,
-        repeats=options.repeats,
-        full_epochs=options.full_epochs,
-    )
-    found.write(path)
+    with locked(path):
+        found = measure_robustness(
+            target.synthetic,
+            session,
+            recipe=recipe,
+            network=network,
+            repeats=options.repeats,
+            full_epochs=options.full_epochs,
+        )
+        found.write(path)
     print(f"label robust score {100 * found.label_score:.1f}, augmentation robust score", end=" ")
     print(f"{100 * found.augmentation_score:.1f} (of 100; {found.track} labels, {network}, {recipe.label})")
     print(f"written to {path}")

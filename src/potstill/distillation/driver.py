@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ from potstill.distillation.validation import Validation
 from potstill.methods import Method, Problem, State
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.interrupts import Interrupts
+from potstill.runtime.lock import Lock, locked
 from potstill.runtime.machine import reset_peak_memory
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress
@@ -80,7 +83,8 @@ def distill(
         The set, its settings with every default filled in, and how the run ended.
 
     Raises:
-        UserError: the settings cannot be carried out, or contradict those of the run to resume.
+        UserError: the settings cannot be carried out, or contradict those of the run to resume; or another process
+            writes that run.
         Diverged: the loss became infinite or NaN; the last good set is kept.
         KeyboardInterrupt: the run was interrupted; it is kept and can be resumed.
     """
@@ -94,8 +98,8 @@ def distill(
     if dataset is None:
         dataset = load_dataset(settings.dataset, image_size=settings.image_size, zca=settings.zca)
     plan = resolve(settings, dataset)
-    with cpu_workers(plan.compute.device):
-        run = _Run(plan, dataset, folder, command, listen)
+    with cpu_workers(plan.compute.device), ExitStack() as closing:
+        run = _Run(plan, dataset, folder, command, listen, closing)
         if earlier is None:
             run.begin()
         else:
@@ -120,10 +124,14 @@ def log_progress(progress: Progress, name: str) -> Listener:
 
 
 class _Run:
-    """One distillation in progress: call ``begin`` or ``resume``, then ``go``."""
+    """One distillation in progress: call ``begin`` or ``resume``, then ``go``.
+
+    From the moment when there is something to lose, Ctrl-C waits for ``go``, which closes the run whatever happens.
+    """
 
     problem: Problem
     now: Checkpoint
+    lock: Lock | None = None
 
     def __init__(
         self,
@@ -132,7 +140,9 @@ class _Run:
         folder: RunFolder | None,
         command: str,
         listen: Listener,
+        closing: ExitStack,
     ) -> None:
+        self.interrupts, self._closing = closing.enter_context(Interrupts()), closing
         self.plan, self.method, self.compute = plan, plan.method, plan.compute
         self.folder, self.command = folder, command
         self.dataset = dataset.to(self.compute.device)
@@ -153,17 +163,21 @@ class _Run:
         problem = self._problem(self._new_start())
         self.problem = replace(problem, start=self.method.start(problem))
         self.now = Checkpoint(state=self.method.prepare(self.problem))
+        self.interrupts.hold()
         if self.folder is not None:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
+            self.lock = self._closing.enter_context(locked(self.folder.path))
         self._emit("start", total=self.plan.iterations)
 
     def resume(self, folder: RunFolder) -> None:
         """Continue from the last checkpoint, or from the beginning if the run has no checkpoint yet."""
+        self.lock = self._closing.enter_context(locked(folder.path))
         self.problem = self._problem(self.provenance.checked(SyntheticSet.load(folder.start), folder.path))
         if folder.checkpoint.exists():
             self.now = Checkpoint.load(folder.checkpoint).to(self.compute.device)
         else:
             self.now = Checkpoint(state=self.method.prepare(self.problem))
+        self.interrupts.hold()
         folder.events().truncate_after(self.now.iteration, validation=self.now.validated)
         self._earlier = folder.read_manifest() if folder.manifest.exists() else None
         self._seconds_before = self.now.seconds
@@ -172,7 +186,9 @@ class _Run:
     def go(self, time_limit: float | None) -> DistillationResult:
         """Iterate to the end, or until the time limit."""
         try:
+            self.interrupts.release()
             status = self._loop(time_limit)
+            self.interrupts.hold()
         except KeyboardInterrupt:
             self._finish("interrupted")
             raise
@@ -251,6 +267,7 @@ class _Run:
 
     def _checkpoint(self) -> SyntheticSet:
         """Write the chosen set and the checkpoint, and return the set."""
+        self._check_folder()
         state, iteration = self.now.chosen
         chosen = replace(self.method.result(self.problem, state), provenance=self.provenance.of(iteration))
         if self.folder is not None:
@@ -260,6 +277,7 @@ class _Run:
         return chosen
 
     def _finish(self, status: Status) -> SyntheticSet:
+        self.interrupts.hold()
         self.now = replace(self.now, seconds=self._seconds())
         chosen = self._checkpoint()
         if self.folder is not None:
@@ -273,8 +291,14 @@ class _Run:
     def _emit(self, event: str, **fields: Any) -> None:
         fields = {"iteration": self.now.iteration, **fields, "seconds": round(self._seconds(), 3)}
         if self.folder is not None:
+            self._check_folder()
             self.folder.events().append(event, **fields)
         self._listen(event, fields)
+
+    def _check_folder(self) -> None:
+        """Make sure that what is written next goes into this run, and into no folder that would have to be made."""
+        if self.lock is not None:
+            self.lock.check()
 
     def _tell(self, words: str) -> None:
         """Report preparations before the first iteration: an event for the listener, which is not recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from potstill.evaluation.training import Repeat, accuracy, make_trainer
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.lock import locked
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import Evaluation, NetworkResult, Results
@@ -65,7 +67,7 @@ def evaluate(
 
     Raises:
         UserError: the set does not fit the dataset; the recipe, a network or a baseline is unknown; or the record is
-            damaged.
+            damaged, or is being written by another process.
     """
     session = Session.of(data)
     dataset = session.dataset
@@ -85,32 +87,33 @@ def evaluate(
         full_epochs=full.epochs or recipe.full_epochs,
         initial=weights.to_json(),
     )
-    result = _on_record(asked, file, full.epochs if "full" in baselines else None)
-    schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
-    on_sets = 1 + len(set(baselines) - {"full", "initial"})
-    compute = session.settled(
-        recipe.epochs * len(synthetic) * (repeats + len(recipe.learning_rate_grid)) * on_sets
-        + schedule.epochs * len(dataset.train) * full.repeats * ("full" in baselines)
-    )
-    # Learned steps are few, and each must be repeated exactly as it was learned.
-    trainings = session.trainings(compute.precise if recipe.replay else compute)
-    wanted = [(on_set(synthetic, recipe, weights, dataset.flips, repeats), result.networks)]
-    for name in baselines:
-        match name:
-            case "full":
-                spec = on_full(trainings.dataset.train, schedule, full.repeats)
-            case "initial":
-                spec = untrained(weights, repeats)
-            case _:
-                spec = on_real(name, trainings, synthetic, recipe, weights, repeats)
-        wanted.append((spec, result.baselines.setdefault(name, {})))
-    with cpu_workers(compute.device):
-        for network in networks:
-            for spec, results in wanted:
-                for latest in trainings.measure(network, spec, results.get(network)):
-                    results[network] = latest
-                    if file is not None:
-                        file.save(result)
+    with locked(file.path) if file is not None else nullcontext():
+        result = _on_record(asked, file, full.epochs if "full" in baselines else None)
+        schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
+        on_sets = 1 + len(set(baselines) - {"full", "initial"})
+        compute = session.settled(
+            recipe.epochs * len(synthetic) * (repeats + len(recipe.learning_rate_grid)) * on_sets
+            + schedule.epochs * len(dataset.train) * full.repeats * ("full" in baselines)
+        )
+        # Learned steps are few, and each must be repeated exactly as it was learned.
+        trainings = session.trainings(compute.precise if recipe.replay else compute)
+        wanted = [(on_set(synthetic, recipe, weights, dataset.flips, repeats), result.networks)]
+        for name in baselines:
+            match name:
+                case "full":
+                    spec = on_full(trainings.dataset.train, schedule, full.repeats)
+                case "initial":
+                    spec = untrained(weights, repeats)
+                case _:
+                    spec = on_real(name, trainings, synthetic, recipe, weights, repeats)
+            wanted.append((spec, result.baselines.setdefault(name, {})))
+        with cpu_workers(compute.device):
+            for network in networks:
+                for spec, results in wanted:
+                    for latest in trainings.measure(network, spec, results.get(network)):
+                        results[network] = latest
+                        if file is not None:
+                            file.save(result)
     return result
 
 

@@ -29,11 +29,13 @@ from potstill.experts.manifest import (
     expert_file,
     new_record,
     resumed_record,
+    stored_plan,
 )
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import Weights, write_weights
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.lock import locked
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
@@ -67,13 +69,13 @@ def train_experts(
         The contents of ``experts.json``.
 
     Raises:
-        UserError: the directory exists or contains experts of another plan or dataset, an expert diverges, or there is
-            not enough memory or disk space.
+        UserError: the directory exists, is being written by another process, or contains experts of another plan or
+            dataset; an expert diverges; or there is not enough memory or disk space.
     """
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     record = new_record(plan, dataset, compute)
     if resume:
-        record = resumed_record(out, record)
+        stored_plan(out)  # raises before a lock is made in a directory of something else
     else:
         create_folder(out, record, plan, network)
     data = dataset.to(compute.device)
@@ -83,7 +85,8 @@ def train_experts(
         own = copy.deepcopy(network)
         return Trainer(own, compute) if count == 1 else StackedNetworks(own, compute, count)
 
-    with cpu_workers(compute.device):
+    with cpu_workers(compute.device), locked(out) as lock:
+        record = resumed_record(out, record) if resume else record
         curriculum = None
         if plan.curriculum:
             training = _training(plan, data, compute, progress)
@@ -105,6 +108,7 @@ def train_experts(
                 if number in there:
                     continue  # stored before; trained again only because the others are trained with it
                 about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
+                lock.check()
                 write_weights(expert_file(out, number), weights, about)
                 expert = Expert(number=number, **details)
                 record = replace(record, experts=sorted([*record.experts, expert], key=lambda made: made.number))
@@ -197,11 +201,11 @@ def keep_scores(
         UserError: too few epochs of the experts were kept for a score.
     """
     path = out / DIFFICULTY
-    scores = read_difficulty(path) if path.exists() else {}
-    with cpu_workers(compute.device):
+    with cpu_workers(compute.device), locked(out):
+        scores = read_difficulty(path) if path.exists() else {}
         experts = StoredExperts(_training(plan, dataset.to(compute.device), compute, progress), out)
         scores |= {name: experts.score(name).float() for name in names}
-    write_difficulty(path, scores)
+        write_difficulty(path, scores)
     return scores
 
 

@@ -31,6 +31,7 @@ from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Reproduction, Row
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import sha256
+from potstill.runtime.lock import locked
 from potstill.schema.evaluation import Repeats
 from potstill.schema.reproduction import (
     FullDataRecord,
@@ -74,7 +75,7 @@ def reproduce(
 
     Raises:
         UserError: ``scale`` or ``repeats`` is out of range, a row is unknown, the dataset must be given, or a run in
-            ``out`` was started with different settings.
+            ``out`` was started with different settings or is being written by another process.
     """
     if not 0 < scale <= 1:
         raise UserError(f"--scale must be above 0 and at most 1, not {scale:g}", "use --scale 0.1, for example")
@@ -83,15 +84,17 @@ def reproduce(
     making = _Making(reproduction, out, scale, time_limit, repeats, resources)
     outcomes: list[Outcome] = []
     datasets: dict[str, ImageDataset] = {}
-    for row in _wanted(reproduction, rows):
-        place = dataset or row.settings.dataset
-        if dataset is None and "FOLDER" in place:
-            raise UserError(f"{reproduction.name} needs your own copy of the images", f"use --dataset {place}")
-        if place not in datasets:
-            size, zca = row.settings.image_size, row.settings.zca
-            datasets[place] = load_dataset(place, data_root=resources.data_root, image_size=size, zca=zca)
-        outcomes += making.row(row, place, datasets[place])
-        _write(out, reproduction, outcomes)
+    wanted = _wanted(reproduction, rows)
+    with locked(out / ReproductionRecord.FILE):
+        for row in wanted:
+            place = dataset or row.settings.dataset
+            if dataset is None and "FOLDER" in place:
+                raise UserError(f"{reproduction.name} needs your own copy of the images", f"use --dataset {place}")
+            if place not in datasets:
+                size, zca = row.settings.image_size, row.settings.zca
+                datasets[place] = load_dataset(place, data_root=resources.data_root, image_size=size, zca=zca)
+            outcomes += making.row(row, place, datasets[place])
+            _write(out, reproduction, outcomes)
     return outcomes
 
 

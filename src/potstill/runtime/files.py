@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.reading import cannot_read, open_regular
+from potstill.runtime.writer import Writer
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -34,7 +36,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=Writer.here().unfinished_prefix, suffix=".tmp")
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -79,7 +81,10 @@ def staged(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True) as outer:
+        remove_unfinished(path.parent)
+        with tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=Writer.here().unfinished_prefix, suffix=".tmp", ignore_cleanup_errors=True
+        ) as outer:
             unfinished = Path(outer) / path.name
             yield unfinished
             unfinished.replace(path)
@@ -87,6 +92,22 @@ def staged(path: Path) -> Iterator[Path]:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "free some space or choose another --out"
         ) from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove from a folder what processes of this machine left unfinished that have ended since.
+
+    Files of other processes and of other programs stay.
+    """
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            writer = Writer.of_unfinished(path.name)
+            if writer is None or writer.state() != "ended":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

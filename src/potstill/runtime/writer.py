@@ -1,0 +1,94 @@
+"""The process that writes a file, and whether it still runs: what locks and unfinished files are judged by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+_MARK = re.compile(r"\.potstill-([0-9a-f]{8})-(\d+)-([0-9a-f]+-\d+)-\w+\.tmp")
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A process that writes.
+
+    Attributes:
+        pid: its number, which the system uses again after its end.
+        machine: where that number means something: a hash of the machine and of its space of process numbers, because
+            containers of one machine have spaces of their own.
+        life: what tells it from other processes with its number: the start of the machine and of the process.
+    """
+
+    pid: int
+    machine: str
+    life: str
+
+    @classmethod
+    def here(cls) -> Writer:
+        """This process."""
+        pid = os.getpid()
+        return cls(pid, _machine(), _life(pid) or "0-0")
+
+    @classmethod
+    def of_unfinished(cls, name: str) -> Writer | None:
+        """The process that a file or folder called ``name`` was left unfinished by; None if it is not such a name."""
+        match = _MARK.fullmatch(name)
+        return None if match is None else cls(int(match[2]), match[1], match[3])
+
+    @property
+    def unfinished_prefix(self) -> str:
+        """What the names of unfinished files begin with; they end with ``.tmp``."""
+        return f".potstill-{self.machine}-{self.pid}-{self.life}-"
+
+    def state(self) -> Literal["running", "ended", "unknown"]:
+        """Whether the process still runs; of another machine it is not known."""
+        if self == Writer.here():
+            return "running"
+        if self.machine != _machine() or sys.platform == "win32":  # where signal 0 is no question but Ctrl-C
+            return "unknown"
+        try:
+            os.kill(self.pid, 0)
+        except PermissionError:
+            pass  # another user's
+        except (ProcessLookupError, OverflowError):
+            return "ended"
+        life = _life(self.pid)
+        return "running" if life in (self.life, None) else "ended"
+
+
+def host_name() -> str:
+    """The name of this machine, for people."""
+    return socket.gethostname() or "localhost"
+
+
+def _machine() -> str:
+    told = [host_name(), _text("/etc/machine-id")]
+    try:
+        told.append(str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:
+        told.append("")
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+
+
+def _life(pid: int) -> str | None:
+    """The start of the machine and of a process; None if the system does not tell."""
+    # The name of the program, in parentheses, may contain anything.
+    facts = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    if len(facts) < 20:
+        return None
+    if facts[0] in "ZX":
+        return "ended"  # only its parent has not noticed yet
+    return f"{_text('/proc/sys/kernel/random/boot_id')[:8] or '0'}-{facts[19]}"
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return ""

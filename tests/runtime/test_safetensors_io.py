@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
+from potstill.runtime import safetensors_io
 from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors, tensor_names, with_metadata
 
 TENSORS = {"1.weight": torch.arange(6.0).reshape(2, 3), "10.weight": torch.ones(2), "1.bias": torch.zeros(1).long()}
@@ -62,3 +68,79 @@ def test_other_files_are_unreadable(content: bytes, read, tmp_path: Path):
     (tmp_path / "bad").write_bytes(content)
     with pytest.raises(UNREADABLE):
         read(tmp_path / "bad")
+
+
+def test_every_type_and_shape_comes_back(tmp_path: Path):
+    tensors = {
+        "scalar": torch.tensor(2.5),
+        "empty": torch.empty(0, 3),
+        "truth": torch.tensor([True, False]),
+        "half": torch.randn(5).half(),
+        "brain": torch.randn(2, 3).bfloat16(),
+        "double": torch.randn(3).double(),
+        **{str(kind): torch.arange(3).to(kind) for kind in (torch.int8, torch.uint8, torch.int16, torch.int32)},
+    }
+    save_file(tensors, tmp_path / "file")
+    read, metadata = read_safetensors(tmp_path / "file")
+    assert metadata == {}
+    assert list(read) == sorted(tensors)
+    for name, tensor in tensors.items():
+        assert (read[name].dtype, read[name].shape) == (tensor.dtype, tensor.shape)
+        assert torch.equal(read[name], tensor)
+    with pytest.raises(SafetensorError, match="'brain' has the type BF16, which NumPy lacks"):
+        read_safetensors(tmp_path / "file", "np")
+
+
+def with_header(header: Any, data: bytes = bytes(8)) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def declared(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[str, Any]:
+    return {"x": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (with_header([]), "the header is not an object"),
+        (with_header(b"[" * 100_000), "64 levels deep"),
+        (with_header(b'{"x": 1, "x": 2}'), "'x' stands twice"),
+        (with_header({"__metadata__": {"format": 1}}, b""), "metadata are not texts"),
+        (with_header({"__metadata__": []}, b""), "metadata are not texts"),
+        (with_header({"x": {"dtype": "F32", "shape": [2]}}), "not declared by"),
+        (with_header(declared(dtype="F4")), "unknown type 'F4'"),
+        (with_header(declared(dtype=["F32"])), "unknown type"),
+        (with_header(declared(shape=[2**40, 2**20])), "impossible shape"),
+        (with_header(declared(shape=[0, 2**62], offsets=[0, 0])), "impossible shape"),
+        (with_header(declared(shape=[1] * 1000 + [2])), "impossible shape"),
+        (with_header(declared(shape=[-2])), "impossible shape"),
+        (with_header(declared(shape=[2.0])), "impossible shape"),
+        (with_header(declared(shape=[3])), "8 bytes, which do not fit F32"),
+        (with_header(declared(offsets=[0])), "malformed offsets"),
+        (with_header(declared(offsets=[8, 16])), "does not begin where"),
+        (with_header(declared(shape=[2**38], offsets=[0, 2**40])), "end at byte 1,099,511,627,8.*, the file at"),
+        (with_header(declared(), bytes(9)), "the file at byte"),
+        (with_header(declared("BOOL", [8]), bytes([0, 1, 2, 0, 0, 0, 0, 0])), "truth values other than"),
+        ((2**62).to_bytes(8, "little") + bytes(8), "it has no header"),
+        (bytes([99]) + bytes(15), "the header is longer than the file"),
+    ],
+)
+def test_a_header_that_does_not_fit_its_file_is_refused(content: bytes, problem: str, tmp_path: Path):
+    (tmp_path / "bad").write_bytes(content)
+    with pytest.raises(SafetensorError, match=problem):
+        read_safetensors(tmp_path / "bad")
+
+
+def test_tensors_larger_than_the_memory_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path):
+    monkeypatch.setattr(safetensors_io, "_memory_bytes", lambda: 20)
+    with pytest.raises(SafetensorError, match="more than the memory of this machine"):
+        read_safetensors(file)
+    assert read_safetensors(file, prefix="10.")[0].keys() == {"10.weight"}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_safetensors, tensor_names):
+        with pytest.raises(OSError, match="a named pipe, not a regular file"):
+            read(tmp_path / "pipe")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.events import EventLog, read_events
 
 fields = st.dictionaries(
-    st.text(st.characters(categories=["Ll"]), min_size=1).filter(lambda name: name not in ("event", "self")),
+    st.text(st.characters(categories=["Ll"]), min_size=1).filter(
+        lambda name: name not in ("event", "self", "iteration")
+    ),
     st.text() | st.integers() | st.floats(allow_nan=False) | st.lists(st.text(), max_size=2),
     max_size=3,
 )
@@ -33,6 +36,13 @@ def test_events_come_back_in_order(tmp_path: Path, events: list[tuple[str, dict[
     for event, values in events:
         EventLog(path).append(event, **values)
     assert list(read_events(path)) == [{"event": event, **values} for event, values in events]
+
+
+def test_names_that_utf8_cannot_encode_come_back(tmp_path: Path):
+    log = EventLog(tmp_path / "metrics.jsonl")
+    log.append("start", dataset=os.fsdecode(b"caf\xe9"))
+    log.truncate_after(0)
+    assert list(read_events(log.path)) == [{"event": "start", "dataset": os.fsdecode(b"caf\xe9")}]
 
 
 def test_each_event_is_in_the_file_at_once(tmp_path: Path):
@@ -74,6 +84,36 @@ def test_a_damaged_line_within_is_named_by_number(tmp_path: Path):
     path = recorded(tmp_path / "metrics.jsonl", '{"event": "start"}', '{"event": ', '{"event": "finish"}')
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 is damaged.*delete that line"):
         list(read_events(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("[]", "it is not an object"),
+        ("3", "it is not an object"),
+        ('{"event": "step", "iteration": "x"}', "iteration is not a whole number"),
+        ('{"event": "step", "iteration": -Infinity}', "iteration is not a whole number"),
+        ('{"event": "step", "iteration": 1.5}', "iteration is not a whole number"),
+        ('{"event": "step", "iteration": -1}', "iteration is not a whole number"),
+        ('{"event": "step", "event": "step"}', "'event' stands twice"),
+        (f'{{"iteration": {"1" * 400}}}', "400 digits"),
+        ("[" * 100_000, "64 levels deep"),
+        (f'{{"event": "{"x" * 2**20}"}}', "it has more than 1,048,576 bytes"),
+    ],
+)
+@pytest.mark.parametrize("after", [(), ('{"event": "finish"}',)])
+def test_a_line_that_was_never_an_event_is_refused_anywhere(
+    line: str, problem: str, after: tuple[str, ...], tmp_path: Path
+):
+    path = recorded(tmp_path / "metrics.jsonl", '{"event": "start"}', line, *after)
+    with pytest.raises(UserError, match=rf"metrics\.jsonl, line 2 is damaged: .*{problem}"):
+        list(read_events(path))
+
+
+def test_events_are_not_awaited_from_a_pipe(tmp_path: Path):
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(UserError, match="it is a named pipe, not a regular file"):
+        list(read_events(tmp_path / "metrics.jsonl"))
 
 
 def test_truncating_drops_what_will_be_recorded_again(tmp_path: Path):

@@ -9,6 +9,10 @@ from typing import Any
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
+from potstill.runtime.reading import cannot_read, open_regular, parse_json
+
+LINE_BYTES = 2**20
+"""The longest line that is read."""
 
 
 class EventLog:
@@ -33,7 +37,7 @@ class EventLog:
         """
         line = json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n"
         try:
-            with self.path.open("a", encoding="utf-8") as stream:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(line)
         except OSError as error:
             raise UserError(
@@ -59,15 +63,44 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
     """The events of a ``metrics.jsonl`` in order; a last line that was cut off by a kill is skipped.
 
     Raises:
-        UserError: a line other than the last is damaged.
+        UserError: the file cannot be read, or a line other than the last is damaged.
     """
-    if not path.exists():
+    try:
+        # Bytes, because text also breaks lines at separators that JSON leaves inside its strings.
+        with open_regular(path) as stream:
+            number = 0
+            while line := stream.readline(LINE_BYTES + 1):
+                number += 1
+                try:
+                    yield _event(line)
+                except json.JSONDecodeError as error:
+                    if stream.peek(1):
+                        raise _damaged(path, number, error) from error
+                except ValueError as error:
+                    raise _damaged(path, number, error) from error
+    except FileNotFoundError:
         return
-    # Bytes, because text also breaks lines at separators that JSON leaves inside its strings.
-    lines = path.read_bytes().splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            if number < len(lines):
-                raise UserError(f"{path}, line {number} is damaged: {error}", "delete that line") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """The event in a line.
+
+    Raises:
+        JSONDecodeError: it was perhaps cut off.
+        ValueError: it was never an event.
+    """
+    if len(line) > LINE_BYTES:
+        raise ValueError(f"it has more than {LINE_BYTES:,} bytes")
+    event = parse_json(line.decode("utf-8", "surrogateescape"), nonfinite=True)
+    if not isinstance(event, dict):
+        raise ValueError("it is not an object")
+    iteration = event.get("iteration", 0)
+    if type(iteration) is not int or iteration < 0:
+        raise ValueError("iteration is not a whole number")
+    return event
+
+
+def _damaged(path: Path, number: int, error: ValueError) -> UserError:
+    return UserError(f"{path}, line {number} is damaged: {error}", "delete that line")

@@ -25,6 +25,7 @@ def test_entries_are_complete(name: str):
     assert entry.title
     assert entry.licence
     assert entry.classes >= 2
+    assert set(entry.sizes) == ({"train"} if name == "digits" else {"train", "test"})
     assert entry.hub is None or entry.hub.count("/") == 1
     for values in (entry.mean, entry.std):
         assert values is None or (len(values) == entry.shape[0] and all(0 < value < 1 for value in values))

@@ -60,6 +60,13 @@ def test_cifar10_is_read_from_lossless_webp(real_data_root: Path, tmp_path: Path
     assert std == pytest.approx((0.247, 0.243, 0.262), abs=0.01)
 
 
+@pytest.mark.parametrize("name", ["mnist", "usps", "digits"])
+def test_the_catalogues_sizes_are_those_of_the_splits(load: Load, name: str):
+    dataset, sizes = load(name), CATALOGUE[name].sizes
+    assert len(dataset.train) + (0 if "test" in sizes else len(dataset.test)) == sizes["train"]
+    assert len(dataset.test) == sizes.get("test", len(dataset.test))
+
+
 @pytest.mark.parametrize("name", ["mnist", "usps"])
 def test_the_catalogues_statistics_are_those_of_the_pixels(load: Load, name: str):
     mean, std = channel_statistics(load(name).train.images)

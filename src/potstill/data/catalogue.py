@@ -21,6 +21,8 @@ class CatalogueEntry:
         title: its full name.
         shape: (C, H, W) of an image as loaded without ``--image-size``.
         classes: the number of classes.
+        sizes: the number of images of each published split, by the name that we give it; without ``test`` it was
+            published in one piece.
         licence: of the images, if their publishers state one.
         hub: ``OWNER/NAME`` on the Hugging Face hub; None if it is embedded.
         config: its configuration on the hub.
@@ -38,6 +40,7 @@ class CatalogueEntry:
     title: str
     shape: tuple[int, int, int]
     classes: int
+    sizes: Mapping[str, int]
     licence: str
     hub: str | None = None
     config: str | None = None
@@ -57,6 +60,7 @@ _ENTRIES = (
         title="Optical recognition of handwritten digits (UCI test part, from scikit-learn)",
         shape=(1, 8, 8),
         classes=10,
+        sizes={"train": 1_797},
         licence="CC-BY-4.0",
         mean=(0.3054,),
         std=(0.3758,),
@@ -67,6 +71,7 @@ _ENTRIES = (
         title="MNIST handwritten digits",
         shape=(1, 28, 28),
         classes=10,
+        sizes={"train": 60_000, "test": 10_000},
         licence="CC-BY-SA-3.0",
         hub="ylecun/mnist",
         config="mnist",
@@ -79,6 +84,7 @@ _ENTRIES = (
         title="Fashion-MNIST articles of clothing",
         shape=(1, 28, 28),
         classes=10,
+        sizes={"train": 60_000, "test": 10_000},
         licence="MIT",
         hub="zalando-datasets/fashion_mnist",
         config="fashion_mnist",
@@ -90,6 +96,7 @@ _ENTRIES = (
         title="Street View House Numbers, cropped digits",
         shape=(3, 32, 32),
         classes=10,
+        sizes={"train": 73_257, "test": 26_032},
         licence="non-commercial use only",
         hub="ufldl-stanford/svhn",
         config="cropped_digits",
@@ -102,6 +109,7 @@ _ENTRIES = (
         title="USPS handwritten digits",
         shape=(1, 16, 16),
         classes=10,
+        sizes={"train": 7_291, "test": 2_007},
         licence="not stated",
         hub="flwrlabs/usps",
         mean=(0.2545,),
@@ -113,6 +121,7 @@ _ENTRIES = (
         title="CIFAR-10",
         shape=(3, 32, 32),
         classes=10,
+        sizes={"train": 50_000, "test": 10_000},
         licence="not stated",
         hub="uoft-cs/cifar10",
         config="plain_text",
@@ -126,6 +135,7 @@ _ENTRIES = (
         title="CIFAR-100, fine labels",
         shape=(3, 32, 32),
         classes=100,
+        sizes={"train": 50_000, "test": 10_000},
         licence="not stated",
         hub="uoft-cs/cifar100",
         config="cifar100",
@@ -139,6 +149,7 @@ _ENTRIES = (
         title="Tiny ImageNet, 200 classes of 64×64",
         shape=(3, 64, 64),
         classes=200,
+        sizes={"train": 100_000, "test": 10_000},
         licence=IMAGENET_TERMS,
         hub="zh-plus/tiny-imagenet",
         mean=IMAGENET_MEAN,
@@ -149,6 +160,7 @@ _ENTRIES = (
         title="Imagenette, ten easy classes of ImageNet",
         shape=(3, 128, 128),
         classes=10,
+        sizes={"train": 9_469, "test": 3_925},
         licence="Apache-2.0 (the selection); " + IMAGENET_TERMS,
         hub="frgfm/imagenette",
         config="320px",
@@ -162,6 +174,7 @@ _ENTRIES = (
         title="Imagewoof, ten dog breeds of ImageNet",
         shape=(3, 128, 128),
         classes=10,
+        sizes={"train": 9_025, "test": 3_929},
         licence="Apache-2.0 (the selection); " + IMAGENET_TERMS,
         hub="frgfm/imagewoof",
         config="320px",
@@ -175,6 +188,7 @@ _ENTRIES = (
         title="ImageNet (ILSVRC 2012), resized to 64×64",
         shape=(3, 64, 64),
         classes=1000,
+        sizes={"train": 1_281_167, "test": 50_000},
         licence=IMAGENET_TERMS,
         hub="ILSVRC/imagenet-1k",
         # The hub's test split has no labels; the field reports accuracy on the validation split.

@@ -16,11 +16,13 @@ class SplitAccount(Record):
         name: ``train``, ``validation`` or ``test``.
         origin: where its images come from, such as ``folder val`` or ``a fifth of each class of train, held out``.
         class_sizes: the number of images of each class.
+        held_out: whether Potstill held it out of another split, because it was not published.
     """
 
     name: str
     origin: str
     class_sizes: tuple[Count, ...]
+    held_out: bool = False
 
     @property
     def images(self) -> int:

@@ -84,9 +84,9 @@ def test_contents_stand_in_order(run_path: Path) -> None:
         "@inproceedings{zhao2023dm,",
         "failed: the loss stopped being finite in epoch 12",
         "dsa-1000, version 1",
-        "1,000 epochs of SGD in batches of 256; learning rate 0.01, cut to a tenth just after the middle; "
+        "1,000 epochs of SGD in steps on all images at once; learning rate 0.01, cut to a tenth just after the middle; "
         "momentum 0.9; weight decay 0.0005; Siamese augmentation",
-        "30 epochs of SGD",
+        "30 epochs of SGD in batches of 256",
     ):
         assert expected in text
 

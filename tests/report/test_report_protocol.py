@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,24 +10,32 @@ import pytest
 
 from potstill.evaluation import RECIPES, find_recipe
 from potstill.report.comparison import render
-from potstill.report.protocol import protocol
+from potstill.report.protocol import Trained, protocol
 from potstill.schema.comparison import Comparison
 from potstill.schema.recipe import Recipe
+
+SEVEN_EPOCHS = Trained(epochs=[7])
+
+
+def told(recipe: Recipe, on_set: Trained = SEVEN_EPOCHS, on_full: Sequence[int] = ()) -> dict[str, str]:
+    return dict(protocol(recipe, on_set, Trained(epochs=on_full, images=54_000)))
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_recipe_is_told_in_words_and_not_as_its_fields(recipe: Recipe) -> None:
-    told = "; ".join(value for _, value in protocol(recipe, [7]))
-    assert "False" not in told
-    assert "True" not in told
-    assert not any(name in told for name in Recipe.__dataclass_fields__ if "_" in name)
-    assert dict(protocol(recipe, [7]))["training on the full data"].startswith("7 epochs of"), "not the recipe's number"
+    rows = told(recipe, on_full=[9])
+    words = "; ".join(rows.values())
+    assert "False" not in words
+    assert "True" not in words
+    assert not any(name in words for name in Recipe.__dataclass_fields__ if "_" in name)
+    assert rows["training on the set"].startswith("7 "), "the number of the results, not the recipe's"
+    assert rows["training on the full data"].startswith("9 epochs of"), "the number of the results, not the recipe's"
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("replay", "the steps that the set was distilled for, in their order"),
+        ("replay", "7 passes over the set: the steps that the set was distilled for, in their order"),
         ("trajectory-1000", "the set's own learning rate, or 0.01 if it has none"),
         ("soft-label", "an exponential average of the weights (decay 0.995)"),
         ("modern", "AdamW in batches of 256; learning rate 0.001, decaying to zero along half a cosine"),
@@ -40,18 +49,39 @@ def test_a_recipe_is_told_in_words_and_not_as_its_fields(recipe: Recipe) -> None
     ],
 )
 def test_what_tells_a_recipe_apart_is_said(name: str, words: str) -> None:
-    assert words in dict(protocol(find_recipe(name), []))["training on the set"]
+    assert words in told(find_recipe(name))["training on the set"]
 
 
-def test_without_trainings_on_the_full_data_none_is_spoken_of() -> None:
-    assert [name for name, _ in protocol(find_recipe("quick"), [])] == ["recipe", "training on the set"]
-    assert dict(protocol(find_recipe("quick"), [50, 5, 50]))["training on the full data"].startswith(
-        "5 or 50 epochs of"
-    )
+def test_trainings_that_were_not_done_are_not_spoken_of() -> None:
+    assert list(told(find_recipe("quick"), Trained(epochs=[]))) == ["recipe"]
+    assert list(told(find_recipe("quick"))) == ["recipe", "training on the set"]
+    assert told(find_recipe("quick"), on_full=[50, 5, 50])["training on the full data"].startswith("5 or 50 epochs of")
+    assert told(find_recipe("quick"), on_full=[1])["training on the full data"].startswith("1 epoch of")
+
+
+def test_a_set_of_one_batch_has_no_batches() -> None:
+    on_set = told(find_recipe("quick"), Trained(epochs=[7], images=256))["training on the set"]
+    assert on_set.startswith("7 epochs of SGD in steps on all images at once; learning rate 0.01")
+    assert "batches of 256" in told(find_recipe("quick"), Trained(epochs=[7], images=257))["training on the set"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([0.023456], "the set's own learning rate 0.02346, cut"),
+        ([None], "; learning rate 0.01, cut"),
+        ([None, 0.02], "the set's own learning rate, or 0.01 if it has none"),
+    ],
+)
+def test_the_learning_rate_is_the_one_that_was_used(sizes: list[float | None], words: str) -> None:
+    recipe = find_recipe("trajectory-1000")
+    rows = told(recipe, Trained(epochs=[7], step_sizes=sizes), on_full=[9])
+    assert words in rows["training on the set"]
+    assert "learning rate 0.01, cut" in rows["training on the full data"]
 
 
 def test_adamw_has_no_momentum() -> None:
-    assert "momentum" not in protocol(replace(find_recipe("modern"), momentum=0.9), [])[1][1]
+    assert "momentum" not in told(replace(find_recipe("modern"), momentum=0.9))["training on the set"]
 
 
 def test_a_comparison_of_an_older_version_has_its_page() -> None:

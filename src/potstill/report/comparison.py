@@ -11,7 +11,7 @@ from potstill.report.charts.dots import Comparison as Compared
 from potstill.report.charts.dots import Contender, accuracy_chart, accuracy_scale
 from potstill.report.charts.scatter import Cost, Scatter, scatter
 from potstill.report.html import rendered
-from potstill.report.protocol import protocol
+from potstill.report.protocol import Trained, measured_on, protocol
 from potstill.runtime.files import write_atomic
 from potstill.schema.comparison import ComparedSet, Comparison, Difference, TrainedNetwork
 
@@ -182,9 +182,20 @@ def _settings(record: Comparison) -> list[tuple[str, str]]:
     return [
         ("dataset", f"{record.dataset.name}: {wording.count(record.dataset.train)} training images"),
         ("size of the training images", f"{wording.size(record.dataset.bytes)} as 8-bit pixels"),
-        *protocol(record.recipe, [result.epochs for result in record.full.values() if result.usable]),
+        *_protocol(record),
         ("seed", "not recorded" if record.seed is None else str(record.seed)),
         ("initial weights", initial),
-        *((("measured on" if place == 0 else "and on"), made_on) for place, made_on in enumerate(record.made_on)),
+        *measured_on(record.made_on),
         *failed,
     ]
+
+
+def _protocol(record: Comparison) -> list[tuple[str, str]]:
+    sizes = {item.images for item in record.sets}
+    results = [result for item in record.sets for result in item.networks.values() if result.usable]
+    full = [result for result in record.full.values() if result.usable]
+    return protocol(
+        record.recipe,
+        Trained(epochs=[result.epochs for result in results], images=sizes.pop() if len(sizes) == 1 else None),
+        Trained(epochs=[result.epochs for result in full], images=record.dataset.train),
+    )

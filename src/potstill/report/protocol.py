@@ -1,8 +1,9 @@
-"""The training protocol of an evaluation in words."""
+"""The training protocol of an evaluation in words: what was done, as the results record it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from potstill.report.wording import count
 from potstill.schema.recipe import Recipe
@@ -20,47 +21,78 @@ AUGMENTATIONS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What networks were trained on, and how often they saw it.
+
+    Attributes:
+        epochs: the different numbers of passes over the images, as the results record them.
+        images: the number of images; None if it differs between sets.
+        step_sizes: the different learning rates that were learned with the sets, None for a set without one; empty if
+            they are not known.
+    """
+
+    epochs: Collection[int]
+    images: int | None = None
+    step_sizes: Collection[float | None] = ()
+
+
 def recipe_title(recipe: Recipe) -> str:
     """Name and version."""
     return f"{recipe.name}, version {recipe.version}"
 
 
-def protocol(recipe: Recipe, full_epochs: Iterable[int]) -> list[tuple[str, str]]:
+def protocol(recipe: Recipe, on_set: Trained, on_full: Trained) -> list[tuple[str, str]]:
     """The steps of the protocol, for a table of settings.
+
+    The numbers of epochs are those of the results, which may differ from the recipe's.
 
     Args:
         recipe: the recipe by which the networks were trained.
-        full_epochs: the different numbers of passes over the full data, if networks were trained on it.
+        on_set: the trainings on the set, or on several sets.
+        on_full: the trainings on the full data; without any epochs they are not mentioned.
 
     Returns:
         The name of each step and a description of it.
     """
-    passes = " or ".join(count(epochs) for epochs in sorted(set(full_epochs)))
-    rate = f"learning rate {recipe.learning_rate:g}"
-    on_set = f"{count(recipe.epochs)} epochs of {_schedule(recipe, _rate(recipe))}"
-    if recipe.replay:
-        on_set = "the steps that the set was distilled for, in their order, each at its learned rate"
-    rows = [("recipe", recipe_title(recipe)), ("training on the set", on_set)]
-    if passes:
-        rows.append(("training on the full data", f"{passes} epochs of {_schedule(recipe, rate)}"))
+    rows = [("recipe", recipe_title(recipe))]
+    if on_set.epochs and recipe.replay:
+        steps = "the steps that the set was distilled for, in their order, each at its learned rate"
+        rows.append(("training on the set", f"{_numbers(on_set.epochs, 'pass', 'es')} over the set: {steps}"))
+    elif on_set.epochs:
+        rows.append(("training on the set", _schedule(recipe, on_set, _rate(recipe, set(on_set.step_sizes)))))
+    if on_full.epochs:
+        rate = f"learning rate {recipe.learning_rate:g}"
+        rows.append(("training on the full data", _schedule(recipe, on_full, rate)))
     return rows
 
 
-def _rate(recipe: Recipe) -> str:
+def _numbers(numbers: Iterable[int], unit: str, plural: str = "s") -> str:
+    """Different numbers with their unit: ``5 or 50 epochs``."""
+    different = sorted(set(numbers))
+    return " or ".join(map(count, different)) + f" {unit}" + ("" if different == [1] else plural)
+
+
+def _rate(recipe: Recipe, step_sizes: set[float | None]) -> str:
     """The learning rate of trainings on a set, in words."""
     if recipe.learning_rate_grid:
         rates = ", ".join(f"{rate:g}" for rate in recipe.learning_rate_grid)
         return f"the learning rate among {rates} with the highest validation accuracy"
-    if recipe.learned_rate:
-        return f"the set's own learning rate, or {recipe.learning_rate:g} if it has none"
-    return f"learning rate {recipe.learning_rate:g}"
+    if not recipe.learned_rate or step_sizes == {None}:
+        return f"learning rate {recipe.learning_rate:g}"
+    own = [rate for rate in step_sizes if rate is not None]
+    if len(own) == len(step_sizes) == 1:
+        return f"the set's own learning rate {own[0]:.4g}"
+    return f"the set's own learning rate, or {recipe.learning_rate:g} if it has none"
 
 
-def _schedule(recipe: Recipe, rate: str) -> str:
-    """Everything but the number of epochs; whatever is switched off is left out."""
+def _schedule(recipe: Recipe, trained: Trained, rate: str) -> str:
+    """Epochs, optimiser and augmentation; whatever is switched off is left out."""
     momentum = f"momentum {recipe.momentum:g}" if recipe.optimiser == "sgd" and recipe.momentum else ""
+    whole = trained.images is not None and trained.images <= recipe.batch_size
+    batches = "steps on all images at once" if whole else f"batches of {count(recipe.batch_size)}"
     parts = (
-        f"{OPTIMISERS[recipe.optimiser]} in batches of {count(recipe.batch_size)}",
+        f"{_numbers(trained.epochs, 'epoch')} of {OPTIMISERS[recipe.optimiser]} in {batches}",
         f"{rate}, {DECAYS[recipe.decay]}",
         momentum,
         f"weight decay {recipe.weight_decay:g}" if recipe.weight_decay else "",
@@ -68,3 +100,8 @@ def _schedule(recipe: Recipe, rate: str) -> str:
         f"tested with an exponential average of the weights (decay {recipe.ema_decay:g})" if recipe.ema_decay else "",
     )
     return "; ".join(part for part in parts if part)
+
+
+def measured_on(machines: Iterable[str]) -> list[tuple[str, str]]:
+    """The machines, precisions and versions of all results, for a table of settings."""
+    return [("measured on" if place == 0 else "and on", machine) for place, machine in enumerate(machines)]

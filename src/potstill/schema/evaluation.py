@@ -241,6 +241,12 @@ class Evaluation(SetRecord):
         """The networks that have a result on the set."""
         return {name: result for name, result in self.networks.items() if result.usable}
 
+    @property
+    def made_on(self) -> list[str]:
+        """The machines, precisions and versions of all results; more than one if these differ."""
+        results = [result for table in (self.networks, *self.baselines.values()) for result in table.values()]
+        return list(dict.fromkeys(made_on for result in results for made_on in result.made_on))
+
     def to_json(self) -> dict[str, Any]:
         """The contents of ``evaluation.json``."""
 

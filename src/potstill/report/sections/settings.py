@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from potstill.report import wording
-from potstill.report.protocol import protocol
+from potstill.report.protocol import Trained, measured_on, protocol
 from potstill.report.run import Run, Section
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.manifest import MethodRecord
@@ -59,15 +59,25 @@ def _rows(run: Run) -> list[tuple[str, str]]:
         ("precision", manifest.compute.precision),
         ("compiled", "yes" if manifest.compute.compile else "no"),
     ]
-    return rows if run.evaluation is None else rows + _evaluation_rows(run.evaluation)
+    return rows if run.evaluation is None else rows + _evaluation_rows(run.evaluation, run)
 
 
-def _evaluation_rows(evaluation: Evaluation) -> list[tuple[str, str]]:
-    full_epochs = [evaluation.full_epochs] if evaluation.baselines.get("full") else []
+def _evaluation_rows(evaluation: Evaluation, run: Run) -> list[tuple[str, str]]:
+    on_full = [result for result in evaluation.baselines.get("full", {}).values() if result.usable]
+    steps = protocol(
+        evaluation.recipe,
+        Trained(
+            epochs=[result.epochs for result in evaluation.usable.values()],
+            images=len(run.after),
+            step_sizes=[run.after.step_size],
+        ),
+        Trained(epochs=[result.epochs for result in on_full], images=run.manifest.dataset.train),
+    )
     return [
-        *((f"evaluation: {name}", value) for name, value in protocol(evaluation.recipe, full_epochs)),
+        *((f"evaluation: {name}", value) for name, value in steps),
         ("evaluation: seed", str(evaluation.seed)),
         ("evaluation: initial weights", wording.initial_weights(evaluation.initial_source)),
+        *((f"evaluation: {name}", made_on) for name, made_on in measured_on(evaluation.made_on)),
     ]
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.dataset import ImageDataset, channel_statistics, fingerprint
 from potstill.data.decode import richest, with_channels
 from potstill.data.labeled_images import LabeledImages
-from potstill.data.sources.base import RawDataset, Split
-from potstill.data.splits import complete_splits
+from potstill.data.raw import RawDataset, Split
+from potstill.data.splits import TEST_FRACTION, complete_splits
 from potstill.data.whitening import fit_whitening
 from potstill.runtime.errors import UserError
+from potstill.schema.account import Account, SplitAccount
 
 
 def assemble(
@@ -33,7 +36,7 @@ def assemble(
         zca: whether to whiten.
 
     Raises:
-        UserError: fewer than two classes, a class without training images, or splits of different shapes.
+        UserError: fewer than two classes, no training images, or splits of different shapes.
     """
     _check(raw, name)
     complete, held_out = complete_splits(_same_channels(raw.splits), validation_fraction)
@@ -54,7 +57,25 @@ def assemble(
         test=splits["test"],
         flips=entry.flips if entry is not None else True,
         fingerprint=fingerprint(raw, held_out),
+        account=_account(raw, splits, held_out, validation_fraction),
     )
+
+
+def _account(
+    raw: RawDataset, splits: Mapping[str, LabeledImages], held_out: Mapping[str, Tensor], validation_fraction: float
+) -> Account:
+    """The account of the splits as they are used: some were held out of the training images."""
+    origins = {split.name: split.origin for split in raw.account.splits}
+    if "test" not in origins and "validation" in origins:
+        origins["test"] = f"{origins.pop('validation')}, the published validation split"
+    shares = {"test": TEST_FRACTION, "validation": validation_fraction}
+    for name in held_out:
+        origins[name] = f"{shares[name]:.0%} of each class of train, held out"
+    parts = [
+        SplitAccount(name=name, origin=origins[name], class_sizes=splits[name].class_sizes)
+        for name in ("train", "validation", "test")
+    ]
+    return replace(raw.account, splits=tuple(parts))
 
 
 def _check(raw: RawDataset, name: str) -> None:
@@ -69,23 +90,11 @@ def _check(raw: RawDataset, name: str) -> None:
     if train is None or len(train.labels) == 0:
         raise UserError(f"{name} has no training images", "add a split called train")
     for split, part in raw.splits.items():
-        if len(part.labels) and int(part.labels.max()) >= len(raw.class_names):
-            raise UserError(
-                f"label {int(part.labels.max())} in the split {split} of {name} is out of range for "
-                f"{len(raw.class_names)} classes",
-                "number the classes from 0",
-            )
         if part.images.shape[2:] != train.images.shape[2:] and len(part.labels):
             raise UserError(
                 f"images differ in size: {name} has {_size(train)} in train but {_size(part)} in {split}",
                 "resize them with --image-size",
             )
-    sizes = torch.bincount(train.labels, minlength=len(raw.class_names))
-    if not sizes.all():
-        raise UserError(
-            f"class {raw.class_names[int(sizes.argmin())]!r} of {name} has no training images",
-            "add images of it, or number the classes without gaps",
-        )
 
 
 def _size(split: Split) -> str:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from potstill.data.sources.base import RawDataset, Source, Split
+from potstill.data.choices import Choices
+from potstill.data.raw import RawDataset, Split
+from potstill.data.reading import read_source
+from potstill.data.sources.base import Source
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, staged
 from potstill.runtime.safetensors_io import UNREADABLE, read_safetensors
+from potstill.schema.account import Account
+from potstill.schema.fields import Fields
 
-FORMAT = "potstill.decoded/1"
+FORMAT = "potstill.decoded/2"
 
 
-def read_cached(source: Source, folder: Path | None, image_size: int | None, channels: int | None) -> RawDataset:
+def read_cached(
+    source: Source, folder: Path | None, choices: Choices, image_size: int | None, channels: int | None
+) -> RawDataset:
     """Read a source, from its decoded copy in ``folder`` if there is an intact one.
 
     A copy is found by the source's signature and the options. A source that has changed, or whose copy is damaged, is
@@ -26,20 +34,21 @@ def read_cached(source: Source, folder: Path | None, image_size: int | None, cha
     Args:
         source: where the images come from.
         folder: where decoded copies are kept; None keeps none.
-        image_size: as in :meth:`potstill.data.sources.base.Source.read`.
-        channels: as in :meth:`potstill.data.sources.base.Source.read`.
+        choices: as in :func:`potstill.data.reading.read_source`.
+        image_size: likewise.
+        channels: likewise.
 
     Raises:
-        UserError: the source cannot be read.
+        UserError: the source cannot be read or understood.
     """
     signature = source.signature() if folder is not None else None
     if folder is None or signature is None:
-        return source.read(image_size, channels)
-    key = sha256(json.dumps([FORMAT, signature, image_size, channels], sort_keys=True).encode())
+        return read_source(source, choices, image_size, channels)
+    key = sha256(json.dumps([FORMAT, signature, asdict(choices), image_size, channels], sort_keys=True).encode())
     path = folder / f"{source.name.replace('/', '--')}-{key[:16]}.safetensors"
     if (cached := _load(path)) is not None:
         return cached
-    raw = source.read(image_size, channels)
+    raw = read_source(source, choices, image_size, channels)
     with contextlib.suppress(UserError, SafetensorError):
         _save(raw, path)
     return raw
@@ -52,9 +61,9 @@ def _load(path: Path) -> RawDataset | None:
         digests = json.loads(metadata["digests"])
         raw = RawDataset(
             splits={name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in digests},
-            class_names=tuple(json.loads(metadata["class_names"])),
+            account=Account.from_json(Fields.of(path, json.loads(metadata["account"]))),
         )
-    except (*UNREADABLE, KeyError, TypeError, ValueError):
+    except (*UNREADABLE, UserError, KeyError, TypeError, ValueError):
         return None
     return raw if all(split.digest == digests[name] for name, split in raw.splits.items()) else None
 
@@ -65,7 +74,7 @@ def _save(raw: RawDataset, path: Path) -> None:
     tensors |= {f"{name}.labels": split.labels for name, split in raw.splits.items()}
     metadata = {
         "digests": json.dumps({name: split.digest for name, split in raw.splits.items()}),
-        "class_names": json.dumps(raw.class_names),
+        "account": json.dumps(raw.account.to_json()),
     }
     with staged(path) as unfinished:
         save_file(tensors, unfinished, metadata)

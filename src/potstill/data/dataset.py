@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.labeled_images import LabeledImages
-from potstill.data.sources.base import RawDataset
+from potstill.data.raw import RawDataset
 from potstill.runtime.files import sha256
+from potstill.schema.account import Account
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,8 @@ class ImageDataset:
         fingerprint: SHA-256 of pixels, labels, class names and splits; it does not depend on how images were encoded.
         spec: the argument of ``load_dataset``, with which settings load it again; empty if it was not loaded.
         image_size: the argument of ``load_dataset``, likewise.
+        choices: the argument of ``load_dataset``, likewise.
+        account: what was found and how it was understood; None if it was not loaded.
     """
 
     name: str
@@ -38,6 +42,8 @@ class ImageDataset:
     fingerprint: str
     spec: str = ""
     image_size: int | None = None
+    choices: Choices = NO_CHOICES
+    account: Account | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

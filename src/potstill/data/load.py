@@ -10,6 +10,7 @@ from typing import Literal
 from potstill.data.assembly import assemble
 from potstill.data.cache import read_cached
 from potstill.data.catalogue import CATALOGUE, CatalogueEntry
+from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.dataset import ImageDataset
 from potstill.data.sources import SOURCES, Request, Source
 from potstill.runtime.errors import UserError, unknown
@@ -21,6 +22,7 @@ def load_dataset(
     spec: str,
     *,
     data_root: Path | None = None,
+    choices: Choices = NO_CHOICES,
     image_size: int | None = None,
     validation_fraction: float = 0.1,
     zca: bool = False,
@@ -33,6 +35,7 @@ def load_dataset(
             layout; ``mhist:FOLDER``; or ``hf:OWNER/NAME`` (``hf:OWNER/NAME/CONFIG``) on the Hugging Face hub.
         data_root: a folder with local copies of catalogue datasets, each in a folder of its name, which takes
             precedence over the hub; by default the folder that the environment variable ``POTSTILL_DATA`` names.
+        choices: what to take where the files leave a choice: columns and splits.
         image_size: the side in pixels: the shorter side is resized to it (bilinear, antialiased), then the central
             square is cut out; None keeps the size.
         validation_fraction: the share of each class of the training images that is held out for validation, at least
@@ -41,7 +44,7 @@ def load_dataset(
         cache: where decoded images are kept; ``"user"`` is ``potstill`` in the user's cache folder, None keeps none.
 
     Raises:
-        UserError: the dataset is unknown, unavailable or damaged, or an option is out of range.
+        UserError: the dataset is unknown, unavailable, damaged or ambiguous, or an option is out of range.
     """
     if image_size is not None and image_size < 1:
         raise UserError(f"image size {image_size} is not positive", "pass --image-size in pixels, from 1")
@@ -51,9 +54,9 @@ def load_dataset(
     resized = entry is not None and entry.resized
     size = min(entry.shape[1:]) if image_size is None and entry is not None and resized else image_size
     folder = cache_folder() / "decoded" if cache == "user" else cache
-    raw = read_cached(source, folder, size, entry.shape[0] if entry is not None else None)
+    raw = read_cached(source, folder, choices, size, entry.shape[0] if entry is not None else None)
     made = assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
-    return replace(made, spec=spec, image_size=image_size)
+    return replace(made, spec=spec, image_size=image_size, choices=choices)
 
 
 def short_name(spec: str) -> str:

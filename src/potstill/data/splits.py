@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from potstill.data.sources.base import Split
+from potstill.data.raw import Split
 from potstill.runtime.streams import Streams
 
 TEST_FRACTION = 0.2  # held out of datasets that were published in one piece

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from published import catalogue_layout, noise, write_images
 
+from potstill.data import Choices, load_dataset
 from potstill.data import load as load_module
-from potstill.data import load_dataset
+from potstill.data.found import Arrays, Found, Labels, Part
 from potstill.data.load import find_source
-from potstill.data.sources import RawDataset, Request, Split
-from potstill.data.sources.base import class_labels
+from potstill.data.sources import Request
 from potstill.data.sources.digits import Digits
 from potstill.data.sources.folder import ImageFolder
 from potstill.data.sources.hub import Hub
@@ -102,10 +101,9 @@ class Noise:
     def signature(self) -> None:
         pass
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        images = noise(self.count)[:, None]
-        labels = class_labels(np.arange(self.count) % 2, self.name)
-        return RawDataset({"train": Split(torch.from_numpy(images), labels)}, ("even", "odd"))
+    def find(self, choices: Choices) -> Found:
+        labels = Labels(np.arange(self.count) % 2, ("even", "odd"))
+        return Found("noise", self.name, (Part(Arrays(noise(self.count), self.name), labels, "a generator"),))
 
 
 def test_a_new_source_is_one_entry(monkeypatch: pytest.MonkeyPatch):

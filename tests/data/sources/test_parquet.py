@@ -92,9 +92,8 @@ def named(labels: list[int], names: str) -> Callable[[Path], None]:
         (table_of(["cat", "dog"], "string"), "labels of .* are not integers"),
         (table_of([0.0, 1.0], "float32"), "labels of .* are not integers"),
         (table_of([0, -1], "int64"), "negative"),
-        (table_of([0, None], "int64"), "without a label"),
+        (table_of([0, None], "int64"), "1 of 2 labels .* absent"),
         (table_of([0, 2], "int64"), "class '1' .*no training images"),
-        (named([0, 1], "abc"), "class 'c' .*no training images"),
         (named([0, 0], "a"), "fewer than two classes"),
         (
             lambda path: write_table(path, {"label": [0, 1]}, {"label": datasets.Value("int64")}),
@@ -113,6 +112,14 @@ def test_what_cannot_be_a_dataset_is_refused(tmp_path: Path, write: Callable[[Pa
         load_dataset(str(tmp_path))
     assert "\n" not in str(refused.value)
     assert tmp_path.name in str(refused.value)
+
+
+def test_named_classes_without_images_are_dropped_with_a_word(tmp_path: Path):
+    named([1, 4, 1, 4], "abcdefgh")(tmp_path / "train.parquet")
+    loaded = load_dataset(str(tmp_path))
+    assert loaded.class_names == ("b", "e")
+    assert loaded.account is not None
+    assert "6 named classes have no image and are dropped: a, c, d, f, g, ..." in loaded.account.remarks
 
 
 def test_damaged_image_is_named_by_its_row(tmp_path: Path):

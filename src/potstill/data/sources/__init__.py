@@ -1,13 +1,13 @@
 """Where images come from: one file per kind of source.
 
-A source recognises the specs that it can read and decodes what it finds to a
-:class:`~potstill.data.sources.base.RawDataset`. A new kind of source is a file here and an entry of :data:`SOURCES`;
-nothing else knows the kinds. The package imports the catalogue and the decoding of images from ``potstill.data``.
+A source recognises the specs that it can read, and returns what it finds there as
+:class:`~potstill.data.found.Found`; what that means is decided in :mod:`potstill.data.understanding`. A new kind of
+source is a file here and an entry of :data:`SOURCES`; nothing else knows the kinds.
 """
 
 from __future__ import annotations
 
-from potstill.data.sources.base import RawDataset, Request, Source, Split
+from potstill.data.sources.base import Request, Source
 from potstill.data.sources.digits import Digits
 from potstill.data.sources.folder import ImageFolder
 from potstill.data.sources.hub import Hub
@@ -25,4 +25,4 @@ SOURCES: tuple[type[Source], ...] = (
 )
 """Every kind of source; the first that recognises a request reads it."""
 
-__all__ = ["SOURCES", "RawDataset", "Request", "Source", "Split"]
+__all__ = ["SOURCES", "Request", "Source"]

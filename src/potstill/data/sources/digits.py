@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-import torch
 
-from potstill.data.decode import resize_arrays
-from potstill.data.sources.base import RawDataset, Request, Split, class_labels
+from potstill.data.choices import Choices
+from potstill.data.found import Arrays, Found, Labels, Part
+from potstill.data.sources.base import Request
 
 BRIGHTEST = 16  # a published pixel counts the inked points of a 4×4 block
 
@@ -26,18 +26,11 @@ class Digits:
     def signature(self) -> None:
         """None: loading them again is as fast as a cache."""
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """The digits as one training split.
-
-        Args:
-            image_size: the side in pixels to resize them to, if any.
-            channels: ignored.
-        """
+    def find(self, choices: Choices) -> Found:
+        """The digits in one piece."""
         from sklearn.datasets import load_digits  # takes more than a second, which only runs on digits should pay
 
         published, classes = load_digits(return_X_y=True)
-        images = np.rint(np.reshape(published, (-1, 1, 8, 8)) * (255 / BRIGHTEST)).astype(np.uint8)
-        if image_size is not None:
-            images = resize_arrays(images, image_size)
-        whole = Split(torch.from_numpy(images), class_labels(classes, self.name))
-        return RawDataset(splits={"train": whole}, class_names=tuple("0123456789"))
+        images = Arrays(np.reshape(published, (-1, 8, 8)), self.name, white=BRIGHTEST)
+        whole = Part(images, Labels.of_numbers(classes, self.name), "scikit-learn's digits")
+        return Found("an array of scikit-learn", self.name, (whole,))

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import torch
+import numpy as np
 
-from potstill.data.decode import decode_images
-from potstill.data.sources.base import RawDataset, Request, Split, split_role, stamps
+from potstill.data.choices import Choices
+from potstill.data.found import Encoded, Found, Labels, Part
+from potstill.data.sources.base import Request, stamps
+from potstill.data.split_names import SPLIT_ALIASES
 from potstill.runtime.errors import UserError
 
 IMAGE_SUFFIXES = frozenset(
@@ -40,43 +42,34 @@ class ImageFolder:
         }
 
     def split_folders(self) -> dict[str, Path]:
-        """The folder of each split; the whole folder is ``train`` if it has no folder of that name.
+        """The folder of each published split by its name; the whole folder, without a name, if none is for training.
 
         A class may be called train, too; a split differs from it by having folders inside.
         """
         nested = [child for child in subfolders(self.folder) if subfolders(child)]
-        splits = {role: child for child in nested if (role := split_role(child.name, {}))}
-        return splits if "train" in splits else {"train": self.folder}
+        splits = {child.name: child for child in nested if child.name.lower() in SPLIT_ALIASES}
+        trains = any(SPLIT_ALIASES[name.lower()] == "train" for name in splits)
+        return splits if trains else {"": self.folder}
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """Decode the files; classes are in the order of their folders' names.
-
-        Args:
-            image_size: as in :func:`potstill.data.decode.decode_images`.
-            channels: as in :func:`potstill.data.decode.decode_images`.
+    def find(self, choices: Choices) -> Found:
+        """The files; classes are in the order of their folders' names.
 
         Raises:
-            UserError: a class has no image, a split has a class that ``train`` has not, or an image is damaged.
+            UserError: a class has no image.
         """
-        folders = self.split_folders()
-        class_names = tuple(class_files(folders["train"]))
-        splits = {}
-        for split, folder in folders.items():
-            files = class_files(folder)
-            if strangers := sorted(set(files) - set(class_names)):
-                raise UserError(
-                    f"{folder} has the class {strangers[0]!r}, which {folders['train']} does not have",
-                    "give every split the same class folders",
-                )
-            empty = next((name for name, members in files.items() if not members), None)
-            if empty is not None:
-                raise UserError(f"class {empty!r} has no images in {folder / empty}", "add images or remove the folder")
-            labelled = [(class_names.index(name), path) for name, members in files.items() for path in members]
-            images = decode_images(
-                ((path, str(path)) for _, path in labelled), image_size=image_size, channels=channels
-            )
-            splits[split] = Split(images, torch.tensor([label for label, _ in labelled], dtype=torch.int64))
-        return RawDataset(splits, class_names)
+        parts = tuple(self._part(name, folder) for name, folder in self.split_folders().items())
+        return Found("class folders", str(self.folder), parts)
+
+    def _part(self, split: str, folder: Path) -> Part:
+        files = class_files(folder)
+        empty = next((name for name, members in files.items() if not members), None)
+        if empty is not None:
+            raise UserError(f"class {empty!r} has no images in {folder / empty}", "add images or remove the folder")
+        paths = [path for members in files.values() for path in members]
+        images = Encoded(len(paths), lambda: ((path, str(path)) for path in paths))
+        labels = np.repeat(np.arange(len(files)), [len(members) for members in files.values()])
+        origin = f"folder {split}" if split else "class folders"
+        return Part(images, Labels(labels, tuple(files)), origin, (split,) if split else ())
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from potstill.data.catalogue import CatalogueEntry
-from potstill.data.sources.base import RawDataset, Request, first_line, split_role
+from potstill.data.choices import Choices
+from potstill.data.found import Found
+from potstill.data.sources.base import Request, first_line
+from potstill.data.sources.tables import ROWS, Named, found_tables
 from potstill.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 @dataclass(frozen=True)
@@ -41,30 +47,18 @@ class Hub:
         """The repository and how it is read. The hub is not asked for changes, so that decoded copies load offline."""
         return {"hub": self.repository, "config": self.config, "entry": self.entry and self.entry.name}
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """Download and decode the dataset.
-
-        Args:
-            image_size: as in :func:`potstill.data.decode.decode_images`.
-            channels: as in :func:`potstill.data.decode.decode_images`.
+    def find(self, choices: Choices) -> Found:
+        """Download the dataset.
 
         Raises:
             UserError: the hub cannot be reached or has no such dataset, or as in
-                :func:`potstill.data.sources.table.read_tables`.
+                :func:`potstill.data.sources.tables.found_tables`.
         """
-        from potstill.data.sources.table import read_tables
-
-        published = self._download()
-        chosen = self.entry.splits if self.entry is not None else {}
-        tables = {role: table for split, table in published.items() if (role := split_role(str(split), chosen))}
-        if "train" not in tables:
-            if len(published) != 1:
-                raise UserError(
-                    f"{self.repository} has no split called train among {', '.join(map(str, published))}",
-                    "save the splits that you want as parquet files in a folder, and give its path as --dataset",
-                )
-            tables = {"train": next(iter(published.values()))}
-        return read_tables(tables, self.repository, self.entry, image_size=image_size, channels=channels)
+        tables = [Named(HubTable(table), f"split {split}", (str(split),)) for split, table in self._download().items()]
+        splits = self.entry.splits if self.entry is not None else {}
+        preferred = (self.entry.image_column, self.entry.label_column) if self.entry is not None else ("image", "label")
+        found = found_tables(tables, "a dataset of the hub", self.repository, preferred, splits)
+        return replace(found, named=True)
 
     def _download(self) -> Any:
         import datasets
@@ -96,3 +90,18 @@ def _only_errors() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(usual)
+
+
+class HubTable:
+    """A split as the hub's library opens it."""
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self.schema: pyarrow.Schema = table.features.arrow_schema
+        self.rows: int = len(table)
+
+    def batches(self, column: str) -> Iterator[pyarrow.Array]:
+        """The values of a column, some rows at a time."""
+        chosen = self.table.select_columns([column]).with_format("arrow")
+        for batch in chosen.iter(batch_size=ROWS):
+            yield from batch[column].chunks

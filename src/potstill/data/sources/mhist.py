@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import torch
-
-from potstill.data.decode import decode_images
-from potstill.data.sources.base import RawDataset, Request, Split, existing, first_line
+from potstill.data.choices import Choices
+from potstill.data.found import Encoded, Found, Labels, Part
+from potstill.data.sources.base import Request, existing, first_line
 from potstill.runtime.errors import UserError
 
 CLASS_NAMES = ("HP", "SSA")
@@ -38,22 +37,20 @@ class Mhist:
     def signature(self) -> None:
         """None: no decoded copy may be kept."""
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """Decode the training and test images.
-
-        Args:
-            image_size: as in :func:`potstill.data.decode.decode_images`.
-            channels: as in :func:`potstill.data.decode.decode_images`.
+    def find(self, choices: Choices) -> Found:
+        """The training and test images.
 
         Raises:
-            UserError: the annotations or an image are absent or damaged.
+            UserError: the annotations are absent or damaged.
         """
-        splits = {}
-        for partition, rows in self._annotations().items():
-            files = (self.folder / "images" / name for name, _ in rows)
-            images = decode_images(((path, str(path)) for path in files), image_size=image_size, channels=channels)
-            splits[partition] = Split(images, torch.tensor([label for _, label in rows], dtype=torch.int64))
-        return RawDataset(splits, CLASS_NAMES)
+        parts = tuple(self._part(partition, rows) for partition, rows in self._annotations().items())
+        return Found("MHIST", str(self.folder), parts)
+
+    def _part(self, partition: str, rows: list[tuple[str, int]]) -> Part:
+        files = [self.folder / "images" / name for name, _ in rows]
+        images = Encoded(len(files), lambda: ((path, str(path)) for path in files))
+        labels = Labels.of_numbers([label for _, label in rows], str(self.folder), CLASS_NAMES)
+        return Part(images, labels, f"partition {partition} of annotations.csv", (partition,))
 
     def _annotations(self) -> dict[str, list[tuple[str, int]]]:
         """File names and labels of each partition, in the order of the file."""

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
 
-from potstill.data.decode import resize_arrays, to_bytes
-from potstill.data.sources.base import RawDataset, Request, Split, class_labels, existing, first_line, numbered_classes
+from potstill.data.choices import Choices
+from potstill.data.found import Arrays, Found, Labels, Part
+from potstill.data.sources.base import Request, existing, first_line
 from potstill.runtime.errors import UserError
-
-SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Npz:
 
     Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels: uint8, integers in [0, 255], or floating point in
     [0, 1] or [0, 255], depending on whether the largest pixel of the split is above 1. Labels are integers (N,) or
-    (N, 1). MedMNIST: Yang et al., 2023.
+    (N, 1); classes are named by their numbers. MedMNIST: Yang et al., 2023.
     """
 
     name: str
@@ -39,15 +37,11 @@ class Npz:
     def signature(self) -> None:
         """None: the archive already holds decoded images."""
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """Read the archive; classes are named by their numbers.
-
-        Args:
-            image_size: the side in pixels to resize to, if any.
-            channels: ignored: images keep their channels.
+    def find(self, choices: Choices) -> Found:
+        """The arrays of the archive.
 
         Raises:
-            UserError: the archive is damaged, contains objects or lacks an array, or its arrays are inconsistent.
+            UserError: the archive is damaged, contains objects or lacks an array.
         """
         try:
             # Reading an archive of objects would run code; without allow_pickle it is refused.
@@ -57,34 +51,17 @@ class Npz:
                         f"{self.path} has no train_images among {', '.join(archive.files)}",
                         "name the arrays train_images, train_labels, test_images, test_labels",
                     )
-                splits = {
-                    split: self._split(archive, published, image_size)
-                    for published, split in SPLITS.items()
-                    if f"{published}_images" in archive.files
-                }
+                splits = [name.removesuffix("_images") for name in archive.files if name.endswith("_images")]
+                parts = tuple(self._part(archive, split) for split in splits)
         except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(
                 f"cannot read {self.path}: {first_line(error)}", "replace it with an intact .npz of plain arrays"
             ) from error
-        return RawDataset(splits, numbered_classes(splits))
+        return Found("an .npz archive", str(self.path), parts, named=True)
 
-    def _split(self, archive: np.lib.npyio.NpzFile, published: str, image_size: int | None) -> Split:
-        where = f"{self.path}, {published}_images"
-        if f"{published}_labels" not in archive.files:
-            raise UserError(f"{self.path} has {published}_images without {published}_labels", "add the labels")
-        images, labels = archive[f"{published}_images"], archive[f"{published}_labels"]
-        if images.ndim == 3:
-            images = images[..., None]
-        if images.ndim != 4 or images.shape[3] not in (1, 2, 3, 4):
-            raise UserError(
-                f"{where} has the shape {images.shape}", "store images as (N, H, W) or (N, H, W, C) with C from 1 to 4"
-            )
-        in_bytes = np.issubdtype(images.dtype, np.floating) and bool((images > 1).any())
-        scaled = to_bytes(images, where, floats_end_at=255 if in_bytes else 1)
-        pixels = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
-        if image_size is not None:
-            pixels = resize_arrays(pixels, image_size)
-        classes = class_labels(labels, f"{self.path}, {published}_labels")
-        if len(classes) != len(pixels):
-            raise UserError(f"{where} has {len(pixels)} images but {len(classes)} labels", "store one label per image")
-        return Split(torch.from_numpy(pixels), classes)
+    def _part(self, archive: np.lib.npyio.NpzFile, split: str) -> Part:
+        if f"{split}_labels" not in archive.files:
+            raise UserError(f"{self.path} has {split}_images without {split}_labels", "add the labels")
+        images = Arrays(archive[f"{split}_images"], f"{self.path}, {split}_images")
+        labels = Labels.of_numbers(archive[f"{split}_labels"], f"{self.path}, {split}_labels")
+        return Part(images, labels, f"the array {split}_images", (split,))

@@ -1,15 +1,21 @@
-"""A folder of parquet files, in the layout in which the Hugging Face hub stores image datasets."""
+"""Parquet files, in the layout in which the Hugging Face hub stores image datasets."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from potstill.data.catalogue import CatalogueEntry
-from potstill.data.sources.base import SPLIT_ALIASES, RawDataset, Request, first_line, split_role, stamps
+from potstill.data.choices import Choices
+from potstill.data.found import Found
+from potstill.data.sources.base import Request, first_line, stamps
+from potstill.data.sources.tables import ROWS, Named, found_tables
 from potstill.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 @dataclass(frozen=True)
@@ -30,60 +36,62 @@ class ParquetFolder:
 
     def signature(self) -> Any:
         """The stamps of the files, and how they are read."""
-        files = [path for paths in self.split_files().values() for path in paths]
-        return {"parquet": stamps(files), "entry": self.entry and self.entry.name}
+        return {"parquet": stamps(self.files()), "entry": self.entry and self.entry.name}
 
-    def split_files(self) -> dict[str, list[Path]]:
-        """The files of each split, sorted; if none is named train, those whose names say nothing are."""
-        chosen = self.entry.splits if self.entry is not None else {}
+    def files(self) -> list[Path]:
+        """The files, sorted."""
         config = self.entry.config if self.entry is not None and self.entry.config else ""
         # A copy of the hub's repository has a folder for each of its configurations.
         folder = self.folder / config if (self.folder / config).is_dir() else self.folder
-        named: dict[str, list[Path]] = {}
-        for path in sorted(folder.rglob("*.parquet")):
-            words = re.split(r"[^a-z]+", path.relative_to(folder).with_suffix("").as_posix().lower())
-            named.setdefault(next((word for word in words if word in SPLIT_ALIASES), ""), []).append(path)
-        unnamed = named.pop("", [])
-        found: dict[str, list[Path]] = {}
-        for published, paths in named.items():
-            if role := split_role(published, chosen):
-                found.setdefault(role, []).extend(paths)
-        return found if "train" in found or not unnamed else {"train": unnamed, **found}
+        return sorted(folder.rglob("*.parquet"))
 
-    def read(self, image_size: int | None, channels: int | None) -> RawDataset:
-        """Decode the images in the files.
-
-        Args:
-            image_size: as in :func:`potstill.data.decode.decode_images`.
-            channels: as in :func:`potstill.data.decode.decode_images`.
+    def find(self, choices: Choices) -> Found:
+        """The tables in the files.
 
         Raises:
-            UserError: a file is not parquet, or as in :func:`potstill.data.sources.table.read_tables`.
+            UserError: a file is not parquet, or as in :func:`potstill.data.sources.tables.found_tables`.
         """
-        import datasets
+        tables = [self._named(path) for path in self.files()]
+        splits = self.entry.splits if self.entry is not None else {}
+        preferred = (self.entry.image_column, self.entry.label_column) if self.entry is not None else ("image", "label")
+        return found_tables(tables, "parquet files", str(self.folder), preferred, splits)
 
-        from potstill.data.sources.table import read_tables
+    def _named(self, path: Path) -> Named:
+        inside = path.relative_to(self.folder)
+        names = (inside.stem, *reversed(inside.parts[:-1]))
+        return Named(ParquetTable(path), inside.as_posix(), names)
 
-        files = self.split_files()
-        for path in (path for paths in files.values() for path in paths):
-            _check(path)
-        named = {split: [str(path) for path in paths] for split, paths in files.items()}
+
+class ParquetTable:
+    """A parquet file, of which only the columns that are asked for are read, some rows at a time.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: the file is not parquet or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self.path = path
         try:
-            # Streaming reads the files in place; otherwise they would first be copied to a cache.
-            tables: Any = datasets.load_dataset("parquet", data_files=named, streaming=True)
-            return read_tables(tables, str(self.folder), self.entry, image_size=image_size, channels=channels)
+            with parquet.ParquetFile(path) as file:
+                self.schema, self.rows = file.schema_arrow, file.metadata.num_rows
         except (OSError, ValueError) as error:
-            raise _damaged(self.folder, error) from error
+            raise _damaged(path, error) from error
 
+    def batches(self, column: str) -> Iterator[pyarrow.Array]:
+        """The values of a column, some rows at a time."""
+        from pyarrow import parquet
 
-def _check(path: Path) -> None:
-    """Read the footer: errors of ``datasets`` do not name the file."""
-    from pyarrow import parquet
-
-    try:
-        parquet.read_schema(path)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        try:
+            with parquet.ParquetFile(self.path) as file:
+                for batch in file.iter_batches(ROWS, columns=[column]):
+                    yield batch.column(0)
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

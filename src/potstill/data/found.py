@@ -1,0 +1,135 @@
+"""What a source finds: images and labels as they were published, not yet judged and not yet decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from potstill.runtime.errors import UserError
+from potstill.schema.account import LeftOut
+
+UNLABELLED = -1  # an image without a label, as the hub publishes test splits
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Images in files, or in memory as files.
+
+    Attributes:
+        count: the number of images.
+        read: yields each image's bytes or path with its name in errors, in order; it may be called several times.
+    """
+
+    count: int
+    read: Callable[[], Iterable[tuple[bytes | Path, str]]]
+
+    def __len__(self) -> int:
+        return self.count
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Images as one array.
+
+    Attributes:
+        values: (N, H, W) or (N, H, W, C), of any number type.
+        name: their name in errors.
+        white: the value of white, if the layout states it; otherwise it is judged by the values.
+    """
+
+    values: np.ndarray
+    name: str
+    white: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The label of each image: a number, and perhaps the name that it stands for.
+
+    Attributes:
+        values: int64 (N,); negative for images without a label.
+        names: the names of the numbers from 0; None if they are numbers only.
+        ordered: whether the order of the names was published, so that it is kept; otherwise it is alphabetical.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...] | None = None
+    ordered: bool = False
+
+    @classmethod
+    def of_names(cls, names: Sequence[str]) -> Labels:
+        """Labels that are the names of the classes themselves, one for each image."""
+        classes = sorted(set(names))
+        numbers = {name: number for number, name in enumerate(classes)}
+        return cls(np.fromiter((numbers[name] for name in names), np.int64, len(names)), tuple(classes))
+
+    @classmethod
+    def of_numbers(cls, values: object, where: str, names: tuple[str, ...] | None = None) -> Labels:
+        """Labels that are numbers.
+
+        Args:
+            values: integers (N,) or (N, 1), in anything that NumPy converts to an array.
+            where: their name in errors.
+            names: the names of the numbers from 0, in their published order.
+
+        Raises:
+            UserError: there is not one integer per image.
+        """
+        labels = np.asarray(values)
+        if labels.ndim == 2 and labels.shape[1] == 1:  # MedMNIST stores a column
+            labels = labels[:, 0]
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise UserError(
+                f"labels of {where} are not integers ({labels.dtype}, shape {labels.shape})",
+                "store one class index per image, counted from 0",
+            )
+        return cls(labels.astype(np.int64), names, ordered=names is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A split as it was published, or a piece of one.
+
+    Attributes:
+        images: the images.
+        labels: a label for each of them.
+        origin: where they come from, in words such as ``folder train``.
+        names: what may say which split it is, the most decisive first, such as the names of its file and folders; empty
+            if the dataset was published in one piece.
+    """
+
+    images: Encoded | Arrays
+    labels: Labels
+    origin: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Everything that a source found.
+
+    Attributes:
+        layout: the layout, such as ``class folders``.
+        where: the dataset's name in errors.
+        parts: in the order in which images are numbered.
+        columns: whether the layout has columns to choose from.
+        named: whether the names of parts are those of splits, so that several unknown ones are not taken as one split.
+        splits: for each of our splits the published one to take, if the publisher's names alone would mislead.
+        left_out: what is not read, and why.
+        remarks: further decisions of the source, one sentence each.
+    """
+
+    layout: str
+    where: str
+    parts: tuple[Part, ...]
+    columns: bool = False
+    named: bool = False
+    splits: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[str, ...] = ()

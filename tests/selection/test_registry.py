@@ -15,6 +15,7 @@ from potstill.methods.coresets import Forgetting
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.selection import SELECTIONS, Choice
+from potstill.selection.registry import finite
 from tests.experts.sources import training
 from tests.small import digits, few
 
@@ -87,3 +88,13 @@ def test_those_that_look_at_pixels_unless_asked_otherwise():
 
 def test_the_average_is_made_however_few_images_a_class_has():
     assert len(SELECTIONS["average"].images(Pixels(few(digits().train, (4, 1))), 3, Streams(0))) == 6
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4,)])
+def test_features_that_are_not_finite_are_refused(shape: tuple[int, ...]):
+    values = torch.zeros(shape)
+    assert finite(values) is values
+    values[2] = torch.nan
+    values[3] = torch.inf
+    with pytest.raises(UserError, match=r"image 2 has features that are not finite \(2 in all\)"):
+        finite(values)

@@ -1,4 +1,4 @@
-"""Siamese augmentation one image and one pixel at a time: the plain twin of ``potstill.augmentation.siamese``.
+"""Siamese augmentation one image and one pixel at a time: the plain twin of ``potstill.augmentation``.
 
 Zhao and Bilen, "Dataset Condensation with Differentiable Siamese Augmentation", ICML 2021: A(x, omega) is one operation
 A with the parameters omega. Here omega comes from uniform numbers u, and rows and columns are counted in pixels.

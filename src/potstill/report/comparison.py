@@ -10,7 +10,7 @@ from potstill.report.charts import linear_scale
 from potstill.report.charts.dots import Comparison as Compared
 from potstill.report.charts.dots import Contender, accuracy_chart, accuracy_scale
 from potstill.report.charts.scatter import Cost, Scatter, scatter
-from potstill.report.html import rendered
+from potstill.report.page import rendered
 from potstill.report.protocol import Trained, measured_on, protocol
 from potstill.runtime.files import write_atomic
 from potstill.schema.comparison import ComparedSet, Comparison, Difference, TrainedNetwork

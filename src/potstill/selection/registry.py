@@ -10,12 +10,12 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from potstill.data import LabeledImages
 from potstill.experts.feature_source import FeatureSource, Pixels, TrainedNetwork, Training
+from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
-from potstill.selection.greedy import herding, k_center
-from potstill.selection.means import k_means_centres, k_means_nearest, nearest_to_mean
+from potstill.selection.geometry import hardest, herding, k_center, k_means_centres, k_means_nearest, nearest_to_mean
 from potstill.selection.random import check_enough, optimised_random, random_indices
-from potstill.selection.ranking import finite, hardest, within_classes
 
 Rule = Callable[[FeatureSource, int, Streams], Tensor]
 """Maps a feature source, images per class and random streams to indices or images, ordered by class."""
@@ -120,6 +120,36 @@ def by_score(score: Callable[[FeatureSource], Tensor]) -> Rule:
         return within_classes(source.real, lambda members, _: hardest(scores[members], count))
 
     return rule
+
+
+def within_classes(real: LabeledImages, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Choose images within each class.
+
+    Args:
+        real: the images to choose from.
+        pick: maps the indices (n,) of the images of a class, on the CPU, and the class number to positions among them.
+
+    Returns:
+        int64: indices into all images, ordered by class.
+    """
+    classes = enumerate(index.cpu() for index in real.class_index)
+    return torch.cat([members[pick(members, label)] for label, members in classes])
+
+
+def finite(values: Tensor) -> Tensor:
+    """Return ``values`` (N,) or (N, D) unchanged if all are finite.
+
+    Raises:
+        UserError: some are not finite; the message names the first such image.
+    """
+    wrong = (~values.isfinite()).flatten(1 if values.dim() > 1 else 0)
+    rows = (wrong.any(1) if wrong.dim() > 1 else wrong).nonzero().flatten()
+    if len(rows):
+        raise UserError(
+            f"image {int(rows[0])} has features that are not finite ({len(rows)} in all)",
+            "train the network with a smaller learning rate, or use --features pixels",
+        )
+    return values
 
 
 def _random(source: FeatureSource, count: int, streams: Streams) -> Tensor:

@@ -1,6 +1,4 @@
-"""Differentiable Siamese augmentation: parameters are drawn once and applied to both real and synthetic images.
-
-Zhao and Bilen, "Dataset Condensation with Differentiable Siamese Augmentation", ICML 2021 (arXiv:2102.08259).
+"""Augmentation of batches of images: Siamese operations, for matching and for training, and CutMix, for training.
 
 Images are (N, C, H, W) in normalised units, so that the zeros that enter at the border are the mean colour.
 """
@@ -42,6 +40,9 @@ class Draw:
 @dataclass(frozen=True, kw_only=True)
 class SiameseAugmentation:
     """The DSA family of operations, with the strengths of the published program.
+
+    Parameters are drawn once and applied to both real and synthetic images: Zhao and Bilen, "Dataset Condensation with
+    Differentiable Siamese Augmentation", ICML 2021 (arXiv:2102.08259).
 
     Attributes:
         operations: those of ``OPERATIONS`` that are used, in the order of a sequence; none leaves images unchanged.
@@ -183,6 +184,33 @@ def condensation_augmentation() -> SiameseAugmentation:
     return SiameseAugmentation(operations=("crop", "scale", "rotate"), crop=1 / 7, scale=1.2, rotation=45.0)
 
 
+def cutmix(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Replace a box of each image by that of another image of the batch, and the same share of its label.
+
+    Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019
+    (arXiv:1905.04899), with lambda ~ U(0, 1) and one box per batch, as there. A box is cut off at the
+    border; the share of the label is that of the pixels that are really replaced.
+
+    Args:
+        images: (N, C, H, W).
+        labels: probabilities (N, classes).
+        generator: a CPU generator.
+
+    Returns:
+        The mixed images (N, C, H, W) and labels (N, classes).
+    """
+    height, width = images.shape[2:]
+    kept, row, column = torch.rand(3, generator=generator).tolist()
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    half = math.sqrt(1 - kept) / 2
+    top, bottom = _interval(row, half, height)
+    left, right = _interval(column, half, width)
+    mixed = images.clone()
+    mixed[:, :, top:bottom, left:right] = images[order, :, top:bottom, left:right]
+    share = (bottom - top) * (right - left) / (height * width)
+    return mixed, (1 - share) * labels + share * labels[order]
+
+
 def _per_image(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
@@ -202,3 +230,9 @@ def _within_square(uniforms: Tensor, side: int, cut: int) -> Tensor:
 def _resample(images: Tensor, matrix: Tensor) -> Tensor:
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _interval(centre: float, half: float, side: int) -> tuple[int, int]:
+    """The first pixel of an interval and the first one after it; ``centre`` and ``half`` are fractions of ``side``."""
+    first, end = (int(min(max(centre + sign * half, 0), 1) * side + 0.5) for sign in (-1, 1))
+    return first, end

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from potstill.augmentation import (
     NO_AUGMENTATION,
+    OPERATIONS,
     Draw,
     SiameseAugmentation,
     cutmix,
     siamese_augmentation,
 )
-from potstill.augmentation.siamese import OPERATIONS
 from potstill.runtime.errors import UserError
 from tests.twins.augmentation import augment
 

@@ -76,7 +76,7 @@ CONSTANTS: list[tuple[str, Any, Any, str]] = [
     ("dc: added to the product of two lengths", distances.EPSILON, 1e-6, DC_PROGRAM),
     *(
         (f"{method.name}: {name}", getattr(method, name), value, DC_PROGRAM)
-        for method in (DC(), DSA())
+        for method in (DC().resolved(10), DSA().resolved(10))
         for name, value in {
             "distance": "layerwise",
             "batch_real": 256,
@@ -90,7 +90,7 @@ CONSTANTS: list[tuple[str, Any, Any, str]] = [
     ("dm: iterations", DM().default_iterations(10), 20_000, DM_PROGRAM),
     ("dm: start", DM().default_start, "real", DM_PROGRAM),
     ("dm: real images of each class", DM().batch_real, 256, DM_PROGRAM),
-    ("dm: learning rate", DM().learning_rate, 1.0, DM_PROGRAM),
+    ("dm: learning rate", DM().settled_learning_rate, 1.0, DM_PROGRAM),
     ("dm: momentum", DM().momentum, 0.5, DM_PROGRAM),
     ("dm: augmentation", DM().augment, True, DM_PROGRAM),
     ("datadam: iterations", DataDAM().default_iterations(10), 8_000, DATADAM_PAPER),
@@ -100,7 +100,7 @@ CONSTANTS: list[tuple[str, Any, Any, str]] = [
     ("datadam: released power", datadam.RELEASED_POWER, 1.0, DATADAM_PROGRAM),
     ("datadam: released factor", datadam.RELEASED_LOSS_SCALE, 100.0, DATADAM_PROGRAM),
     ("datadam: start", DataDAM().default_start, "real", DATADAM_PROGRAM),
-    ("datadam: learning rate", DataDAM().learning_rate, 1.0, DATADAM_PROGRAM),
+    ("datadam: learning rate", DataDAM().settled_learning_rate, 1.0, DATADAM_PROGRAM),
     ("datadam: momentum", DataDAM().momentum, 0.5, DATADAM_PROGRAM),
     ("datadam: steps of the network", DataDAM().network_steps, 0, DATADAM_PROGRAM),
     # Trajectories

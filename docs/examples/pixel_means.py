@@ -52,5 +52,5 @@ class PixelMeans(Method):
         draw = augmentation.draw(streams.generator("augmentation"), classes)
         target, mean = (augmentation.apply(some, draw).unflatten(0, (classes, -1)).mean(1) for some in (real, images))
         loss = (target - mean).square().sum()
-        gradients = self.parametrisation.pullback(state, {"images": torch.autograd.grad(loss, images)[0]})
+        gradients = self.pullback(problem, state, {"images": torch.autograd.grad(loss, images)[0]})
         return descend(state, gradients, {"images": SGD(self.learning_rate, 0.5)}, iteration), loss.item()

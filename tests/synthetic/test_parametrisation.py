@@ -39,7 +39,7 @@ def test_pixels_are_their_own_representation():
     assert decoded.images is state["images"]
     assert decoded.labels.equal(start.labels)
     gradients = {"images": torch.ones_like(start.images), "labels": torch.ones(20, 10)}
-    assert PIXELS.pullback(state, gradients).keys() == {"images"}
+    assert PIXELS.pullback(state, start, gradients).keys() == {"images"}
     result = PIXELS.result(state, start)
     assert result.images.equal(state["images"])
     assert result.labels.equal(start.labels)

@@ -112,6 +112,14 @@ class Still(Drifting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unformed(Drifting):
+    """It takes stored images for pictures."""
+
+    def result(self, problem: Problem, state: State) -> SyntheticSet:
+        return replace(super().result(problem, state), formation=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ByWorkers(Drifting):
     """It depends on the number of workers."""
 
@@ -161,6 +169,7 @@ FAULTY: dict[str, type[Method]] = {
     "another seed gives another set": Blank,
     "another seed moves the same start elsewhere": Blank,
     "every image or its label moves": Still,
+    "a formation is learned through its pictures": Unformed,
     "one worker or two give the same bits": ByWorkers,
     "a resumed run equals an uninterrupted one": Remembering,
     "a set survives its file": NotANumber,

@@ -104,7 +104,7 @@ def dc_step(
     loss = dc_loss(network, real, synthetic, method.distance)
     (gradient,) = torch.autograd.grad(loss, images)
     momentum = method.momentum * momentum + gradient
-    images = images.detach() - method.learning_rate * momentum
+    images = images.detach() - method.settled_learning_rate * momentum
     if (iteration + 1) % outer:
         train(network, method, images, problem.start.labels, streams.child("training"), inner, augmentation)
     return images, momentum, loss.item()

@@ -66,7 +66,7 @@ def dm_step(
     def loss_of(pixels: Tensor) -> Tensor:
         return dm_loss(network, *_batches(problem, streams, pixels, method.batch_real, method.augment))
 
-    return _descend(loss_of, images, momentum, method.learning_rate, method.momentum)
+    return _descend(loss_of, images, momentum, method.settled_learning_rate, method.momentum)
 
 
 def datadam_step(
@@ -105,7 +105,7 @@ def datadam_step(
             batches = _batches(problem, drawn, pixels, method.batch_real, method.augment)
             return datadam_loss(network, *batches, power=power, balance=method.mmd_weight, factor=factor)
 
-        images, momentum, loss = _descend(loss_of, images, momentum, method.learning_rate, method.momentum)
+        images, momentum, loss = _descend(loss_of, images, momentum, method.settled_learning_rate, method.momentum)
     _train(network, method, images, problem.start.labels, streams)
     return images, momentum, loss
 

@@ -10,6 +10,7 @@ from potstill.distillation.settings import DEFAULT_DATASET, Settings
 from potstill.methods import Method, Start
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
 from potstill.runtime.errors import UserError
+from potstill.synthetic import check_factor
 
 VALIDATIONS = 5
 """The default number of validations in a run."""
@@ -25,6 +26,7 @@ class Plan(Generic[M]):
         method: the method with every hyper-parameter filled in.
         dataset: the name or location of the dataset.
         ipc: synthetic images per class.
+        formation: the small pictures along each side of an image; 1 stores ordinary images.
         start: what the synthetic images are initialised with.
         network: the spec of the network that is matched.
         iterations: the total number of iterations.
@@ -38,6 +40,7 @@ class Plan(Generic[M]):
     method: M
     dataset: str
     ipc: int
+    formation: int
     start: Start
     network: str
     iterations: int
@@ -54,6 +57,7 @@ class Plan(Generic[M]):
             method=self.method,
             dataset=self.dataset,
             ipc=self.ipc,
+            formation=self.formation,
             start=self.start,
             network=self.network,
             iterations=self.iterations,
@@ -84,17 +88,20 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
         size = settings.image_size or dataset.image_size
         settings = replace(settings, dataset=dataset.spec or dataset.name, image_size=size)
     _check_images(settings, dataset)
+    check_factor(settings.formation, *dataset.shape[1:])
     method = settings.method.resolved(settings.ipc, settings.dataset)
     if method.only_start and settings.start not in (None, method.default_start):
         raise UserError(f"{method.name} chooses the images that it starts from", "leave --start out")
     iterations = method.default_iterations(settings.ipc) if settings.iterations is None else settings.iterations
     every = -(-iterations // VALIDATIONS) if settings.validate_every is None else settings.validate_every
-    pixels = method.images_per_iteration(dataset.class_count, settings.ipc) * dataset.shape[1] * dataset.shape[2]
+    pictures = settings.ipc * settings.formation**2
+    pixels = method.images_per_iteration(dataset.class_count, pictures) * dataset.shape[1] * dataset.shape[2]
     long_run = iterations * pixels >= LONG_RUN_PIXELS
     return Plan(
         method=method,
         dataset=settings.dataset,
         ipc=settings.ipc,
+        formation=settings.formation,
         start=method.default_start if settings.start is None else settings.start,
         network=settings.network,
         iterations=iterations,

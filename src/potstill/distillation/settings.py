@@ -30,6 +30,7 @@ class RunSettings:
     Attributes:
         dataset: a catalogue name, a directory of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
         ipc: synthetic images per class.
+        formation: 1, or f to store f × f small pictures in each image, which are enlarged before networks see them.
         start: what the synthetic images are initialised with. By default the method's own start.
         network: spec of the network that is matched, such as ``convnet:depth=4``.
         iterations: number of iterations. By default the method's published number.
@@ -45,6 +46,7 @@ class RunSettings:
 
     dataset: str = DEFAULT_DATASET
     ipc: int = 10
+    formation: int = 1
     start: Start | None = None
     network: str = "convnet"
     iterations: int | None = None
@@ -59,6 +61,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.ipc < 1:
             raise UserError(f"--ipc must be at least 1, not {self.ipc}", "use --ipc 1 or more")
+        if self.formation < 1:
+            raise UserError(f"--formation must be at least 1, not {self.formation}", "use --formation 2, for example")
         if self.iterations is not None and self.iterations < 0:
             raise UserError(f"--iterations must be at least 0, not {self.iterations}", "use --iterations 0 or more")
         if self.validate_every is not None and self.validate_every < 0:
@@ -89,10 +93,11 @@ class Settings(RunSettings, Generic[M]):
 
     @property
     def default_folder(self) -> Path:
-        """The default folder of such a run: ``runs/METHOD-DATASET-ipcN[-seedS]``."""
+        """The default folder of such a run: ``runs/METHOD-DATASET-ipcN[-fF][-seedS]``."""
+        formation = f"-f{self.formation}" if self.formation != 1 else ""
         seed = f"-seed{self.seed}" if self.seed else ""
         method = re.sub(r"[^\w.-]+", "-", method_name(type(self.method)))
-        return Path("runs") / f"{method}-{short_name(self.dataset)}-ipc{self.ipc}{seed}"
+        return Path("runs") / f"{method}-{short_name(self.dataset)}-ipc{self.ipc}{formation}{seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, with the method as a table that has its name; values of None are left out."""

@@ -27,9 +27,10 @@ def make_start(plan: Plan[Method], dataset: ImageDataset, progress: Progress = s
         TooFewImages: a class has fewer real images than the plan needs.
     """
     if plan.start == "noise":
-        return SyntheticSet.from_noise(dataset.train, plan.ipc, Streams(plan.seed).generator("start"))
+        noise = SyntheticSet.from_noise(dataset.train, plan.ipc, Streams(plan.seed).generator("start"))
+        return replace(noise, formation=plan.formation)
     try:
-        return _of_real_images(plan, dataset, progress)
+        return _of_real_images(plan, dataset, progress).formed(plan.formation)
     except TooFewImages as error:
         if plan.method.only_start:
             raise
@@ -37,7 +38,7 @@ def make_start(plan: Plan[Method], dataset: ImageDataset, progress: Progress = s
 
 
 def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progress) -> SyntheticSet:
-    streams, real, ipc = Streams(plan.seed), dataset.train, plan.ipc
+    streams, real, ipc = Streams(plan.seed), dataset.train, plan.ipc * plan.formation**2
     if plan.start == "real":
         return SyntheticSet.from_indices(real, random_indices(real, ipc, streams.generator("start")))
     selection, streams = SELECTIONS[plan.start], streams.child("start")

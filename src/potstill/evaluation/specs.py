@@ -46,15 +46,17 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
 
         # Learned steps from the same weights involve no random draw: repeats would all be identical.
         return TrainingSpec(trained_on="set", epochs=steps, repeats=weights.different(repeats), train=take_steps)
+    pictures = synthetic.decoded()
     step_size = None if synthetic.step_size is None else synthetic.step_size.item()
-    schedule = training_schedule(recipe, flips=flips, initial=weights, step_size=step_size)
+    epochs = epochs_of_equal_steps(recipe, len(synthetic), len(pictures))
+    schedule = training_schedule(recipe, flips=flips, epochs=epochs, initial=weights, step_size=step_size)
 
     def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
         chosen = replace(schedule, initial=weights.held_out(repeat.number))
         chosen = chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
-        trainer.fit(synthetic, chosen, repeat.streams, after_epoch=after_epoch)
+        trainer.fit(pictures, chosen, repeat.streams, after_epoch=after_epoch)
 
-    whole = len(synthetic) <= schedule.batch_size
+    whole = len(pictures) <= schedule.batch_size
     if whole and schedule.augmentation is None and not schedule.cutmix:
         repeats = weights.different(repeats)  # only the initial weights are random
     return TrainingSpec(
@@ -64,6 +66,20 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
         train=train,
         learning_rate_grid=recipe.learning_rate_grid,
     )
+
+
+def epochs_of_equal_steps(recipe: Recipe, stored: int, pictures: int) -> int:
+    """The epochs over all pictures of a formation that take as many steps as the recipe's over the stored images.
+
+    Without this, a formation would be trained on for longer than a set of equal bytes.
+
+    Args:
+        recipe: the protocol.
+        stored: the number of stored images.
+        pictures: the number of pictures that they hold.
+    """
+    steps_an_epoch = [math.ceil(images / recipe.batch_size) for images in (stored, pictures)]
+    return max(round(recipe.epochs * steps_an_epoch[0] / steps_an_epoch[1]), 1)
 
 
 @dataclass(frozen=True)
@@ -130,10 +146,10 @@ def on_real(
 
     def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
         images, labels = real.draw(repeat)
-        instead = replace(synthetic, images=images, labels=labels)
+        instead = replace(synthetic, images=images, labels=labels, formation=1)
         on_set(instead, recipe, weights, flips, repeats).train(trainer, repeat, after_epoch, learning_rate)
 
-    same = on_set(synthetic, recipe, weights, flips, repeats)
+    same = on_set(replace(synthetic, formation=1), recipe, weights, flips, repeats)
     # Random images differ in every repeat, even if the initial weights do not.
     return replace(same, trained_on=name, repeats=repeats if name == "random" else same.repeats, train=train)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -73,7 +73,7 @@ class Problem:
 
     @property
     def images_per_class(self) -> int:
-        """Synthetic images per class."""
+        """Synthetic images per class, as they are stored; a formation makes more pictures of them."""
         return len(self.start) // self.class_count
 
     @property
@@ -139,6 +139,16 @@ class Method(ABC):
     def decoded(self, problem: Problem, state: State) -> Decoded:
         """The images and labels that a state represents, on the device."""
         return self.parametrisation.decode(state, problem.start)
+
+    def pullback(self, problem: Problem, state: State, decoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The gradients with respect to the state's tensors, by name.
+
+        Args:
+            problem: the distillation problem.
+            state: the current state.
+            decoded: gradients with respect to the ``images`` and ``labels`` that ``decoded`` returns.
+        """
+        return self.parametrisation.pullback(state, problem.start, decoded)
 
     @abstractmethod
     def prepare(self, problem: Problem) -> State:

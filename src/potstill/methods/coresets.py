@@ -14,6 +14,7 @@ from potstill.methods.state import State
 from potstill.runtime.errors import at_least
 from potstill.selection import SELECTIONS, Choice, Selection, by_score
 from potstill.selection.random import TRIES, optimised_random
+from potstill.synthetic import formed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,10 @@ class Coreset(Method):
         return 0
 
     def prepare(self, problem: Problem) -> State:
-        """The selected images, float32 (classes * ipc, C, H, W)."""
-        streams = problem.streams.child("selection")
-        return {"images": self.selection().images(self.source(problem), problem.images_per_class, streams)}
+        """The selected images, float32 (classes * ipc, C, H, W); with a formation, several shrunk ones in each."""
+        formation, streams = problem.start.formation, problem.streams.child("selection")
+        count = problem.images_per_class * formation**2
+        return {"images": formed(self.selection().images(self.source(problem), count, streams), formation)}
 
     def selection(self) -> Selection:
         """The selection that chooses or constructs the images."""

@@ -1,5 +1,6 @@
 """The synthetic set, how it is parametrised while it is learned, and how it is trained on."""
 
+from potstill.synthetic.formation import check_factor, enlarged, formed
 from potstill.synthetic.parametrisation import (
     IDENTITY,
     PIXELS,
@@ -22,4 +23,7 @@ __all__ = [
     "SyntheticSet",
     "Transform",
     "batch_indices",
+    "check_factor",
+    "enlarged",
+    "formed",
 ]

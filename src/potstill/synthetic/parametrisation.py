@@ -3,6 +3,7 @@
 Methods compute gradients with respect to images and labels, but the optimiser updates a state of raw tensors.
 ``decode`` maps the state to images and labels; ``pullback`` maps gradients with respect to images and labels to
 gradients with respect to the state. Methods depend on nothing else, so a new representation is a new ``Transform``.
+If stored images hold several pictures each (``potstill.synthetic.formation``), what is decoded are the pictures.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from potstill.synthetic.formation import enlarged, pulled_back
 from potstill.synthetic.set import SyntheticSet
 
 
@@ -90,7 +92,7 @@ class Decoded(NamedTuple):
     """The images and labels that a state represents, on the state's device.
 
     Attributes:
-        images: (N, C, H, W), ordered by class, in the state's dtype.
+        images: (N, C, H, W), ordered by class, in the state's dtype: the pictures of all stored images.
         labels: int64 (N,) classes, or probabilities (N, classes).
     """
 
@@ -119,38 +121,48 @@ class Parametrisation:
 
         Args:
             state: contains the raw tensors ``images``, ``labels`` or both, depending on what is learned.
-            start: the initial set, which provides the other parts.
+            start: the initial set, which provides the other parts, and the formation.
         """
-        like = state["labels" if self.images is None else "images"]
-        return Decoded(
-            images=start.images.to(like) if self.images is None else self.images.decode(state["images"]),
-            labels=start.labels.to(like.device) if self.labels is None else self.labels.decode(state["labels"]),
-        )
+        images, labels = self._stored(state, start)
+        return Decoded(enlarged(images, start.formation), labels.repeat_interleave(start.formation**2, dim=0))
 
-    def pullback(self, state: Mapping[str, Tensor], decoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def pullback(
+        self, state: Mapping[str, Tensor], start: SyntheticSet, decoded: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Gradients with respect to the state's tensors.
 
         Args:
             state: as for ``decode``.
+            start: as for ``decode``.
             decoded: gradients with respect to the decoded ``images`` and ``labels``; those of parts that are not
                 learned are ignored.
 
         Returns:
             The gradient of each learned raw tensor, by name.
         """
-        transforms = {"images": self.images, "labels": self.labels}
-        return {
-            name: transform.pullback(state[name], decoded[name])
-            for name, transform in transforms.items()
-            if transform is not None and name in decoded
-        }
+        gradients = {}
+        if self.images is not None and "images" in decoded:
+            of_stored = pulled_back(decoded["images"], start.formation)
+            gradients["images"] = self.images.pullback(state["images"], of_stored)
+        if self.labels is not None and "labels" in decoded:
+            of_each = decoded["labels"].unflatten(0, (-1, start.formation**2)).sum(1)
+            gradients["labels"] = self.labels.pullback(state["labels"], of_each)
+        return gradients
 
     def result(self, state: Mapping[str, Tensor], start: SyntheticSet) -> SyntheticSet:
         """``start`` with its learned parts replaced by those that ``state`` represents, in float32 on the CPU."""
-        decoded = self.decode(state, start)
+        stored = self._stored(state, start)
         learned = {"images": self.images is not None, "labels": self.labels is not None}
-        values = {name: getattr(decoded, name).detach().float().cpu() for name, is_one in learned.items() if is_one}
+        values = {name: getattr(stored, name).detach().float().cpu() for name, is_one in learned.items() if is_one}
         return replace(start, **values)
+
+    def _stored(self, state: Mapping[str, Tensor], start: SyntheticSet) -> Decoded:
+        """The stored images and their labels."""
+        like = state["labels" if self.images is None else "images"]
+        return Decoded(
+            images=start.images.to(like) if self.images is None else self.images.decode(state["images"]),
+            labels=start.labels.to(like.device) if self.labels is None else self.labels.decode(state["labels"]),
+        )
 
 
 PIXELS = Parametrisation()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, write_atomic
 from potstill.runtime.safetensors_io import pack, read_safetensors
+from potstill.synthetic.formation import check_factor, enlarged, formed
 
 FORMAT = "potstill.synthetic/1"
+FORMED = "potstill.synthetic/2"
+"""The format of sets with a formation, which older versions would take for ordinary images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class SyntheticSet:
     """A small labelled set of images, to train networks on in place of a large one.
 
     Attributes:
-        images: float32 (N, C, H, W) in normalised units, ordered by class.
+        images: float32 (N, C, H, W) in normalised units, ordered by class; as they are stored.
         labels: int64 (N,) class indices, or float32 (N, classes) probabilities.
         class_names: the name of each class.
         mean: mean of each channel, for pixels in [0, 1]: normalised = (pixel - mean) / std.
@@ -56,6 +59,8 @@ class SyntheticSet:
         step_size: the learned learning rate for ordinary training, a positive scalar; None if the method learns none.
         replay: the training steps that the set was optimised for; None if it is for ordinary training.
         whitening: the ZCA transform that has been applied to the images, if any.
+        formation: 1, or f if each stored image holds f × f pictures (``potstill.synthetic.formation``): networks are
+            trained on the pictures, which ``decoded`` returns.
         provenance: how the set was made; JSON values only, and none that differ between identical runs.
     """
 
@@ -67,13 +72,43 @@ class SyntheticSet:
     step_size: Tensor | None = None
     replay: Replay | None = None
     whitening: Whitening | None = None
+    formation: int = 1
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def decoded(self) -> SyntheticSet:
+        """The set of all pictures that the stored images hold, each of full size: what networks are trained on.
+
+        Without a formation, the set itself.
+        """
+        if self.formation == 1:
+            return self
+        labels = self.labels.repeat_interleave(self.formation**2, dim=0)
+        return replace(self, images=enlarged(self.images, self.formation), labels=labels, formation=1)
+
+    def formed(self, factor: int) -> SyntheticSet:
+        """A set with a formation, in which each image holds ``factor`` × ``factor`` shrunk images of this one.
+
+        Args:
+            factor: the pictures along each side; its square must divide the number of images of each class.
+
+        Raises:
+            UserError: the factor does not suit the size of the images.
+        """
+        check_factor(factor, *self.shape[1:])
+        labels = self.labels[:: factor**2]
+        return replace(self, images=formed(self.images, factor), labels=labels, formation=factor)
+
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
-        """float32 (n, C, H, W): the images at ``indices``, or all images."""
+        """float32 (n, C, H, W): the images at ``indices``, or all images.
+
+        Raises:
+            ValueError: the set has a formation: networks are trained on ``decoded()``, not on stored images.
+        """
+        if self.formation != 1:
+            raise ValueError("the stored images of a set with a formation are no examples; use decoded()")
         return self.images if indices is None else self.images[indices]
 
     @property
@@ -113,9 +148,10 @@ class SyntheticSet:
         """
         if self.replay is None:
             raise UserError("the set has no learned steps to replay", "evaluate it with another recipe")
-        indices = batch_indices(len(self), self.class_count, self.replay.batches)
-        steps = range(len(self.replay.rates))
-        return [(self.images[i], self.labels[i]) for i in (indices[step % self.replay.batches] for step in steps)]
+        pictures = self.decoded()
+        indices = batch_indices(len(pictures), self.class_count, self.replay.batches)
+        chosen = (indices[step % self.replay.batches] for step in range(len(self.replay.rates)))
+        return [(pictures.images[i], pictures.labels[i]) for i in chosen]
 
     def pixels(self) -> Tensor:
         """float32 (N, C, H, W) in [0, 1], for display: whitening and normalisation inverted, then clipped."""
@@ -126,7 +162,8 @@ class SyntheticSet:
 
     def as_dataset(self) -> TensorDataset:
         """A ``torch.utils.data.Dataset`` of (image, label) pairs, for any PyTorch training loop."""
-        return TensorDataset(self.images, self.labels)
+        pictures = self.decoded()
+        return TensorDataset(pictures.images, pictures.labels)
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors, by their names in a file."""
@@ -140,8 +177,8 @@ class SyntheticSet:
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the tensors."""
-        return sha256(pack(self.tensors(), {}))
+        """SHA-256 of the tensors, and of the formation if there is one."""
+        return sha256(pack(self.tensors(), {} if self.formation == 1 else {"formation": str(self.formation)}))
 
     def save(self, path: str | Path) -> None:
         """Write the set as safetensors, atomically.
@@ -150,12 +187,14 @@ class SyntheticSet:
             UserError: the file cannot be written.
         """
         described = {
-            "format": FORMAT,
+            "format": FORMAT if self.formation == 1 else FORMED,
             "class_names": self.class_names,
             "mean": self.mean,
             "std": self.std,
             "provenance": dict(self.provenance),
         }
+        if self.formation != 1:
+            described["formation"] = self.formation
         if self.replay is not None:
             described["replay"] = self.replay.to_json()
         metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
@@ -170,7 +209,7 @@ class SyntheticSet:
         """
         path = Path(path)
         tensors, metadata = _read_safetensors(path)
-        if metadata.get("format") != FORMAT:
+        if metadata.get("format") not in (FORMAT, FORMED):
             raise _unfit(path, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
         try:
             described = {key: json.loads(metadata[key]) for key in ("class_names", "mean", "std", "provenance")}
@@ -183,6 +222,7 @@ class SyntheticSet:
                 step_size=tensors.get("step_size"),
                 replay=_replay(tensors, metadata),
                 whitening=_whitening(tensors),
+                formation=_formation(metadata),
                 provenance=dict(described["provenance"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -252,6 +292,15 @@ def _whitening(tensors: Mapping[str, Tensor]) -> Whitening | None:
     return Whitening(matrix=tensors["whitening.matrix"], mean=tensors["whitening.mean"])
 
 
+def _formation(metadata: Mapping[str, str]) -> int:
+    if metadata["format"] == FORMAT:
+        return 1
+    factor = json.loads(metadata["formation"])
+    if type(factor) is not int or factor < 2:
+        raise ValueError(f"formation {factor!r}")
+    return factor
+
+
 def _replay(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Replay | None:
     if "replay.rates" not in tensors:
         return None
@@ -266,6 +315,10 @@ def _problems(loaded: SyntheticSet) -> list[str]:
     if images.dim() != 4 or images.dtype != torch.float32 or 0 in images.shape:
         return [f"images are {images.dtype} {tuple(images.shape)}, not float32 (N, C, H, W)"]
     problems = []
+    try:
+        check_factor(loaded.formation, *images.shape[2:])
+    except UserError as error:
+        problems.append(error.problem)
     if labels.shape[:1] != images.shape[:1]:
         problems.append(f"labels {tuple(labels.shape)} for {len(images)} images")
     if classes < 2:
@@ -289,8 +342,8 @@ def _problems(loaded: SyntheticSet) -> list[str]:
     if (replay := loaded.replay) is not None:
         if replay.rates.dim() != 1 or not (replay.rates.isfinite().all() and (replay.rates > 0).all()):
             problems.append("the rates of the replay are not a vector of positive numbers")
-        share = classes * replay.batches
-        if replay.batches < 1 or len(images) % share or not _balanced(loaded.hard_labels, classes):
+        share, pictures = classes * replay.batches, len(images) * loaded.formation**2
+        if replay.batches < 1 or pictures % share or not _balanced(loaded.hard_labels, classes):
             problems.append(f"its images cannot be divided into {replay.batches} balanced batches")
     whitening, size = loaded.whitening, images[0].numel()
     if whitening is not None and (whitening.matrix.shape != (size, size) or whitening.mean.shape != (size,)):

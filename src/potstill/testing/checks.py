@@ -240,6 +240,22 @@ def every_image_or_its_label_moves(case: Case) -> None:
         promise(not still, f"images {still} and their labels do not change")
 
 
+def a_formation_is_learned_through_its_pictures(case: Case) -> None:
+    """Stored images that hold several pictures keep their shape, and a step moves every picture of each."""
+    given, method = problem(ipc=2, formation=2), case.make()
+    given = replace(given, start=method.start(given))
+    before, after = (distilled(given, method, iterations) for iterations in (0, ITERATIONS))
+    promise(after.formation == 2, f"the formation is {after.formation} instead of 2")
+    promise(after.images.shape == given.start.images.shape, f"images are {tuple(after.images.shape)}")
+    promise(len(after.labels) == len(given.start), f"there are {len(after.labels)} labels")
+    if case.moves:
+        moved = (after.decoded().images - before.decoded().images).flatten(1).abs().amax(1)
+        if after.has_soft_labels:
+            moved = moved + (after.decoded().labels - before.decoded().labels).abs().amax(1)
+        still = (moved == 0).nonzero().flatten().tolist()
+        promise(not still, f"pictures {still} and their labels do not change")
+
+
 def one_worker_or_two_give_the_same_bits(case: Case) -> None:
     """The number of workers does not affect the result."""
     states = []
@@ -309,6 +325,7 @@ CHECKS: Mapping[str, Callable[[Case], None]] = MappingProxyType(
             another_seed_gives_another_set,
             another_seed_moves_the_same_start_elsewhere,
             every_image_or_its_label_moves,
+            a_formation_is_learned_through_its_pictures,
             one_worker_or_two_give_the_same_bits,
             a_resumed_run_equals_an_uninterrupted_one,
             a_set_survives_its_file,

@@ -67,6 +67,7 @@ def problem(
     *,
     real: LabeledImages | None = None,
     ipc: int = 1,
+    formation: int = 1,
     network: str = NETWORK,
     precision: Literal["float32", "float64"] = "float32",
     compilation: bool = False,
@@ -78,6 +79,7 @@ def problem(
     Args:
         real: the training images; by default those of digits.
         ipc: synthetic images per class.
+        formation: the small pictures along each side of a synthetic image.
         network: spec of the network to match.
         precision: precision of the networks.
         compilation: whether networks are compiled.
@@ -85,10 +87,11 @@ def problem(
         flips: whether a mirrored image keeps its class.
     """
     real = digits().train if real is None else real
-    indices = random_indices(real, ipc, torch.Generator().manual_seed(0))
+    indices = random_indices(real, ipc * formation**2, torch.Generator().manual_seed(0))
+    start = SyntheticSet.from_indices(real, indices)
     return Problem(
         real=real,
-        start=SyntheticSet.from_indices(real, indices),
+        start=start.formed(formation),
         network=network,
         streams=Streams(seed),
         compute=Compute(torch.device("cpu"), precision, compilation),

@@ -5,39 +5,40 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.features import Descriptors, FeatureExtractor
-from potstill.methods.base import Method, Problem
-from potstill.methods.state import SGD, State, descend
+from potstill.methods.base import Problem
+from potstill.methods.pixel_descent import PixelDescent
+from potstill.methods.state import State, descend
 from potstill.networks import Network
 from potstill.runtime.errors import at_least
 from potstill.runtime.streams import Streams
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionMatching(Method):
+class DistributionMatching(PixelDescent):
     """Gradient descent on a loss between the class means of real and of synthetic descriptors.
 
     A method of this family defines a descriptor and a loss. Each iteration draws a new network, which is never trained.
 
     Attributes:
         batch_real: real images per class in each iteration.
-        learning_rate: step size for the synthetic pixels.
-        momentum: momentum of the pixel updates.
         augment: apply Siamese augmentation to real and synthetic images.
     """
 
+    published_learning_rate: ClassVar[float] = 1.0
+
     batch_real: int = 256
-    learning_rate: float = 1.0
-    momentum: float = 0.5
     augment: bool = True
 
     def __post_init__(self) -> None:
-        at_least(self, batch_real=1, learning_rate=0, momentum=0)
+        super().__post_init__()
+        at_least(self, batch_real=1)
 
     @abstractmethod
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
@@ -53,7 +54,7 @@ class DistributionMatching(Method):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state."""
-        return self._optimiser.init("images", problem.start_images)
+        return self.pixel_optimiser.init("images", problem.start_images)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
         """Match the class means under one newly drawn network.
@@ -96,8 +97,8 @@ class DistributionMatching(Method):
             The next state, and the loss before the step.
         """
         loss, gradient = self.matched(problem, extractor, self.decoded(problem, state).images, streams)
-        gradients = self.parametrisation.pullback(state, {"images": gradient})
-        return descend(state, gradients, {"images": self._optimiser}, iteration), loss
+        gradients = self.pullback(problem, state, {"images": gradient})
+        return descend(state, gradients, {"images": self.pixel_optimiser}, iteration), loss
 
     def matched(
         self, problem: Problem, extractor: FeatureExtractor, images: Tensor, streams: Streams
@@ -132,10 +133,6 @@ class DistributionMatching(Method):
         back = pullback(torch.autograd.grad(loss, means))
         (gradient,) = torch.autograd.grad(augmented, images, back) if self.augment else (back,)
         return loss.item(), gradient
-
-    @property
-    def _optimiser(self) -> SGD:
-        return SGD(self.learning_rate, self.momentum)
 
 
 def squared_distance(targets: Tensor, means: Tensor) -> Tensor:

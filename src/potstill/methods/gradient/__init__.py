@@ -15,10 +15,11 @@ from torch.func import functional_call, grad, grad_and_value, vmap
 
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
 from potstill.engine.chunked import ChunkedNetwork
-from potstill.methods.base import Method, Problem
+from potstill.methods.base import Problem
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.methods.inner_network import InnerNetwork
-from potstill.methods.state import SGD, State, descend
+from potstill.methods.pixel_descent import PixelDescent
+from potstill.methods.state import State, descend
 from potstill.networks import Network
 from potstill.runtime.errors import at_least
 from potstill.runtime.parallel import parallel_map
@@ -41,13 +42,11 @@ class Loops(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientMatching(Method):
+class GradientMatching(PixelDescent):
     """Algorithm 1 of Zhao et al. (ICLR 2021); an iteration is one update of the pixels.
 
     Attributes:
         batch_real: real images per class in each iteration.
-        learning_rate: step size for the synthetic pixels.
-        momentum: momentum of the pixel updates.
         distance: distance between two gradients: ``layerwise`` sums 1 - cosine over layers and output units, as in the
             paper; ``euclidean`` is the squared Euclidean distance; ``cosine`` is 1 - cosine of the concatenated
             gradients.
@@ -61,12 +60,12 @@ class GradientMatching(Method):
     published_networks: ClassVar[int]
     """Number of networks drawn in a published run."""
 
+    published_learning_rate: ClassVar[float] = 0.1
+
     published_loops: ClassVar[Mapping[int, Loops]]
     """The published loop lengths by images per class."""
 
     batch_real: int = 256
-    learning_rate: float = 0.1
-    momentum: float = 0.5
     distance: DistanceName = "layerwise"
     outer_loops: int | None = None
     inner_epochs: int | None = None
@@ -74,7 +73,8 @@ class GradientMatching(Method):
     network_batch: int = 256
 
     def __post_init__(self) -> None:
-        at_least(self, batch_real=1, learning_rate=0, momentum=0, network_learning_rate=0, network_batch=1)
+        super().__post_init__()
+        at_least(self, batch_real=1, network_learning_rate=0, network_batch=1)
         at_least(self, outer_loops=1, inner_epochs=0)
 
     def loops(self, images_per_class: int) -> Loops:
@@ -86,9 +86,9 @@ class GradientMatching(Method):
         )
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """A copy with the loop lengths filled in."""
+        """A copy with the learning rate and the loop lengths filled in."""
         loops = self.loops(images_per_class)
-        return replace(self, outer_loops=loops.outer, inner_epochs=loops.inner)
+        return replace(super().resolved(images_per_class, dataset), outer_loops=loops.outer, inner_epochs=loops.inner)
 
     def default_iterations(self, images_per_class: int) -> int:
         """The published number of networks times the pixel updates per network."""
@@ -104,7 +104,7 @@ class GradientMatching(Method):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""
-        state = self._optimiser.init("images", problem.start_images)
+        state = self.pixel_optimiser.init("images", problem.start_images)
         lives_on = self.loops(problem.images_per_class).outer > 1
         return state | self._network(problem).stored() if lives_on else state
 
@@ -126,8 +126,8 @@ class GradientMatching(Method):
         else:
             network.restore(state)
         loss, gradient = self._gradient(problem, network, self.decoded(problem, state).images, streams)
-        gradients = self.parametrisation.pullback(state, {"images": gradient})
-        state = descend(state, gradients, {"images": self._optimiser}, iteration)
+        gradients = self.pullback(problem, state, {"images": gradient})
+        state = descend(state, gradients, {"images": self.pixel_optimiser}, iteration)
         if (iteration + 1) % loops.outer:
             images, labels = self.decoded(problem, state)
             network.train(
@@ -162,10 +162,6 @@ class GradientMatching(Method):
             return loss, back.flatten(0, 1)
         (gradient,) = torch.autograd.grad(augmented, images, back.flatten(0, 1))
         return loss, gradient
-
-    @property
-    def _optimiser(self) -> SGD:
-        return SGD(self.learning_rate, self.momentum)
 
     def _network(self, problem: Problem) -> InnerNetwork:
         def make() -> InnerNetwork:

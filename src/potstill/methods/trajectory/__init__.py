@@ -16,6 +16,7 @@ from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep, UnrolledGradients, Unroller
 from potstill.experts.manifest import check_experts
 from potstill.methods.base import Method, Problem
+from potstill.methods.pixel_descent import ADAM_LEARNING_RATE, OptimiserName, pixel_optimiser
 from potstill.methods.state import SGD, Optimiser, State, descend
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.errors import Diverged, UserError, at_least
@@ -65,7 +66,7 @@ class Match(NamedTuple):
 
     Attributes:
         loss: || theta_N - theta*_{t+M} ||² / || theta*_t - theta*_{t+M} ||², over the parameters that are matched.
-        gradients: gradients of the loss with respect to ``images`` and, if they are probabilities, ``labels``.
+        gradients: gradients of the loss with respect to the state's ``images`` and, if they are learned, ``labels``.
         rate: gradient of the loss with respect to the student's learning rate.
     """
 
@@ -86,8 +87,9 @@ class TrajectoryMatching(Method, Generic[P]):
         expert_epochs: M, epochs of the expert that these steps should reproduce.
         latest_start: T+, exclusive upper bound of the expert epoch from which the student starts.
         student_batch: synthetic images per student step; 0 uses all of them.
-        learning_rate: step size for the synthetic pixels.
-        momentum: momentum of the updates of pixels and student learning rate.
+        optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
+        learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
+        momentum: momentum of the SGD updates of pixels and student learning rate.
         rate_learning_rate: step size for the student's learning rate, which is learned too.
         initial_rate: initial value of the student's learning rate.
         augment: apply Siamese augmentation: one operation per step, with parameters drawn for each image.
@@ -103,6 +105,7 @@ class TrajectoryMatching(Method, Generic[P]):
     expert_epochs: int | None = None
     latest_start: int | None = None
     student_batch: int | None = None
+    optimiser: OptimiserName = "sgd"
     learning_rate: float | None = None
     momentum: float = 0.5
     rate_learning_rate: float | None = None
@@ -127,6 +130,8 @@ class TrajectoryMatching(Method, Generic[P]):
     def settled(self, images_per_class: int, dataset: str = "") -> P:
         """The settings in effect: those of the method, with the published ones in place of None."""
         published = self.published(images_per_class, dataset)
+        if self.optimiser == "adam":
+            published = replace(published, learning_rate=ADAM_LEARNING_RATE)
         asked = {each.name: getattr(self, each.name) for each in fields(published)}
         return replace(published, **{name: value for name, value in asked.items() if value is not None})
 
@@ -173,7 +178,7 @@ class TrajectoryMatching(Method, Generic[P]):
     def optimisers(self, settings: P) -> dict[str, Optimiser]:
         """The optimiser of each learned tensor, by its name in the state."""
         return {
-            "images": SGD(settings.learning_rate, self.momentum),
+            "images": pixel_optimiser(self.optimiser, settings.learning_rate, self.momentum),
             "rate": SGD(settings.rate_learning_rate, self.momentum),
         }
 
@@ -216,7 +221,7 @@ class TrajectoryMatching(Method, Generic[P]):
         gradients = {"images": of_images}
         if labels.is_floating_point():
             gradients["labels"] = _gathered(found, chosen, labels)
-        return Match(loss, gradients, found.rates.sum())
+        return Match(loss, self.pullback(problem, state, gradients), found.rates.sum())
 
     def distance(
         self, problem: Problem, end: Sequence[Tensor], start: Sequence[Tensor], target: Sequence[Tensor]
@@ -249,8 +254,7 @@ class TrajectoryMatching(Method, Generic[P]):
         Raises:
             Diverged: the student's learning rate is no longer positive.
         """
-        gradients = {**self.parametrisation.pullback(state, match.gradients), "rate": match.rate}
-        state = descend(state, gradients, self.optimisers(settings), iteration)
+        state = descend(state, {**match.gradients, "rate": match.rate}, self.optimisers(settings), iteration)
         if state["rate"] <= 0:
             raise Diverged(
                 f"at iteration {iteration + 1} the student's learning rate fell to {state['rate'].item():.3g}",

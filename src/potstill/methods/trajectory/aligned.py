@@ -17,7 +17,7 @@ from potstill.methods.trajectory import TrajectoryMatching, TrajectoryPreset
 from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.errors import UserError, at_least
 from potstill.runtime.streams import Streams
-from potstill.synthetic import SOFTMAX, Parametrisation, SyntheticSet
+from potstill.synthetic import SOFTMAX, Parametrisation, SyntheticSet, formed
 
 LABEL_MOMENTUM = 0.9
 FALLBACK_LOGIT = 4.0
@@ -111,14 +111,17 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
 
     def start(self, problem: Problem) -> SyntheticSet:
         """Random real images that the first expert classifies correctly."""
-        file = self._experts(problem)[0]
-        chosen = right_ones(problem, file, problem.images_per_class, problem.streams.child("samples"))
-        return replace(problem.start, images=problem.real.normalised(chosen).cpu())
+        file, formation = self._experts(problem)[0], problem.start.formation
+        count = problem.images_per_class * formation**2
+        chosen = right_ones(problem, file, count, problem.streams.child("samples"))
+        return replace(problem.start, images=formed(problem.real.normalised(chosen).cpu(), formation))
 
     def prepare(self, problem: Problem) -> State:
         """The initial images and rate, and label logits averaged over the experts that classify them correctly."""
         state = super().prepare(problem)
-        labels = initial_logits(problem, self._experts(problem), problem.start).to(state["images"])
+        start = problem.start
+        of_pictures = initial_logits(problem, self._experts(problem), start.decoded())
+        labels = of_pictures.unflatten(0, (len(start), -1)).mean(1).to(state["images"])
         return state | self.optimisers(self._settings(problem))["labels"].init("labels", labels)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:

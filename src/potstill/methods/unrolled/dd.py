@@ -128,7 +128,7 @@ class DD(Method):
         of_images = torch.zeros_like(images)
         for chosen, gradient in zip(steps, found.images, strict=True):
             of_images[chosen] += gradient
-        gradients = self.parametrisation.pullback(state, {"images": of_images})
+        gradients = self.pullback(problem, state, {"images": of_images})
         gradients["rates"] = POSITIVE.pullback(state["rates"], found.rates)
         adam = self._optimiser(iteration)
         return descend(state, gradients, {"images": adam, "rates": adam}, iteration), loss

@@ -109,7 +109,7 @@ class LD(Method):
         generator = streams.generator("real batch")
         loss, back = loss_on_real(problem, network.chunked, end, self.batch_real, generator)
         of_labels = torch.stack([gradient for gradient in pullback(back).labels if gradient is not None]).sum(0)
-        gradients = self.parametrisation.pullback(state, {"labels": of_labels})
+        gradients = self.pullback(problem, state, {"labels": of_labels})
         return descend(state, gradients, {"labels": self._optimiser}, iteration) | network.stored(), loss
 
     @property

@@ -1,0 +1,72 @@
+"""A step on stored images is the step on their pictures, led back; Adam replaces SGD in every matching method."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from potstill.methods import METHODS, Method
+from potstill.methods.state import Adam
+from potstill.synthetic.formation import pulled_back
+from tests.methods.test_conformance import case_of
+from tests.small import problem
+
+MATCHING = sorted(
+    name for name, kind in METHODS.items() if {"optimiser", "learning_rate"} <= {each.name for each in fields(kind)}
+)
+
+
+def made(name: str, **options: object) -> Method:
+    return replace(case_of(name, "").make(), **options)
+
+
+def test_every_matching_method_has_a_choice_of_optimisers():
+    assert MATCHING == ["datadam", "datm", "dc", "dm", "dsa", "mtt", "pad", "tesla"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MATCHING)
+def test_a_step_is_that_of_the_pictures_led_back(name: str):
+    method = made(name)
+    stored = problem(ipc=1, formation=2, precision="float64")
+    stored = replace(stored, start=method.start(stored))
+    doubled = replace(stored.start, images=stored.start.images.double())
+    pictures = replace(stored, start=doubled.decoded(), _tools={})
+    states = []
+    for given in (stored, pictures):
+        before = method.prepare(given)
+        if "labels" in before:  # the same logits for all pictures of an image
+            before["labels"] = torch.zeros_like(before["labels"])
+        after, loss = method.step(given, before, 0)
+        states.append((after["images"] - before["images"], loss))
+    (moved, loss), (moved_pictures, loss_of_pictures) = states
+    assert loss == pytest.approx(loss_of_pictures, rel=1e-12)
+    assert moved.abs().max() > 0
+    torch.testing.assert_close(moved, pulled_back(moved_pictures, 2), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MATCHING)
+def test_adam_moves_pixels_as_adam_does(name: str):
+    given = problem(ipc=1, precision="float64")
+    plain, adam = made(name, learning_rate=1.0), made(name, optimiser="adam", learning_rate=0.01)
+    given = replace(given, start=plain.start(given))
+    before = plain.prepare(given)
+    after, _ = plain.step(given, before, 0)
+    gradient = before["images"] - after["images"]
+    state = adam.prepare(replace(given, _tools={}))
+    moved, _ = adam.step(replace(given, _tools={}), state, 0)
+    expected = Adam(0.01).step(state, "images", gradient, 0)
+    torch.testing.assert_close(moved["images"], expected["images"], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", MATCHING)
+def test_the_default_step_size_is_the_optimisers(name: str):
+    published = made(name, learning_rate=None).resolved(1, "mnist")
+    adam = made(name, learning_rate=None, optimiser="adam").resolved(1, "mnist")
+    assert adam.learning_rate == 0.05
+    assert published.learning_rate == getattr(type(published), "published_learning_rate", published.learning_rate)
+    assert published.learning_rate != 0.05
+    assert made(name, learning_rate=0.3, optimiser="adam").resolved(1).learning_rate == 0.3

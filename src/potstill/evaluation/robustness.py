@@ -18,7 +18,7 @@ from potstill.evaluation.checks import check_fits, check_repeats, check_validati
 from potstill.evaluation.evaluate import measure_full
 from potstill.evaluation.recipes import find_recipe, training_schedule
 from potstill.evaluation.session import FullTraining, Session
-from potstill.evaluation.specs import random_images
+from potstill.evaluation.specs import epochs_of_equal_steps, random_images
 from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec, make_trainer
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
@@ -105,13 +105,18 @@ def _specs(
     """The trainings behind the scores, by name: set and random images, with augmentation and without."""
     tuned = replace(recipe, learned_rate=False, learning_rate_grid=RATES)
     plain = replace(tuned, augmentation="none", cutmix=False)
-    hard = replace(synthetic, labels=synthetic.hard_labels)
+    pictures = synthetic.decoded()
+    hard = replace(pictures, labels=pictures.hard_labels)
+
+    def equal_steps(by: Recipe) -> Recipe:
+        return replace(by, epochs=epochs_of_equal_steps(by, len(synthetic), len(pictures)))
+
     specs: dict[str, TrainingSpec] = {}
     for how, by in (("augmented", tuned), ("plain", plain)):
-        specs[f"synthetic {how}"] = _drawn(lambda _: synthetic, trainings, by, repeats)
+        specs[f"synthetic {how}"] = _drawn(lambda _: pictures, trainings, equal_steps(by), repeats)
         specs[f"random {how}"] = _drawn(partial(_random, trainings, synthetic, label), trainings, by, repeats)
     if synthetic.has_soft_labels:
-        specs["synthetic hard"] = _drawn(lambda _: hard, trainings, tuned, repeats)
+        specs["synthetic hard"] = _drawn(lambda _: hard, trainings, equal_steps(tuned), repeats)
     return {name: replace(spec, trained_on=name) for name, spec in specs.items()}
 
 
@@ -137,7 +142,7 @@ def _random(trainings: Trainings, synthetic: SyntheticSet, label: Labeller | Non
     """As many random real images of each class, drawn for each repeat, with the same kind of labels."""
     images_per_class = max(len(synthetic) // synthetic.class_count, 1)
     images, labels = random_images(trainings.dataset.train, images_per_class, repeat.streams)
-    return replace(synthetic, images=images, labels=labels if label is None else label(images))
+    return replace(synthetic, images=images, labels=labels if label is None else label(images), formation=1)
 
 
 def _labeller(trainings: Trainings, network: str, recipe: Recipe, epochs: int | None) -> Labeller:

@@ -40,6 +40,8 @@ configs:
 def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str | None = None) -> Path:
     """Write ``synthetic`` to ``target``, completely or, if anything fails, not at all.
 
+    Of a set with a formation, every picture is written in full size, as networks see it: f² times as many images.
+
     Only ``npz`` stores the images exactly. The other formats contain 8-bit PNG images, and a README that quantifies the
     resulting error.
 
@@ -73,10 +75,11 @@ def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str
         target = target.with_name(f"{target.name}.npz")
     if target.exists():
         raise UserError(f"{target} already exists", "choose another --out")
+    pictures = synthetic.decoded()
     with staged(target) as made:
-        _WRITERS[format](synthetic, made)
+        _WRITERS[format](pictures, made)
         if format == "hub" and hub_id is not None:
-            _upload(synthetic, hub_id)
+            _upload(pictures, hub_id)
     return target
 
 

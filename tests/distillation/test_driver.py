@@ -285,7 +285,7 @@ def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, t
     [
         ({"seed": 5}, "started with a different seed; resume it with its own settings"),
         ({"ipc": 2, "network": "lenet"}, "started with a different ipc, network"),
-        ({"method": DM(batch_real=9)}, "started with a different batch_real, learning_rate"),
+        ({"method": DM(batch_real=9)}, "started with a different learning_rate, batch_real"),
         ({"method": Random()}, "started with a different method"),
     ],
 )

@@ -30,7 +30,7 @@ def test_resolved_leaves_nothing_open():
 
 def test_resolved_keeps_what_was_asked_for():
     asked = Settings(
-        method=DM(),
+        method=DM().resolved(10),
         start="noise",
         iterations=7,
         device="cpu",

@@ -12,7 +12,7 @@ from potstill.distillation.settings import Settings
 from potstill.methods import DM, MTT, DataDAM, Method
 from potstill.runtime.errors import UserError
 
-STORED = Settings(method=DM(batch_real=32), seed=7, ipc=3, dataset="digits")
+STORED = Settings(method=DM(batch_real=32).resolved(3), seed=7, ipc=3, dataset="digits")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,9 @@ STORED = Settings(method=DM(batch_real=32), seed=7, ipc=3, dataset="digits")
         (Settings(method=DM(), seed=8, ipc=4), ["ipc", "seed"]),
         (Settings(method=DM(batch_real=32)), []),
         (Settings(method=DM(batch_real=33)), ["batch_real"]),
-        (Settings(method=DM(learning_rate=3.0), seed=8), ["seed", "batch_real", "learning_rate"]),
+        (Settings(method=DM(), formation=2), ["formation"]),
+        (Settings(method=DM(batch_real=32, optimiser="adam")), ["optimiser", "learning_rate"]),
+        (Settings(method=DM(learning_rate=3.0), seed=8), ["seed", "learning_rate", "batch_real"]),
         (Settings(method=DataDAM()), ["method"]),
     ],
 )
@@ -32,8 +34,8 @@ def test_conflicts_are_named(asked: Settings[Method], names: list[str]):
 
 
 def test_a_default_that_was_asked_for_conflicts_too():
-    asked = replace(STORED, seed=0, method=DM())
-    assert resume_conflicts(asked, STORED) == []
+    asked = replace(STORED, seed=0, method=DM().resolved(3))
+    assert resume_conflicts(replace(asked, method=DM()), STORED) == []
     assert resume_conflicts(asked, STORED, unasked=STORED) == ["seed", "batch_real"]
     assert resume_conflicts(STORED, STORED, unasked=STORED) == []
 

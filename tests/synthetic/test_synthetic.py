@@ -378,8 +378,8 @@ def test_a_missing_tensor_is_named(missing: str, tmp_path: Path):
     ("metadata", "problem"),
     [
         (
-            {"format": "potstill.synthetic/2"},
-            "its format is 'potstill.synthetic/2', not 'potstill.synthetic/1'",
+            {"format": "potstill.synthetic/3"},
+            "its format is 'potstill.synthetic/3', not 'potstill.synthetic/1'",
         ),
         ({"class_names": '["cat"]'}, "fewer than two classes"),
         ({"class_names": "cat, dog"}, "a field is missing or malformed"),

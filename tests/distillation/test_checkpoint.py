@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from potstill.distillation.checkpoint import Checkpoint
+from potstill.methods import State
 from potstill.runtime.errors import UserError
 
 
@@ -65,6 +68,55 @@ def test_a_truncated_checkpoint_is_named(path: Path):
         path.write_bytes(whole[:length])
         with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
             Checkpoint.load(path)
+
+
+def test_a_value_that_changed_is_noticed(path: Path):
+    Checkpoint(state={"images": torch.zeros(100)}, iteration=12).save(path)
+    whole = path.read_bytes()
+    for place in (whole.index(b"12"), whole.index(b"F32"), len(whole) - 1):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
+            Checkpoint.load(path)
+
+
+def older(path: Path, state: State, **values: str) -> None:
+    """A checkpoint of a version that wrote no hash."""
+    texts = {"iteration": "3", "seconds": "1.5", "best_iteration": "null", "best_accuracy": "null", "validated": "0"}
+    save_file({f"state.{name}": tensor for name, tensor in state.items()}, path, texts | values)
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        ({"images": torch.zeros(2, 3)}, None),
+        ({"images": torch.zeros(3, 2)}, r"images is float32 \(3, 2\), not float32 \(2, 3\)"),
+        ({"images": torch.zeros(2, 3, dtype=torch.int32)}, r"images is int32 \(2, 3\), not float32"),
+        ({"labels": torch.zeros(2, 3)}, r"images is absent, not float32 \(2, 3\)"),
+        ({"images": torch.zeros(2, 3), "more": torch.zeros(1)}, r"more is float32 \(1,\), not absent"),
+    ],
+)
+def test_older_files_are_compared_with_a_state(state: State, problem: str | None, path: Path):
+    older(path, state)
+    with nullcontext() if problem is None else pytest.raises(UserError, match=problem):
+        assert Checkpoint.load(path, lambda: {"images": torch.ones(2, 3)}).iteration == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"iteration": "-Infinity"}, "iteration is not valid JSON: -Infinity"),
+        ({"iteration": "-1"}, "iteration is not a whole number"),
+        ({"iteration": "1.5"}, "iteration is not a whole number"),
+        ({"seconds": '"x"'}, "seconds is not a number"),
+        ({"best_accuracy": "1.01"}, "best_accuracy is not a fraction"),
+        ({"validated": "[]"}, "validated is not a whole number"),
+        ({"iteration": "9" * 400}, "400 digits"),
+    ],
+)
+def test_values_that_cannot_be_are_named(values: dict[str, str], problem: str, path: Path):
+    older(path, {"images": torch.zeros(1)}, **values)
+    with pytest.raises(UserError, match=problem):
+        Checkpoint.load(path)
 
 
 def test_the_best_state_is_kept_and_of_equals_the_earliest():

@@ -67,7 +67,7 @@ def test_experts_of_a_curriculum_differ_and_keep_the_difficulty(tmp_path: Path):
     train_experts(plan, data, tmp_path / "curriculum", CPU, progress=heard.append)
     assert heard[0] == "training a network for 10 epochs to score the difficulty of images"
     train_experts(ExpertPlan(network=NETWORK, count=2, epochs=3), data, tmp_path / "plain", CPU)
-    scores = read_difficulty(tmp_path / "curriculum" / CURRICULUM)
+    scores = read_difficulty(tmp_path / "curriculum" / CURRICULUM, 200)
     assert scores["el2n"].shape == (200,)
     contents = [expert_file(tmp_path / name, 0).read_bytes() for name in ("curriculum", "plain")]
     assert contents[0] != contents[1]

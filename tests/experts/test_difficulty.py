@@ -58,15 +58,22 @@ def test_forgetting_by_hand():
 def test_difficulty_survives_its_file_and_damage_is_told(tmp_path: Path):
     scores = {"el2n": torch.rand(5), "forgetting": torch.arange(5)}
     write_difficulty(tmp_path / DIFFICULTY, scores)
-    read = read_difficulty(tmp_path / DIFFICULTY)
+    read = read_difficulty(tmp_path / DIFFICULTY, 5)
     assert read["el2n"].equal(scores["el2n"])
     assert read["forgetting"].tolist() == [0, 1, 2, 3, 4]
     (tmp_path / DIFFICULTY).write_bytes(b"cut")
     with pytest.raises(UserError, match=r"difficulty\.safetensors cannot be read"):
-        read_difficulty(tmp_path / DIFFICULTY)
+        read_difficulty(tmp_path / DIFFICULTY, 5)
     (tmp_path / DIFFICULTY).write_bytes(expert_bytes())
     with pytest.raises(UserError, match="contains no difficulty scores"):
-        read_difficulty(tmp_path / DIFFICULTY)
+        read_difficulty(tmp_path / DIFFICULTY, 5)
+
+
+@pytest.mark.parametrize("score", [torch.rand(4), torch.rand(5, 1), torch.tensor([0, 1, 2, torch.nan, 3])])
+def test_scores_of_other_images_are_refused(score: torch.Tensor, tmp_path: Path):
+    write_difficulty(tmp_path / DIFFICULTY, {"el2n": score})
+    with pytest.raises(UserError, match="does not have one score 'el2n' for each of 5 images; remove it"):
+        read_difficulty(tmp_path / DIFFICULTY, 5)
 
 
 def expert_bytes() -> bytes:

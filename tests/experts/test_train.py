@@ -240,5 +240,6 @@ def test_scores_of_experts_are_kept_beside_them_and_added_to(tmp_path: Path):
     one = keep_scores(plan, data, tmp_path / "experts", CPU, ["forgetting"])
     both = keep_scores(plan, data, tmp_path / "experts", CPU, ["el2n", "forgetting"])
     assert set(one) == {"forgetting"}
-    assert read_difficulty(tmp_path / "experts" / DIFFICULTY).keys() == both.keys() == {"el2n", "forgetting"}
+    kept = read_difficulty(tmp_path / "experts" / DIFFICULTY, len(data.train))
+    assert kept.keys() == both.keys() == {"el2n", "forgetting"}
     assert both["forgetting"].equal(one["forgetting"])

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from potstill.methods import State
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
-from potstill.schema.fields import with_present_names
+from potstill.runtime.safetensors_io import UNREADABLE, content_sha256, read_safetensors
+from potstill.schema import Record
+from potstill.schema.fields import Amount, Count, Fields, Fraction, with_present_names
+
+SHA256 = "sha256"
+"""The name of the metadata that holds the hash of everything else; files of older versions lack it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position(Record):
+    """The plain values of a checkpoint, as its metadata record them; see :class:`Checkpoint`."""
+
+    iteration: Count
+    seconds: Amount
+    best_iteration: Count | None = None
+    best_accuracy: Fraction | None = None
+    validated: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,40 +82,59 @@ class Checkpoint:
         best = {} if self.best_state is None else self.best_state
         tensors = {f"state.{name}": tensor for name, tensor in self.state.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-        values = {
-            "iteration": self.iteration,
-            "seconds": self.seconds,
-            "best_iteration": self.best_iteration,
-            "best_accuracy": self.best_accuracy,
-            "validated": self.validated,
-        }
         # Copies, because the best state may share tensors with the present one, which safetensors refuses.
         content = {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
         }
-        write_atomic(path, save(content, {name: json.dumps(value) for name, value in values.items()}))
+        position = Position(**{field.name: getattr(self, field.name) for field in fields_of(Position)})
+        metadata = {name: json.dumps(value) for name, value in position.to_json().items()}
+        write_atomic(path, save(content, {**metadata, SHA256: content_sha256(content, metadata)}))
 
     @classmethod
-    def load(cls, path: Path) -> Checkpoint:
+    def load(cls, path: Path, like: Callable[[], State] | None = None) -> Checkpoint:
         """Read what ``save`` wrote; its tensors are on the CPU.
 
+        Args:
+            path: the file.
+            like: makes a state with the right names, shapes and types. It is called only for files of older versions,
+                whose tensors cannot be checked otherwise; None leaves these unchecked.
+
         Raises:
-            UserError: the file is absent or damaged.
+            UserError: the file is absent, damaged, or not of this run.
         """
         try:
-            with safe_open(path, framework="pt") as archive:
-                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-                values: dict[str, Any] = {name: json.loads(text) for name, text in archive.metadata().items()}
-            state, best = (
-                with_present_names("state", {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)})
-                for part in ("state.", "best.")
-            )
-            return cls(state=state, best_state=best or None, **values)
-        except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{path} is damaged ({error})", "start again with another --out; the last set is still there"
-            ) from error
+            tensors, metadata = read_safetensors(path)
+        except UNREADABLE as error:
+            raise _damaged(path, str(error)) from error
+        digest = metadata.pop(SHA256, None)
+        if digest is not None and digest != content_sha256(tensors, metadata):
+            raise _damaged(path, "its contents are not what was written")
+        position = Position.from_json(Fields.of_metadata(path, metadata))
+        state, best = (
+            with_present_names("state", {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)})
+            for part in ("state.", "best.")
+        )
+        if digest is None and like is not None:
+            _check_alike(path, like(), state, *([best] if best else []))
+        return cls(state=state, best_state=best or None, **vars(position))
 
 
 def _moved(state: State, device: torch.device) -> State:
     return {name: tensor.to(device) for name, tensor in state.items()}
+
+
+def _check_alike(path: Path, right: State, *states: State) -> None:
+    """Make sure that states have the names, shapes and types of the ``right`` one."""
+    for state in states:
+        for name in [*right, *state]:
+            ours, theirs = ((s[name].dtype, tuple(s[name].shape)) if name in s else None for s in (state, right))
+            if ours != theirs:
+                raise _damaged(path, f"{name} is {_described(ours)}, not {_described(theirs)}")
+
+
+def _described(tensor: tuple[torch.dtype, tuple[int, ...]] | None) -> str:
+    return "absent" if tensor is None else f"{str(tensor[0]).removeprefix('torch.')} {tensor[1]}"
+
+
+def _damaged(path: Path, problem: str) -> UserError:
+    return UserError(f"{path} is damaged ({problem})", "start again with another --out; the last set is still there")

@@ -174,7 +174,8 @@ class _Run:
         self.lock = self._closing.enter_context(locked(folder.path))
         self.problem = self._problem(self.provenance.checked(SyntheticSet.load(folder.start), folder.path))
         if folder.checkpoint.exists():
-            self.now = Checkpoint.load(folder.checkpoint).to(self.compute.device)
+            loaded = Checkpoint.load(folder.checkpoint, lambda: self.method.prepare(self.problem))
+            self.now = loaded.to(self.compute.device)
         else:
             self.now = Checkpoint(state=self.method.prepare(self.problem))
         self.interrupts.hold()

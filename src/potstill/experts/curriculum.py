@@ -11,6 +11,7 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.experts.difficulty import Score, read_difficulty, write_difficulty
 from potstill.experts.feature_source import EPOCHS, TrainedNetwork, Training
+from potstill.runtime.errors import UserError
 
 CURRICULUM = "curriculum.safetensors"
 """File of the difficulty scores that order a curriculum; they come from a network trained before the experts."""
@@ -69,9 +70,15 @@ def curriculum_in(folder: Path, training: Training, by: Score, epochs: int) -> C
         training: the images, and everything needed to train the network that scores their difficulty.
         by: name of the difficulty score.
         epochs: number of epochs of the experts.
+
+    Raises:
+        UserError: the stored scores are damaged, of another dataset, or of another kind.
     """
     path = folder / CURRICULUM
     if not path.exists():
         training.progress(f"training a network for {EPOCHS} epochs to score the difficulty of images")
         write_difficulty(path, {by: TrainedNetwork(training).score(by)})
-    return Curriculum(training.real, read_difficulty(path)[by], epochs)
+    scores = read_difficulty(path, len(training.real))
+    if by not in scores:
+        raise UserError(f"{path} has no score {by!r}", "remove it, or name the score that it has: --curriculum-by")
+    return Curriculum(training.real, scores[by], epochs)

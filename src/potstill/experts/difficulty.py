@@ -8,7 +8,6 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
@@ -16,7 +15,7 @@ from potstill.data import LabeledImages
 from potstill.networks import Network
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
-from potstill.runtime.safetensors_io import pack
+from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors
 
 FORMAT = "potstill.difficulty/1"
 
@@ -90,19 +89,30 @@ def write_difficulty(path: Path, scores: Mapping[str, Tensor]) -> None:
     write_atomic(path, pack({name: score.float().contiguous() for name, score in scores.items()}, {"format": FORMAT}))
 
 
-def read_difficulty(path: Path) -> dict[str, Tensor]:
+def read_difficulty(path: Path, images: int) -> dict[str, Tensor]:
     """Read the scores float32 (N,) that ``write_difficulty`` wrote, by name.
 
+    Args:
+        path: the file.
+        images: N, the number of training images.
+
     Raises:
-        UserError: the file is missing, truncated, or of another kind.
+        UserError: the file is missing, truncated, of another kind, or of another dataset.
     """
     try:
-        with safe_open(path, framework="pt") as archive:
-            if (archive.metadata() or {}).get("format") != FORMAT:
-                raise UserError(f"{path} contains no difficulty scores", "compute it again with potstill experts")
-            return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error})", "compute it again with potstill experts") from error
+        scores, metadata = read_safetensors(path)
+    except UNREADABLE as error:
+        raise _unusable(path, f"cannot be read ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise _unusable(path, "contains no difficulty scores")
+    for name, score in scores.items():
+        if score.dtype != torch.float32 or tuple(score.shape) != (images,) or not score.isfinite().all():
+            raise _unusable(path, f"does not have one score {name!r} for each of {images} images")
+    return scores
+
+
+def _unusable(path: Path, problem: str) -> UserError:
+    return UserError(f"{path} {problem}", "remove it, and compute it again with potstill experts")
 
 
 def _gradient_lengths(network: Network, images: LabeledImages) -> Tensor:

@@ -202,7 +202,7 @@ def keep_scores(
     """
     path = out / DIFFICULTY
     with cpu_workers(compute.device), locked(out):
-        scores = read_difficulty(path) if path.exists() else {}
+        scores = read_difficulty(path, len(dataset.train)) if path.exists() else {}
         experts = StoredExperts(_training(plan, dataset.to(compute.device), compute, progress), out)
         scores |= {name: experts.score(name).float() for name in names}
         write_difficulty(path, scores)

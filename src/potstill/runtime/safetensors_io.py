@@ -5,6 +5,7 @@ The header of a file may declare anything. It is checked in full against the siz
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -87,6 +88,22 @@ def tensor_names(path: Path) -> tuple[list[str], dict[str, str]]:
     """
     with _opened(path) as (_, entries, metadata):
         return [entry.name for entry in entries], metadata
+
+
+def content_sha256(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
+    """The SHA-256 of tensors and metadata, by which a file that was changed can be told.
+
+    Args:
+        tensors: PyTorch tensors by name, on the CPU.
+        metadata: texts by name.
+    """
+    import torch
+
+    digest = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def with_metadata(archive: bytes, metadata: Mapping[str, str]) -> bytes:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Protocol, Self, Union, get_args, get_origin, get_type_hints
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.reading import read_json
+from potstill.runtime.reading import parse_json, read_json
 
 REMEDY = "restore the file, or move it away so that it is made again"
 SCALARS: Mapping[type, str] = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
@@ -88,6 +89,23 @@ class Fields:
         """The object in a JSON file."""
         return cls.of(file, read_json(file))
 
+    @classmethod
+    def of_metadata(cls, file: Path, metadata: Mapping[str, str], *, texts: Sequence[str] = ()) -> Fields:
+        """The metadata of a safetensors file, whose texts are JSON.
+
+        Args:
+            file: the file.
+            metadata: texts by name.
+            texts: names of metadata that are not JSON, but plain.
+        """
+        values: dict[str, Any] = {}
+        for name, text in metadata.items():
+            try:
+                values[name] = text if name in texts else parse_json(text)
+            except ValueError as error:
+                raise UserError(f"{file}: {name} is not valid JSON: {error}", REMEDY) from error
+        return cls(file, values)
+
     def __contains__(self, name: str) -> bool:
         """Whether the field is there and not null."""
         return self.values.get(name) is not None
@@ -119,7 +137,7 @@ class Fields:
                 newer version may have written them.
             without: names of fields that are not read.
         """
-        kinds = get_type_hints(target, include_extras=True)
+        kinds = _annotations(target)
         return {
             field.name: self.value(field.name, kinds[field.name])
             for field in fields(target)
@@ -158,6 +176,12 @@ def with_old_names(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     old = {present: name for name, present in RENAMED.get(kind, {}).items()}
     return {old.get(name, name): value for name, value in values.items()}
+
+
+@cache
+def _annotations(target: type[Any]) -> Mapping[str, Any]:
+    """The annotation of each field; a record may have thousands of parts of one class."""
+    return get_type_hints(target, include_extras=True)
 
 
 def _is_required(field: Any) -> bool:

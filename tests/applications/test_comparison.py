@@ -22,6 +22,7 @@ from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate
 from potstill.methods import DD, DM, METHODS, Random
+from potstill.report.comparison_images import compared_images
 from potstill.runtime.compute import CPU, ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.schema.comparison import Comparison
@@ -72,6 +73,9 @@ def test_every_set_is_measured_by_one_recipe_and_pairs_are_compared(runs: Path, 
     for item in record["sets"]:
         assert item["bytes"] == SyntheticSet.load(runs / item["name"] / "synthetic.safetensors").size_bytes
         assert item["labels"] == "hard"
+    images = compared_images(Comparison.read(tmp_path / Comparison.FILE), tmp_path)
+    assert images is not None
+    assert [strip.name for strip in images.strips] == ["dm", "random"]
 
 
 def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -97,7 +97,7 @@ def test_there_is_a_chart_for_each_thing_recorded(run_path: Path) -> None:
     assert [chart.title.split(",")[0] for chart in charts] == [
         "Distillation: loss",
         "Distillation: validation accuracy",
-        "Evaluation: training loss on the distilled set",
+        "Evaluation: training loss on the set",
         "Evaluation: validation accuracy during training",
     ]
     assert charts[1].marker is not None

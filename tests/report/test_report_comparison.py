@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,16 @@ import pytest
 from browsing import watched
 from hypothesis import given
 from hypothesis import strategies as st
-from run_folder import entry, evaluation, write_record
+from run_folder import entry, evaluation, make_run, write_record
 
-from potstill.report.charts.scatter import spread
+from potstill.report.charts.scatter import LABEL_HEIGHT, placed_labels
 from potstill.report.comparison import render, write_comparison
+from potstill.report.comparison_images import Images, compared_images
+from potstill.report.comparison_lead import lead
 from potstill.runtime.errors import UserError
 from potstill.schema.comparison import Comparison
+from potstill.schema.evaluation import Repeats
+from potstill.schema.manifest import Manifest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -78,6 +82,87 @@ def comparison() -> dict[str, Any]:
     }
 
 
+def with_means(*means: float) -> dict[str, Any]:
+    """A comparison of as many sets, on each of which a network reaches a mean."""
+    record = comparison()
+    record["sets"] = record["sets"][: len(means)]
+    for item, mean in zip(record["sets"], means, strict=True):
+        item["networks"]["convnet"] |= Repeats(accuracies=[mean, mean]).to_json()
+    return record
+
+
+def told(record: dict[str, Any], folder: Path) -> str:
+    write_record(folder / "comparison.json", record)
+    return lead(Comparison.read(folder / "comparison.json"), "convnet").replace("\u00a0", " ")
+
+
+def test_a_tie_has_no_winner(tmp_path: Path):
+    assert told(with_means(0.8, 0.8), tmp_path) == (
+        "ConvNet reaches the same accuracy with dm and <b>&: 80.0 % on the test set."
+    )
+    assert told(with_means(0.7, 0.8, 0.8), tmp_path) == (
+        "ConvNet reaches the highest accuracy with <b>& and random-mnist-ipc10: 80.0 % on the test set; "
+        "the difference to dm (70.0 %) is not shown to be more than chance."
+    )
+
+
+def test_sets_that_are_equal_as_printed_share_a_place(tmp_path: Path):
+    assert "the same accuracy with <b>& and dm: 80.0 %" in told(with_means(0.8001, 0.8004), tmp_path)
+
+
+def test_a_difference_that_was_shown_is_called_significant(tmp_path: Path):
+    assert told(with_means(0.7, 0.75), tmp_path).endswith(
+        "with <b>&: 75.0 % on the test set, significantly above dm (70.0 %)."
+    )
+
+
+def test_one_set_that_could_be_trained_on_is_compared_with_none(tmp_path: Path):
+    record = with_means(0.7, 0.75)
+    record["sets"][1]["networks"]["convnet"] = {"failed": "memory"}
+    assert told(record, tmp_path) == "ConvNet reaches the highest accuracy with dm: 70.0 % on the test set."
+    record["sets"][0]["networks"]["convnet"] = {"failed": "memory"}
+    assert told(record, tmp_path) == "ConvNet could not be trained on any of the sets."
+
+
+def with_runs(folder: Path, **run: Any) -> dict[str, Any]:
+    """A comparison of two sets whose runs are beside it."""
+    record = comparison()
+    record["sets"] = record["sets"][:2]
+    for item, name in zip(record["sets"], ("first", "second"), strict=True):
+        path = make_run(folder / name, **run)
+        item |= {"folder": f"../{name}", "set_sha256": Manifest.read(path / "manifest.json").tensors_sha256}
+    return record
+
+
+def images_of(record: dict[str, Any], folder: Path) -> Images | None:
+    write_record(folder / "comparison" / "comparison.json", record)
+    return compared_images(Comparison.read(folder / "comparison" / "comparison.json"), folder / "comparison")
+
+
+def test_the_images_of_the_sets_stand_side_by_side(tmp_path: Path):
+    record = with_runs(tmp_path, names=tuple(f"class {index}" for index in range(25)))
+    images = images_of(record, tmp_path)
+    assert images is not None
+    assert [strip.name for strip in images.strips] == ["dm", "<b>&"]
+    assert [title for title, _ in images.strips[0].pictures] == [f"class {index}" for index in range(20)]
+    assert images.notes == ("The first image of the first 20 of 25 classes in each set.",)
+    page = write_comparison(tmp_path / "comparison").read_text()
+    assert page.count('<img src="data:image/png') == 40
+    assert 'alt="dm, class 3"' in page
+
+
+def test_a_set_that_changed_or_is_gone_is_not_shown(tmp_path: Path):
+    record = with_runs(tmp_path)
+    (tmp_path / "first" / "synthetic.safetensors").unlink()
+    images = images_of(record, tmp_path)
+    assert images is not None
+    assert [strip.name for strip in images.strips] == ["<b>&"]
+    assert images.notes[-1] == "Not shown, because the run is no longer there as it was: dm."
+    record["sets"][1]["set_sha256"] = "ab" * 32
+    assert images_of(record, tmp_path) is None
+    assert images_of(comparison(), tmp_path) is None, "older records have no folders"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_record(tmp_path / "comparison.json", comparison())
@@ -110,12 +195,13 @@ def test_a_set_that_was_stopped_is_said_to_be(tmp_path: Path):
 
 def test_the_page_says_what_the_record_says(folder: Path):
     text = write_comparison(folder).read_text().replace("\u00a0", " ")
-    best = max(comparison()["sets"], key=lambda item: item["networks"]["convnet"]["mean"])
+    ordered = sorted(comparison()["sets"], key=lambda item: -item["networks"]["convnet"]["mean"])
+    (best, first), (second, other) = ((item["name"], item["networks"]["convnet"]["mean"]) for item in ordered[:2])
     assert (
-        f"ConvNet reaches the highest accuracy with {best['name']}: {100 * best['networks']['convnet']['mean']:.1f} %"
-        in text
-    )
-    assert "Of 2 differences between two sets, 1 are significant" in text
+        f"ConvNet reaches the highest accuracy with {best}: {100 * first:.1f} % on the test set; "
+        f"the difference to {second} ({100 * other:.1f} %) is not shown to be more than chance."
+    ) in text
+    assert "Of 2 differences between two sets, 1 is significant, at 5 % for all together." in text
     assert "failed: mlp diverged in epoch 3 of its training" in text
     assert "Learned labels carry" in text
     assert "<b>&<" not in text
@@ -128,8 +214,8 @@ def test_equal_sizes_make_no_chart_of_sizes(folder: Path):
         item |= {"ipc": 10, "bytes": 31_360, "labels": "hard"}
     write_record(folder / "comparison.json", record)
     page = render(Comparison.read(folder / "comparison.json"))
-    assert "Accuracy by the time it took" in page
-    assert "Accuracy by the size" not in page
+    assert "Accuracy of ConvNet by the time it took" in page
+    assert "by the size" not in page
     assert "Learned labels carry" not in page
 
 
@@ -154,12 +240,17 @@ def test_equal_records_make_equal_pages(folder: Path):
     assert json.loads((folder / "comparison.json").read_text()) == json.loads(json.dumps(comparison()))
 
 
-@given(st.lists(st.floats(0, 100), max_size=8), st.floats(1, 20))
-def test_names_are_spread_until_none_covers_another(heights: list[float], gap: float):
-    placed = spread(heights, gap)
-    assert all(after >= before for after, before in zip(placed, heights, strict=True))
-    ordered = sorted(placed)
-    assert all(higher - lower >= gap - 1e-9 for lower, higher in pairwise(ordered))
+@given(st.lists(st.tuples(st.text("ab", max_size=20), st.floats(0, 100), st.floats(0, 100)), max_size=8))
+def test_names_cover_neither_each_other_nor_other_points(points: list[tuple[str, float, float]]):
+    labels = placed_labels(points)
+    assert all(label.height >= y for label, (_, _, y) in zip(labels, points, strict=True))
+    for one, other in combinations(labels, 2):
+        beside = one.end <= other.start or other.end <= one.start
+        assert beside or abs(one.height - other.height) >= LABEL_HEIGHT - 1e-6
+    for index, label in enumerate(labels):
+        for place, (_, x, y) in enumerate(points):
+            if place != index and label.start < x < label.end:
+                assert abs(label.height - y) >= LABEL_HEIGHT - 1e-6
 
 
 @pytest.fixture

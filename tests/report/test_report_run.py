@@ -133,7 +133,7 @@ def test_a_loss_that_is_no_number_is_named_with_its_line(run_path: Path) -> None
 
 def test_an_event_that_is_no_object_is_named_with_its_line(run_path: Path) -> None:
     (run_path / "metrics.jsonl").write_text('{"event": "start"}\n[1, 2]\n')
-    with pytest.raises(UserError, match=r"metrics\.jsonl: line 2"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 is damaged: it is not an object"):
         read_run(run_path)
 
 

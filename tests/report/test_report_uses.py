@@ -120,8 +120,10 @@ def test_robust_scores_are_told_with_what_they_are_made_of(run_path: Path):
     told = section(run_path, "robustness")
     assert f"Label robust score {100 * ROBUSTNESS.label_score:.1f}" in told.text
     assert f"augmentation robust score {100 * ROBUSTNESS.augmentation_score:.1f}, of 100: soft labels" in told.text
-    assert "on the full data 95.0\u00a0%" in told.text
-    for name, mean, rate in (("synthetic augmented", "91.0", "0.01"), ("random plain", "61.0", "0.1")):
+    assert "on the full data, after 50 epochs, 95.0\u00a0%" in told.text
+    assert "2 repeats of each training; seed 0; measured on this machine." in told.text
+    kinds = (("the set, with augmentation", "91.0", "0.01"), ("random images, without augmentation", "61.0", "0.1"))
+    for name, mean, rate in kinds:
         row = told.text[told.text.index(name) :].split("\n")[0]
         assert mean in row
         assert row.endswith(rate)
@@ -131,7 +133,7 @@ def test_a_search_is_told_from_the_best_down(run_path: Path):
     write_record(run_path / "search.json", FOUND.to_json())
     told = section(run_path, "search")
     assert "3 networks of convnet-22, trained on the set by coursework-50@1 in 1\u00a0min 13\u00a0s" in told.text
-    assert "On the full data: Large 99.42\u00a0%." in told.text
+    assert "On the full data: Large 99.42\u00a0% after 50 epochs." in told.text
     assert [told.text.index(name) for name in ("1Large", "2Small", "3Deep")] == sorted(
         told.text.index(name) for name in ("1Large", "2Small", "3Deep")
     )

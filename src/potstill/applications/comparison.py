@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -151,7 +152,7 @@ def compare(
                     record=EvaluationFile(contender.folder.evaluation, leading=False),
                 )
             contenders[number] = replace(contender, evaluation=evaluation)
-        record = _record(contenders, specs, data)
+        record = _record(contenders, specs, data, out)
         record.write(out / Comparison.FILE)
     return record
 
@@ -226,7 +227,7 @@ def _short(paths: Sequence[Path]) -> list[str]:
     raise UserError("a run is named twice", "name each run once")
 
 
-def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset) -> Comparison:
+def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset, out: Path) -> Comparison:
     first = contenders[0].evaluation
     assert first is not None
     full = first.baselines.get("full", {})
@@ -243,7 +244,7 @@ def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: I
         initial=None if first.recipe.replay else dict(first.initial),
         networks=list(networks),
         made_on=_made_on(contenders, networks, full),
-        sets=[_entry(contender, networks) for contender in contenders],
+        sets=[_entry(contender, networks, out) for contender in contenders],
         full={name: _trained(result) for name, result in full.items() if name in networks},
         significance=SIGNIFICANCE,
         differences=_differences(contenders, networks),
@@ -251,7 +252,7 @@ def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: I
     )
 
 
-def _entry(contender: Contender, networks: Sequence[str]) -> ComparedSet:
+def _entry(contender: Contender, networks: Sequence[str], out: Path) -> ComparedSet:
     manifest, synthetic = contender.manifest, contender.synthetic
     return ComparedSet(
         name=contender.name,
@@ -264,6 +265,8 @@ def _entry(contender: Contender, networks: Sequence[str]) -> ComparedSet:
         distilled_seconds=manifest.seconds,
         peak_memory_bytes=manifest.peak_memory_bytes,
         networks={name: _trained(contender.result(name)) for name in networks},
+        folder=os.path.relpath(contender.folder.path, out),
+        set_sha256=manifest.tensors_sha256,
     )
 
 

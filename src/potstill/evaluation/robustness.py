@@ -23,7 +23,7 @@ from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, Training
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
-from potstill.schema.evaluation import NetworkResult
+from potstill.schema.evaluation import NetworkResult, real_images_per_class
 from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.synthetic import SyntheticSet
@@ -140,7 +140,7 @@ def _drawn(draw: Callable[[Repeat], SyntheticSet], trainings: Trainings, recipe:
 
 def _random(trainings: Trainings, synthetic: SyntheticSet, label: Labeller | None, repeat: Repeat) -> SyntheticSet:
     """As many random real images of each class, drawn for each repeat, with the same kind of labels."""
-    images_per_class = max(len(synthetic) // synthetic.class_count, 1)
+    images_per_class = real_images_per_class(len(synthetic), synthetic.class_count)
     images, labels = random_images(trainings.dataset.train, images_per_class, repeat.streams)
     return replace(synthetic, images=images, labels=labels if label is None else label(images), formation=1)
 

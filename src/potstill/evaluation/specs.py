@@ -18,6 +18,7 @@ from potstill.experts.feature_source import Training
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
+from potstill.schema.evaluation import real_images_per_class
 from potstill.schema.recipe import Recipe
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
@@ -142,7 +143,7 @@ def on_real(
         What a trainer has to do for each repeat.
     """
     flips = trainings.dataset.flips
-    real = RealImages(name, trainings, max(len(synthetic) // synthetic.class_count, 1))
+    real = RealImages(name, trainings, real_images_per_class(len(synthetic), synthetic.class_count))
 
     def train(trainer: Trainer, repeat: Repeat, after_epoch: AfterEpoch, learning_rate: float | None) -> None:
         images, labels = real.draw(repeat)

@@ -10,39 +10,57 @@ from potstill.report.charts import linear_scale
 from potstill.report.charts.dots import Comparison as Compared
 from potstill.report.charts.dots import Contender, accuracy_chart, accuracy_scale
 from potstill.report.charts.scatter import Cost, Scatter, scatter
+from potstill.report.comparison_images import Images, compared_images
+from potstill.report.comparison_lead import lead, remarks
 from potstill.report.page import rendered
 from potstill.report.protocol import Trained, measured_on, protocol
 from potstill.runtime.files import write_atomic
 from potstill.schema.comparison import ComparedSet, Comparison, Difference, TrainedNetwork
 
-COSTS: tuple[tuple[Cost, Callable[[ComparedSet], float]], ...] = (
-    (Cost("Accuracy by the size of the set", "bytes, logarithmic", wording.size), lambda item: item.bytes),
-    (
-        Cost("Accuracy by images per class", "images per class, logarithmic", lambda value: f"{value:.0f}"),
-        lambda item: item.ipc,
-    ),
-    (
-        Cost("Accuracy by the time it took to make the set", "seconds, logarithmic", wording.duration),
-        lambda item: max(item.distilled_seconds, 0.1),
-    ),
-)
-"""The costs that accuracy is plotted against, if the sets differ in them."""
+ROUND_SECONDS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)
+
+
+def _costs(network: str) -> list[tuple[Cost, Callable[[ComparedSet], float]]]:
+    """The costs that accuracy is plotted against, if the sets differ in them."""
+    accuracy = f"Accuracy of {wording.network_title(network)}"
+    return [
+        (
+            Cost(f"{accuracy} by the size of the set", "size, logarithmic", wording.size, wording.size),
+            lambda item: max(item.bytes, 1),
+        ),
+        (
+            Cost(f"{accuracy} by images per class", "images per class, logarithmic", _whole, _whole),
+            lambda item: max(item.ipc, 1),
+        ),
+        (
+            Cost(
+                f"{accuracy} by the time it took to make the set",
+                "time, logarithmic",
+                wording.duration,
+                wording.round_duration,
+                ROUND_SECONDS,
+            ),
+            lambda item: max(item.distilled_seconds, 0.001),
+        ),
+    ]
 
 
 def write_comparison(folder: Path) -> Path:
     """Write ``comparison.html`` beside the ``comparison.json`` in ``folder``, and return its path.
+
+    Images are shown of those sets whose runs are still where the record says.
 
     Raises:
         UserError: the record is missing or damaged, or the page cannot be written.
     """
     record = Comparison.read(folder / Comparison.FILE)
     path = folder / "comparison.html"
-    write_atomic(path, render(record))
+    write_atomic(path, render(record, compared_images(record, folder)))
     return path
 
 
-def render(record: Comparison) -> str:
-    """The page as HTML."""
+def render(record: Comparison, images: Images | None = None) -> str:
+    """The page as HTML; without images, that section is left out."""
     first = record.networks[0]
     reached = record.reached[first].accuracy if first in record.reached else None
     return rendered(
@@ -54,8 +72,10 @@ def render(record: Comparison) -> str:
             f"recipe {record.recipe.label}",
             *(wording.network_title(network) for network in record.networks),
         ],
-        lead=_lead(record, first),
-        remarks=_remarks(record),
+        lead=lead(record, first),
+        remarks=remarks(record),
+        images=images,
+        timed="" if len(record.networks) == 1 else wording.network_title(first),
         chart=accuracy_chart(_compared(record)),
         scatters=_scatters(record, first),
         sets=[_set_row(item, record, first) for item in record.sets],
@@ -92,36 +112,7 @@ def _of_sets(record: Comparison, network: str) -> Compared:
 
 
 def _contender(kind: str, title: str, result: TrainedNetwork) -> Contender:
-    return Contender(kind, title, result, result.seconds)
-
-
-def _lead(record: Comparison, network: str) -> str:
-    results = {item.name: result for item in record.sets if (result := _usable(item, network))}
-    if not results:
-        return f"{wording.network_title(network)} could not be trained on any of the sets."
-    best = max(results, key=lambda name: results[name].mean)
-    reached = wording.percent(results[best].mean)
-    return f"{wording.network_title(network)} reaches the highest accuracy with {best}: {reached} on the test set."
-
-
-def _remarks(record: Comparison) -> list[str]:
-    total, shown = len(record.differences), len(record.shown)
-    tested = f"Of {total} differences between two sets, {shown} are significant, at 5 % for all of them together."
-    stopped = [f"{item.name} ({item.status})" for item in record.sets if item.status != "complete"]
-    return [
-        tested if total else _untested(record),
-        *(
-            ["Results were measured under different conditions: see the end of the page."]
-            if len(record.made_on) > 1
-            else []
-        ),
-        *([f"Not distilled to the end: {', '.join(stopped)}."] if stopped else []),
-    ]
-
-
-def _untested(record: Comparison) -> str:
-    repeats = {result.repeats for item in record.sets for result in item.networks.values() if result.usable}
-    return "One repeat each: no difference can be shown." if repeats == {1} else "No difference could be tested."
+    return Contender(kind, title, result, result.seconds, result.epochs)
 
 
 def _scatters(record: Comparison, network: str) -> list[Scatter]:
@@ -131,9 +122,13 @@ def _scatters(record: Comparison, network: str) -> list[Scatter]:
     results = [(item, result) for item in record.sets if (result := _usable(item, network))]
     charts = (
         scatter(cost, [(item.name, value(item), result.mean) for item, result in results], y_scale, wording.percent)
-        for cost, value in COSTS
+        for cost, value in _costs(network)
     )
     return [chart for chart in charts if chart is not None]
+
+
+def _whole(value: float) -> str:
+    return wording.count(round(value))
 
 
 def _set_row(item: ComparedSet, record: Comparison, network: str) -> dict[str, str]:
@@ -145,8 +140,8 @@ def _set_row(item: ComparedSet, record: Comparison, network: str) -> dict[str, s
         "ipc": wording.count(item.ipc),
         "labels": item.labels,
         "size": wording.size(item.bytes),
-        "distilled": wording.duration(item.distilled_seconds),
-        "memory": wording.size(item.peak_memory_bytes),
+        "made": wording.duration(item.distilled_seconds),
+        "memory": wording.size(item.peak_memory_bytes) if item.peak_memory_bytes else "not available",
         "training": wording.duration(result.seconds) if result and result.seconds else "–",
         "reached": "–" if seconds is None else wording.duration(seconds),
     }

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
 from potstill.runtime.safetensors_io import read_safetensors, with_metadata
+from potstill.runtime.text import visible
 
 FORMAT = "potstill.synthetic/1"
 
@@ -38,6 +39,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The names of the classes, as they are shown: every character is visible, and no name is empty."""
+        return tuple(visible(name).strip() or f"class {index}" for index, name in enumerate(self.class_names))
 
     @property
     def members(self) -> list[np.ndarray]:

@@ -24,8 +24,9 @@ def result(run: Run) -> list[str]:
 
 
 def _not_evaluated(run: Run) -> list[str]:
-    made = f"{run.manifest.dataset.name} was distilled to {images(len(run.after))}"
-    return [f"{made}; what they are worth has not been measured yet."]
+    set_, data, worth = images(len(run.after)), run.manifest.dataset.name, "has not been measured yet"
+    made = f"{data} was distilled to {set_}" if run.distilled else f"{set_} of {data} by {run.manifest.method.name}"
+    return [f"{made}; what they are worth {worth}."]
 
 
 def _worth(evaluation: Evaluation, run: Run) -> list[str]:
@@ -40,7 +41,7 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
     clauses = [f"Trained on {images(len(run.after))}, {network_title(network)} reaches {reached} on the test set"]
     random, full = (_baseline(evaluation, name, network) for name in ("random", "full"))
     if random is not None:
-        clauses.append(f"on {images(len(run.after), 'random real image')} {percent(random.mean)}")
+        clauses.append(f"on {images(run.random_images, 'random real image')} {percent(random.mean)}")
     if full is not None:
         clauses.append(f"on all {images(run.manifest.dataset.train)} {percent(full.mean)}")
     sentences = ["; ".join(clauses) + "."]

@@ -18,6 +18,7 @@ from potstill.report.lead import result
 from potstill.report.run import Run, load_run
 from potstill.report.sections import SECTIONS
 from potstill.runtime.files import write_atomic
+from potstill.runtime.text import visible
 
 
 def write_report(run: Path) -> Path:
@@ -58,12 +59,17 @@ def render(run: Run) -> str:
     return rendered(
         "report.html.jinja",
         dated=run.manifest.started[:10],
-        title=f"{run.manifest.method.name} distils {run.manifest.dataset.name} to {wording.images(len(run.after))}",
+        title=_title(run),
         facts=_facts(run),
         lead=lead,
         remarks=remarks,
         sections=[(name, view) for name, view in views if view is not None],
     )
+
+
+def _title(run: Run) -> str:
+    method, data, images = run.manifest.method.name, run.manifest.dataset.name, wording.images(len(run.after))
+    return f"{method} distils {data} to {images}" if run.distilled else f"{images} of {data} by {method}"
 
 
 def _facts(run: Run) -> list[str]:
@@ -76,15 +82,17 @@ def _facts(run: Run) -> list[str]:
         f"{per_class} per class",
         f"{width} × {height} pixels" + ("" if channels == 1 else f", {channels} channels"),
     ]
-    if "start" in run.config:
+    if run.distilled and "start" in run.config:
         facts.append(f"start: {run.config['start']}")
-    if "network" in run.config:
+    if run.distilled and "network" in run.config:
         facts.append(f"network: {wording.network_title(str(run.config['network']))}")
     return [*facts, f"seed {run.manifest.seed}"]
 
 
 def rendered(template: str, **values: Any) -> str:
     """Render a template with the style sheet and the script: one file without references to other files.
+
+    In every text on the page all characters are visible, whatever a class or a file calls itself.
 
     Args:
         template: the name of the template.
@@ -99,8 +107,9 @@ def rendered(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"count": wording.count, "unbroken": _unbroken}
+    environment.filters |= {"count": wording.count, "unbroken": _unbroken, "lines": _lines}
     templates = files("potstill.report") / "templates"
     script = (templates / "report.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(
@@ -113,4 +122,9 @@ def rendered(template: str, **values: Any) -> str:
 
 def _unbroken(sentence: str) -> Markup:
     """The sentence with its intervals kept on one line."""
-    return Markup(re.sub(r"\S*\d–\d\S*", r'<span class="unbroken">\g<0></span>', str(escape(sentence))))
+    return Markup(re.sub(r"\S*\d–\d\S*", r'<span class="unbroken">\g<0></span>', str(escape(visible(sentence)))))
+
+
+def _lines(text: str) -> Markup:
+    """A text of several lines, such as a file: its line breaks stay, all other characters are made visible."""
+    return Markup("\n").join(map(visible, text.split("\n")))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from potstill.report.images import ImageSet, read_images
 from potstill.runtime.errors import UserError
 from potstill.schema import SetRecord
-from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.evaluation import Evaluation, NetworkResult, real_images_per_class
 from potstill.schema.events import Trace, Traces
 from potstill.schema.fields import REMEDY
 from potstill.schema.manifest import Manifest
@@ -64,6 +64,11 @@ class Run:
     def distilled(self) -> bool:
         """Whether the set was distilled; otherwise its images were chosen or computed in one step."""
         return self.manifest.iterations.asked > 0
+
+    @property
+    def random_images(self) -> int:
+        """The number of real images that replace the set in baselines."""
+        return len(self.after.members) * real_images_per_class(len(self.after), len(self.after.members))
 
     @property
     def headline(self) -> str | None:

@@ -45,6 +45,14 @@ def duration(seconds: float) -> str:
     return f"{count(minutes // 60)}{SPACE}h {minutes % 60}{SPACE}min"
 
 
+def round_duration(seconds: float) -> str:
+    """A round number of seconds, minutes or hours: 600 as ``10 min``."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:,g}{SPACE}{unit}"
+    return f"{seconds:g}{SPACE}s"
+
+
 def size(number: float) -> str:
     """31360 as ``31.4 kB``, in powers of a thousand."""
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -52,6 +60,11 @@ def size(number: float) -> str:
             return f"{number:.0f}{SPACE}bytes" if unit == "bytes" else f"{number:.3g}{SPACE}{unit}"
         number /= 1000
     return f"{number:,.3g}{SPACE}TB"
+
+
+def times(ratio: float) -> str:
+    """31.36 as ``31.4 times``, 1234.5 as ``1,234 times``."""
+    return f"{ratio:.3g} times" if ratio < 999.5 else f"{count(round(ratio))} times"
 
 
 def images(number: int, kind: str = "image") -> str:

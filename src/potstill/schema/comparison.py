@@ -77,6 +77,8 @@ class ComparedSet(Record):
         distilled_seconds: the time that the run took.
         peak_memory_bytes: the peak memory of the run; 0 if it is not available.
         networks: the result of each network on the set.
+        folder: the path of its run from the folder of the comparison; empty in older records.
+        set_sha256: the SHA-256 of the set's tensors; empty in older records.
     """
 
     name: str
@@ -89,6 +91,8 @@ class ComparedSet(Record):
     distilled_seconds: Amount
     peak_memory_bytes: Count
     networks: dict[str, TrainedNetwork]
+    folder: str = ""
+    set_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

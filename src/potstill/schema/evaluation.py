@@ -186,6 +186,16 @@ def _confusion(fields: Fields) -> list[list[int]]:
     return counts
 
 
+def real_images_per_class(images: int, classes: int) -> int:
+    """The number of real images of each class that replace a set in baselines.
+
+    Args:
+        images: the number of images in the set.
+        classes: the number of classes.
+    """
+    return max(images // classes, 1)
+
+
 Results = dict[str, NetworkResult]
 """The result of each network, by its spec."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -46,20 +46,25 @@ def linear_scale(low: float, high: float, label: Callable[[float], str], ticks: 
     return Scale(low, high, tuple(Tick(round(_position(value, low, high), 3), label(value)) for value in values))
 
 
-def logarithmic_scale(low: float, high: float, label: Callable[[float], str]) -> Scale:
+def logarithmic_scale(
+    low: float, high: float, label: Callable[[float], str], *, ticks: int = 7, round_values: Sequence[float] = ()
+) -> Scale:
     """A logarithmic scale with ticks at powers of ten, or closer if there are fewer than three of these.
 
     Args:
         low: the value at the start, above 0.
         high: the value at the end, above ``low``.
         label: formats the value of a tick.
+        ticks: the greatest number of ticks.
+        round_values: values to choose ticks from, if at least two of them are on the scale.
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [10.0**power for power in powers if low <= 10.0**power <= high]
     if len(values) < 3:
         values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-    every = math.ceil(len(values) / 7)
-    shown = [value for value in values if low <= value <= high][::every]
+    chosen = [value for value in round_values if low <= value <= high]
+    inside = chosen if len(chosen) > 1 else [value for value in values if low <= value <= high]
+    shown = inside[:: math.ceil(len(inside) / ticks) or 1]
     return Scale(
         low,
         high,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from potstill.report.charts import Scale, Tick, linear_scale
-from potstill.report.wording import duration, interval, percent, points
+from potstill.report.wording import count, duration, interval, percent, points
 from potstill.schema.evaluation import Repeats
 
 
@@ -19,6 +19,7 @@ class Contender:
         title: a title for the set.
         result: the accuracies.
         seconds: the training time to show; None or 0 if it is not known.
+        epochs: passes over the images in each training.
         learning_rate: the tuned learning rate; None if none was tuned.
     """
 
@@ -26,6 +27,7 @@ class Contender:
     title: str
     result: Repeats
     seconds: float | None = None
+    epochs: int = 0
     learning_rate: float | None = None
 
 
@@ -56,6 +58,7 @@ class Line:
     std: str = ""
     interval: str = ""
     repeats: str = ""
+    epochs: str = ""
     seconds: str = ""
     failed: str = ""
     mark: Mark | None = None
@@ -108,6 +111,7 @@ def _line(contender: Contender, scale: Scale) -> Line:
         std=points(result.std) if result.std is not None else "",
         interval=interval(ends) if ends else "",
         repeats=", ".join(points(accuracy) for accuracy in result.accuracies),
+        epochs=count(contender.epochs),
         seconds=duration(contender.seconds) if contender.seconds else "",
         mark=Mark(
             mean=scale.position(result.mean),

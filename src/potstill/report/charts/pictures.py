@@ -6,6 +6,7 @@ import base64
 import io
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 DARKER, UNCHANGED, BRIGHTER = (
@@ -73,7 +74,7 @@ def diverging(changes: np.ndarray, limit: float) -> np.ndarray:
     return np.rint(np.stack(colours, axis=-1)).astype(np.uint8)
 
 
-def data_uri(rgb: np.ndarray, reduction: int = 1) -> str:
+def data_uri(rgb: np.ndarray, reduction: int = 1) -> Markup:
     """One picture as a PNG in a data URI.
 
     Args:
@@ -84,4 +85,4 @@ def data_uri(rgb: np.ndarray, reduction: int = 1) -> str:
     image = Image.fromarray(np.ascontiguousarray(rgb[..., 0] if grey else rgb)).reduce(reduction)
     stream = io.BytesIO()
     image.save(stream, "PNG")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return Markup("data:image/png;base64," + base64.b64encode(stream.getvalue()).decode())

@@ -1,8 +1,7 @@
-"""Accuracy against a cost: points with names that do not overlap."""
+"""Accuracy against a cost: points with names that cover neither each other nor other points."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,16 +9,35 @@ from potstill.report.charts import Scale, Tick, logarithmic_scale
 
 LABEL_HEIGHT = 9.0
 """The height of a name, in percent of the chart's."""
+CHARACTER = 2.4
+"""The width of a character on a narrow screen, in percent of the chart's."""
+TICKS = 5
+
+
+@dataclass(frozen=True)
+class Label:
+    """A name beside its point, in percent of the chart's sides.
+
+    Attributes:
+        start: its left end.
+        end: its right end.
+        height: of its middle.
+    """
+
+    start: float
+    end: float
+    height: float
 
 
 @dataclass(frozen=True)
 class Point:
-    """A named point in a chart; ``x``, ``y`` and the height of the name, ``label``, are in percent of its sides."""
+    """A named point in a chart, in percent of its sides; ``late`` if its name is to the left of it."""
 
     name: str
     x: float
     y: float
     label: float
+    late: bool
 
 
 @dataclass(frozen=True)
@@ -36,11 +54,21 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Cost:
-    """The quantity on a horizontal axis: title of the chart, label of the axis, and a function that formats values."""
+    """The quantity on a horizontal axis.
+
+    Attributes:
+        title: the title of the chart.
+        label: the label of the axis.
+        show: formats a value.
+        show_tick: formats the value of a tick.
+        round_values: values to choose ticks from.
+    """
 
     title: str
     label: str
     show: Callable[[float], str]
+    show_tick: Callable[[float], str]
+    round_values: Sequence[float] = ()
 
 
 def scatter(
@@ -60,20 +88,43 @@ def scatter(
     costs = [value for _, value, _ in points]
     if len(set(costs)) < 2:
         return None
-    x_scale = logarithmic_scale(min(costs) / 1.6, max(costs) * 1.6, cost.show)
-    heights = [y_scale.position(height) for _, _, height in points]
-    places = [
-        Point(name, x_scale.position(value), height, label)
-        for (name, value, _), height, label in zip(points, heights, spread(heights, LABEL_HEIGHT), strict=True)
-    ]
+    x_scale = logarithmic_scale(
+        min(costs) / 1.6, max(costs) * 1.6, cost.show_tick, ticks=TICKS, round_values=cost.round_values
+    )
+    places = [(name, x_scale.position(value), y_scale.position(height)) for name, value, height in points]
+    labels = placed_labels(places)
     listed = "; ".join(f"{name}: {show(height)} at {cost.show(value)}" for name, value, height in points)
-    return Scatter(cost.title, cost.label, x_scale.ticks, y_scale.ticks, tuple(places), f"{cost.title}: {listed}.")
+    return Scatter(
+        title=cost.title,
+        x_label=cost.label,
+        x_ticks=x_scale.ticks,
+        y_ticks=y_scale.ticks,
+        points=tuple(
+            Point(name, x, y, label.height, label.start < x) for (name, x, y), label in zip(places, labels, strict=True)
+        ),
+        summary=f"{cost.title}: {listed}.",
+    )
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Heights moved up as little as possible, so that each is at least ``gap`` above the next lower one."""
-    placed: dict[int, float] = {}
-    last = -math.inf
-    for place in sorted(range(len(heights)), key=heights.__getitem__):
-        placed[place] = last = max(heights[place], last + gap)
-    return [placed[place] for place in range(len(heights))]
+def placed_labels(points: Sequence[tuple[str, float, float]]) -> list[Label]:
+    """Names beside their points, moved up as little as possible until they cover no other name or point.
+
+    Args:
+        points: the name of each point, and its position from the left and from the bottom in percent.
+
+    Returns:
+        The place of each name, in the same order.
+    """
+    placed: dict[int, Label] = {}
+    for index in sorted(range(len(points)), key=lambda index: points[index][2]):
+        name, x, y = points[index]
+        width = CHARACTER * len(name) + 2
+        start = x - width if x > 60 else x
+        others = [other for place, other in enumerate(points) if place != index]
+        taken = [label.height for label in placed.values() if label.start < start + width and start < label.end]
+        taken += [height for _, across, height in others if start - 2 < across < start + width + 2]
+        height = y
+        while blocking := [other for other in taken if abs(other - height) < LABEL_HEIGHT - 1e-9]:
+            height = max(blocking) + LABEL_HEIGHT
+        placed[index] = Label(start, start + width, height)
+    return [placed[index] for index in range(len(points))]

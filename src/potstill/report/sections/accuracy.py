@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from potstill.report import wording
@@ -17,14 +18,16 @@ class View:
     Attributes:
         chart: the chart; it has no group if nothing was evaluated.
         test: the number of test images.
+        tested: whether any network has a result.
         repeated: whether any network was trained more than once on the set.
-        run: the run's directory, for the command that evaluates it.
+        command: the command that evaluates the run.
     """
 
     chart: AccuracyChart
     test: int
+    tested: bool
     repeated: bool
-    run: str
+    command: str
 
 
 def view(run: Run) -> View:
@@ -33,8 +36,9 @@ def view(run: Run) -> View:
     return View(
         chart=accuracy_chart(comparisons(run)),
         test=run.manifest.dataset.test,
+        tested=bool(usable),
         repeated=any(result.repeats > 1 for result in usable.values()),
-        run=str(run.paths.path),
+        command=f"potstill evaluate {shlex.quote(str(run.paths.path))}",
     )
 
 
@@ -42,12 +46,13 @@ def comparisons(run: Run) -> list[Comparison]:
     """The accuracies of each network, trained on the distilled set and on each baseline."""
     if run.evaluation is None:
         return []
-    distilled = f"{wording.images(len(run.after))}, distilled"
+    how = "distilled" if run.distilled else f"by {run.manifest.method.name}"
+    of_set = f"{wording.images(len(run.after))}, {how}"
     return [
         Comparison(
             wording.network_title(network),
             (
-                _contender("distilled", distilled, result),
+                _contender("distilled", of_set, result),
                 *(
                     _contender(name, baseline_title(name, run), results[network])
                     for name, results in run.evaluation.baselines.items()
@@ -62,15 +67,15 @@ def comparisons(run: Run) -> list[Comparison]:
 def baseline_title(name: str, run: Run) -> str:
     """A title for a baseline: the images that networks were trained on."""
     titles = {
-        "random": wording.images(len(run.after), "random real image"),
+        "random": wording.images(run.random_images, "random real image"),
         "full": f"all {wording.count(run.manifest.dataset.train)} training images",
         "initial": "nothing: the network before training",
     }
-    return titles.get(name, f"{wording.images(len(run.after))} by {name}")
+    return titles.get(name, f"{wording.images(run.random_images, 'real image')}, by {name}")
 
 
 def _contender(kind: str, title: str, result: NetworkResult) -> Contender:
-    return Contender(kind, title, result, result.seconds, result.learning_rate)
+    return Contender(kind, title, result, result.seconds, result.epochs, result.learning_rate)
 
 
 SECTION = Section("accuracy", view, Evaluation)

@@ -66,7 +66,7 @@ def view(run: Run) -> list[Confusion] | None:
     results = {} if run.evaluation is None else run.evaluation.usable
     ordered = sorted(results.items(), key=lambda item: item[0] != run.headline)
     made = [
-        make_confusion(wording.network_title(name), np.asarray(result.confusion), run.after.class_names)
+        make_confusion(wording.network_title(name), np.asarray(result.confusion), run.after.titles)
         for name, result in ordered
         if result.confusion
     ]

@@ -22,7 +22,7 @@ def view(run: Run) -> list[Cost]:
     """The costs of a run and of its evaluation."""
     manifest = run.manifest
     ratio = manifest.dataset.train_bytes / max(manifest.set_bytes, 1)
-    smaller = f"{ratio:.3g} times as much" if ratio >= 1 else "less than the set"
+    smaller = f"{wording.times(ratio)} as much" if ratio >= 1 else "less than the set"
     costs = [
         Cost("Time to distil" if run.distilled else "Time to choose", wording.duration(manifest.seconds), _pace(run)),
         Cost(
@@ -46,14 +46,18 @@ def view(run: Run) -> list[Cost]:
 
 def _pace(run: Run) -> str:
     done = run.manifest.iterations.done
-    words = f"{wording.count(done)} iterations" if run.distilled else "in one step"
-    return f"{words}, {wording.duration(run.manifest.seconds / done)} each" if done else words
+    if not run.distilled:
+        return "in one step"
+    words = wording.images(done, "iteration")
+    each = f", {wording.duration(run.manifest.seconds / done)} each, with preparation and validation"
+    return words + (each if done else "")
 
 
 def _of_evaluation(evaluation: Evaluation) -> list[Cost]:
     tables = (evaluation.networks, *evaluation.baselines.values())
     seconds = sum(result.seconds for results in tables for result in results.values() if result.usable)
-    return [Cost("Evaluation", wording.duration(seconds), "all networks, repeats and baselines")] if seconds else []
+    remark = "training and testing, all networks, repeats and baselines"
+    return [Cost("Evaluation", wording.duration(seconds), remark)] if seconds else []
 
 
 SECTION = Section("costs", view)

@@ -93,11 +93,11 @@ def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
     return Gallery(
         rows=tuple(
             Row(name, len(members), _tiles(after, before, some, limit, reduction))
-            for name, members, some in zip(after.class_names, after.members, shown, strict=True)
+            for name, members, some in zip(after.titles, after.members, shown, strict=True)
         ),
         aspect=width / height,
-        large=_tile_width(width // reduction, 96),
-        small=_tile_width(width // reduction, 64),
+        large=tile_width(width // reduction, 96),
+        small=tile_width(width // reduction, 64),
         reduction=reduction,
         limit=limit,
         notes=tuple(note for note in notes if note),
@@ -121,7 +121,7 @@ def choose_reduction(height: int, width: int, classes: int) -> int:
     return reduction
 
 
-def _tile_width(width: int, room: int) -> int:
+def tile_width(width: int, room: int) -> int:
     """A whole multiple of a picture's width, so that all pixels have the same size; if none fits, the whole room."""
     return max(1, room // max(1, width)) * width if 0 < width <= room * 1.2 else room
 

@@ -32,7 +32,7 @@ def panels(run: Run) -> list[Panel]:
             chosen=run.manifest.chosen_iteration,
         ),
         Panel(
-            title="Evaluation: training loss on the distilled set",
+            title="Evaluation: training loss on the set",
             x_label="epoch",
             lines=thinned(losses),
             is_accuracy=False,

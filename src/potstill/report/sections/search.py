@@ -18,6 +18,8 @@ class Row:
     spec: str
     accuracy: str
     share: float
+    failed: bool
+    repeats: str
     parameters: str
     seconds: str
     full: str
@@ -43,10 +45,13 @@ def _summary(found: SearchResult) -> str:
     space = found.space if isinstance(found.space, str) else "a custom search space"
     networks = wording.images(len(found.candidates), "network")
     searched = f"{networks} of {space}, trained on the set by {found.recipe.label} in {wording.duration(found.seconds)}"
+    searched += f", seed {found.seed}"
     trained = {name: found.full[name] for name in found.ranked if name in found.full and found.full[name].usable}
     if not trained:
         return f"{searched}; none has been trained on the full data yet."
-    scores = ", ".join(f"{name} {_full(result)}" for name, result in trained.items())
+    scores = ", ".join(
+        f"{name} {_full(result)} after {wording.images(result.epochs, 'epoch')}" for name, result in trained.items()
+    )
     return f"{searched}. On the full data: {scores}."
 
 
@@ -56,7 +61,9 @@ def _row(name: str, candidate: Candidate, full: NetworkResult | None) -> Row:
         name=name,
         spec=candidate.spec,
         accuracy=f"failed: {candidate.failed}" if failed else wording.percent(candidate.mean),
+        failed=failed,
         share=0.0 if failed else 100 * candidate.mean,
+        repeats=wording.count(len(candidate.accuracies)) if candidate.accuracies else "–",
         parameters=wording.count(candidate.parameters) if candidate.parameters else "–",
         seconds=wording.duration(candidate.seconds) if candidate.seconds else "–",
         full=_full(full),

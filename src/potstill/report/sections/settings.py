@@ -1,4 +1,4 @@
-"""How to repeat the run, what identifies it, and what to cite."""
+"""How to repeat the run, what identifies it and its evaluation, and what to cite."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from potstill.schema.manifest import MethodRecord
 
 
 @dataclass(frozen=True)
+class Group:
+    """Rows of names and values under a title."""
+
+    title: str
+    rows: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class View:
     """How to repeat the run.
 
     Attributes:
-        command: the command line that started the run.
+        command: the command line that started the run; empty if it was started from Python.
         config: the text of ``config.toml``.
-        rows: names and values of everything that identifies the run and its evaluation.
+        groups: everything that identifies the run, and its evaluation if there is one.
         method: the method and its paper.
         paper: the web address of the paper; None if it cannot be linked.
     """
 
     command: str
     config: str
-    rows: list[tuple[str, str]]
+    groups: list[Group]
     method: MethodRecord
     paper: str | None
 
@@ -33,25 +41,25 @@ class View:
 def view(run: Run) -> View:
     """The settings of a run."""
     method = run.manifest.method
+    groups = [Group("The run", _run_rows(run))]
+    if run.evaluation is not None:
+        groups.append(Group("Its evaluation", _evaluation_rows(run.evaluation, run)))
     return View(
         command=run.manifest.command,
         config=run.config_text.rstrip(),
-        rows=_rows(run),
+        groups=groups,
         method=method,
         paper=method.url if method.url.startswith(("https://", "http://")) else None,
     )
 
 
-def _rows(run: Run) -> list[tuple[str, str]]:
+def _run_rows(run: Run) -> list[tuple[str, str]]:
     manifest = run.manifest
-    chosen = "not recorded" if manifest.chosen_iteration is None else wording.count(manifest.chosen_iteration)
-    done, asked = wording.count(manifest.iterations.done), wording.count(manifest.iterations.asked)
-    rows = [
+    return [
         ("status", manifest.status),
         ("started", manifest.started),
         ("seed", str(manifest.seed)),
-        ("iterations", f"{done} of {asked}"),
-        ("chosen iteration", chosen),
+        *(_iterations(run) if run.distilled else []),
         ("dataset fingerprint", manifest.dataset.fingerprint),
         ("SHA-256 of the tensors", manifest.tensors_sha256),
         *((name, str(value)) for name, value in manifest.machine.items()),
@@ -59,7 +67,14 @@ def _rows(run: Run) -> list[tuple[str, str]]:
         ("precision", manifest.compute.precision),
         ("compiled", "yes" if manifest.compute.compile else "no"),
     ]
-    return rows if run.evaluation is None else rows + _evaluation_rows(run.evaluation, run)
+
+
+def _iterations(run: Run) -> list[tuple[str, str]]:
+    chosen, iterations = run.manifest.chosen_iteration, run.manifest.iterations
+    return [
+        ("iterations", f"{wording.count(iterations.done)} of {wording.count(iterations.asked)}"),
+        ("chosen iteration", "not recorded" if chosen is None else wording.count(chosen)),
+    ]
 
 
 def _evaluation_rows(evaluation: Evaluation, run: Run) -> list[tuple[str, str]]:
@@ -74,10 +89,10 @@ def _evaluation_rows(evaluation: Evaluation, run: Run) -> list[tuple[str, str]]:
         Trained(epochs=[result.epochs for result in on_full], images=run.manifest.dataset.train),
     )
     return [
-        *((f"evaluation: {name}", value) for name, value in steps),
-        ("evaluation: seed", str(evaluation.seed)),
-        ("evaluation: initial weights", wording.initial_weights(evaluation.initial_source)),
-        *((f"evaluation: {name}", made_on) for name, made_on in measured_on(evaluation.made_on)),
+        *steps,
+        ("seed", str(evaluation.seed)),
+        ("initial weights", wording.initial_weights(evaluation.initial_source)),
+        *measured_on(evaluation.made_on),
     ]
 
 

@@ -15,6 +15,23 @@ if (wipe) {
   show(); // a browser may restore the slider's place when it reloads the page
 }
 
+for (const box of document.querySelectorAll(".scroll")) {
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  hint.textContent = "Scroll sideways for the rest of this table \u2192";
+  hint.setAttribute("aria-hidden", "true"); // a screen reader has the whole table
+  box.before(hint);
+  const show = () => {
+    const room = box.scrollWidth - box.clientWidth;
+    hint.hidden = room < 2;
+    box.classList.toggle("more", box.scrollLeft < room - 1);
+    if (room < 2) box.removeAttribute("tabindex");
+    else box.tabIndex = 0; // the keyboard scrolls what has the focus
+  };
+  box.addEventListener("scroll", show, { passive: true });
+  new ResizeObserver(show).observe(box);
+}
+
 for (const block of document.querySelectorAll(".copyable")) {
   const button = document.createElement("button");
   button.type = "button";

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from potstill.data import ImageDataset, load_dataset
+from potstill.data import Choices, ImageDataset, load_dataset
 from potstill.distillation import validation
 from potstill.distillation.driver import DistillationResult, distill
 from potstill.distillation.plan import resolve
@@ -45,12 +45,16 @@ def test_a_dataset_that_was_loaded_is_asked_for_again_as_it_was(tmp_path: Path):
     path = tmp_path / "digits16.npz"
     arrays: dict[str, Any] = {f"{split}_{of}": array for split, of, array in published(loaded)}
     np.savez(path, **arrays)
-    for given in (loaded, load_dataset(str(path))):
-        done = distill(SETTINGS, given, out=tmp_path / given.name)
+    chosen = load_dataset(str(path), choices=Choices(split_map="train=train,test=val"))
+    for number, given in enumerate((loaded, load_dataset(str(path)), chosen)):
+        out = tmp_path / f"run{number}"
+        done = distill(SETTINGS, given, out=out)
         assert (done.settings.dataset, done.settings.image_size) == (given.spec, given.image_size)
-        settings = Settings.from_toml(tmp_path / given.name / "config.toml")
-        again = load_dataset(settings.dataset, image_size=settings.image_size)
+        assert Choices.among(done.synthetic.provenance) == given.choices
+        settings = Settings.from_toml(out / "config.toml")
+        again = load_dataset(settings.dataset, image_size=settings.image_size, choices=settings.choices)
         assert again.fingerprint == given.fingerprint
+    assert chosen.fingerprint != load_dataset(str(path)).fingerprint
 
 
 def published(dataset: ImageDataset) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -151,6 +155,7 @@ def test_events_are_told_and_recorded(run: Run):
 def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):
     done, folder, _ = run
     manifest = folder.read_manifest().to_json()
+    assert dataset.account is not None
     assert manifest["schema"] == 1
     assert manifest["method"] == {
         "name": "dm",
@@ -166,6 +171,7 @@ def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):
         "train": 200,
         "validation": 50,
         "test": 50,
+        "account": dataset.account.to_json(),
     }
     assert manifest["seed"] == 0
     assert manifest["iterations"] == {"done": 6, "asked": 6}

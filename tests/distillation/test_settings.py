@@ -48,6 +48,8 @@ any_settings = st.builds(
     validate_every=st.none() | st.integers(0, 10**6),
     image_size=st.none() | st.integers(1, 512),
     zca=st.booleans(),
+    label_column=st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20),
+    split_map=st.none() | st.just("train=fold1,test=fold2"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -108,6 +108,7 @@ def compare(
     data = load_dataset(
         dataset or first.settings.dataset,
         data_root=resources.data_root,
+        choices=resources.choices if dataset is not None else first.settings.choices,
         image_size=first.settings.image_size,
         zca=first.settings.zca,
     )
@@ -200,11 +201,12 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
         seed=first.seed,
         image_size=first.image_size,
         zca=first.zca,
+        **asdict(first.choices),
     )
     folder = RunFolder(beside.parent / settings.default_folder.name)
     if folder.config.exists():
         stored = RunSettings.of_config(folder.config)
-        decisive = ["dataset", "ipc", "seed", "image_size", "zca"]
+        decisive = ["dataset", "ipc", "seed", "image_size", "zca", "choices"]
         if SELECTIONS[name].needs_network:
             decisive.append("network")
         if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:

@@ -10,7 +10,8 @@ import tyro
 from rich.table import Table
 
 from potstill.applications.comparison import compare
-from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, progress_line, table_console
+from potstill.data import NO_CHOICES
 from potstill.evaluation import Resources
 from potstill.report import write_comparison
 from potstill.runtime.compute import AUTOMATIC
@@ -28,6 +29,7 @@ class Options:
         repeats: trainings of each network on each set, including those already recorded.
         full: also train once on the full data.
         dataset: another location of the runs' dataset.
+        choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
         data_root: directory with local copies of catalogue datasets.
         compute: device, precision and compilation.
         out: directory for comparison.json and comparison.html.
@@ -39,6 +41,7 @@ class Options:
     repeats: int = 5
     full: bool = True
     dataset: str | None = None
+    choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
     compute: ComputeOptions = AUTOMATIC
     out: Path = Path("runs/comparison")
@@ -55,7 +58,12 @@ def run(words: list[str]) -> None:
         repeats=options.repeats,
         full=options.full,
         dataset=options.dataset,
-        resources=Resources(compute=options.compute, data_root=options.data_root, progress=progress_line),
+        resources=Resources(
+            compute=options.compute,
+            data_root=options.data_root,
+            choices=options.choices,
+            progress=progress_line,
+        ),
     )
     console = table_console()
     console.print(table(record))

@@ -52,7 +52,13 @@ def run(words: list[str]) -> None:
         raise UserError(f"{out} already exists", "use --resume to continue it, or another --out")
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
-    dataset = load_dataset(stored.dataset, data_root=options.data_root, image_size=stored.image_size, zca=stored.zca)
+    dataset = load_dataset(
+        stored.dataset,
+        data_root=options.data_root,
+        choices=stored.choices,
+        image_size=stored.image_size,
+        zca=stored.zca,
+    )
     with DistillationProgress(sys.stderr) as progress:
         done = distill(
             settings,

@@ -9,8 +9,9 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from potstill.cli.options import ComputeOptions, names, parse, percent, progress_line, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, progress_line, table_console
 from potstill.cli.targets import Target
+from potstill.data import NO_CHOICES
 from potstill.evaluation import Evaluation, FullTraining, NetworkResult, Session, evaluate, find_recipe
 from potstill.evaluation.robustness import measure_robustness
 from potstill.runtime.compute import AUTOMATIC
@@ -35,6 +36,7 @@ class Options:
         full_repeats: trainings on the full data.
         full_epochs: passes over the full data. By default the number already recorded, or the recipe's.
         dataset: by default the one that the set was distilled from.
+        choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
         data_root: directory with local copies of catalogue datasets.
         initial: initial weights of the networks: random, or a directory or file written by potstill experts.
         seed: seed of the repeats.
@@ -51,6 +53,7 @@ class Options:
     full_repeats: int = 1
     full_epochs: int | None = None
     dataset: str | None = None
+    choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
     initial: str = "random"
     seed: int = 0
@@ -66,7 +69,7 @@ def run(words: list[str]) -> None:
     synthetic = target.synthetic
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
     session = Session(
-        target.dataset(options.dataset, options.data_root),
+        target.dataset(options.dataset, options.choices, options.data_root),
         compute=options.compute,
         seed=options.seed,
         initial=options.initial,

@@ -48,7 +48,9 @@ def run(words: list[str]) -> None:
         stored = Options(plan=plan, compute=compute)  # options that are not given again keep their stored values
         options = parse(Options, words, command="experts", default=stored)
     plan, scores = options.plan, _scores(options.scores, options.plan)
-    dataset = load_dataset(plan.dataset, data_root=options.data_root, image_size=plan.image_size, zca=plan.zca)
+    dataset = load_dataset(
+        plan.dataset, data_root=options.data_root, choices=plan.choices, image_size=plan.image_size, zca=plan.zca
+    )
     compute = options.compute.settled(long_run=plan.is_long(dataset))
     record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
     if scores:

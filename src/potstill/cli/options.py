@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from rich.console import Console
 
+from potstill.data.choices import Choices
 from potstill.runtime.compute import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.schema.evaluation import Repeats
@@ -28,6 +29,9 @@ CONVERSIONS = {
 
 ComputeOptions = Annotated[ComputeChoice, tyro.conf.arg(name="")]
 """``--device``, ``--precision`` and ``--compile`` among a command's options."""
+
+ChoiceOptions = Annotated[Choices, tyro.conf.arg(name="")]
+"""``--image-column``, ``--label-column`` and ``--split-map`` among a command's options."""
 
 
 def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | None = None) -> T:

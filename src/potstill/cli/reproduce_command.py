@@ -9,7 +9,17 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from potstill.cli.options import ComputeOptions, duration, names, parse, percent, progress_line, table_console
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    duration,
+    names,
+    parse,
+    percent,
+    progress_line,
+    table_console,
+)
+from potstill.data import NO_CHOICES
 from potstill.evaluation import Resources
 from potstill.reproductions import Outcome, find_reproduction, reproduce
 from potstill.runtime.compute import AUTOMATIC
@@ -27,6 +37,7 @@ class Options:
         repeats: trainings of each network, instead of the table's number.
         rows: labels of the rows to run, separated by commas. By default all.
         dataset: another name or location of the dataset, such as mhist:FOLDER.
+        choices: columns and splits to take where its files leave a choice.
         data_root: directory with local copies of catalogue datasets.
         compute: device, precision and compilation.
         out: directory of the runs, where a second call continues. By default runs/reproduce-NAME.
@@ -38,6 +49,7 @@ class Options:
     repeats: int | None = None
     rows: str | None = None
     dataset: str | None = None
+    choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
     compute: ComputeOptions = AUTOMATIC
     out: Path | None = None
@@ -56,7 +68,12 @@ def run(words: list[str]) -> None:
         repeats=options.repeats,
         rows=names(options.rows or ""),
         dataset=options.dataset,
-        resources=Resources(compute=options.compute, data_root=options.data_root, progress=progress_line),
+        resources=Resources(
+            compute=options.compute,
+            data_root=options.data_root,
+            choices=options.choices,
+            progress=progress_line,
+        ),
     )
     table_console().print(table(outcomes, f"{reproduction.title}; recipe {reproduction.recipe}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):

@@ -10,8 +10,9 @@ import tyro
 from rich.table import Table
 
 from potstill.applications import SearchResult, search
-from potstill.cli.options import ComputeOptions, parse, progress_line, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, parse, progress_line, table_console
 from potstill.cli.targets import Target
+from potstill.data import NO_CHOICES
 from potstill.evaluation import Session
 from potstill.runtime.compute import AUTOMATIC
 
@@ -28,6 +29,7 @@ class Options:
         top: how many of the best are trained on the full data.
         full_epochs: passes over the full data, instead of the recipe's number.
         dataset: by default the one that the set was distilled from.
+        choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
         data_root: directory with local copies of catalogue datasets.
         seed: seed of all trainings.
         compute: device, precision and compilation.
@@ -41,6 +43,7 @@ class Options:
     top: int = 1
     full_epochs: int | None = None
     dataset: str | None = None
+    choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
@@ -55,7 +58,7 @@ def run(words: list[str]) -> None:
     found = search(
         target.synthetic,
         Session(
-            target.dataset(options.dataset, options.data_root),
+            target.dataset(options.dataset, options.choices, options.data_root),
             compute=options.compute.settled(long_run=options.top > 0),
             seed=options.seed,
             progress=progress_line,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from potstill.data import ImageDataset, load_dataset
+from potstill.data import NO_CHOICES, Choices, ImageDataset, load_dataset
 from potstill.distillation.run_folder import RunFolder
 from potstill.evaluation import check_unchanged, normalised_alike
 from potstill.runtime.errors import UserError
@@ -35,12 +35,13 @@ class Target:
             return cls(SyntheticSet.load(RunFolder(path).synthetic), path)
         return cls(SyntheticSet.load(path), path.parent)
 
-    def dataset(self, name: str | None, data_root: Path | None) -> ImageDataset:
+    def dataset(self, name: str | None, choices: Choices, data_root: Path | None) -> ImageDataset:
         """Load the dataset of the set, with the same image size and whitening.
 
         Args:
             name: another name or location; that dataset is normalised with the set's mean and standard deviation. None
                 loads the dataset that the set was made from.
+            choices: what to take where its files leave a choice. Without a name, by default what was taken then.
             data_root: a directory with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
 
         Raises:
@@ -52,7 +53,10 @@ class Target:
             raise UserError("the set does not record which dataset it is from", "name it with --dataset")
         zca = self.synthetic.whitening is not None
         try:
-            dataset = load_dataset(spec, data_root=data_root, image_size=made.get("image_size"), zca=zca)
+            if name is None and choices == NO_CHOICES:
+                choices = Choices.among(made)
+            size = made.get("image_size")
+            dataset = load_dataset(spec, data_root=data_root, choices=choices, image_size=size, zca=zca)
         except UserError as error:
             remedy = error.remedy if name else f"{error.remedy}; or give its location with --dataset"
             raise UserError(error.problem, remedy) from error

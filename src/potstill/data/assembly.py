@@ -72,7 +72,7 @@ def _account(
     for name in held_out:
         origins[name] = f"{shares[name]:.0%} of each class of train, held out"
     parts = [
-        SplitAccount(name=name, origin=origins[name], class_sizes=splits[name].class_sizes)
+        SplitAccount(name=name, origin=origins[name], class_sizes=splits[name].class_sizes, held_out=name in held_out)
         for name in ("train", "validation", "test")
     ]
     return replace(raw.account, splits=tuple(parts))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 from potstill.runtime.errors import UserError
 
@@ -34,6 +35,19 @@ class Choices:
     def __post_init__(self) -> None:
         if self.split_map is not None and "train" not in self.roles:
             raise UserError(f"--split-map {self.split_map} names no training split", "add train=NAME")
+
+    @classmethod
+    def among(cls, values: Mapping[str, Any]) -> Choices:
+        """The choices among settings by name, such as those that a set records.
+
+        Raises:
+            UserError: a choice is not text, or as above.
+        """
+        chosen = {field.name: values.get(field.name) for field in fields(cls)}
+        for name, value in chosen.items():
+            if value is not None and not isinstance(value, str):
+                raise UserError(f"{name} is {value!r}, not text", "correct it where it is recorded")
+        return cls(**chosen)
 
     @cached_property
     def roles(self) -> Mapping[str, tuple[str, ...]]:

@@ -96,7 +96,9 @@ def distill(
     if earlier is not None:
         settings = resumed_settings(earlier, settings)
     if dataset is None:
-        dataset = load_dataset(settings.dataset, image_size=settings.image_size, zca=settings.zca)
+        dataset = load_dataset(
+            settings.dataset, choices=settings.choices, image_size=settings.image_size, zca=settings.zca
+        )
     plan = resolve(settings, dataset)
     with cpu_workers(plan.compute.device), ExitStack() as closing:
         run = _Run(plan, dataset, folder, command, listen, closing)

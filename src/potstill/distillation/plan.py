@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Generic, TypeVar
 
-from potstill.data import ImageDataset
+from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.distillation.settings import DEFAULT_DATASET, Settings
 from potstill.methods import Method, Start
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
@@ -35,6 +35,7 @@ class Plan(Generic[M]):
         validate_every: iterations between two validations; 0 turns validation off.
         image_size: height and width in pixels that images are resized to; None keeps their size.
         zca: whether images are whitened.
+        choices: what is taken where the files of the dataset leave a choice.
     """
 
     method: M
@@ -49,6 +50,7 @@ class Plan(Generic[M]):
     validate_every: int
     image_size: int | None
     zca: bool
+    choices: Choices = NO_CHOICES
 
     @property
     def settings(self) -> Settings[M]:
@@ -68,13 +70,14 @@ class Plan(Generic[M]):
             validate_every=self.validate_every,
             image_size=self.image_size,
             zca=self.zca,
+            **asdict(self.choices),
         )
 
 
 def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
     """Fill in the defaults of settings, for the dataset at hand.
 
-    Settings that name no dataset of their own get the name and the image size of ``dataset``.
+    Settings that name no dataset of their own get the name, the image size and the choices of ``dataset``.
 
     Args:
         settings: the settings as a user gives them.
@@ -87,6 +90,8 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
     if settings.dataset == DEFAULT_DATASET:
         size = settings.image_size or dataset.image_size
         settings = replace(settings, dataset=dataset.spec or dataset.name, image_size=size)
+    if settings.choices == NO_CHOICES:
+        settings = replace(settings, **asdict(dataset.choices))
     _check_images(settings, dataset)
     check_factor(settings.formation, *dataset.shape[1:])
     method = settings.method.resolved(settings.ipc, settings.dataset)
@@ -110,6 +115,7 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
         validate_every=every,
         image_size=settings.image_size,
         zca=settings.zca,
+        choices=settings.choices,
     )
 
 
@@ -117,7 +123,7 @@ def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:
     """Make sure that the images agree with the settings.
 
     Raises:
-        UserError: size or whitening differ.
+        UserError: size, whitening or choices differ.
     """
     whitened = dataset.train.whitening is not None
     if settings.zca != whitened:
@@ -126,4 +132,7 @@ def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:
     if settings.image_size is not None and set(dataset.shape[1:]) != {settings.image_size}:
         _, height, width = dataset.shape
         problem = f"the dataset's images are {height}x{width}, the settings have image_size = {settings.image_size}"
+        raise UserError(problem, "make the two agree")
+    if dataset.spec and settings.choices != dataset.choices:
+        problem = "the dataset was loaded with other columns or splits than the settings choose"
         raise UserError(problem, "make the two agree")

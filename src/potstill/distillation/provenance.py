@@ -108,6 +108,7 @@ def describe_run(
             train=len(dataset.train),
             validation=len(dataset.validation),
             test=len(dataset.test),
+            account=dataset.account,
         ),
         seed=plan.seed,
         iterations=Iterations(done=now.iteration, asked=plan.iterations),

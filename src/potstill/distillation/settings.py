@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 
 import tomli_w
 
-from potstill.data import short_name
+from potstill.data import Choices, short_name
 from potstill.methods import METHODS, Method, Start, find_method, method_name
 from potstill.runtime.compute import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
@@ -42,6 +42,9 @@ class RunSettings:
             validations; 0 turns validation off and keeps the last set.
         image_size: resize images to this height and width, in pixels.
         zca: whiten images with a ZCA transform fitted on the training split.
+        image_column: the column of images, in a dataset of tables with several.
+        label_column: the column of classes, in a dataset of tables with several.
+        split_map: which published splits to use, such as train=fold1,test=fold2. By default their names decide.
     """
 
     dataset: str = DEFAULT_DATASET
@@ -57,8 +60,12 @@ class RunSettings:
     validate_every: int | None = None
     image_size: int | None = None
     zca: bool = False
+    image_column: str | None = None
+    label_column: str | None = None
+    split_map: str | None = None
 
     def __post_init__(self) -> None:
+        _ = self.choices  # checks them
         if self.ipc < 1:
             raise UserError(f"--ipc must be at least 1, not {self.ipc}", "use --ipc 1 or more")
         if self.formation < 1:
@@ -69,6 +76,11 @@ class RunSettings:
             raise UserError(
                 f"--validate-every must be at least 0, not {self.validate_every}", "use --validate-every 0 or more"
             )
+
+    @property
+    def choices(self) -> Choices:
+        """What to take where the files of the dataset leave a choice."""
+        return Choices.among(vars(self))
 
     @classmethod
     def of_config(cls, path: Path) -> RunSettings:

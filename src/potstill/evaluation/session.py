@@ -6,7 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from potstill.data import ImageDataset
+from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.evaluation.training import Trainings
 from potstill.runtime.compute import AUTOMATIC, Compute, ComputeChoice
 from potstill.runtime.errors import UserError
@@ -91,9 +91,11 @@ class Resources:
     Attributes:
         compute: device, precision and compilation.
         data_root: a directory with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
+        choices: what to take where the files of a named dataset leave a choice.
         progress: called with a short message now and then.
     """
 
     compute: ComputeChoice = AUTOMATIC
     data_root: Path | None = None
+    choices: Choices = NO_CHOICES
     progress: Progress = silent

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from potstill.data import ImageDataset, LabeledImages
+from potstill.data import Choices, ImageDataset, LabeledImages
 from potstill.experts.difficulty import Score
 from potstill.networks import Network
 from potstill.networks.weights import WeightsFile
@@ -45,6 +45,9 @@ class ExpertPlan:
             weights, but not for trajectory matching.
         image_size: resize images to this side length, in pixels.
         zca: whiten images with a ZCA transform fitted to the training images.
+        image_column: the column of images, in a dataset of tables with several.
+        label_column: the column of classes, in a dataset of tables with several.
+        split_map: which published splits to use, such as train=fold1,test=fold2. By default their names decide.
         seed: seed for all random draws.
     """
 
@@ -64,12 +67,22 @@ class ExpertPlan:
     last_only: bool = False
     image_size: int | None = None
     zca: bool = False
+    # The folders of reproductions' experts are named by the other settings.
+    image_column: str | None = field(default=None, repr=False)
+    label_column: str | None = field(default=None, repr=False)
+    split_map: str | None = field(default=None, repr=False)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _ = self.choices  # checks them
         at_least(self, at_once=1, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, gsam_rho=0)
         if self.count < 1 or self.epochs < 1:
             raise UserError("--count and --epochs must be at least 1", "use 1 or more for both")
+
+    @property
+    def choices(self) -> Choices:
+        """What to take where the files of the dataset leave a choice."""
+        return Choices.among(vars(self))
 
     def is_long(self, dataset: ImageDataset) -> bool:
         """Whether training takes long enough for compilation and low precision to pay off."""

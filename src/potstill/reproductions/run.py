@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,9 @@ def reproduce(
                 raise UserError(f"{reproduction.name} needs your own copy of the images", f"use --dataset {place}")
             if place not in datasets:
                 size, zca = row.settings.image_size, row.settings.zca
-                datasets[place] = load_dataset(place, data_root=resources.data_root, image_size=size, zca=zca)
+                datasets[place] = load_dataset(
+                    place, data_root=resources.data_root, choices=resources.choices, image_size=size, zca=zca
+                )
             outcomes += making.row(row, place, datasets[place])
             _write(out, reproduction, outcomes)
     return outcomes
@@ -116,6 +118,7 @@ class _Making:
         settings = replace(
             row.settings,
             dataset=place,
+            **asdict(dataset.choices),
             method=row.settings.method.resolved(row.settings.ipc, row.settings.dataset),
             device=self.resources.compute.device,
             precision=self.resources.compute.precision,
@@ -124,7 +127,7 @@ class _Making:
         published = resolve(settings, dataset).iterations
         asked = replace(settings, iterations=max(round(published * self.scale), 1) if published else 0)
         if row.experts is not None:
-            experts = self._experts(replace(row.experts, dataset=place), dataset)
+            experts = self._experts(replace(row.experts, dataset=place, **asdict(dataset.choices)), dataset)
             name = "features" if isinstance(asked.method, TaughtCoreset) else "experts"
             asked = replace(asked, method=replace(asked.method, **{name: str(experts)}))
         folder = self._distilled(row, asked, dataset)

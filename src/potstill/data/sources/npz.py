@@ -46,12 +46,12 @@ class Npz:
         try:
             # Reading an archive of objects would run code; without allow_pickle it is refused.
             with np.load(self.path, allow_pickle=False) as archive:
-                if "train_images" not in archive.files:
+                splits = [name.removesuffix("_images") for name in archive.files if name.endswith("_images")]
+                if not splits:
                     raise UserError(
                         f"{self.path} has no train_images among {', '.join(archive.files)}",
                         "name the arrays train_images, train_labels, test_images, test_labels",
                     )
-                splits = [name.removesuffix("_images") for name in archive.files if name.endswith("_images")]
                 parts = tuple(self._part(archive, split) for split in splits)
         except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(

@@ -97,6 +97,7 @@ def distilled(words: list[str], out: Path, experts: Path) -> str:
         ("--iterations", str(LONGER.get(method, 3))),
         ("--precision", "float32"),
         ("--compile", "off"),
+        ("--validate-every", "1"),
     ):
         if option not in words:
             options += [option, value]

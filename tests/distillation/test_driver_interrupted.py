@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -118,7 +120,7 @@ def test_time_limit_stops_a_session_and_resume_goes_on(
     manifest = RunFolder(folder).read_manifest().to_json()
     assert (manifest["status"], manifest["iterations"]["done"]) == ("time limit", 0)
     sessions = 0
-    while distill(SETTINGS, dataset, out=folder, resume=True, time_limit=0.02).status == "time limit":
+    while distill(SETTINGS, dataset, out=folder, resume=True, time_limit=0.05).status == "time limit":
         sessions += 1
         assert sessions < 100
     assert lasting(folder) == uninterrupted["dm"]
@@ -259,5 +261,58 @@ def test_metrics_cut_off_by_a_kill_do_not_hinder(dataset: ImageDataset, tmp_path
         distill(SETTINGS, dataset, out=folder, listen=interrupt_after(3))
     with (folder / "metrics.jsonl").open("a") as stream:
         stream.write(json.dumps({"event": "step", "iteration": 4})[:-5])
+    distill(SETTINGS, dataset, out=folder, resume=True)
+    assert lasting(folder) == uninterrupted["dm"]
+
+
+def test_a_folder_that_is_deleted_in_mid_run_is_not_remade(dataset: ImageDataset, tmp_path: Path):
+    folder = tmp_path / "run"
+
+    def delete(event: str, fields: dict[str, Any]) -> None:
+        if event == "step" and fields["iteration"] == 3:
+            shutil.rmtree(folder)
+
+    with pytest.raises(UserError, match="run was deleted, moved or taken over"):
+        distill(SETTINGS, dataset, out=folder, listen=delete)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_still_going_is_not_resumed(dataset: ImageDataset, tmp_path: Path):
+    refused = []
+
+    def resume(event: str, fields: dict[str, Any]) -> None:
+        if event == "step" and fields["iteration"] == 3:
+            with pytest.raises(UserError, match="run is being written by process"):
+                distill(SETTINGS, dataset, out=tmp_path / "run", resume=True)
+            refused.append(event)
+
+    assert distill(SETTINGS, dataset, out=tmp_path / "run", listen=resume).status == "complete"
+    assert refused
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+@pytest.mark.parametrize("moment", ["start", "step", "finish"])
+def test_ctrl_c_again_and_again_waits_until_the_run_is_closed(
+    moment: str, dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
+):
+    """The first comes right after the folder is made, in an iteration, or while the run is being closed."""
+    folder, pressed = tmp_path / "run", []
+
+    def press(event: str, fields: dict[str, Any]) -> None:
+        if event == moment or pressed:
+            pressed.append(event)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            distill(SETTINGS, dataset, out=folder, listen=press)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(pressed) > (moment != "finish")
+    status = RunFolder(folder).read_manifest().status
+    assert status == ("complete" if moment == "finish" else "interrupted")
+    assert SyntheticSet.load(folder / "synthetic.safetensors").images.isfinite().all()
+    assert not list(folder.rglob(".*"))
     distill(SETTINGS, dataset, out=folder, resume=True)
     assert lasting(folder) == uninterrupted["dm"]

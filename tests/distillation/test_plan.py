@@ -10,6 +10,7 @@ from potstill.distillation.plan import resolve
 from potstill.distillation.settings import Settings
 from potstill.methods import DM, MTT, DataDAM
 from potstill.methods.coresets import Herding
+from potstill.runtime import compute
 from potstill.runtime.errors import UserError
 from tests.small import digits
 
@@ -42,18 +43,33 @@ def test_resolved_keeps_what_was_asked_for():
     assert resolve(asked, digits()).settings == asked
 
 
-@pytest.mark.parametrize(("iterations", "every"), [(0, 0), (1, 1), (5, 1), (6, 2), (100, 20), (101, 21)])
-def test_five_looks_at_the_validation_split(iterations: int, every: int):
-    settings = resolve(Settings(method=DM(), iterations=iterations, device="cpu"), digits())
-    assert settings.validate_every == every
-    assert sum(i % every == 0 or i == iterations for i in range(1, iterations + 1)) <= 5 if every else iterations == 0
+@pytest.mark.parametrize(("iterations", "every"), [(5, 0), (22, 0), (23, 23), (100, 25), (300, 60), (301, 61)])
+def test_five_looks_at_the_validation_split_or_as_many_as_cost_no_more_than_the_run(iterations: int, every: int):
+    plan = resolve(Settings(method=DM(), iterations=iterations, device="cpu"), digits())
+    assert plan.validate_every == every
+    looks = sum(i % every == 0 or i == iterations for i in range(1, iterations + 1)) if every else 0
+    assert looks <= 5
+    assert looks * 3 * 200 * 100 <= iterations * plan.method.images_per_iteration(10, 10)
+
+
+def test_a_method_that_does_not_tell_its_cost_gets_five_looks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(DM, "images_per_iteration", lambda *_: 0)
+    assert resolve(Settings(method=DM(), iterations=6, device="cpu"), digits()).validate_every == 2
+
+
+def test_a_short_time_limit_does_not_pay_for_compilation(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compute, "supports_compilation", lambda device: True)
+    plans = {limit: resolve(Settings(method=DM(), device="cpu"), digits(), limit) for limit in (None, 600.0, 90.0)}
+    assert {limit: plan.compute.compile for limit, plan in plans.items()} == {None: True, 600.0: True, 90.0: False}
+    asked = Settings(method=DM(), device="cpu", compile="on")
+    assert resolve(asked, digits(), 1.0).compute.compile
 
 
 def test_a_short_run_is_neither_compiled_nor_computed_in_low_precision():
     plan = resolve(Settings(method=DM(batch_real=16), iterations=10, device="cpu"), digits())
     assert (plan.settings.precision, plan.settings.compile) == ("float32", "off")
-    compute = plan.compute
-    assert (compute.device.type, compute.precision, compute.compile) == ("cpu", "float32", False)
+    resolved = plan.compute
+    assert (resolved.device.type, resolved.precision, resolved.compile) == ("cpu", "float32", False)
 
 
 def test_an_absent_device_is_refused():

@@ -273,7 +273,7 @@ def test_a_long_row_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Monke
     assert any(words.startswith("hard: training the selection's network, epoch 1 of 2") for words in said)
     assert "hard: testing the network of epoch 2 of 2" in said
     assert any(re.match(r"dm: iteration 1 of \d+, loss ", words) for words in said)
-    assert "preparation" not in (tmp_path / "hard" / "metrics.jsonl").read_text()
+    assert "doing" not in (tmp_path / "hard" / "metrics.jsonl").read_text()
 
 
 def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: Path):

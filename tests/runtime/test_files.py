@@ -18,10 +18,12 @@ from potstill.runtime.files import (
     data_root,
     sha256,
     sha256_of_files,
+    staged,
     write_atomic,
     write_json,
 )
 from potstill.runtime.reading import read_json
+from tests.runtime.test_writer import ended
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -153,6 +155,23 @@ def test_data_root_may_be_absent(value: str | None, monkeypatch: pytest.MonkeyPa
 
 def test_cache_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "potstill"
+    assert cache_folder("decoded") == tmp_path / "potstill" / "decoded"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "potstill"
+    assert cache_folder("decoded") == Path.home() / ".cache" / "potstill" / "decoded"
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch):
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: (_ for _ in ()).throw(KeyError("unknown user")))
+    assert cache_folder("decoded") is None
+    monkeypatch.setenv("POTSTILL_DATA", "~/data")
+    assert data_root() == Path("~/data")
+
+
+def test_what_a_killed_process_left_of_a_folder_is_removed_when_the_next_is_made(tmp_path: Path):
+    left = tmp_path / f"{ended().unfinished_prefix}x.tmp"
+    (left / "run").mkdir(parents=True)
+    with staged(tmp_path / "run") as unfinished:
+        unfinished.mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -37,13 +37,17 @@ class DistillationProgress:
     def __exit__(self, *unused: object) -> None:
         self._bar.stop()
 
+    def doing(self, words: str) -> None:
+        """Show what is done before the distillation begins."""
+        self("doing", {"iteration": 0, "doing": words, "seconds": 0.0})
+
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         """Show one event."""
         iteration, seconds = fields["iteration"], fields["seconds"]
-        if event == "preparation":
+        self._notes.pop("doing", None)
+        if event == "doing":
             self._notes["doing"] = fields["doing"]
         elif event in ("start", "resume"):
-            self._notes.pop("doing", None)
             self._started = (iteration, seconds)
             self._bar.update(self._task, total=fields["total"], completed=iteration)
         elif event == "step":
@@ -52,4 +56,4 @@ class DistillationProgress:
             self._notes["validation"] = f"validation {fields['accuracy']:.1%}"
         done, spent = iteration - self._started[0], seconds - self._started[1]
         rate = f"{done / spent:.2f} it/s" if done and spent > 0 else ""
-        self._bar.update(self._task, completed=iteration, rate=rate, note=", ".join(self._notes.values()))
+        self._bar.update(self._task, completed=iteration, rate=rate, note=", ".join(filter(None, self._notes.values())))

@@ -53,7 +53,7 @@ def load_dataset(
     source, entry = find_source(spec, data_root)
     resized = entry is not None and entry.resized
     size = min(entry.shape[1:]) if image_size is None and entry is not None and resized else image_size
-    folder = cache_folder() / "decoded" if cache == "user" else cache
+    folder = cache_folder("decoded") if cache == "user" else cache
     raw = read_cached(source, folder, choices, size, entry.shape[0] if entry is not None else None)
     made = assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
     return replace(made, spec=spec, image_size=image_size, choices=choices)

@@ -99,7 +99,7 @@ def distill(
         dataset = load_dataset(
             settings.dataset, choices=settings.choices, image_size=settings.image_size, zca=settings.zca
         )
-    plan = resolve(settings, dataset)
+    plan = resolve(settings, dataset, time_limit)
     with cpu_workers(plan.compute.device), ExitStack() as closing:
         run = _Run(plan, dataset, folder, command, listen, closing)
         if earlier is None:
@@ -115,8 +115,9 @@ def log_progress(progress: Progress, name: str) -> Listener:
 
     def listen(event: str, fields: dict[str, Any]) -> None:
         nonlocal total
-        if event == "preparation":
-            progress(f"{name}: {fields['doing']}")
+        if event == "doing":
+            if fields["doing"] and pace.due():
+                progress(f"{name}: {fields['doing']}")
         elif event in ("start", "resume"):
             total = fields["total"]
         elif event == "step" and pace.due():
@@ -132,7 +133,6 @@ class _Run:
     """
 
     problem: Problem
-    now: Checkpoint
     lock: Lock | None = None
 
     def __init__(
@@ -156,6 +156,7 @@ class _Run:
         self._last_checkpoint = self._clock
         self._seconds_before = 0.0
         self._earlier: Manifest | None = None
+        self.now = Checkpoint(state={})
         reset_peak_memory(self.compute.device)
 
     def begin(self) -> None:
@@ -164,7 +165,7 @@ class _Run:
             self.folder.check_new()
         problem = self._problem(self._new_start())
         self.problem = replace(problem, start=self.method.start(problem))
-        self.now = Checkpoint(state=self.method.prepare(self.problem))
+        self.now = Checkpoint(state=self._prepared())
         self.interrupts.hold()
         if self.folder is not None:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
@@ -179,7 +180,7 @@ class _Run:
             loaded = Checkpoint.load(folder.checkpoint, lambda: self.method.prepare(self.problem))
             self.now = loaded.to(self.compute.device)
         else:
-            self.now = Checkpoint(state=self.method.prepare(self.problem))
+            self.now = Checkpoint(state=self._prepared())
         self.interrupts.hold()
         folder.events().truncate_after(self.now.iteration, validation=self.now.validated)
         self._earlier = folder.read_manifest() if folder.manifest.exists() else None
@@ -216,12 +217,16 @@ class _Run:
         log_every = max(total // LOGGED_STEPS, 1)
         if self.validation.due(self.now):  # a validation that was interrupted
             self._validate()
+        first = self.now.iteration
+        self._tell("compiling" if self.compute.compile else "first iteration")
         while self.now.iteration < total:
             if time_limit is not None and self._session_seconds() > time_limit:
                 return "time limit"
             state, loss = self.method.step(self.problem, self.now.state, self.now.iteration)
             iteration = self.now.iteration + 1
             self._check_finite(loss, state, iteration)
+            if self.now.iteration == first:
+                self._tell("")
             self.now = replace(self.now, state=state, iteration=iteration, seconds=self._seconds())
             if iteration % log_every == 0 or iteration == total:
                 self._emit("step", loss=loss)
@@ -232,6 +237,7 @@ class _Run:
         return "complete"
 
     def _validate(self) -> None:
+        self._tell("validating")
         accuracy = self.validation.accuracy(self.method.result(self.problem, self.now.state))
         self._emit("validation", accuracy=accuracy)
         self.now = self.now.judged(accuracy)
@@ -264,9 +270,14 @@ class _Run:
 
     def _new_start(self) -> SyntheticSet:
         """Make the initial set, after a check that the network can be built."""
+        self._tell("making the initial set")
         shape, check = ImageShape(*self.dataset.shape), Streams(self.plan.seed).generator("check")
         build_network(self.plan.network, shape, self.dataset.class_count, check)
         return replace(make_start(self.plan, self.dataset, self._tell), provenance=self.provenance.of(0))
+
+    def _prepared(self) -> State:
+        self._tell(f"preparing {self.method.name}")
+        return self.method.prepare(self.problem)
 
     def _checkpoint(self) -> SyntheticSet:
         """Write the chosen set and the checkpoint, and return the set."""
@@ -304,8 +315,8 @@ class _Run:
             self.lock.check()
 
     def _tell(self, words: str) -> None:
-        """Report preparations before the first iteration: an event for the listener, which is not recorded."""
-        self._listen("preparation", {"iteration": 0, "doing": words, "seconds": round(self._session_seconds(), 3)})
+        """Report what is done before and between iterations: an event for the listener, which is not recorded."""
+        self._listen("doing", {"iteration": self.now.iteration, "doing": words, "seconds": round(self._seconds(), 3)})
 
     def _session_seconds(self) -> float:
         return time.monotonic() - self._clock

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.distillation.settings import DEFAULT_DATASET, Settings
+from potstill.evaluation import find_recipe
 from potstill.methods import Method, Start
 from potstill.runtime.bounds import check_memory
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
@@ -15,7 +16,7 @@ from potstill.runtime.errors import UserError
 from potstill.synthetic import check_factor
 
 VALIDATIONS = 5
-"""The default number of validations in a run."""
+"""The default number of validations in a run that is long enough for them."""
 
 M = TypeVar("M", bound=Method, covariant=True)
 
@@ -76,7 +77,7 @@ class Plan(Generic[M]):
         )
 
 
-def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
+def resolve(settings: Settings[M], dataset: ImageDataset, time_limit: float | None = None) -> Plan[M]:
     """Fill in the defaults of settings, for the dataset at hand.
 
     Settings that name no dataset of their own get the name, the image size and the choices of ``dataset``.
@@ -84,6 +85,7 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
     Args:
         settings: the settings as a user gives them.
         dataset: the loaded images.
+        time_limit: seconds after which the run is stopped; a short one does not pay for compilation.
 
     Raises:
         UserError: size or whitening of the images contradict the settings, the device cannot be used, or the method
@@ -102,10 +104,13 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
     if method.only_start and settings.start not in (None, method.default_start):
         raise UserError(f"{method.name} chooses the images that it starts from", "leave `start` out")
     iterations = method.default_iterations(settings.ipc) if settings.iterations is None else settings.iterations
-    every = -(-iterations // VALIDATIONS) if settings.validate_every is None else settings.validate_every
     pictures = settings.ipc * settings.formation**2
-    pixels = method.images_per_iteration(dataset.class_count, pictures) * dataset.shape[1] * dataset.shape[2]
-    long_run = iterations * pixels >= LONG_RUN_PIXELS
+    images = iterations * method.images_per_iteration(dataset.class_count, pictures)
+    every = settings.validate_every
+    if every is None:
+        count = affordable_validations(images, dataset.class_count * pictures)
+        every = -(-iterations // count) if count else 0
+    long_run = images * dataset.shape[1] * dataset.shape[2] >= LONG_RUN_PIXELS
     return Plan(
         method=method,
         dataset=settings.dataset,
@@ -115,12 +120,29 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
         network=settings.network,
         iterations=iterations,
         seed=settings.seed,
-        compute=resolve_compute(settings.device, settings.precision, settings.compile, long_run=long_run),
+        compute=resolve_compute(
+            settings.device, settings.precision, settings.compile, long_run=long_run, time_limit=time_limit
+        ),
         validate_every=every,
         image_size=settings.image_size,
         zca=settings.zca,
         choices=settings.choices,
     )
+
+
+def affordable_validations(distilled: int, synthetic: int) -> int:
+    """The default number of validations: five, or as many as process no more images than the distillation itself.
+
+    It depends on nothing but the settings, so that a run can be repeated and resumed on any machine.
+
+    Args:
+        distilled: images that networks process in all iterations; 0 if the method does not tell.
+        synthetic: images in the set. A validation processes each of them three times per epoch: once forward and twice
+            backward.
+    """
+    if not distilled:
+        return VALIDATIONS
+    return min(VALIDATIONS, distilled // (3 * find_recipe("quick").epochs * synthetic))
 
 
 def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:

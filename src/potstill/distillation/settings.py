@@ -41,8 +41,8 @@ class RunSettings:
         device: ``cpu``, ``cuda`` or ``mps``; ``auto`` uses an accelerator if there is one.
         precision: precision of the networks.
         compile: compile networks with norms; others do not become faster.
-        validate_every: iterations between validations, which choose the set that is kept. By default there are five
-            validations; 0 turns validation off and keeps the last set.
+        validate_every: iterations between validations, which choose the set that is kept. By default there are five,
+            or fewer where they would take longer than the distillation; 0 turns them off and keeps the last set.
         image_size: resize images to this height and width, in pixels.
         zca: whiten images with a ZCA transform fitted on the training split.
         image_column: the column of images, in a dataset of tables with several.

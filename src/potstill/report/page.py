@@ -17,7 +17,7 @@ from potstill.report.figures import write_figures
 from potstill.report.lead import result
 from potstill.report.run import Run, load_run
 from potstill.report.sections import SECTIONS
-from potstill.runtime.files import write_atomic
+from potstill.runtime.files import remove_unfinished, write_atomic
 from potstill.runtime.text import visible
 
 
@@ -38,6 +38,8 @@ def write_report(run: Path) -> Path:
     """
     records = read_run(Path(run))
     page = render(records)
+    remove_unfinished(records.paths.path)
+    remove_unfinished(records.paths.path / "figures")
     write_figures(records)
     write_atomic(records.paths.report, page)
     return records.paths.report

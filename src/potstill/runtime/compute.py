@@ -14,6 +14,9 @@ from potstill.runtime.machine import processor_facts
 LONG_RUN_PIXELS = 300_000_000
 """Pixels that a run must process for compilation and low precision to pay off: about three minutes on two cores."""
 
+COMPILATION_SECONDS = 60
+"""What compiling the networks of a run takes, about, on two cores."""
+
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
 Compilation = Literal["auto", "on", "off"]
 
@@ -119,6 +122,7 @@ def resolve_compute(
     compilation: Compilation = "auto",
     *,
     long_run: bool = False,
+    time_limit: float | None = None,
 ) -> Compute:
     """Resolve every ``auto``.
 
@@ -130,6 +134,8 @@ def resolve_compute(
         precision: of the networks.
         compilation: whether to compile networks.
         long_run: whether the work is long; see ``LONG_RUN_PIXELS``.
+        time_limit: seconds after which the work ends in any case; nothing is compiled by ``auto`` unless they are at
+            least five times ``COMPILATION_SECONDS``.
 
     Raises:
         UserError: the device is absent, or compilation was requested and is not available.
@@ -139,5 +145,6 @@ def resolve_compute(
         precision = "bfloat16" if long_run and supports_fast_bfloat16(where) else "float32"
     if compilation == "on" and not supports_compilation(where):
         raise UserError("compilation needs a C++ compiler (or Triton on a GPU)", "install g++ or use `compile=auto`")
-    compiled = compilation == "on" or (compilation == "auto" and long_run and supports_compilation(where))
+    pays = long_run and (time_limit is None or time_limit >= 5 * COMPILATION_SECONDS)
+    compiled = compilation == "on" or (compilation == "auto" and pays and supports_compilation(where))
     return Compute(where, precision, compiled)

@@ -140,10 +140,14 @@ def sha256(data: bytes) -> str:
 def data_root() -> Path | None:
     """The folder of local dataset copies: ``POTSTILL_DATA``, if it is set."""
     named = os.environ.get("POTSTILL_DATA")
-    return Path(named).expanduser() if named else None
+    return Path(os.path.expanduser(named)) if named else None  # noqa: PTH111 (a user without a home is no error)
 
 
-def cache_folder() -> Path:
-    """Potstill's folder in the user's cache: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
-    named = os.environ.get("XDG_CACHE_HOME")
-    return (Path(named) if named else Path.home() / ".cache") / "potstill"
+def cache_folder(part: str) -> Path | None:
+    """A folder in the user's cache, below ``XDG_CACHE_HOME`` or ``~/.cache``; None for a user without a home."""
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "potstill" / part
+    try:
+        return Path.home() / ".cache" / "potstill" / part
+    except RuntimeError:  # a container may run with the number of a user that it does not know
+        return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import remove_unfinished
+from potstill.runtime.text import visible
 from potstill.runtime.writer import Writer, host_name
 
 EMPTY_SECONDS = 1.0
@@ -103,7 +104,7 @@ def _taken(target: Path, path: Path) -> Lock:
             if _content(path) == theirs:
                 claim.path.replace(path)
                 writer = f"process {_facts(theirs)['pid']}" if theirs else "a process"
-                _log.warning("%s: %s ended while it wrote here; going on in its place", target, writer)
+                _log.warning("%s: %s ended while it wrote here; going on in its place", visible(str(target)), writer)
                 return Lock(target, path, claim.content)
         finally:
             claim.path.unlink(missing_ok=True)

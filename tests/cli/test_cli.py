@@ -360,7 +360,9 @@ def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, tmp_path: 
     finally:
         process.kill()
     assert process.returncode == 130
-    assert told == "potstill: interrupted\n", "no progress bar where nobody watches, no traceback"
+    # No progress bar where nobody watches, and no traceback.
+    assert told == f"potstill: interrupted; go on with: potstill distill --out {out} --resume\n"
+    assert not (out / ".lock").exists()
     assert len(SyntheticSet.load(out / "synthetic.safetensors")) == 10
     assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"
 

@@ -10,6 +10,7 @@ import tyro
 from rich.table import Table
 
 from potstill.applications.comparison import compare
+from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, progress_line, table_console
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Resources
@@ -50,21 +51,22 @@ class Options:
 def run(words: list[str]) -> None:
     """Compare the sets, and print the table and the path of the page."""
     options = parse(Options, words, command="compare")
-    record = compare(
-        options.runs,
-        options.out,
-        recipe=options.recipe,
-        networks=names(options.networks or ""),
-        repeats=options.repeats,
-        full=options.full,
-        dataset=options.dataset,
-        resources=Resources(
-            compute=options.compute,
-            data_root=options.data_root,
-            choices=options.choices,
-            progress=progress_line,
-        ),
-    )
+    with going_on(same_again("compare", words)):
+        record = compare(
+            options.runs,
+            options.out,
+            recipe=options.recipe,
+            networks=names(options.networks or ""),
+            repeats=options.repeats,
+            full=options.full,
+            dataset=options.dataset,
+            resources=Resources(
+                compute=options.compute,
+                data_root=options.data_root,
+                choices=options.choices,
+                progress=progress_line,
+            ),
+        )
     console = table_console()
     console.print(table(record))
     for line in shown(record):

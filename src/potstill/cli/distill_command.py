@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
 
+from potstill.cli.going_on import go_on_with, going_on, resuming_distillation
 from potstill.cli.options import duration, parse
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
@@ -52,14 +53,20 @@ def run(words: list[str]) -> None:
         raise UserError(f"{out} already exists", "use --resume to continue it, or another --out")
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
-    dataset = load_dataset(
-        stored.dataset,
-        data_root=options.data_root,
-        choices=stored.choices,
-        image_size=stored.image_size,
-        zca=stored.zca,
-    )
-    with DistillationProgress(sys.stderr) as progress:
+    root = options.data_root
+    again = ("--data-root", root) if root is not None else ()
+    with (
+        going_on(lambda: resuming_distillation(RunFolder(out), *again)),
+        DistillationProgress(sys.stderr) as progress,
+    ):
+        progress.doing("reading the data")
+        dataset = load_dataset(
+            stored.dataset,
+            data_root=root,
+            choices=stored.choices,
+            image_size=stored.image_size,
+            zca=stored.zca,
+        )
         done = distill(
             settings,
             dataset,
@@ -70,7 +77,10 @@ def run(words: list[str]) -> None:
             listen=progress,
         )
     chosen = done.synthetic.provenance["chosen_iteration"]
-    print(f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})")
+    ended = f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})"
+    print(
+        ended if done.status == "complete" else f"{ended}; {go_on_with(resuming_distillation(RunFolder(out), *again))}"
+    )
 
 
 def _read(words: list[str]) -> Options[Any]:

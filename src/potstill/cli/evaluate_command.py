@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
+from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, progress_line, table_console
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
@@ -66,6 +67,11 @@ class Options:
 
 def run(words: list[str]) -> None:
     """Evaluate a set, write ``evaluation.json`` and print the table."""
+    with going_on(same_again("evaluate", words)):
+        _evaluate(words)
+
+
+def _evaluate(words: list[str]) -> None:
     options = parse(Options, words, command="evaluate")
     at_least(options, repeats=1, full_repeats=1, full_epochs=1)
     target = Target.opened(options.target)

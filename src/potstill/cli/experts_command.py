@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 
 import tyro
 
+from potstill.cli.going_on import going_on
 from potstill.cli.options import ComputeOptions, names, parse, progress_line
 from potstill.data import load_dataset, short_name
 from potstill.experts.difficulty import Score
@@ -48,13 +49,14 @@ def run(words: list[str]) -> None:
         stored = Options(plan=plan, compute=compute)  # options that are not given again keep their stored values
         options = parse(Options, words, command="experts", default=stored)
     plan, scores = options.plan, _scores(options.scores, options.plan)
-    dataset = load_dataset(
-        plan.dataset, data_root=options.data_root, choices=plan.choices, image_size=plan.image_size, zca=plan.zca
-    )
-    compute = options.compute.settled(long_run=plan.is_long(dataset))
-    record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
-    if scores:
-        keep_scores(plan, dataset, out, compute, scores, progress_line)
+    with going_on(lambda: _resuming(out, options)):
+        dataset = load_dataset(
+            plan.dataset, data_root=options.data_root, choices=plan.choices, image_size=plan.image_size, zca=plan.zca
+        )
+        compute = options.compute.settled(long_run=plan.is_long(dataset))
+        record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
+        if scores:
+            keep_scores(plan, dataset, out, compute, scores, progress_line)
     print(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")
 
 
@@ -71,6 +73,15 @@ def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
     if "forgetting" in asked and plan.epochs < 2:
         raise UserError("forgetting scores need at least two epochs", "use --epochs 2 or more")
     return cast(list[Score], asked)
+
+
+def _resuming(out: Path, options: Options) -> list[object]:
+    """The words that go on with the experts; none if they were not begun."""
+    if not (out / ExpertsManifest.FILE).exists():
+        return []
+    again = {"--scores": options.scores, "--data-root": options.data_root}
+    given = [word for name, value in again.items() if value is not None for word in (name, value)]
+    return ["experts", "--out", out, "--resume", *given]
 
 
 def _default_folder(plan: ExpertPlan) -> Path:

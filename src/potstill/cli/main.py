@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from types import FrameType
@@ -50,31 +53,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # not every terminal can print × or √
     signal.signal(signal.SIGTERM, _interrupt)
+    warnings = logging.StreamHandler()
+    warnings.setFormatter(logging.Formatter("potstill: %(message)s"))
+    logging.getLogger("potstill").addHandler(warnings)
     try:
-        if not words or words[0] in ("-h", "--help"):
-            print(_help())
-            return 0
-        if words[0] == "--version":
-            from potstill.runtime.machine import package_version
-
-            print(f"potstill {package_version()}")
-            return 0
-        _command(words[0])(words[1:])
+        try:
+            _run(words)
+        finally:
+            sys.stdout.flush()
     except UserError as error:
-        print(f"potstill: {with_flags(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("potstill: interrupted", file=sys.stderr)
-        return 130
+        return _failed(2, str(error))
+    except KeyboardInterrupt as interruption:
+        if arguments is None:  # it ends now, which needs no second interruption
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+        return _failed(130, "; ".join(["interrupted", *interruption.args]))
     except BrokenPipeError:
-        sys.stderr.close()
+        _discard_output()
         return 0
+    except OSError as error:  # what no reader or writer has put into words of its own
+        place = error.filename or "the output"
+        refused = UserError(
+            f"cannot read or write {place}: {error.strerror or error}", "check the path, its permissions and the space"
+        )
+        return _failed(2, str(refused))
     except (MemoryError, RuntimeError) as error:
         if not _is_lack_of_memory(error):
             raise
-        print("potstill: out of memory; use fewer or smaller images or networks", file=sys.stderr)
-        return 2
+        return _failed(2, "out of memory; use fewer or smaller images or networks")
+    finally:
+        logging.getLogger("potstill").removeHandler(warnings)
     return 0
+
+
+def _run(words: list[str]) -> None:
+    """Run the command that the first word names, or print the help or the version."""
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+    elif words[0] == "--version":
+        from potstill.runtime.machine import package_version
+
+        print(f"potstill {package_version()}")
+    else:
+        _command(words[0])(words[1:])
+
+
+def _failed(code: int, message: str) -> int:
+    """The exit code, after its message, if that can be printed."""
+    with suppress(OSError):
+        print(f"potstill: {with_flags(message)}", file=sys.stderr)
+    _discard_output()
+    return code
+
+
+def _discard_output() -> None:
+    """Keep Python from failing once more when it ends, over output that cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError):  # it may be none of the system's streams
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _command(name: str) -> Callable[[list[str]], None]:

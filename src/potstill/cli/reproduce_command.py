@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
+from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import (
     ChoiceOptions,
     ComputeOptions,
@@ -60,21 +61,22 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="reproduce")
     reproduction = find_reproduction(options.name)
     out = options.out or Path("runs") / f"reproduce-{reproduction.name}"
-    outcomes = reproduce(
-        reproduction,
-        out,
-        scale=options.scale,
-        time_limit=None if options.time_limit is None else duration(options.time_limit),
-        repeats=options.repeats,
-        rows=names(options.rows or ""),
-        dataset=options.dataset,
-        resources=Resources(
-            compute=options.compute,
-            data_root=options.data_root,
-            choices=options.choices,
-            progress=progress_line,
-        ),
-    )
+    with going_on(same_again("reproduce", words)):
+        outcomes = reproduce(
+            reproduction,
+            out,
+            scale=options.scale,
+            time_limit=None if options.time_limit is None else duration(options.time_limit),
+            repeats=options.repeats,
+            rows=names(options.rows or ""),
+            dataset=options.dataset,
+            resources=Resources(
+                compute=options.compute,
+                data_root=options.data_root,
+                choices=options.choices,
+                progress=progress_line,
+            ),
+        )
     table_console().print(table(outcomes, f"{reproduction.title}; recipe {reproduction.recipe}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
         print(note)

@@ -10,6 +10,7 @@ import tyro
 from rich.table import Table
 
 from potstill.applications import SearchResult, search
+from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, parse, progress_line, table_console
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
@@ -57,21 +58,22 @@ def run(words: list[str]) -> None:
     at_least(options, top=1)
     target = Target.opened(options.target)
     path = options.out or target.beside / SearchResult.FILE
-    found = search(
-        target.synthetic,
-        Session(
-            target.dataset(options.dataset, options.choices, options.data_root),
-            compute=options.compute.settled(long_run=options.top > 0),
-            seed=options.seed,
-            progress=progress_line,
-        ),
-        space=options.space,
-        recipe=options.recipe,
-        repeats=options.repeats,
-        top=options.top,
-        full_epochs=options.full_epochs,
-        record=path,
-    )
+    with going_on(same_again("search", words)):
+        found = search(
+            target.synthetic,
+            Session(
+                target.dataset(options.dataset, options.choices, options.data_root),
+                compute=options.compute.settled(long_run=options.top > 0),
+                seed=options.seed,
+                progress=progress_line,
+            ),
+            space=options.space,
+            recipe=options.recipe,
+            repeats=options.repeats,
+            top=options.top,
+            full_epochs=options.full_epochs,
+            record=path,
+        )
     table_console().print(table(found, options.space))
     for line in summary(found):
         print(line)

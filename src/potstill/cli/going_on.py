@@ -1,0 +1,50 @@
+"""How a command that was interrupted goes on: what it prints in its last line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from potstill.distillation import RunFolder
+from potstill.runtime.errors import UserError
+
+
+@contextmanager
+def going_on(words: Callable[[], Sequence[object]]) -> Iterator[None]:
+    """Within this context, an interruption says which command goes on.
+
+    Args:
+        words: called after an interruption; the words after ``potstill``, or none if there is nothing to go on with.
+
+    Raises:
+        KeyboardInterrupt: the one that was raised within, with the command as its message.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        if command := words():
+            raise KeyboardInterrupt(go_on_with(command)) from interruption
+        raise
+
+
+def go_on_with(words: Sequence[object]) -> str:
+    """The command that goes on, in words."""
+    return f"go on with: {shlex.join(['potstill', *map(str, words)])}"
+
+
+def same_again(command: str, words: Sequence[str]) -> Callable[[], list[str]]:
+    """For a command that finds what it has done in its record: the same words."""
+    return lambda: [command, *words]
+
+
+def resuming_distillation(run: RunFolder, *options: object) -> list[object]:
+    """The words that resume a run, with further options; none if it was not begun or is complete."""
+    if not run.config.exists():
+        return []
+    try:
+        if run.read_manifest().status == "complete":
+            return []
+    except UserError:
+        pass  # killed before its first end
+    return ["distill", "--out", run.path, "--resume", *options]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 import torch
 
-from potstill.methods import METHODS, Method
+from potstill.methods import METHODS
 from potstill.methods.state import Adam
 from potstill.synthetic.formation import pulled_back
 from tests.methods.test_conformance import case_of
@@ -18,7 +19,7 @@ MATCHING = sorted(
 )
 
 
-def made(name: str, **options: object) -> Method:
+def made(name: str, **options: object) -> Any:
     return replace(case_of(name, "").make(), **options)
 
 

@@ -34,7 +34,8 @@ def to_be_replayed(initial: InitialWeights, *, rates: list[float] = RATES, batch
 
 
 def test_the_steps_are_taken_in_their_order_each_with_its_rate():
-    given = to_be_replayed(InitialWeights("fixed", seed=3))
+    fixed = InitialWeights("fixed", seed=3)
+    given = to_be_replayed(fixed)
     plain = build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator().manual_seed(3))
     for step, rate in enumerate(RATES):
         half = [images[step % 2 * 2 : step % 2 * 2 + 2] for images in given.images.chunk(10)]
@@ -45,7 +46,7 @@ def test_the_steps_are_taken_in_their_order_each_with_its_rate():
             for parameter, gradient in zip(plain.parameters(), gradients, strict=True):
                 parameter -= rate * gradient
     trainer = Trainer(build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator()), CPU)
-    trainer.replay(given, Streams(0))
+    trainer.replay(given.replayed(), fixed, Streams(0))
     for ours, theirs in zip(trainer.network.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -119,6 +120,8 @@ def test_repeats_with_chance_in_them_are_not_cut_short(tmp_path: Path):
 
 def test_a_set_without_steps_cannot_be_replayed():
     plain = replace(to_be_replayed(InitialWeights()), replay=None)
+    with pytest.raises(UserError, match="no learned steps to replay"):
+        plain.replayed()
     with pytest.raises(UserError, match="no learned steps to be replayed"):
         evaluate(plain, on_cpu(digits()), recipe="replay", networks=[NETWORK])
 

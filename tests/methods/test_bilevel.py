@@ -96,13 +96,13 @@ def test_dd_learns_a_positive_rate_for_every_step_and_says_which_batches():
 def test_replayed_batches_hold_equally_many_of_every_class():
     given = problem(ipc=4)
     made = DD(batch_real=32, batches=2, passes=3).result(given, DD(batches=2, passes=3).prepare(given))
-    batches = made.replayed()
-    assert len(batches) == 6
-    for images, labels in batches:
+    steps = made.replayed()
+    assert len(steps) == 6
+    for images, labels, _ in steps:
         assert labels.tolist() == sorted([*range(10)] * 2)
         assert images.shape == (20, 1, 8, 8)
-    assert torch.cat([images for images, _ in batches[:2]]).flatten(1).unique(dim=0).shape[0] == 40
-    assert all(one[0].equal(other[0]) for one, other in zip(batches[:2], batches[2:4], strict=True))
+    assert torch.cat([step.images for step in steps[:2]]).flatten(1).unique(dim=0).shape[0] == 40
+    assert all(one.images.equal(other.images) for one, other in zip(steps[:2], steps[2:4], strict=True))
 
 
 def test_a_set_to_be_replayed_survives_its_file(tmp_path: Path):

@@ -53,7 +53,6 @@ class Contender:
         settings: the settings of the run, except the method.
         manifest: the manifest of the run.
         synthetic: the set.
-        evaluation: the results of the set; None before it has been evaluated.
     """
 
     name: str
@@ -61,11 +60,27 @@ class Contender:
     settings: RunSettings
     manifest: Manifest
     synthetic: SyntheticSet
-    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A set with its results.
+
+    Attributes:
+        contender: the set.
+        evaluation: the results of the set, by the recipe of the comparison.
+    """
+
+    contender: Contender
+    evaluation: Evaluation
+
+    @property
+    def name(self) -> str:
+        """The name of the set."""
+        return self.contender.name
 
     def result(self, network: str) -> NetworkResult:
-        """The result of a network on the set, which has been evaluated."""
-        assert self.evaluation is not None
+        """The result of a network on the set."""
         return self.evaluation.networks[network]
 
 
@@ -147,6 +162,7 @@ def compare(
         session, compute=session.settled(images)
     )  # the same for all, so that sets do not differ by precision
     with locked(out / Comparison.FILE):
+        judged = list[Judged]()
         for number, contender in enumerate(contenders):
             session.progress(f"{contender.name}: evaluating by {chosen.label}")
             with _about(contender.name):
@@ -159,8 +175,8 @@ def compare(
                     baselines=("full",) if full and number == 0 else (),
                     record=EvaluationFile(contender.folder.evaluation, leading=False),
                 )
-            contenders[number] = replace(contender, evaluation=evaluation)
-        record = _record(contenders, specs, data, out)
+            judged.append(Judged(contender, evaluation))
+        record = _record(judged, specs, data, out)
         record.write(out / Comparison.FILE)
     return record
 
@@ -238,9 +254,8 @@ def _short(paths: Sequence[Path]) -> list[str]:
     raise UserError("a run is named twice", "name each run once")
 
 
-def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: ImageDataset, out: Path) -> Comparison:
-    first = contenders[0].evaluation
-    assert first is not None
+def _record(judged: Sequence[Judged], networks: Sequence[str], dataset: ImageDataset, out: Path) -> Comparison:
+    first = judged[0].evaluation
     full = first.baselines.get("full", {})
     return Comparison(
         dataset=ComparedDataset(
@@ -254,16 +269,17 @@ def _record(contenders: Sequence[Contender], networks: Sequence[str], dataset: I
         seed=first.seed,
         initial=None if first.recipe.replay else dict(first.initial),
         networks=list(networks),
-        made_on=_made_on(contenders, networks, full),
-        sets=[_entry(contender, networks, out) for contender in contenders],
+        made_on=_made_on(judged, networks, full),
+        sets=[_entry(each, networks, out) for each in judged],
         full={name: _trained(result) for name, result in full.items() if name in networks},
         significance=SIGNIFICANCE,
-        differences=_differences(contenders, networks),
-        reached={network: _reached(contenders, network) for network in networks},
+        differences=_differences(judged, networks),
+        reached={network: _reached(judged, network) for network in networks},
     )
 
 
-def _entry(contender: Contender, networks: Sequence[str], out: Path) -> ComparedSet:
+def _entry(judged: Judged, networks: Sequence[str], out: Path) -> ComparedSet:
+    contender = judged.contender
     manifest, synthetic = contender.manifest, contender.synthetic
     return ComparedSet(
         name=contender.name,
@@ -275,15 +291,15 @@ def _entry(contender: Contender, networks: Sequence[str], out: Path) -> Compared
         labels="soft" if synthetic.has_soft_labels else "hard",
         distilled_seconds=manifest.seconds,
         peak_memory_bytes=manifest.peak_memory_bytes,
-        networks={name: _trained(contender.result(name)) for name in networks},
+        networks={name: _trained(judged.result(name)) for name in networks},
         folder=os.path.relpath(contender.folder.path, out),
         set_sha256=manifest.tensors_sha256,
     )
 
 
-def _made_on(contenders: Sequence[Contender], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
+def _made_on(judged: Sequence[Judged], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
     """The machines, precisions and versions of all results; more than one if these differ."""
-    results = [contender.result(name) for contender in contenders for name in networks]
+    results = [each.result(name) for each in judged for name in networks]
     results += [full[name] for name in networks if name in full]
     return list(dict.fromkeys(made_on for result in results for made_on in result.made_on))
 
@@ -294,12 +310,12 @@ def _trained(result: NetworkResult) -> TrainedNetwork:
     return TrainedNetwork(accuracies=result.accuracies, seconds=result.seconds / result.repeats, epochs=result.epochs)
 
 
-def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> list[Difference]:
+def _differences(judged: Sequence[Judged], networks: Sequence[str]) -> list[Difference]:
     """The difference of each pair of sets for each network, with p values corrected for their number."""
     found = {}
     for network in networks:
-        for one, other in combinations(contenders, 2):
-            results = [contender.result(network) for contender in (one, other)]
+        for one, other in combinations(judged, 2):
+            results = [each.result(network) for each in (one, other)]
             if any(result.failed for result in results):
                 continue
             difference = paired_difference(results[0].accuracies, results[1].accuracies)
@@ -321,9 +337,9 @@ def _differences(contenders: Sequence[Contender], networks: Sequence[str]) -> li
     ]
 
 
-def _reached(contenders: Sequence[Contender], network: str) -> Reached:
+def _reached(judged: Sequence[Judged], network: str) -> Reached:
     """The highest whole percent that trainings on all sets reach, and how long each set takes to reach it."""
-    results = {contender.name: contender.result(network) for contender in contenders}
+    results = {each.name: each.result(network) for each in judged}
     usable = {name: r for name, r in results.items() if r.failed is None and r.curve_accuracy}
     if not usable:
         return Reached()

@@ -16,7 +16,7 @@ from potstill.networks import InitialWeights, Network
 from potstill.networks.weights import Weights, snapshot
 from potstill.runtime.compute import Compute
 from potstill.runtime.streams import Streams
-from potstill.synthetic import SyntheticSet
+from potstill.synthetic import Step
 
 
 class Trainer:
@@ -62,25 +62,24 @@ class Trainer:
 
         fit(self, examples, schedule, [streams], after_epoch=report)
 
-    def replay(self, synthetic: SyntheticSet, streams: Streams) -> None:
-        """Draw the initial weights that a set was distilled for, and take its learned steps in order.
+    def replay(self, steps: Sequence[Step], initial: InitialWeights, streams: Streams) -> None:
+        """Draw the initial weights of the network and take learned steps in order.
 
         Args:
-            synthetic: a set with a replay.
+            steps: the batch and the rate of each step, as :meth:`~potstill.synthetic.SyntheticSet.replayed` gives them.
+            initial: the initial weights that the steps were learned for.
             streams: the randomness of this repeat.
 
         Raises:
-            UserError: the set has no replay, or the initial weights are absent or do not fit the network.
+            UserError: the initial weights are absent or do not fit the network.
         """
-        batches = synthetic.replayed()
-        assert synthetic.replay is not None
-        self.begin(synthetic.replay.initial, [streams])
+        self.begin(initial, [streams])
         self.network.train()
         device = self.compute.device
-        for (images, labels), rate in zip(batches, synthetic.replay.rates.tolist(), strict=True):
-            _, gradients = self.gradients(images[None].to(device), labels[None].to(device))
+        for step in steps:
+            _, gradients = self.gradients(step.images[None].to(device), step.labels[None].to(device))
             for weight, gradient in zip(self.weights, gradients, strict=True):
-                weight -= rate * gradient
+                weight -= step.rate * gradient
             self.hand_over()
 
     def begin(self, initial: InitialWeights, streams: Sequence[Streams]) -> None:

@@ -37,16 +37,14 @@ def on_set(synthetic: SyntheticSet, recipe: Recipe, weights: InitialWeights, fli
     Returns:
         What a trainer has to do for each repeat.
     """
-    replay = synthetic.replay
-    if replay is not None and recipe.replay:
-        steps = len(replay.rates) // replay.batches
+    if synthetic.replay is not None and recipe.replay:
+        steps, passes = synthetic.replayed(), len(synthetic.replay.rates) // synthetic.replay.batches
 
         def take_steps(trainer: Trainer, repeat: Repeat, *_: object) -> None:
-            started = replace(replay, initial=weights.held_out(repeat.number))
-            trainer.replay(replace(synthetic, replay=started), repeat.streams)
+            trainer.replay(steps, weights.held_out(repeat.number), repeat.streams)
 
         # Learned steps from the same weights involve no random draw: repeats would all be identical.
-        return TrainingSpec(trained_on="set", epochs=steps, repeats=weights.different(repeats), train=take_steps)
+        return TrainingSpec(trained_on="set", epochs=passes, repeats=weights.different(repeats), train=take_steps)
     pictures = synthetic.decoded()
     step_size = None if synthetic.step_size is None else synthetic.step_size.item()
     epochs = epochs_of_equal_steps(recipe, len(synthetic), len(pictures))

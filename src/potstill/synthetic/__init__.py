@@ -10,7 +10,7 @@ from potstill.synthetic.parametrisation import (
     Parametrisation,
     Transform,
 )
-from potstill.synthetic.set import Replay, SyntheticSet, batch_indices
+from potstill.synthetic.set import Replay, Step, SyntheticSet, batch_indices
 
 __all__ = [
     "IDENTITY",
@@ -20,6 +20,7 @@ __all__ = [
     "Decoded",
     "Parametrisation",
     "Replay",
+    "Step",
     "SyntheticSet",
     "Transform",
     "batch_indices",

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -46,6 +46,14 @@ class Replay:
     def to_json(self) -> dict[str, Any]:
         """The JSON form of everything but the rates, which are stored as a tensor."""
         return {"batches": self.batches, "initial": self.initial.to_json()}
+
+
+class Step(NamedTuple):
+    """One step of a replay: a batch of images (n, C, H, W), its labels, and the learning rate."""
+
+    images: Tensor
+    labels: Tensor
+    rate: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +169,8 @@ class SyntheticSet:
         whitening = 0 if self.whitening is None else self.whitening.matrix.nbytes + self.whitening.mean.nbytes
         return self.images.nbytes + labels + step + rates + whitening
 
-    def replayed(self) -> list[tuple[Tensor, Tensor]]:
-        """The batch of each step of the replay: images (n, C, H, W) and their labels.
+    def replayed(self) -> list[Step]:
+        """The steps of the replay, in their order.
 
         Raises:
             UserError: the set has no replay.
@@ -171,8 +179,8 @@ class SyntheticSet:
             raise UserError("the set has no learned steps to replay", "evaluate it with another recipe")
         pictures = self.decoded()
         indices = batch_indices(len(pictures), self.class_count, self.replay.batches)
-        chosen = (indices[step % self.replay.batches] for step in range(len(self.replay.rates)))
-        return [(pictures.images[i], pictures.labels[i]) for i in chosen]
+        batches = [(pictures.images[chosen], pictures.labels[chosen]) for chosen in indices]
+        return [Step(*batches[step % len(batches)], rate) for step, rate in enumerate(self.replay.rates.tolist())]
 
     def pixels(self) -> Tensor:
         """float32 (N, C, H, W) in [0, 1], for display: whitening and normalisation inverted, then clipped."""

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import potstill
+from potstill.applications import architecture_search
 from potstill.cli.main import main
 from potstill.distillation import Settings
 from potstill.distillation.run_folder import RunFolder
@@ -85,15 +86,22 @@ def test_resuming_an_interrupted_run_imports_it_and_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
-def test_reading_a_run_imports_nothing(folder: Path, tmp_path: Path, capsys: Any):
+def test_reading_a_run_imports_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(architecture_search, "SPACES", {"convnet-22": {"small": "mlp:width=4", "wide": "mlp:width=8"}})
     shutil.copytree(folder / "runs", tmp_path / "runs")
     run = str(tmp_path / "runs" / "pixel-means")
     quick = ["--recipe", "quick", "--repeats", "1", "--networks", NETWORK]
     assert main(["evaluate", run, *quick, "--baselines", "random"]) == 0
     assert main(["compare", run, "random", *quick, "--no-full", "--out", str(tmp_path / "comparison")]) == 0
+    assert main(["search", run, "--top", "0"]) == 0
+    assert main(["export", run, "--format", "npz", "--out", str(tmp_path / "set.npz")]) == 0
     assert main(["report", run]) == 0
     assert "pixel_means" not in sys.modules
     assert NAME in (tmp_path / "comparison" / "comparison.json").read_text()
+    assert NAME in (Path(run) / "report.html").read_text()
+    assert (tmp_path / "set.npz").exists()
     capsys.readouterr()
     assert main(["distill", "--out", run, "--resume"]) == 2
     assert (

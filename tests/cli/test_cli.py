@@ -21,6 +21,7 @@ from potstill.cli.options import duration, table_console
 from potstill.data import load_dataset
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
+from tests.children import child
 
 pytestmark = pytest.mark.slow
 
@@ -334,31 +335,17 @@ def test_what_is_not_a_duration(text: str) -> None:
         duration(text)
 
 
-def heeding_interrupts() -> None:
-    """Undo what a shell does to commands in the background, tests among them: they and their children ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = [sys.executable, "-m", "potstill", "distill", "dm", *TINY[:-1], "100000", "--out", str(out)]
-    process = subprocess.Popen(
-        words,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=heeding_interrupts,
-    )
     metrics = out / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and '"step"' in metrics.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(name)
-    try:
+    words = ["-m", "potstill", "distill", "dm", *TINY[:-1], "100000", "--out", str(out)]
+    with child(*words, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not (metrics.exists() and '"step"' in metrics.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(name)
         _, told = process.communicate(timeout=60)
-    finally:
-        process.kill()
     assert process.returncode == 130
     # No progress bar where nobody watches, and no traceback.
     assert told == f"potstill: interrupted; go on with: potstill distill --out {out} --resume\n"

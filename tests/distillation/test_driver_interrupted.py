@@ -9,7 +9,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from potstill.methods import Method
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import read_events
 from potstill.synthetic import SyntheticSet
+from tests.children import child
 from tests.runs import ITERATIONS, SETTINGS, TRAINED, dataset, lasting, pretended, quick_validation
 
 pytestmark = pytest.mark.slow
@@ -207,8 +207,7 @@ def test_killed_again_and_again_and_resumed_equals_uninterrupted(dataset: ImageD
     chance = random.Random(0)
     folder, expected = tmp_path / "killed", tmp_path / "uninterrupted"
     for _ in range(2):
-        command = [sys.executable, "-c", KILLED, str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        with child("-c", KILLED, str(folder), stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             for _ in range(chance.randint(3, 20)):
                 assert process.stdout.readline()

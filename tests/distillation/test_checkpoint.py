@@ -119,6 +119,13 @@ def test_values_that_cannot_be_are_named(values: dict[str, str], problem: str, p
         Checkpoint.load(path)
 
 
+@pytest.mark.parametrize("metadata", [None, {"seconds": "1.5"}])
+def test_tensors_that_do_not_say_their_iteration_are_no_checkpoint(metadata: dict[str, str] | None, path: Path):
+    save_file({"state.images": torch.zeros(3)}, path, metadata)
+    with pytest.raises(UserError, match=r"state\.safetensors.* iteration"):
+        Checkpoint.load(path)
+
+
 def test_the_best_state_is_kept_and_of_equals_the_earliest():
     now = Checkpoint(state={"at": torch.tensor(0)})
     chosen = []

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from potstill.report.images import read_images
 from potstill.runtime.errors import UserError
+from potstill.synthetic import SyntheticSet
 
 IMAGES = np.random.default_rng(0).standard_normal((4, 2, 3, 5)).astype(np.float32)
 LABELS = np.array([0, 0, 1, 1])
@@ -34,6 +35,26 @@ def test_whitening_is_undone(tmp_path: Path) -> None:
     whitening = {"whitening.matrix": matrix.astype(np.float32), "whitening.mean": mean.astype(np.float32)}
     write_set(tmp_path / "set", whitened, LABELS, ["a", "b"], **whitening)
     np.testing.assert_allclose(read_images(tmp_path / "set").pixels, pixels * 0.5 + 0.25, atol=1e-4)
+
+
+def formed(path: Path, formation: str = "2") -> Path:
+    metadata = {"format": "potstill.synthetic/2", "class_names": '["a", "b"]', "mean": "[0, 0]", "std": "[1, 1]"}
+    metadata |= {"provenance": "{}", "formation": formation}
+    images = np.random.default_rng(0).standard_normal((4, 2, 4, 4)).astype(np.float32)
+    save_file({"images": images, "labels": LABELS}, path, metadata)
+    return path
+
+
+def test_a_formation_is_known_by_its_pictures_and_its_hash(tmp_path: Path) -> None:
+    plain, packed = formed(tmp_path / "set"), read_images(formed(tmp_path / "set"))
+    assert (len(packed), packed.formation, packed.pictures) == (4, 2, 16)
+    assert packed.tensors_sha256 == SyntheticSet.load(plain).fingerprint()
+
+
+@pytest.mark.parametrize("formation", ["0", "1", "-2", "5", "two", "9" * 5000])
+def test_a_formation_that_does_not_suit_the_images_is_refused(tmp_path: Path, formation: str) -> None:
+    with pytest.raises(UserError, match="not a usable synthetic set"):
+        read_images(formed(tmp_path / "set", formation))
 
 
 def test_soft_labels_count_by_the_most_probable_class(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from potstill.runtime.files import sha256
 from potstill.runtime.safetensors_io import read_safetensors, with_metadata
 from potstill.runtime.text import visible
 
-FORMAT = "potstill.synthetic/1"
+FORMAT, FORMED = "potstill.synthetic/1", "potstill.synthetic/2"
+"""The formats of sets, without and with a formation."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class ImageSet:
         soft: whether the labels in the file are probabilities.
         class_names: the name of each class.
         step_size: the learned learning rate, if the method learned one.
-        tensors_sha256: the SHA-256 of all tensors in the file.
+        formation: 1, or f if each image holds f × f pictures, which networks are trained on.
+        tensors_sha256: the SHA-256 of all tensors in the file, and of the formation if there is one.
     """
 
     pixels: np.ndarray
@@ -35,10 +37,16 @@ class ImageSet:
     soft: bool
     class_names: tuple[str, ...]
     step_size: float | None = None
+    formation: int = 1
     tensors_sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def pictures(self) -> int:
+        """The number of pictures that networks are trained on: that of the images, unless there is a formation."""
+        return len(self) * self.formation**2
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -58,16 +66,19 @@ def read_images(file: Path) -> ImageSet:
         UserError: the file is absent, truncated, not safetensors, or its contents do not fit together.
     """
     tensors, metadata = _read(file)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in (FORMAT, FORMED):
         raise _unusable(file, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
     try:
         images, labels = tensors["images"], tensors["labels"]
         names = tuple(str(name) for name in json.loads(metadata["class_names"]))
         mean, std = (np.asarray(json.loads(metadata[key]), dtype=np.float32) for key in ("mean", "std"))
+        formation = int(metadata["formation"]) if metadata["format"] == FORMED else 1
     except (KeyError, TypeError, ValueError) as error:
         raise _unusable(file, f"it lacks or garbles {error}") from error
     for problem in _problems(images, labels, len(names), mean, std, tensors.get("step_size")):
         raise _unusable(file, problem)
+    if metadata["format"] == FORMED and not 2 <= formation <= min(images.shape[2:]):
+        raise _unusable(file, f"its formation {formation} does not suit images of shape {images.shape}")
     if "whitening.matrix" in tensors:
         images = _unwhiten(file, images, tensors)
     soft = labels.ndim == 2
@@ -78,7 +89,10 @@ def read_images(file: Path) -> ImageSet:
         soft=soft,
         class_names=names,
         step_size=None if step is None else float(step.item()),
-        tensors_sha256=sha256(with_metadata(file.read_bytes(), {})),
+        formation=formation,
+        tensors_sha256=sha256(
+            with_metadata(file.read_bytes(), {} if formation == 1 else {"formation": str(formation)})
+        ),
     )
 
 

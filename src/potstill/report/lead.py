@@ -38,7 +38,9 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
     reached = percent(distilled.mean)
     if distilled.interval:
         reached += f" (95{SPACE}% interval {interval(distilled.interval)})"
-    clauses = [f"Trained on {images(len(run.after))}, {network_title(network)} reaches {reached} on the test set"]
+    pictures = f" ({images(run.after.pictures, 'picture')})" if run.after.formation > 1 else ""
+    trained_on = images(len(run.after)) + pictures
+    clauses = [f"Trained on {trained_on}, {network_title(network)} reaches {reached} on the test set"]
     random, full = (_baseline(evaluation, name, network) for name in ("random", "full"))
     if random is not None:
         clauses.append(f"on {images(run.random_images, 'random real image')} {percent(random.mean)}")

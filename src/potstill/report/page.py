@@ -77,11 +77,12 @@ def _title(run: Run) -> str:
 def _facts(run: Run) -> list[str]:
     """The basic facts, for the line under the title."""
     channels, height, width = run.manifest.dataset.shape
+    formation = run.after.formation
     sizes = sorted({len(members) for members in run.after.members})
     per_class = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     facts = [
         f"{run.manifest.dataset.classes} classes",
-        f"{per_class} per class",
+        f"{per_class} per class" + (f", {formation} × {formation} pictures in each" if formation > 1 else ""),
         f"{width} × {height} pixels" + ("" if channels == 1 else f", {channels} channels"),
     ]
     if run.distilled and "start" in run.config:

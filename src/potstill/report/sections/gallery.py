@@ -86,6 +86,9 @@ def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
         every = np.concatenate(shown)
         limit = change_limit(change(before.pixels[every], after.pixels[every]))
     notes = [CHANNEL_NOTES.get(channels, "")]
+    if after.formation > 1:
+        each = f"{after.formation} × {after.formation} pictures"
+        notes.append(f"Each image holds {each}, which are cut out and enlarged before networks are trained on them.")
     if after.soft:
         notes.append("The labels are probabilities: each image is shown with its most probable class.")
     if reduction > 1:

@@ -83,7 +83,7 @@ def _evaluation_rows(evaluation: Evaluation, run: Run) -> list[tuple[str, str]]:
         evaluation.recipe,
         Trained(
             epochs=[result.epochs for result in evaluation.usable.values()],
-            images=len(run.after),
+            images=run.after.pictures,
             step_sizes=[run.after.step_size],
         ),
         Trained(epochs=[result.epochs for result in on_full], images=run.manifest.dataset.train),

@@ -32,8 +32,8 @@ def load_dataset(
 
     Args:
         spec: a name of :data:`CATALOGUE`; a folder of class folders, or of parquet files; a ``.zip`` of class
-            folders; an ``.npz`` in MedMNIST's layout; ``mhist:FOLDER``; or ``hf:OWNER/NAME`` (``hf:OWNER/NAME/CONFIG``) on the Hugging Face
-            hub.
+            folders; an ``.npz`` in MedMNIST's layout; ``mhist:FOLDER``; or
+            ``hf:OWNER/NAME`` (``hf:OWNER/NAME/CONFIG``) on the Hugging Face hub.
         data_root: a folder with local copies of catalogue datasets, each in a folder of its name, which takes
             precedence over the hub; by default the folder that the environment variable ``POTSTILL_DATA`` names.
         choices: what to take where the files leave a choice: columns and splits.

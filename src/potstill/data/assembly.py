@@ -10,9 +10,9 @@ from torch import Tensor
 
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.dataset import ImageDataset, channel_statistics, fingerprint
-from potstill.data.decode import richest, with_channels
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.raw import RawDataset, Split
+from potstill.data.shaping import richest, with_channels
 from potstill.data.splits import TEST_FRACTION, complete_splits
 from potstill.data.whitening import fit_whitening
 from potstill.runtime.errors import UserError

@@ -31,8 +31,9 @@ def load_dataset(
     """Load a labelled image dataset, with every image decoded to bytes in memory.
 
     Args:
-        spec: a name of :data:`CATALOGUE`; a folder of class folders, or of parquet files; an ``.npz`` in MedMNIST's
-            layout; ``mhist:FOLDER``; or ``hf:OWNER/NAME`` (``hf:OWNER/NAME/CONFIG``) on the Hugging Face hub.
+        spec: a name of :data:`CATALOGUE`; a folder of class folders, or of parquet files; a ``.zip`` of class
+            folders; an ``.npz`` in MedMNIST's layout; ``mhist:FOLDER``; or
+            ``hf:OWNER/NAME`` (``hf:OWNER/NAME/CONFIG``) on the Hugging Face hub.
         data_root: a folder with local copies of catalogue datasets, each in a folder of its name, which takes
             precedence over the hub; by default the folder that the environment variable ``POTSTILL_DATA`` names.
         choices: what to take where the files leave a choice: columns and splits.
@@ -62,7 +63,7 @@ def load_dataset(
 def short_name(spec: str) -> str:
     """The name of a dataset in the folder names of runs: ``mhist:photos/v1.5`` gives ``v1.5``."""
     path = Path(spec.rpartition(":")[2])
-    return path.stem if path.suffix == ".npz" else path.resolve().name
+    return path.stem if path.suffix.lower() in (".npz", ".zip") else path.resolve().name
 
 
 def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, CatalogueEntry | None]:
@@ -87,7 +88,7 @@ def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, Catal
             "put the images of each class in a folder of its own",
         )
     if os.sep in spec or Path(spec).expanduser().exists():
-        raise UserError(f"dataset {spec} is neither a folder nor an .npz file", "check the path")
+        raise UserError(f"dataset {spec} is neither a folder nor an .npz or .zip file", "check the path")
     raise unknown("dataset", spec, CATALOGUE, listing="potstill list datasets")
 
 

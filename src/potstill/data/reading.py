@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from potstill.data.arrays import scale_splits
 from potstill.data.choices import Choices
-from potstill.data.decode import decode_images, resize_arrays, richest, to_bytes, with_channels
+from potstill.data.decode import decode_splits
 from potstill.data.found import Arrays, Encoded, Part
+from potstill.data.pixels import Pictures
 from potstill.data.raw import RawDataset, Split
 from potstill.data.sources.base import Source
 from potstill.data.understanding import Understood, understand
-from potstill.runtime.errors import UserError
 from potstill.schema.account import Account, SplitAccount
 
 
@@ -24,21 +25,21 @@ def read_source(source: Source, choices: Choices, image_size: int | None, channe
     Args:
         source: where the images come from.
         choices: the user's choices where several readings are possible.
-        image_size: the side in pixels, as in :func:`potstill.data.decode.decode_images`.
-        channels: 1 or 3, as in :func:`potstill.data.decode.decode_images`.
+        image_size: the side in pixels, as in :func:`potstill.data.decode.decode_splits`.
+        channels: 1 or 3, as in :func:`potstill.data.decode.decode_splits`.
 
     Raises:
         UserError: the source cannot be read, or its contents cannot be understood.
     """
     understood = understand(source.find(choices), choices)
+    pictures = _pictures(understood.parts, image_size, channels)
     splits = {
-        name: Split(_pixels(parts, image_size, channels), torch.from_numpy(understood.labels[name]))
-        for name, parts in understood.parts.items()
+        name: Split(images, torch.from_numpy(understood.labels[name])) for name, images in pictures.splits.items()
     }
-    return RawDataset(splits, _account(understood))
+    return RawDataset(splits, _account(understood, pictures))
 
 
-def _account(understood: Understood) -> Account:
+def _account(understood: Understood, pictures: Pictures) -> Account:
     count = len(understood.class_names)
     return Account(
         layout=understood.layout,
@@ -51,33 +52,21 @@ def _account(understood: Understood) -> Account:
             )
             for name, labels in understood.labels.items()
         ),
-        pixels="",
+        pixels=pictures.pixels,
         left_out=understood.left_out,
-        remarks=understood.remarks,
+        remarks=(*understood.remarks, *pictures.remarks),
     )
 
 
-def _pixels(parts: tuple[Part, ...], image_size: int | None, channels: int | None) -> Tensor:
-    """The images of one split, uint8 (N, C, H, W)."""
-    encoded = [part.images for part in parts if isinstance(part.images, Encoded)]
-    if len(encoded) == len(parts):
-        items = chain.from_iterable(images.read() for images in encoded)
-        return decode_images(items, image_size=image_size, channels=channels)
-    arrays = [_bytes(part.images, image_size) for part in parts if isinstance(part.images, Arrays)]
-    most = richest(images.shape[1] for images in arrays)
-    return torch.from_numpy(np.concatenate([with_channels(images, most) for images in arrays]))
-
-
-def _bytes(images: Arrays, image_size: int | None) -> np.ndarray:
-    """An array of images as uint8 (N, C, H, W)."""
-    values = images.values[..., None] if images.values.ndim == 3 else images.values
-    if values.ndim != 4 or values.shape[3] not in (1, 2, 3, 4):
-        raise UserError(
-            f"{images.name} has the shape {images.values.shape}",
-            "store images as (N, H, W) or (N, H, W, C) with C from 1 to 4",
-        )
-    white = images.white
-    if white is None:
-        white = 255 if np.issubdtype(values.dtype, np.floating) and bool((values > 1).any()) else 1
-    pixels = np.ascontiguousarray(to_bytes(values, images.name, floats_end_at=white).transpose(0, 3, 1, 2))
-    return pixels if image_size is None else resize_arrays(pixels, image_size)
+def _pictures(splits: Mapping[str, tuple[Part, ...]], image_size: int | None, channels: int | None) -> Pictures:
+    """The images of all splits: what depends on all of them is decided for all of them."""
+    arrays = {
+        split: [part.images for part in parts if isinstance(part.images, Arrays)] for split, parts in splits.items()
+    }
+    if any(arrays.values()):
+        return scale_splits(arrays, image_size=image_size)
+    encoded = {
+        split: chain.from_iterable(part.images.read() for part in parts if isinstance(part.images, Encoded))
+        for split, parts in splits.items()
+    }
+    return decode_splits(encoded, image_size=image_size, channels=channels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ import torch
 from published import noise, write_images
 
 from potstill.data import load_dataset
+from potstill.data.choices import Choices
+from potstill.data.raster import readable_suffixes
 from potstill.runtime.errors import UserError
+from potstill.schema.account import Account
 
 
 def write_classes(folder: Path, sizes: dict[str, int], shape: tuple[int, ...] = (6, 5)) -> None:
@@ -78,6 +82,71 @@ def test_grey_among_colour_becomes_colour(tmp_path: Path):
     assert loaded.shape == (3, 6, 5)
     grey = loaded.train.take(loaded.train.class_index[1]).images
     assert torch.equal(grey[:, 0], grey[:, 2])
+
+
+def account(folder: Path, **options: Any) -> Account:
+    made = load_dataset(str(folder), **options).account
+    assert made is not None
+    return made
+
+
+def test_val_and_test_without_train_are_refused(tmp_path: Path):
+    for split in ("val", "test"):
+        write_classes(tmp_path / split, {"a": 2, "b": 2})
+    with pytest.raises(UserError, match=r"no training images, only test, val.*--split-map"):
+        load_dataset(str(tmp_path))
+    assert len(load_dataset(str(tmp_path), choices=Choices(split_map="train=val,test=test")).test) == 4
+
+
+def test_what_is_not_read_is_counted(tmp_path: Path):
+    write_classes(tmp_path, {"a": 4, "b": 4})
+    write_images(tmp_path / "a" / ".ipynb_checkpoints", noise(2, (6, 5)))
+    write_images(tmp_path / "b", noise(1, (6, 5)), ".gif")
+    (tmp_path / "b" / "._00.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "b" / "boxes.xml").write_text("<x/>")
+    (tmp_path / "b" / "gone.png").symlink_to(tmp_path / "gone")
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        made = account(tmp_path, cache=cache)
+        assert {left.what: left.count for left in made.left_out} == {
+            "hidden files and folders": 2,
+            "links": 1,
+            "other files": 1,
+        }
+        assert sum(split.images for split in made.splits) == 9
+
+
+def test_linked_folders_within_a_class_are_read(tmp_path: Path):
+    write_classes(tmp_path / "set", {"a": 4})
+    write_classes(tmp_path / "elsewhere", {"b": 4})
+    (tmp_path / "set" / "b").mkdir()
+    (tmp_path / "set" / "b" / "images").symlink_to(tmp_path / "elsewhere" / "b")
+    assert sum(split.images for split in account(tmp_path / "set").splits) == 8
+
+
+@pytest.mark.parametrize("suffix", [".AVIF", ".webp", ".TIFF", ".bmp", ".jp2", ".qoi"])
+def test_suffixes_that_pillow_reads_are_read(tmp_path: Path, suffix: str):
+    if suffix.lower() not in readable_suffixes():
+        pytest.skip(f"this Pillow has no {suffix}")
+    write_classes(tmp_path, {"a": 3, "b": 3}, (6, 5, 3))
+    try:
+        write_images(tmp_path / "a", noise(2, (6, 5, 3), seed=5), suffix)
+    except (KeyError, OSError, ValueError):
+        pytest.skip(f"this Pillow does not write {suffix}")
+    assert [sum(sizes) for sizes in zip(*(s.class_sizes for s in account(tmp_path).splits), strict=True)] == [5, 3]
+
+
+def test_a_zip_archive_is_the_dataset_that_it_unpacks_to(tmp_path: Path):
+    write_classes(tmp_path / "set" / "train", {"a": 4, "b": 4})
+    write_classes(tmp_path / "set" / "test", {"a": 2, "b": 1})
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "set")
+    loaded = load_dataset(packed)
+    assert loaded.name == "packed"
+    assert loaded.fingerprint == load_dataset(str(tmp_path / "set")).fingerprint
+
+
+def test_names_in_any_script_are_classes(tmp_path: Path):
+    write_classes(tmp_path, {"猫": 2, "a\nb": 2, " ": 2})
+    assert load_dataset(str(tmp_path)).class_names == (" ", "a\nb", "猫")
 
 
 def empty_class(folder: Path) -> None:

@@ -1,92 +1,93 @@
-"""A folder with one folder of image files per class."""
+"""Class folders, in a folder or in a zip archive."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from potstill.data.choices import Choices
+from potstill.data.formats.zip_archive import read_members
 from potstill.data.found import Encoded, Found, Labels, Part
-from potstill.data.sources.base import Request, stamps
-from potstill.data.split_names import SPLIT_ALIASES
-from potstill.runtime.errors import UserError
-
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+from potstill.data.sources.base import Request, existing, stamps
+from potstill.data.sources.folder_layout import Classes, class_names, understand_folders
+from potstill.data.sources.image_tree import ImageTree, Parts, tree_of_archive, tree_of_folder
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """``FOLDER/CLASS/*.png``, or ``FOLDER/train/CLASS/*.png`` beside ``test``, ``val`` or both."""
+    """``CLASS/*.png``, or ``train/CLASS/*.png`` beside ``test``, ``val`` or both, in a folder or a zip archive."""
 
     name: str
-    folder: Path
+    path: Path
 
     @classmethod
     def recognise(cls, request: Request) -> Self | None:
-        """A folder that has folders."""
+        """A folder that has folders, or a path that ends in ``.zip``."""
+        path = request.path
+        if path is not None and path.suffix.lower() == ".zip":
+            return cls(path.stem, existing(path))
         folder = request.folder
-        return cls(request.name, folder) if folder is not None and subfolders(folder) else None
+        return cls(request.name, folder) if folder is not None and _has_folders(folder) else None
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the images are in a zip archive."""
+        return self.path.suffix.lower() == ".zip" and not self.path.is_dir()
+
+    @cached_property
+    def tree(self) -> ImageTree:
+        """All images."""
+        return tree_of_archive(self.path) if self.is_archive else tree_of_folder(self.path)
 
     def signature(self) -> Any:
-        """The stamp of every image file."""
-        return {
-            "folder": {
-                split: {name: stamps(files) for name, files in class_files(folder).items()}
-                for split, folder in self.split_folders().items()
-            }
-        }
-
-    def split_folders(self) -> dict[str, Path]:
-        """The folder of each published split by its name; the whole folder, without a name, if none is for training.
-
-        A class may be called train, too; a split differs from it by having folders inside.
-        """
-        nested = [child for child in subfolders(self.folder) if subfolders(child)]
-        splits = {child.name: child for child in nested if child.name.lower() in SPLIT_ALIASES}
-        trains = any(SPLIT_ALIASES[name.lower()] == "train" for name in splits)
-        return splits if trains else {"": self.folder}
+        """The stamp of every image file, or of the archive."""
+        if self.is_archive:
+            return {"zip": stamps([self.path])}
+        return {"folder": stamps(self.path.joinpath(*parts) for parts in sorted(self.tree.root.walk()))}
 
     def find(self, choices: Choices) -> Found:
         """The files; classes are in the order of their folders' names.
 
         Raises:
-            UserError: a class has no image.
+            UserError: a class has no image, or the folders may be meant in several ways.
         """
-        parts = tuple(self._part(name, folder) for name, folder in self.split_folders().items())
-        return Found("class folders", str(self.folder), parts)
+        layout = understand_folders(self.tree.root, str(self.path), choices)
+        return Found(
+            f"{layout.words} in a zip archive" if self.is_archive else layout.words,
+            str(self.path),
+            tuple(self._part(split, classes) for split, classes in layout.splits.items()),
+            named="" not in layout.splits,
+            left_out=(*self.tree.left_out, *layout.left_out),
+            remarks=layout.remarks,
+        )
 
-    def _part(self, split: str, folder: Path) -> Part:
-        files = class_files(folder)
-        empty = next((name for name, members in files.items() if not members), None)
-        if empty is not None:
-            raise UserError(f"class {empty!r} has no images in {folder / empty}", "add images or remove the folder")
-        paths = [path for members in files.values() for path in members]
-        images = Encoded(len(paths), lambda: ((path, str(path)) for path in paths))
-        labels = np.repeat(np.arange(len(files)), [len(members) for members in files.values()])
-        origin = f"folder {split}" if split else "class folders"
-        return Part(images, Labels(labels, tuple(files)), origin, (split,) if split else ())
+    def _part(self, split: str, classes: Classes) -> Part:
+        names = class_names(classes, str(self.path))
+        files = [sorted(folder.walk()) for folder in classes.values()]
+        labels = np.repeat(np.arange(len(files)), [len(members) for members in files])
+        images = [parts for members in files for parts in members]
+        return Part(
+            Encoded(len(images), lambda: self._read(images)),
+            Labels(labels, tuple(names)),
+            f"folder {split}" if split else "class folders",
+            (split,) if split else (),
+        )
+
+    def _read(self, images: Sequence[Parts]) -> Iterator[tuple[bytes | Path, str]]:
+        if self.is_archive:
+            contents = read_members(self.path, images)
+            yield from (
+                (content, f"{self.path}, {'/'.join(parts)}") for content, parts in zip(contents, images, strict=True)
+            )
+        else:
+            paths = (self.path.joinpath(*parts) for parts in images)
+            yield from ((path, str(path)) for path in paths)
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted by name, without hidden ones."""
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def class_files(folder: Path) -> dict[str, list[Path]]:
-    """The image files of each class folder, at any depth, sorted by path.
-
-    Raises:
-        UserError: the name of a class is not UTF-8, so that no record could hold it.
-    """
-    for child in subfolders(folder):
-        if any(0xD800 <= ord(letter) <= 0xDFFF for letter in child.name):
-            raise UserError(f"the class folder {child.name!a} in {folder} has a name that is not UTF-8", "rename it")
-    return {
-        child.name: sorted(path for path in child.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        for child in subfolders(folder)
-    }
+def _has_folders(folder: Path) -> bool:
+    return any(child.is_dir() and not child.name.startswith(".") for child in folder.iterdir())

@@ -1,9 +1,9 @@
-"""An ``.npz`` archive in the layout of MedMNIST."""
+"""An ``.npz`` archive in the layout of MedMNIST or of Keras."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,18 +11,25 @@ from typing import Self
 import numpy as np
 
 from potstill.data.choices import Choices
+from potstill.data.formats.npz_archive import NpzArchive, open_npz
 from potstill.data.found import Arrays, Found, Labels, Part
-from potstill.data.sources.base import Request, existing, first_line
+from potstill.data.sources.base import Request, existing
 from potstill.runtime.errors import UserError
+from potstill.schema.account import LeftOut
+
+NAMES = ("{}_images {}_labels", "x_{} y_{}", "X_{} y_{}")
+"""The names of the arrays of a split: of MedMNIST, of Keras and of scikit-learn."""
+WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"))
+"""The names of the arrays of a dataset in one piece."""
 
 
 @dataclass(frozen=True)
 class Npz:
-    """Arrays ``train_images``, ``train_labels`` and the same for ``test`` and perhaps ``val``.
+    """Arrays ``train_images`` and ``train_labels``, and the same for other splits; or ``x_train`` and ``y_train``.
 
-    Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels: uint8, integers in [0, 255], or floating point in
-    [0, 1] or [0, 255], depending on whether the largest pixel of the split is above 1. Labels are integers (N,) or
-    (N, 1); classes are named by their numbers. MedMNIST: Yang et al., 2023.
+    Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels. Labels are integers (N,) or (N, 1); classes are named by
+    their numbers. Of labels (N, L), with several for each image, ``--label-column`` chooses one by its number.
+    MedMNIST: Yang et al., 2023.
     """
 
     name: str
@@ -32,7 +39,7 @@ class Npz:
     def recognise(cls, request: Request) -> Self | None:
         """A path that ends in ``.npz``."""
         path = request.path
-        return cls(path.stem, existing(path)) if path is not None and path.suffix == ".npz" else None
+        return cls(path.stem, existing(path)) if path is not None and path.suffix.lower() == ".npz" else None
 
     def signature(self) -> None:
         """None: the archive already holds decoded images."""
@@ -41,27 +48,64 @@ class Npz:
         """The arrays of the archive.
 
         Raises:
-            UserError: the archive is damaged, contains objects or lacks an array.
+            UserError: the archive is damaged, contains objects or lacks an array, or its labels are several per image.
         """
-        try:
-            # Reading an archive of objects would run code; without allow_pickle it is refused.
-            with np.load(self.path, allow_pickle=False) as archive:
-                splits = [name.removesuffix("_images") for name in archive.files if name.endswith("_images")]
-                if not splits:
-                    raise UserError(
-                        f"{self.path} has no train_images among {', '.join(archive.files)}",
-                        "name the arrays train_images, train_labels, test_images, test_labels",
-                    )
-                parts = tuple(self._part(archive, split) for split in splits)
-        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(
-                f"cannot read {self.path}: {first_line(error)}", "replace it with an intact .npz of plain arrays"
-            ) from error
-        return Found("an .npz archive", str(self.path), parts, named=True)
+        with open_npz(self.path) as archive:
+            pairs = self._pairs(archive.names)
+            parts = tuple(self._part(archive, split, *pair, choices) for split, pair in pairs.items())
+            used = {name for pair in pairs.values() for name in pair}
+            others = sorted(set(archive.names) - used)
+        why = f"they are no images with labels of a split: {', '.join(others[:5])}{', ...' if others[5:] else ''}"
+        left_out = (LeftOut(count=len(others), what="arrays", why=why),) if others else ()
+        has_columns = choices.label_column is not None  # refused above unless labels have several
+        return Found(
+            "an .npz archive", str(self.path), parts, columns=has_columns, named="" not in pairs, left_out=left_out
+        )
 
-    def _part(self, archive: np.lib.npyio.NpzFile, split: str) -> Part:
-        if f"{split}_labels" not in archive.files:
-            raise UserError(f"{self.path} has {split}_images without {split}_labels", "add the labels")
-        images = Arrays(archive[f"{split}_images"], f"{self.path}, {split}_images")
-        labels = Labels.of_numbers(archive[f"{split}_labels"], f"{self.path}, {split}_labels")
-        return Part(images, labels, f"the array {split}_images", (split,))
+    def _pairs(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """The names of images and labels of each published split; of a dataset in one piece under ""."""
+        pairs: dict[str, tuple[str, str]] = {}
+        for pattern in NAMES:
+            images, labels = pattern.split()
+            for name in names:
+                if match := re.fullmatch(images.replace("{}", "(.+)"), name):
+                    split = match[1]
+                    if labels.format(split) not in names:
+                        raise UserError(f"{self.path} has {name} without {labels.format(split)}", "add the labels")
+                    pairs.setdefault(split, (name, labels.format(split)))
+        whole = next((pair for pair in WHOLE if set(pair) <= set(names)), None)
+        if not pairs and whole is None:
+            raise UserError(
+                f"{self.path} has no train_images among {', '.join(names[:20]) or 'no arrays'}",
+                "name the arrays train_images, train_labels, test_images, test_labels",
+            )
+        return pairs or {"": whole or ("", "")}
+
+    def _part(self, archive: NpzArchive, split: str, images: str, labels: str, choices: Choices) -> Part:
+        where = f"{self.path}, {labels}"
+        values = _column(archive.read(labels), choices.label_column, where)
+        return Part(
+            Arrays(archive.read(images), f"{self.path}, {images}"),
+            Labels.of_numbers(values, where),
+            f"the array {images}",
+            (split,) if split else (),
+        )
+
+
+def _column(labels: np.ndarray, chosen: str | None, where: str) -> np.ndarray:
+    """The labels, or the chosen column of several labels for each image."""
+    several = labels.ndim == 2 and labels.shape[1] > 1
+    if not several and chosen is not None:
+        raise UserError(f"--label-column {chosen} chooses a column, but {where} has only one", "leave it out")
+    if not several:
+        return labels
+    if chosen is None:
+        raise UserError(
+            f"{where} has {labels.shape[1]} labels for each image (multi-label or one-hot), not one class",
+            f"choose one with --label-column 0 to {labels.shape[1] - 1}, or store one class index per image",
+        )
+    if not chosen.isdecimal() or int(chosen) >= labels.shape[1]:
+        raise UserError(
+            f"{where} has no column {chosen!r}", f"choose one with --label-column 0 to {labels.shape[1] - 1}"
+        )
+    return labels[:, int(chosen)]

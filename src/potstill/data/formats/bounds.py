@@ -1,0 +1,113 @@
+"""What every reader checks: a file's own word on its size, and any failure of the library that parses it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.machine import memory_bytes
+from potstill.runtime.reading import open_regular
+
+DEFLATE_RATIO = 1032
+"""The most bytes that a byte of deflated data, as in gzip, zip and MATLAB files, can stand for."""
+PIECE = 2**20  # bytes read at a time
+
+
+class Readable(Protocol):
+    """A stream of bytes, perhaps decompressed on the way."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        ...
+
+
+@contextmanager
+def opened(path: Path, remedy: str) -> Iterator[BinaryIO]:
+    """Open a regular file; whatever fails while it is parsed is reported as one error with its name.
+
+    Args:
+        path: the file.
+        remedy: what to do if it is damaged.
+
+    Raises:
+        UserError: it cannot be opened, or parsing it failed.
+    """
+    try:
+        with open_regular(path) as stream:
+            yield stream
+    except (UserError, GeneratorExit):
+        raise
+    except Exception as error:  # parsers of zip, npy, MATLAB and HDF5 raise nearly anything on a damaged file
+        raise UserError(f"cannot read {path}: {in_one_line(error)}", remedy) from error
+
+
+def in_one_line(error: Exception) -> str:
+    """The message of another library's error."""
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def check_size(declared: int, stored: int, where: str) -> None:
+    """Check a declared size before anything is allocated.
+
+    Args:
+        declared: the bytes that a header promises.
+        stored: the bytes of the file that hold them, perhaps deflated.
+        where: their name in errors.
+
+    Raises:
+        UserError: so few bytes cannot hold so many, or they do not fit into memory.
+    """
+    if declared > stored * DEFLATE_RATIO:
+        raise UserError(
+            f"{where} is damaged: {stored:,} bytes cannot hold the {declared:,} that its header promises",
+            "replace it with an intact copy",
+        )
+    memory = memory_bytes()
+    if memory is not None and declared > memory:
+        raise UserError(
+            f"{where} needs {declared / 2**30:.1f} GiB of memory, of which there are {memory / 2**30:.1f}",
+            "use fewer or smaller images",
+        )
+
+
+def read_array(
+    stream: Readable, dtype: np.dtype, shape: Sequence[int], *, stored: int, where: str, order: str = "C"
+) -> np.ndarray:
+    """Read an array, in pieces: a stream that ends early has cost no more than what it held.
+
+    Args:
+        stream: stands at the first number.
+        dtype: of the numbers; a plain one.
+        shape: as declared by the file.
+        stored: the bytes of the file that hold them, perhaps deflated.
+        where: their name in errors.
+        order: ``C`` or ``F``, as in NumPy.
+
+    Raises:
+        UserError: the shape is impossible, or the stream ends early.
+    """
+    if any(side < 0 for side in shape) or len(shape) > 8:
+        raise UserError(f"{where} has the impossible shape {tuple(shape)}", "replace it with an intact copy")
+    size = math.prod(shape) * dtype.itemsize
+    check_size(size, stored, where)
+    content = np.empty(size, np.uint8)
+    filled = 0
+    while filled < size:
+        piece = stream.read(min(PIECE, size - filled))
+        if not piece:
+            raise UserError(
+                f"{where} is truncated: it has {filled:,} of {size:,} bytes", "replace it with an intact copy"
+            )
+        content[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
+    array = content.view(dtype)
+    return array.reshape(shape) if order == "C" else array.reshape(tuple(shape)[::-1]).T

@@ -1,0 +1,161 @@
+"""One encoded image: the formats that are read, and its pixels as bytes or as the numbers that it stores."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, features
+
+from potstill.data.pixels import Extent, Kind, measure, to_bytes
+from potstill.data.shaping import resize_bands
+from potstill.runtime.errors import UserError
+from potstill.runtime.reading import open_regular
+
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "PPM": (".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif", ".avifs"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "PCX": (".pcx",),
+    "QOI": (".qoi",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+}
+"""Raster formats whose readers start no program, with their suffixes. EPS, PDF and WMF, for example, are not read."""
+OPTIONAL = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
+"""Formats that Pillow may have been built without, and what it calls them."""
+
+KEPT_MODES = ("L", "LA", "RGB", "RGBA")
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
+REMEDY = "replace the file or remove it from the dataset"
+
+
+class Raster(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+        pixels: uint8 (C, H, W); None if the numbers are not bytes and what white is has yet to be judged.
+        extent: the range of the numbers, if they are not plain bytes.
+        animated: whether there are more frames than the first, which alone was read.
+    """
+
+    pixels: np.ndarray | None
+    extent: Extent | None = None
+    animated: bool = False
+
+
+@cache
+def readable_suffixes() -> frozenset[str]:
+    """The suffixes, in lower case, of the image files that are read with this Pillow."""
+    return frozenset(suffix for name in _readable_formats() for suffix in FORMATS[name])
+
+
+def read_raster(
+    content: bytes | Path,
+    where: str,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    white: Mapping[Kind, float] | None = None,
+) -> Raster:
+    """Decode one image.
+
+    Args:
+        content: its bytes or file.
+        where: its name in errors.
+        image_size: the side in pixels: the shorter side is resized to it (bilinear, antialiased), then the central
+            square is cut out; None keeps the size.
+        channels: 1 or 3 converts the image to grey or RGB; None keeps the channels.
+        white: the number that is white for each kind; None measures numbers other than bytes instead of scaling them.
+
+    Raises:
+        UserError: the image is unreadable, truncated, too large or of a format that is not read, or has NaN pixels.
+    """
+    try:
+        with (
+            io.BytesIO(content) if isinstance(content, bytes) else open_regular(content) as stream,
+            Image.open(stream, formats=_readable_formats()) as image,
+        ):
+            animated = image.format in ANIMATED and bool(getattr(image, "is_animated", False))
+            container = _container(image)
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _raster(image, where, container, image_size, channels, white, animated)
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
+        raise UserError(f"cannot read image {where}: {_reason(error)}", REMEDY) from error
+
+
+def _raster(
+    image: Image.Image,
+    where: str,
+    container: str | None,
+    image_size: int | None,
+    channels: int | None,
+    white: Mapping[Kind, float] | None,
+    animated: bool,
+) -> Raster:
+    extent = None
+    if image.mode.startswith("I") or image.mode == "F":  # numbers that need not be bytes
+        values = np.asarray(image)
+        extent = measure(values, where, container)
+        if white is None:
+            return Raster(None, extent, animated)
+        image = Image.fromarray(to_bytes(values, white[extent.kind], where))
+    elif image.mode not in KEPT_MODES:
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if channels is not None:
+        image = image.convert("L" if channels == 1 else "RGB")
+    if image_size is not None:
+        pixels = resize_bands(image.split(), image_size)
+    else:
+        pixels = np.asarray(image)
+        pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    if container is not None and extent is None:
+        extent = Extent("upper bytes", container, pixels.min().item(), pixels.max().item(), where)
+    return Raster(pixels, extent, animated)
+
+
+def _container(image: Image.Image) -> str | None:
+    """How numbers other than bytes are stored, in words; None for bytes.
+
+    Pillow has no colour image of 16 bits: it keeps the upper byte of each number.
+    """
+    if image.mode in ("L", "P", "1"):
+        return None
+    if image.mode == "F":
+        return f"floating-point {image.format}"
+    if image.mode.startswith("I"):
+        return f"{'32' if image.format == 'TIFF' and image.mode == 'I' else '16'}-bit {image.format}"
+    if image.format in ("PNG", "TIFF") and ";16" in str(getattr(image, "tile", [])[:1]):
+        return f"16-bit colour {image.format}"
+    return None
+
+
+@cache
+def _readable_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(
+        name for name in FORMATS if name in Image.OPEN and (name not in OPTIONAL or features.check(OPTIONAL[name]))
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not in an image format that is read"
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    return str(error) or type(error).__name__

@@ -75,7 +75,7 @@ def test_resuming_an_interrupted_run_imports_it_and_ends_with_the_same_bits(
 ):
     monkeypatch.chdir(tmp_path)
     options = ["--dataset", "digits", "--ipc", "1", "--iterations", "100"]
-    assert main(["distill", NAME, *options, "--time-limit", "0s"]) == 0
+    assert main(["distill", NAME, *options, "--time-limit", "0.001s"]) == 0
     (started,) = Path("runs").iterdir()
     assert started.name == "pixel_means-PixelMeans-digits-ipc1"
     assert RunFolder(started).read_manifest().status == "time limit"

@@ -115,9 +115,9 @@ def test_unknown_or_empty_spaces_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top": -1}, "--top -1 is too small"),
-        ({"full_epochs": 0}, "--full-epochs 0 is too small"),
-        ({"repeats": 0}, "one repeat"),
+        ({"top": -1}, "`top=-1` is too small"),
+        ({"full_epochs": 0}, "`full_epochs=0` is too small"),
+        ({"repeats": 0}, "`repeats=0` is too small"),
     ],
 )
 def test_numbers_that_mean_nothing_are_refused_before_anything_is_trained(

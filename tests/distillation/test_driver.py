@@ -103,7 +103,7 @@ def test_a_device_without_enough_memory_is_told_and_the_run_kept(
         return step(method, problem, state, iteration)
 
     monkeypatch.setattr(DM, "step", full)
-    with pytest.raises(UserError, match=r"the memory of cpu is too small for an iteration; .*smaller --ipc"):
+    with pytest.raises(UserError, match=r"the memory of cpu is too small for an iteration; .*smaller `ipc`"):
         distill(SETTINGS, dataset, out=tmp_path / "run")
     assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == 2
 
@@ -264,7 +264,7 @@ def test_a_complete_run_can_be_resumed_to_no_effect(run: Run, dataset: ImageData
 def test_an_existing_folder_is_refused_and_left_alone(run: Run, dataset: ImageDataset):
     _, folder, _ = run
     before = lasting(folder.path)
-    with pytest.raises(UserError, match=r"run already exists; use --resume to continue it, or another --out"):
+    with pytest.raises(UserError, match=r"run already exists; use `resume=True` to continue it, or another `out`"):
         distill(SETTINGS, dataset, out=folder.path)
     assert lasting(folder.path) == before
 
@@ -325,7 +325,7 @@ def test_a_damaged_checkpoint_is_named(content: bytes, run: Run, dataset: ImageD
 
 def test_divergence_keeps_the_last_good_set(dataset: ImageDataset, tmp_path: Path):
     explosive = replace(SETTINGS, method=DM(batch_real=8, learning_rate=1e30), validate_every=0)
-    with pytest.raises(Diverged, match=r"try a smaller --learning-rate than 1e\+30") as error:
+    with pytest.raises(Diverged, match=r"try a smaller `learning_rate` than 1e\+30") as error:
         distill(explosive, dataset, out=tmp_path / "run")
     assert "\n" not in str(error.value)
     folder = RunFolder(tmp_path / "run")

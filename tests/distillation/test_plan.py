@@ -69,6 +69,12 @@ def test_hyper_parameters_are_those_of_the_dataset_that_was_loaded():
 
 
 def test_a_method_that_chooses_its_start_takes_no_other():
-    with pytest.raises(UserError, match="herding chooses the images that it starts from; leave --start out"):
+    with pytest.raises(UserError, match="herding chooses the images that it starts from; leave `start` out"):
         resolve(Settings(method=Herding(), start="noise"), digits())
     assert resolve(Settings(method=Herding(), start="real"), digits()).start == "real"
+
+
+def test_images_that_no_memory_holds_are_not_asked_for():
+    settings = Settings(method=DM(), ipc=10**9, start="noise")
+    with pytest.raises(UserError, match=r"a set with `ipc=1000000000` needs 2,560\.0 GB, and this"):
+        resolve(settings, digits())

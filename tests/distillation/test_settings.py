@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def test_whole_numbers_will_do_for_fractions(tmp_path: Path):
         ('start = "nois"\n[method]\nname = "dm"', "start = 'nois' is not one of real, noise"),
         ('precision = "float16"\n[method]\nname = "dm"', "precision = 'float16' is not one of auto, "),
         ('compile = "maybe"\n[method]\nname = "dm"', "compile = 'maybe' is not one of auto, on, off; correct it there"),
-        ('ipc = 0\n[method]\nname = "dm"', "--ipc must be at least 1, not 0; use --ipc 1 or more"),
+        ('ipc = 0\n[method]\nname = "dm"', r"config\.toml: ipc=0 is too small; correct it there"),
         ("ipc = ", r"config\.toml is not valid TOML: .*; correct it there"),
     ],
 )
@@ -117,15 +117,29 @@ def test_an_absent_or_binary_file_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"ipc": 0}, "--ipc 1 or more"),
-        ({"ipc": -1}, "--ipc 1 or more"),
-        ({"iterations": -1}, "--iterations 0 or more"),
-        ({"validate_every": -1}, "--validate-every 0 or more"),
+        ({"ipc": 0}, "`ipc=1` or more"),
+        ({"ipc": -1}, "`ipc=1` or more"),
+        ({"iterations": -1}, "`iterations=0` or more"),
+        ({"validate_every": -1}, "`validate_every=0` or more"),
+        ({"image_size": 0}, "`image_size=1` or more"),
     ],
 )
 def test_impossible_values_are_refused(wrong: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message):
         Settings(method=DM(), **wrong)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchecked(DM):
+    """A method that checks none of its own settings."""
+
+    warmth: float = 1.0
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -float("inf")])
+def test_no_method_runs_with_a_setting_that_is_not_finite(value: float):
+    with pytest.raises(UserError, match=r"`warmth=.*` is not a finite number; use a finite value"):
+        Settings(method=Unchecked(warmth=value))
 
 
 def test_settings_are_values():

@@ -32,7 +32,7 @@ def test_starts(start: Any, dataset: ImageDataset):
 
 
 @pytest.mark.parametrize(
-    ("method", "remedy"), [(DM(), "use --ipc 20 or less, or --start noise"), (Herding(), "use --ipc 20 or less")]
+    ("method", "remedy"), [(DM(), "use `ipc=20` or less, or `start=noise`"), (Herding(), "use `ipc=20` or less")]
 )
 def test_noise_is_a_remedy_where_the_start_can_be_chosen(method: Method, remedy: str, dataset: ImageDataset):
     with pytest.raises(UserError, match="fewer than 21 per class") as error:

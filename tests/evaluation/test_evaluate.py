@@ -445,12 +445,13 @@ def test_soft_labels_can_be_evaluated(dataset: ImageDataset):
     ("changes", "message"),
     [
         ({"images": torch.zeros(20, 1, 9, 8)}, r"image shape is \(1, 9, 8\), the dataset's \(1, 8, 8\)"),
-        ({"class_names": tuple("abcdefghij")}, r"its classes is \('a', 'b'"),
+        ({"class_names": tuple("abcdefghij")}, r"its class 0 is 'a', the dataset's '0'"),
+        ({"class_names": tuple("abc")}, "its number of classes is 3, the dataset's 10"),
         ({"mean": (0.5,)}, r"its mean is \(0\.5,\)"),
         ({"std": (0.5,)}, r"its std is \(0\.5,\)"),
         ({"whitening": Whitening(torch.eye(64), torch.zeros(64))}, r"its whitening is True, the dataset's False"),
     ],
-    ids=["shape", "classes", "mean", "std", "whitening"],
+    ids=["shape", "classes", "number", "mean", "std", "whitening"],
 )
 def test_a_set_of_another_dataset_is_refused(dataset: ImageDataset, changes: dict[str, Any], message: str):
     check_fits(real_set(dataset), dataset)
@@ -465,7 +466,7 @@ def test_a_rounded_mean_still_fits(dataset: ImageDataset):
 
 @pytest.mark.parametrize("options", [{"repeats": 0}, {"full_repeats": 0}])
 def test_no_repeats_are_refused(dataset: ImageDataset, options: dict[str, int]):
-    with pytest.raises(UserError, match="at least one repeat"):
+    with pytest.raises(UserError, match="`repeats=0` is too small"):
         measure(dataset, **options)
 
 
@@ -525,7 +526,7 @@ def test_later_networks_see_the_full_data_as_often_as_those_on_file(dataset: Ima
 
 @pytest.mark.parametrize("epochs", [0, -3])
 def test_no_pass_over_the_full_data_is_refused(epochs: int, dataset: ImageDataset):
-    with pytest.raises(UserError, match=f"--full-epochs {epochs} is too small"):
+    with pytest.raises(UserError, match=f"`epochs={epochs}` is too small"):
         measure(dataset, full_epochs=epochs)
 
 

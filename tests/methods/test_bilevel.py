@@ -223,11 +223,11 @@ def test_weights_that_have_changed_since_are_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DD(passes=0), "--passes 0 is too small"),
-        (lambda: DD(batches=0), "--batches 0 is too small"),
-        (lambda: DD(initial_rate=0.0), "--initial-rate 0.0 is not positive"),
-        (lambda: LD(inner_steps=0), "--inner-steps and --network-iterations must be at least 1"),
-        (lambda: LD(certainty=1.0), "--certainty 1.0 is not between 0 and 1"),
+        (lambda: DD(passes=0), "`passes=0` is too small"),
+        (lambda: DD(batches=0), "`batches=0` is too small"),
+        (lambda: DD(initial_rate=0.0), "`initial_rate=0.0` is not positive"),
+        (lambda: LD(inner_steps=0), "`inner_steps=0` is too small"),
+        (lambda: LD(certainty=1.0), r"`certainty=1.0` is not in \[0, 1\)"),
     ],
 )
 def test_settings_that_make_no_update_are_refused(make: Any, message: str):

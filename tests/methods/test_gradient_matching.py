@@ -98,7 +98,7 @@ def test_loops_of_any_images_per_class_lie_between_the_published_ones(ipc: int):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"outer_loops": 0}, "--outer-loops 0 is too small"), ({"inner_epochs": -1}, "--inner-epochs -1 is too small")],
+    [({"outer_loops": 0}, "`outer_loops=0` is too small"), ({"inner_epochs": -1}, "`inner_epochs=-1` is too small")],
 )
 def test_a_schedule_that_makes_no_update_is_refused(options: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message):

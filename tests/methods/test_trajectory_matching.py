@@ -212,7 +212,7 @@ def test_the_rate_is_kept_with_the_set_and_may_not_leave_its_range(experts: str)
     given = problem(ipc=1)
     made = MTT(experts=experts, **SMALL)
     assert made.result(given, made.prepare(given)).step_size == torch.tensor(0.05)
-    with pytest.raises(UserError, match=r"learning rate fell to -.*; use a smaller --rate-learning-rate than 1000"):
+    with pytest.raises(UserError, match=r"learning rate fell to -.*; use a smaller `rate_learning_rate` than 1000"):
         replace(made, rate_learning_rate=1000.0, initial_rate=1.0).step(
             given, replace(made, initial_rate=1.0).prepare(given), 0
         )
@@ -292,7 +292,7 @@ def test_labels_are_the_mean_of_the_experts_that_are_right_and_have_a_fallback(e
 
 
 def test_without_experts_it_is_said_how_to_come_by_them():
-    with pytest.raises(UserError, match=r"matches experts, but --experts is not given; train them with potstill"):
+    with pytest.raises(UserError, match=r"matches experts, but `experts` is not given; train them with potstill"):
         MTT(**SMALL).prepare(problem())
 
 
@@ -325,7 +325,7 @@ def test_experts_of_another_size_or_whitening_are_refused(
 
 
 def test_too_few_epochs_are_told(experts: str):
-    with pytest.raises(UserError, match=r"has epochs 0 to 4, but 0 to 11 are needed; use a smaller --latest-start"):
+    with pytest.raises(UserError, match=r"has epochs 0 to 4, but 0 to 11 are needed; use a smaller `latest_start`"):
         replace(MTT(experts=experts, **SMALL), latest_start=10).prepare(problem())
 
 
@@ -369,5 +369,5 @@ def test_what_is_asked_for_goes_before_the_preset():
     assert (made.student_steps, made.expert_epochs, made.latest_start) == (7, 2, 20)
     assert PAD(ratio=0.1).resolved(10, "cifar10").ratio == 0.1
     assert PAD().resolved(10, "cifar10").ratio == 0.5
-    with pytest.raises(UserError, match=r"--ratio 1\.0 is not in \[0, 1\)"):
+    with pytest.raises(UserError, match=r"`ratio=1\.0` is not in \[0, 1\)"):
         PAD(ratio=1.0)

@@ -50,6 +50,8 @@ def test_options_reach_the_network(build, draw):
         ("convnet:deep=3", "network 'convnet' has no option 'deep'; its options are depth, width"),
         ("lenet:width=3", "network 'lenet' has no option 'width'; it has none"),
         ("convnet:depth=x", "network 'convnet' does not support depth='x'; use a whole number from 1"),
+        ("convnet:width=10001", "does not support width='10001'; use a whole number from 1 to 10000"),
+        (f"convnet:width={'9' * 5000}", "does not support width="),
         ("convnet:depth=0", "does not support depth='0'"),
         ("convnet:depth=-1", "does not support depth='-1'"),
         ("convnet:width=1.5", "does not support width='1.5'"),
@@ -69,3 +71,9 @@ def test_mistakes_are_named_with_their_remedy(spec, message, build):
 def test_an_image_of_one_row_is_too_small(name, shape, build):
     with pytest.raises(UserError, match="too small for"):
         build(name, shape)
+
+
+def test_a_network_larger_than_the_memory_is_not_asked_for(build, monkeypatch):
+    monkeypatch.setattr("potstill.runtime.bounds.memory_bytes", lambda: 1000)
+    with pytest.raises(UserError, match=r"network 'mlp' needs 0\.\d GB, and this machine has 0\.0 GB; use"):
+        build("mlp")

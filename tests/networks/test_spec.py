@@ -26,7 +26,7 @@ def test_options_are_those_of_the_constructor():
     options = options_of(NETWORKS["convnet"])
     assert list(options) == ["depth", "width", "activation", "norm", "pooling"]
     assert (options["depth"].default, options["depth"].choices) == (None, ())
-    assert (options["width"].default, options["width"].allowed) == (128, "a whole number from 1")
+    assert (options["width"].default, options["width"].allowed) == (128, "a whole number from 1 to 10000")
     assert options["pooling"].default == "avg"
     assert options["pooling"].allowed == "none | max | avg"
 

@@ -46,7 +46,7 @@ def test_a_named_device_is_taken():
 
 @pytest.mark.parametrize("name", ["cuda:99", "toaster", "", "cpu:x"])
 def test_an_absent_device_is_the_users_to_mend(name: str):
-    with pytest.raises(UserError, match=rf"device '{name}' cannot be used here; use --device auto"):
+    with pytest.raises(UserError, match=rf"device '{name}' cannot be used here; use `device=auto`"):
         resolve_device(name)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.runtime.errors import Diverged, UserError, unknown
+from potstill.runtime.errors import Diverged, UserError, unknown, with_flags
 
 
 def test_a_user_error_is_one_line_of_problem_and_remedy():
@@ -38,3 +38,18 @@ def test_unknown_accepts_names_that_can_be_read_only_once():
 def test_unknown_names_only_what_exists(known: list[str], written: str):
     remedy = unknown("network", written, known, listing="the list").remedy
     assert remedy == "see the list" or remedy in {f"did you mean {name!r}? see the list" for name in known}
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("use `batch_real=1` or more", "use --batch-real 1 or more"),
+        ("leave `start` out", "leave --start out"),
+        ("use `resume=True`, or another `out`", "use --resume, or another --out"),
+        ("use `augment=False`", "use --no-augment"),
+        ("use `dataset=mhist:a folder`", "use --dataset mhist:a folder"),
+        ("`a-file.png` and a `", "`a-file.png` and a `"),
+    ],
+)
+def test_options_are_flags_on_the_command_line(written: str, shown: str):
+    assert with_flags(written) == shown

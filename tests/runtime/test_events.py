@@ -63,7 +63,7 @@ def test_appending_keeps_what_an_earlier_session_wrote(tmp_path: Path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_the_users_to_mend():
-    with pytest.raises(UserError, match=r"cannot write /dev/full: No space left on device; .*--resume"):
+    with pytest.raises(UserError, match=r"cannot write /dev/full: No space left on device; .*`resume=True`"):
         EventLog(Path("/dev/full")).append("step")
 
 

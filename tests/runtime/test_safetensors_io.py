@@ -133,7 +133,7 @@ def test_a_header_that_does_not_fit_its_file_is_refused(content: bytes, problem:
 
 
 def test_tensors_larger_than_the_memory_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path):
-    monkeypatch.setattr(safetensors_io, "_memory_bytes", lambda: 20)
+    monkeypatch.setattr(safetensors_io, "memory_bytes", lambda: 20)
     with pytest.raises(SafetensorError, match="more than the memory of this machine"):
         read_safetensors(file)
     assert read_safetensors(file, prefix="10.")[0].keys() == {"10.weight"}

@@ -39,7 +39,7 @@ def test_a_seed_chooses_and_another_chooses_otherwise():
 def test_a_class_with_too_few_images_is_named():
     real = few(digits().train, (4, 3, 4))
     assert random_indices(real, 3, generator()).shape == (9,)
-    with pytest.raises(UserError, match=r"class '1' has 3 images, fewer than 4 per class; use --ipc 3 or less$"):
+    with pytest.raises(UserError, match=r"class '1' has 3 images, fewer than 4 per class; use `ipc=3` or less$"):
         random_indices(real, 4, generator())
 
 
@@ -55,7 +55,7 @@ def test_optimised_random_beats_most_random_choices():
 def test_optimised_random_needs_an_image_to_judge_by():
     real = small_digits(train=4).train
     assert len(SELECTIONS["optimised-random"].images(trained(real), 3, Streams(0))) == 30
-    with pytest.raises(UserError, match=r"class '0' has 4 images: choosing 4 leaves none .*use --ipc 3 or less"):
+    with pytest.raises(UserError, match=r"class '0' has 4 images: choosing 4 leaves none .*use `ipc=3` or less"):
         SELECTIONS["optimised-random"].images(trained(real), 4, Streams(0))
     with pytest.raises(UserError, match=r"class '1' has 1 images.*needs two images per class"):
         SELECTIONS["optimised-random"].images(trained(few(digits().train, (3, 1, 2))), 1, Streams(0))
@@ -71,5 +71,5 @@ def test_optimised_random_tries_as_often_as_asked(monkeypatch: pytest.MonkeyPatc
 
 
 def test_optimised_random_trains_networks_which_pixels_have_none_of():
-    with pytest.raises(UserError, match="pixels provide no network to train; use --features trained"):
+    with pytest.raises(UserError, match="pixels provide no network to train; use `features=trained`"):
         SELECTIONS["optimised-random"].images(Pixels(small_digits().train), 1, Streams(0))

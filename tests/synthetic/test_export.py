@@ -301,7 +301,7 @@ def test_the_hub_gets_what_the_folder_holds(soft: bool, uploads: dict[str, list[
 
 
 def test_the_hub_needs_a_name(uploads: dict[str, list[tuple[str, Any]]], tmp_path: Path):
-    with pytest.raises(UserError, match="a dataset on the hub needs a name; give --hub-id OWNER/NAME"):
+    with pytest.raises(UserError, match="a dataset on the hub needs a name; give `hub_id=OWNER/NAME`"):
         export(synthetic_set(), tmp_path / "hub", "hub")
     assert uploads["tables"] == []
     assert list(tmp_path.iterdir()) == []
@@ -315,8 +315,10 @@ def test_nothing_is_uploaded_where_the_target_exists(uploads: dict[str, list[tup
 
 @pytest.mark.parametrize("format", LOCAL)
 def test_only_the_hub_uploads(format: Format, uploads: dict[str, list[tuple[str, Any]]], tmp_path: Path):
-    export(synthetic_set(), tmp_path / "out", format, hub_id="me/ants")
+    export(synthetic_set(), tmp_path / "out", format)
     assert uploads["tables"] == []
+    with pytest.raises(UserError, match=f"`hub_id=me/ants` has no effect with `format={format}`"):
+        export(synthetic_set(), tmp_path / "other", format, hub_id="me/ants")
 
 
 def test_a_refused_upload_leaves_nothing_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -328,7 +330,7 @@ def test_a_refused_upload_leaves_nothing_and_says_why(monkeypatch: pytest.Monkey
         export(synthetic_set(), tmp_path / "hub", "hub", hub_id="me/ants")
     assert str(caught.value) == (
         "cannot upload me/ants to the Hugging Face hub (401 for me/ants); "
-        "check the connection and log in with hf auth login, or use --format parquet"
+        "check the connection and log in with hf auth login, or use `format=parquet`"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -379,7 +381,7 @@ def test_what_exists_is_kept(format: Format, make: Callable[[Path], None], tmp_p
     target = tmp_path / "out.npz"
     make(target)
     before = target.stat()
-    with pytest.raises(UserError, match=r"out\.npz already exists; choose another --out"):
+    with pytest.raises(UserError, match=r"out\.npz already exists; choose another `out`"):
         export(synthetic_set(), target, format)
     assert target.stat().st_mtime_ns == before.st_mtime_ns
     assert list(tmp_path.iterdir()) == [target]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -290,7 +289,8 @@ def test_an_absent_file_is_named(tmp_path: Path):
 
 
 def test_a_folder_is_no_set(tmp_path: Path):
-    assert_unusable(tmp_path, "not safetensors")
+    with pytest.raises(UserError, match=r"is a folder, not .*; name the file in it, .*synthetic\.safetensors"):
+        SyntheticSet.load(tmp_path)
 
 
 def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path):
@@ -301,17 +301,24 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path):
         assert_unusable(part, "truncated or not safetensors")
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda value, path: Path(path).write_text("images: none")])
-def test_other_kinds_of_file_are_refused(write: Callable[[Any, Path], Any], tmp_path: Path):
-    write({"images": torch.zeros(2, 1, 2, 2)}, tmp_path / "set.pt")
-    assert_unusable(tmp_path / "set.pt", "truncated or not safetensors")
+def test_other_kinds_of_file_are_refused(tmp_path: Path):
+    (tmp_path / "set.txt").write_text("images: none")
+    assert_unusable(tmp_path / "set.txt", "truncated or not safetensors")
+
+
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
+def test_a_pickle_is_named_and_not_read(options: dict[str, bool], tmp_path: Path):
+    torch.save({"images": torch.zeros(2, 1, 2, 2)}, tmp_path / "set.pt", **options)
+    with pytest.raises(UserError, match=r"set\.pt is a PyTorch pickle, not read: .*; convert it: docs/python-api\.md"):
+        SyntheticSet.load(tmp_path / "set.pt")
 
 
 @in_one_folder
 @given(st.binary(max_size=64))
 def test_any_bytes_are_refused_politely(tmp_path: Path, content: bytes):
     (tmp_path / "noise").write_bytes(content)
-    assert_unusable(tmp_path / "noise", "not safetensors")
+    with pytest.raises(UserError, match=r"not safetensors|a PyTorch pickle"):
+        SyntheticSet.load(tmp_path / "noise")
 
 
 @in_one_folder
@@ -377,10 +384,6 @@ def test_a_missing_tensor_is_named(missing: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("metadata", "problem"),
     [
-        (
-            {"format": "potstill.synthetic/3"},
-            "its format is 'potstill.synthetic/3', not 'potstill.synthetic/1'",
-        ),
         ({"class_names": '["cat"]'}, "fewer than two classes"),
         ({"class_names": "cat, dog"}, "a field is missing or malformed"),
         ({"class_names": "3"}, "a field is missing or malformed"),
@@ -406,7 +409,8 @@ def test_missing_metadata_are_named(missing: str, tmp_path: Path):
 
 def test_safetensors_of_another_kind_are_refused(tmp_path: Path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "set")
-    assert_unusable(tmp_path / "set", "its format is 'not given', not 'potstill.synthetic/1'")
+    with pytest.raises(UserError, match=r"format is 'not given'; name a set .* format 'potstill\.synthetic/1'"):
+        SyntheticSet.load(tmp_path / "set")
 
 
 # Training on it
@@ -441,3 +445,19 @@ def test_a_dataset_has_the_images_with_their_labels():
         image, label = dataset[index]
         assert torch.equal(image, synthetic.images[index])
         assert label == synthetic.labels[index]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_set_is_shown_in_one_line_and_is_indexed_like_a_list(soft: bool):
+    given = synthetic_set(soft=soft)
+    labels = "soft" if soft else "hard"
+    assert repr(given) == f"SyntheticSet({len(given)} images of 2×3×4 pixels, 3 classes, {labels} labels)"
+    image, label = given[-1]
+    assert image.equal(given.images[-1])
+    assert label.equal(given.labels[-1])
+    images, labels = given[1:3]
+    assert images.equal(given.images[1:3])
+    assert labels.equal(given.labels[1:3])
+    with pytest.raises(IndexError):
+        given[len(given)]
+    assert [label.tolist() for _, label in (given[place] for place in range(len(given)))] == given.labels.tolist()

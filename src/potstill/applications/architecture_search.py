@@ -23,6 +23,7 @@ from potstill.evaluation import (
 )
 from potstill.evaluation.checks import check_repeats, check_validation
 from potstill.networks import ImageShape, build_network
+from potstill.runtime.bounds import check_least
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.lock import locked
@@ -96,8 +97,8 @@ def search(
     check_validation(dataset, "rank networks by")
     check_fits(synthetic, dataset)
     check_repeats(repeats)
-    if top < 0:
-        raise UserError(f"--top {top} is too small", "use --top 0 or more")
+    check_least("top", top, 0)
+    check_least("full_epochs", full_epochs, 1)
     recipe = _usable(find_recipe(recipe) if isinstance(recipe, str) else recipe)
     full = FullTraining(epochs=recipe.full_epochs if full_epochs is None else full_epochs)
     specs = _space(space)
@@ -187,7 +188,7 @@ def _earlier(path: Path | None, asked: SearchResult) -> SearchResult | None:
     stored = SearchResult.read(path)
     changed = [name for name, value in asked.protocol.items() if stored.protocol[name] != value]
     if changed:
-        raise UserError(f"{path} is of another search: {', '.join(changed)} differ", "choose another --out")
+        raise UserError(f"{path} is of another search: {', '.join(changed)} differ", "choose another `out`")
     return stored
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from potstill.evaluation import (
     find_recipe,
     normalised_alike,
 )
+from potstill.evaluation.checks import check_learned_rate, check_repeats
 from potstill.methods import METHODS
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
@@ -104,6 +106,10 @@ def compare(
     """
     if len(runs) < 2:
         raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
+    if runs[0] in SELECTIONS and not Path(runs[0]).is_dir():
+        raise UserError(f"the first is the selection {runs[0]!r}", "name a run first, whose dataset is used")
+    check_repeats(repeats)
+    asked = None if recipe is None else find_recipe(recipe)
     first = _opened(Path(runs[0]), "")
     data = load_dataset(
         dataset or first.settings.dataset,
@@ -116,7 +122,7 @@ def compare(
         data = normalised_alike(data, first.synthetic)
     folders = [_folder(name, Path(runs[0]), first.settings, data, resources.progress) for name in runs]
     recorded = EvaluationFile(first.folder.evaluation).present()
-    chosen = find_recipe(recorded.recipe.name if recorded and not recipe else recipe or default_recipe(first.synthetic))
+    chosen = asked or find_recipe(recorded.recipe.name if recorded else default_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
     contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
     for contender in contenders:  # check all of them before the first training
@@ -124,6 +130,7 @@ def compare(
             _check(contender, data, chosen)
             if dataset is None:
                 check_unchanged(contender.synthetic, data, first.settings.dataset)
+    check_learned_rate(chosen, [contender.synthetic for contender in contenders])
     largest = max(len(contender.synthetic) for contender in contenders)
     images = chosen.epochs * largest * (repeats + len(chosen.learning_rate_grid))
     images += chosen.full_epochs * len(data.train) * full
@@ -170,7 +177,9 @@ def _about(name: str) -> Iterator[None]:
 def _opened(path: Path, name: str) -> Contender:
     folder = RunFolder(path)
     if not folder.synthetic.exists():
-        raise UserError(f"{path} is not the folder of a run", "name a folder that potstill distill wrote")
+        near = get_close_matches(str(path), SELECTIONS, n=1, cutoff=0.7)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"{path} is not the folder of a run", f"name a folder that potstill distill wrote{guess}")
     if not folder.manifest.exists():
         raise UserError(f"the run in {path} was not finished", f"continue it: potstill distill --out {path} --resume")
     manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
@@ -186,7 +195,7 @@ def _opened(path: Path, name: str) -> Contender:
 def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
     check_fits(contender.synthetic, dataset)
     if recipe.replay and contender.synthetic.replay is None:
-        raise UserError("the set has no learned steps to be replayed", "use --recipe dsa-1000, for example")
+        raise UserError("the set has no learned steps to be replayed", "use `recipe=dsa-1000`, for example")
 
 
 def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, listen: Progress) -> Path:

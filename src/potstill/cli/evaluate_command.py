@@ -13,7 +13,9 @@ from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, pe
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Evaluation, FullTraining, NetworkResult, Session, evaluate, find_recipe
+from potstill.evaluation.checks import check_learned_rate
 from potstill.evaluation.robustness import measure_robustness
+from potstill.runtime.bounds import at_least
 from potstill.runtime.compute import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import check_writable
@@ -65,8 +67,11 @@ class Options:
 def run(words: list[str]) -> None:
     """Evaluate a set, write ``evaluation.json`` and print the table."""
     options = parse(Options, words, command="evaluate")
+    at_least(options, repeats=1, full_repeats=1, full_epochs=1)
     target = Target.opened(options.target)
     synthetic = target.synthetic
+    if options.recipe is not None:
+        check_learned_rate(find_recipe(options.recipe), [synthetic])
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
     session = Session(
         target.dataset(options.dataset, options.choices, options.data_root),

@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NamedTuple
 
-from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.errors import UserError, unknown, with_flags
 
 
 class Command(NamedTuple):
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         _command(words[0])(words[1:])
     except UserError as error:
-        print(f"potstill: {error}", file=sys.stderr)
+        print(f"potstill: {with_flags(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("potstill: interrupted", file=sys.stderr)

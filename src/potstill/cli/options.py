@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -23,6 +24,7 @@ CONVERSIONS = {
     r"invalid literal for int\(\) with base 10: (?P<word>.*)": "a whole number",
     r"no type matching INT could be instantiated from \[(?P<word>.*)\]": "a whole number",
     r"could not convert string to float: (?P<word>.*)": "a number",
+    r"Exceeds the limit .* for integer string conversion.*(?P<word>)": "a smaller number",
     r"no type matching FLOAT could be instantiated from \[(?P<word>.*)\]": "a number",
 }
 """Messages of Python and tyro about a word of the wrong type, and the type that the option takes."""
@@ -47,6 +49,7 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
         UserError: a word is not understood.
         SystemExit: the words ask for help.
     """
+    _check_doubled(words)
     printed, complaint = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
@@ -55,7 +58,7 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
         if ended.code in (0, None):
             print(tidied(printed.getvalue()), end="")
             raise
-        raise UserError(_one_line(complaint.getvalue()), f"see potstill {command} --help") from None
+        raise _one_line(complaint.getvalue(), command) from None
 
 
 def tidied(text: str) -> str:
@@ -64,13 +67,24 @@ def tidied(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
+def _check_doubled(words: Sequence[str]) -> None:
+    """Refuse an option that is given twice, of which only the last would count.
+
+    Raises:
+        UserError: an option is given twice, perhaps once as ``--no-``.
+    """
+    given = Counter(re.sub("^--no-", "--", word.partition("=")[0]) for word in words if re.match("--[a-z]", word))
+    if doubled := [option for option, times in given.items() if times > 1]:
+        raise UserError(f"{doubled[0]} is given twice", "give it once")
+
+
 def _read(kind: type[T], words: Sequence[str], command: str, default: T | None) -> T:
     given: dict[str, Any] = {} if default is None else {"default": default}
     how = (tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
     return tyro.cli(kind, args=list(words), prog=f"potstill {command}", config=how, **given)
 
 
-def _one_line(box: str) -> str:
+def _one_line(box: str, command: str) -> UserError:
     """An error box of tyro's in one line: its first paragraph, and the option that was probably meant."""
     lines = [re.sub(r"^[│╭╰|]\s?|\s*[│╮╯|]$", "", line).strip() for line in box.splitlines()]
     paragraphs: list[list[str]] = [[]]
@@ -79,12 +93,10 @@ def _one_line(box: str) -> str:
             paragraphs.append([])
         else:
             paragraphs[-1].append(line)
-    message = " ".join(next((p for p in paragraphs if p), ["the command line is not understood"]))
-    message = _plain(message.removesuffix(" (required)").rstrip("."))
+    message = _plain(" ".join(next((p for p in paragraphs if p), ["the command line is not understood"])).rstrip("."))
     meant = next((p for p in paragraphs if p and p[0].startswith("Perhaps you meant")), None)
-    if meant is not None and len(meant) > 1:
-        message += f"; perhaps you meant {meant[1].split()[0]}"
-    return message[:1].lower() + message[1:]
+    guess = f"did you mean {meant[1].split()[0]}? " if meant is not None and len(meant) > 1 else ""
+    return UserError(message, f"{guess}see potstill {command} --help")
 
 
 def _plain(message: str) -> str:
@@ -94,29 +106,37 @@ def _plain(message: str) -> str:
         allowed = sorted(set(re.findall(r"'([^']*)'", listed)) - {"None"})
         either = " or ".join([", ".join(allowed[:-1]), allowed[-1]])
         return f"{option} takes {either}, not {wrong}" if option.startswith("--") else f"{wrong} is not {either}"
+    if lacking := re.match(r"(?i)missing from potstill [^:]*: ({[^}]*}|\S+)", message):
+        return f"{lacking[1].strip('{}').replace(',', '|')} is not given"
+    if unknown := re.match(r"(?i)unrecognized options: ([^,]+)", message):
+        word = unknown[1]
+        return f"there is no option {word}" if word.startswith("-") else f"{word!r} is one word too many"
     if missing := re.match(r"(?i)missing value for argument '(--\S+)'", message):
         return f"{missing[1]} needs a value"
     if parsing := re.fullmatch(r"(?i)error parsing (--\S+): (.+)", message):
         option, reason = parsing.groups()
         for said, kind in CONVERSIONS.items():
             if match := re.fullmatch(said, reason):
-                return f"{option} takes {kind}, not {match['word']}"
-    return message
+                return f"{option} takes {kind}" + (f", not {match['word']}" if match["word"] else "")
+    return message[:1].lower() + message[1:]
 
 
 def duration(text: str) -> float:
     """Seconds from ``90``, ``90s``, ``10m``, ``2h`` or ``1h30m``.
 
     Raises:
-        UserError: the text is not a duration.
+        UserError: the text is not a duration, or is zero.
     """
     number, units = r"(\d+(?:\.\d+)?)", {"h": 3600, "m": 60, "s": 1}
-    if re.fullmatch(number, text.strip()):
-        return float(text)
-    match = re.fullmatch("".join(f"(?:{number}{unit})?" for unit in units), text.strip())
-    if not text.strip() or match is None:
+    written = f"{text.strip()}s" if re.fullmatch(number, text.strip()) else text.strip()
+    match = re.fullmatch("".join(f"(?:{number}{unit})?" for unit in units), written)
+    if not written or match is None:
         raise UserError(f"{text!r} is not a duration", "write 90s, 10m, 2h or 1h30m")
-    return sum(float(value) * scale for value, scale in zip(match.groups(), units.values(), strict=True) if value)
+    pairs = zip(match.groups(), units.values(), strict=True)
+    seconds = sum(float(value) * scale for value, scale in pairs if value)
+    if not seconds:
+        raise UserError(f"a duration of {text!r} leaves no time", "write 90s, 10m, 2h or 1h30m")
+    return seconds
 
 
 def names(text: str) -> list[str]:

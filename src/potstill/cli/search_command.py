@@ -14,6 +14,7 @@ from potstill.cli.options import ChoiceOptions, ComputeOptions, parse, progress_
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Session
+from potstill.runtime.bounds import at_least
 from potstill.runtime.compute import AUTOMATIC
 
 
@@ -26,7 +27,7 @@ class Options:
         space: the search space: convnet-22.
         recipe: how candidates are trained on the set, and the best of them on the full data.
         repeats: trainings of each candidate.
-        top: how many of the best are trained on the full data.
+        top: how many of the best are trained on the full data, at least one.
         full_epochs: passes over the full data, instead of the recipe's number.
         dataset: by default the one that the set was distilled from.
         choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
@@ -53,6 +54,7 @@ class Options:
 def run(words: list[str]) -> None:
     """Search, and print the ranking."""
     options = parse(Options, words, command="search")
+    at_least(options, top=1)
     target = Target.opened(options.target)
     path = options.out or target.beside / SearchResult.FILE
     found = search(

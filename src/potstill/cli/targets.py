@@ -50,7 +50,7 @@ class Target:
         made = self.synthetic.provenance
         spec = name or made.get("dataset")
         if not spec:
-            raise UserError("the set does not record which dataset it is from", "name it with --dataset")
+            raise UserError("the set does not record which dataset it is from", "name it with `dataset`")
         zca = self.synthetic.whitening is not None
         try:
             if name is None and choices == NO_CHOICES:
@@ -58,7 +58,7 @@ class Target:
             size = made.get("image_size")
             dataset = load_dataset(spec, data_root=data_root, choices=choices, image_size=size, zca=zca)
         except UserError as error:
-            remedy = error.remedy if name else f"{error.remedy}; or give its location with --dataset"
+            remedy = error.remedy if name else f"{error.remedy}; or give its location with `dataset`"
             raise UserError(error.problem, remedy) from error
         if name is None:
             check_unchanged(self.synthetic, dataset, spec)

@@ -137,4 +137,4 @@ def _described(tensor: tuple[torch.dtype, tuple[int, ...]] | None) -> str:
 
 
 def _damaged(path: Path, problem: str) -> UserError:
-    return UserError(f"{path} is damaged ({problem})", "start again with another --out; the last set is still there")
+    return UserError(f"{path} is damaged ({problem})", "start again with another `out`; the last set is still there")

@@ -202,7 +202,7 @@ class _Run:
             self._finish("interrupted")
             raise UserError(
                 f"the memory of {self.compute.device} is too small for an iteration",
-                "start again with a smaller --ipc or batch, or keep less: --keep roots, where the method has it",
+                "start again with a smaller `ipc` or batch, or keep less: `keep=roots`, where the method has it",
             ) from error
         return DistillationResult(
             synthetic=self._finish(status),
@@ -246,7 +246,7 @@ class _Run:
         what = ", ".join(lost) or "the loss"
         raise Diverged(
             f"at iteration {iteration} {what} stopped being finite (loss {loss}); likely {cause}",
-            f"try a smaller --learning-rate than {rate} or --precision float32; the last good set is kept",
+            f"try a smaller `learning_rate` than {rate} or `precision=float32`; the last good set is kept",
         )
 
     def _problem(self, start: SyntheticSet) -> Problem:

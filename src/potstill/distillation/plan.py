@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Generic, TypeVar
 
 from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.distillation.settings import DEFAULT_DATASET, Settings
 from potstill.methods import Method, Start
+from potstill.runtime.bounds import check_memory
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
 from potstill.runtime.errors import UserError
 from potstill.synthetic import check_factor
@@ -94,9 +96,11 @@ def resolve(settings: Settings[M], dataset: ImageDataset) -> Plan[M]:
         settings = replace(settings, **asdict(dataset.choices))
     _check_images(settings, dataset)
     check_factor(settings.formation, *dataset.shape[1:])
+    images = 4 * settings.ipc * dataset.class_count * math.prod(dataset.shape)
+    check_memory(f"a set with `ipc={settings.ipc}`", images, "use a smaller `ipc`")
     method = settings.method.resolved(settings.ipc, settings.dataset)
     if method.only_start and settings.start not in (None, method.default_start):
-        raise UserError(f"{method.name} chooses the images that it starts from", "leave --start out")
+        raise UserError(f"{method.name} chooses the images that it starts from", "leave `start` out")
     iterations = method.default_iterations(settings.ipc) if settings.iterations is None else settings.iterations
     every = -(-iterations // VALIDATIONS) if settings.validate_every is None else settings.validate_every
     pictures = settings.ipc * settings.formation**2

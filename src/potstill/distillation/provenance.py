@@ -54,12 +54,12 @@ class Provenance:
         if start.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
             raise UserError(
                 f"dataset {self.plan.dataset!r} is not the one that {folder} was started with",
-                "restore the dataset, or start again with another --out",
+                "restore the dataset, or start again with another `out`",
             )
         if start.provenance.get("reads_sha256", self._input_sha256) != self._input_sha256:
             raise UserError(
                 f"the experts that {folder} was started with have changed, or experts were added",
-                "restore them, or start again with another --out",
+                "restore them, or start again with another `out`",
             )
         return start
 

@@ -47,7 +47,7 @@ class RunFolder(RunPaths):
             UserError: the folder is not empty.
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise UserError(f"{self.path} already exists", "use --resume to continue it, or another --out")
+            raise UserError(f"{self.path} already exists", "use `resume=True` to continue it, or another `out`")
 
     def events(self) -> EventLog:
         """The log of the run's events."""
@@ -70,7 +70,7 @@ def run_to_resume(folder: RunFolder | None) -> RunFolder:
     """
     if folder is None or not folder.config.exists():
         where = "" if folder is None else f" in {folder.path}"
-        raise UserError(f"there is no run to resume{where}", "name its folder with --out, or leave --resume out")
+        raise UserError(f"there is no run to resume{where}", "name its folder with `out`, or leave `resume` out")
     return folder
 
 
@@ -98,7 +98,7 @@ def resumed_settings(
     if conflicts := conflicts or resume_conflicts(asked, stored, unasked=unasked):
         raise UserError(
             f"{folder.path} was started with a different {', '.join(conflicts)}",
-            "resume it with its own settings (just --out and --resume), or choose another --out",
+            "resume it with its own settings (just `out` and `resume=True`), or choose another `out`",
         )
     return stored
 

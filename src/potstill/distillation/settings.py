@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -14,6 +16,7 @@ import tomli_w
 
 from potstill.data import Choices, short_name
 from potstill.methods import METHODS, Method, Start, find_method, method_name
+from potstill.runtime.bounds import all_finite, at_least
 from potstill.runtime.compute import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
 from potstill.schema.fields import with_present_names
@@ -66,16 +69,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         _ = self.choices  # checks them
-        if self.ipc < 1:
-            raise UserError(f"--ipc must be at least 1, not {self.ipc}", "use --ipc 1 or more")
-        if self.formation < 1:
-            raise UserError(f"--formation must be at least 1, not {self.formation}", "use --formation 2, for example")
-        if self.iterations is not None and self.iterations < 0:
-            raise UserError(f"--iterations must be at least 0, not {self.iterations}", "use --iterations 0 or more")
-        if self.validate_every is not None and self.validate_every < 0:
-            raise UserError(
-                f"--validate-every must be at least 0, not {self.validate_every}", "use --validate-every 0 or more"
-            )
+        at_least(self, ipc=1, formation=1, iterations=0, validate_every=0, image_size=1)
 
     @property
     def choices(self) -> Choices:
@@ -90,7 +84,9 @@ class RunSettings:
             UserError: the file is absent or damaged, or has an unknown setting or a value of the wrong type.
         """
         _, _, values = _read(path)
-        return RunSettings(**_checked(RunSettings, values, path))
+        values = _checked(RunSettings, values, path)
+        with _located(path):
+            return RunSettings(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +98,10 @@ class Settings(RunSettings, Generic[M]):
     """
 
     method: M
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        all_finite(self.method)
 
     @property
     def default_folder(self) -> Path:
@@ -139,8 +139,10 @@ class Settings(RunSettings, Generic[M]):
             method = find_method(name)
         elif name != method_name(method):
             raise UserError(f"{path} is for method {name!r}, not {method_name(method)!r}", "use another file or folder")
-        table = with_present_names(name, table)
-        return Settings[Any](method=_filled(method, table, path), **_checked(RunSettings, values, path))
+        table = _checked(method, with_present_names(name, table), path)
+        values = _checked(RunSettings, values, path)
+        with _located(path):
+            return Settings[Any](method=method(**table), **values)
 
 
 def recorded_method(path: Path) -> str:
@@ -170,8 +172,13 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _filled(method: type[Method], table: dict[str, Any], path: Path) -> Method:
-    return method(**_checked(method, table, path))
+@contextmanager
+def _located(path: Path) -> Iterator[None]:
+    """Name the file in errors about its values."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error.problem.replace('`', '')}", "correct it there") from error
 
 
 def _checked(target: type[Any], values: dict[str, Any], path: Path) -> dict[str, Any]:

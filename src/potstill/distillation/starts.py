@@ -34,7 +34,7 @@ def make_start(plan: Plan[Method], dataset: ImageDataset, progress: Progress = s
     except TooFewImages as error:
         if plan.method.only_start:
             raise
-        raise TooFewImages(error.problem, f"{error.remedy}, or --start noise") from error
+        raise TooFewImages(error.problem, f"{error.remedy}, or `start=noise`") from error
 
 
 def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progress) -> SyntheticSet:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from potstill.data import ImageDataset
+from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
+from potstill.schema.recipe import Recipe
 from potstill.synthetic import SyntheticSet
 
 
@@ -26,6 +28,8 @@ def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
     }
     for what, (ours, theirs) in pairs.items():
         if ours != theirs:
+            if what == "classes":
+                what, ours, theirs = _first_difference(synthetic.class_names, dataset.class_names)
             raise UserError(
                 f"the set does not fit dataset {dataset.name!r}: its {what} is {ours}, the dataset's {theirs}",
                 "evaluate it on the dataset and with the options that it was distilled from",
@@ -56,14 +60,26 @@ def check_validation(dataset: ImageDataset, purpose: str) -> None:
         raise UserError(f"{dataset.name} has no validation images to {purpose}", "use a larger dataset")
 
 
+def check_learned_rate(recipe: Recipe, sets: Sequence[SyntheticSet]) -> None:
+    """Make sure that a recipe that trains at a set's own learning rate meets at least one set that has one.
+
+    Raises:
+        UserError: none of the sets has a learned rate.
+    """
+    if recipe.learned_rate and all(synthetic.step_size is None for synthetic in sets):
+        raise UserError(
+            f"recipe {recipe.name!r} trains at the learning rate that was learned with the set, and there is none",
+            "use `recipe=dsa-1000`, for example",
+        )
+
+
 def check_repeats(repeats: int) -> None:
     """Make sure that there is at least one repeat.
 
     Raises:
         UserError: fewer than one repeat.
     """
-    if repeats < 1:
-        raise UserError("there must be at least one repeat", "use --repeats 1 or more")
+    check_least("repeats", repeats, 1)
 
 
 def check_unchanged(synthetic: SyntheticSet, dataset: ImageDataset, place: str) -> None:
@@ -80,7 +96,7 @@ def check_unchanged(synthetic: SyntheticSet, dataset: ImageDataset, place: str) 
     if synthetic.provenance.get("dataset_fingerprint") not in (None, dataset.fingerprint):
         raise UserError(
             f"dataset {place!r} has changed since the set was made from it: its test images may be in the set",
-            f"restore it, or evaluate on it as it is now with --dataset {place}",
+            f"restore it, or evaluate on it as it is now with `dataset={place}`",
         )
 
 
@@ -91,6 +107,14 @@ def normalised_alike(dataset: ImageDataset, synthetic: SyntheticSet) -> ImageDat
     statistics of the copy. A whitened dataset is returned unchanged.
     """
     return dataset if synthetic.whitening is not None else dataset.normalised_by(synthetic.mean, synthetic.std)
+
+
+def _first_difference(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, object, object]:
+    """What differs between two lists of class names: their number, or the first class that has two names."""
+    if len(ours) != len(theirs):
+        return "number of classes", len(ours), len(theirs)
+    place = next(index for index, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other)
+    return f"class {place}", repr(ours[place]), repr(theirs[place])
 
 
 def _rounded(values: Sequence[float]) -> tuple[float, ...]:

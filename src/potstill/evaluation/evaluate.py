@@ -197,7 +197,7 @@ def validation_accuracy(
 def _check_asked(networks: Sequence[str], repeats: int, baselines: Sequence[str]) -> None:
     check_repeats(repeats)
     if not networks:
-        raise UserError("no network is named", "use --networks convnet, for example")
+        raise UserError("no network is named", "use `networks=convnet`, for example")
     for name in baselines:
         if name not in BASELINES:
             raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))

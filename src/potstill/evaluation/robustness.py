@@ -20,6 +20,7 @@ from potstill.evaluation.recipes import find_recipe, training_schedule
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import epochs_of_equal_steps, random_images
 from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec, make_trainer
+from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
@@ -68,8 +69,9 @@ def measure_robustness(
     check_fits(synthetic, dataset)
     if recipe.replay or recipe.augmentation == "none":
         lacks = "replays learned steps" if recipe.replay else "has no augmentation"
-        raise UserError(f"{recipe.name} {lacks}, which robust scores compare with and without", "use --recipe dsa-1000")
+        raise UserError(f"{recipe.name} {lacks}, which robust scores compare with and without", "use `recipe=dsa-1000`")
     check_repeats(repeats)
+    check_least("full_epochs", full_epochs, 1)
     check_validation(dataset, "tune learning rates on")
     session = replace(session, compute=session.settled(), initial="random")
     full = measure_full(session, network, recipe=recipe, full=FullTraining(epochs=full_epochs)).mean

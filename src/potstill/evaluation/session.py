@@ -8,8 +8,8 @@ from pathlib import Path
 
 from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.evaluation.training import Trainings
+from potstill.runtime.bounds import at_least
 from potstill.runtime.compute import AUTOMATIC, Compute, ComputeChoice
-from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
 
@@ -78,10 +78,7 @@ class FullTraining:
     epochs: int | None = None
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise UserError("there must be at least one repeat", "use --full-repeats 1 or more")
-        if self.epochs is not None and self.epochs < 1:
-            raise UserError(f"--full-epochs {self.epochs} is too small", "use --full-epochs 1 or more")
+        at_least(self, repeats=1, epochs=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,5 +80,5 @@ def curriculum_in(folder: Path, training: Training, by: Score, epochs: int) -> C
         write_difficulty(path, {by: TrainedNetwork(training).score(by)})
     scores = read_difficulty(path, len(training.real))
     if by not in scores:
-        raise UserError(f"{path} has no score {by!r}", "remove it, or name the score that it has: --curriculum-by")
+        raise UserError(f"{path} has no score {by!r}", "remove it, or name the score that it has with `curriculum_by`")
     return Curriculum(training.real, scores[by], epochs)

@@ -106,7 +106,7 @@ class FeatureSource(ABC):
 
 
 def _without_networks(what: str) -> UserError:
-    return UserError(f"pixels provide {what}", "use --features trained or a directory of experts")
+    return UserError(f"pixels provide {what}", "use `features=trained` or a directory of experts")
 
 
 class Pixels(FeatureSource):
@@ -170,7 +170,7 @@ class NetworkSource(FeatureSource):
             if len(weights) < 3:
                 raise UserError(
                     "forgetting events are counted between epochs, and there are fewer than two epochs",
-                    "use more --teacher-epochs, or experts with every epoch kept",
+                    "use more `teacher_epochs`, or experts with every epoch kept",
                 )
             epochs = enumerate(weights[1:], 1)
             right = [self._right(some, labels, f"{epoch} of {len(weights) - 1}") for epoch, some in epochs]

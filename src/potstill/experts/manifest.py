@@ -11,8 +11,9 @@ from potstill.data import Choices, ImageDataset, LabeledImages
 from potstill.experts.difficulty import Score
 from potstill.networks import Network
 from potstill.networks.weights import WeightsFile
+from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, ComputeChoice
-from potstill.runtime.errors import UserError, at_least
+from potstill.runtime.errors import UserError
 from potstill.runtime.files import staged
 from potstill.runtime.machine import describe_machine
 from potstill.schema.experts import ExpertsManifest
@@ -75,9 +76,9 @@ class ExpertPlan:
 
     def __post_init__(self) -> None:
         _ = self.choices  # checks them
-        at_least(self, at_once=1, batch_size=1, learning_rate=0, momentum=0, weight_decay=0, gsam_rho=0)
-        if self.count < 1 or self.epochs < 1:
-            raise UserError("--count and --epochs must be at least 1", "use 1 or more for both")
+        at_least(self, count=1, epochs=1, at_once=1, batch_size=1, learning_rate=0, weight_decay=0, gsam_rho=0)
+        at_least(self, image_size=1)
+        below_one(self, "momentum")
 
     @property
     def choices(self) -> Choices:
@@ -140,13 +141,13 @@ def create_folder(out: Path, record: ExpertsManifest, plan: ExpertPlan, network:
         UserError: the directory exists, or there is not enough disk space.
     """
     if out.exists():
-        raise UserError(f"{out} already exists", "use --resume to continue it, or another --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    needed, free = plan.bytes_kept(network), shutil.disk_usage(out.parent).free
+        raise UserError(f"{out} already exists", "use `resume=True` to continue it, or another `out`")
+    disk = next(folder for folder in out.absolute().parents if folder.exists())
+    needed, free = plan.bytes_kept(network), shutil.disk_usage(disk).free
     if needed > free:
         raise UserError(
-            f"these experts need {needed / 1e9:.1f} GB, but {out.parent} has {free / 1e9:.1f} GB free",
-            "use a smaller --count or --epochs, --last-only, or another --out",
+            f"these experts need {needed / 1e9:,.1f} GB, but the disk of {out} has {free / 1e9:,.1f} GB free",
+            "use a smaller `count` or `epochs`, `last_only=True`, or another `out`",
         )
     with staged(out) as unfinished:
         unfinished.mkdir()
@@ -159,12 +160,24 @@ def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
     Raises:
         UserError: the directory has no record of experts, or a damaged one.
     """
-    path = folder / ExpertsManifest.FILE
-    record = ExpertsManifest.read(path)
+    record = read_manifest(folder)
     try:
         return ExpertPlan(**record.plan), ComputeChoice(**record.compute)  # type: ignore[arg-type]
     except TypeError as error:
-        raise UserError(f"{path} is not a record of experts ({error})", "choose another --out") from error
+        path = folder / ExpertsManifest.FILE
+        raise UserError(f"{path} is not a record of experts ({error})", "choose another `out`") from error
+
+
+def read_manifest(folder: Path) -> ExpertsManifest:
+    """The record of the experts in ``folder``.
+
+    Raises:
+        UserError: the directory has no record of experts, or a damaged one.
+    """
+    path = folder / ExpertsManifest.FILE
+    if not path.exists():
+        raise UserError(f"there are no experts in {folder}", "name a folder that potstill experts wrote")
+    return ExpertsManifest.read(path)
 
 
 def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
@@ -180,13 +193,13 @@ def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
     theirs, ours = asdict(stored_plan(out)[0]), fresh.plan
     stored = ExpertsManifest.read(out / ExpertsManifest.FILE)
     if stored.dataset_fingerprint != fresh.dataset_fingerprint:
-        raise UserError(f"{out} was started with a different dataset", "choose another --out")
+        raise UserError(f"{out} was started with a different dataset", "choose another `out`")
     # The number of experts may change.
     changed = [name for name in {**theirs, **ours} if name != "count" and theirs.get(name) != ours.get(name)]
     if changed:
         raise UserError(
             f"the experts in {out} were started with a different {', '.join(changed)}",
-            "resume them with their own settings, or choose another --out",
+            "resume them with their own settings, or choose another `out`",
         )
     usable = [expert for expert in stored.experts if _is_usable(expert_file(out, expert.number))]
     now = fresh.compute["precision"]
@@ -194,7 +207,7 @@ def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
     if before != now and len(usable) < ours["count"]:
         raise UserError(
             f"the experts in {out} were started in {before}, but the others would be trained in {now}",
-            f"resume them with --precision {before}, or choose another --out",
+            f"resume them with `precision={before}`, or choose another `out`",
         )
     return replace(stored, plan=ours, experts=usable)
 
@@ -212,7 +225,7 @@ def check_experts(folder: Path, network: str, real: LabeledImages, dataset_finge
         UserError: the directory has no record of experts, or network, image shape, whitening or dataset differ; the
             message says which.
     """
-    record = ExpertsManifest.read(folder / ExpertsManifest.FILE)
+    record = read_manifest(folder)
     fingerprint = record.dataset_fingerprint
     pairs = {
         "network": (record.plan.get("network"), network),

@@ -102,7 +102,7 @@ def train_experts(
                 batches = f"{len(numbers)} experts at once with a batch size of {plan.batch_size}"
                 raise UserError(
                     f"the memory of {compute.device} is too small for {batches}",
-                    "use a smaller --at-once or --batch-size in another --out",
+                    "use a smaller `at_once` or `batch_size` in another `out`",
                 ) from error
             for number, (weights, details) in zip(numbers, made, strict=True):
                 if number in there:
@@ -148,7 +148,7 @@ def _train_together(
     def after_epoch(epoch: int, losses: list[float]) -> None:
         for own, loss in zip(details, losses, strict=True):
             if not math.isfinite(loss):
-                raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller --learning-rate")
+                raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller `learning_rate`")
             own["losses"].append(loss)
         if epoch < plan.epochs and pace.due():
             progress(f"epoch {epoch} of {plan.epochs}: loss {sum(losses) / len(losses):.3g}")

@@ -11,7 +11,7 @@ from potstill.experts.feature_source import FeatureSource, Training, feature_sou
 from potstill.methods.base import Method, Problem
 from potstill.methods.citations import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING, Citation
 from potstill.methods.state import State
-from potstill.runtime.errors import at_least
+from potstill.runtime.bounds import at_least
 from potstill.selection import SELECTIONS, Choice, Selection, by_score
 from potstill.selection.random import TRIES, optimised_random
 from potstill.synthetic import formed

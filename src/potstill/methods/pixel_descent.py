@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from potstill.methods.base import Method
 from potstill.methods.state import SGD, Adam, Optimiser
-from potstill.runtime.errors import at_least
+from potstill.runtime.bounds import at_least, below_one
 
 OptimiserName = Literal["sgd", "adam"]
 
@@ -37,7 +37,8 @@ class PixelDescent(Method):
     momentum: float = 0.5
 
     def __post_init__(self) -> None:
-        at_least(self, learning_rate=0, momentum=0)
+        at_least(self, learning_rate=0)
+        below_one(self, "momentum")
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """A copy with the learning rate filled in."""

@@ -21,6 +21,7 @@ from potstill.networks.convnet import ConvNet
 from potstill.networks.initial import RANDOM_WEIGHTS, InitialWeights
 from potstill.networks.resnet import ResNet18
 from potstill.networks.spec import Family, Option, options_of, parse, read_options
+from potstill.runtime.bounds import check_memory
 from potstill.runtime.errors import UserError, unknown
 
 __all__ = [
@@ -72,6 +73,7 @@ def build_network(spec: str, shape: ImageShape, classes: int, generator: torch.G
         raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
     with torch.device("meta"):
         network = family(shape, classes, **options)
+    check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
     network.to_empty(device="cpu")
     network.initialise(generator)
     return network

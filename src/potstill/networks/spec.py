@@ -14,13 +14,17 @@ Family = Callable[..., Network]
 """Builds a network from ``(shape, classes, *, option=default, ...)``: a subclass of :class:`Network`."""
 
 
+LARGEST = 10_000
+"""The largest depth or width: larger networks would not end being built, or fit into no memory."""
+
+
 @dataclass(frozen=True)
 class Option:
     """One option of a family, as its constructor declares it.
 
     Attributes:
         name: as written before the ``=``.
-        choices: the allowed words; if empty, whole numbers from 1 are allowed.
+        choices: the allowed words; if empty, whole numbers from 1 to ``LARGEST`` are allowed.
         default: the default value; None if it depends on the shape of the images.
     """
 
@@ -31,7 +35,7 @@ class Option:
     @property
     def allowed(self) -> str:
         """The allowed values, in words."""
-        return " | ".join(self.choices) if self.choices else "a whole number from 1"
+        return " | ".join(self.choices) if self.choices else f"a whole number from 1 to {LARGEST}"
 
     def read(self, text: str, family: str) -> str | int:
         """The value that ``text`` means.
@@ -45,7 +49,7 @@ class Option:
         """
         if text in self.choices:
             return text
-        if not self.choices and text.isdecimal() and int(text) > 0:
+        if not self.choices and text.isdecimal() and len(text) <= len(str(LARGEST)) and 0 < int(text) <= LARGEST:
             return int(text)
         raise UserError(f"network {family!r} does not support {self.name}={text!r}", f"use {self.allowed}")
 

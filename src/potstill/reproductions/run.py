@@ -78,18 +78,18 @@ def reproduce(
             ``out`` was started with different settings or is being written by another process.
     """
     if not 0 < scale <= 1:
-        raise UserError(f"--scale must be above 0 and at most 1, not {scale:g}", "use --scale 0.1, for example")
+        raise UserError(f"`scale={scale:g}` is not above 0 and at most 1", "use `scale=0.1`, for example")
     if repeats is not None:
         check_repeats(repeats)
     making = _Making(reproduction, out, scale, time_limit, repeats, resources)
     outcomes: list[Outcome] = []
     datasets: dict[str, ImageDataset] = {}
     wanted = _wanted(reproduction, rows)
+    if lacking := [row.settings.dataset for row in wanted if dataset is None and "FOLDER" in row.settings.dataset]:
+        raise UserError(f"{reproduction.name} needs your own copy of the images", f"use `dataset={lacking[0]}`")
     with locked(out / ReproductionRecord.FILE):
         for row in wanted:
             place = dataset or row.settings.dataset
-            if dataset is None and "FOLDER" in place:
-                raise UserError(f"{reproduction.name} needs your own copy of the images", f"use --dataset {place}")
             if place not in datasets:
                 size, zca = row.settings.image_size, row.settings.zca
                 datasets[place] = load_dataset(
@@ -153,7 +153,7 @@ class _Making:
             if conflicts := resume_conflicts(asked, Settings.from_toml(folder.config, type(asked.method))):
                 raise UserError(
                     f"{folder.path} was started with a different {', '.join(conflicts)}",
-                    "use the options that it was started with, or another --out",
+                    "use the options that it was started with, or another `out`",
                 )
             manifest = folder.read_manifest() if folder.manifest.exists() else None
             seconds = 0.0 if manifest is None else manifest.seconds

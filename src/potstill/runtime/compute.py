@@ -86,7 +86,7 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device {name!r} cannot be used here", "use --device auto or --device cpu") from error
+        raise UserError(f"device {name!r} cannot be used here", "use `device=auto` or `device=cpu`") from error
     return device
 
 
@@ -138,6 +138,6 @@ def resolve_compute(
     if precision == "auto":
         precision = "bfloat16" if long_run and supports_fast_bfloat16(where) else "float32"
     if compilation == "on" and not supports_compilation(where):
-        raise UserError("compilation needs a C++ compiler (or Triton on a GPU)", "install g++ or use --compile auto")
+        raise UserError("compilation needs a C++ compiler (or Triton on a GPU)", "install g++ or use `compile=auto`")
     compiled = compilation == "on" or (compilation == "auto" and long_run and supports_compilation(where))
     return Compute(where, precision, compiled)

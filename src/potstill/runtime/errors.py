@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -11,8 +12,9 @@ from potstill.runtime.text import visible
 class UserError(Exception):
     """An error that the user can fix: one line that says what is wrong, where, and what to do.
 
-    The command line prints ``{problem}; {remedy}`` and exits with code 2. Names in it may come from anywhere: they are
-    made visible here, once for all errors.
+    Options are written in backquotes, as Python writes arguments: ``use `ipc=1` or more``. The command line prints
+    ``{problem}; {remedy}`` with flags in their place, ``use --ipc 1 or more``, and exits with code 2. Names in it may
+    come from anywhere: they are made visible here, once for all errors.
 
     Args:
         problem: what is wrong and where, without a full stop.
@@ -29,21 +31,23 @@ class Diverged(UserError):
     """The loss of a distillation is no longer finite; the last good set is kept."""
 
 
-def at_least(options: object, **least: float) -> None:
-    """Check the lower bounds of options; an option that is None is not checked.
+def with_flags(message: str) -> str:
+    """A message with its options as the command line writes them.
 
-    Args:
-        options: an object that has the options as attributes.
-        least: the smallest allowed value of each option.
-
-    Raises:
-        UserError: an option is smaller than its bound, or is NaN.
+    ``\\`batch_real=1\\``` becomes ``--batch-real 1``, ``\\`resume=True\\``` becomes ``--resume``, and
+    ``\\`augment=False\\``` becomes ``--no-augment``.
     """
-    for name, bound in least.items():
-        value = getattr(options, name)
-        if value is not None and not value >= bound:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} {value} is too small", f"use {bound} or more")
+    return _OPTION.sub(_flag, message)
+
+
+_OPTION = re.compile(r"`([a-z][a-z_]*)(?:=([^`]*))?`")
+
+
+def _flag(option: re.Match[str]) -> str:
+    name, value = option[1].replace("_", "-"), option[2]
+    if value in (None, "True"):
+        return f"--{name}"
+    return f"--no-{name}" if value == "False" else f"--{name} {value}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, listing: str) -> UserError:

@@ -41,7 +41,7 @@ class EventLog:
                 stream.write(line)
         except OSError as error:
             raise UserError(
-                f"cannot write {self.path}: {error.strerror or error}", "free some space, then use --resume"
+                f"cannot write {self.path}: {error.strerror or error}", "free some space, then use `resume=True`"
             ) from error
 
     def truncate_after(self, iteration: int, **earlier: int) -> None:

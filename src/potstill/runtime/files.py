@@ -52,7 +52,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}",
-            "free some space or choose another --out; what was complete is kept",
+            "free some space or choose another `out`; what was complete is kept",
         ) from error
 
 
@@ -69,7 +69,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}", "choose another --out") from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}", "choose another `out`") from error
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def staged(path: Path) -> Iterator[Path]:
             unfinished.replace(path)
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "free some space or choose another --out"
+            f"cannot write {path}: {error.strerror or error}", "free some space or choose another `out`"
         ) from error
 
 

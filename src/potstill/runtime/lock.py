@@ -76,7 +76,7 @@ def locked(target: Path) -> Iterator[Lock]:
         lock = _taken(target, path)
     except OSError as error:
         raise UserError(
-            f"cannot write {target}: {error.strerror or error}", "free some space or choose another --out"
+            f"cannot write {target}: {error.strerror or error}", "free some space or choose another `out`"
         ) from error
     try:
         for folder in (path.parent, *(target.iterdir() if target.is_dir() else ())):

@@ -78,6 +78,17 @@ def read_regular(path: Path, limit: int) -> bytes:
     return content
 
 
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle or one of PyTorch's archives of pickles, judged by its first bytes alone."""
+    try:
+        with open_regular(path) as stream:
+            start = stream.read(256)
+    except OSError:
+        return False
+    plain = start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    return plain or (start.startswith(b"PK\x03\x04") and b"data.pkl" in start)
+
+
 def cannot_read(path: Path, error: OSError, remedy: str = "check the path") -> UserError:
     """The error for a file that cannot be opened or read.
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
+from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.reading import open_regular, parse_json
 
 UNREADABLE = (SafetensorError, OSError)
@@ -73,7 +74,7 @@ def read_safetensors(path: Path, framework: str = "pt", *, prefix: str = "") -> 
     with _opened(path) as (stream, entries, metadata):
         chosen = [entry for entry in entries if entry.name.startswith(prefix)]
         needed = sum(entry.end - entry.begin for entry in chosen)
-        if needed > _memory_bytes():
+        if needed > memory_bytes():
             raise SafetensorError(f"its tensors have {needed:,} bytes, more than the memory of this machine")
         read = _read_array if framework == "np" else _read_tensor
         return {entry.name: read(stream, entry) for entry in chosen}, metadata
@@ -232,11 +233,3 @@ def _fill(stream: BufferedReader, entry: Entry, content: np.ndarray) -> None:
         raise ValueError(f"the file ends within tensor {entry.name!r}")
     if entry.dtype == "BOOL" and content.size and content.max() > 1:
         raise ValueError(f"tensor {entry.name!r} has truth values other than 0 and 1")
-
-
-def _memory_bytes() -> float:
-    """The memory of this machine; infinite where the system does not report it."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf

@@ -50,7 +50,7 @@ def check_enough(real: LabeledImages, images_per_class: int) -> None:
         if size < images_per_class:
             raise TooFewImages(
                 f"class {name!r} has {size} images, fewer than {images_per_class} per class",
-                f"use --ipc {size} or less",
+                f"use `ipc={size}` or less",
             )
 
 
@@ -78,7 +78,7 @@ def optimised_random(source: FeatureSource, images_per_class: int, streams: Stre
         name = real.class_names[real.class_sizes.index(smallest)]
         raise UserError(
             f"class {name!r} has {smallest} images: choosing {images_per_class} leaves none for judging the choice",
-            f"use --ipc {smallest - 1} or less" if smallest > 1 else "optimised-random needs two images per class",
+            f"use `ipc={smallest - 1}` or less" if smallest > 1 else "optimised-random needs two images per class",
         )
     judges = min(JUDGES, smallest - images_per_class)
     judging = random_indices(real, judges, streams.generator("judges"))

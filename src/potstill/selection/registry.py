@@ -147,7 +147,7 @@ def finite(values: Tensor) -> Tensor:
     if len(rows):
         raise UserError(
             f"image {int(rows[0])} has features that are not finite ({len(rows)} in all)",
-            "train the network with a smaller learning rate, or use --features pixels",
+            "train the network with a smaller learning rate, or use `features=pixels`",
         )
     return values
 

@@ -70,11 +70,13 @@ def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str
     if format not in _WRITERS:
         raise unknown("format", format, _WRITERS, listing="potstill export --help")
     if format == "hub" and hub_id is None:
-        raise UserError("a dataset on the hub needs a name", "give --hub-id OWNER/NAME")
+        raise UserError("a dataset on the hub needs a name", "give `hub_id=OWNER/NAME`")
+    if format != "hub" and hub_id is not None:
+        raise UserError(f"`hub_id={hub_id}` has no effect with `format={format}`", "use `format=hub`, or leave it out")
     if format == "npz" and target.suffix != ".npz":
         target = target.with_name(f"{target.name}.npz")
     if target.exists():
-        raise UserError(f"{target} already exists", "choose another --out")
+        raise UserError(f"{target} already exists", "choose another `out`")
     pictures = synthetic.decoded()
     with staged(target) as made:
         _WRITERS[format](pictures, made)
@@ -156,7 +158,7 @@ def _upload(synthetic: SyntheticSet, hub_id: str) -> None:
     except Exception as error:  # failures below `datasets` range from DNS to missing permissions
         raise UserError(
             f"cannot upload {hub_id} to the Hugging Face hub ({first_line(error)})",
-            "check the connection and log in with hf auth login, or use --format parquet",
+            "check the connection and log in with hf auth login, or use `format=parquet`",
         ) from error
 
 

@@ -18,7 +18,9 @@ from potstill.data import LabeledImages, Whitening
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, write_atomic
+from potstill.runtime.reading import is_pickle
 from potstill.runtime.safetensors_io import pack, read_safetensors
+from potstill.schema.run_folder import RunPaths
 from potstill.synthetic.formation import check_factor, enlarged, formed
 
 FORMAT = "potstill.synthetic/1"
@@ -100,6 +102,25 @@ class SyntheticSet:
         check_factor(factor, *self.shape[1:])
         labels = self.labels[:: factor**2]
         return replace(self, images=formed(self.images, factor), labels=labels, formation=factor)
+
+    def __repr__(self) -> str:
+        """One line with counts and shape, without the tensors."""
+        shape = "×".join(map(str, self.shape))
+        labels = "soft" if self.has_soft_labels else "hard"
+        held = "" if self.formation == 1 else f", formation {self.formation}"
+        return f"SyntheticSet({len(self)} images of {shape} pixels, {self.class_count} classes, {labels} labels{held})"
+
+    def __getitem__(self, index: int | slice | Tensor) -> tuple[Tensor, Tensor]:
+        """The normalised image and the label at ``index``, or the images and labels at several.
+
+        Raises:
+            IndexError: there is no such image.
+            ValueError: as for :meth:`normalised`.
+        """
+        if isinstance(index, int):
+            place = range(len(self))[index]
+            return self.normalised(slice(place, place + 1))[0], self.labels[place]
+        return self.normalised(index), self.labels[index]
 
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
         """float32 (n, C, H, W): the images at ``indices``, or all images.
@@ -210,7 +231,8 @@ class SyntheticSet:
         path = Path(path)
         tensors, metadata = _read_safetensors(path)
         if metadata.get("format") not in (FORMAT, FORMED):
-            raise _unfit(path, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
+            problem = f"{path} is not a synthetic set: its format is {metadata.get('format', 'not given')!r}"
+            raise UserError(problem, f"name a set that potstill distill wrote, in the format {FORMAT!r}")
         try:
             described = {key: json.loads(metadata[key]) for key in ("class_names", "mean", "std", "provenance")}
             loaded = cls(
@@ -278,6 +300,13 @@ def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if path.is_dir():
+        raise UserError(
+            f"{path} is a folder, not a synthetic set", f"name the file in it, such as {RunPaths(path).synthetic}"
+        )
+    if is_pickle(path):
+        remedy = "convert it: docs/python-api.md, Sets of other programs"
+        raise UserError(f"{path} is a PyTorch pickle, not read: loading one can run any program", remedy)
     try:
         return read_safetensors(path, "pt")
     except FileNotFoundError as error:

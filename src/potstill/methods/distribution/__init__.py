@@ -16,7 +16,7 @@ from potstill.methods.base import Problem
 from potstill.methods.pixel_descent import PixelDescent
 from potstill.methods.state import State, descend
 from potstill.networks import Network
-from potstill.runtime.errors import at_least
+from potstill.runtime.bounds import at_least
 from potstill.runtime.streams import Streams
 
 

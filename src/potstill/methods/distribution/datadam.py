@@ -19,7 +19,8 @@ from potstill.methods.distribution import DistributionMatching, squared_distance
 from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.state import State
 from potstill.networks import Network
-from potstill.runtime.errors import UserError, at_least
+from potstill.runtime.bounds import at_least
+from potstill.runtime.errors import UserError
 
 RELEASED_POWER, RELEASED_LOSS_SCALE = 1.0, 100.0
 
@@ -77,13 +78,12 @@ class DataDAM(DistributionMatching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(
-            self, network_iterations=1, synthetic_steps=1, network_steps=0, network_learning_rate=0, network_batch=1
-        )
+        at_least(self, power=0, mmd_weight=0, loss_scale=0, network_iterations=1, synthetic_steps=1)
+        at_least(self, network_steps=0, network_learning_rate=0, network_batch=1)
         if self.network_steps and self.network_iterations == 1:
             raise UserError(
-                f"--network-steps {self.network_steps} has no effect with --network-iterations 1",
-                "use --network-iterations 2 or more, or --network-steps 0",
+                f"`network_steps={self.network_steps}` has no effect with `network_iterations=1`",
+                "use `network_iterations=2` or more, or `network_steps=0`",
             )
 
     def default_iterations(self, images_per_class: int) -> int:

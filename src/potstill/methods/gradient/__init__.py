@@ -21,7 +21,7 @@ from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.pixel_descent import PixelDescent
 from potstill.methods.state import State, descend
 from potstill.networks import Network
-from potstill.runtime.errors import at_least
+from potstill.runtime.bounds import at_least
 from potstill.runtime.parallel import parallel_map
 from potstill.runtime.streams import Streams
 

@@ -19,7 +19,8 @@ from potstill.methods.base import Method, Problem
 from potstill.methods.pixel_descent import ADAM_LEARNING_RATE, OptimiserName, pixel_optimiser
 from potstill.methods.state import SGD, Optimiser, State, descend
 from potstill.networks.weights import WeightsFile, weight_files
-from potstill.runtime.errors import Diverged, UserError, at_least
+from potstill.runtime.bounds import at_least, below_one, positive
+from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
 
@@ -114,10 +115,10 @@ class TrajectoryMatching(Method, Generic[P]):
     keep: Keep = "steps"
 
     def __post_init__(self) -> None:
-        at_least(self, student_steps=1, expert_epochs=1, latest_start=1, student_batch=0, learning_rate=0, momentum=0)
+        at_least(self, student_steps=1, expert_epochs=1, latest_start=1, student_batch=0, learning_rate=0)
         at_least(self, rate_learning_rate=0)
-        if self.initial_rate is not None and not self.initial_rate > 0:
-            raise UserError(f"--initial-rate {self.initial_rate} is not positive", "use a value above 0")
+        below_one(self, "momentum")
+        positive(self, "initial_rate")
 
     def default_iterations(self, images_per_class: int) -> int:
         """5,000, as published."""
@@ -258,7 +259,7 @@ class TrajectoryMatching(Method, Generic[P]):
         if state["rate"] <= 0:
             raise Diverged(
                 f"at iteration {iteration + 1} the student's learning rate fell to {state['rate'].item():.3g}",
-                f"use a smaller --rate-learning-rate than {settings.rate_learning_rate}; the last good set is kept",
+                f"use a smaller `rate_learning_rate` than {settings.rate_learning_rate}; the last good set is kept",
             )
         return state
 
@@ -364,8 +365,8 @@ def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[Weights
     """
     if not folder:
         raise UserError(
-            "this method matches experts, but --experts is not given",
-            f"train them with potstill experts --network {problem.network} --out DIR, then use --experts DIR",
+            "this method matches experts, but `experts` is not given",
+            f"train them with potstill experts --network {problem.network} --out DIR, then use `experts=DIR`",
         )
     check_experts(Path(folder), problem.network, problem.real, problem.dataset_fingerprint)
     files = [WeightsFile(path) for path in weight_files(Path(folder))]
@@ -375,7 +376,7 @@ def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[Weights
         if file.epochs[0] != 0 or file.epochs[-1] < last_epoch:
             raise UserError(
                 f"{file.path} has epochs {file.epochs[0]} to {file.epochs[-1]}, but 0 to {last_epoch} are needed",
-                "use a smaller --latest-start or --expert-epochs, or experts with more epochs",
+                "use a smaller `latest_start` or `expert_epochs`, or experts with more epochs",
             )
     return files
 

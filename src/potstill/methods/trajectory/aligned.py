@@ -15,7 +15,8 @@ from potstill.methods.base import Problem
 from potstill.methods.state import SGD, Optimiser, State
 from potstill.methods.trajectory import TrajectoryMatching, TrajectoryPreset
 from potstill.networks.weights import WeightsFile, install
-from potstill.runtime.errors import UserError, at_least
+from potstill.runtime.bounds import at_least
+from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.synthetic import SOFTMAX, Parametrisation, SyntheticSet, formed
 
@@ -78,7 +79,7 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, earliest_start=0, first_latest_start=1, growth=0, label_learning_rate=0)
+        at_least(self, earliest_start=0, first_latest_start=1, growth=0, label_learning_rate=0, loss_threshold=0)
 
     def default_iterations(self, images_per_class: int) -> int:
         """10,000, as published."""
@@ -100,8 +101,8 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
             settings = replace(settings, first_latest_start=settings.latest_start)
         if settings.earliest_start >= settings.latest_start:
             raise UserError(
-                f"--earliest-start {settings.earliest_start} is not below --latest-start {settings.latest_start}",
-                "use a smaller --earliest-start or a larger --latest-start",
+                f"`earliest_start={settings.earliest_start}` is not below `latest_start={settings.latest_start}`",
+                "use a smaller `earliest_start` or a larger `latest_start`",
             )
         return settings
 

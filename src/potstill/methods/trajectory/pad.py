@@ -14,7 +14,7 @@ from potstill.methods.citations import Citation
 from potstill.methods.trajectory import nearest, trajectory_distance
 from potstill.methods.trajectory.aligned import AlignedMatching, AlignedPreset
 from potstill.methods.trajectory.datm import DATM_ELSEWHERE, DATM_PRESETS
-from potstill.runtime.errors import UserError
+from potstill.runtime.bounds import below_one
 
 PAD_PRESETS: Mapping[str, Mapping[int, AlignedPreset]] = {
     **DATM_PRESETS,
@@ -74,8 +74,7 @@ class PAD(AlignedMatching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ratio is not None and not 0 <= self.ratio < 1:
-            raise UserError(f"--ratio {self.ratio} is not in [0, 1)", "use a value from 0 to below 1")
+        below_one(self, "ratio")
 
     def published(self, images_per_class: int, dataset: str) -> AlignedPreset:
         """The settings of the released program."""

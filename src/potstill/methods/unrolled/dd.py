@@ -16,7 +16,8 @@ from potstill.methods.state import Adam, State, descend
 from potstill.methods.unrolled import loss_on_real
 from potstill.networks import InitialWeights, Scheme
 from potstill.networks.weights import weight_files
-from potstill.runtime.errors import UserError, at_least
+from potstill.runtime.bounds import at_least, positive
+from potstill.runtime.errors import UserError
 from potstill.synthetic import POSITIVE, Replay, SyntheticSet, batch_indices
 
 BETAS = (0.5, 0.999)
@@ -64,8 +65,7 @@ class DD(Method):
 
     def __post_init__(self) -> None:
         at_least(self, passes=1, batches=1, batch_real=1, learning_rate=0, decay_every=1)
-        if not self.initial_rate > 0:
-            raise UserError(f"--initial-rate {self.initial_rate} is not positive", "use a value above 0")
+        positive(self, "initial_rate")
 
     def batches_of(self, images_per_class: int) -> int:
         """The number of batches in effect.
@@ -77,7 +77,7 @@ class DD(Method):
         if images_per_class % batches:
             raise UserError(
                 f"{images_per_class} images per class cannot be divided into {batches} equal batches",
-                "use a value of --batches that divides --ipc",
+                "use a value of `batches` that divides `ipc`",
             )
         return batches
 

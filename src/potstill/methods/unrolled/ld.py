@@ -15,7 +15,7 @@ from potstill.methods.citations import Citation
 from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.state import Adam, State, descend
 from potstill.methods.unrolled import loss_on_real
-from potstill.runtime.errors import UserError, at_least
+from potstill.runtime.bounds import at_least, below_one, positive
 from potstill.synthetic import SOFTMAX, Parametrisation
 
 
@@ -58,11 +58,9 @@ class LD(Method):
     certainty: float = 0.9
 
     def __post_init__(self) -> None:
-        at_least(self, batch_real=1, learning_rate=0, inner_rate=0)
-        if self.inner_steps < 1 or self.network_iterations < 1:
-            raise UserError("--inner-steps and --network-iterations must be at least 1", "use 1 or more for both")
-        if not 0 < self.certainty < 1:
-            raise UserError(f"--certainty {self.certainty} is not between 0 and 1", "use a value above 0 and below 1")
+        at_least(self, batch_real=1, learning_rate=0, inner_rate=0, inner_steps=1, network_iterations=1)
+        positive(self, "certainty")
+        below_one(self, "certainty")
 
     def default_iterations(self, images_per_class: int) -> int:
         """100 networks times the iterations of each."""

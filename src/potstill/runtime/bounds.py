@@ -1,0 +1,104 @@
+"""Bounds: every number that a user gives is checked before anything is done with it, and memory before it is taken."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any
+
+from potstill.runtime.errors import UserError
+
+
+def at_least(options: object, **least: float) -> None:
+    """Check the lower bounds of options; an option that is None is not checked.
+
+    Args:
+        options: an object that has the options as attributes.
+        least: the smallest allowed value of each option.
+
+    Raises:
+        UserError: an option is smaller than its bound, infinite or NaN.
+    """
+    for name, bound in least.items():
+        check_least(name, getattr(options, name), bound)
+
+
+def check_least(name: str, value: float | None, least: float) -> None:
+    """Check the lower bound of one option; None is not checked.
+
+    Raises:
+        UserError: the value is smaller than ``least``, infinite or NaN.
+    """
+    if value is None:
+        return
+    _check_finite(name, value, f"{least:g} or more")
+    if value < least:
+        raise UserError(f"`{name}={value}` is too small", f"use `{name}={least}` or more")
+
+
+def positive(options: object, *names: str) -> None:
+    """Check that options are above 0; an option that is None is not checked.
+
+    Raises:
+        UserError: an option is 0 or less, infinite or NaN.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is None:
+            continue
+        _check_finite(name, value, "a value above 0")
+        if value <= 0:
+            raise UserError(f"`{name}={value}` is not positive", "use a value above 0")
+
+
+def below_one(options: object, *names: str) -> None:
+    """Check that options are from 0 to below 1; an option that is None is not checked.
+
+    Raises:
+        UserError: an option is outside [0, 1), or NaN.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and not 0 <= value < 1:
+            raise UserError(f"`{name}={value}` is not in [0, 1)", "use a value from 0 to below 1")
+
+
+def all_finite(options: Any) -> None:
+    """Check that no field of a dataclass is an infinite number or NaN, whatever other bounds it has.
+
+    Raises:
+        UserError: a field is infinite or NaN.
+    """
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, float):
+            _check_finite(field.name, value, "a finite value")
+
+
+def _check_finite(name: str, value: float, allowed: str) -> None:
+    if not math.isfinite(value):
+        raise UserError(f"`{name}={value}` is not a finite number", f"use {allowed}")
+
+
+def memory_bytes() -> float:
+    """The memory of this machine in bytes; infinite where the system does not report it."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def check_memory(what: str, needed: float, remedy: str) -> None:
+    """Check that something fits into the memory of this machine.
+
+    Args:
+        what: what needs the memory, such as ``"network 'mlp'"``.
+        needed: the bytes that it needs at least.
+        remedy: what to do if it does not fit.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    if needed > (there := memory_bytes()):
+        raise UserError(f"{what} needs {needed / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f} GB", remedy)

@@ -1,0 +1,342 @@
+"""A hundred and fifty mistakes on the command line: each gets one line with its remedy, and nothing is written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from potstill.cli import main
+from potstill.runtime.files import sha256
+
+pytestmark = pytest.mark.slow
+
+MISTAKES: dict[str, tuple[str, ...]] = {
+    # The command and the method.
+    "distil": ("unknown command 'distil'", "'distill'"),
+    "--dataset digits": ("unknown command '--dataset'", "potstill --help"),
+    "Distill dm": ("'distill'",),
+    "help distill": ("unknown command 'help'",),
+    "distill": ("no method is named", "datadam"),
+    "distill --ipc 1 dm": ("'dm' must come first", "potstill distill dm"),
+    "distill datdam": ("unknown method 'datdam'", "'datadam'"),
+    "distill DM": ("unknown method 'DM'", "'dm'"),
+    "distill dm mtt": ("'mtt' is one word too many",),
+    "distill dm digits": ("'digits' is one word too many",),
+    "distill nowhere:Method": ("no module 'nowhere'", "PYTHONPATH"),
+    "distill os.path:Method": ("Method", "os.path"),
+    "distill pathlib:Path": ("pathlib:Path is not a usable method", "derive it from Method"),
+    "distill ../dm.py:DM": ("does not name a method", "module:"),
+    "distill :": ("does not name a method",),
+    # Options that do not exist, are doubled or lack their value.
+    "distill dm --ipcc 3": ("there is no option --ipcc; did you mean --ipc?",),
+    "distill dm --images-per-class 3": ("there is no option --images-per-class",),
+    "distill dm -ipc 3": ("there is no option -ipc",),
+    "distill dm --ipc": ("--ipc needs a value",),
+    "distill dm --ipc --seed 1": ("--ipc",),
+    "distill dm --ipc 1 --ipc 2": ("--ipc is given twice", "give it once"),
+    "distill dm --ipc=1 --ipc 2": ("--ipc is given twice",),
+    "distill dm --zca --no-zca": ("--zca is given twice",),
+    "evaluate run --recipe quick --recipe modern": ("--recipe is given twice",),
+    "distill dm --zca yes": ("'yes' is one word too many",),
+    "distill dm --student-steps 3": ("there is no option --student-steps",),
+    "distill random --iterations-per-second 3": ("--iterations-per-second",),
+    "evaluate run --ipc 3": ("--ipc",),
+    "report run --out page": ("--out",),
+    # Values of the wrong type.
+    "distill dm --ipc many": ("--ipc takes a whole number, not 'many'",),
+    "distill dm --ipc 1.5": ("--ipc takes a whole number, not '1.5'",),
+    "distill dm --ipc 1e3": ("--ipc takes a whole number, not '1e3'",),
+    "distill dm --ipc ''": ("--ipc takes a whole number",),
+    f"distill dm --ipc {'9' * 5000}": ("--ipc takes a smaller number",),
+    "distill dm --learning-rate big": ("--learning-rate takes a number, not 'big'",),
+    "distill dm --learning-rate 0,1": ("--learning-rate takes a number, not '0,1'",),
+    "distill dm --start reel": ("--start takes average", "not 'reel'"),
+    "distill dm --precision half": ("--precision takes auto, bfloat16, float32 or float64, not 'half'",),
+    "distill dm --compile yes": ("--compile takes auto, off or on, not 'yes'",),
+    "distill dc --distance euclid": ("--distance takes", "'euclid'"),
+    "distill mtt --keep all": ("--keep takes", "'all'"),
+    "evaluate run --repeats five": ("--repeats takes a whole number",),
+    "reproduce dd-mnist --scale tenth": ("--scale takes a number",),
+    "list cats": ("'cats' is not datasets, methods, networks, recipes or reproductions",),
+    "list": ("methods|datasets|networks|recipes|reproductions is not given",),
+    "export run --format jpeg": ("--format takes hub, imagefolder, npz or parquet, not 'jpeg'",),
+    "export run": ("--format is not given",),
+    # Numbers out of range.
+    "distill dm --ipc 0": ("--ipc 0 is too small", "--ipc 1 or more"),
+    "distill dm --ipc -3": ("--ipc -3 is too small",),
+    "distill dm --iterations -1": ("--iterations -1 is too small",),
+    "distill dm --validate-every -1": ("--validate-every -1 is too small",),
+    "distill dm --image-size 0": ("--image-size 0 is too small",),
+    "distill dm --batch-real 0": ("--batch-real 0 is too small", "1 or more"),
+    "distill dm --learning-rate inf": ("--learning-rate inf is not a finite number",),
+    "distill dm --learning-rate 1e400": ("--learning-rate inf is not a finite number",),
+    "distill dm --learning-rate nan": ("--learning-rate nan is not a finite number",),
+    "distill dm --learning-rate -1": ("--learning-rate -1.0 is too small",),
+    "distill dm --momentum 2": ("--momentum 2.0 is not in [0, 1)",),
+    "distill dm --momentum -0.5": ("--momentum -0.5 is not in [0, 1)",),
+    "distill datadam --power inf": ("--power inf",),
+    "distill datadam --loss-scale nan": ("--loss-scale nan",),
+    "distill datadam --network-steps 5": ("--network-steps 5 has no effect", "--network-iterations 2"),
+    "distill dd --decay-every 0": ("--decay-every 0 is too small",),
+    "distill dd --initial-rate 0": ("--initial-rate 0.0 is not positive",),
+    "distill dd --ipc 3 --batches 2": ("3 images per class cannot be divided into 2 equal batches", "--batches"),
+    "distill ld --certainty 1": ("--certainty 1.0 is not in [0, 1)",),
+    "distill dc --outer-loops 0": ("--outer-loops 0 is too small",),
+    "distill dsa --network-batch 0": ("--network-batch 0 is too small",),
+    "distill pad --ratio 1": ("--ratio 1.0 is not in [0, 1)",),
+    "distill mtt --student-steps 0": ("--student-steps 0 is too small",),
+    "distill datm --earliest-start 9 --latest-start 9": ("--earliest-start 9 is not below --latest-start 9",),
+    "distill herding --teacher-epochs 0": ("--teacher-epochs 0 is too small",),
+    "distill optimised-random --tries 0": ("--tries 0 is too small",),
+    "distill dm --ipc 100000000 --start noise": ("--ipc 100000000 needs", "GB"),
+    "distill dm --time-limit 0": ("a duration of '0' leaves no time", "10m"),
+    "distill dm --time-limit soon": ("'soon' is not a duration", "10m"),
+    "distill dm --time-limit -5m": ("'-5m' is not a duration",),
+    "distill dm --time-limit 10 --resume --out absent": ("no run to resume in absent",),
+    "evaluate run --repeats 0": ("--repeats 0 is too small",),
+    "evaluate run --full-repeats 0": ("--full-repeats 0 is too small",),
+    "evaluate run --full-epochs 0": ("--full-epochs 0 is too small",),
+    "compare run random --repeats 0": ("--repeats 0 is too small",),
+    "search run --top 0": ("--top 0 is too small",),
+    "search run --repeats 0": ("--repeats 0 is too small",),
+    "search run --full-epochs 0": ("--full-epochs 0 is too small",),
+    "experts --count 0": ("--count 0 is too small",),
+    "experts --epochs 0": ("--epochs 0 is too small",),
+    "experts --batch-size 0": ("--batch-size 0 is too small",),
+    "experts --learning-rate inf": ("--learning-rate inf",),
+    "experts --momentum 1": ("--momentum 1.0 is not in [0, 1)",),
+    "experts --weight-decay -1": ("--weight-decay -1.0 is too small",),
+    "experts --gsam-rho nan": ("--gsam-rho nan",),
+    "experts --at-once 0": ("--at-once 0 is too small",),
+    "experts --out new/place --count 1000000000 --network convnet:width=8": ("the disk of new/place has", "--count"),
+    "reproduce dd-mnist --scale 0": ("--scale 0 is not above 0",),
+    "reproduce dd-mnist --scale 2": ("--scale 2 is not above 0 and at most 1",),
+    "reproduce dd-mnist --scale nan": ("--scale nan",),
+    "reproduce dd-mnist --repeats 0": ("--repeats 0 is too small",),
+    "reproduce dd-mnist --time-limit 0s": ("a duration of '0s' leaves no time",),
+    # Names of datasets, networks, recipes, devices.
+    "distill dm --dataset mnst": ("unknown dataset 'mnst'", "'mnist'"),
+    "distill dm --dataset absent/folder": ("absent/folder", "check the path"),
+    "distill dm --dataset text.txt": ("text.txt",),
+    "distill dm --dataset broken.npz": ("broken.npz",),
+    "distill dm --dataset empty": ("empty",),
+    "distill dm --dataset flat": ("flat", "class"),
+    "distill dm --dataset one": ("fewer than two classes",),
+    "distill dm --dataset mhist:absent": ("absent",),
+    "distill dm --dataset mhist:photos": ("photos",),
+    "distill dm --dataset run": ("run",),
+    "distill random --ipc 500": ("fewer than 500 per class", "--ipc"),
+    "distill dm --ipc 500": ("fewer than 500 per class", "--start noise"),
+    "distill dm --data-root absent --dataset mnist": ("absent", "--data-root"),
+    "distill dm --network convent": ("unknown network 'convent'", "'convnet'"),
+    "distill dm --network convnet:depht=3": ("no option 'depht'", "depth"),
+    "distill dm --network convnet:depth=three": ("depth='three'",),
+    "distill dm --network convnet:depth=4:depth=5": ("'depth' twice",),
+    "distill dm --network convnet:depth": ("'depth' is not an option", "convnet:depth=4"),
+    "distill dm --network convnet:depth=9": ("too small",),
+    "distill dm --network convnet:width=999999999": ("width='999999999'; use a whole number from 1 to 10000",),
+    "distill dm --network ''": ("unknown network ''",),
+    "distill dm --device abacus": ("device 'abacus'", "--device cpu"),
+    "distill dm --device cuda:99": ("device 'cuda:99'",),
+    "evaluate run --recipe dsa-9": ("unknown recipe 'dsa-9'", "potstill list recipes"),
+    "evaluate run --recipe dsa-1000@9": ("unknown recipe 'dsa-1000@9'",),
+    "evaluate run --recipe replay": ("no learned steps",),
+    "evaluate run --recipe trajectory-1000": ("trajectory-1000", "--recipe dsa-1000"),
+    "evaluate run --recipe soft-label": ("soft-label", "--recipe dsa-1000"),
+    "evaluate run --networks ,": ("no network is named",),
+    "evaluate run --networks convnet,resnet": ("unknown network 'resnet'", "'resnet18'"),
+    "evaluate run --baselines random,all": ("unknown baseline 'all'",),
+    "evaluate run --initial absent": ("absent",),
+    "evaluate run --dataset photos": ("does not fit dataset 'photos'", "number of classes is 10, the dataset's 2"),
+    "evaluate run --robustness --baselines random": ("--baselines does not apply to --robustness",),
+    "evaluate run --robustness --full-repeats 3": ("--full-repeats does not apply to --robustness",),
+    "evaluate run --robustness --networks convnet,mlp": ("one network",),
+    "evaluate run --robustness --recipe coursework-50": ("no augmentation", "--recipe dsa-1000"),
+    "compare run": ("nothing to compare", "herding"),
+    "compare": ("nothing to compare",),
+    "compare herding run": ("the first is the selection 'herding'", "name a run first"),
+    "compare run herdin": ("herdin is not the folder of a run", "did you mean 'herding'?"),
+    "compare run run": ("named twice",),
+    "compare run killed": ("killed was not finished", "--out killed --resume"),
+    "compare run random --recipe quik": ("unknown recipe 'quik'",),
+    "compare run other --recipe trajectory-1000 --no-full": ("trajectory-1000",),
+    "search run --space convnet-23": ("convnet-23", "convnet-22"),
+    "search run --recipe tuned-300": ("tunes learning rates",),
+    "reproduce": ("TABLE is not given",),
+    "reproduce dd-mnst": ("unknown reproduction 'dd-mnst'", "'dd-mnist'"),
+    "reproduce dd-mnist --rows fixed": ("no row 'fixed'",),
+    "reproduce datadam-coursework-mhist": ("own copy of the images", "--dataset mhist:FOLDER"),
+    "cite": ("no method is named",),
+    "cite nobody": ("unknown method 'nobody'",),
+    "experts --scores el2m": ("unknown score 'el2m'", "'el2n'"),
+    "experts --network resnet": ("'resnet18'",),
+    "experts --dataset mnst": ("'mnist'",),
+    # Options that contradict each other.
+    "distill datm --start noise": ("chooses the images that it starts from", "leave --start out"),
+    "distill herding --start noise": ("chooses the images that it starts from",),
+    "experts --scores el2n --last-only": ("--last-only keeps one",),
+    "experts --epochs 1 --scores forgetting": ("at least two epochs", "--epochs 2"),
+    "distill mtt --out new": ("--experts is not given", "potstill experts"),
+    "distill mtt --experts absent": ("there are no experts in absent", "potstill experts"),
+    "distill mtt --experts empty": ("there are no experts in empty",),
+    "distill mtt --experts run": ("there are no experts in run",),
+    "distill mtt --ipc 1 --experts experts": ("mlp",),
+    "distill mtt --ipc 1 --network mlp:width=8 --experts experts": ("epochs",),
+    "distill herding --ipc 1 --features absent": ("absent",),
+    "distill dd --ipc 1 --initial absent": ("absent",),
+    "export run --format hub": ("--hub-id OWNER/NAME",),
+    "export run --format npz --hub-id me/mine": ("--hub-id me/mine has no effect with --format npz",),
+    # Files and folders that are not what they are given for.
+    "evaluate": ("RUN|SET is not given",),
+    "evaluate absent": ("absent does not exist",),
+    "evaluate empty": ("empty",),
+    "evaluate photos": ("photos",),
+    "evaluate text.txt": ("text.txt",),
+    "evaluate cut.safetensors": ("cut.safetensors", "truncated"),
+    "evaluate set.pt": ("a PyTorch pickle", "not read"),
+    "evaluate run/config.toml": ("config.toml",),
+    "evaluate experts/expert-0000.safetensors": ("is not a synthetic set: its format is",),
+    "evaluate run --out empty": ("empty",),
+    "evaluate run --out text.txt/evaluation.json": ("text.txt",),
+    "search absent": ("absent does not exist",),
+    "search run --out empty": ("empty",),
+    "export absent --format npz": ("absent does not exist",),
+    "export run --format npz --out text.txt/set": ("text.txt",),
+    "export run --format imagefolder --out empty": ("empty already exists",),
+    "export run --format parquet --out text.txt": ("text.txt already exists",),
+    "report": ("RUN is not given",),
+    "report absent": ("absent",),
+    "report empty": ("empty",),
+    "report run/synthetic.safetensors": ("synthetic.safetensors",),
+    "report text.txt": ("text.txt",),
+    "compare run other --out text.txt": ("text.txt",),
+    "compare run text.txt": ("text.txt",),
+    # Folders that exist, and runs to resume.
+    "distill dm --out run": ("run already exists", "--resume"),
+    "distill dm --out photos": ("photos already exists",),
+    "distill dm --out text.txt": ("text.txt already exists",),
+    "distill dm --out text.txt/run": ("text.txt",),
+    "distill --resume --out absent": ("no run to resume in absent",),
+    "distill --resume": ("no method is named",),
+    "distill dm --resume --out absent": ("no run to resume in absent",),
+    "distill dm --resume --out photos": ("no run to resume in photos",),
+    "distill dm --resume --out text.txt": ("text.txt",),
+    "distill mtt --resume --out run": ("'dm'",),
+    "distill dm --resume --out run --seed 3": ("different seed",),
+    "distill dm --resume --out run --batch-real 256": ("different batch_real",),
+    "distill dm --resume --out run --iterations 9": ("different iterations",),
+    "distill dm --resume --out run --dataset photos": ("different dataset",),
+    "experts --out experts": ("experts already exists", "--resume"),
+    "experts --out text.txt": ("text.txt",),
+    "experts --resume --out absent": ("there are no experts in absent",),
+    "experts --resume --out experts --learning-rate 0.5": ("different learning_rate",),
+    "experts --resume --out run": ("there are no experts in run",),
+    # Files of settings.
+    "distill --config absent.toml": ("absent.toml", "check the path"),
+    "distill --config photos": ("photos",),
+    "distill --config text.txt": ("text.txt is not valid TOML",),
+    "distill --config set.pt": ("set.pt is not valid TOML",),
+    "distill --config empty.toml": ("empty.toml names no method",),
+    "distill --config method.toml": ("unknown method 'dmm'", "'dm'"),
+    "distill mtt --config good.toml": ("good.toml is for method 'dm'",),
+    "distill --config key.toml": ("unknown setting 'ipcs'", "'ipc'"),
+    "distill --config hyper.toml": ("unknown setting 'batch_reel'", "'batch_real'"),
+    "distill --config type.toml": ("ipc = 'ten' is not of type int", "correct it there"),
+    "distill --config range.toml": ("range.toml: ipc=0 is too small", "correct it there"),
+    "distill --config infinite.toml": ("infinite.toml: learning_rate=inf is not a finite number",),
+    "distill --config choice.toml": ("start = 'nois' is not one of",),
+    "distill --config list.toml": ("seed = [1] is not of type int",),
+    "distill --config twice.toml": ("twice.toml is not valid TOML",),
+}
+
+TINY = ["--network", "mlp:width=8", "--iterations", "2", "--validate-every", "0"]
+
+CONFIGS = {
+    "empty": "",
+    "good": '[method]\nname = "dm"',
+    "method": '[method]\nname = "dmm"',
+    "key": 'ipcs = 1\n[method]\nname = "dm"',
+    "hyper": '[method]\nname = "dm"\nbatch_reel = 1',
+    "type": 'ipc = "ten"\n[method]\nname = "dm"',
+    "range": 'ipc = 0\n[method]\nname = "dm"',
+    "infinite": '[method]\nname = "dm"\nlearning_rate = inf',
+    "choice": 'start = "nois"\n[method]\nname = "dm"',
+    "list": 'seed = [1]\n[method]\nname = "dm"',
+    "twice": 'ipc = 1\nipc = 2\n[method]\nname = "dm"',
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs, experts, images and files that are not what they seem."""
+    place = tmp_path_factory.mktemp("mistakes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(["distill", "dm", "--ipc", "1", *TINY, "--batch-real", "8", "--out", "run"]) == 0
+        assert main(["distill", "random", "--ipc", "1", "--network", "mlp:width=8", "--out", "other"]) == 0
+        assert main(["distill", "random", "--ipc", "1", "--network", "mlp:width=8", "--out", "killed"]) == 0
+        assert main(["experts", "--network", "mlp:width=8", "--count", "1", "--epochs", "1", "--out", "experts"]) == 0
+    (place / "killed/manifest.json").unlink()
+    images(place / "photos", cat=6, dog=6)
+    images(place / "one", cat=6)
+    images(place / "flat", **{"": 4})
+    (place / "empty").mkdir()
+    (place / "text.txt").write_text("These are notes, and nothing that Potstill reads.\n")
+    (place / "broken.npz").write_bytes(b"PK\x03\x04 and no more")
+    (place / "cut.safetensors").write_bytes((place / "run/synthetic.safetensors").read_bytes()[:100])
+    torch.save({"data": [torch.zeros(10, 1, 8, 8), torch.arange(10)]}, place / "set.pt")
+    for name, text in CONFIGS.items():
+        (place / f"{name}.toml").write_text(text)
+    return place
+
+
+def images(folder: Path, **counts: int) -> None:
+    """A folder of grey images of 8 by 8 pixels for each name."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 255, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
+def contents(place: Path) -> dict[str, str]:
+    """Every file with its checksum, and every folder."""
+    paths = sorted(place.rglob("*"))
+    return {str(path.relative_to(place)): sha256(path.read_bytes()) if path.is_file() else "" for path in paths}
+
+
+@pytest.fixture(scope="module")
+def untouched(workplace: Path) -> dict[str, str]:
+    return contents(workplace)
+
+
+@pytest.mark.parametrize("line", MISTAKES, ids=lambda line: line[:60])
+def test_a_mistake_gets_one_line_and_changes_nothing(
+    line: str,
+    workplace: Path,
+    untouched: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(workplace)
+    monkeypatch.delenv("POTSTILL_DATA", raising=False)
+    capsys.readouterr()
+    assert main(shlex.split(line)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (said,) = captured.err.splitlines()
+    assert re.fullmatch(r"potstill: [^\s].*; [^\s].*[^.\s]", said), "what is wrong; what to do"
+    assert "`" not in said, "options are flags here"
+    for words in MISTAKES[line]:
+        assert words in said
+    assert contents(workplace) == untouched
+
+
+def test_there_are_a_hundred_and_fifty():
+    assert len(MISTAKES) >= 150

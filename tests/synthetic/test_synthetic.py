@@ -424,14 +424,14 @@ def test_metadata_that_do_not_fit_are_refused(metadata: dict[str, str], problem:
 )
 def test_damaged_metadata_are_named(metadata: dict[str, str], problem: str, tmp_path: Path):
     save_file(good_tensors(), tmp_path / "set", {**METADATA, **metadata})
-    with pytest.raises(UserError, match=rf"set: .*{problem}"):
+    with pytest.raises(UserError, match=rf"synthetic set: .*{problem}.*; distil it again"):
         SyntheticSet.load(tmp_path / "set")
 
 
 @pytest.mark.parametrize("missing", ["class_names", "mean", "std", "provenance"])
 def test_missing_metadata_are_named(missing: str, tmp_path: Path):
     save_file(good_tensors(), tmp_path / "set", {name: text for name, text in METADATA.items() if name != missing})
-    with pytest.raises(UserError, match=rf"set: {missing} is missing"):
+    with pytest.raises(UserError, match=rf"synthetic set: {missing} is missing; distil it again"):
         SyntheticSet.load(tmp_path / "set")
 
 

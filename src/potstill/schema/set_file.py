@@ -93,11 +93,14 @@ class SetMetadata(Record):
         if metadata.get("format") not in (FORMAT, FORMED):
             problem = f"{file} is not a synthetic set: its format is {metadata.get('format', 'not given')!r}"
             raise UserError(problem, f"name a set that potstill distill wrote, in the format {FORMAT!r}")
-        fields = Fields.of_metadata(file, metadata, texts=("format",))
-        made = cls.from_json(fields)
+        try:
+            fields = Fields.of_metadata(file, metadata, texts=("format",))
+            made = cls.from_json(fields)
+            ProvenanceRecord.from_json(fields.part("provenance"))
+        except UserError as error:
+            raise unusable_set(file, error.problem.removeprefix(f"{file}: ")) from error
         if (metadata["format"] == FORMED) != (made.formation > 1):
             raise unusable_set(file, f"a formation of {made.formation} does not fit its format, {metadata['format']!r}")
-        ProvenanceRecord.from_json(fields.part("provenance"))
         for problem in made._problems(declared):
             raise unusable_set(file, problem)
         return made

@@ -73,5 +73,6 @@ def _use_cache(folder: Path) -> None:
 KINDS = [
     _loaded("parquet", "bytes", _parquet, dear=True),
     *(_loaded(f"image in a class folder, {s}", "bytes", partial(_images, suffix=s)) for s in (".png", ".jpg", ".bmp")),
+    Kind("copy of decoded images", "safetensors", _make_cache, _use_cache),
 ]
 """Every format of datasets. A new one is one entry: what writes it, and what a user names."""

@@ -39,6 +39,9 @@ DTYPES: Mapping[str, tuple[str, str | None, int]] = {
 }
 """The types of tensors that are read: their names in PyTorch and NumPy, and their bytes per element."""
 
+SHA256 = "sha256"
+"""The name of the metadata that holds ``content_sha256`` of all tensors and of the other metadata, where it is kept."""
+
 HEADER_BYTES = 100_000_000
 DIMENSIONS = 16
 LARGEST = 2**48

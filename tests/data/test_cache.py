@@ -110,6 +110,10 @@ def flipped_pixel(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
 
 
+def renamed_class(content: bytes) -> bytes:
+    return content.replace(b'\\"a\\"', b'\\"c\\"')
+
+
 def garbage(content: bytes) -> bytes:
     return b"not safetensors"
 
@@ -118,13 +122,15 @@ def emptied(content: bytes) -> bytes:
     return b""
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, flipped_pixel, garbage, emptied])
+@pytest.mark.parametrize("damage", [truncated, flipped, flipped_pixel, renamed_class, garbage, emptied])
 def test_a_damaged_copy_is_replaced(
     folder: Path, tmp_path: Path, damage: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ):
     sound = load_dataset(str(folder), cache=tmp_path / "cache")
     (file,) = cached(tmp_path / "cache")
-    file.write_bytes(damage(file.read_bytes()))
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    assert file.read_bytes() != whole
     again = load_dataset(str(folder), cache=tmp_path / "cache")
     assert again.fingerprint == sound.fingerprint
     assert (again.train.images == sound.train.images).all()

@@ -16,6 +16,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.files import (
     cache_folder,
     data_root,
+    expanded,
     sha256,
     sha256_of_files,
     staged,
@@ -175,3 +176,9 @@ def test_what_a_killed_process_left_of_a_folder_is_removed_when_the_next_is_made
     with staged(tmp_path / "run") as unfinished:
         unfinished.mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_home_of_nobody_is_named():
+    assert expanded("~/sets") == Path.home() / "sets"
+    with pytest.raises(UserError, match="~nobody-of-this-name/x is below a home directory that does not exist"):
+        expanded("~nobody-of-this-name/x")

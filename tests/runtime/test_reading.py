@@ -11,7 +11,7 @@ import pytest
 
 from potstill.runtime import reading
 from potstill.runtime.errors import UserError
-from potstill.runtime.reading import NotRegular, TooLarge, open_regular, parse_json, read_json, read_regular
+from potstill.runtime.reading import NotRegular, TooLarge, open_regular, parse_json, read_json, read_regular, read_toml
 
 
 @pytest.fixture
@@ -122,3 +122,26 @@ def test_overlong_json_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "long.json").write_text(" " * 11)
     with pytest.raises(UserError, match=r"cannot read .*long\.json: it has more than 10 bytes"):
         read_json(tmp_path / "long.json")
+
+
+def test_toml_is_read_with_its_text(tmp_path: Path):
+    (tmp_path / "config.toml").write_text('name = "Zoë"\n', encoding="utf-8")
+    assert read_toml(tmp_path / "config.toml") == ('name = "Zoë"\n', {"name": "Zoë"})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"a = ", "is not valid TOML: Invalid value"),
+        (b"a = \xff", "is not valid TOML: .*can't decode"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "is not valid TOML: it is nested too deeply"),
+        (b"a = " + b"1" * 5000, "is not valid TOML: .*digits"),
+        (b"#" * (2**20 + 1), r"cannot read .*config\.toml: it has more than 1,048,576 bytes"),
+    ],
+)
+def test_damaged_toml_is_named(content: bytes, problem: str, tmp_path: Path):
+    (tmp_path / "config.toml").write_bytes(content)
+    with pytest.raises(UserError, match=problem):
+        read_toml(tmp_path / "config.toml")
+    with pytest.raises(UserError, match=r"cannot read .*: it is a folder"):
+        read_toml(tmp_path)

@@ -14,7 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from potstill.runtime import safetensors_io
-from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors, tensor_names, with_metadata
+from potstill.runtime.safetensors_io import (
+    UNREADABLE,
+    content_sha256,
+    pack,
+    read_header,
+    read_safetensors,
+    with_metadata,
+)
 
 TENSORS = {"1.weight": torch.arange(6.0).reshape(2, 3), "10.weight": torch.ones(2), "1.bias": torch.zeros(1).long()}
 
@@ -44,8 +51,9 @@ def test_a_prefix_chooses_among_the_tensors(file: Path):
 
 
 def test_names_are_read_without_the_tensors(file: Path):
-    names, metadata = tensor_names(file)
-    assert set(names) == TENSORS.keys()
+    declared, metadata = read_header(file)
+    assert {name: entry.shape for name, entry in declared.items()} == {n: tuple(t.shape) for n, t in TENSORS.items()}
+    assert [str(entry) for entry in declared.values()] == ["int64 (1,)", "float32 (2, 3)", "float32 (2,)"]
     assert metadata["format"] == "test"
 
 
@@ -63,11 +71,25 @@ def test_metadata_are_replaced_and_nothing_else(file: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", pack(TENSORS, {})[:-1]])
-@pytest.mark.parametrize("read", [read_safetensors, tensor_names])
+@pytest.mark.parametrize("read", [read_safetensors, read_header])
 def test_other_files_are_unreadable(content: bytes, read, tmp_path: Path):
     (tmp_path / "bad").write_bytes(content)
     with pytest.raises(UNREADABLE):
         read(tmp_path / "bad")
+
+
+def test_the_hash_is_of_everything():
+    texts = {"format": "test"}
+    changed = [
+        ({**TENSORS, "1.bias": torch.ones(1).long()}, texts),
+        ({**TENSORS, "1.bias": torch.zeros(1).int()}, texts),
+        ({**TENSORS, "10.weight": torch.ones(2, 1)}, texts),
+        ({**TENSORS, "2.bias": torch.zeros(0)}, texts),
+        (TENSORS, {"format": "other"}),
+    ]
+    hashes = [content_sha256(tensors, metadata) for tensors, metadata in [(TENSORS, texts), *changed]]
+    assert len(set(hashes)) == len(hashes)
+    assert content_sha256(dict(reversed(TENSORS.items())), texts) == hashes[0]
 
 
 def test_every_type_and_shape_comes_back(tmp_path: Path):
@@ -141,6 +163,6 @@ def test_tensors_larger_than_the_memory_are_not_read(tmp_path: Path, monkeypatch
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
-    for read in (read_safetensors, tensor_names):
+    for read in (read_safetensors, read_header):
         with pytest.raises(OSError, match="a named pipe, not a regular file"):
             read(tmp_path / "pipe")

@@ -16,11 +16,11 @@ from potstill.data.reading import read_source
 from potstill.data.sources.base import Source
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, staged
-from potstill.runtime.safetensors_io import UNREADABLE, read_safetensors
+from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, read_safetensors
 from potstill.schema.account import Account
 from potstill.schema.fields import Fields
 
-FORMAT = "potstill.decoded/2"
+FORMAT = "potstill.decoded/3"
 
 
 def read_cached(
@@ -58,23 +58,22 @@ def _load(path: Path) -> RawDataset | None:
     """The dataset in a file, or None if the file is absent or differs from what was written."""
     try:
         tensors, metadata = read_safetensors(path)
-        digests = json.loads(metadata["digests"])
-        raw = RawDataset(
-            splits={name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in digests},
-            account=Account.from_json(Fields.of(path, json.loads(metadata["account"]))),
+        if metadata.pop(SHA256, None) != content_sha256(tensors, metadata):
+            return None
+        fields = Fields.of_metadata(path, metadata)
+        names = fields.value("splits", list[str])
+        return RawDataset(
+            splits={name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in names},
+            account=Account.from_json(fields.part("account")),
         )
-    except (*UNREADABLE, UserError, KeyError, TypeError, ValueError):
+    except (*UNREADABLE, UserError, KeyError):
         return None
-    return raw if all(split.digest == digests[name] for name, split in raw.splits.items()) else None
 
 
 def _save(raw: RawDataset, path: Path) -> None:
     """Write the copy so that it is whole or absent."""
     tensors = {f"{name}.images": split.images for name, split in raw.splits.items()}
     tensors |= {f"{name}.labels": split.labels for name, split in raw.splits.items()}
-    metadata = {
-        "digests": json.dumps({name: split.digest for name, split in raw.splits.items()}),
-        "account": json.dumps(raw.account.to_json()),
-    }
+    metadata = {"splits": json.dumps([*raw.splits]), "account": json.dumps(raw.account.to_json())}
     with staged(path) as unfinished:
-        save_file(tensors, unfinished, metadata)
+        save_file(tensors, unfinished, metadata | {SHA256: content_sha256(tensors, metadata)})

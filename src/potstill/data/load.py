@@ -14,7 +14,7 @@ from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.dataset import ImageDataset
 from potstill.data.sources import SOURCES, Request, Source
 from potstill.runtime.errors import UserError, unknown
-from potstill.runtime.files import cache_folder
+from potstill.runtime.files import cache_folder, expanded
 from potstill.runtime.files import data_root as data_root_of_environment
 
 
@@ -77,7 +77,7 @@ def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, Catal
         UserError: there is no such dataset, folder or file.
     """
     entry = CATALOGUE.get(spec)
-    path = Path(spec).expanduser() if entry is None else _local_copy(entry, data_root)
+    path = expanded(spec) if entry is None else _local_copy(entry, data_root)
     request = Request(spec, entry, path)
     for kind in SOURCES:
         if (source := kind.recognise(request)) is not None:
@@ -87,7 +87,7 @@ def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, Catal
             f"{request.folder} contains neither parquet files nor class folders",
             "put the images of each class in a folder of its own",
         )
-    if os.sep in spec or Path(spec).expanduser().exists():
+    if os.sep in spec or expanded(spec).exists():
         raise UserError(f"dataset {spec} is neither a folder nor an .npz or .zip file", "check the path")
     raise unknown("dataset", spec, CATALOGUE, listing="potstill list datasets")
 

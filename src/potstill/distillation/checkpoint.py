@@ -14,12 +14,9 @@ from safetensors.torch import save
 from potstill.methods import State
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
-from potstill.runtime.safetensors_io import UNREADABLE, content_sha256, read_safetensors
+from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, read_safetensors
 from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, with_present_names
-
-SHA256 = "sha256"
-"""The name of the metadata that holds the hash of everything else; files of older versions lack it."""
 
 
 @dataclass(frozen=True, kw_only=True)

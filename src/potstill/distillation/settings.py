@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from potstill.methods import METHODS, Method, Start, find_method, method_name
 from potstill.runtime.bounds import all_finite, at_least
 from potstill.runtime.compute import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.reading import read_toml
 from potstill.schema.fields import with_present_names
 
 DEFAULT_DATASET = "digits"
@@ -156,12 +156,7 @@ def recorded_method(path: Path) -> str:
 
 def _read(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """The name of the method in a ``config.toml``, its hyper-parameters, and all other settings."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}", "correct it there") from error
+    _, values = read_toml(path)
     table = values.pop("method", None)
     if not isinstance(table, dict) or "name" not in table:
         raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")

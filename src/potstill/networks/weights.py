@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from torch import Tensor
 from potstill.networks.base import Network
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
-from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors, tensor_names
+from potstill.runtime.safetensors_io import UNREADABLE, pack, read_header, read_safetensors
+from potstill.schema.fields import Fields
 
 FORMAT = "potstill.weights/1"
 
@@ -63,30 +65,35 @@ class WeightsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            names, metadata = tensor_names(path)
+            declared, metadata = read_header(path)
         except FileNotFoundError as error:
             raise UserError(f"{path} does not exist", "name a file or folder of potstill experts") from error
         except UNREADABLE as error:
             raise _unusable(path, f"it is truncated or not safetensors ({error})") from error
         if metadata.get("format") != FORMAT:
             raise _unusable(path, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
-        try:
-            self.about: dict[str, Any] = json.loads(metadata["about"])
-            self.epochs = sorted({int(name.split(".", 1)[0]) for name in names})
-        except (KeyError, ValueError) as error:
-            raise _unusable(path, f"an entry is missing or malformed ({error})") from error
+        self.about = Fields.of_metadata(path, metadata, texts=("format",)).part("about").values
+        numbers = [re.match(r"(\d{1,9})\.", name) for name in declared]
+        if not numbers or not all(numbers):
+            raise _unusable(path, "its tensors are not named after epochs")
+        self.epochs = sorted({int(number[1]) for number in numbers if number is not None})
 
     def read(self, epoch: int | None = None) -> Weights:
         """The weights after ``epoch`` epochs; by default after the last one.
 
         Raises:
-            UserError: the file does not have the epoch.
+            UserError: the file does not have the epoch, or its weights are not finite.
         """
         epoch = self.epochs[-1] if epoch is None else epoch
         if epoch not in self.epochs:
             raise UserError(f"{self.path} has no epoch {epoch}", f"it has {self.epochs[0]} to {self.epochs[-1]}")
         prefix = f"{epoch}."
-        tensors, _ = read_safetensors(self.path, prefix=prefix)
+        try:
+            tensors, _ = read_safetensors(self.path, prefix=prefix)
+        except UNREADABLE as error:
+            raise _unusable(self.path, f"it cannot be read ({error})") from error
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise _unusable(self.path, f"weights of epoch {epoch} are not finite")
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
@@ -100,22 +107,24 @@ def install(network: Network, weights: Weights, source: Path) -> None:
         source: the file that they were read from, for the error.
 
     Raises:
-        UserError: a tensor is missing, has another shape or does not belong to the network; it is named.
+        UserError: a tensor is missing, has another shape or kind of number, or does not belong to the network; it is
+            named.
     """
     own = network.state_dict()
     for name in [*own, *weights]:
-        ours, theirs = (tuple(t[name].shape) if name in t else None for t in (own, weights))
+        ours, theirs = (_described(t[name]) if name in t else "absent" for t in (own, weights))
         if ours != theirs:
             raise UserError(
-                f"the weights in {source} do not fit: {name} is {_shape(theirs)} there, {_shape(ours)} in the network",
+                f"the weights in {source} do not fit: {name} is {theirs} there, {ours} in the network",
                 "use the network, image size and number of classes that they were trained with",
             )
     for name, tensor in own.items():
         tensor.copy_(weights[name])
 
 
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "absent" if shape is None else str(shape)
+def _described(tensor: Tensor) -> str:
+    """The shape, and whether it holds integers; stored weights have another precision than those of a network."""
+    return f"{tuple(tensor.shape)}" if tensor.is_floating_point() else f"{tuple(tensor.shape)} of integers"
 
 
 def _kept(tensor: Tensor) -> Tensor:

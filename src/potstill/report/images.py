@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 
-from potstill.runtime.errors import UserError
-from potstill.runtime.files import sha256
-from potstill.runtime.safetensors_io import read_safetensors, with_metadata
+from potstill.runtime.safetensors_io import UNREADABLE, read_safetensors
 from potstill.runtime.text import visible
-
-FORMAT, FORMED = "potstill.synthetic/1", "potstill.synthetic/2"
-"""The formats of sets, without and with a formation."""
+from potstill.schema.set_file import SetMetadata, set_sha256, unusable_set
 
 
 @dataclass(frozen=True)
@@ -65,71 +60,39 @@ def read_images(file: Path) -> ImageSet:
     Raises:
         UserError: the file is absent, truncated, not safetensors, or its contents do not fit together.
     """
-    tensors, metadata = _read(file)
-    if metadata.get("format") not in (FORMAT, FORMED):
-        raise _unusable(file, f"its format is {metadata.get('format', 'not given')!r}, not {FORMAT!r}")
+    metadata = SetMetadata.of_file(file)
     try:
-        images, labels = tensors["images"], tensors["labels"]
-        names = tuple(str(name) for name in json.loads(metadata["class_names"]))
-        mean, std = (np.asarray(json.loads(metadata[key]), dtype=np.float32) for key in ("mean", "std"))
-        formation = int(metadata["formation"]) if metadata["format"] == FORMED else 1
-    except (KeyError, TypeError, ValueError) as error:
-        raise _unusable(file, f"it lacks or garbles {error}") from error
-    for problem in _problems(images, labels, len(names), mean, std, tensors.get("step_size")):
-        raise _unusable(file, problem)
-    if metadata["format"] == FORMED and not 2 <= formation <= min(images.shape[2:]):
-        raise _unusable(file, f"its formation {formation} does not suit images of shape {images.shape}")
+        tensors, _ = read_safetensors(file, "np")
+    except UNREADABLE as error:
+        raise unusable_set(file, f"it cannot be read ({error})") from error
+    images, labels, step = tensors["images"], tensors["labels"], tensors.get("step_size")
+    for problem in _problems(images, labels, len(metadata.class_names), step):
+        raise unusable_set(file, problem)
     if "whitening.matrix" in tensors:
         images = _unwhiten(file, images, tensors)
+    mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (metadata.mean, metadata.std))
     soft = labels.ndim == 2
-    step = tensors.get("step_size")
     return ImageSet(
-        pixels=np.clip(images * std[:, None, None] + mean[:, None, None], 0, 1).astype(np.float32),
+        pixels=np.clip(images * std + mean, 0, 1).astype(np.float32),
         labels=(labels.argmax(axis=1) if soft else labels).astype(np.int64),
         soft=soft,
-        class_names=names,
+        class_names=metadata.class_names,
         step_size=None if step is None else float(step.item()),
-        formation=formation,
-        tensors_sha256=sha256(
-            with_metadata(file.read_bytes(), {} if formation == 1 else {"formation": str(formation)})
-        ),
+        formation=metadata.formation,
+        tensors_sha256=set_sha256(tensors, metadata.formation),
     )
 
 
-def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        return read_safetensors(file, "np")
-    except FileNotFoundError as error:
-        raise UserError(f"{file} does not exist", "name a folder that potstill distill wrote") from error
-    except (SafetensorError, OSError, TypeError) as error:
-        raise _unusable(file, f"it is truncated or not safetensors ({error})") from error
-
-
-def _problems(
-    images: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
-    mean: np.ndarray,
-    std: np.ndarray,
-    step: np.ndarray | None,
-) -> list[str]:
-    """The parts that do not fit together, each as a short phrase."""
-    if images.ndim != 4 or images.dtype != np.float32 or 0 in images.shape or not 1 <= images.shape[1] <= 4:
-        return [f"images are {images.dtype} {images.shape}, not float32 (N, 1 to 4 channels, H, W)"]
-    problems = []
-    hard = labels.ndim == 1 and labels.dtype == np.int64
-    soft = labels.ndim == 2 and labels.dtype == np.float32 and labels.shape[1] == classes
-    if not (hard or soft) or len(labels) != len(images):
-        problems.append(f"labels are {labels.dtype} {labels.shape} for {len(images)} images of {classes} classes")
-    elif hard and not (labels.min() >= 0 and labels.max() < classes):
-        problems.append(f"labels outside 0..{classes - 1}")
-    if mean.shape != (images.shape[1],) or std.shape != mean.shape:
-        problems.append(f"mean and std do not have {images.shape[1]} channels")
+def _problems(images: np.ndarray, labels: np.ndarray, classes: int, step: np.ndarray | None) -> Iterator[str]:
+    """What is wrong with the values, each in a few words."""
+    if not 1 <= images.shape[1] <= 4:
+        yield f"images have {images.shape[1]} channels, not 1 to 4"
     if not np.isfinite(images).all():
-        problems.append("images hold values that are not finite")
-    if step is not None and not (step.size == 1 and np.isfinite(step).all() and (step > 0).all()):
-        problems.append("the step size is not one positive number")
-    return problems
+        yield "images hold values that are not finite"
+    if labels.ndim == 1 and not (labels.min() >= 0 and labels.max() < classes):
+        yield f"labels outside 0..{classes - 1}"
+    if step is not None and not (np.isfinite(step).all() and (step > 0).all()):
+        yield "the step size is not one positive number"
 
 
 def _unwhiten(file: Path, images: np.ndarray, tensors: dict[str, np.ndarray]) -> np.ndarray:
@@ -139,8 +102,4 @@ def _unwhiten(file: Path, images: np.ndarray, tensors: dict[str, np.ndarray]) ->
         centred = np.linalg.solve(tensors["whitening.matrix"].astype(np.float64), flat.T).T
         return (centred + tensors["whitening.mean"]).astype(np.float32).reshape(images.shape)
     except (KeyError, ValueError, np.linalg.LinAlgError) as error:
-        raise _unusable(file, "the whitening does not fit the images") from error
-
-
-def _unusable(file: Path, problem: str) -> UserError:
-    return UserError(f"{file} is not a usable synthetic set: {problem}", "distil it again with potstill distill")
+        raise unusable_set(file, "the whitening does not fit the images") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from potstill.report.images import ImageSet, read_images
 from potstill.runtime.errors import UserError
+from potstill.runtime.reading import read_toml
 from potstill.schema import SetRecord
 from potstill.schema.evaluation import Evaluation, NetworkResult, real_images_per_class
 from potstill.schema.events import Trace, Traces
@@ -112,7 +112,7 @@ def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
         )
     manifest = Manifest.read(paths.manifest)
     before, after = _images(paths, manifest)
-    text, config = _config(paths.config)
+    text, config = read_toml(paths.config)
     traces = Traces.read(paths.metrics)
     records = {kind: kind.read(path / kind.FILE) for kind in kinds if (path / kind.FILE).is_file()}
     for kind, record in records.items():
@@ -166,13 +166,3 @@ def _check_classes(file: Path, evaluation: Evaluation, classes: int) -> None:
             if len(result.confusion) not in (0, classes):
                 problem = f"{place}.{network}.confusion is not a table of {classes} × {classes} counts"
                 raise UserError(f"{file}: {problem}", REMEDY)
-
-
-def _config(file: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror or error}", "restore the file") from error
-    except ValueError as error:
-        raise UserError(f"{file} is not valid TOML: {error}", "restore the file") from error

@@ -151,3 +151,15 @@ def cache_folder(part: str) -> Path | None:
         return Path.home() / ".cache" / "potstill" / part
     except RuntimeError:  # a container may run with the number of a user that it does not know
         return None
+
+
+def expanded(path: str | Path) -> Path:
+    """A path whose leading ``~`` or ``~USER`` is replaced by that home directory.
+
+    Raises:
+        UserError: there is no such user, or this one has no home directory.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path} is below a home directory that does not exist", "write the path in full") from error

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import stat
+import tomllib
 from collections.abc import Iterable, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -15,6 +16,8 @@ from potstill.runtime.errors import UserError
 
 JSON_BYTES = 256 * 2**20
 """The largest JSON file that is read: the evaluation of seven networks on a thousand classes has 200 MB."""
+TOML_BYTES = 2**20
+"""The largest TOML file that is read: settings have some hundred bytes."""
 JSON_DEPTH = 64
 """Objects and lists within each other; the deepest record has ten."""
 JSON_DIGITS = 64
@@ -139,6 +142,24 @@ def read_json(path: Path) -> Any:
         raise UserError(
             f"{path} is not valid JSON: {error}", "the file is damaged: restore it or create it again"
         ) from error
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a TOML file, and the values in it.
+
+    Raises:
+        UserError: the file is absent, damaged, or not a regular file.
+    """
+    try:
+        text = read_regular(path, TOML_BYTES).decode("utf-8")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except ValueError as error:  # this includes the errors of UTF-8 and of numbers with thousands of digits
+        problem = str(error)
+    raise UserError(f"{path} is not valid TOML: {problem}", "correct it there")
 
 
 def _check_regular(mode: int) -> None:

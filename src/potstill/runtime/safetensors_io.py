@@ -39,6 +39,9 @@ DTYPES: Mapping[str, tuple[str, str | None, int]] = {
 }
 """The types of tensors that are read: their names in PyTorch and NumPy, and their bytes per element."""
 
+SHA256 = "sha256"
+"""The name of the metadata that holds ``content_sha256`` of all tensors and of the other metadata, where it is kept."""
+
 HEADER_BYTES = 100_000_000
 DIMENSIONS = 16
 LARGEST = 2**48
@@ -47,13 +50,30 @@ LARGEST = 2**48
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor as the header declares it; ``begin`` and ``end`` are its place in the file, in bytes."""
+    """One tensor as the header declares it.
+
+    Attributes:
+        name: its name.
+        dtype: its type, a key of ``DTYPES``.
+        shape: its shape.
+        begin: where it begins in the file, in bytes.
+        end: where it ends.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     begin: int
     end: int
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    def __str__(self) -> str:
+        """Type and shape, such as ``float32 (10, 1, 28, 28)``."""
+        return f"{DTYPES[self.dtype][0]} {self.shape}"
 
 
 def read_safetensors(path: Path, framework: str = "pt", *, prefix: str = "") -> tuple[dict[str, Any], dict[str, str]]:
@@ -80,15 +100,15 @@ def read_safetensors(path: Path, framework: str = "pt", *, prefix: str = "") -> 
         return {entry.name: read(stream, entry) for entry in chosen}, metadata
 
 
-def tensor_names(path: Path) -> tuple[list[str], dict[str, str]]:
-    """The names of the tensors of a file, and its metadata, without reading a tensor.
+def read_header(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
+    """What a file declares of its tensors, by name in alphabetical order, and its metadata; no tensor is read.
 
     Raises:
         FileNotFoundError: there is no such file.
         SafetensorError, OSError: the file is truncated or not safetensors; see ``UNREADABLE``.
     """
     with _opened(path) as (_, entries, metadata):
-        return [entry.name for entry in entries], metadata
+        return {entry.name: entry for entry in entries}, metadata
 
 
 def content_sha256(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:

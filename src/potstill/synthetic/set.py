@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from potstill.data import LabeledImages, Whitening
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import sha256, write_atomic
-from potstill.runtime.reading import is_pickle
-from potstill.runtime.safetensors_io import pack, read_safetensors
-from potstill.schema.run_folder import RunPaths
+from potstill.runtime.files import write_atomic
+from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors
+from potstill.schema.set_file import FORMAT, FORMED, SetMetadata, set_sha256, unusable_set
 from potstill.synthetic.formation import check_factor, enlarged, formed
-
-FORMAT = "potstill.synthetic/1"
-FORMED = "potstill.synthetic/2"
-"""The format of sets with a formation, which older versions would take for ordinary images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +176,15 @@ class SyntheticSet:
         return [Step(*batches[step % len(batches)], rate) for step, rate in enumerate(self.replay.rates.tolist())]
 
     def pixels(self) -> Tensor:
-        """float32 (N, C, H, W) in [0, 1], for display: whitening and normalisation inverted, then clipped."""
-        images = self.images if self.whitening is None else self.whitening.invert(self.images)
+        """float32 (N, C, H, W) in [0, 1], for display: whitening and normalisation inverted, then clipped.
+
+        Raises:
+            UserError: the whitening cannot be inverted.
+        """
+        try:
+            images = self.images if self.whitening is None else self.whitening.invert(self.images)
+        except RuntimeError as error:  # a matrix without inverse
+            raise UserError("the whitening of the set cannot be inverted", "distil the set again") from error
         mean = torch.tensor(self.mean)[:, None, None]
         std = torch.tensor(self.std)[:, None, None]
         return (images * std + mean).clamp(0, 1)
@@ -207,7 +207,7 @@ class SyntheticSet:
 
     def fingerprint(self) -> str:
         """SHA-256 of the tensors, and of the formation if there is one."""
-        return sha256(pack(self.tensors(), {} if self.formation == 1 else {"formation": str(self.formation)}))
+        return set_sha256(self.tensors(), self.formation)
 
     def save(self, path: str | Path) -> None:
         """Write the set as safetensors, atomically.
@@ -237,28 +237,32 @@ class SyntheticSet:
             UserError: the file is missing, truncated, not safetensors, or its contents are inconsistent.
         """
         path = Path(path)
-        tensors, metadata = _read_safetensors(path)
-        if metadata.get("format") not in (FORMAT, FORMED):
-            problem = f"{path} is not a synthetic set: its format is {metadata.get('format', 'not given')!r}"
-            raise UserError(problem, f"name a set that potstill distill wrote, in the format {FORMAT!r}")
+        metadata = SetMetadata.of_file(path)
         try:
-            described = {key: json.loads(metadata[key]) for key in ("class_names", "mean", "std", "provenance")}
-            loaded = cls(
-                images=tensors["images"],
-                labels=tensors["labels"],
-                class_names=tuple(str(name) for name in described["class_names"]),
-                mean=tuple(float(value) for value in described["mean"]),
-                std=tuple(float(value) for value in described["std"]),
-                step_size=tensors.get("step_size"),
-                replay=_replay(tensors, metadata),
-                whitening=_whitening(tensors),
-                formation=_formation(metadata),
-                provenance=dict(described["provenance"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise _unfit(path, f"a field is missing or malformed ({error})") from error
+            tensors, _ = read_safetensors(path)
+        except UNREADABLE as error:
+            raise unusable_set(path, f"it cannot be read ({error})") from error
+        replay = metadata.replay
+        loaded = cls(
+            images=tensors["images"],
+            labels=tensors["labels"],
+            class_names=metadata.class_names,
+            mean=metadata.mean,
+            std=metadata.std,
+            step_size=tensors.get("step_size"),
+            replay=None
+            if replay is None
+            else Replay(
+                rates=tensors["replay.rates"], batches=replay.batches, initial=InitialWeights(**vars(replay.initial))
+            ),
+            whitening=Whitening(matrix=tensors["whitening.matrix"], mean=tensors["whitening.mean"])
+            if "whitening.matrix" in tensors
+            else None,
+            formation=metadata.formation,
+            provenance=dict(metadata.provenance),
+        )
         for problem in _problems(loaded):
-            raise _unfit(path, problem)
+            raise unusable_set(path, problem)
         return loaded
 
     @classmethod
@@ -307,90 +311,32 @@ def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
     )
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if path.is_dir():
-        raise UserError(
-            f"{path} is a folder, not a synthetic set", f"name the file in it, such as {RunPaths(path).synthetic}"
-        )
-    if is_pickle(path):
-        remedy = "convert it: docs/python-api.md, Sets of other programs"
-        raise UserError(f"{path} is a PyTorch pickle, not read: loading one can run any program", remedy)
+def _problems(loaded: SyntheticSet) -> Iterator[str]:
+    """What is wrong with the values of a set whose metadata, shapes and types are right, each in a few words."""
+    labels, classes = loaded.labels, loaded.class_count
     try:
-        return read_safetensors(path, "pt")
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist", "use a run directory or a synthetic.safetensors") from error
-    except (SafetensorError, OSError) as error:
-        raise _unfit(path, f"it is truncated or not safetensors ({error})") from error
-
-
-def _whitening(tensors: Mapping[str, Tensor]) -> Whitening | None:
-    if "whitening.matrix" not in tensors:
-        return None
-    return Whitening(matrix=tensors["whitening.matrix"], mean=tensors["whitening.mean"])
-
-
-def _formation(metadata: Mapping[str, str]) -> int:
-    if metadata["format"] == FORMAT:
-        return 1
-    factor = json.loads(metadata["formation"])
-    if type(factor) is not int or factor < 2:
-        raise ValueError(f"formation {factor!r}")
-    return factor
-
-
-def _replay(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Replay | None:
-    if "replay.rates" not in tensors:
-        return None
-    described = json.loads(metadata["replay"])
-    initial = InitialWeights(**described["initial"])
-    return Replay(rates=tensors["replay.rates"], batches=int(described["batches"]), initial=initial)
-
-
-def _problems(loaded: SyntheticSet) -> list[str]:
-    """The inconsistencies of a set, each as a short description."""
-    images, labels, classes = loaded.images, loaded.labels, loaded.class_count
-    if images.dim() != 4 or images.dtype != torch.float32 or 0 in images.shape:
-        return [f"images are {images.dtype} {tuple(images.shape)}, not float32 (N, C, H, W)"]
-    problems = []
-    try:
-        check_factor(loaded.formation, *images.shape[2:])
+        check_factor(loaded.formation, *loaded.shape[1:])
     except UserError as error:
-        problems.append(error.problem)
-    if labels.shape[:1] != images.shape[:1]:
-        problems.append(f"labels {tuple(labels.shape)} for {len(images)} images")
-    if classes < 2:
-        problems.append("fewer than two classes")
-    if labels.dim() == 1 and labels.dtype == torch.int64:
-        if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
-            problems.append(f"labels outside 0..{classes - 1}")
-    elif not (labels.dim() == 2 and labels.dtype == torch.float32 and labels.shape[1] == classes):
-        problems.append(f"labels are {labels.dtype} {tuple(labels.shape)}, not int64 (N,) or float32 (N, {classes})")
+        yield error.problem
+    if not loaded.images.isfinite().all():
+        yield "images contain values that are not finite"
+    if not loaded.has_soft_labels:
+        if not 0 <= labels.min() <= labels.max() < classes:
+            yield f"labels outside 0..{classes - 1}"
     elif not (labels.isfinite().all() and (labels >= 0).all() and (labels.sum(1) - 1).abs().max() < 1e-3):
-        problems.append("soft labels are not probabilities: each row must be positive and sum to 1")
-    if len(loaded.mean) != images.shape[1] or len(loaded.std) != images.shape[1]:
-        problems.append(f"mean and std do not have {images.shape[1]} channels")
-    elif not (all(math.isfinite(value) for value in (*loaded.mean, *loaded.std)) and min(loaded.std) > 0):
-        problems.append("mean and std are not finite, or a std is not positive")
-    if not images.isfinite().all():
-        problems.append("images contain values that are not finite")
+        yield "soft labels are not probabilities: each row must be positive and sum to 1"
     step = loaded.step_size
-    if step is not None and (step.dim() != 0 or not (step.isfinite() and step > 0)):
-        problems.append("the step size is not one positive number")
+    if step is not None and not (step.isfinite() and step > 0):
+        yield "the step size is not one positive number"
     if (replay := loaded.replay) is not None:
-        if replay.rates.dim() != 1 or not (replay.rates.isfinite().all() and (replay.rates > 0).all()):
-            problems.append("the rates of the replay are not a vector of positive numbers")
-        share, pictures = classes * replay.batches, len(images) * loaded.formation**2
-        if replay.batches < 1 or pictures % share or not _balanced(loaded.hard_labels, classes):
-            problems.append(f"its images cannot be divided into {replay.batches} balanced batches")
-    whitening, size = loaded.whitening, images[0].numel()
-    if whitening is not None and (whitening.matrix.shape != (size, size) or whitening.mean.shape != (size,)):
-        problems.append("the whitening does not have the size of the images")
-    return problems
+        if not (replay.rates.isfinite().all() and (replay.rates > 0).all()):
+            yield "the rates of the replay are not a vector of positive numbers"
+        if not _balanced(loaded.hard_labels, classes):
+            yield f"its images cannot be divided into {replay.batches} balanced batches"
+    whitening = loaded.whitening
+    if whitening is not None and not (whitening.matrix.isfinite().all() and whitening.mean.isfinite().all()):
+        yield "the whitening contains values that are not finite"
 
 
 def _balanced(labels: Tensor, classes: int) -> bool:
     return labels.equal(torch.arange(classes).repeat_interleave(len(labels) // classes))
-
-
-def _unfit(path: Path, problem: str) -> UserError:
-    return UserError(f"{path} is not a usable synthetic set: {problem}", "distil it again with potstill distill")

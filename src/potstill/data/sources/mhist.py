@@ -11,6 +11,7 @@ from potstill.data.choices import Choices
 from potstill.data.found import Encoded, Found, Labels, Part
 from potstill.data.sources.base import Request, existing, first_line
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import expanded
 
 CLASS_NAMES = ("HP", "SSA")
 NAME, LABEL, PARTITION = "Image Name", "Majority Vote Label", "Partition"
@@ -32,7 +33,7 @@ class Mhist:
     def recognise(cls, request: Request) -> Self | None:
         """``mhist:FOLDER``."""
         prefix, _, folder = request.spec.partition(":")
-        return cls(existing(Path(folder).expanduser())) if prefix == "mhist" else None
+        return cls(existing(expanded(folder))) if prefix == "mhist" else None
 
     def signature(self) -> None:
         """None: no decoded copy may be kept."""

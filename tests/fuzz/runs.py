@@ -1,0 +1,300 @@
+"""The files that Potstill writes: records, sets, runs and experts, each read as a user would have it read."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from potstill.cli.targets import Target
+from potstill.data import NO_CHOICES, Whitening
+from potstill.distillation import Settings, distill
+from potstill.distillation.run_folder import RunFolder
+from potstill.evaluation.file import EvaluationFile
+from potstill.experts.curriculum import CURRICULUM, curriculum_in
+from potstill.experts.difficulty import DIFFICULTY
+from potstill.experts.feature_source import StoredExperts, Training
+from potstill.experts.manifest import check_experts, new_record, resumed_record, stored_plan
+from potstill.experts.train import keep_scores
+from potstill.methods import DM
+from potstill.networks import ImageShape, InitialWeights, build_network
+from potstill.networks.weights import install
+from potstill.report import comparison as comparison_page
+from potstill.report import page
+from potstill.report.images import read_images
+from potstill.runtime.compute import CPU
+from potstill.runtime.errors import UserError
+from potstill.runtime.streams import Streams
+from potstill.schema import Record
+from potstill.schema.comparison import Comparison
+from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.experts import ExpertsManifest
+from potstill.schema.manifest import Manifest
+from potstill.schema.recipe import Recipe
+from potstill.schema.reproduction import FullDataRecord, ReproductionRecord
+from potstill.schema.robustness import KINDS as TRAINED_ON
+from potstill.schema.robustness import Robustness
+from potstill.schema.search import SearchResult
+from potstill.synthetic import Replay, SyntheticSet
+from potstill.synthetic.export import export
+from tests.fuzz.campaign import Kind
+from tests.fuzz.mutations import Structure
+from tests.report.run_folder import evaluation, make_run
+from tests.small import NETWORK, digits, small_digits, small_experts
+
+RECORDS = Path(__file__).parents[2] / "records"
+SEARCH = "mnist-dm-ipc10/search.json"
+SETTINGS = Settings(
+    method=DM(batch_real=8, learning_rate=0.1), ipc=1, network=NETWORK, iterations=3, validate_every=0, device="cpu"
+)
+
+
+def _record(kind: type[Record], source: str | Record, file: str) -> Kind:
+    """A record that is read by its class, and whose every derived value is computed.
+
+    Args:
+        kind: the class.
+        source: a file of ``records/``, or a record.
+        file: the name of the file.
+    """
+
+    def make(folder: Path) -> Path:
+        if isinstance(source, str):
+            shutil.copy(RECORDS / source, folder / file)
+        else:
+            source.write(folder / file)
+        return folder / file
+
+    def use(folder: Path) -> None:
+        made = kind.read(folder / file)
+        made.to_json()
+        for name in dir(kind):
+            if isinstance(getattr(kind, name), property):
+                getattr(made, name)
+
+    return Kind(f"{file}, by its class", "json", make, use)
+
+
+ROBUSTNESS = Robustness(
+    set_sha256="c0" * 32,
+    dataset_fingerprint="5f" * 32,
+    seed=0,
+    made_on="a machine",
+    track="soft",
+    recipe="dsa-1000@1",
+    network="convnet",
+    full_epochs=30,
+    full=0.97,
+    accuracies={kind: [0.5, 0.52] for kind in (*TRAINED_ON, "synthetic hard")},
+    rates=dict.fromkeys((*TRAINED_ON, "synthetic hard"), 0.01),
+)
+FULL_DATA = FullDataRecord(
+    recipe=Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50),
+    network="convnet",
+    dataset_fingerprint="5f" * 32,
+    result=NetworkResult(accuracies=[0.9, 0.91], seconds=3.0, epochs=50, made_on=["a machine"]),
+)
+
+
+def _page(file: str, structure: Structure) -> Kind:
+    """A file of a run folder, read with all others by ``potstill report``, and shown."""
+
+    def make(folder: Path) -> Path:
+        make_run(folder, evaluated=evaluation(repeats=2))
+        manifest = Manifest.read(folder / "manifest.json")
+        same: Any = {"set_sha256": manifest.tensors_sha256, "dataset_fingerprint": manifest.dataset.fingerprint}
+        replace(ROBUSTNESS, **same).write(folder / Robustness.FILE)
+        replace(SearchResult.read(RECORDS / SEARCH), **same).write(folder / SearchResult.FILE)
+        return folder / file
+
+    def use(folder: Path) -> None:
+        page.render(page.read_run(folder))
+
+    return Kind(f"{file}, for its page", structure, make, use, dear=True)
+
+
+def _make_comparison(folder: Path) -> Path:
+    shutil.copy(RECORDS / "mnist-comparison" / Comparison.FILE, folder)
+    return folder / Comparison.FILE
+
+
+def _use_comparison(folder: Path) -> None:
+    comparison_page.render(Comparison.read(folder / Comparison.FILE))
+
+
+def _make_evaluation(folder: Path) -> Path:
+    shutil.copy(RECORDS / "mnist-dm-ipc10" / Evaluation.FILE, folder)
+    return folder / Evaluation.FILE
+
+
+def _use_evaluation(folder: Path) -> None:
+    """Continue it with more repeats."""
+    file = EvaluationFile(folder / Evaluation.FILE)
+    present = file.present()
+    if present is None or file.earlier(present) is None:
+        raise UserError("the evaluation is not there", "restore it")
+    for result in present.usable.values():
+        result.joined(result)
+    file.save(replace(present, seed=present.seed + 1))
+
+
+@cache
+def _set(kind: str) -> SyntheticSet:
+    """A set of digits with hard labels; or ``whitened``, or with soft labels and learned ``steps``."""
+    synthetic = SyntheticSet.from_indices(small_digits().train, torch.arange(0, 200, 10))
+    synthetic = replace(synthetic, provenance={**SETTINGS.to_dict(), "chosen_iteration": 3})
+    if kind == "whitened":
+        matrix = torch.eye(64) + 0.01 * torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+        return replace(synthetic, whitening=Whitening(matrix, torch.zeros(64)))
+    if kind == "with learned steps":
+        soft = torch.nn.functional.one_hot(synthetic.labels, 10).float()
+        replay = Replay(rates=torch.tensor([0.1, 0.2, 0.3]), batches=2, initial=InitialWeights("fixed", 7))
+        return replace(synthetic, labels=soft, replay=replay, step_size=torch.tensor(0.02))
+    return synthetic
+
+
+def _synthetic(kind: str) -> Kind:
+    def make(folder: Path) -> Path:
+        _set(kind).save(folder / "set.safetensors")
+        return folder / "set.safetensors"
+
+    def use(folder: Path) -> None:
+        """What ``potstill evaluate`` and ``potstill export`` do first, and what the page shows."""
+        target = Target.opened(folder / "set.safetensors")
+        synthetic = target.synthetic
+        target.dataset(None, NO_CHOICES, None)
+        _ = synthetic.fingerprint(), synthetic.size_bytes, synthetic.hard_labels
+        if synthetic.replay is not None:
+            synthetic.replayed()
+            synthetic.replay.to_json()
+        export(synthetic, folder / "exported.npz", "npz")
+        read_images(folder / "set.safetensors")
+
+    return Kind(f"synthetic set, {kind}", "safetensors", make, use)
+
+
+@cache
+def _run() -> Path:
+    """A run of three iterations that is complete."""
+    folder = Path(tempfile.mkdtemp(prefix="run-")) / "run"
+    atexit.register(shutil.rmtree, folder.parent)
+    distill(SETTINGS, small_digits(), out=folder)
+    return folder
+
+
+def _resumed(file: str, structure: Structure) -> Kind:
+    """A file of a run that is resumed; all its iterations are done already."""
+
+    def make(folder: Path) -> Path:
+        shutil.copytree(_run(), folder, dirs_exist_ok=True)
+        return folder / file
+
+    def use(folder: Path) -> None:
+        distill(SETTINGS, small_digits(), out=folder, resume=True)
+        RunFolder(folder).read_manifest()
+
+    return Kind(f"{file}, resumed", structure, make, use)
+
+
+def _make_config(folder: Path) -> Path:
+    shutil.copy(_run() / "config.toml", folder)
+    return folder / "config.toml"
+
+
+def _use_config(folder: Path) -> None:
+    settings = Settings.from_toml(folder / "config.toml")
+    settings.to_toml()
+    _ = settings.default_folder
+
+
+def _make_experts(folder: Path, file: str) -> Path:
+    shutil.copytree(small_experts(), folder, dirs_exist_ok=True)
+    plan, dataset = stored_plan(folder)[0], digits()
+    if not (folder / DIFFICULTY).exists():
+        keep_scores(plan, dataset, folder, CPU, ["el2n"])
+        shutil.copy(folder / DIFFICULTY, folder / CURRICULUM)
+    return folder / file
+
+
+def _training() -> Training:
+    dataset = digits()
+    return Training(
+        real=dataset.train,
+        network=NETWORK,
+        streams=Streams(0),
+        compute=CPU,
+        flips=False,
+        dataset_fingerprint=dataset.fingerprint,
+    )
+
+
+def _use_manifest_of_experts(folder: Path) -> None:
+    """Resume the experts, and match them."""
+    plan, _ = stored_plan(folder)
+    resumed_record(folder, new_record(plan, digits(), CPU))
+    check_experts(folder, NETWORK, digits().train, digits().fingerprint)
+
+
+def _use_weights(folder: Path) -> None:
+    """Take them as trajectories, and as initial weights."""
+    network = build_network(NETWORK, ImageShape(*digits().shape), 10, torch.Generator())
+    for trajectory in StoredExperts(_training(), folder).trajectories:
+        for weights in trajectory():
+            install(network, weights, folder)
+    initial = InitialWeights(str(folder))
+    initial.draw(network, torch.Generator().manual_seed(0))
+    initial.held_out(0).draw(network, torch.Generator())
+    initial.to_json()
+
+
+def _use_difficulty(folder: Path) -> None:
+    keep_scores(stored_plan(folder)[0], digits(), folder, CPU, [])
+
+
+def _use_curriculum(folder: Path) -> None:
+    curriculum_in(folder, _training(), "el2n", 4).taking_part(3)
+
+
+KINDS = [
+    _record(Manifest, "mnist-dm-ipc10/manifest.json", "manifest.json"),
+    _record(Evaluation, "mnist-dm-ipc10/evaluation.json", Evaluation.FILE),
+    _record(SearchResult, SEARCH, SearchResult.FILE),
+    _record(Comparison, "mnist-comparison/comparison.json", Comparison.FILE),
+    _record(ReproductionRecord, "mnist-coresets/reproduction.json", ReproductionRecord.FILE),
+    _record(ExpertsManifest, "mnist-mtt-ipc1/experts.json", ExpertsManifest.FILE),
+    _record(Robustness, ROBUSTNESS, Robustness.FILE),
+    _record(FullDataRecord, FULL_DATA, "full.json"),
+    *(_synthetic(kind) for kind in ("plain", "whitened", "with learned steps")),
+    Kind("config.toml, for --config", "toml", _make_config, _use_config),
+    _resumed("config.toml", "toml"),
+    _resumed("manifest.json", "json"),
+    _resumed("metrics.jsonl", "jsonl"),
+    _resumed("checkpoint/state.safetensors", "safetensors"),
+    _resumed("checkpoint/start.safetensors", "safetensors"),
+    Kind("evaluation.json, continued", "json", _make_evaluation, _use_evaluation),
+    Kind(
+        "experts.json, resumed and matched",
+        "json",
+        partial(_make_experts, file="experts.json"),
+        _use_manifest_of_experts,
+    ),
+    Kind("weights of an expert", "safetensors", partial(_make_experts, file="expert-0001.safetensors"), _use_weights),
+    Kind("difficulty", "safetensors", partial(_make_experts, file=DIFFICULTY), _use_difficulty),
+    Kind("curriculum", "safetensors", partial(_make_experts, file=CURRICULUM), _use_curriculum),
+    _page("manifest.json", "json"),
+    _page("config.toml", "toml"),
+    _page("metrics.jsonl", "jsonl"),
+    _page("synthetic.safetensors", "safetensors"),
+    _page("checkpoint/start.safetensors", "safetensors"),
+    _page(Evaluation.FILE, "json"),
+    _page(Robustness.FILE, "json"),
+    _page(SearchResult.FILE, "json"),
+    Kind("comparison.json, for its page", "json", _make_comparison, _use_comparison, dear=True),
+]
+"""Every file that Potstill writes and reads again, by what reads it."""

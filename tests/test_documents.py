@@ -150,7 +150,7 @@ def section(path: Path, heading: str) -> str:
 
 
 SHARED = {"--device", "--precision", "--compile", "--data-root"}
-HELP = {name: name for name in ("evaluate", "compare", "search", "reproduce", "experts", "export")} | {
+HELP = {name: name for name in ("inspect", "evaluate", "compare", "search", "reproduce", "experts", "export")} | {
     "distill": "distill dm"
 }
 

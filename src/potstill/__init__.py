@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from potstill.distillation.driver import distill
     from potstill.distillation.settings import Settings
     from potstill.evaluation import RECIPES, FullTraining, Session, evaluate
+    from potstill.inspection import inspect
     from potstill.methods import *  # noqa: F403 - every method, whatever is registered there
     from potstill.methods import METHODS
     from potstill.networks import NETWORKS, build_network
@@ -42,6 +43,7 @@ _HOMES = {
     "build_network": "potstill.networks",
     "distill": "potstill.distillation",
     "evaluate": "potstill.evaluation",
+    "inspect": "potstill.inspection",
     "load_dataset": "potstill.data",
     "resolve_compute": "potstill.runtime.compute",
     "write_report": "potstill.report",
@@ -60,6 +62,7 @@ __all__ = [
     "build_network",
     "distill",
     "evaluate",
+    "inspect",
     "load_dataset",
     "resolve_compute",
     "write_report",

@@ -85,6 +85,24 @@ def test_the_manifest_of_a_run_that_went_on_says_how_it_was_begun(dataset: Image
     assert ended["command"] == "potstill distill dm"
 
 
+def test_a_run_begins_with_a_look_at_its_dataset_which_the_manifest_keeps(dataset: ImageDataset, tmp_path: Path):
+    images = dataset.test.images.clone()
+    images[0] = dataset.train.images[0]
+    leaking = replace(dataset, test=replace(dataset.test, images=images))
+    told: list[tuple[str, dict[str, Any]]] = []
+    folder = RunFolder(tmp_path / "run")
+    distill(SETTINGS, leaking, out=folder.path, time_limit=0, listen=lambda *event: told.append(event))
+    names = [name for name, _ in told if name != "doing"]
+    assert names[:2] == ["inspection", "start"]
+    account = dict(told)["inspection"]["inspection"].account
+    assert any("in train, too" in warning for warning in account.warnings)
+    assert folder.read_manifest().dataset.account == account
+    told.clear()
+    distill(SETTINGS, leaking, out=folder.path, resume=True, listen=lambda *event: told.append(event))
+    assert "inspection" not in [name for name, _ in told], "that was said when the run began"
+    assert folder.read_manifest().dataset.account == account
+
+
 def test_settings_that_ask_for_other_images_than_the_dataset_has_are_refused(dataset: ImageDataset):
     with pytest.raises(UserError, match="the dataset is not whitened, the settings have zca = True"):
         distill(replace(SETTINGS, zca=True), dataset)
@@ -141,6 +159,7 @@ def test_folder_holds_what_is_promised(run: Run):
 
 def test_events_are_told_and_recorded(run: Run):
     _, folder, heard = run
+    heard = [(event, fields) for event, fields in heard if event != "inspection"]
     recorded = list(read_events(folder.metrics))
     heard = [(event, fields) for event, fields in heard if event != "doing"]  # that is only told
     assert recorded == [{"event": event, **fields} for event, fields in heard]
@@ -172,8 +191,9 @@ def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):
         "train": 200,
         "validation": 50,
         "test": 50,
-        "account": dataset.account.to_json(),
+        "account": manifest["dataset"]["account"],
     }
+    assert [sum(split["class_sizes"]) for split in manifest["dataset"]["account"]["splits"]] == [200, 50, 50]
     assert manifest["seed"] == 0
     assert manifest["iterations"] == {"done": 6, "asked": 6}
     assert manifest["seconds"] > 0

@@ -10,6 +10,7 @@ from potstill.schema import Record
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
 from potstill.schema.experts import Expert, ExpertsManifest
+from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
 from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, Outcome, Published, PublishedIterations, ReproductionRecord
@@ -90,6 +91,17 @@ def robustness(draw: st.DrawFn) -> Robustness:
     )
 
 
+place = st.builds(Place, split=text, index=counts, label=counts)
+pairs = st.lists(st.tuples(place, place), max_size=2).map(tuple)
+data_records = st.builds(
+    DatasetRecord,
+    shape=st.tuples(positive, positive, positive),
+    classes=counts,
+    train=counts,
+    validation=counts,
+    test=counts,
+)
+
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "recipe": recipes,
     "network result": results,
@@ -148,14 +160,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "manifest": st.builds(
         Manifest,
         method=st.builds(MethodRecord),
-        dataset=st.builds(
-            DatasetRecord,
-            shape=st.tuples(positive, positive, positive),
-            classes=counts,
-            train=counts,
-            validation=counts,
-            test=counts,
-        ),
+        dataset=data_records,
         iterations=st.builds(Iterations, done=counts, asked=counts),
         chosen_iteration=st.none() | counts,
         seconds=amounts,
@@ -163,6 +168,24 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         set_bytes=counts,
         machine=machine,
         compute=st.builds(ComputeRecord),
+    ),
+    "inspection": st.builds(
+        Inspection,
+        dataset=data_records,
+        mean=st.lists(numbers, max_size=2).map(tuple),
+        std=st.lists(amounts, max_size=2).map(tuple),
+        pixels=st.lists(
+            st.builds(
+                SplitPixels,
+                lowest=counts,
+                highest=counts,
+                empty=counts,
+                examples=st.lists(place, max_size=2).map(tuple),
+            ),
+            max_size=2,
+        ).map(tuple),
+        repeated=st.lists(st.builds(Repeated, images=positive, of=positive, examples=pairs), max_size=2).map(tuple),
+        contradictory=st.none() | st.builds(Contradictory, images=positive, examples=pairs),
     ),
     "experts": st.builds(
         ExpertsManifest,

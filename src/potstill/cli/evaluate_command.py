@@ -11,6 +11,7 @@ from rich.table import Table
 
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, progress_line, table_console
+from potstill.cli.progress import introducing
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Evaluation, FullTraining, NetworkResult, Session, evaluate, find_recipe
@@ -79,12 +80,13 @@ def _evaluate(words: list[str]) -> None:
     if options.recipe is not None:
         check_learned_rate(find_recipe(options.recipe), [synthetic])
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
+    dataset = target.dataset(options.dataset, options.choices, options.data_root)
     session = Session(
-        target.dataset(options.dataset, options.choices, options.data_root),
+        dataset,
         compute=options.compute,
         seed=options.seed,
         initial=options.initial,
-        progress=progress_line,
+        progress=progress_line if options.dataset is None else introducing(dataset),
     )
     if options.robustness:
         _robustness(options, target, session, networks)

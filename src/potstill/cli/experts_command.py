@@ -10,6 +10,7 @@ import tyro
 
 from potstill.cli.going_on import going_on
 from potstill.cli.options import ComputeOptions, names, parse, progress_line
+from potstill.cli.progress import introducing
 from potstill.data import load_dataset, short_name
 from potstill.experts.difficulty import Score
 from potstill.experts.manifest import ExpertPlan, stored_plan
@@ -54,9 +55,10 @@ def run(words: list[str]) -> None:
             plan.dataset, data_root=options.data_root, choices=plan.choices, image_size=plan.image_size, zca=plan.zca
         )
         compute = options.compute.settled(long_run=plan.is_long(dataset))
-        record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress_line)
+        progress = progress_line if options.resume else introducing(dataset)
+        record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress)
         if scores:
-            keep_scores(plan, dataset, out, compute, scores, progress_line)
+            keep_scores(plan, dataset, out, compute, scores, progress)
     print(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")
 
 

@@ -29,6 +29,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "inspect": Command("show what a dataset was understood as, and what to be wary of", "inspect_command:run"),
     "distill": Command("distil a dataset into a few synthetic images per class", "distill_command:run"),
     "evaluate": Command(
         "measure what a set is worth, compared with random images and the full data", "evaluate_command:run"

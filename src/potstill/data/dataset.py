@@ -14,6 +14,7 @@ from potstill.data.labeled_images import LabeledImages
 from potstill.data.raw import RawDataset
 from potstill.runtime.files import sha256
 from potstill.schema.account import Account
+from potstill.schema.manifest import DatasetRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,26 @@ class ImageDataset:
     def std(self) -> tuple[float, ...]:
         """The standard deviation of each channel, of pixels scaled to [0, 1]."""
         return self.train.std
+
+    @property
+    def record(self) -> DatasetRecord:
+        """The dataset as manifests record it."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        sizes = {name: part.class_sizes for name, part in parts.items()}
+        return DatasetRecord(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            shape=self.shape,
+            classes=self.class_count,
+            train=len(self.train),
+            validation=len(self.validation),
+            test=len(self.test),
+            account=None if self.account is None else self.account.with_sizes(sizes),
+        )
+
+    def describe(self) -> str:
+        """The dataset in a few lines: what was found, how it was understood, and what was left out."""
+        return "\n".join(self.record.lines())
 
     def to(self, device: torch.device | str) -> ImageDataset:
         """A copy on ``device``."""

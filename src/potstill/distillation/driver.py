@@ -21,6 +21,7 @@ from potstill.distillation.run_folder import RunFolder, resumed_settings, run_to
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.validation import Validation
+from potstill.inspection import inspect
 from potstill.methods import Method, Problem, State
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
@@ -30,6 +31,7 @@ from potstill.runtime.machine import reset_peak_memory
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress
 from potstill.runtime.streams import Streams
+from potstill.schema.inspection import Inspection
 from potstill.schema.manifest import Manifest, Status
 from potstill.synthetic import SyntheticSet
 
@@ -166,10 +168,12 @@ class _Run:
         problem = self._problem(self._new_start())
         self.problem = replace(problem, start=self.method.start(problem))
         self.now = Checkpoint(state=self._prepared())
+        inspection = self._inspected()
         self.interrupts.hold()
         if self.folder is not None:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
             self.lock = self._closing.enter_context(locked(self.folder.path))
+        self._mention("inspection", inspection=inspection)
         self._emit("start", total=self.plan.iterations)
 
     def resume(self, folder: RunFolder) -> None:
@@ -181,6 +185,7 @@ class _Run:
             self.now = loaded.to(self.compute.device)
         else:
             self.now = Checkpoint(state=self._prepared())
+        self._inspected()
         self.interrupts.hold()
         folder.events().truncate_after(self.now.iteration, validation=self.now.validated)
         self._earlier = folder.read_manifest() if folder.manifest.exists() else None
@@ -275,6 +280,13 @@ class _Run:
         build_network(self.plan.network, shape, self.dataset.class_count, check)
         return replace(make_start(self.plan, self.dataset, self._tell), provenance=self.provenance.of(0))
 
+    def _inspected(self) -> Inspection:
+        """Inspect the dataset; its account, which the manifest records, gets the warnings."""
+        self._tell("looking through the dataset")
+        inspection = inspect(self.dataset)
+        self.dataset = replace(self.dataset, account=inspection.account)
+        return inspection
+
     def _prepared(self) -> State:
         self._tell(f"preparing {self.method.name}")
         return self.method.prepare(self.problem)
@@ -315,8 +327,12 @@ class _Run:
             self.lock.check()
 
     def _tell(self, words: str) -> None:
-        """Report what is done before and between iterations: an event for the listener, which is not recorded."""
-        self._listen("doing", {"iteration": self.now.iteration, "doing": words, "seconds": round(self._seconds(), 3)})
+        """Report what is done before and between iterations."""
+        self._mention("doing", doing=words)
+
+    def _mention(self, event: str, **fields: Any) -> None:
+        """Tell the listener of an event that is not recorded."""
+        self._listen(event, {"iteration": self.now.iteration, **fields, "seconds": round(self._seconds(), 3)})
 
     def _session_seconds(self) -> float:
         return time.monotonic() - self._clock

@@ -14,7 +14,7 @@ from potstill.methods import Method, method_name
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256_of_files
 from potstill.runtime.machine import describe_machine, peak_memory_bytes
-from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord, Status
+from potstill.schema.manifest import ComputeRecord, Iterations, Manifest, MethodRecord, Status
 from potstill.synthetic import SyntheticSet
 
 
@@ -92,7 +92,6 @@ def describe_run(
         command: the command line that started it; empty for a session started from Python.
     """
     method, compute = plan.method, plan.compute
-    channels, height, width = dataset.shape
     return Manifest(
         method=MethodRecord(
             name=method_name(type(method)),
@@ -100,16 +99,7 @@ def describe_run(
             citation=method.citation.bibtex(),
             url=method.citation.url,
         ),
-        dataset=DatasetRecord(
-            name=dataset.name,
-            fingerprint=dataset.fingerprint,
-            shape=(channels, height, width),
-            classes=dataset.class_count,
-            train=len(dataset.train),
-            validation=len(dataset.validation),
-            test=len(dataset.test),
-            account=dataset.account,
-        ),
+        dataset=dataset.record,
         seed=plan.seed,
         iterations=Iterations(done=now.iteration, asked=plan.iterations),
         chosen_iteration=chosen.provenance["chosen_iteration"],

@@ -112,7 +112,12 @@ def rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"count": wording.count, "unbroken": _unbroken, "lines": _lines}
+    environment.filters |= {
+        "count": wording.count,
+        "lines": _lines,
+        "sentence": wording.sentence,
+        "unbroken": _unbroken,
+    }
     templates = files("potstill.report") / "templates"
     script = (templates / "report.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(

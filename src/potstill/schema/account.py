@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.fields import Count, Positive
 
@@ -29,6 +31,9 @@ class SplitAccount(Record):
         """The number of images."""
         return sum(self.class_sizes)
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.images:,}" + (f" ({self.origin})" if self.images else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut(Record):
@@ -43,6 +48,9 @@ class LeftOut(Record):
     count: Positive
     what: str
     why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.count:,})" + (f": {self.why}" if self.why else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +74,23 @@ class Account(Record):
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def with_sizes(self, sizes: Mapping[str, tuple[int, ...]]) -> Account:
+        """The account of splits that were changed after they were read.
+
+        Args:
+            sizes: the number of images of each class, by the name of the split.
+        """
+        splits = (replace(split, class_sizes=sizes.get(split.name, split.class_sizes)) for split in self.splits)
+        return replace(self, splits=tuple(splits))
+
+    def lines(self) -> list[str]:
+        """The account in a few lines, without the classes; names from outside are made visible."""
+        lines = [
+            f"read as {self.layout}" + (f"; pixels: {self.pixels}" if self.pixels else ""),
+            ", ".join(map(str, self.splits)),
+            *([f"left out: {'; '.join(map(str, self.left_out))}"] if self.left_out else []),
+            *(f"noted: {remark}" for remark in self.remarks),
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+        return [visible(line) for line in lines]

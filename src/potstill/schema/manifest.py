@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.account import Account
 from potstill.schema.fields import Amount, Count, Positive
+from potstill.schema.words import channels_in_words, counted
 
 Status = Literal["complete", "interrupted", "time limit", "diverged"]
 
@@ -59,6 +61,24 @@ class DatasetRecord(Record):
     def train_bytes(self) -> int:
         """The size of the training images as 8-bit pixels."""
         return self.train * math.prod(self.shape)
+
+    @property
+    def images(self) -> int:
+        """The number of images in all splits."""
+        return self.train + self.validation + self.test
+
+    @property
+    def title(self) -> str:
+        """The dataset in a phrase: its name, the number of images and classes, their size and colour."""
+        channels, height, width = self.shape
+        return visible(
+            f"{self.name}: {counted(self.images, 'image')} of {self.classes:,} classes, {width}×{height}, "
+            f"{channels_in_words(channels)}"
+        )
+
+    def lines(self) -> list[str]:
+        """The dataset in a few lines: the phrase, and what it was understood as."""
+        return [self.title, *(f"  {line}" for line in (self.account.lines() if self.account else []))]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,12 @@ def choose_reduction(height: int, width: int, classes: int) -> int:
 
 
 def tile_width(width: int, room: int) -> int:
-    """A whole multiple of a picture's width, so that all pixels have the same size; if none fits, the whole room."""
+    """The width at which a picture is shown: a whole multiple of its own, so that all pixels have the same size.
+
+    Args:
+        width: of the picture, in pixels.
+        room: the width that there is, in CSS pixels; all of it is taken if no multiple fits.
+    """
     return max(1, room // max(1, width)) * width if 0 < width <= room * 1.2 else room
 
 

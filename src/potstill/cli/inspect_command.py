@@ -1,0 +1,67 @@
+"""``potstill inspect DATASET``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.table import Table
+
+from potstill.cli.options import ChoiceOptions, parse, table_console
+from potstill.data import NO_CHOICES, load_dataset, short_name
+from potstill.inspection import inspect
+from potstill.report import check_folder, write_inspection
+from potstill.runtime.text import visible
+from potstill.schema.inspection import Inspection
+
+MOST_CLASSES = 40
+"""The most classes in the table on the terminal; the page has all of them."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Show what a dataset was understood as, its images, and what would make results misleading.
+
+    Attributes:
+        dataset: a catalogue name, a directory of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
+        choices: columns and splits to take where its files leave a choice.
+        image_size: resize images to this height and width, in pixels.
+        data_root: directory with local copies of catalogue datasets.
+        out: directory for inspection.json, contact-sheet.png and index.html. By default runs/inspect-DATASET.
+    """
+
+    dataset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
+    choices: ChoiceOptions = NO_CHOICES
+    image_size: int | None = None
+    data_root: Path | None = None
+    out: Path | None = None
+
+
+def run(words: list[str]) -> None:
+    """Inspect a dataset, print what was found and write the page."""
+    options = parse(Options, words, command="inspect")
+    out = options.out or Path("runs") / f"inspect-{short_name(options.dataset)}"
+    check_folder(out)
+    dataset = load_dataset(
+        options.dataset, data_root=options.data_root, choices=options.choices, image_size=options.image_size
+    )
+    found = inspect(dataset)
+    page = write_inspection(found, dataset, out)
+    table_console().print(table(found))
+    print(found)
+    print(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")
+
+
+def table(found: Inspection) -> Table:
+    """The number of images of each class and split."""
+    names = found.account.class_names
+    hidden = len(names) - MOST_CLASSES
+    made = Table(caption=f"{hidden:,} more classes are on the page" if hidden > 0 else None, caption_justify="left")
+    made.add_column("class")
+    for split in found.splits:
+        made.add_column(split.name, justify="right")
+    for label, name in enumerate(names[:MOST_CLASSES]):
+        made.add_row(visible(name), *(f"{split.class_sizes[label]:,}" for split in found.splits))
+    return made

@@ -1,0 +1,15 @@
+"""What a dataset holds, and what deserves a look before it is distilled.
+
+- ``duplicates``: images that occur more than once, within and across splits and with different labels.
+- ``pixels``: the range of their values, and images with hardly any contrast.
+- ``warnings``: what of this makes results misleading.
+- ``survey``: :func:`inspect`, all of it as a record.
+
+Above ``data`` alone.
+"""
+
+from __future__ import annotations
+
+from potstill.inspection.survey import inspect
+
+__all__ = ["inspect"]

@@ -1,0 +1,57 @@
+"""All that is found out about a dataset, as a record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from potstill.data import CATALOGUE, ImageDataset
+from potstill.inspection.duplicates import contradictory, grouped, repeated
+from potstill.inspection.pixels import examine
+from potstill.inspection.warnings import used_sizes, warnings_about
+from potstill.schema.account import Account, SplitAccount
+from potstill.schema.inspection import Inspection
+
+
+def inspect(dataset: ImageDataset) -> Inspection:
+    """Look through a dataset: its splits and classes, its pixels, images that occur twice, and what to be wary of.
+
+    Every image is hashed, about 200 MB a second; memory for 24 bytes an image is taken.
+
+    Args:
+        dataset: the dataset, with images on any device.
+
+    Returns:
+        The record. ``print`` shows it as text, and the account in it has the warnings.
+    """
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    parts = {name: part for name, part in parts.items() if len(part)}
+    groups = grouped(parts)
+    entry = CATALOGUE.get(dataset.spec)
+    sizes = entry.sizes if entry is not None and dataset.account is not None else {}
+    record = dataset.record
+    account = record.account or _account_of_tensors(dataset)
+    found = Inspection(
+        dataset=replace(record, account=account),
+        mean=dataset.mean,
+        std=dataset.std,
+        pixels=tuple(examine(name, part) for name, part in parts.items()),
+        repeated=repeated(groups),
+        contradictory=contradictory(groups),
+        published=used_sizes(account.splits) == dict(sizes) if sizes else None,
+    )
+    # A dataset may come with warnings, its own or those of an earlier inspection.
+    warnings = tuple(dict.fromkeys((*account.warnings, *warnings_about(found, sizes))))
+    return replace(found, dataset=replace(found.dataset, account=replace(account, warnings=warnings)))
+
+
+def _account_of_tensors(dataset: ImageDataset) -> Account:
+    """The account of a dataset that was not loaded but made of tensors."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return Account(
+        layout="tensors",
+        class_names=dataset.class_names,
+        splits=tuple(
+            SplitAccount(name=name, origin="the caller", class_sizes=part.class_sizes) for name, part in parts.items()
+        ),
+        pixels="8 bits",
+    )

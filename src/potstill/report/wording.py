@@ -72,6 +72,11 @@ def images(number: int, kind: str = "image") -> str:
     return f"{count(number)} {kind}" + ("" if number == 1 else "s")
 
 
+def sentence(phrase: str) -> str:
+    """A phrase with a capital and a full stop."""
+    return f"{phrase[:1].upper()}{phrase[1:].rstrip('.')}."
+
+
 def network_title(spec: str) -> str:
     """``convnet:depth=5`` as ``ConvNet (depth=5)``."""
     family, *options = spec.split(":")

@@ -10,7 +10,7 @@ from run_folder import change_record
 
 from potstill.report import page
 from potstill.report.run import Run, Section
-from potstill.report.sections import SECTIONS
+from potstill.report.sections import SECTIONS, costs
 from potstill.runtime.errors import UserError
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.robustness import Robustness
@@ -27,7 +27,7 @@ def test_the_records_of_writers_are_those_that_sections_show() -> None:
 
 
 def test_a_section_with_nothing_to_show_is_left_out(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    absent, present = Section("citation", lambda run: None), Section("costs", SECTIONS[-2].view)
+    absent, present = Section("citation", lambda run: None), Section("costs", costs.SECTION.view)
     monkeypatch.setattr(page, "SECTIONS", (absent, present))
     assert page.render(page.read_run(run_path)).count("<section") == 1
 

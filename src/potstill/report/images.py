@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,13 +45,18 @@ class ImageSet:
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """The names of the classes, as they are shown: every character is visible, and no name is empty."""
-        return tuple(visible(name).strip() or f"class {index}" for index, name in enumerate(self.class_names))
+        """The names of the classes, as they are shown."""
+        return class_titles(self.class_names)
 
     @property
     def members(self) -> list[np.ndarray]:
         """The indices of the images of each class."""
         return [np.flatnonzero(self.labels == index) for index in range(len(self.class_names))]
+
+
+def class_titles(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of classes, as they are shown: every character is visible, and no name is empty."""
+    return tuple(visible(name).strip() or f"class {index}" for index, name in enumerate(names))
 
 
 def read_images(file: Path) -> ImageSet:

@@ -65,8 +65,14 @@ def render(run: Run) -> str:
         facts=_facts(run),
         lead=lead,
         remarks=remarks,
+        warnings=[wording.sentence(warning) for warning in _warnings(run)],
         sections=[(name, view) for name, view in views if view is not None],
     )
+
+
+def _warnings(run: Run) -> tuple[str, ...]:
+    account = run.manifest.dataset.account
+    return () if account is None else account.warnings
 
 
 def _title(run: Run) -> str:

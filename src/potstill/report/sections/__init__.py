@@ -3,8 +3,10 @@
 from potstill.report.run import Section
 from potstill.report.sections import (
     accuracy,
+    citation,
     confusion,
     costs,
+    data,
     gallery,
     learning,
     robustness,
@@ -21,4 +23,6 @@ SECTIONS: tuple[Section, ...] = (
     search.SECTION,
     costs.SECTION,
     settings.SECTION,
+    data.SECTION,
+    citation.SECTION,
 )

@@ -1,4 +1,4 @@
-"""How to repeat the run, what identifies it and its evaluation, and what to cite."""
+"""How to repeat the run, and what identifies it and its evaluation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from potstill.report import wording
 from potstill.report.protocol import Trained, measured_on, protocol
 from potstill.report.run import Run, Section
 from potstill.schema.evaluation import Evaluation
-from potstill.schema.manifest import MethodRecord
 
 
 @dataclass(frozen=True)
@@ -27,20 +26,15 @@ class View:
         command: the command line that started the run; empty if it was started from Python.
         config: the text of ``config.toml``.
         groups: everything that identifies the run, and its evaluation if there is one.
-        method: the method and its paper.
-        paper: the web address of the paper; None if it cannot be linked.
     """
 
     command: str
     config: str
     groups: list[Group]
-    method: MethodRecord
-    paper: str | None
 
 
 def view(run: Run) -> View:
     """The settings of a run."""
-    method = run.manifest.method
     groups = [Group("The run", _run_rows(run))]
     if run.evaluation is not None:
         groups.append(Group("Its evaluation", _evaluation_rows(run.evaluation, run)))
@@ -48,8 +42,6 @@ def view(run: Run) -> View:
         command=run.manifest.command,
         config=run.config_text.rstrip(),
         groups=groups,
-        method=method,
-        paper=method.url if method.url.startswith(("https://", "http://")) else None,
     )
 
 

@@ -1,0 +1,34 @@
+"""What to cite: the paper of the method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.report.run import Run, Section
+
+
+@dataclass(frozen=True)
+class View:
+    """The paper.
+
+    Attributes:
+        title: its title.
+        entry: its BibTeX entry.
+        address: its web address; None if it cannot be linked.
+    """
+
+    title: str
+    entry: str
+    address: str | None
+
+
+def view(run: Run) -> View | None:
+    """The paper of a run's method; None for a method without one."""
+    method = run.manifest.method
+    if not method.citation:
+        return None
+    address = method.url if method.url.startswith(("https://", "http://")) else None
+    return View(title=method.title, entry=method.citation, address=address)
+
+
+SECTION = Section("citation", view)

@@ -1,0 +1,69 @@
+"""The data: what the dataset was understood as when it was read, and what makes results misleading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.report import wording
+from potstill.report.images import class_titles
+from potstill.report.run import Run, Section
+from potstill.schema.account import Account, LeftOut, SplitAccount
+
+
+@dataclass(frozen=True)
+class View:
+    """The account of a dataset.
+
+    Attributes:
+        rows: names and values; warnings, which also lead the page, come first.
+        splits: the names of the splits that have images.
+        classes: the name of each class and the number of its images in each of these splits.
+    """
+
+    rows: list[tuple[str, str]]
+    splits: list[str]
+    classes: list[tuple[str, list[str]]]
+
+
+def view(run: Run) -> View | None:
+    """What the dataset of a run was understood as; None if an older record does not say."""
+    account = run.manifest.dataset.account
+    if account is None:
+        return None
+    splits = [split for split in account.splits if split.images]
+    return View(
+        rows=[
+            *(("warning", warning) for warning in account.warnings),
+            ("read as", account.layout),
+            *((split.name, _split(split)) for split in splits),
+            *([("pixels", account.pixels)] if account.pixels else []),
+            *(("left out", _left_out(item)) for item in account.left_out),
+            *(("noted", remark) for remark in account.remarks),
+        ],
+        splits=[split.name for split in splits],
+        classes=_classes(account, splits),
+    )
+
+
+def _split(split: SplitAccount) -> str:
+    low, high = min(split.class_sizes), max(split.class_sizes)
+    each = wording.count(low) if low == high else f"{wording.count(low)} to {wording.count(high)}"
+    return f"{wording.images(split.images)}, {each} of each class: {split.origin}"
+
+
+def _left_out(item: LeftOut) -> str:
+    return f"{wording.count(item.count)} {item.what}" + (f": {item.why}" if item.why else "")
+
+
+def _classes(account: Account, splits: list[SplitAccount]) -> list[tuple[str, list[str]]]:
+    """The classes with their numbers; none if the record has not one for each class."""
+    if not splits or any(len(split.class_sizes) != len(account.class_names) for split in splits):
+        return []
+    numbers = zip(*(split.class_sizes for split in splits), strict=True)
+    return [
+        (name, [wording.count(number) for number in row])
+        for name, row in zip(class_titles(account.class_names), numbers, strict=True)
+    ]
+
+
+SECTION = Section("data", view)

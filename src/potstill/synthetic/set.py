@@ -312,14 +312,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(
             f"{path} is a folder, not a synthetic set", f"name the file in it, such as {RunPaths(path).synthetic}"
         )
-    if is_pickle(path):
-        remedy = "convert it: docs/python-api.md, Sets of other programs"
-        raise UserError(f"{path} is a PyTorch pickle, not read: loading one can run any program", remedy)
     try:
         return read_safetensors(path, "pt")
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist", "use a run directory or a synthetic.safetensors") from error
     except (SafetensorError, OSError) as error:
+        if is_pickle(path):  # only now: the first bytes of a safetensors file may be any
+            remedy = "convert it: docs/python-api.md, Sets of other programs"
+            raise UserError(f"{path} is a PyTorch pickle, not read: loading one can run any program", remedy) from error
         raise _unfit(path, f"it is truncated or not safetensors ({error})") from error
 
 

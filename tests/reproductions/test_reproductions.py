@@ -114,6 +114,9 @@ def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
     assert outcomes[0].measured.repeats == 1
     (entry,) = json.loads((tmp_path / ReproductionRecord.FILE).read_text())["outcomes"]
     assert entry["iterations"] == {"done": 5, "published": 20}
+    assert entry["scale"] == 0.25
+    recipe = json.loads((tmp_path / "dm" / "evaluation.json").read_text())["recipe"]
+    assert (recipe["name"], recipe["epochs"]) == ("coursework-50-scale-0.25", 12), "evaluations are shortened too"
     with pytest.raises(UserError, match="dm was started with a different iterations"):
         reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
 

@@ -495,3 +495,14 @@ def test_a_set_is_shown_in_one_line_and_is_indexed_like_a_list(soft: bool):
     with pytest.raises(IndexError):
         given[len(given)]
     assert [label.tolist() for _, label in (given[place] for place in range(len(given)))] == given.labels.tolist()
+
+
+def test_a_set_whose_first_bytes_are_those_of_a_pickle_is_read(tmp_path: Path):
+    given, path = synthetic_set(), tmp_path / "set"
+    for padding in range(3000):
+        given = replace(given, provenance={"padding": "x" * padding})
+        given.save(path)
+        if path.read_bytes()[:2] == b"\x80\x04":
+            break
+    assert path.read_bytes()[:2] == b"\x80\x04"
+    assert SyntheticSet.load(path).provenance == given.provenance

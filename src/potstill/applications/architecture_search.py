@@ -29,6 +29,7 @@ from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.progress import Pace
 from potstill.runtime.streams import Streams
 from potstill.schema.search import Candidate, SearchResult
 from potstill.synthetic import SyntheticSet
@@ -113,7 +114,8 @@ def search(
     compute = session.settled()
     session = replace(session, dataset=dataset.to(compute.device), compute=compute, initial="random")
     with cpu_workers(compute.device), locked(path) if path is not None else nullcontext():
-        found = _earlier(path, asked) or asked
+        found, pace, trained = _earlier(path, asked) or asked, Pace(), 0
+        wanted = repeats * len(specs) - sum(len(each.accuracies) for each in found.candidates.values())
         for name, spec in specs.items():
             for repeat in range(len(found.candidates.get(name, Candidate(spec=spec)).accuracies), repeats):
                 done = found.candidates.get(name, Candidate(spec=spec))
@@ -121,7 +123,9 @@ def search(
                     break
                 streams = Streams(session.seed).child("search", "repeat", repeat)
                 found.candidates[name] = made = _trained(done, synthetic, session.dataset, recipe, streams, compute)
-                session.progress(f"{name}: " + (made.failed or f"{made.accuracies[-1]:.1%} on the validation split"))
+                trained += 1
+                measured = made.failed or f"{made.accuracies[-1]:.1%} on the validation split"
+                session.progress(f"{name}: {measured}, {pace.left(trained, max(wanted, trained))} for the ranking")
                 _keep(path, found)
         for name in found.ranked[:top]:
             known = found.full.get(name)

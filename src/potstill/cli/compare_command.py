@@ -11,7 +11,8 @@ from rich.table import Table
 
 from potstill.applications.comparison import compare
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, progress_line, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, table_console
+from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Resources
 from potstill.report import write_comparison
@@ -51,7 +52,7 @@ class Options:
 def run(words: list[str]) -> None:
     """Compare the sets, and print the table and the path of the page."""
     options = parse(Options, words, command="compare")
-    with going_on(same_again("compare", words)):
+    with going_on(same_again("compare", words)), ProgressLines("comparing") as progress:
         record = compare(
             options.runs,
             options.out,
@@ -64,7 +65,7 @@ def run(words: list[str]) -> None:
                 compute=options.compute,
                 data_root=options.data_root,
                 choices=options.choices,
-                progress=progress_line,
+                progress=progress,
             ),
         )
     console = table_console()

@@ -10,8 +10,8 @@ import tyro
 from rich.table import Table
 
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, progress_line, table_console
-from potstill.cli.progress import introducing
+from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, table_console
+from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Evaluation, FullTraining, NetworkResult, Session, evaluate, find_recipe
@@ -81,27 +81,30 @@ def _evaluate(words: list[str]) -> None:
         check_learned_rate(find_recipe(options.recipe), [synthetic])
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
     dataset = target.dataset(options.dataset, options.choices, options.data_root)
-    session = Session(
-        dataset,
-        compute=options.compute,
-        seed=options.seed,
-        initial=options.initial,
-        progress=progress_line if options.dataset is None else introducing(dataset),
-    )
-    if options.robustness:
-        _robustness(options, target, session, networks)
-        return
     path = options.out or target.beside / Evaluation.FILE
-    result = evaluate(
-        synthetic,
-        session,
-        recipe=options.recipe,
-        networks=networks,
-        repeats=options.repeats,
-        baselines=[] if options.baselines == "none" else names(options.baselines),
-        full=FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
-        record=path,
-    )
+    with ProgressLines("evaluating") as progress:
+        if options.dataset is not None:
+            progress.introduce(dataset)
+        session = Session(
+            dataset,
+            compute=options.compute,
+            seed=options.seed,
+            initial=options.initial,
+            progress=progress,
+        )
+        if options.robustness:
+            _robustness(options, target, session, networks)
+            return
+        result = evaluate(
+            synthetic,
+            session,
+            recipe=options.recipe,
+            networks=networks,
+            repeats=options.repeats,
+            baselines=[] if options.baselines == "none" else names(options.baselines),
+            full=FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
+            record=path,
+        )
     table_console().print(table(result, len(synthetic)))
     print(f"written to {path}")
 

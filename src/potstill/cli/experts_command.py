@@ -9,8 +9,8 @@ from typing import Annotated, cast, get_args
 import tyro
 
 from potstill.cli.going_on import going_on
-from potstill.cli.options import ComputeOptions, names, parse, progress_line
-from potstill.cli.progress import introducing
+from potstill.cli.options import ComputeOptions, names, parse
+from potstill.cli.progress import ProgressLines
 from potstill.data import load_dataset, short_name
 from potstill.experts.difficulty import Score
 from potstill.experts.manifest import ExpertPlan, stored_plan
@@ -50,12 +50,13 @@ def run(words: list[str]) -> None:
         stored = Options(plan=plan, compute=compute)  # options that are not given again keep their stored values
         options = parse(Options, words, command="experts", default=stored)
     plan, scores = options.plan, _scores(options.scores, options.plan)
-    with going_on(lambda: _resuming(out, options)):
+    with going_on(lambda: _resuming(out, options)), ProgressLines("training experts") as progress:
         dataset = load_dataset(
             plan.dataset, data_root=options.data_root, choices=plan.choices, image_size=plan.image_size, zca=plan.zca
         )
         compute = options.compute.settled(long_run=plan.is_long(dataset))
-        progress = progress_line if options.resume else introducing(dataset)
+        if not options.resume:
+            progress.introduce(dataset)
         record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress)
         if scores:
             keep_scores(plan, dataset, out, compute, scores, progress)

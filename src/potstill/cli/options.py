@@ -144,12 +144,6 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def progress_line(message: str) -> None:
-    """Print a progress message on stderr if that is a terminal, not a file or a pipe."""
-    if sys.stderr.isatty():
-        print(message, file=sys.stderr)
-
-
 def percent(result: Repeats | None, *, interval: bool = False) -> str:
     """Accuracies as a cell of a table: mean, standard deviation, interval if requested, and number of repeats."""
     if result is None:

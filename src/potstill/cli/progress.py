@@ -1,24 +1,96 @@
-"""Progress: the bar of a distillation on a terminal, and what a dataset is when work with it begins."""
+"""What is said while work goes on: a bar or lines on a terminal, one line a minute in a file or a pipe."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, TextIO
+import threading
+import time
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from potstill.cli.options import progress_line
 from potstill.data import ImageDataset
 from potstill.inspection import inspect
+from potstill.runtime.progress import in_words
+
+FIRST_SECONDS = 10.0
+"""Work that takes longer says what it does."""
+EVERY_SECONDS = 60.0
+
+
+class ProgressLines:
+    """Lines on stderr about work that takes long.
+
+    A terminal shows every message. A file or a pipe gets the latest one after ten seconds, and then one a minute. Both
+    learn every minute that the work goes on, even if it has nothing new to say.
+
+        with ProgressLines("evaluating") as progress:
+            evaluate(..., progress=progress)
+
+    Args:
+        doing: what is done, until the first message.
+        stream: where lines go; stderr by default.
+    """
+
+    def __init__(self, doing: str, stream: TextIO | None = None) -> None:
+        self._message, self._stream = doing, stream
+        self._live = self._out.isatty()
+        self._started = self._last = time.monotonic()
+        self._untold: ImageDataset | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def _out(self) -> TextIO:
+        return self._stream or sys.stderr
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def __call__(self, message: str) -> None:
+        """Take a message."""
+        if self._untold is not None:
+            lines = inspect(self._untold).summary()
+            self._untold = None
+            self.announce("\n".join(lines))
+        self._message = message
+        if self._live:
+            self._last = time.monotonic()
+            print(message, file=self._out, flush=True)
+
+    def introduce(self, dataset: ImageDataset) -> None:
+        """Say what a dataset was understood as, with the first message about work on it.
+
+        Until then the work may still be refused, in one line.
+        """
+        self._untold = dataset
+
+    def announce(self, message: str) -> None:
+        """Print a line at once, whoever looks on."""
+        print(message, file=self._out, flush=True)
+
+    def _watch(self) -> None:
+        wait = FIRST_SECONDS
+        while not self._ended.wait(wait):
+            now, wait = time.monotonic(), EVERY_SECONDS
+            if self._live and now - self._last < EVERY_SECONDS:
+                wait = EVERY_SECONDS - (now - self._last)
+            else:
+                self._last = now
+                print(f"{self._message} ({in_words(now - self._started)} so far)", file=self._out, flush=True)
 
 
 class DistillationProgress:
     """Iterations, rate, time left, loss and validation accuracy, fed by the driver's events.
 
     Args:
-        stream: the stream to draw on. Unless it is a terminal, it only gets the lines about the dataset.
+        stream: the stream to draw on: a bar on a terminal, otherwise one line a minute.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -32,16 +104,22 @@ class DistillationProgress:
             console=Console(file=stream),
             disable=not stream.isatty(),
         )
+        self._lines = None if stream.isatty() else ProgressLines("preparing the distillation", stream)
         self._task = self._bar.add_task("distilling", total=None, rate="", note="")
+        self._total = 0
         self._started: tuple[int, float] = (0, 0.0)
         self._notes: dict[str, str] = {}
 
     def __enter__(self) -> DistillationProgress:
         self._bar.start()
+        if self._lines is not None:
+            self._lines.__enter__()
         return self
 
     def __exit__(self, *unused: object) -> None:
         self._bar.stop()
+        if self._lines is not None:
+            self._lines.__exit__()
 
     def doing(self, words: str) -> None:
         """Show what is done before the distillation begins."""
@@ -58,27 +136,17 @@ class DistillationProgress:
         if event == "doing":
             self._notes["doing"] = fields["doing"]
         elif event in ("start", "resume"):
-            self._started = (iteration, seconds)
-            self._bar.update(self._task, total=fields["total"], completed=iteration)
+            self._started, self._total = (iteration, seconds), fields["total"]
+            self._bar.update(self._task, total=self._total, completed=iteration)
         elif event == "step":
             self._notes["loss"] = f"loss {fields['loss']:.4g}"
         elif event == "validation":
             self._notes["validation"] = f"validation {fields['accuracy']:.1%}"
         done, spent = iteration - self._started[0], seconds - self._started[1]
         rate = f"{done / spent:.2f} it/s" if done and spent > 0 else ""
-        self._bar.update(self._task, completed=iteration, rate=rate, note=", ".join(filter(None, self._notes.values())))
-
-
-def introducing(dataset: ImageDataset) -> Callable[[str], None]:
-    """Progress of work with a dataset, which first says what it was understood as.
-
-    That is said with the first message, when the work has begun, so that a mistake remains one line.
-    """
-    untold = [dataset]
-
-    def progress(message: str) -> None:
-        if untold:
-            print("\n".join(inspect(untold.pop()).summary()), file=sys.stderr)
-        progress_line(message)
-
-    return progress
+        note = ", ".join(filter(None, self._notes.values()))
+        self._bar.update(self._task, completed=iteration, rate=rate, note=note)
+        if self._lines is not None:
+            left = f"{in_words((self._total - iteration) * spent / done)} left" if rate else ""
+            at = f"iteration {iteration} of {self._total}" if self._total else ""
+            self._lines(", ".join(part for part in (at, rate, left, note) if part) or "distilling")

@@ -17,12 +17,13 @@ from potstill.cli.options import (
     names,
     parse,
     percent,
-    progress_line,
     table_console,
 )
+from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
-from potstill.evaluation import Resources
+from potstill.evaluation import Resources, find_recipe
 from potstill.reproductions import Outcome, find_reproduction, reproduce
+from potstill.reproductions.base import shortened
 from potstill.runtime.compute import AUTOMATIC
 from potstill.schema.reproduction import ReproductionRecord
 
@@ -33,7 +34,7 @@ class Options:
 
     Attributes:
         name: the table; see potstill list reproductions.
-        scale: the fraction of the published iterations to run.
+        scale: the fraction of the published iterations to run, and of the epochs of every evaluation.
         time_limit: time limit for each distillation, in all calls together, such as 30m.
         repeats: trainings of each network, instead of the table's number.
         rows: labels of the rows to run, separated by commas. By default all.
@@ -61,7 +62,10 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="reproduce")
     reproduction = find_reproduction(options.name)
     out = options.out or Path("runs") / f"reproduce-{reproduction.name}"
-    with going_on(same_again("reproduce", words)):
+    with (
+        going_on(same_again("reproduce", words)),
+        ProgressLines("estimating how long it will take") as progress,
+    ):
         outcomes = reproduce(
             reproduction,
             out,
@@ -74,10 +78,12 @@ def run(words: list[str]) -> None:
                 compute=options.compute,
                 data_root=options.data_root,
                 choices=options.choices,
-                progress=progress_line,
+                progress=progress,
+                announce=progress.announce,
             ),
         )
-    table_console().print(table(outcomes, f"{reproduction.title}; recipe {reproduction.recipe}"))
+    recipe = shortened(find_recipe(reproduction.recipe), options.scale)
+    table_console().print(table(outcomes, f"{reproduction.title}; recipe {recipe.name}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
         print(note)
     print(f"written to {out / ReproductionRecord.FILE}")

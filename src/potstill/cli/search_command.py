@@ -11,7 +11,8 @@ from rich.table import Table
 
 from potstill.applications import SearchResult, search
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, parse, progress_line, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, parse, table_console
+from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Session
@@ -58,14 +59,14 @@ def run(words: list[str]) -> None:
     at_least(options, top=1)
     target = Target.opened(options.target)
     path = options.out or target.beside / SearchResult.FILE
-    with going_on(same_again("search", words)):
+    with going_on(same_again("search", words)), ProgressLines("searching") as progress:
         found = search(
             target.synthetic,
             Session(
                 target.dataset(options.dataset, options.choices, options.data_root),
-                compute=options.compute.settled(long_run=options.top > 0),
+                compute=options.compute.settled(long_run=True),
                 seed=options.seed,
-                progress=progress_line,
+                progress=progress,
             ),
             space=options.space,
             recipe=options.recipe,

@@ -113,17 +113,18 @@ def distill(
 
 def log_progress(progress: Progress, name: str) -> Listener:
     """A listener that regularly reports the iteration and loss of the distillation called ``name``."""
-    pace, total = Pace(), 0
+    pace, first, total = Pace(), 0, 0
 
     def listen(event: str, fields: dict[str, Any]) -> None:
-        nonlocal total
+        nonlocal pace, first, total
         if event == "doing":
             if fields["doing"] and pace.due():
                 progress(f"{name}: {fields['doing']}")
         elif event in ("start", "resume"):
-            total = fields["total"]
+            pace, first, total = Pace(), fields["iteration"], fields["total"]
         elif event == "step" and pace.due():
-            progress(f"{name}: iteration {fields['iteration']} of {total}, loss {fields['loss']:.3g}")
+            left = pace.left(fields["iteration"] - first, total - first)
+            progress(f"{name}: iteration {fields['iteration']} of {total}, loss {fields['loss']:.3g}, {left}")
 
     return listen
 

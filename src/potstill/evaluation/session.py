@@ -90,9 +90,11 @@ class Resources:
         data_root: a directory with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
         choices: what to take where the files of a named dataset leave a choice.
         progress: called with a short message now and then.
+        announce: called with what should be seen before the work begins, such as an estimate of its time.
     """
 
     compute: ComputeChoice = AUTOMATIC
     data_root: Path | None = None
     choices: Choices = NO_CHOICES
     progress: Progress = silent
+    announce: Progress = silent

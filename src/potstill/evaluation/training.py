@@ -136,7 +136,7 @@ class Trainings:
                 raise UserError(f"{network} diverged in epoch {epoch} of its training", "use another recipe")
             if epoch < spec.epochs and pace.due():
                 which = f"{repeat.number + 1} of {spec.repeats}"
-                done = f"epoch {epoch} of {spec.epochs}, loss {loss:.3g}"
+                done = f"epoch {epoch} of {spec.epochs}, loss {loss:.3g}, {pace.left(epoch, spec.epochs)}"
                 self.progress(f"{network} on {spec.trained_on}, {which}: {done}")
             curve.after_epoch(epoch, loss)
 

@@ -151,7 +151,10 @@ def _train_together(
                 raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller `learning_rate`")
             own["losses"].append(loss)
         if epoch < plan.epochs and pace.due():
-            progress(f"epoch {epoch} of {plan.epochs}: loss {sum(losses) / len(losses):.3g}")
+            which = f"expert {numbers[0] + 1}" + (f" to {numbers[-1] + 1}" if len(numbers) > 1 else "")
+            mean = f"loss {sum(losses) / len(losses):.3g}"
+            left = f"{pace.left(epoch, plan.epochs)} for it" if len(numbers) == 1 else pace.left(epoch, plan.epochs)
+            progress(f"{which} of {plan.count}, epoch {epoch} of {plan.epochs}: {mean}, {left}")
         if not plan.last_only or epoch == plan.epochs:
             keep(epoch)
 

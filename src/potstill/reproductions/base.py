@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from potstill.distillation.settings import Settings
 from potstill.experts.manifest import ExpertPlan
 from potstill.methods import Method
+from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import Published
 
 
@@ -60,3 +61,15 @@ class Reproduction:
     repeats: int = 5
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
+
+
+def shortened(recipe: Recipe, scale: float) -> Recipe:
+    """A recipe with a fraction of its epochs, but at least one, and a name that says so; itself if ``scale`` is 1."""
+    if scale == 1:
+        return recipe
+    return replace(
+        recipe,
+        name=f"{recipe.name}-scale-{scale:g}",
+        epochs=max(round(recipe.epochs * scale), 1),
+        full_epochs=max(round(recipe.full_epochs * scale), 1),
+    )

@@ -28,11 +28,14 @@ from potstill.evaluation.checks import check_repeats
 from potstill.experts.manifest import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import Method, TaughtCoreset
-from potstill.reproductions.base import Reproduction, Row
+from potstill.reproductions.base import Reproduction, Row, shortened
+from potstill.reproductions.estimate import estimate
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.files import sha256
 from potstill.runtime.lock import locked
+from potstill.runtime.progress import in_words, silent
 from potstill.schema.evaluation import Repeats
+from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import (
     FullDataRecord,
     Outcome,
@@ -63,12 +66,14 @@ def reproduce(
     Args:
         reproduction: the table.
         out: the folder for the run of each row and for ``reproduction.json``.
-        scale: the fraction of the published iterations to run, above 0 and at most 1. Experts are trained in full.
+        scale: the fraction of the published iterations to run, and of the epochs of every evaluation, above 0 and at
+            most 1. Experts are trained in full.
         time_limit: seconds for each distillation, in all calls together.
         repeats: trainings of each network; by default the table's number, and one on the full data.
         rows: labels of the rows to run; all by default.
         dataset: another name or location of the dataset.
-        resources: device, local data and progress.
+        resources: device, local data and progress. Before the first row, an estimate of the time of each row is
+            announced, from a timed step.
 
     Returns:
         The outcome of each network of each row that was run, in the order of the table.
@@ -88,13 +93,16 @@ def reproduce(
     if lacking := [row.settings.dataset for row in wanted if dataset is None and "FOLDER" in row.settings.dataset]:
         raise UserError(f"{reproduction.name} needs your own copy of the images", f"use `dataset={lacking[0]}`")
     with locked(out / ReproductionRecord.FILE):
-        for row in wanted:
-            place = dataset or row.settings.dataset
+        places = [dataset or row.settings.dataset for row in wanted]
+        for row, place in zip(wanted, places, strict=True):
             if place not in datasets:
                 size, zca = row.settings.image_size, row.settings.zca
                 datasets[place] = load_dataset(
                     place, data_root=resources.data_root, choices=resources.choices, image_size=size, zca=zca
                 )
+        if resources.announce is not silent:
+            making.announce([(row, place, datasets[place]) for row, place in zip(wanted, places, strict=True)])
+        for row, place in zip(wanted, places, strict=True):
             outcomes += making.row(row, place, datasets[place])
             _write(out, reproduction, outcomes)
     return outcomes
@@ -111,21 +119,31 @@ class _Making:
     repeats: int | None
     resources: Resources
 
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of every evaluation."""
+        return shortened(find_recipe(self.reproduction.recipe), self.scale)
+
+    def announce(self, rows: Sequence[tuple[Row, str, ImageDataset]]) -> None:
+        """Announce how long each row will take, and all of them together."""
+        total = 0.0
+        for row, place, dataset in rows:
+            settings, _ = self._settings(row, place, dataset)
+            folder = RunFolder(self.out / row.folder)
+            finished = folder.manifest.exists() and folder.read_manifest().status in ("complete", "diverged")
+            repeats = self.repeats or (1 if row.full else self.reproduction.repeats)
+            cost = estimate(row, settings, dataset, self.recipe, repeats, distilled=finished)
+            if self.time_limit is not None:
+                cost = replace(cost, distilling=min(cost.distilling, self.time_limit))
+            self.resources.announce(f"{row.label}: {cost}")
+            total += cost.seconds
+        self.resources.announce(f"{self.reproduction.name}: about {in_words(total)} in all, judged by timed steps")
+
     def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
         """The outcomes of a row; ``place`` is the name or location that its dataset is loaded from."""
         if row.full:
             return [self._full(row, network, place, dataset) for network in row.published]
-        settings = replace(
-            row.settings,
-            dataset=place,
-            **asdict(dataset.choices),
-            method=row.settings.method.resolved(row.settings.ipc, row.settings.dataset),
-            device=self.resources.compute.device,
-            precision=self.resources.compute.precision,
-            compile=self.resources.compute.compile,
-        )
-        published = resolve(settings, dataset).iterations
-        asked = replace(settings, iterations=max(round(published * self.scale), 1) if published else 0)
+        asked, published = self._settings(row, place, dataset)
         if row.experts is not None:
             experts = self._experts(replace(row.experts, dataset=place, **asdict(dataset.choices)), dataset)
             name = "features" if isinstance(asked.method, TaughtCoreset) else "experts"
@@ -136,6 +154,7 @@ class _Making:
             **_dataset(row, place, dataset),
             "iterations": PublishedIterations(done=manifest.iterations.done, published=published),
             "seconds": manifest.seconds,
+            "scale": self.scale,
         }
         synthetic = SyntheticSet.load(folder.synthetic)
         check_unchanged(synthetic, dataset, place)
@@ -144,6 +163,20 @@ class _Making:
         if row.search is not None:
             return [self._searched(row, synthetic, dataset, folder, cost)]
         return self._evaluated(row, synthetic, dataset, folder, cost)
+
+    def _settings(self, row: Row, place: str, dataset: ImageDataset) -> tuple[Settings[Method], int]:
+        """The settings of a row at this scale, without its experts; and the published number of iterations."""
+        settings = replace(
+            row.settings,
+            dataset=place,
+            **asdict(dataset.choices),
+            method=row.settings.method.resolved(row.settings.ipc, row.settings.dataset),
+            device=self.resources.compute.device,
+            precision=self.resources.compute.precision,
+            compile=self.resources.compute.compile,
+        )
+        published = resolve(settings, dataset).iterations
+        return replace(settings, iterations=max(round(published * self.scale), 1) if published else 0), published
 
     def _distilled(self, row: Row, asked: Settings[Method], dataset: ImageDataset) -> RunFolder:
         """The row's run, continued if it is not finished and there is time left."""
@@ -171,11 +204,11 @@ class _Making:
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
     ) -> list[Outcome]:
         """The outcomes of the row's networks, trained on its set."""
-        self.resources.progress(f"{row.label}: evaluating by {self.reproduction.recipe}")
+        self.resources.progress(f"{row.label}: evaluating by {self.recipe.name}")
         evaluation = evaluate(
             synthetic,
             self._session(dataset),
-            recipe=self.reproduction.recipe,
+            recipe=self.recipe,
             networks=list(row.published),
             repeats=self.repeats or self.reproduction.repeats,
             baselines=(),
@@ -188,7 +221,7 @@ class _Making:
 
     def _full(self, row: Row, network: str, place: str, dataset: ImageDataset) -> Outcome:
         """The outcome of a network trained on the full data, kept in a file of its own for later calls."""
-        recipe, repeats = find_recipe(self.reproduction.recipe), self.repeats or 1
+        recipe, repeats = self.recipe, self.repeats or 1
         named = "".join(letter if letter.isalnum() else "-" for letter in network)
         path = self.out / row.folder / f"{named}.json"
         record = FullDataRecord(
@@ -208,7 +241,8 @@ class _Making:
                 earlier=measured,
                 keep=lambda result: replace(record, result=result).write(path),
             )
-        return _outcome(row, network, row.published[network], measured, _dataset(row, place, dataset))
+        details = {**_dataset(row, place, dataset), "scale": self.scale}
+        return _outcome(row, network, row.published[network], measured, details)
 
     def _searched(
         self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
@@ -222,7 +256,7 @@ class _Making:
             synthetic,
             self._session(dataset),
             space=str(row.search),
-            recipe=self.reproduction.recipe,
+            recipe=self.recipe,
             repeats=self.repeats or self.reproduction.repeats,
             record=record,
         )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult, Repeats
-from potstill.schema.fields import Amount, Count
+from potstill.schema.fields import Amount, Count, Fraction
 from potstill.schema.recipe import Recipe
 
 Verdict = Literal["inside", "above", "below", "no spread published", "nothing published"]
@@ -59,6 +59,7 @@ class Outcome(Record):
         verdict: whether their mean lies inside, above or below the published interval, or why this is not known.
         iterations: iterations done and published; None if nothing is distilled.
         seconds: time to distil; None if nothing is distilled.
+        scale: the fraction of the published iterations and of the recipe's epochs that were asked for.
         note: further remarks.
         made_on: the machines, precisions and versions of the measurements, in words.
     """
@@ -72,6 +73,7 @@ class Outcome(Record):
     verdict: str
     iterations: PublishedIterations | None = None
     seconds: Amount | None = None
+    scale: Fraction = 1.0
     note: str = ""
     made_on: list[str] = field(default_factory=list)
 

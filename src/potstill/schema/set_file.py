@@ -81,14 +81,16 @@ class SetMetadata(Record):
         if file.is_dir():
             inside = f"name the file in it, such as {file / 'synthetic.safetensors'}"
             raise UserError(f"{file} is a folder, not a synthetic set", inside)
-        if is_pickle(file):
-            remedy = "convert it: docs/python-api.md, Sets of other programs"
-            raise UserError(f"{file} is a PyTorch pickle, not read: loading one can run any program", remedy)
         try:
             declared, metadata = read_header(file)
         except FileNotFoundError as error:
             raise UserError(f"{file} does not exist", "use a run directory or a synthetic.safetensors") from error
         except UNREADABLE as error:
+            if is_pickle(file):  # only now: the first bytes of a safetensors file may be any
+                remedy = "convert it: docs/python-api.md, Sets of other programs"
+                raise UserError(
+                    f"{file} is a PyTorch pickle, not read: loading one can run any program", remedy
+                ) from error
             raise unusable_set(file, f"it is truncated or not safetensors ({error})") from error
         if metadata.get("format") not in (FORMAT, FORMED):
             problem = f"{file} is not a synthetic set: its format is {metadata.get('format', 'not given')!r}"

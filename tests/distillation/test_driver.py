@@ -159,9 +159,8 @@ def test_folder_holds_what_is_promised(run: Run):
 
 def test_events_are_told_and_recorded(run: Run):
     _, folder, heard = run
-    heard = [(event, fields) for event, fields in heard if event != "inspection"]
     recorded = list(read_events(folder.metrics))
-    heard = [(event, fields) for event, fields in heard if event != "doing"]  # that is only told
+    heard = [(event, fields) for event, fields in heard if event not in ("doing", "inspection")]  # only told
     assert recorded == [{"event": event, **fields} for event, fields in heard]
     assert [event for event, _ in heard] == ["start", *["step", "step", "validation"] * 3, "finish"]
     steps = [fields for event, fields in heard if event == "step"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,23 @@ def rendered(template: str, **values: Any) -> str:
     Returns:
         The page as HTML.
     """
+    templates = files("potstill.report") / "templates"
+    script = (templates / "report.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            style=Markup((templates / "report.css").read_text(encoding="utf-8")),
+            **values,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, each compiled when it is first used."""
     environment = Environment(
         loader=PackageLoader("potstill.report"),
         autoescape=True,
@@ -124,14 +142,7 @@ def rendered(template: str, **values: Any) -> str:
         "sentence": wording.sentence,
         "unbroken": _unbroken,
     }
-    templates = files("potstill.report") / "templates"
-    script = (templates / "report.js").read_text(encoding="utf-8")
-    return environment.get_template(template).render(
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup((templates / "report.css").read_text(encoding="utf-8")),
-        **values,
-    )
+    return environment
 
 
 def _unbroken(sentence: str) -> Markup:

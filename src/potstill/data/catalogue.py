@@ -34,6 +34,7 @@ class CatalogueEntry:
         std: of each channel, likewise.
         flips: whether a mirrored image keeps its class.
         resized: whether the published images differ in size, so that they are always resized to ``shape``.
+        class_names: the names of the classes, if some published files number them only.
     """
 
     name: str
@@ -52,6 +53,7 @@ class CatalogueEntry:
     std: tuple[float, ...] | None = None
     flips: bool = True
     resized: bool = False
+    class_names: tuple[str, ...] = ()
 
 
 _ENTRIES = (
@@ -90,6 +92,18 @@ _ENTRIES = (
         config="fashion_mnist",
         mean=(0.2860,),
         std=(0.3530,),
+        class_names=(
+            "T - shirt / top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
     ),
     CatalogueEntry(
         name="svhn",

@@ -13,6 +13,7 @@ from potstill.data.catalogue import CATALOGUE, CatalogueEntry
 from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.dataset import ImageDataset
 from potstill.data.sources import SOURCES, Request, Source
+from potstill.data.sources.unread import unread
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import cache_folder, expanded
 from potstill.runtime.files import data_root as data_root_of_environment
@@ -31,9 +32,9 @@ def load_dataset(
     """Load a labelled image dataset, with every image decoded to bytes in memory.
 
     Args:
-        spec: a name of :data:`CATALOGUE`; a folder of class folders, or of parquet files; a ``.zip`` of class
-            folders; an ``.npz`` in MedMNIST's layout; ``mhist:FOLDER``; or
-            ``hf:OWNER/NAME`` (``hf:OWNER/NAME/CONFIG``) on the Hugging Face hub.
+        spec: a name of :data:`CATALOGUE`; a folder of class folders, of parquet files, or of the published files of
+            MNIST, CIFAR, SVHN, STL-10, USPS or Tiny ImageNet; a ``.zip`` of class folders; an ``.npz`` in MedMNIST's
+            layout; ``mhist:FOLDER``; or ``hf:OWNER/NAME`` (``hf:OWNER/NAME/CONFIG``) on the Hugging Face hub.
         data_root: a folder with local copies of catalogue datasets, each in a folder of its name, which takes
             precedence over the hub; by default the folder that the environment variable ``POTSTILL_DATA`` names.
         choices: what to take where the files leave a choice: columns and splits.
@@ -63,7 +64,7 @@ def load_dataset(
 def short_name(spec: str) -> str:
     """The name of a dataset in the folder names of runs: ``mhist:photos/v1.5`` gives ``v1.5``."""
     path = Path(spec.rpartition(":")[2])
-    return path.stem if path.suffix.lower() in (".npz", ".zip") else path.resolve().name
+    return path.stem if path.suffix.lower() in (".npz", ".zip", ".mat", ".h5") else path.resolve().name
 
 
 def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, CatalogueEntry | None]:
@@ -82,13 +83,10 @@ def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, Catal
     for kind in SOURCES:
         if (source := kind.recognise(request)) is not None:
             return source, entry
-    if request.folder is not None:
-        raise UserError(
-            f"{request.folder} contains neither parquet files nor class folders",
-            "put the images of each class in a folder of its own",
-        )
-    if os.sep in spec or expanded(spec).exists():
-        raise UserError(f"dataset {spec} is neither a folder nor an .npz or .zip file", "check the path")
+    if request.path is not None and request.path.exists():
+        raise unread(request.path)
+    if os.sep in spec:
+        raise UserError(f"dataset {spec} does not exist", "check the path")
     raise unknown("dataset", spec, CATALOGUE, listing="potstill list datasets")
 
 

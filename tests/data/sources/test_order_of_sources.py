@@ -72,7 +72,7 @@ def test_local_copies_take_precedence_over_the_hub_and_the_embedded(in_folder: P
     ("spec", "message"),
     [
         ("empty", "empty contains neither parquet files nor class folders"),
-        ("file", "file is neither a folder nor an .npz or .zip file"),
+        ("file", "file is neither a folder nor"),
         ("hf:someone", "'hf:someone' is not a dataset on the hub"),
         ("hf:a/b/c/d", "'hf:a/b/c/d' is not a dataset on the hub"),
         ("mhist:nowhere", "nowhere does not exist"),

@@ -14,6 +14,8 @@ from potstill.data.sources.hub import Hub
 from potstill.data.sources.mhist import Mhist
 from potstill.data.sources.npz import Npz
 from potstill.data.sources.parquet import ParquetFolder
+from potstill.data.sources.published import PublishedFiles
+from potstill.data.sources.tiny_imagenet import TinyImagenet
 
 SOURCES: tuple[type[Source], ...] = (
     Hub,  # hf:OWNER/NAME, and names of the catalogue without a local copy
@@ -21,7 +23,9 @@ SOURCES: tuple[type[Source], ...] = (
     Digits,  # digits, without a local copy
     Npz,  # a path that ends in .npz
     ParquetFolder,  # a folder with parquet files at any depth
-    ImageFolder,  # any other folder that has folders
+    PublishedFiles,  # the files of MNIST, CIFAR, SVHN, STL-10 or USPS
+    TinyImagenet,  # Tiny ImageNet as unzipped
+    ImageFolder,  # any other folder that has folders, or a path that ends in .zip
 )
 """Every kind of source; the first that recognises a request reads it."""
 

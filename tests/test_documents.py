@@ -195,7 +195,8 @@ def test_the_documents_name_the_settings_of_a_method_and_their_defaults(name: st
 
 
 def names(method: type) -> dict[str, Any]:
-    return {each.name: each.default for each in fields(method)}
+    """The settings, each with its default, or with the published value that an open default stands for."""
+    return {each.name: getattr(method, f"published_{each.name}", each.default) for each in fields(method)}
 
 
 def meant(cell: str) -> Any:

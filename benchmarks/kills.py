@@ -5,6 +5,10 @@
 What follows ``--`` is given to ``potstill distill``. Each session but the last gets SIGKILL after a random time between
 ``--earliest`` and ``--latest`` seconds (``--seed`` draws it), and the next goes on with ``--resume``. A checkpoint is
 written about every 20 seconds: a session that is killed before its first adds nothing.
+
+    python -m benchmarks.kills --campaign ...
+
+does the same to every method and every command, with other accidents too: see ``benchmarks.campaign``.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import campaign
 from benchmarks.pairs import record_of, write
 from potstill.runtime.events import read_events
 from potstill.runtime.files import sha256
@@ -26,6 +31,8 @@ from potstill.runtime.files import sha256
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--campaign" in words:
+        campaign.main(words)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--earliest", type=float, default=25.0)

@@ -26,6 +26,8 @@ from tests.fuzz.kinds import KINDS
 from tests.fuzz.mutations import mutated
 
 BATCH = 500
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where files are written, because each is read once and a disk would be waited for."""
 ADDRESS_SPACE_BYTES = 16 * 2**30
 """The limit of the process, which ends what would otherwise bring the machine down."""
 
@@ -67,7 +69,7 @@ def _all(kind: Kind, count: int, seed: int) -> Outcome:
     total = Outcome()
     for first in range(0, count, BATCH):
         faulthandler.dump_traceback_later(60 * SECONDS, exit=True)  # what no alarm ends: a hang within C
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
             total = total.joined(run(kind, Path(folder), min(BATCH, count - first), seed, first))
         faulthandler.cancel_dump_traceback_later()
     return total

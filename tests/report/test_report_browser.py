@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browsing import watched
-from run_folder import evaluation, make_run
+from browsing import contrasts, watched
+from run_folder import evaluation, make_run, write_record
+from test_report_data import ACCOUNT, with_account
+from test_report_uses import FOUND, ROBUSTNESS
 
 from potstill.report import read_run, write_report
 
@@ -22,6 +24,9 @@ pytestmark = pytest.mark.browser
 def run_folder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ("airplane", "a name that is rather long and has no break anywhere", "<b>&", *"3456789")
     path = make_run(tmp_path_factory.mktemp("runs") / "run", per_class=10, names=names, evaluated=evaluation())
+    for record in (ROBUSTNESS, FOUND):
+        write_record(path / record.FILE, record.to_json())
+    with_account(path, ACCOUNT.to_json())
     write_report(path)
     return path
 
@@ -107,39 +112,48 @@ def test_the_page_fits_the_screen(page: Page, width: int, scheme: str) -> None:
     assert (sum(int(part) for part in background[4:-1].split(",")) < 384) == (scheme == "dark")
 
 
-def contrasts(page: Page) -> list[tuple[float, str]]:
-    """The contrast ratio (WCAG 2) of each piece of text to what is behind it, and the text."""
-    script = """() => {
-        const parse = colour => {
-            const parts = colour.match(/[\\d.]+/g).map(Number);
-            return {rgb: parts.slice(0, 3), alpha: parts[3] ?? 1};
-        };
-        const behind = element => {
-            if (!element) return [255, 255, 255];
-            const {rgb, alpha} = parse(getComputedStyle(element).backgroundColor);
-            if (alpha === 1) return rgb;
-            return behind(element.parentElement).map((under, i) => alpha * rgb[i] + (1 - alpha) * under);
-        };
-        const luminance = rgb => rgb.map(part => part / 255)
-            .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-            .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
-        const texts = [...document.querySelectorAll("body *")].filter(element =>
-            !element.matches("script, style, .nil") && element.checkVisibility() &&
-            [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
-        return texts.map(element => {
-            const pair = [luminance(parse(getComputedStyle(element).color).rgb), luminance(behind(element))];
-            return [(Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05), element.textContent.slice(0, 40)];
-        });
-    }"""
-    return page.evaluate(script)
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_background(page: Page, scheme: str) -> None:
+@pytest.mark.parametrize("width", [375, 1280])
+def test_text_stands_out_from_its_background(page: Page, scheme: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 740})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
     measured = contrasts(page)
-    assert len(measured) > 100
+    assert len(measured) > 200
     assert [text for ratio, text in measured if ratio < 4.5] == []
+
+
+WIDE = """() => [...document.querySelectorAll(".scroll")].map(box => [
+    box.scrollWidth > box.clientWidth + 1, box.previousElementSibling.checkVisibility(), box.tabIndex === 0])"""
+"""Of each table: whether it is too wide, whether it says so, and whether the keyboard can scroll it."""
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_a_table_that_scrolls_sideways_says_so(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 740})
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    page.wait_for_timeout(100)
+    tables = page.evaluate(WIDE)
+    assert len(tables) == 6
+    assert all(wide == told == reached for wide, told, reached in tables)
+    assert any(wide for wide, _, _ in tables) == (width == 375)
+
+
+def test_on_a_phone_accuracies_are_a_list_and_class_names_stay_in_view(page: Page) -> None:
+    page.set_viewport_size({"width": 375, "height": 740})
+    page.wait_for_timeout(100)
+    wide, told, _ = page.evaluate(WIDE)[0]
+    assert not wide
+    assert not told
+    row = page.locator("#accuracies .distilled").first
+    assert row.evaluate("row => getComputedStyle(row.cells[2], '::before').content") == '"95\u00a0% interval "'
+    matrix = page.locator(".scroll:has(table.confusion)").first
+    matrix.evaluate("box => { box.scrollLeft = 1000; }")
+    name, box = matrix.locator("tbody th").first.bounding_box(), matrix.bounding_box()
+    assert name is not None
+    assert box is not None
+    assert name["x"] == pytest.approx(box["x"], abs=1)
+    assert name["width"] < 130
 
 
 def test_print_shows_both_images_of_a_pair(page: Page) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browsing import watched
+from browsing import contrasts, watched
 from hypothesis import given
 from hypothesis import strategies as st
 from run_folder import entry, evaluation, make_run, write_record
@@ -281,7 +281,10 @@ def test_every_set_stands_in_tables_and_charts(page: Page) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_runs_over_the_edge(width: int, page: Page) -> None:
+def test_nothing_runs_over_the_edge_and_text_stands_out(width: int, scheme: str, page: Page) -> None:
     page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert [text for ratio, text in contrasts(page) if ratio < 4.5] == []

@@ -42,8 +42,8 @@ def test_the_account_is_told_number_by_number(run_path: Path) -> None:
     for line in (
         "warningthis test split is not the published one",
         "read asclass folders",
-        "train11,034 images, 1,000 to 1,234 of each class: folder train",
-        "test210 images, 21 of each class: a fifth of each class of train, held out",
+        "train11,034 images, 1,000 to 1,234 per class: folder train",
+        "test210 images, 21 per class: a fifth of each class of train, held out",
         "pixels12 bits in 16-bit PNG, divided by 4,095",
         "left out1,200 hidden files",
         "left out3 files: their suffix .xcf is not one of images",
@@ -66,7 +66,7 @@ def test_warnings_stand_before_all_results(run_path: Path) -> None:
         first < page.index("<li>3 test images are also training images.</li>") < page.index('<section id="accuracy">')
     )
     with_account(run_path, ACCOUNT.to_json() | {"warnings": []})
-    assert "About the data" not in render(read_run(run_path))
+    assert 'id="warnings"' not in render(read_run(run_path))
 
 
 def test_a_record_without_an_account_has_no_such_section(run_path: Path) -> None:

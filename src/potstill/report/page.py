@@ -66,7 +66,7 @@ def render(run: Run) -> str:
         facts=_facts(run),
         lead=lead,
         remarks=remarks,
-        warnings=[wording.sentence(warning) for warning in _warnings(run)],
+        warnings=_warnings(run),
         sections=[(name, view) for name, view in views if view is not None],
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.fields import Count, Positive
+from potstill.schema.words import between, counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,11 @@ class SplitAccount(Record):
     def images(self) -> int:
         """The number of images."""
         return sum(self.class_sizes)
+
+    @property
+    def sizes(self) -> str:
+        """The numbers of images in words: ``1,295 images, 125 to 131 per class``."""
+        return f"{counted(self.images, 'image')}, {between(self.class_sizes)} per class"
 
     def __str__(self) -> str:
         return f"{self.name} {self.images:,}" + (f" ({self.origin})" if self.images else "")

@@ -10,7 +10,7 @@ from potstill.schema import Record
 from potstill.schema.account import Account, SplitAccount
 from potstill.schema.fields import Count, Positive
 from potstill.schema.manifest import DatasetRecord
-from potstill.schema.words import between, counted, share
+from potstill.schema.words import counted, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ class Inspection(Record):
         account = self.account
         return [
             ("read as", account.layout),
-            *((split.name, f"{_sizes(split)}, from {split.origin}") for split in self.splits),
+            *((split.name, f"{split.sizes}, from {split.origin}") for split in self.splits),
             ("pixels", "; ".join(filter(None, (account.pixels, self._range)))),
             ("mean", ", ".join(f"{value:.4f}" for value in self.mean)),
             ("deviation", ", ".join(f"{value:.4f}" for value in self.std)),
@@ -170,7 +170,3 @@ class Inspection(Record):
         facts = [f"  {name:<{width}}  {value}" for name, value in self.facts]
         warnings = [f"warning: {each}" for each in self.account.warnings]
         return "\n".join([self.dataset.title, *(visible(line) for line in (*facts, *warnings))])
-
-
-def _sizes(split: SplitAccount) -> str:
-    return f"{counted(split.images, 'image')}, {between(split.class_sizes)} per class"

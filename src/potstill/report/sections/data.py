@@ -35,7 +35,7 @@ def view(run: Run) -> View | None:
         rows=[
             *(("warning", warning) for warning in account.warnings),
             ("read as", account.layout),
-            *((split.name, _split(split)) for split in splits),
+            *((split.name, f"{split.sizes}: {split.origin}") for split in splits),
             *([("pixels", account.pixels)] if account.pixels else []),
             *(("left out", _left_out(item)) for item in account.left_out),
             *(("noted", remark) for remark in account.remarks),
@@ -43,12 +43,6 @@ def view(run: Run) -> View | None:
         splits=[split.name for split in splits],
         classes=_classes(account, splits),
     )
-
-
-def _split(split: SplitAccount) -> str:
-    low, high = min(split.class_sizes), max(split.class_sizes)
-    each = wording.count(low) if low == high else f"{wording.count(low)} to {wording.count(high)}"
-    return f"{wording.images(split.images)}, {each} of each class: {split.origin}"
 
 
 def _left_out(item: LeftOut) -> str:

@@ -7,20 +7,22 @@ source is a file here and an entry of :data:`SOURCES`; nothing else knows the ki
 
 from __future__ import annotations
 
+from potstill.data.sources.arrow import SavedTables
 from potstill.data.sources.base import Request, Source
 from potstill.data.sources.digits import Digits
 from potstill.data.sources.folder import ImageFolder
 from potstill.data.sources.hub import Hub
 from potstill.data.sources.mhist import Mhist
 from potstill.data.sources.npz import Npz
-from potstill.data.sources.parquet import ParquetFolder
+from potstill.data.sources.parquet import ParquetFiles
 
 SOURCES: tuple[type[Source], ...] = (
     Hub,  # hf:OWNER/NAME, and names of the catalogue without a local copy
     Mhist,  # mhist:FOLDER
     Digits,  # digits, without a local copy
     Npz,  # a path that ends in .npz
-    ParquetFolder,  # a folder with parquet files at any depth
+    SavedTables,  # a folder that save_to_disk wrote, arrow files at any depth, or one
+    ParquetFiles,  # parquet files at any depth, or one
     ImageFolder,  # any other folder that has folders
 )
 """Every kind of source; the first that recognises a request reads it."""

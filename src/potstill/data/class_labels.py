@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,15 @@ def join_labels(parts: Parts, where: str) -> Classes:
     if len(named) < len(every):
         parts, remark = _with_names(parts, named, where)
         remarks.append(remark)
+    orders = {labels.names for labels in named}
+    if len(orders) > 1 and (twice := _named_twice(orders)):
+        raise UserError(
+            f"two classes of {where} are called {twice!r}, and its files name the classes differently",
+            "give every class a name of its own",
+        )
+    if len(orders) == 1:
+        joined = {split: _concatenated([piece.labels.values for piece in pieces]) for split, pieces in parts.items()}
+        return _used(Classes(named[0].names or (), joined, remarks=tuple(remarks)), where)
     names = _union([piece.labels for split in _training_first(parts) for piece in parts[split]])
     place = {name: number for number, name in enumerate(names)}
     joined = {
@@ -127,6 +137,12 @@ def _union(labels: Sequence[Labels]) -> tuple[str, ...]:
     """All names: in their published order if there is one, otherwise in alphabetical order."""
     seen = dict.fromkeys(name for piece in labels for name in piece.names or ())
     return tuple(seen) if any(piece.ordered for piece in labels) else tuple(sorted(seen))
+
+
+def _named_twice(orders: Iterable[tuple[str, ...] | None]) -> str | None:
+    """A name that stands for two classes of one part."""
+    counts = (Counter(names).most_common(1)[0] for names in orders if names)
+    return next((name for name, count in counts if count > 1), None)
 
 
 def _training_first(parts: Parts) -> list[str]:

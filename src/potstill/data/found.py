@@ -84,12 +84,26 @@ class Labels:
         labels = np.asarray(values)
         if labels.ndim == 2 and labels.shape[1] == 1:  # MedMNIST stores a column
             labels = labels[:, 0]
+        if labels.ndim == 2:
+            raise multi_label(f"the labels of {where}, of shape {labels.shape},")
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise UserError(
                 f"labels of {where} are not integers ({labels.dtype}, shape {labels.shape})",
                 "store one class index per image, counted from 0",
             )
         return cls(labels.astype(np.int64), names, ordered=names is not None)
+
+
+def multi_label(what: str) -> UserError:
+    """The refusal of labels that are several for each image.
+
+    Args:
+        what: the labels, in words.
+    """
+    return UserError(
+        f"{what} may be several for each image (multi-label), and one class per image is needed",
+        "choose a column of single labels with --label-column, or keep the images of one label",
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,7 +64,8 @@ def load_dataset(
 def short_name(spec: str) -> str:
     """The name of a dataset in the folder names of runs: ``mhist:photos/v1.5`` gives ``v1.5``."""
     path = Path(spec.rpartition(":")[2])
-    return path.stem if path.suffix.lower() in (".npz", ".zip", ".mat", ".h5") else path.resolve().name
+    files = (".npz", ".zip", ".mat", ".h5", ".parquet", ".arrow")
+    return path.stem if path.suffix.lower() in files else path.resolve().name
 
 
 def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, CatalogueEntry | None]:

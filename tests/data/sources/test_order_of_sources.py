@@ -18,7 +18,7 @@ from potstill.data.sources.folder import ImageFolder
 from potstill.data.sources.hub import Hub
 from potstill.data.sources.mhist import Mhist
 from potstill.data.sources.npz import Npz
-from potstill.data.sources.parquet import ParquetFolder
+from potstill.data.sources.parquet import ParquetFiles
 from potstill.runtime.errors import UserError
 
 
@@ -37,7 +37,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("digits", "digits", Digits),
         ("mhist:polyps", "mhist", Mhist),
         ("some.npz", "some", Npz),
-        ("tables", "tables", ParquetFolder),
+        ("tables", "tables", ParquetFiles),
         ("photos", "photos", ImageFolder),
     ],
 )
@@ -63,7 +63,8 @@ def test_local_copies_take_precedence_over_the_hub_and_the_embedded(in_folder: P
     catalogue_layout(in_folder / "root" / "mnist", "mnist")
     write_images(in_folder / "root" / "digits" / "0", noise(1))
     source, entry = find_source("mnist", in_folder / "root")
-    assert source == ParquetFolder("mnist", in_folder / "root" / "mnist", entry)
+    assert isinstance(source, ParquetFiles)
+    assert (source.files.root, source.entry) == (in_folder / "root" / "mnist" / "mnist", entry)
     assert find_source("digits", in_folder / "root")[0] == ImageFolder("digits", in_folder / "root" / "digits")
     assert isinstance(find_source("cifar10", in_folder / "root")[0], Hub)
 

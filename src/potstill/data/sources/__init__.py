@@ -7,13 +7,14 @@ source is a file here and an entry of :data:`SOURCES`; nothing else knows the ki
 
 from __future__ import annotations
 
+from potstill.data.sources.arrow import SavedTables
 from potstill.data.sources.base import Request, Source
 from potstill.data.sources.digits import Digits
 from potstill.data.sources.folder import ImageFolder
 from potstill.data.sources.hub import Hub
 from potstill.data.sources.mhist import Mhist
 from potstill.data.sources.npz import Npz
-from potstill.data.sources.parquet import ParquetFolder
+from potstill.data.sources.parquet import ParquetFiles
 from potstill.data.sources.published import PublishedFiles
 from potstill.data.sources.tiny_imagenet import TinyImagenet
 
@@ -22,7 +23,8 @@ SOURCES: tuple[type[Source], ...] = (
     Mhist,  # mhist:FOLDER
     Digits,  # digits, without a local copy
     Npz,  # a path that ends in .npz
-    ParquetFolder,  # a folder with parquet files at any depth
+    SavedTables,  # a folder that save_to_disk wrote, arrow files at any depth, or one
+    ParquetFiles,  # parquet files at any depth, or one
     PublishedFiles,  # the files of MNIST, CIFAR, SVHN, STL-10 or USPS
     TinyImagenet,  # Tiny ImageNet as unzipped
     ImageFolder,  # any other folder that has folders, or a path that ends in .zip

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
 from potstill.data.found import Found
 from potstill.data.sources.base import Request, first_line
-from potstill.data.sources.tables import ROWS, Named, found_tables
+from potstill.data.sources.tables import ROWS, Collection, Named
 from potstill.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,13 +53,19 @@ class Hub:
 
         Raises:
             UserError: the hub cannot be reached or has no such dataset, or as in
-                :func:`potstill.data.sources.tables.found_tables`.
+                :func:`potstill.data.sources.tables.Collection.found`.
         """
-        tables = [Named(HubTable(table), f"split {split}", (str(split),)) for split, table in self._download().items()]
-        splits = self.entry.splits if self.entry is not None else {}
-        preferred = (self.entry.image_column, self.entry.label_column) if self.entry is not None else ("image", "label")
-        found = found_tables(tables, "a dataset of the hub", self.repository, preferred, splits)
-        return replace(found, named=True)
+        entry = self.entry
+        return Collection(
+            tables=[
+                Named(HubTable(table), f"split {split}", (str(split),)) for split, table in self._download().items()
+            ],
+            layout="a dataset of the hub",
+            where=self.repository,
+            preferred=None if entry is None else (entry.image_column, entry.label_column),
+            splits={} if entry is None else entry.splits,
+            named=True,
+        ).found(choices)
 
     def _download(self) -> Any:
         import datasets
@@ -96,7 +103,11 @@ class HubTable:
     """A split as the hub's library opens it."""
 
     def __init__(self, table: Any) -> None:
+        from datasets import config
+        from huggingface_hub import constants
+
         self.table = table
+        self.folders = (Path(constants.HF_HUB_CACHE), Path(config.HF_DATASETS_CACHE))
         self.schema: pyarrow.Schema = table.features.arrow_schema
         self.rows: int = len(table)
 

@@ -1,8 +1,9 @@
-"""Parquet files, in the layout in which the Hugging Face hub stores image datasets."""
+"""Parquet files, in the layout in which the Hugging Face hub stores image datasets, or a single one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
 from potstill.data.found import Found
-from potstill.data.sources.base import Request, first_line, stamps
-from potstill.data.sources.tables import ROWS, Named, found_tables
+from potstill.data.sources.base import Request, stamps
+from potstill.data.sources.columns import Described
+from potstill.data.sources.table_files import TableFiles, check_rows, readable, table_files
+from potstill.data.sources.tables import ROWS, Collection, Named
 from potstill.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,47 +22,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ParquetFolder:
+class ParquetFiles:
     """Parquet files whose names, or whose folders' names, say which split they belong to."""
 
-    name: str
-    folder: Path
+    files: TableFiles
     entry: CatalogueEntry | None = None
+
+    @property
+    def name(self) -> str:
+        """What the dataset is called in records."""
+        return self.files.name
 
     @classmethod
     def recognise(cls, request: Request) -> Self | None:
-        """A folder with parquet files at any depth."""
-        folder = request.folder
-        if folder is None or next(folder.rglob("*.parquet"), None) is None:
+        """A file, or a folder with parquet files at any depth; not class folders with a table of metadata beside."""
+        files = table_files(request, ".parquet", request.entry and request.entry.config)
+        if files is None:
             return None
-        return cls(request.name, folder, request.entry)
+        others = [child for child in _folders(files.root) if not any(p.is_relative_to(child) for p in files.paths)]
+        if others and not files.single and not any(map(_may_hold_images, files.paths)):
+            return None
+        return cls(files, request.entry)
 
     def signature(self) -> Any:
         """The stamps of the files, and how they are read."""
-        return {"parquet": stamps(self.files()), "entry": self.entry and self.entry.name}
-
-    def files(self) -> list[Path]:
-        """The files, sorted."""
-        config = self.entry.config if self.entry is not None and self.entry.config else ""
-        # A copy of the hub's repository has a folder for each of its configurations.
-        folder = self.folder / config if (self.folder / config).is_dir() else self.folder
-        return sorted(folder.rglob("*.parquet"))
+        return {"parquet": stamps(self.files.paths), "entry": self.entry and self.entry.name}
 
     def find(self, choices: Choices) -> Found:
         """The tables in the files.
 
         Raises:
-            UserError: a file is not parquet, or as in :func:`potstill.data.sources.tables.found_tables`.
+            UserError: a file is not parquet, or as in :meth:`potstill.data.sources.tables.Collection.found`.
         """
-        tables = [self._named(path) for path in self.files()]
-        splits = self.entry.splits if self.entry is not None else {}
-        preferred = (self.entry.image_column, self.entry.label_column) if self.entry is not None else ("image", "label")
-        return found_tables(tables, "parquet files", str(self.folder), preferred, splits)
-
-    def _named(self, path: Path) -> Named:
-        inside = path.relative_to(self.folder)
-        names = (inside.stem, *reversed(inside.parts[:-1]))
-        return Named(ParquetTable(path), inside.as_posix(), names)
+        files, entry = self.files, self.entry
+        return Collection(
+            tables=[Named(ParquetTable(path), files.origin(path), files.names(path)) for path in files.paths],
+            layout="parquet file" if files.single else "parquet files",
+            where=files.where,
+            preferred=None if entry is None else (entry.image_column, entry.label_column),
+            splits={} if entry is None else entry.splits,
+        ).found(choices)
 
 
 class ParquetTable:
@@ -69,30 +71,40 @@ class ParquetTable:
         path: the file.
 
     Raises:
-        UserError: the file is not parquet or is damaged.
+        UserError: the file is not parquet or is damaged, or promises more rows than it can hold.
     """
 
     def __init__(self, path: Path) -> None:
-        from pyarrow import parquet
-
-        self.path = path
-        try:
-            with parquet.ParquetFile(path) as file:
-                self.schema, self.rows = file.schema_arrow, file.metadata.num_rows
-        except (OSError, ValueError) as error:
-            raise _damaged(path, error) from error
+        self.path, self.folders = path, (path.parent,)
+        with _opened(path) as file:
+            self.schema: pyarrow.Schema = file.schema_arrow
+            self.rows: int = file.metadata.num_rows
+        check_rows(self.rows, path)
 
     def batches(self, column: str) -> Iterator[pyarrow.Array]:
         """The values of a column, some rows at a time."""
-        from pyarrow import parquet
-
-        try:
-            with parquet.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(ROWS, columns=[column]):
-                    yield batch.column(0)
-        except (OSError, ValueError) as error:
-            raise _damaged(self.path, error) from error
+        with _opened(self.path) as file:
+            for batch in file.iter_batches(ROWS, columns=[column]):
+                yield batch.column(column)
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"cannot read parquet in {path}: {first_line(error)}", "download or write it again")
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An open parquet file; whatever fails while it is read is one error with its name."""
+    from pyarrow import parquet
+
+    with readable(path, "parquet") as stream, parquet.ParquetFile(stream) as file:
+        yield file
+
+
+def _may_hold_images(path: Path) -> bool:
+    """Whether a file has a column of images; a damaged one might have had one."""
+    try:
+        described = Described.of(ParquetTable(path).schema, str(path))
+    except UserError:
+        return True
+    return any(map(described.holds_images, described.schema.names))
+
+
+def _folders(root: Path) -> list[Path]:
+    return [child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")]

@@ -1,8 +1,7 @@
-"""Tables in Arrow's format: which column holds the images, which the classes, and reading both."""
+"""Tables in Arrow's format: labels are read at once, images some rows at a time."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from potstill.data.choices import Choices
 from potstill.data.found import UNLABELLED, Encoded, Found, Labels, Part
+from potstill.data.sources.base import first_line
+from potstill.data.sources.columns import USABLE, Columns, Described, find_columns
+from potstill.data.split_names import usual_role
 from potstill.runtime.errors import UserError
+from potstill.schema.account import LeftOut
 
 if TYPE_CHECKING:
     import pyarrow
 
-IMAGE_COLUMNS = ("image", "img", "images", "pixel_values")
-LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 ROWS = 1000  # read at a time
 
 
@@ -26,12 +28,17 @@ class Table(Protocol):
 
     @property
     def schema(self) -> pyarrow.Schema:
-        """The columns with their types, and perhaps what the hub says about them."""
+        """The columns with their types, and perhaps what the hub's library says about them."""
         ...
 
     @property
     def rows(self) -> int:
         """The number of rows."""
+        ...
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """The folders in which image files may lie that the table names; the first is that of relative paths."""
         ...
 
     def batches(self, column: str) -> Iterator[pyarrow.Array]:
@@ -54,99 +61,124 @@ class Named:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns to read.
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """The tables of a dataset.
 
     Attributes:
-        image: the name of the column of images.
-        label: the name of the column of classes.
-        class_names: the name of each class, if the table has them.
-    """
-
-    image: str
-    label: str
-    class_names: tuple[str, ...] | None
-
-
-def found_tables(
-    tables: Sequence[Named], layout: str, where: str, preferred: tuple[str, str], splits: Mapping[str, str]
-) -> Found:
-    """What a dataset of tables holds.
-
-    Args:
         tables: in the order in which images are numbered.
         layout: the layout, in words.
         where: the dataset's name in errors.
-        preferred: the image and label columns that the catalogue names.
+        preferred: the image and label columns that the catalogue names, if it knows the dataset.
         splits: as in :class:`potstill.data.found.Found`.
-
-    Raises:
-        UserError: a column is missing, or labels are not class indices.
+        named: likewise.
     """
-    parts = tuple(_part(named, where, preferred) for named in tables)
-    return Found(layout, where, parts, columns=True, splits=splits)
+
+    tables: Sequence[Named]
+    layout: str
+    where: str
+    preferred: tuple[str, str] | None
+    splits: Mapping[str, str]
+    named: bool = False
+
+    def found(self, choices: Choices) -> Found:
+        """What the tables hold. Tables without images are left out; the training tables decide on the columns.
+
+        Args:
+            choices: the user's choices of columns.
+
+        Raises:
+            UserError: a column is missing or ambiguous, tables disagree, or labels cannot be classes.
+        """
+        described = {named: Described.of(named.table.schema, f"{self.where}, {named.origin}") for named in self.tables}
+        with_images = [n for n in self.tables if any(described[n].holds_images(c) for c in n.table.schema.names)]
+        deciding = next(
+            (named for named in with_images if choices.roles or usual_role(named.names) == "train"),
+            (with_images or self.tables)[0],
+        )
+        columns = find_columns(described[deciding], choices, self.preferred)
+        parts = tuple(_part(named, described[named], columns, described[deciding]) for named in with_images)
+        if not columns.certain:
+            _check_classes([part.labels for part in parts], columns.label, self.where)
+        without = [named for named in self.tables if named not in with_images]
+        return Found(
+            layout=self.layout,
+            where=self.where,
+            parts=parts,
+            columns=True,
+            named=self.named,
+            splits=self.splits,
+            left_out=tuple(LeftOut(count=1, what=f"table {n.origin}", why="it has no images") for n in without),
+            remarks=(columns.remark,),
+        )
 
 
-def features_of(schema: pyarrow.Schema) -> Mapping[str, Any]:
-    """What the hub's library has written about the columns; empty if it has not written the table."""
+def _part(named: Named, table: Described, columns: Columns, deciding: Described) -> Part:
+    """The images and labels of one table, if its columns are those of the deciding table."""
+    if columns.image not in table.schema.names or not table.holds_images(columns.image):
+        raise UserError(
+            f"{deciding.where} has its images in the column {columns.image!r}, which {table.where} does not have",
+            "store all files with the same columns, or take out those of another dataset",
+        )
+    images = Encoded(named.table.rows, lambda: _rows(named.table, columns.image, table.where))
+    return Part(images, _labels(named.table, table, columns), named.origin, named.names)
+
+
+def _labels(table: Table, described: Described, columns: Columns) -> Labels:
+    """The labels of one table; of a table without the column, none."""
+    import pyarrow
+    from pyarrow import compute
+
+    if columns.label not in described.schema.names:
+        return Labels(np.full(table.rows, UNLABELLED, np.int64))
+    kind = described.kind(columns.label)
+    if kind not in USABLE:
+        raise UserError(
+            f"{described.where} has labels of {described.schema.field(columns.label).type}, unlike the other files",
+            "store all files with the same columns",
+        )
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return {}
-    return features if isinstance(features, dict) else {}
-
-
-def find_columns(schema: pyarrow.Schema, where: str, image: str, label: str) -> Columns:
-    """Find the image and label columns by their types.
-
-    Args:
-        schema: the table's columns and their types.
-        where: the table's name in errors.
-        image: the name to prefer among columns of images.
-        label: the name to prefer among columns of classes.
-
-    Raises:
-        UserError: there is no column of images, or none of class indices.
-    """
-    from pyarrow import types
-
-    names = {name: _class_names(feature) for name, feature in features_of(schema).items()}
-    image_columns = [field.name for field in schema if _holds_images(field.type)]
-    integers = [field.name for field in schema if types.is_integer(field.type)]
-    labelled = [name for name in integers if names.get(name)]
-    image_column = _preferred(image_columns, (image, *IMAGE_COLUMNS))
-    label_column = _preferred(labelled, (label, *LABEL_COLUMNS)) or _preferred(integers, (label, *LABEL_COLUMNS))
-    named_label = next((name for name in (label, *LABEL_COLUMNS) if name in schema.names), None)
-    if image_column is None:
+        column = pyarrow.chunked_array(list(table.batches(columns.label)), described.schema.field(columns.label).type)
+        if kind == "text":
+            return _text_labels(column.cast(pyarrow.large_string()))
+        values = compute.fill_null(column.cast(pyarrow.int64()), UNLABELLED).to_numpy()
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(
-            f"{where} has no column of images among {', '.join(schema.names)}",
-            "store encoded images in a column named image",
-        )
-    if label_column is None and named_label is not None:
-        raise UserError(
-            f"labels of {where} are not integers (column {named_label!r} holds {schema.field(named_label).type})",
-            "store one class index per image, counted from 0",
-        )
-    if label_column is None:
-        raise UserError(
-            f"{where} has no column of class labels among {', '.join(schema.names)}",
-            "store class indices in a column named label",
-        )
-    return Columns(image_column, label_column, names.get(label_column))
+            f"cannot read the labels of {described.where}: {first_line(error)}", "download or write it again"
+        ) from error
+    if kind == "boolean":
+        return Labels(values, ("false", "true"), ordered=True)
+    return Labels.of_numbers(values, described.where, described.class_names(columns.label))
 
 
-def _part(named: Named, where: str, preferred: tuple[str, str]) -> Part:
-    place = f"{where}, {named.origin}"
-    columns = find_columns(named.table.schema, place, *preferred)
-    values = [
-        np.asarray(batch.fill_null(UNLABELLED).to_numpy(zero_copy_only=False))
-        for batch in named.table.batches(columns.label)
-    ]
-    labels = Labels.of_numbers(np.concatenate(values) if values else np.empty(0, np.int64), place, columns.class_names)
-    return Part(
-        Encoded(named.table.rows, lambda: _rows(named.table, columns.image, place)), labels, named.origin, named.names
-    )
+def _check_classes(labels: Sequence[Labels], column: str, where: str) -> None:
+    """Refuse labels of which every image has one of its own, as with an index, a name or a caption."""
+    seen: set[str | int] = set()
+    count = 0
+    for part in labels:
+        numbers = part.values[part.values >= 0]
+        distinct = np.unique(numbers).tolist()
+        seen.update(distinct if part.names is None else (part.names[number] for number in distinct))
+        count += len(numbers)
+    if count > 2 and len(seen) == count:
+        raise UserError(
+            f"the column {column!r} of {where} differs for every image, as an index or a caption does",
+            "name the column of classes with --label-column",
+        )
+
+
+def _text_labels(column: pyarrow.ChunkedArray) -> Labels:
+    """Labels that are the names of the classes; a missing or empty text is no label."""
+    import pyarrow
+    from pyarrow import compute
+
+    encoded = column.dictionary_encode().unify_dictionaries()
+    texts = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    names = sorted(text for text in texts if text)
+    place = {name: number for number, name in enumerate(names)}
+    order = np.array([place.get(text, UNLABELLED) for text in texts] + [UNLABELLED], np.int64)
+    codes = [compute.fill_null(chunk.indices.cast(pyarrow.int64()), len(texts)).to_numpy() for chunk in encoded.chunks]
+    return Labels(order[np.concatenate(codes)] if codes else np.empty(0, np.int64), tuple(names))
 
 
 def _rows(table: Table, column: str, where: str) -> Iterator[tuple[bytes | Path, str]]:
@@ -154,33 +186,23 @@ def _rows(table: Table, column: str, where: str) -> Iterator[tuple[bytes | Path,
     number = 0
     for batch in table.batches(column):
         for cell in batch.to_pylist():
-            yield _encoded(cell, f"row {number} of {where}"), f"row {number} of {where}"
+            name = f"row {number} of {where}"
+            yield _encoded(cell, table.folders, name), name
             number += 1
 
 
-def _encoded(cell: Any, where: str) -> bytes | Path:
-    """The content of a cell: an image's bytes, or the path of a file that the hub's library put beside the table."""
+def _encoded(cell: Any, folders: Sequence[Path], where: str) -> bytes | Path:
+    """The content of a cell: an image's bytes, or the path of a file beside the table."""
     content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if content is not None:
+    if isinstance(content, bytes):
         return content
-    if isinstance(cell, dict) and cell.get("path"):
-        return Path(cell["path"])
-    raise UserError(f"{where} has no image", "remove the row or store encoded images in the table")
-
-
-def _holds_images(kind: pyarrow.DataType) -> bool:
-    """Whether a column holds images, also in a file whose metadata were lost."""
-    from pyarrow import types
-
-    if types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
-    return types.is_binary(kind) or types.is_large_binary(kind)
-
-
-def _class_names(feature: Any) -> tuple[str, ...] | None:
-    names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
-    return tuple(map(str, names)) if isinstance(names, list) and names else None
-
-
-def _preferred(found: list[str], names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in found), found[0] if found else None)
+    named = cell.get("path") if isinstance(cell, dict) else None
+    if not isinstance(named, str) or not named:
+        raise UserError(f"{where} has no image", "remove the row or store encoded images in the table")
+    path = (folders[0] / named).resolve()
+    if not any(path.is_relative_to(folder.resolve()) for folder in folders):
+        raise UserError(
+            f"{where} names the file {named!r} outside the dataset's folder, which is not opened",
+            "store encoded images in the table",
+        )
+    return path

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors import safe_open
 
 from potstill.runtime.files import sha256
+from potstill.runtime.safetensors_io import SHA256
 
 FLEETING = {"seconds", "distilled_seconds", "started", "peak_memory_bytes", "command", "reached"}
 """Fields that are times, or made of times, or tell how often a command was started."""
@@ -33,9 +34,10 @@ def lasting(path: Path) -> bytes:
             kept = [event for event in events if event["event"] in ("step", "validation")]
             return json.dumps(_lasting(kept)).encode()
         case _, "state.safetensors":
+            # Its hash is over everything, the seconds included.
             with safe_open(path, framework="np") as archive:
                 tensors = {name: archive.get_tensor(name).tobytes().hex() for name in sorted(archive.keys())}
-                values = {name: text for name, text in archive.metadata().items() if name not in FLEETING}
+                values = {name: text for name, text in archive.metadata().items() if name not in {*FLEETING, SHA256}}
             return json.dumps([tensors, dict(sorted(values.items()))]).encode()
         case ".html", "comparison.html":
             return b""  # it shows times

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 
 from potstill.applications.comparison import compare
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent
+from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Resources
@@ -71,14 +71,14 @@ def run(words: list[str]) -> None:
     console = table_console()
     console.print(table(record))
     for line in shown(record):
-        console.print(line, highlight=False)
-    print(f"written to {options.out / Comparison.FILE}; the page is {write_comparison(options.out)}")
+        say(line)
+    say(f"written to {options.out / Comparison.FILE}; the page is {write_comparison(options.out)}")
 
 
 def table(record: Comparison) -> Table:
     """The sets with their accuracies and costs."""
     title = f"{record.dataset.name}, recipe {record.recipe.label}, mean ± std × repeats"
-    made = Table(title=title, title_justify="left")
+    made = Table(title=title)
     for column in ("set", "per class", "labels", "bytes", "distilled in", *record.networks):
         made.add_column(column)
     for item in record.sets:

@@ -12,6 +12,7 @@ import tyro
 
 from potstill.cli.going_on import go_on_with, going_on, resuming_distillation
 from potstill.cli.options import duration, parse
+from potstill.cli.output import say
 from potstill.cli.progress import DistillationProgress
 from potstill.data import load_dataset
 from potstill.distillation import RunFolder, Settings, distill, resumed_settings
@@ -78,9 +79,7 @@ def run(words: list[str]) -> None:
         )
     chosen = done.synthetic.provenance["chosen_iteration"]
     ended = f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})"
-    print(
-        ended if done.status == "complete" else f"{ended}; {go_on_with(resuming_distillation(RunFolder(out), *again))}"
-    )
+    say(ended if done.status == "complete" else f"{ended}; {go_on_with(resuming_distillation(RunFolder(out), *again))}")
 
 
 def _read(words: list[str]) -> Options[Any]:

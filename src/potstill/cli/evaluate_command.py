@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent
+from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
@@ -106,7 +106,7 @@ def _evaluate(words: list[str]) -> None:
             record=path,
         )
     table_console().print(table(result, len(synthetic)))
-    print(f"written to {path}")
+    say(f"written to {path}")
 
 
 def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:
@@ -128,15 +128,16 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
             full_epochs=options.full_epochs,
         )
         found.write(path)
-    print(f"label robust score {100 * found.label_score:.1f}, augmentation robust score", end=" ")
-    print(f"{100 * found.augmentation_score:.1f} (of 100; {found.track} labels, {network}, {recipe.label})")
-    print(f"written to {path}")
+    label, augmentation = 100 * found.label_score, 100 * found.augmentation_score
+    scores = f"label robust score {label:.1f}, augmentation robust score {augmentation:.1f}"
+    say(f"{scores} (of 100; {found.track} labels, {network}, {recipe.label})")
+    say(f"written to {path}")
 
 
 def table(evaluation: Evaluation, images: int) -> Table:
     """The accuracies of an evaluation as a table; ``images`` is the size of the set."""
     title = f"test accuracy, recipe {evaluation.recipe.label}, mean ± std [95 % interval] × repeats"
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=title)
     shown.add_column("network")
     columns = {"distilled": evaluation.networks, **evaluation.baselines}
     for column in columns:

@@ -10,6 +10,7 @@ import tyro
 
 from potstill.cli.going_on import going_on
 from potstill.cli.options import ComputeOptions, names, parse
+from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
 from potstill.data import load_dataset, short_name
 from potstill.experts.difficulty import Score
@@ -60,7 +61,7 @@ def run(words: list[str]) -> None:
         record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress)
         if scores:
             keep_scores(plan, dataset, out, compute, scores, progress)
-    print(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")
+    say(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")
 
 
 def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from potstill.cli.options import parse
+from potstill.cli.output import say
 from potstill.cli.targets import Target
 from potstill.synthetic.export import export
 
@@ -38,4 +39,4 @@ def run(words: list[str]) -> None:
     target = Target.opened(options.target)
     suffix = ".npz" if options.format == "npz" else ""
     out = options.out or target.beside / f"{options.format}{suffix}"
-    print(f"written to {export(target.synthetic, out, options.format, hub_id=options.hub_id)}")
+    say(f"written to {export(target.synthetic, out, options.format, hub_id=options.hub_id)}")

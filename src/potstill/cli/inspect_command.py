@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 
-from potstill.cli.options import ChoiceOptions, parse, table_console
+from potstill.cli.options import ChoiceOptions, parse
+from potstill.cli.output import Table, say, table_console
 from potstill.data import NO_CHOICES, load_dataset, short_name
 from potstill.inspection import inspect
 from potstill.report import check_folder, write_inspection
-from potstill.runtime.text import visible
 from potstill.schema.inspection import Inspection
 
 MOST_CLASSES = 40
@@ -50,18 +49,18 @@ def run(words: list[str]) -> None:
     found = inspect(dataset)
     page = write_inspection(found, dataset, out)
     table_console().print(table(found))
-    print(found)
-    print(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")
+    say(*str(found).splitlines())
+    say(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")
 
 
 def table(found: Inspection) -> Table:
     """The number of images of each class and split."""
     names = found.account.class_names
     hidden = len(names) - MOST_CLASSES
-    made = Table(caption=f"{hidden:,} more classes are on the page" if hidden > 0 else None, caption_justify="left")
+    made = Table(caption=f"{hidden:,} more classes are on the page" if hidden > 0 else None)
     made.add_column("class")
     for split in found.splits:
         made.add_column(split.name, justify="right")
     for label, name in enumerate(names[:MOST_CLASSES]):
-        made.add_row(visible(name), *(f"{split.class_sizes[label]:,}" for split in found.splits))
+        made.add_row(name, *(f"{split.class_sizes[label]:,}" for split in found.splits))
     return made

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import tyro
-from rich.console import Console
 
 from potstill.data.choices import Choices
 from potstill.runtime.compute import ComputeChoice
@@ -154,8 +152,3 @@ def percent(result: Repeats | None, *, interval: bool = False) -> str:
     low_high = result.interval if interval else None
     bounds = "" if low_high is None else f" [{100 * low_high[0]:.1f}, {100 * low_high[1]:.1f}]"
     return f"{100 * result.mean:.1f}%{spread}{bounds} × {result.repeats}"
-
-
-def table_console() -> Console:
-    """A console for tables: as wide as the terminal, or as wide as needed in a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else 240, markup=False)

@@ -10,9 +10,11 @@ from typing import Any, Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from potstill.cli.output import say
 from potstill.data import ImageDataset
 from potstill.inspection import inspect
 from potstill.runtime.progress import in_words
+from potstill.runtime.text import visible
 
 FIRST_SECONDS = 10.0
 """Work that takes longer says what it does."""
@@ -58,11 +60,11 @@ class ProgressLines:
         if self._untold is not None:
             lines = inspect(self._untold).summary()
             self._untold = None
-            self.announce("\n".join(lines))
+            self.announce(*lines)
         self._message = message
         if self._live:
             self._last = time.monotonic()
-            print(message, file=self._out, flush=True)
+            say(message, to=self._out)
 
     def introduce(self, dataset: ImageDataset) -> None:
         """Say what a dataset was understood as, with the first message about work on it.
@@ -71,9 +73,9 @@ class ProgressLines:
         """
         self._untold = dataset
 
-    def announce(self, message: str) -> None:
-        """Print a line at once, whoever looks on."""
-        print(message, file=self._out, flush=True)
+    def announce(self, *lines: str) -> None:
+        """Print lines at once, whoever looks on."""
+        say(*lines, to=self._out)
 
     def _watch(self) -> None:
         wait = FIRST_SECONDS
@@ -83,7 +85,7 @@ class ProgressLines:
                 wait = EVERY_SECONDS - (now - self._last)
             else:
                 self._last = now
-                print(f"{self._message} ({in_words(now - self._started)} so far)", file=self._out, flush=True)
+                say(f"{self._message} ({in_words(now - self._started)} so far)", to=self._out)
 
 
 class DistillationProgress:
@@ -130,7 +132,7 @@ class DistillationProgress:
         iteration, seconds = fields["iteration"], fields["seconds"]
         if event == "inspection":
             for line in fields["inspection"].summary():
-                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
             return
         self._notes.pop("doing", None)
         if event == "doing":

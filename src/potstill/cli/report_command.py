@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from potstill.cli.options import parse
+from potstill.cli.output import say
 from potstill.report import write_report
 
 
@@ -26,4 +27,4 @@ class Options:
 def run(words: list[str]) -> None:
     """Write the page and print its path."""
     options = parse(Options, words, command="report")
-    print(f"the page is {write_report(options.run)}")
+    say(f"the page is {write_report(options.run)}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import (
@@ -17,8 +16,8 @@ from potstill.cli.options import (
     names,
     parse,
     percent,
-    table_console,
 )
+from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
 from potstill.evaluation import Resources, find_recipe
@@ -85,13 +84,13 @@ def run(words: list[str]) -> None:
     recipe = shortened(find_recipe(reproduction.recipe), options.scale)
     table_console().print(table(outcomes, f"{reproduction.title}; recipe {recipe.name}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
-        print(note)
-    print(f"written to {out / ReproductionRecord.FILE}")
+        say(note)
+    say(f"written to {out / ReproductionRecord.FILE}")
 
 
 def table(outcomes: list[Outcome], title: str) -> Table:
     """Published and measured results in one table."""
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=title)
     for column in ("row", "network", "dataset", "published", "measured", "verdict", "iterations", "distilled in", ""):
         shown.add_column(column)
     for outcome in outcomes:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 
 from potstill.applications import SearchResult, search
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, parse, table_console
+from potstill.cli.options import ChoiceOptions, ComputeOptions, parse
+from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
@@ -77,13 +77,13 @@ def run(words: list[str]) -> None:
         )
     table_console().print(table(found, options.space))
     for line in summary(found):
-        print(line)
-    print(f"written to {path}")
+        say(line)
+    say(f"written to {path}")
 
 
 def table(found: SearchResult, space: str) -> Table:
     """The candidates from best to worst, as a table."""
-    shown = Table(title=f"{space} on the small set, ranked by validation accuracy", title_justify="left")
+    shown = Table(title=f"{space} on the small set, ranked by validation accuracy")
     for column in ("", "network", "validation", "parameters", "seconds", "full data, test"):
         shown.add_column(column)
     for place, name in enumerate(found.ranked, start=1):

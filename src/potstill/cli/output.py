@@ -1,0 +1,43 @@
+"""What commands print: lines and tables in which every character of every name is visible."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TextIO
+
+from rich import table
+from rich.console import Console
+
+from potstill.runtime.text import visible
+
+
+def say(*lines: str, to: TextIO | None = None) -> None:
+    """Print lines; a name in one of them never steers the terminal or begins a line of its own.
+
+    Args:
+        lines: the lines, each a sentence of ours with names from outside.
+        to: the stream; by default the standard output.
+    """
+    for line in lines:
+        print(visible(line), file=to, flush=True)
+
+
+class Table(table.Table):
+    """A table whose titles and cells are made visible."""
+
+    def __init__(self, *, title: str | None = None, caption: str | None = None, **options: Any) -> None:
+        shown = {name: visible(text) for name, text in (("title", title), ("caption", caption)) if text is not None}
+        super().__init__(**shown, title_justify="left", caption_justify="left", **options)
+
+    def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
+        """Add a column with this header."""
+        super().add_column(visible(header), *arguments, **options)
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row with these texts."""
+        super().add_row(*map(visible, cells), **options)
+
+
+def table_console() -> Console:
+    """A console for tables: as wide as the terminal, or as wide as needed in a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else 240, markup=False)

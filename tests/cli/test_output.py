@@ -1,0 +1,40 @@
+"""What commands print: names from outside never steer the terminal."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from potstill import cli
+from potstill.cli.output import Table, say, table_console
+
+NAME = "cat\x1b[2J\n\u202edog"
+SHOWN = r"cat\x1b[2J\n\u202edog"
+
+
+def test_lines_show_every_character(capsys: pytest.CaptureFixture[str]):
+    say(f"written to {NAME}", "done")
+    assert capsys.readouterr().out == f"written to {SHOWN}\ndone\n"
+
+
+def test_tables_show_every_character(capsys: pytest.CaptureFixture[str]):
+    table = Table(title=NAME, caption=f"{NAME} below")
+    table.add_column(NAME)
+    table.add_row(NAME)
+    table_console().print(table)
+    printed = capsys.readouterr().out
+    assert printed.count(SHOWN) == 4
+    assert "\x1b" not in printed
+
+
+def test_commands_print_in_no_other_way():
+    """Help and citations are our own words, and errors are made visible where they are raised."""
+    own = {"main.py", "options.py", "list_command.py", "output.py"}
+    for path in sorted(Path(cli.__file__).parent.glob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        printing = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        literal = [call for call in printing if path.name == "distill_command.py"]  # its usage
+        assert path.name in own or len(printing) == len(literal) <= 1, path.name
+        assert "rich.table" not in path.read_text() or path.name == "list_command.py", path.name

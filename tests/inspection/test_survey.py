@@ -21,7 +21,7 @@ pets: 22 images of 2 classes, 5×4, grey
   train       12 images, 6 per class, from the train tensor
   validation  4 images, 2 per class, from the validation tensor
   test        6 images, 3 per class, from the test tensor
-  pixels      8 bits; from 0 to 255 of 255
+  pixels      8 bits
   mean        0.5000
   deviation   0.2500
   repeated    no image occurs twice, pixel for pixel
@@ -37,6 +37,13 @@ def spread() -> ImageDataset:
 
 def test_the_text_of_a_clean_dataset():
     assert str(inspect(spread())) == TEXT
+
+
+def test_a_part_of_the_range_is_said():
+    data = spread()
+    parts = {name: replace(getattr(data, name)) for name in ("train", "validation", "test")}
+    halved = {name: replace(part, images=part.images // 2) for name, part in parts.items()}
+    assert "  range       0 to 127 of 255" in str(inspect(replace(data, **halved))).splitlines()
 
 
 def test_the_text_of_one_with_faults():

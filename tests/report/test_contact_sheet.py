@@ -114,3 +114,14 @@ def test_two_hundred_classes_stand_in_several_columns():
 def test_the_same_dataset_gives_the_same_picture():
     first, second = (sheet_picture(sheet_of(3, 5), "pets") for _ in range(2))
     assert first == second
+
+
+def test_a_name_that_no_font_can_draw_is_replaced_and_a_long_one_is_cut():
+    train = split(noise(6), [0, 1, 2] * 2, ["cat", "\U000f0000", "x" * 300])
+    data = dataset(train, train)
+    made = make_sheet(inspect(data), {"train": data.train, "test": data.test})
+    assert sheet_picture(replace(made, rows=made.rows[1:2]), "") == sheet_picture(
+        replace(made, rows=(replace(made.rows[1], name="class 0"),)), ""
+    )
+    picture = Image.open(io.BytesIO(sheet_picture(made, "pets")))
+    assert picture.width < 600

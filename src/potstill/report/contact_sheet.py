@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from potstill.report.charts.pictures import as_rgb
+from potstill.report.images import class_titles
 from potstill.schema.account import SplitAccount
 from potstill.schema.inspection import Inspection
 
@@ -97,7 +98,7 @@ def make_sheet(record: Inspection, splits: Mapping[str, Pictured]) -> Sheet:
     }
     rows = (
         Row(name, tuple(Group(s.name, s.class_sizes[label], shown[s.name][label]) for s in record.splits))
-        for label, name in enumerate(names)
+        for label, name in enumerate(class_titles(names))
     )
     _, height, width = record.dataset.shape
     return Sheet(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from potstill.report.charts.pictures import data_uri
 from potstill.report.contact_sheet import Pictured, picture
+from potstill.report.images import class_titles
 from potstill.schema.inspection import Inspection, Place
 from potstill.schema.words import counted
 
@@ -40,12 +41,13 @@ def exhibits(record: Inspection, splits: Mapping[str, Pictured], reduction: int)
         splits: the images by the name of their split.
         reduction: the number by which height and width of the images are divided.
     """
+    names = class_titles(record.account.class_names)
 
     def tiles(places: Sequence[Place]) -> tuple[Tile, ...]:
         return tuple(
             Tile(
                 data_uri(picture(splits[place.split], place.index, reduction)),
-                f"{place.split} {place.index}: {record.account.class_names[place.label]}",
+                f"{place.split} {place.index}: {names[place.label]}",
             )
             for place in places
         )

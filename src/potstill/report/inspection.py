@@ -9,6 +9,7 @@ from typing import Protocol
 from potstill.report.charts.pictures import CHANNEL_NOTES, data_uri
 from potstill.report.contact_sheet import Group, Pictured, Sheet, make_sheet
 from potstill.report.exhibits import Tile, exhibits
+from potstill.report.images import class_titles
 from potstill.report.page import rendered
 from potstill.report.sections.gallery import tile_width
 from potstill.report.sheet_picture import sheet_picture
@@ -90,6 +91,7 @@ def render(record: Inspection, sheet: Sheet, splits: Mapping[str, Pictured]) -> 
         lead=_lead(record),
         remarks=[],
         record=record,
+        classes=class_titles(record.account.class_names),
         rows=[(row.name, [(group, _tiles(row.name, group)) for group in row.groups]) for row in sheet.rows],
         notes=_notes(sheet, channels),
         exhibits=exhibits(record, splits, sheet.reduction),

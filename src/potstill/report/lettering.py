@@ -66,6 +66,14 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
+def font_file(text: str) -> str:
+    """The file of the first font that has a sign for every character of a text; if none has, that of the first font."""
+    from matplotlib.font_manager import findfont
+
+    fitting = (family for family in font_families() if {*map(ord, text)} <= _characters(family))
+    return findfont(next(fitting, DRAWN_FIRST))
+
+
 @cache
 def font_families() -> tuple[str, ...]:
     """The families that are installed, in the order in which they are asked for a character."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.ImageFont import FreeTypeFont
 
 from potstill.report.contact_sheet import Group, Row, Sheet
+from potstill.report.lettering import drawable_names, font_file
 from potstill.report.wording import count
 
 TILE = 56  # the approximate side of an image
@@ -26,8 +26,7 @@ def sheet_picture(sheet: Sheet, title: str) -> bytes:
         sheet: the sheet.
         title: stands above it.
     """
-    drawing = _Drawing(sheet, _font(NAME_SIZE), _font(COUNT_SIZE))
-    canvas = drawing.draw(title)
+    canvas = _Drawing(sheet).draw(title)
     stream = io.BytesIO()
     canvas.save(stream, "PNG")
     return stream.getvalue()
@@ -38,8 +37,11 @@ class _Drawing:
     """The measures of a picture, and drawing it: blocks of equal size in columns, read downwards."""
 
     sheet: Sheet
-    name_font: FreeTypeFont
-    count_font: FreeTypeFont
+
+    @cached_property
+    def count_font(self) -> FreeTypeFont:
+        """The font of the numbers of images."""
+        return _font("", COUNT_SIZE)
 
     @cached_property
     def scale(self) -> int:
@@ -60,12 +62,8 @@ class _Drawing:
     @cached_property
     def block(self) -> tuple[int, int]:
         """Width and height of a class with the space after it."""
-        return sum(self.group_widths) + BETWEEN * len(self.group_widths), self.images_top + self.tile[1] + BETWEEN
-
-    @property
-    def images_top(self) -> int:
-        """Where the images of a class begin, below its name and the numbers of images."""
-        return NAME_SIZE + COUNT_SIZE + 12
+        above = NAME_SIZE + 4 + COUNT_SIZE + 6
+        return sum(self.group_widths) + BETWEEN * len(self.group_widths), above + self.tile[1] + BETWEEN
 
     def draw(self, title: str) -> Image.Image:
         """The picture."""
@@ -75,20 +73,22 @@ class _Drawing:
         down = -(-classes // across)
         canvas = Image.new("RGB", (2 * MARGIN - BETWEEN + across * width, 3 * MARGIN + down * height), PAPER)
         note = f", the first {classes} classes" if self.sheet.hidden else ""
-        ImageDraw.Draw(canvas).text((MARGIN, MARGIN - 8), title + note, INK, self.name_font)
-        for place, row in enumerate(self.sheet.rows):
+        _write(canvas, (MARGIN, MARGIN - 8), title + note, canvas.width - 2 * MARGIN)
+        names = drawable_names([row.name for row in self.sheet.rows], most=200)
+        for place, (name, row) in enumerate(zip(names, self.sheet.rows, strict=True)):
             column, line = divmod(place, down)
-            self._draw_class(canvas, row, MARGIN + column * width, 2 * MARGIN + line * height)
+            left, top = MARGIN + column * width, 2 * MARGIN + line * height
+            _write(canvas, (left, top), name, width - BETWEEN)
+            self._draw_groups(canvas, row, left, top + NAME_SIZE + 4)
         return canvas
 
-    def _draw_class(self, canvas: Image.Image, row: Row, left: int, top: int) -> None:
-        pen = ImageDraw.Draw(canvas)
-        pen.text((left, top), _fitting(row.name, self.name_font, self.block[0] - BETWEEN), INK, self.name_font)
+    def _draw_groups(self, canvas: Image.Image, row: Row, left: int, top: int) -> None:
+        """The numbers of images, and below them the images."""
         for group, width in zip(row.groups, self.group_widths, strict=True):
-            pen.text((left, top + NAME_SIZE + 4), _caption(group), SOFT, self.count_font)
+            ImageDraw.Draw(canvas).text((left, top), _caption(group), SOFT, self.count_font)
             for number, pixels in enumerate(group.pictures):
                 tile = Image.fromarray(pixels).resize(self.tile, Image.Resampling.NEAREST)
-                canvas.paste(tile, (left + number * (self.tile[0] + GAP), top + self.images_top))
+                canvas.paste(tile, (left + number * (self.tile[0] + GAP), top + COUNT_SIZE + 6))
             left += width + BETWEEN
 
     def _group_width(self, group: Group) -> int:
@@ -100,17 +100,14 @@ def _caption(group: Group) -> str:
     return f"{group.split} {count(group.total)}"
 
 
-def _font(size: int) -> FreeTypeFont:
-    """The font that comes with matplotlib, so that a sheet looks the same on every machine."""
-    import matplotlib
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+def _font(text: str, size: int) -> FreeTypeFont:
+    return ImageFont.truetype(font_file(text), size)
 
 
-def _fitting(text: str, font: FreeTypeFont, width: int) -> str:
-    """The text, without its end if it is wider than ``width``."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f"{text}…") > width:
+def _write(canvas: Image.Image, place: tuple[int, int], text: str, width: int) -> None:
+    """Write a text, without its end if it is wider than ``width``."""
+    font, shown = _font(text, NAME_SIZE), text
+    while text and font.getlength(shown) > width:
         text = text[:-1]
-    return f"{text}…"
+        shown = f"{text}…"
+    ImageDraw.Draw(canvas).text(place, shown, INK, font)

@@ -33,9 +33,9 @@ class SplitAccount(Record):
         return sum(self.class_sizes)
 
     @property
-    def sizes(self) -> str:
-        """The numbers of images in words: ``1,295 images, 125 to 131 per class``."""
-        return f"{counted(self.images, 'image')}, {between(self.class_sizes)} per class"
+    def in_words(self) -> str:
+        """How many images there are, and where they come from."""
+        return f"{counted(self.images, 'image')}, {between(self.class_sizes)} per class, from {self.origin}"
 
     def __str__(self) -> str:
         return f"{self.name} {self.images:,}" + (f" ({self.origin})" if self.images else "")
@@ -80,6 +80,22 @@ class Account(Record):
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def used_splits(self) -> tuple[SplitAccount, ...]:
+        """The splits that have images."""
+        return tuple(split for split in self.splits if split.images)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """The account as names and values, without the classes and the warnings."""
+        return [
+            ("read as", self.layout),
+            *((split.name, split.in_words) for split in self.used_splits),
+            *([("pixels", self.pixels)] if self.pixels else []),
+            *(("left out", str(item)) for item in self.left_out),
+            *(("noted", remark) for remark in self.remarks),
+        ]
 
     def with_sizes(self, sizes: Mapping[str, tuple[int, ...]]) -> Account:
         """The account of splits that were changed after they were read.

@@ -122,7 +122,7 @@ class Inspection(Record):
     @property
     def splits(self) -> tuple[SplitAccount, ...]:
         """The splits that have images."""
-        return tuple(split for split in self.account.splits if split.images)
+        return self.account.used_splits
 
     @property
     def empty(self) -> int:
@@ -131,25 +131,16 @@ class Inspection(Record):
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """What was found, as names and values: everything but classes and warnings."""
-        account = self.account
+        """What was understood and found, as names and values: everything but classes and warnings."""
+        lowest, highest = min(p.lowest for p in self.pixels), max(p.highest for p in self.pixels)
         return [
-            ("read as", account.layout),
-            *((split.name, f"{split.sizes}, from {split.origin}") for split in self.splits),
-            ("pixels", "; ".join(filter(None, (account.pixels, self._range)))),
+            *self.account.facts,
+            *([("range", f"{lowest} to {highest} of 255")] if (lowest, highest) != (0, 255) else []),
             ("mean", ", ".join(f"{value:.4f}" for value in self.mean)),
             ("deviation", ", ".join(f"{value:.4f}" for value in self.std)),
             ("repeated", "; ".join(map(str, self.repeated)) or "no image occurs twice, pixel for pixel"),
             ("near-empty", self.empty_in_words),
-            *(("left out", str(item)) for item in account.left_out),
-            *(("noted", remark) for remark in account.remarks),
         ]
-
-    @property
-    def _range(self) -> str:
-        """The values that are used, in words."""
-        lowest, highest = min(p.lowest for p in self.pixels), max(p.highest for p in self.pixels)
-        return f"from {lowest} to {highest} of 255"
 
     @property
     def empty_in_words(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from potstill.report import wording
 from potstill.report.images import class_titles
 from potstill.report.run import Run, Section
-from potstill.schema.account import Account, LeftOut, SplitAccount
+from potstill.schema.account import Account, SplitAccount
 
 
 @dataclass(frozen=True)
@@ -30,26 +31,15 @@ def view(run: Run) -> View | None:
     account = run.manifest.dataset.account
     if account is None:
         return None
-    splits = [split for split in account.splits if split.images]
+    splits = account.used_splits
     return View(
-        rows=[
-            *(("warning", warning) for warning in account.warnings),
-            ("read as", account.layout),
-            *((split.name, f"{split.sizes}: {split.origin}") for split in splits),
-            *([("pixels", account.pixels)] if account.pixels else []),
-            *(("left out", _left_out(item)) for item in account.left_out),
-            *(("noted", remark) for remark in account.remarks),
-        ],
+        rows=[*(("warning", warning) for warning in account.warnings), *account.facts],
         splits=[split.name for split in splits],
         classes=_classes(account, splits),
     )
 
 
-def _left_out(item: LeftOut) -> str:
-    return f"{wording.count(item.count)} {item.what}" + (f": {item.why}" if item.why else "")
-
-
-def _classes(account: Account, splits: list[SplitAccount]) -> list[tuple[str, list[str]]]:
+def _classes(account: Account, splits: Sequence[SplitAccount]) -> list[tuple[str, list[str]]]:
     """The classes with their numbers; none if the record has not one for each class."""
     if not splits or any(len(split.class_sizes) != len(account.class_names) for split in splits):
         return []

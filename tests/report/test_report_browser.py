@@ -166,6 +166,16 @@ def test_print_shows_both_images_of_a_pair(page: Page) -> None:
     assert before["x"] + before["width"] <= after["x"]
 
 
+def test_nothing_is_folded_on_paper(page: Page) -> None:
+    folded = page.locator("details:not([open])")
+    before = folded.count()
+    assert before
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert folded.count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert folded.count() == before
+
+
 def test_a_block_is_copied(page: Page) -> None:
     page.locator("#citation").get_by_role("button", name="Copy").click()
     assert page.locator("#citation button").inner_text() in ("Copied", "Selected")

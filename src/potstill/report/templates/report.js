@@ -15,6 +15,15 @@ if (wipe) {
   show(); // a browser may restore the slider's place when it reloads the page
 }
 
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const details of opened) details.open = true; // paper cannot be clicked
+});
+addEventListener("afterprint", () => {
+  for (const details of opened) details.open = false;
+});
+
 for (const box of document.querySelectorAll(".scroll")) {
   const hint = document.createElement("p");
   hint.className = "hint";

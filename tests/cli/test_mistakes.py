@@ -122,6 +122,14 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "reproduce dd-mnist --time-limit 0s": ("a duration of '0s' leaves no time",),
     # Names of datasets, networks, recipes, devices.
     "distill dm --dataset mnst": ("unknown dataset 'mnst'", "'mnist'"),
+    "distill dm --dataset ''": ("the dataset has no name",),
+    "distill dm --dataset slides": ("slides is MHIST as its owners distribute it", "mhist:slides"),
+    "distill random --ipc 5 --dataset few": (
+        "has 1 training images",
+        "2 more are held out",
+        "by folders train, validation and test",
+    ),
+    "distill dm --ipc 5 --dataset few": ("2 more are held out for validation and test", "--start noise"),
     "distill dm --dataset absent/folder": ("absent/folder", "check the path"),
     "distill dm --dataset text.txt": ("text.txt",),
     "distill dm --dataset broken.npz": ("broken.npz",),
@@ -285,6 +293,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "killed/manifest.json").unlink()
     images(place / "photos", cat=6, dog=6)
     images(place / "one", cat=6)
+    images(place / "few", cat=3, dog=9)
+    images(place / "slides/images", **{"": 2})
+    (place / "slides/annotations.csv").write_text("Image Name,Majority Vote Label\n")
     images(place / "flat", **{"": 4})
     (place / "empty").mkdir()
     (place / "text.txt").write_text("These are notes, and nothing that Potstill reads.\n")

@@ -82,7 +82,7 @@ def test_a_split_that_cannot_be_taken_is_refused(folds: str, split_map: str, mes
 
 
 def test_a_choice_that_the_layout_cannot_follow_is_refused():
-    with pytest.raises(UserError, match=r"--label-column genre chooses a column, but .* has none"):
+    with pytest.raises(UserError, match=r"`label_column=genre` chooses a column, but .* has none"):
         load_dataset("digits", choices=Choices(label_column="genre"))
     with pytest.raises(UserError, match="digits has no split 'fold1' among one unnamed split"):
         load_dataset("digits", choices=Choices(split_map="train=fold1"))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from potstill.data import load_dataset
 from potstill.data.dataset import channel_statistics
+from tests.small import small_digits
 
 
 def test_digits_describe_themselves():
@@ -67,3 +68,18 @@ def test_fingerprint_tells_class_names_apart(tmp_path: Path):
     first, second = (load_dataset(str(tmp_path / names)) for names in ("ab", "ac"))
     assert torch.equal(first.train.images, second.train.images)
     assert first.fingerprint != second.fingerprint
+
+
+def test_datasets_are_shown_in_one_line_and_indexed_like_lists():
+    data = small_digits()
+    assert repr(data) == "ImageDataset('digits': 200 train, 50 validation, 50 test images of 1×8×8 pixels, 10 classes)"
+    assert repr(data.test) == "LabeledImages(50 images of 1×8×8 pixels, 10 classes)"
+    assert len(data) == 300
+    image, label = data.test[-1]
+    assert image.equal(data.test.normalised()[-1])
+    assert label == data.test.labels[-1]
+    images, labels = data.test[torch.tensor([3, 1])]
+    assert images.equal(data.test.normalised(torch.tensor([3, 1])))
+    assert labels.equal(data.test.labels[[3, 1]])
+    with pytest.raises(IndexError):
+        data.test[50]

@@ -116,7 +116,7 @@ def test_animations_are_counted():
 
 def test_mixed_sizes_offer_image_size():
     images = [(encoded(Image.new("L", size, 9)), f"image {size}") for size in [(4, 3), (4, 3), (5, 3)]]
-    with pytest.raises(UserError, match=r"image \(4, 3\) is 4×3, image \(5, 3\) is 5×3.*--image-size"):
+    with pytest.raises(UserError, match=r"image \(4, 3\) is 4×3, image \(5, 3\) is 5×3.*`image_size`"):
         decode_images(images)
     assert decode_images(images, image_size=2).shape == (3, 1, 2, 2)
 
@@ -132,6 +132,6 @@ def test_pillow_does_not_warn_the_user(monkeypatch: pytest.MonkeyPatch):
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(decode, "memory_bytes", lambda: 2**20)
     black = encoded(Image.new("L", (1000, 1000), 1))
-    with pytest.raises(UserError, match=r"--image-size|resize"):
+    with pytest.raises(UserError, match=r"`image_size`|resize"):
         decode_images([(black, "it")] * 3)
     assert decode_images([(black, "it")] * 3, image_size=8).shape == (3, 1, 8, 8)

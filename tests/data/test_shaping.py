@@ -39,7 +39,7 @@ def test_the_richest_holds_all(present: list[int], most: int):
 
 def test_sizes_that_differ_are_named():
     images = [(np.zeros((1, 3, 4), np.uint8), "a"), (np.zeros((1, 3, 5), np.uint8), "b")]
-    with pytest.raises(UserError, match=r"a is 4×3, b is 5×3.*--image-size"):
+    with pytest.raises(UserError, match=r"a is 4×3, b is 5×3.*`image_size`"):
         stack_images(images)
 
 

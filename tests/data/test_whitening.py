@@ -78,5 +78,5 @@ def test_the_number_of_cores_does_not_matter():
 
 
 def test_images_too_large_for_a_dense_covariance_are_refused():
-    with pytest.raises(UserError, match="--image-size"):
+    with pytest.raises(UserError, match="`image_size`"):
         fit_whitening(torch.zeros(2, 3, 224, 224, dtype=torch.uint8), (0.0,) * 3, (1.0,) * 3)

@@ -377,3 +377,9 @@ def test_a_run_that_may_be_there_is_started_or_continued(dataset: ImageDataset, 
     assert (stopped.status, len(list((tmp_path / "run").iterdir())) > 0) == ("time limit", True)
     continued = distill(SETTINGS, dataset, out=tmp_path / "run", resume="auto")
     assert continued.synthetic.fingerprint() == distill(SETTINGS, dataset, resume="auto").synthetic.fingerprint()
+
+
+def test_a_method_may_be_named(dataset: ImageDataset):
+    assert distill("random", dataset).settings.method == Random()
+    with pytest.raises(UserError, match="unknown method 'rndom'"):
+        distill("rndom", dataset)

@@ -32,9 +32,11 @@ def test_starts(start: Any, dataset: ImageDataset):
 
 
 @pytest.mark.parametrize(
-    ("method", "remedy"), [(DM(), "use `ipc=20` or less, or `start=noise`"), (Herding(), "use `ipc=20` or less")]
+    ("method", "remedy"),
+    [(DM(), ", or start from noise: `start=noise`"), (Herding(), "")],
 )
 def test_noise_is_a_remedy_where_the_start_can_be_chosen(method: Method, remedy: str, dataset: ImageDataset):
-    with pytest.raises(UserError, match="fewer than 21 per class") as error:
+    with pytest.raises(UserError, match=r"fewer than 21 per class \(\d+ more are held out for validation") as error:
         make_start(resolve(replace(SETTINGS, method=method, ipc=21), dataset), dataset)
-    assert error.value.remedy == remedy
+    kept = "use `ipc=20` or less, decide what is held out by folders train, validation and test"
+    assert error.value.remedy == kept + remedy

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from potstill.networks import NETWORKS, options_of
+from potstill.networks import NETWORKS, ImageShape, build_network, options_of
 from potstill.runtime.errors import UserError
 
 
@@ -77,3 +77,9 @@ def test_a_network_larger_than_the_memory_is_not_asked_for(build, monkeypatch):
     monkeypatch.setattr("potstill.runtime.bounds.memory_bytes", lambda: 1000)
     with pytest.raises(UserError, match=r"network 'mlp' needs 0\.\d GB, and this machine has 0\.0 GB; use"):
         build("mlp")
+
+
+def test_a_shape_may_be_a_tuple():
+    generators = (torch.Generator().manual_seed(0) for _ in range(2))
+    one, other = (build_network("mlp", shape, 3, next(generators)) for shape in ((1, 8, 8), ImageShape(1, 8, 8)))
+    assert all(a.equal(b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

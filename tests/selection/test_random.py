@@ -39,7 +39,7 @@ def test_a_seed_chooses_and_another_chooses_otherwise():
 def test_a_class_with_too_few_images_is_named():
     real = few(digits().train, (4, 3, 4))
     assert random_indices(real, 3, generator()).shape == (9,)
-    with pytest.raises(UserError, match=r"class '1' has 3 images, fewer than 4 per class; use `ipc=3` or less$"):
+    with pytest.raises(UserError, match=r"has 3 training images, fewer than 4 per class; use `ipc=3` or less$"):
         random_indices(real, 4, generator())
 
 

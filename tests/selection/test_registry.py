@@ -46,7 +46,7 @@ def test_images_are_balanced_and_the_same_each_time(name: str):
 
 @pytest.mark.parametrize("name", [name for name in SELECTIONS if name not in ("average", "optimised-random")])
 def test_more_images_than_a_class_has_are_refused(name: str):
-    with pytest.raises(UserError, match=r"class '1' has 3 images, fewer than 4 per class; use `ipc=3` or less$"):
+    with pytest.raises(UserError, match=r"has 3 training images, fewer than 4 per class; use `ipc=3` or less$"):
         SELECTIONS[name].images(Pixels(few(digits().train, (4, 3, 4))), 4, Streams(0))
 
 

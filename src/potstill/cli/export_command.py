@@ -23,7 +23,7 @@ class Options:
         format: imagefolder (a directory of PNG files for each class), parquet (as Hugging Face datasets stores images),
             npz (arrays as in MedMNIST; the only format with exact pixels) or hub (parquet, uploaded to the Hugging Face
             hub).
-        out: the new directory or file. By default FORMAT beside the set.
+        out: the new directory or file. By default FORMAT, or synthetic.npz, beside the set.
         hub_id: OWNER/NAME of the dataset on the Hugging Face hub, for --format hub.
     """
 
@@ -37,6 +37,5 @@ def run(words: list[str]) -> None:
     """Export the set, and print the path of the result."""
     options = parse(Options, words, command="export")
     target = Target.opened(options.target)
-    suffix = ".npz" if options.format == "npz" else ""
-    out = options.out or target.beside / f"{options.format}{suffix}"
+    out = options.out or target.beside / ("synthetic.npz" if options.format == "npz" else options.format)
     say(f"written to {export(target.synthetic, out, options.format, hub_id=options.hub_id)}")

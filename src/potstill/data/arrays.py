@@ -76,7 +76,7 @@ def _joined(arrays: Sequence[np.ndarray]) -> Tensor:
         (height, width), (other_height, other_width) = sorted(sizes)[:2]
         raise UserError(
             f"images differ in size: some are {width}×{height}, some {other_width}×{other_height}",
-            "resize them with --image-size",
+            "resize them with `image_size`",
         )
     most = richest(array.shape[1] for array in arrays)
     return torch.from_numpy(np.concatenate([with_channels(array, most) for array in arrays]))

@@ -93,7 +93,7 @@ def _check(raw: RawDataset, name: str) -> None:
         if part.images.shape[2:] != train.images.shape[2:] and len(part.labels):
             raise UserError(
                 f"images differ in size: {name} has {_size(train)} in train but {_size(part)} in {split}",
-                "resize them with --image-size",
+                "resize them with `image_size`",
             )
 
 

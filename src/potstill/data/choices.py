@@ -34,7 +34,7 @@ class Choices:
 
     def __post_init__(self) -> None:
         if self.split_map is not None and "train" not in self.roles:
-            raise UserError(f"--split-map {self.split_map} names no training split", "add train=NAME")
+            raise UserError(f"`split_map={self.split_map}` names no training split", "add train=NAME")
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> Choices:
@@ -57,7 +57,7 @@ class Choices:
             role, _, published = (word.strip() for word in pair.partition("="))
             if role not in ROLES or not published:
                 raise UserError(
-                    f"--split-map {self.split_map} cannot be understood at {pair.strip()!r}",
+                    f"`split_map={self.split_map}` cannot be understood at {pair.strip()!r}",
                     "write train=NAME,test=NAME, with train, validation or test before each =",
                 )
             roles[role] = (*roles.get(role, ()), published)

@@ -46,6 +46,17 @@ class ImageDataset:
     choices: Choices = NO_CHOICES
     account: Account | None = None
 
+    def __repr__(self) -> str:
+        """One line with the counts and the shape, without the tensors."""
+        parts = (("train", self.train), ("validation", self.validation), ("test", self.test))
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts)
+        shape = "×".join(map(str, self.shape))
+        return f"ImageDataset({self.name!r}: {sizes} images of {shape} pixels, {self.class_count} classes)"
+
+    def __len__(self) -> int:
+        """The number of images in all splits."""
+        return len(self.train) + len(self.validation) + len(self.test)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""

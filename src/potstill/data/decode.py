@@ -164,7 +164,7 @@ class _Budget:
         if self.spent > self.limit:
             raise UserError(
                 f"the decoded images need more than the {self.limit / 2**30:.1f} GiB of memory that there are",
-                "resize them with --image-size, or use fewer",
+                "resize them with `image_size`, or use fewer",
             )
 
 

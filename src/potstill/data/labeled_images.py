@@ -71,8 +71,24 @@ class LabeledImages:
                 "pass indices into the class names, counted from 0",
             )
 
+    def __repr__(self) -> str:
+        """One line with the counts and the shape, without the tensors."""
+        shape = "×".join(map(str, self.shape))
+        return f"LabeledImages({len(self):,} images of {shape} pixels, {self.class_count} classes)"
+
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, index: int | slice | Tensor) -> tuple[Tensor, Tensor]:
+        """The normalised image and the label at ``index``, or the images and labels at several.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        if isinstance(index, int):
+            place = range(len(self))[index]
+            return self.normalised(slice(place, place + 1))[0], self.labels[place]
+        return self.normalised(index), self.labels[index]
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from potstill.data.assembly import assemble
 from potstill.data.cache import read_cached
@@ -13,21 +12,23 @@ from potstill.data.catalogue import CATALOGUE, CatalogueEntry
 from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.dataset import ImageDataset
 from potstill.data.sources import SOURCES, Request, Source
+from potstill.data.sources.mhist import is_mhist
 from potstill.data.sources.unread import unread
+from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import cache_folder, expanded
 from potstill.runtime.files import data_root as data_root_of_environment
 
 
 def load_dataset(
-    spec: str,
+    spec: str | Path,
     *,
-    data_root: Path | None = None,
+    data_root: str | Path | None = None,
     choices: Choices = NO_CHOICES,
     image_size: int | None = None,
     validation_fraction: float = 0.1,
     zca: bool = False,
-    cache: Path | Literal["user"] | None = "user",
+    cache: str | Path | None = "user",
 ) -> ImageDataset:
     """Load a labelled image dataset, with every image decoded to bytes in memory.
 
@@ -48,14 +49,14 @@ def load_dataset(
     Raises:
         UserError: the dataset is unknown, unavailable, damaged or ambiguous, or an option is out of range.
     """
-    if image_size is not None and image_size < 1:
-        raise UserError(f"image size {image_size} is not positive", "pass --image-size in pixels, from 1")
+    check_least("image_size", image_size, 1)
     if not 0 <= validation_fraction < 1:
-        raise UserError(f"validation fraction {validation_fraction} is outside [0, 1)", "use 0.1, for example")
+        raise UserError(f"`validation_fraction={validation_fraction}` is outside [0, 1)", "use 0.1, for example")
+    spec, data_root = str(spec), None if data_root is None else Path(data_root)
     source, entry = find_source(spec, data_root)
     resized = entry is not None and entry.resized
     size = min(entry.shape[1:]) if image_size is None and entry is not None and resized else image_size
-    folder = cache_folder("decoded") if cache == "user" else cache
+    folder = cache_folder("decoded") if cache == "user" else None if cache is None else Path(cache)
     raw = read_cached(source, folder, choices, size, entry.shape[0] if entry is not None else None)
     made = assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
     return replace(made, spec=spec, image_size=image_size, choices=choices)
@@ -78,9 +79,13 @@ def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, Catal
     Raises:
         UserError: there is no such dataset, folder or file.
     """
+    if not spec.strip():
+        raise UserError("the dataset has no name", "give a name, a folder or a file; see potstill list datasets")
     entry = CATALOGUE.get(spec)
     path = expanded(spec) if entry is None else _local_copy(entry, data_root)
     request = Request(spec, entry, path)
+    if (folder := request.folder) is not None and is_mhist(folder):
+        raise UserError(f"{spec} is MHIST as its owners distribute it", f"name it with its prefix: mhist:{spec}")
     for kind in SOURCES:
         if (source := kind.recognise(request)) is not None:
             return source, entry
@@ -97,5 +102,5 @@ def _local_copy(entry: CatalogueEntry, data_root: Path | None) -> Path | None:
     if root is None:
         return None
     if not root.is_dir():
-        raise UserError(f"the local data root {root} is not a folder", "correct --data-root or POTSTILL_DATA")
+        raise UserError(f"the local data root {root} is not a folder", "correct `data_root` or POTSTILL_DATA")
     return root / entry.name if (root / entry.name).is_dir() else None

@@ -53,7 +53,7 @@ def stack_images(images: list[tuple[np.ndarray, str]]) -> Tensor:
             (height, width), (other_height, other_width) = first.shape[1:], image.shape[1:]
             raise UserError(
                 f"images differ in size: {first_name} is {width}×{height}, {name} is {other_width}×{other_height}",
-                "resize them with --image-size",
+                "resize them with `image_size`",
             )
     channels = richest(image.shape[0] for image, _ in images)
     stacked = torch.empty(len(images), channels, *first.shape[1:], dtype=torch.uint8)

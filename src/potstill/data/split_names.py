@@ -73,7 +73,7 @@ def parts_by_role(found: Found, choices: Choices) -> dict[str, tuple[Part, ...]]
     if "train" not in named:
         raise UserError(
             f"{found.where} has no training images, only {published_names(found.parts)}",
-            "add a split called train, or choose one with --split-map train=NAME",
+            "add a split called train, or choose one with `split_map=train=NAME`",
         )
     return named
 
@@ -97,7 +97,7 @@ def _chosen(found: Found, roles: Mapping[str, tuple[str, ...]]) -> dict[str, tup
         for index in indices:
             if index in taken:
                 raise UserError(
-                    f"--split-map takes {found.parts[index].origin} for {taken[index]} and for {role}",
+                    f"`split_map` takes {found.parts[index].origin} for {taken[index]} and for {role}",
                     "choose each published split once",
                 )
             taken[index] = role
@@ -119,7 +119,7 @@ def _called(found: Found, name: str) -> list[int]:
     by_role = [index for index, part in enumerate(found.parts) if role and usual_role(part.names) == role]
     if not by_role:
         raise UserError(
-            f"{found.where} has no split {name!r} among {published_names(found.parts)}", "correct --split-map"
+            f"{found.where} has no split {name!r} among {published_names(found.parts)}", "correct `split_map`"
         )
     return by_role
 

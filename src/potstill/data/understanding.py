@@ -81,9 +81,10 @@ def understand(found: Found, choices: Choices) -> Understood:
 
 def _check_choices(found: Found, choices: Choices) -> None:
     """Refuse a choice that the layout cannot follow."""
-    for option, column in (("--image-column", choices.image_column), ("--label-column", choices.label_column)):
+    for option, column in (("image_column", choices.image_column), ("label_column", choices.label_column)):
         if column is not None and not found.columns:
-            raise UserError(f"{option} {column} chooses a column, but {found.where} has none", f"leave {option} out")
+            problem = f"`{option}={column}` chooses a column, but {found.where} has none"
+            raise UserError(problem, f"leave `{option}` out")
 
 
 def _unused(found: Found, parts: Mapping[str, tuple[Part, ...]]) -> list[LeftOut]:

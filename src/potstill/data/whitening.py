@@ -70,7 +70,7 @@ def fit_whitening(
     if dimension > LARGEST_DIMENSION:
         raise UserError(
             f"ZCA of images of {dimension} values needs a {dimension}×{dimension} matrix",
-            "omit --zca or use a smaller --image-size",
+            "omit `zca` or use a smaller `image_size`",
         )
     with one_thread():
         pixel_mean, covariance = _moments((part.flatten(1).double() / 255 for part in images.split(chunk)), dimension)

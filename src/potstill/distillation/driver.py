@@ -22,7 +22,7 @@ from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.validation import Validation
 from potstill.inspection import inspect
-from potstill.methods import Method, Problem, State
+from potstill.methods import Method, Problem, State, find_method
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.interrupts import Interrupts
@@ -60,7 +60,7 @@ class DistillationResult:
 
 
 def distill(
-    settings: Settings[Method] | Method,
+    settings: Settings[Method] | Method | str,
     dataset: ImageDataset | None = None,
     *,
     out: str | Path | None = None,
@@ -72,7 +72,7 @@ def distill(
     """Distil a dataset.
 
     Args:
-        settings: the settings, or just a method with every other setting at its default.
+        settings: the settings; or just a method, or the name of one, with every other setting at its default.
         dataset: the images, if they are already loaded; by default the dataset named in the settings is loaded.
         out: a new folder for the run, or the folder of the run to resume; None writes nothing.
         resume: continue the run in ``out`` with its own settings; the result is bit-identical to that of an
@@ -90,6 +90,7 @@ def distill(
         Diverged: the loss became infinite or NaN; the last good set is kept.
         KeyboardInterrupt: the run was interrupted; it is kept and can be resumed.
     """
+    settings = find_method(settings)() if isinstance(settings, str) else settings
     settings = Settings(method=settings) if isinstance(settings, Method) else settings
     folder = RunFolder(Path(out)) if out is not None else None
     if resume == "auto":

@@ -32,9 +32,20 @@ def make_start(plan: Plan[Method], dataset: ImageDataset, progress: Progress = s
     try:
         return _of_real_images(plan, dataset, progress).formed(plan.formation)
     except TooFewImages as error:
-        if plan.method.only_start:
-            raise
-        raise TooFewImages(error.problem, f"{error.remedy}, or `start=noise`") from error
+        raise _explained(error, plan, dataset) from error
+
+
+def _explained(error: TooFewImages, plan: Plan[Method], dataset: ImageDataset) -> TooFewImages:
+    """The error with the images of that class that were held out, and everything that can be done about it."""
+    problem, remedies = error.problem, [error.remedy]
+    splits = () if dataset.account is None else dataset.account.splits
+    if held_out := sum(split.class_sizes[error.label] for split in splits if split.held_out):
+        names = " and ".join(split.name for split in splits if split.held_out)
+        problem += f" ({held_out} more are held out for {names})"
+        remedies.append("decide what is held out by folders train, validation and test")
+    if not plan.method.only_start:
+        remedies.append("or start from noise: `start=noise`")
+    return TooFewImages(problem, ", ".join(remedies), error.label)
 
 
 def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progress) -> SyntheticSet:

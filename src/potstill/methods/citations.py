@@ -18,15 +18,18 @@ class Citation:
 
     def bibtex(self) -> str:
         """The paper as a BibTeX entry."""
-        preprint = self.venue == "arXiv preprint"
+        kind, place = "inproceedings", "booktitle"
+        if self.venue == "arXiv preprint":
+            kind, place = "misc", "howpublished"
+        elif self.venue.startswith("Journal"):
+            kind, place = "article", "journal"
         fields = {
             "title": f"{{{self.title}}}",
             "author": self.authors,
-            "howpublished" if preprint else "booktitle": self.venue,
+            place: self.venue,
             "year": str(self.year),
             "url": self.url,
         }
-        kind = "misc" if preprint else "inproceedings"
         return f"@{kind}{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items()) + "}"
 
 

@@ -93,12 +93,20 @@ class TaughtCoreset(Coreset):
 class Random(Coreset):
     """Random coreset: real images of each class, drawn uniformly at random.
 
-    The baseline in every table of the field. Zhao et al., "Dataset Condensation with Gradient Matching", ICLR 2021
-    (arXiv:2006.05929), report its results for the networks used to evaluate the other methods.
+    The baseline in every table of the field, which no paper of the field introduced: it is stratified random sampling
+    with equal allocation, the theory of which is due to Neyman.
     """
 
     name: ClassVar[str] = "random"
-    citation: ClassVar[Citation] = GRADIENT_MATCHING
+    citation: ClassVar[Citation] = Citation(
+        title="On the Two Different Aspects of the Representative Method: The Method of Stratified Sampling and the "
+        "Method of Purposive Selection",
+        authors="Neyman, Jerzy",
+        venue="Journal of the Royal Statistical Society (JRSS)",
+        year=1934,
+        url="https://doi.org/10.2307/2342192",
+        key="neyman1934stratified",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,19 +51,22 @@ NETWORKS: Mapping[str, Family] = MappingProxyType(
 """Every family, by the name with which specs begin."""
 
 
-def build_network(spec: str, shape: ImageShape, classes: int, generator: torch.Generator) -> Network:
+def build_network(
+    spec: str, shape: ImageShape | tuple[int, int, int], classes: int, generator: torch.Generator
+) -> Network:
     """Build the network that ``spec`` describes, on the CPU and in float32.
 
     Args:
         spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, perhaps with options, such as
             ``"convnet:depth=5:width=64:norm=batch"``.
-        shape: the shape of the images.
+        shape: the shape of the images: channels, height, width.
         classes: the number of classes.
         generator: a CPU generator, from which the parameters are drawn; the global one is not used.
 
     Raises:
         UserError: the family, an option or a value is unknown, or the images are too small.
     """
+    shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
     name, texts = parse(spec)
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS, listing="potstill list networks")

@@ -37,7 +37,17 @@ def random_indices(real: LabeledImages, images_per_class: int, generator: torch.
 
 
 class TooFewImages(UserError):
-    """A class has fewer images than are asked for."""
+    """A class has fewer images than are asked for.
+
+    Args:
+        problem: as in :class:`UserError`.
+        remedy: likewise.
+        label: the class.
+    """
+
+    def __init__(self, problem: str, remedy: str, label: int) -> None:
+        super().__init__(problem, remedy)
+        self.label = label
 
 
 def check_enough(real: LabeledImages, images_per_class: int) -> None:
@@ -46,11 +56,12 @@ def check_enough(real: LabeledImages, images_per_class: int) -> None:
     Raises:
         TooFewImages: a class has fewer.
     """
-    for name, size in zip(real.class_names, real.class_sizes, strict=True):
+    for label, (name, size) in enumerate(zip(real.class_names, real.class_sizes, strict=True)):
         if size < images_per_class:
             raise TooFewImages(
-                f"class {name!r} has {size} images, fewer than {images_per_class} per class",
+                f"class {name!r} has {size} training images, fewer than {images_per_class} per class",
                 f"use `ipc={size}` or less",
+                label,
             )
 
 

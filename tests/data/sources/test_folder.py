@@ -93,7 +93,7 @@ def account(folder: Path, **options: Any) -> Account:
 def test_val_and_test_without_train_are_refused(tmp_path: Path):
     for split in ("val", "test"):
         write_classes(tmp_path / split, {"a": 2, "b": 2})
-    with pytest.raises(UserError, match=r"no training images, only test, val.*--split-map"):
+    with pytest.raises(UserError, match=r"no training images, only test, val.*`split_map"):
         load_dataset(str(tmp_path))
     assert len(load_dataset(str(tmp_path), choices=Choices(split_map="train=val,test=test")).test) == 4
 
@@ -176,7 +176,7 @@ def not_an_image(folder: Path) -> None:
     [
         (empty_class, "class 'b' .*no image"),
         (one_class, "fewer than two classes"),
-        (other_size, "5×6.*7×6.*--image-size|7×6.*5×6.*--image-size"),
+        (other_size, "5×6.*7×6.*`image_size`|7×6.*5×6.*`image_size`"),
         (truncated, r"b/0001\.png: .*truncated"),
         (not_an_image, r"b/0002\.png: not in an image format"),
     ],
@@ -192,7 +192,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[Path], None], m
 def test_sizes_that_differ_between_splits_offer_image_size(tmp_path: Path):
     write_classes(tmp_path / "train", {"a": 2, "b": 2}, (6, 6))
     write_classes(tmp_path / "test", {"a": 2, "b": 2}, (6, 8))
-    with pytest.raises(UserError, match="--image-size"):
+    with pytest.raises(UserError, match="`image_size`"):
         load_dataset(str(tmp_path))
     assert load_dataset(str(tmp_path), image_size=4).shape == (1, 4, 4)
 

@@ -93,14 +93,14 @@ def test_flat_splits_have_no_labels(files: Sequence[str]):
 
 def test_folds_are_refused_until_they_are_chosen():
     files = ("a/cat/0", "a/dog/1", "b/cat/2", "b/dog/3")
-    with pytest.raises(UserError, match=r"folders a and b .* cat and dog.*--split-map"):
+    with pytest.raises(UserError, match=r"folders a and b .* cat and dog.*`split_map"):
         understood(*files)
     assert classes(understood(*files, split_map="train=a,test=b")) == {"a": ["cat", "dog"], "b": ["cat", "dog"]}
 
 
 def test_a_class_called_train_with_folders_is_refused_until_it_is_chosen():
     files = ("bus/front/0", "bus/back/1", "train/front/2", "train/back/3")
-    with pytest.raises(UserError, match=r"bus and train .*--split-map"):
+    with pytest.raises(UserError, match=r"bus and train .*`split_map"):
         understood(*files)
     assert set(classes(understood(*files, split_map="train=train,test=bus"))) == {"bus", "train"}
 

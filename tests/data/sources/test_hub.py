@@ -96,7 +96,7 @@ def test_local_copy_goes_before_the_hub(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("spec", "remedy"), [("cifar10", r"POTSTILL_DATA.*cifar10"), ("hf:nobody/nothing", "--dataset")]
+    ("spec", "remedy"), [("cifar10", r"POTSTILL_DATA.*cifar10"), ("hf:nobody/nothing", "`dataset`")]
 )
 @pytest.mark.usefixtures("hub")
 def test_without_the_hub_the_remedy_is_a_local_copy(spec: str, remedy: str):

@@ -89,7 +89,7 @@ def test_bytes_in_a_wider_container_are_bytes(tmp_path: Path):
 
 def test_labels_of_several_columns_are_refused_until_one_is_chosen(tmp_path: Path):
     labels = np.random.default_rng(0).integers(0, 2, (9, 14), dtype=np.uint8)
-    with pytest.raises(UserError, match=r"14 labels for each image.*--label-column"):
+    with pytest.raises(UserError, match=r"14 labels for each image.*`label_column"):
         load(tmp_path, medmnist(noise(9), labels))
     chosen = load(tmp_path, medmnist(noise(9), labels), choices=Choices(label_column="13"))
     assert chosen.train.labels.tolist() == labels[:, 13].tolist()

@@ -13,7 +13,7 @@ from pathlib import Path
 from potstill.data.formats.bounds import check_size, in_one_line, opened
 from potstill.runtime.errors import UserError
 
-REMEDY = "unpack it, and give the folder as --dataset"
+REMEDY = "unpack it, and give the folder as `dataset`"
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 LARGEST_MEMBER = 2**30  # bytes; no image has more
 

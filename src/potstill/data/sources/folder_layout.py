@@ -97,7 +97,7 @@ def _check_meaning(nested: Classes, speaking: set[str], chosen: set[str], where:
         raise UserError(
             f"in {where} the folders {silent[0]} and {next(iter(speaking))} have folders within them, so that "
             "they may be splits or classes",
-            "name the splits with --split-map train=FOLDER,test=FOLDER, or put the images of each class directly into "
+            "name the splits with `split_map=train=FOLDER,test=FOLDER`, or put the images of each class directly into "
             "its folder",
         )
 
@@ -119,7 +119,7 @@ def _check_twins(nested: Classes, used: Classes, where: str) -> None:
         names, first = " and ".join(list(nested)[:2]), " and ".join(sorted(shared)[:2])
         raise UserError(
             f"the folders {names} in {where} all contain {first}, so that they may be splits or classes",
-            "name the splits with --split-map train=FOLDER,test=FOLDER, or put the images of each class directly into "
+            "name the splits with `split_map=train=FOLDER,test=FOLDER`, or put the images of each class directly into "
             "its folder",
         )
 

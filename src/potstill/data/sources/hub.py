@@ -80,7 +80,7 @@ class Hub:
         except Exception as error:  # `datasets` fails in many ways, from DNS to a missing licence agreement
             folder = self.entry.name if self.entry is not None else "FOLDER"
             remedy = "connect to the hub, or put a local copy (parquet files train-*, test-*) in "
-            where = f"$POTSTILL_DATA/{folder}" if self.entry is not None else "a folder and give its path as --dataset"
+            where = f"$POTSTILL_DATA/{folder}" if self.entry is not None else "a folder and give its path as `dataset`"
             raise UserError(
                 f"cannot get {self.repository} from the Hugging Face hub ({first_line(error)})", remedy + where
             ) from error

@@ -96,16 +96,16 @@ def _column(labels: np.ndarray, chosen: str | None, where: str) -> np.ndarray:
     """The labels, or the chosen column of several labels for each image."""
     several = labels.ndim == 2 and labels.shape[1] > 1
     if not several and chosen is not None:
-        raise UserError(f"--label-column {chosen} chooses a column, but {where} has only one", "leave it out")
+        raise UserError(f"`label_column={chosen}` chooses a column, but {where} has only one", "leave it out")
     if not several:
         return labels
     if chosen is None:
         raise UserError(
             f"{where} has {labels.shape[1]} labels for each image (multi-label or one-hot), not one class",
-            f"choose one with --label-column 0 to {labels.shape[1] - 1}, or store one class index per image",
+            f"choose one with `label_column=0` to {labels.shape[1] - 1}, or store one class index per image",
         )
     if not chosen.isdecimal() or int(chosen) >= labels.shape[1]:
         raise UserError(
-            f"{where} has no column {chosen!r}", f"choose one with --label-column 0 to {labels.shape[1] - 1}"
+            f"{where} has no column {chosen!r}", f"choose one with `label_column=0` to {labels.shape[1] - 1}"
         )
     return labels[:, int(chosen)]

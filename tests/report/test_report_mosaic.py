@@ -82,6 +82,7 @@ def test_one_image_a_class_fills_rows_of_equal_length() -> None:
     assert used.mean() > 0.7, "no thin column on an empty page"
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_said() -> None:
     texts, _ = drawn(of_classes(tuple(f"class {index}" for index in range(60)), 12), "after")
     assert " ".join(texts).endswith("after; the first 50 of 60 classes; 10 of 12 images of a class")

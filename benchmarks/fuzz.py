@@ -3,8 +3,8 @@
     python -m benchmarks.fuzz [--count 5000] [--seed 0] [--kinds TEXT] [--jobs 2] [--keep FOLDER] [--out X]
 
 The tests read 200 mutations of each kind; this reads as many as asked for, each drawn from ``--seed``, its kind and
-its number. ``--kinds`` names those kinds only that have the text in their names; ``--jobs`` are processes, each with a limit
-of its address space. ``--keep`` keeps the files of faults.
+its number. ``--kinds`` names those kinds only that have the text in their names; ``--jobs`` are processes, each with a
+limit of its address space. ``--keep`` keeps the files of faults.
 """
 
 from __future__ import annotations

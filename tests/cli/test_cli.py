@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from potstill.cli import main
-from potstill.cli.options import duration, table_console
+from potstill.cli.options import duration
+from potstill.cli.output import table_console
 from potstill.data import load_dataset
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet

@@ -16,7 +16,6 @@ from potstill.data.found import Encoded, Found, Labels, Part
 from potstill.data.sources.base import Request, existing, stamps
 from potstill.data.sources.folder_layout import Classes, class_names, understand_folders
 from potstill.data.sources.image_tree import ImageTree, Parts, tree_of_archive, tree_of_folder
-from potstill.data.sources.unread import looks_like_mhist
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,7 @@ class ImageFolder:
         if path is not None and path.suffix.lower() == ".zip":
             return cls(path.stem, existing(path))
         folder = request.folder
-        if folder is None or looks_like_mhist(folder) or not _has_folders(folder):
-            return None
-        return cls(request.name, folder)
+        return cls(request.name, folder) if folder is not None and _has_folders(folder) else None
 
     @property
     def is_archive(self) -> bool:

@@ -123,9 +123,9 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     # Names of datasets, networks, recipes, devices.
     "distill dm --dataset mnst": ("unknown dataset 'mnst'", "'mnist'"),
     "distill dm --dataset ''": ("the dataset has no name",),
-    "distill dm --dataset slides": ("slides is MHIST as its owners distribute it", "mhist:slides"),
+    "distill dm --dataset slides": ("slides has annotations.csv and images, as MHIST has", "mhist:slides"),
     "distill random --ipc 5 --dataset few": (
-        "has 1 training images",
+        "has 1 training image, fewer than 5",
         "2 more are held out",
         "by folders train, validation and test",
     ),

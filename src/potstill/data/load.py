@@ -12,7 +12,6 @@ from potstill.data.catalogue import CATALOGUE, CatalogueEntry
 from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.dataset import ImageDataset
 from potstill.data.sources import SOURCES, Request, Source
-from potstill.data.sources.mhist import is_mhist
 from potstill.data.sources.unread import unread
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError, unknown
@@ -84,8 +83,6 @@ def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, Catal
     entry = CATALOGUE.get(spec)
     path = expanded(spec) if entry is None else _local_copy(entry, data_root)
     request = Request(spec, entry, path)
-    if (folder := request.folder) is not None and is_mhist(folder):
-        raise UserError(f"{spec} is MHIST as its owners distribute it", f"name it with its prefix: mhist:{spec}")
     for kind in SOURCES:
         if (source := kind.recognise(request)) is not None:
             return source, entry

@@ -10,10 +10,10 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from potstill.runtime.parallel import core_count
+if TYPE_CHECKING:  # imported where it is used: the version is printed without it
+    import torch
 
 
 @cache
@@ -57,6 +57,10 @@ def processor_name() -> str:
 
 def describe_machine() -> dict[str, str | int]:
     """Processor, cores, accelerator, system and versions, as a run records them."""
+    import torch
+
+    from potstill.runtime.parallel import core_count
+
     return {
         "processor": processor_name(),
         "cores": core_count(),
@@ -90,6 +94,8 @@ def memory_bytes() -> int | None:
 def reset_peak_memory(device: torch.device) -> None:
     """Start measuring the peak afresh; where the system does not allow it, the earlier peak remains."""
     if device.type == "cuda":
+        import torch
+
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with contextlib.suppress(OSError):
@@ -102,6 +108,8 @@ def peak_memory_bytes(device: torch.device) -> int:
     0 where the system does not report it, as on Windows.
     """
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device)
     try:
         # Not getrusage: on Linux it includes what the parent used before it started this process.

@@ -59,7 +59,7 @@ def check_enough(real: LabeledImages, images_per_class: int) -> None:
     for label, (name, size) in enumerate(zip(real.class_names, real.class_sizes, strict=True)):
         if size < images_per_class:
             raise TooFewImages(
-                f"class {name!r} has {size} training images, fewer than {images_per_class} per class",
+                f"class {name!r} has {size} training image{'s' * (size != 1)}, fewer than {images_per_class} per class",
                 f"use `ipc={size}` or less",
                 label,
             )

@@ -74,8 +74,3 @@ class Mhist:
         if not all(partitions.values()):
             raise UserError(f"{path} does not list images for both train and test", "restore the file as published")
         return partitions
-
-
-def is_mhist(folder: Path) -> bool:
-    """Whether a folder has the two entries of MHIST."""
-    return (folder / "annotations.csv").is_file() and (folder / "images").is_dir()

@@ -229,7 +229,7 @@ class Campaign:
             yield leave
         finally:
             if mounted:
-                subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+                subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
             shutil.rmtree(self.folder)
 
 

@@ -239,7 +239,7 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
                 f"{folder.path} is a run of another {', '.join(changed)} than the first run",
                 "name the folder of a run that matches the first, or move this one away",
             )
-    if not folder.manifest.exists():
+    if not folder.manifest.exists() or folder.read_manifest().status != "complete":
         listen(f"{name}: choosing images")
         distill(settings, dataset, out=folder.path, resume="auto", listen=log_progress(listen, name))
     return folder.path

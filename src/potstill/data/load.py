@@ -57,6 +57,7 @@ def load_dataset(
     size = min(entry.shape[1:]) if image_size is None and entry is not None and resized else image_size
     folder = cache_folder("decoded") if cache == "user" else None if cache is None else Path(cache)
     raw = read_cached(source, folder, choices, size, entry.shape[0] if entry is not None else None)
+    raw = replace(raw, account=replace(raw.account, remarks=(*raw.account.remarks, *_namesake(entry, data_root))))
     made = assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
     return replace(made, spec=spec, image_size=image_size, choices=choices)
 
@@ -91,6 +92,16 @@ def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, Catal
     if os.sep in spec:
         raise UserError(f"dataset {spec} does not exist", "check the path")
     raise unknown("dataset", spec, CATALOGUE, listing="potstill list datasets")
+
+
+def _namesake(entry: CatalogueEntry | None, data_root: Path | None) -> tuple[str, ...]:
+    """One sentence if a folder in the working directory has the name of the catalogue dataset that is read."""
+    if entry is None or not Path(entry.name).is_dir():
+        return ()
+    copy = _local_copy(entry, data_root)
+    if copy is not None and copy.resolve() == Path(entry.name).resolve():
+        return ()
+    return (f"{entry.name} is the catalogue's dataset; the folder of that name here is ./{entry.name}",)
 
 
 def _local_copy(entry: CatalogueEntry, data_root: Path | None) -> Path | None:

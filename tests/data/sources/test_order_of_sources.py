@@ -57,6 +57,9 @@ def test_names_of_the_catalogue_take_precedence_over_folders(in_folder: Path):
     write_images(in_folder / "digits" / "cat", noise(1))
     assert isinstance(find_source("digits")[0], Digits)
     assert isinstance(find_source("./digits")[0], ImageFolder)
+    account = load_dataset("digits", cache=None).account
+    assert account is not None
+    assert account.remarks == ("digits is the catalogue's dataset; the folder of that name here is ./digits",)
 
 
 def test_local_copies_take_precedence_over_the_hub_and_the_embedded(in_folder: Path):

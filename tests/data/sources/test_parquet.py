@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from published import catalogue_layout, encode, noise, write_parquet, write_table
+from published import catalogue_layout, encode, noise, write_images, write_parquet, write_table
 
 from potstill.data import CATALOGUE, load_dataset
 from potstill.runtime.errors import UserError
@@ -134,3 +134,81 @@ def test_only_a_test_split_is_refused(tmp_path: Path):
     named([0, 1], "ab")(tmp_path / "test.parquet")
     with pytest.raises(UserError, match="no training"):
         load_dataset(str(tmp_path))
+
+
+def test_a_word_on_the_columns_where_the_catalogue_does_not_name_them(tmp_path: Path):
+    catalogue_layout(tmp_path / "usps", "usps")
+    for spec, remarks in (("usps", ()), (str(tmp_path / "usps"), ("images are in the column image, labels in",))):
+        account = load_dataset(spec, data_root=tmp_path, cache=None).account
+        assert account is not None
+        assert len(account.remarks) == len(remarks)
+        assert all(map(str.startswith, account.remarks, remarks))
+
+
+def test_the_files_own_name_decides_before_its_folders(tmp_path: Path):
+    named([0, 1] * 5, "ab")(tmp_path / "dev-kit" / "train-0.parquet")
+    named([0, 1], "ab")(tmp_path / "dev-kit" / "test-0.parquet")
+    named([1, 0], "ab")(tmp_path / "dev-kit" / "eval-0.parquet")
+    loaded = load_dataset(str(tmp_path), cache=None)
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (10, 2, 2)
+
+
+def test_a_table_of_metadata_does_not_hide_class_folders(tmp_path: Path):
+    for name in ("cat", "dog"):
+        write_images(tmp_path / name, noise(5))
+    pyarrow.parquet.write_table(pyarrow.table({"file_name": ["cat/0000.png"]}), tmp_path / "metadata.parquet")
+    assert load_dataset(str(tmp_path), cache=None).class_names == ("cat", "dog")
+
+
+def test_a_table_without_images_beside_others_is_left_out_with_a_word(tmp_path: Path):
+    named([0, 1] * 5, "ab")(tmp_path / "train-0.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"file_name": ["a"]}), tmp_path / "metadata.parquet")
+    account = load_dataset(str(tmp_path), cache=None).account
+    assert account is not None
+    assert [(part.what, part.why) for part in account.left_out] == [("table metadata.parquet", "it has no images")]
+
+
+@pytest.mark.parametrize("missing", [-1, None])
+def test_a_test_split_without_labels_is_set_aside_with_a_word(tmp_path: Path, missing: int | None):
+    named([0, 1] * 10, "ab")(tmp_path / "train-0.parquet")
+    table_of([missing] * 3, "int64")(tmp_path / "test-0.parquet")
+    loaded = load_dataset(str(tmp_path), cache=None)
+    assert len(loaded.test) == 4
+    assert loaded.account is not None
+    assert [(part.count, part.why) for part in loaded.account.left_out] == [(3, "they have no labels")]
+    assert loaded.account.splits[2].held_out
+
+
+def test_one_file_is_read_in_one_piece_whatever_its_name(tmp_path: Path):
+    named([0, 1] * 5, "ab")(tmp_path / "test-0.parquet")
+    loaded = load_dataset(str(tmp_path / "test-0.parquet"), cache=None)
+    assert (loaded.name, len(loaded.train) + len(loaded.validation) + len(loaded.test)) == ("test-0", 10)
+
+
+def test_shards_whose_columns_disagree_are_refused(tmp_path: Path):
+    named([0, 1], "ab")(tmp_path / "train-0.parquet")
+    other = pyarrow.table({"photo": [encode(image) for image in noise(2)], "label": [0, 1]})
+    pyarrow.parquet.write_table(other, tmp_path / "train-1.parquet")
+    with pytest.raises(UserError, match=r"train-0\.parquet has its images in .*'image', which .*train-1\.parquet"):
+        load_dataset(str(tmp_path), cache=None)
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../outside.png", "link.png"])
+def test_files_outside_the_folder_are_never_opened(tmp_path: Path, path: str):
+    write_images(tmp_path, noise(1))
+    (tmp_path / "0000.png").rename(tmp_path / "outside.png")
+    write_images(tmp_path / "set", noise(2))
+    (tmp_path / "set" / "link.png").symlink_to(tmp_path / "outside.png")
+    cells = [{"bytes": None, "path": name} for name in ("0000.png", "0001.png", path)]
+    pyarrow.parquet.write_table(pyarrow.table({"image": cells, "label": [0, 1, 0]}), tmp_path / "set" / "t.parquet")
+    with pytest.raises(UserError, match=r"row 2 of .*outside the dataset's folder, which is not opened"):
+        load_dataset(str(tmp_path / "set"), cache=None)
+
+
+def test_more_rows_than_a_file_can_hold_are_refused(tmp_path: Path):
+    one = pyarrow.array([encode(noise(1)[0])]).dictionary_encode()
+    images = pyarrow.DictionaryArray.from_arrays(np.zeros(500_000, np.int8), one.dictionary)
+    columns = {"image": images, "label": np.zeros(500_000, np.int8)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "train.parquet", compression="zstd")
+    with pytest.raises(UserError, match=r"train\.parquet is damaged: .* cannot hold 500,000 images"):
+        load_dataset(str(tmp_path), cache=None)

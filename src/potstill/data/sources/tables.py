@@ -109,7 +109,7 @@ class Collection:
             named=self.named,
             splits=self.splits,
             left_out=tuple(LeftOut(count=1, what=f"table {n.origin}", why="it has no images") for n in without),
-            remarks=(columns.remark,),
+            remarks=() if (columns.image, columns.label) == self.preferred else (columns.remark,),
         )
 
 

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for kind, outcome in zip((KINDS[name] for name in names), outcomes, strict=True):
             _tell(kind, outcome, options.count)
             record["kinds"][kind.name] = asdict(outcome)
+            write(record, options.out)  # a campaign takes an hour
             if options.keep is not None:
                 _keep(kind, outcome, options.keep, options.seed)
     record["bounds"] = {"seconds": SECONDS, "memory_bytes": MEMORY_BYTES, "address_space_bytes": ADDRESS_SPACE_BYTES}

@@ -26,6 +26,12 @@ def test_what_is_in_range_or_not_given_passes():
         all_finite(options)
 
 
+def test_whole_numbers_beyond_the_range_of_floats_are_compared():
+    at_least(Options(rate=10**400), rate=1)
+    with pytest.raises(UserError, match="is too small"):
+        at_least(Options(rate=-(10**400)), rate=1)
+
+
 @pytest.mark.parametrize(
     ("check", "value", "message"),
     [

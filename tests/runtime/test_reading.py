@@ -55,6 +55,12 @@ def test_links_to_files_are_followed(tmp_path: Path):
     assert read_regular(tmp_path / "link", 7) == b"content"
 
 
+@pytest.mark.parametrize("name", ["a\x00b", "\ud800"])
+def test_a_name_that_no_file_can_have_is_absent(name: str, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="no file can have such a name"):
+        open_regular(tmp_path / name)
+
+
 def test_reading_is_bounded(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"content")
     with pytest.raises(TooLarge, match="more than 6 bytes"):
@@ -136,6 +142,7 @@ def test_toml_is_read_with_its_text(tmp_path: Path):
         (b"a = \xff", "is not valid TOML: .*can't decode"),
         (b"a = " + b"[" * 5000 + b"]" * 5000, "is not valid TOML: it is nested too deeply"),
         (b"a = " + b"1" * 5000, "is not valid TOML: .*digits"),
+        (b"[b]\na = [-" + b"1" * 400 + b"]", "a whole number has more than 64 digits"),
         (b"#" * (2**20 + 1), r"cannot read .*config\.toml: it has more than 1,048,576 bytes"),
     ],
 )

@@ -77,7 +77,7 @@ def all_finite(options: Any) -> None:
 
 
 def _check_finite(name: str, value: float, allowed: str) -> None:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):  # whole numbers are finite, however long
         raise UserError(f"`{name}={value}` is not a finite number", f"use {allowed}")
 
 

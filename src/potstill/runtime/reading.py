@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -52,7 +53,10 @@ def open_regular(path: Path) -> BufferedReader:
         NotRegular: it is not a regular file; the message says what it is.
         OSError: it is absent or may not be read.
     """
-    _check_regular(path.stat().st_mode)
+    try:
+        _check_regular(path.stat().st_mode)
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise FileNotFoundError(errno.ENOENT, "no file can have such a name") from error
     flags = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
     handle = os.open(path, flags)
     try:
@@ -152,7 +156,9 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     """
     try:
         text = read_regular(path, TOML_BYTES).decode("utf-8")
-        return text, tomllib.loads(text)
+        values = tomllib.loads(text)
+        _check_digits(values)
+        return text, values
     except OSError as error:
         raise cannot_read(path, error) from error
     except RecursionError:
@@ -160,6 +166,14 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     except ValueError as error:  # this includes the errors of UTF-8 and of numbers with thousands of digits
         problem = str(error)
     raise UserError(f"{path} is not valid TOML: {problem}", "correct it there")
+
+
+def _check_digits(value: Any) -> None:
+    """Refuse the whole numbers that JSON refuses, too: settings are recorded as JSON."""
+    if isinstance(value, int) and abs(value) >= 10**JSON_DIGITS:
+        raise ValueError(f"a whole number has more than {JSON_DIGITS} digits")
+    for part in _parts(value):
+        _check_digits(part)
 
 
 def _check_regular(mode: int) -> None:

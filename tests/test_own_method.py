@@ -95,7 +95,7 @@ def test_reading_a_run_imports_nothing(
     quick = ["--recipe", "quick", "--repeats", "1", "--networks", NETWORK]
     assert main(["evaluate", run, *quick, "--baselines", "random"]) == 0
     assert main(["compare", run, "random", *quick, "--no-full", "--out", str(tmp_path / "comparison")]) == 0
-    assert main(["search", run, "--top", "0"]) == 0
+    assert main(["search", run, "--top", "1", "--full-epochs", "1"]) == 0
     assert main(["export", run, "--format", "npz", "--out", str(tmp_path / "set.npz")]) == 0
     assert main(["report", run]) == 0
     assert "pixel_means" not in sys.modules

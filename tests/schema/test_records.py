@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from potstill.runtime.errors import UserError
+from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation
@@ -113,7 +114,7 @@ def test_damage_anywhere_names_the_file_and_the_field(kind: str, data: st.DataOb
     with pytest.raises(UserError) as error:
         type(record).from_json(Fields.of(FILE, content))
     assert error.value.problem.startswith(f"{FILE}: ")
-    named = str(last) if isinstance(last, str) else str(outer[-1])
+    named = visible(str(last) if isinstance(last, str) else str(outer[-1]))
     assert named in error.value.problem
 
 

@@ -126,8 +126,8 @@ def is_usable_and_found_by_its_name(case: Case) -> None:
     documented = (vars(case.kind).get("__doc__") or f"{case.kind.__name__}(")[:1000]
     promise(not documented.startswith(f"{case.kind.__name__}("), "it has no docstring")
     bibtex = case.kind.citation.bibtex()
-    kind = "misc" if case.kind.citation.venue == "arXiv preprint" else "inproceedings"
-    promise(bibtex.startswith(f"@{kind}{{{case.kind.citation.key},"), f"its citation reads {bibtex}")
+    entries = tuple(f"@{kind}{{{case.kind.citation.key}," for kind in ("inproceedings", "article", "misc"))
+    promise(bibtex.startswith(entries), f"its citation reads {bibtex}")
     promise(bool(case.kind.citation.url) and case.kind.citation.url in bibtex, "its citation has no URL")
 
 

@@ -33,3 +33,9 @@ def test_folders_are_looked_at_for_a_hint(tmp_path: Path):
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"")
     with pytest.raises(UserError, match=r"but cifar-10-python\.tar\.gz.*unpack"):
         load_dataset(str(tmp_path))
+    mhist = tmp_path / "mhist"
+    mhist.mkdir()
+    (mhist / "annotations.csv").write_text("Image Name\n")
+    (mhist / "images").mkdir()
+    with pytest.raises(UserError, match=r"write mhist:"):
+        load_dataset(str(mhist))

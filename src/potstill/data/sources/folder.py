@@ -16,6 +16,7 @@ from potstill.data.found import Encoded, Found, Labels, Part
 from potstill.data.sources.base import Request, existing, stamps
 from potstill.data.sources.folder_layout import Classes, class_names, understand_folders
 from potstill.data.sources.image_tree import ImageTree, Parts, tree_of_archive, tree_of_folder
+from potstill.data.sources.unread import looks_like_mhist
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class ImageFolder:
         if path is not None and path.suffix.lower() == ".zip":
             return cls(path.stem, existing(path))
         folder = request.folder
-        return cls(request.name, folder) if folder is not None and _has_folders(folder) else None
+        if folder is None or looks_like_mhist(folder) or not _has_folders(folder):
+            return None
+        return cls(request.name, folder)
 
     @property
     def is_archive(self) -> bool:

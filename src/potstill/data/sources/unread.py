@@ -37,6 +37,11 @@ def unread(path: Path) -> UserError:
     if not path.is_dir():
         what, remedy = FILES.get(path.suffix.lower(), ("neither a folder nor an .npz or .zip file", "check the path"))
         return UserError(f"dataset {path} is {what}", remedy)
+    if looks_like_mhist(path):
+        return UserError(
+            f"{path} has annotations.csv and images, as MHIST has, but no class folders",
+            f"if it is MHIST, write mhist:{path}",
+        )
     packed = sorted(child.name for child in path.iterdir() if child.suffix.lower() in PACKED)
     if packed:
         return UserError(
@@ -47,3 +52,9 @@ def unread(path: Path) -> UserError:
         f"{path} contains neither parquet files nor class folders",
         "put the images of each class in a folder of its own",
     )
+
+
+def looks_like_mhist(folder: Path) -> bool:
+    """Whether a folder has MHIST's table and one folder of images, and so no class folders."""
+    folders = [child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    return folders == ["images"] and (folder / "annotations.csv").exists()

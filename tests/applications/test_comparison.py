@@ -133,6 +133,10 @@ def test_a_selections_name_stands_for_a_run_of_it(runs: Path, tmp_path: Path):
     assert (runs / "average-digits-ipc1" / "synthetic.safetensors").exists()
     assert len(record["differences"]) == 3
     assert all(item["p_corrected"] >= item["p"] for item in record["differences"])
+    manifest = runs / "average-digits-ipc1" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"complete"', '"interrupted"'))
+    again = compared(runs, tmp_path / "again", "average", "k-means", repeats=2)
+    assert [item["status"] for item in again["sets"]] == ["complete"] * 3, "what was interrupted is finished first"
 
 
 def test_the_first_runs_evaluation_decides_what_is_left_open(runs: Path, tmp_path: Path):

@@ -174,3 +174,9 @@ def test_where_nothing_can_be_written_it_is_said(tmp_path: Path):
         pass
     with pytest.raises(UserError, match="File name too long"), locked(tmp_path / ("x" * 300)):
         pass
+
+
+def test_a_pipe_in_the_place_of_a_lock_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / ".lock")
+    with pytest.raises(UserError, match=r"\.lock: it is a named pipe.*; remove it"), locked(tmp_path):
+        pass

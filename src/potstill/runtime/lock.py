@@ -15,9 +15,11 @@ from typing import Any
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import remove_unfinished
+from potstill.runtime.reading import cannot_read, parse_json, read_regular
 from potstill.runtime.text import visible
 from potstill.runtime.writer import Writer, host_name
 
+LOCK_BYTES = 2**20
 EMPTY_SECONDS = 1.0
 """How long a lock may be empty: it is filled right after it is made, unless its maker was killed in between."""
 
@@ -157,9 +159,9 @@ def _description() -> bytes:
 def _facts(content: bytes) -> dict[str, Any]:
     """The facts in a lock; empty if it is none of ours."""
     try:
-        facts = json.loads(content)
+        facts = parse_json(content)
         known = {name: kind(facts[name]) for name, kind in _FACTS.items()}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return {}
     return known if known == facts else {}
 
@@ -174,6 +176,8 @@ def _settled_content(path: Path) -> bytes | None:
 
 def _content(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular(path, LOCK_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise cannot_read(path, error, "remove it if nothing writes there") from error

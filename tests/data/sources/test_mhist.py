@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,10 @@ def test_absent_annotations_are_asked_for(tmp_path: Path):
         load_dataset(f"mhist:{tmp_path}")
     with pytest.raises(UserError, match="absent"):
         load_dataset(f"mhist:{tmp_path / 'absent'}")
+
+
+def test_annotations_are_not_awaited_from_a_pipe(mhist: Path):
+    (mhist / "annotations.csv").unlink()
+    os.mkfifo(mhist / "annotations.csv")
+    with pytest.raises(UserError, match=r"annotations\.csv: it is a named pipe"):
+        load_dataset(f"mhist:{mhist}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ from potstill.data.found import Encoded, Found, Labels, Part
 from potstill.data.sources.base import Request, existing, first_line
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import expanded
+from potstill.runtime.reading import open_regular
 
 CLASS_NAMES = ("HP", "SSA")
 NAME, LABEL, PARTITION = "Image Name", "Majority Vote Label", "Partition"
@@ -57,7 +59,7 @@ class Mhist:
         """File names and labels of each partition, in the order of the file."""
         path = self.folder / "annotations.csv"
         try:
-            with path.open(newline="", encoding="utf-8-sig") as stream:
+            with io.TextIOWrapper(open_regular(path), newline="", encoding="utf-8-sig") as stream:
                 rows = list(csv.DictReader(stream))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"cannot read {path}: {first_line(error)}", REMEDY) from error

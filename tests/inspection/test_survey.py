@@ -77,6 +77,9 @@ def test_a_few_lines_say_what_was_understood():
 def test_one_line_is_enough_for_a_catalogue_dataset_as_published():
     found = replace(inspect(spread()), published=True)
     assert found.summary() == ["pets: 22 images of 2 classes, 5×4, grey, as published"]
+    noted = replace(found.account, remarks=("its columns were renamed",))
+    with_remark = replace(found, dataset=replace(found.dataset, account=noted))
+    assert with_remark.summary()[1:] == ["  noted: its columns were renamed"]
     warned = replace(found.account, warnings=("it smells",))
     found = replace(found, dataset=replace(found.dataset, account=warned))
     assert len(found.summary()) == 4

@@ -152,8 +152,9 @@ class Inspection(Record):
     def summary(self) -> list[str]:
         """The dataset in a few lines, or in one if there is nothing to say beyond that it is as published."""
         account = self.account
-        if self.published and not (account.warnings or account.left_out or account.remarks):
-            return [f"{self.dataset.title}, as published"]
+        if self.published and not (account.warnings or account.left_out):
+            remarks = (visible(f"  noted: {remark}") for remark in account.remarks)
+            return [f"{self.dataset.title}, as published", *remarks]
         return self.dataset.lines()
 
     def __str__(self) -> str:

@@ -16,7 +16,13 @@ ADAM_LEARNING_RATE = 0.05
 
 
 def pixel_optimiser(name: OptimiserName, learning_rate: float, momentum: float) -> Optimiser:
-    """The optimiser of the pixels; Adam has no use for the momentum of SGD."""
+    """The optimiser of the pixels.
+
+    Args:
+        name: ``sgd`` or ``adam``.
+        learning_rate: its step size.
+        momentum: of SGD; Adam has no use for it.
+    """
     return SGD(learning_rate, momentum) if name == "sgd" else Adam(learning_rate)
 
 

@@ -111,7 +111,13 @@ def make_sheet(record: Inspection, splits: Mapping[str, Pictured]) -> Sheet:
 
 
 def picture(part: Pictured, index: int, reduction: int) -> np.ndarray:
-    """One image as colours, uint8 (H, W, 3), its height and width divided by ``reduction``."""
+    """One image as colours, uint8 (H, W, 3), its height and width divided by ``reduction``.
+
+    Args:
+        part: the split.
+        index: of the image in it.
+        reduction: a whole number, from 1.
+    """
     rgb = as_rgb(np.asarray(part.images[index])[None].astype(np.float32) / 255)[0]
     return np.asarray(Image.fromarray(rgb).reduce(reduction))
 

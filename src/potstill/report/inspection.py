@@ -80,7 +80,13 @@ def write_inspection(record: Inspection, dataset: Splits, folder: Path) -> Path:
 
 
 def render(record: Inspection, sheet: Sheet, splits: Mapping[str, Pictured]) -> str:
-    """The page as HTML."""
+    """The page as HTML.
+
+    Args:
+        record: what was found.
+        sheet: the images of the contact sheet.
+        splits: the splits that the images are from.
+    """
     dataset = record.dataset
     channels, height, width = dataset.shape
     return rendered(

@@ -27,6 +27,11 @@ def at_least(options: object, **least: float) -> None:
 def check_least(name: str, value: float | None, least: float) -> None:
     """Check the lower bound of one option; None is not checked.
 
+    Args:
+        name: of the option, for the error.
+        value: its value.
+        least: the lower bound.
+
     Raises:
         UserError: the value is smaller than ``least``, infinite or NaN.
     """

@@ -23,6 +23,11 @@ SMALLEST_TILE = 2
 def check_factor(factor: int, height: int, width: int) -> None:
     """Make sure that images can be divided into ``factor`` × ``factor`` pictures.
 
+    Args:
+        factor: the pictures along each side.
+        height: of an image, in pixels.
+        width: of an image, in pixels.
+
     Raises:
         UserError: the factor is below 1, or the pictures would be smaller than 2 × 2 pixels.
     """

@@ -165,3 +165,13 @@ def test_the_report_needs_no_torch_and_imports_matplotlib_late(run_path: Path) -
     )
     done = subprocess.run([sys.executable, "-c", program, run_path], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [False, False]
+
+
+def test_losses_too_large_to_draw_are_left_out(run_path: Path) -> None:
+    with (run_path / "metrics.jsonl").open("a") as stream:
+        stream.write(
+            '{"event": "step", "iteration": 601, "loss": 1e308}\n{"event": "step", "iteration": 602, "loss": NaN}\n'
+        )
+    run = read_run(run_path)
+    assert max(run.losses.values) < 1e300
+    assert run.losses.iterations[-1] == 600

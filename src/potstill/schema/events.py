@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.runtime.events import read_events
 from potstill.schema.fields import Count, Fields
+
+LARGEST = 1e300
+"""Losses of this size and beyond are as good as infinite: no axis can be drawn for them."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Traces:
 
     @classmethod
     def read(cls, path: Path) -> Traces:
-        """Read a ``metrics.jsonl``; values that are not finite are left out, and a missing file gives empty traces.
+        """Read a ``metrics.jsonl``; a missing file gives empty traces.
+
+        Values that are not finite, or too large to draw, are left out.
 
         Raises:
             UserError: a line is damaged; the error names the line and the field.
@@ -47,6 +51,6 @@ def _trace(events: list[Fields], event: str, quantity: str) -> Trace:
         value = fields.values.get(quantity)
         if fields.values.get("event") != event or value is None:
             continue
-        if type(value) is not float or math.isfinite(value):  # a loss that is not finite is recorded as such
+        if type(value) is not float or abs(value) < LARGEST:  # a loss that is not finite is recorded as such
             points.append((float(fields.value("iteration", Count)), fields.value(quantity, float)))
     return Trace(tuple(iteration for iteration, _ in points), tuple(value for _, value in points))

@@ -110,3 +110,17 @@ def test_mutations_are_drawn_from_their_seed_alone(structure, tmp_path: Path):
     assert first == again
     assert len(set(first)) > 20
     assert sum(content == valid for content in first) <= 3
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("evaluation.json, for its page", 1238),
+        ("comparison.json, for its page", 1522),
+        (".npz", 771),
+        ("parquet", 1268),
+        ("metrics.jsonl, for its page", 373),
+    ],
+)
+def test_what_long_campaigns_found_stays_mended(name: str, number: int, tmp_path: Path):
+    check(KINDS[name], tmp_path / "folder", number, 1)

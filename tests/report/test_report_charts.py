@@ -148,3 +148,8 @@ def test_charts_of_an_empty_evaluation_are_empty(run_path: Path) -> None:
     record = evaluation()
     write_record(run_path / "evaluation.json", record | {"networks": {}, "baselines": {}})
     assert accuracy_chart(comparisons(read_run(run_path))).groups == ()
+
+
+def test_a_logarithmic_scale_of_any_floats_has_finite_ticks() -> None:
+    for low, high in ((0.1, 1.7e308), (5e-324, 1.0), (1e305, 1e307)):
+        assert all(np.isfinite(tick.position) for tick in logarithmic_scale(low, high, str).ticks)

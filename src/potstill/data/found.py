@@ -45,7 +45,7 @@ class Arrays:
     white: float | None = None
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.values) if self.values.ndim else 0
 
 
 @dataclass(frozen=True, eq=False)

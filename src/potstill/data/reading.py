@@ -16,6 +16,7 @@ from potstill.data.pixels import Pictures
 from potstill.data.raw import RawDataset, Split
 from potstill.data.sources.base import Source
 from potstill.data.understanding import Understood, understand
+from potstill.runtime.errors import UserError
 from potstill.schema.account import Account, SplitAccount
 
 
@@ -33,6 +34,12 @@ def read_source(source: Source, choices: Choices, image_size: int | None, channe
     """
     understood = understand(source.find(choices), choices)
     pictures = _pictures(understood.parts, image_size, channels)
+    for name, images in pictures.splits.items():
+        if len(images) != (count := len(understood.labels[name])):
+            raise UserError(
+                f"{source.name}, split {name}: {len(images)} images could be read for {count} labels",
+                "restore the files",
+            )
     splits = {
         name: Split(images, torch.from_numpy(understood.labels[name])) for name, images in pictures.splits.items()
     }

@@ -172,7 +172,7 @@ class NetworkResult(Repeats):
 
 def _curve_arguments(fields: Fields) -> dict[str, Any]:
     epochs = fields.value("epochs", list[Count])
-    values = {name: fields.value(name, list[float]) for name in ("loss", "accuracy")}
+    values = {"loss": fields.value("loss", list[float]), "accuracy": fields.value("accuracy", list[Fraction])}
     for name, points in values.items():
         if len(points) not in (0, len(epochs)):
             fields.refuse(name, f"as long as epochs ({len(epochs)})")

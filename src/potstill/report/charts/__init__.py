@@ -58,6 +58,8 @@ def logarithmic_scale(
         ticks: the greatest number of ticks.
         round_values: values to choose ticks from, if at least two of them are on the scale.
     """
+    low, high = (min(max(bound, 1e-300), 1e300) for bound in (low, high))  # so that every tick is a float
+    low = low if low < high else high / 10
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [10.0**power for power in powers if low <= 10.0**power <= high]
     if len(values) < 3:

@@ -152,12 +152,12 @@ def _pixels(image: _Decoded) -> np.ndarray:
 class _Budget:
     """The memory for decoded images, so that a few kilobytes of black do not fill it."""
 
-    limit: int | None
+    limit: float
     spent: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def spend(self, raster: Raster) -> None:
-        if raster.pixels is None or self.limit is None:
+        if raster.pixels is None:
             return
         with self.lock:
             self.spent += raster.pixels.nbytes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from typing import Any
 
 from potstill.runtime.errors import UserError
+from potstill.runtime.machine import memory_bytes
 
 
 def at_least(options: object, **least: float) -> None:
@@ -84,14 +84,6 @@ def all_finite(options: Any) -> None:
 def _check_finite(name: str, value: float, allowed: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):  # whole numbers are finite, however long
         raise UserError(f"`{name}={value}` is not a finite number", f"use {allowed}")
-
-
-def memory_bytes() -> float:
-    """The memory of this machine in bytes; infinite where the system does not report it."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
 
 
 def check_memory(what: str, needed: float, remedy: str) -> None:

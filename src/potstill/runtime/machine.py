@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import platform
 import subprocess
@@ -80,12 +81,12 @@ def machine_in_words() -> str:
     return f"{facts['processor']}, {facts['cores']} cores{accelerator}; {versions}"
 
 
-def memory_bytes() -> int | None:
-    """The memory of the machine, or of the container around this process; None if the system does not tell."""
+def memory_bytes() -> float:
+    """The memory of the machine, or of the container around this process; infinite if the system does not tell."""
     try:
         installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
-        return None
+        return math.inf
     with contextlib.suppress(OSError, ValueError):
         installed = min(installed, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return installed

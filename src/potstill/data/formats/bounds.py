@@ -10,8 +10,8 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
+from potstill.runtime.bounds import check_memory
 from potstill.runtime.errors import UserError
-from potstill.runtime.machine import memory_bytes
 from potstill.runtime.reading import open_regular
 
 DEFLATE_RATIO = 1032
@@ -71,12 +71,7 @@ def check_size(declared: int, stored: int, where: str) -> None:
             f"{where} is damaged: {stored:,} bytes cannot hold the {declared:,} that its header promises",
             "replace it with an intact copy",
         )
-    memory = memory_bytes()
-    if memory is not None and declared > memory:
-        raise UserError(
-            f"{where} needs {declared / 2**30:.1f} GiB of memory, of which there are {memory / 2**30:.1f}",
-            "use fewer or smaller images",
-        )
+    check_memory(where, declared, "use fewer or smaller images")
 
 
 def read_array(

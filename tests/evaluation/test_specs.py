@@ -34,7 +34,7 @@ class Listening:
     epochs: int
 
     def fit(self, examples: Any, schedule: Any, streams: Streams, **_: Any) -> None:
-        self.images, self.epochs = examples.images, schedule.epochs
+        self.images, self.epochs = examples.normalised(), schedule.epochs
 
 
 def heard(spec: TrainingSpec) -> Listening:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
 from potstill.data.found import Found
-from potstill.data.sources.base import Request, stamps
+from potstill.data.sources.base import Request
 from potstill.data.sources.table_files import TableFiles, check_rows, readable, table_files
-from potstill.data.sources.tables import ROWS, Collection, Named
+from potstill.data.sources.tables import ROWS, Named, TableSource
 from potstill.runtime.errors import UserError
 from potstill.schema.fields import Fields
 
@@ -25,16 +24,10 @@ SPLITS = "dataset_dict.json"
 
 
 @dataclass(frozen=True)
-class SavedTables:
+class SavedTables(TableSource):
     """Arrow files at any depth; of a folder that ``save_to_disk`` wrote, those that it names."""
 
-    files: TableFiles
-    entry: CatalogueEntry | None = None
-
-    @property
-    def name(self) -> str:
-        """What the dataset is called in records."""
-        return self.files.name
+    FORMAT: ClassVar[str] = "arrow"
 
     @classmethod
     def recognise(cls, request: Request) -> Self | None:
@@ -53,10 +46,6 @@ class SavedTables:
         paths = tuple(path for path in files.paths if path.parent not in saved or path in named)
         return cls(TableFiles(files.name, files.root, paths), request.entry)
 
-    def signature(self) -> Any:
-        """The stamps of the files, and how they are read."""
-        return {"arrow": stamps(self.files.paths), "entry": self.entry and self.entry.name}
-
     def find(self, choices: Choices) -> Found:
         """The tables in the files.
 
@@ -64,15 +53,13 @@ class SavedTables:
             UserError: a file is not in Arrow's format, or as in
                 :meth:`potstill.data.sources.tables.Collection.found`.
         """
-        files, entry = self.files, self.entry
+        files = self.files
         saved = any((files.root / name).is_file() for name in (STATE, SPLITS))
-        return Collection(
-            tables=[Named(ArrowTable(path), files.origin(path), self._names(path)) for path in files.paths],
-            layout="a folder of save_to_disk" if saved else "arrow files",
-            where=files.where,
-            preferred=None if entry is None else (entry.image_column, entry.label_column),
-            splits={} if entry is None else entry.splits,
-        ).found(choices)
+        return self.found(
+            [Named(ArrowTable(path), files.origin(path), self._names(path)) for path in files.paths],
+            "a folder of save_to_disk" if saved else "arrow files",
+            choices,
+        )
 
     def _names(self, path: Path) -> tuple[str, ...]:
         """The names of a file and its folders; the files of a saved table are numbered only."""

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
 from potstill.data.found import Found
-from potstill.data.sources.base import Request, stamps
+from potstill.data.sources.base import Request
 from potstill.data.sources.columns import Described
-from potstill.data.sources.table_files import TableFiles, check_rows, readable, table_files
-from potstill.data.sources.tables import ROWS, Collection, Named
+from potstill.data.sources.table_files import check_rows, readable, table_files
+from potstill.data.sources.tables import ROWS, Named, TableSource
 from potstill.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,16 +21,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ParquetFiles:
+class ParquetFiles(TableSource):
     """Parquet files whose names, or whose folders' names, say which split they belong to."""
 
-    files: TableFiles
-    entry: CatalogueEntry | None = None
-
-    @property
-    def name(self) -> str:
-        """What the dataset is called in records."""
-        return self.files.name
+    FORMAT: ClassVar[str] = "parquet"
 
     @classmethod
     def recognise(cls, request: Request) -> Self | None:
@@ -44,24 +37,18 @@ class ParquetFiles:
             return None
         return cls(files, request.entry)
 
-    def signature(self) -> Any:
-        """The stamps of the files, and how they are read."""
-        return {"parquet": stamps(self.files.paths), "entry": self.entry and self.entry.name}
-
     def find(self, choices: Choices) -> Found:
         """The tables in the files.
 
         Raises:
             UserError: a file is not parquet, or as in :meth:`potstill.data.sources.tables.Collection.found`.
         """
-        files, entry = self.files, self.entry
-        return Collection(
-            tables=[Named(ParquetTable(path), files.origin(path), files.names(path)) for path in files.paths],
-            layout="parquet file" if files.single else "parquet files",
-            where=files.where,
-            preferred=None if entry is None else (entry.image_column, entry.label_column),
-            splits={} if entry is None else entry.splits,
-        ).found(choices)
+        files = self.files
+        return self.found(
+            [Named(ParquetTable(path), files.origin(path), files.names(path)) for path in files.paths],
+            "parquet file" if files.single else "parquet files",
+            choices,
+        )
 
 
 class ParquetTable:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
 from potstill.data.found import UNLABELLED, Encoded, Found, Labels, Part
-from potstill.data.sources.base import first_line
+from potstill.data.sources.base import first_line, stamps
 from potstill.data.sources.columns import USABLE, Columns, Described, find_columns
+from potstill.data.sources.table_files import TableFiles
 from potstill.data.split_names import usual_role
 from potstill.runtime.errors import UserError
 from potstill.schema.account import LeftOut
@@ -111,6 +113,46 @@ class Collection:
             left_out=tuple(LeftOut(count=1, what=f"table {n.origin}", why="it has no images") for n in without),
             remarks=() if (columns.image, columns.label) == self.preferred else (columns.remark,),
         )
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """What the sources of table files have in common."""
+
+    FORMAT: ClassVar[str]
+    """Of the files, in the signature."""
+
+    files: TableFiles
+    entry: CatalogueEntry | None = None
+
+    @property
+    def name(self) -> str:
+        """What the dataset is called in records."""
+        return self.files.name
+
+    def signature(self) -> Any:
+        """The stamps of the files, and how they are read."""
+        return {self.FORMAT: stamps(self.files.paths), "entry": self.entry and self.entry.name}
+
+    def found(self, tables: Sequence[Named], layout: str, choices: Choices) -> Found:
+        """The images and labels in the tables.
+
+        Args:
+            tables: one for each file.
+            layout: the layout, in words.
+            choices: what to take where the files leave a choice.
+
+        Raises:
+            UserError: as in :meth:`Collection.found`.
+        """
+        entry = self.entry
+        return Collection(
+            tables=tables,
+            layout=layout,
+            where=self.files.where,
+            preferred=None if entry is None else (entry.image_column, entry.label_column),
+            splits={} if entry is None else entry.splits,
+        ).found(choices)
 
 
 def _part(named: Named, table: Described, columns: Columns, deciding: Described) -> Part:

@@ -114,6 +114,12 @@ def test_sixteen_bits_are_measured_and_then_scaled(format: str):
     np.testing.assert_array_equal(decoded(content, white={"integers": 4080})[0], GRADIENT)
 
 
+def test_sixteen_bits_of_a_tiff_in_which_white_is_zero_are_refused():
+    content = encoded(Image.fromarray(GRADIENT.astype(np.uint16)), "TIFF", tiffinfo={262: 0})
+    with pytest.raises(UserError, match="0 is white"):
+        read_raster(content, "it")
+
+
 def test_floats_are_measured_and_then_scaled():
     content = encoded(Image.fromarray((GRADIENT / 255).astype(np.float32)), "TIFF")
     raster = read_raster(content, "it")

@@ -49,8 +49,9 @@ def read_cached(
     if (cached := _load(path)) is not None:
         return cached
     raw = read_source(source, choices, image_size, channels)
-    with contextlib.suppress(UserError, SafetensorError):
-        _save(raw, path)
+    if raw.may_be_kept:
+        with contextlib.suppress(UserError, SafetensorError):
+            _save(raw, path)
     return raw
 
 

@@ -21,10 +21,13 @@ class Encoded:
     Attributes:
         count: the number of images.
         read: yields each image's bytes or path with its name in errors, in order; it may be called several times.
+        stamped: whether the files of ``read`` are among those that the source's signature stamps. If they are not, no
+            decoded copy is kept of them: nothing would tell that it is old.
     """
 
     count: int
     read: Callable[[], Iterable[tuple[bytes | Path, str]]]
+    stamped: bool = True
 
     def __len__(self) -> int:
         return self.count
@@ -102,7 +105,7 @@ def multi_label(what: str) -> UserError:
     """
     return UserError(
         f"{what} may be several for each image (multi-label), and one class per image is needed",
-        "choose a column of single labels with --label-column, or keep the images of one label",
+        "choose a column of single labels with `label_column`, or keep the images of one label",
     )
 
 

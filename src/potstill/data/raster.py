@@ -36,6 +36,7 @@ OPTIONAL = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
 """Formats that Pillow may have been built without, and what it calls them."""
 
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")
+PHOTOMETRIC = 262  # TIFF's tag that says whether 0 is black or white; Pillow heeds it in 8 bits alone
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
 REMEDY = "replace the file or remove it from the dataset"
 
@@ -86,11 +87,12 @@ def read_raster(
             io.BytesIO(content) if isinstance(content, bytes) else open_regular(content) as stream,
             Image.open(stream, formats=_readable_formats()) as image,
         ):
+            white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC, 1) == 0
             animated = image.format in ANIMATED and bool(getattr(image, "is_animated", False))
             container = _container(image)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return _raster(image, where, container, image_size, channels, white, animated)
+            return _raster(image, where, container, image_size, channels, white, animated, white_is_zero)
     except UserError:
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
@@ -105,9 +107,12 @@ def _raster(
     channels: int | None,
     white: Mapping[Kind, float] | None,
     animated: bool,
+    white_is_zero: bool,
 ) -> Raster:
     extent = None
     if image.mode.startswith("I") or image.mode == "F":  # numbers that need not be bytes
+        if white_is_zero:
+            raise UserError(f"image {where} is a TIFF in which 0 is white, read only with 8 bits", "store it inverted")
         values = np.asarray(image)
         extent = measure(values, where, container)
         if white is None:

@@ -39,10 +39,12 @@ class RawDataset:
     Attributes:
         splits: the published splits: ``train``, and perhaps ``validation`` and ``test``.
         account: what was found, and how it was understood; it has the class names in the order of the labels.
+        may_be_kept: whether a decoded copy may be read in its place; see :class:`potstill.data.found.Encoded`.
     """
 
     splits: Mapping[str, Split]
     account: Account
+    may_be_kept: bool = True
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,7 +34,8 @@ def read_source(source: Source, choices: Choices, image_size: int | None, channe
         UserError: the source cannot be read, or its contents cannot be understood.
     """
     understood = understand(source.find(choices), choices)
-    pictures = _pictures(understood.parts, image_size, channels)
+    unstamped: set[Path] = set()
+    pictures = _pictures(understood.parts, image_size, channels, unstamped)
     for name, images in pictures.splits.items():
         if len(images) != (count := len(understood.labels[name])):
             raise UserError(
@@ -43,7 +45,7 @@ def read_source(source: Source, choices: Choices, image_size: int | None, channe
     splits = {
         name: Split(images, torch.from_numpy(understood.labels[name])) for name, images in pictures.splits.items()
     }
-    return RawDataset(splits, _account(understood, pictures))
+    return RawDataset(splits, _account(understood, pictures), may_be_kept=not unstamped)
 
 
 def _account(understood: Understood, pictures: Pictures) -> Account:
@@ -65,15 +67,28 @@ def _account(understood: Understood, pictures: Pictures) -> Account:
     )
 
 
-def _pictures(splits: Mapping[str, tuple[Part, ...]], image_size: int | None, channels: int | None) -> Pictures:
-    """The images of all splits: what depends on all of them is decided for all of them."""
+def _pictures(
+    splits: Mapping[str, tuple[Part, ...]], image_size: int | None, channels: int | None, unstamped: set[Path]
+) -> Pictures:
+    """The images of all splits: what depends on all of them is decided for all of them.
+
+    Folders of files that no signature stamps are added to ``unstamped``.
+    """
     arrays = {
         split: [part.images for part in parts if isinstance(part.images, Arrays)] for split, parts in splits.items()
     }
     if any(arrays.values()):
         return scale_splits(arrays, image_size=image_size)
     encoded = {
-        split: chain.from_iterable(part.images.read() for part in parts if isinstance(part.images, Encoded))
+        split: chain.from_iterable(_noted(part.images, unstamped) for part in parts if isinstance(part.images, Encoded))
         for split, parts in splits.items()
     }
     return decode_splits(encoded, image_size=image_size, channels=channels)
+
+
+def _noted(images: Encoded, unstamped: set[Path]) -> Iterator[tuple[bytes | Path, str]]:
+    """The images; the folders of those that no signature stamps are noted."""
+    for content, name in images.read():
+        if isinstance(content, Path) and not images.stamped:
+            unstamped.add(content.parent)
+        yield content, name

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from published import encode, noise
 
-from potstill.data import load_dataset
+from potstill.data import Choices, load_dataset
 from potstill.runtime.errors import UserError
 
 FEATURES = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
@@ -108,3 +108,12 @@ def test_offsets_that_point_outside_are_refused(tmp_path: Path):
     path.write_bytes(path.read_bytes().replace(offsets, np.array([0, 1 << 30, 6], np.int32).tobytes()))
     with pytest.raises(UserError, match=r"cannot read an Arrow table in .*train\.arrow"):
         load_dataset(str(tmp_path), cache=None)
+
+
+def test_splits_of_a_saved_dataset_are_never_taken_for_one(tmp_path: Path):
+    datasets.DatasetDict({"fold1": table(6), "holdout": table(4, 1)}).save_to_disk(tmp_path / "set")
+    with pytest.raises(UserError, match="fold1, holdout"):
+        load_dataset(str(tmp_path / "set"), cache=None)
+    chosen = Choices(split_map="train=fold1,test=holdout")
+    loaded = load_dataset(str(tmp_path / "set"), choices=chosen, validation_fraction=0, cache=None)
+    assert (len(loaded.train), len(loaded.test)) == (6, 4)

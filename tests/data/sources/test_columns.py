@@ -65,12 +65,12 @@ def test_what_is_beyond_doubt_is_taken(columns: dict[str, str], image: str, labe
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"image": "image", "artist": "class", "genre": "class"}, "several .*: artist, genre; .*--label-column artist"),
-        ({"image": "image", "person": "int", "smiling": "bool"}, "several .*: person, smiling; .*--label-column"),
-        ({"image": "image", "species": "text", "cage": "int"}, "several .*: species, cage; .*--label-column"),
-        ({"image": "image", "label": "int", "genre": "class"}, "several .*: label, genre; .*--label-column"),
-        ({"image": "image", "species": "text"}, "no column of class labels .*--label-column species"),
-        ({"image": "image", "smiling": "bool"}, "no column of class labels .*--label-column smiling"),
+        ({"image": "image", "artist": "class", "genre": "class"}, "several .*: artist, genre; .*`label_column=artist`"),
+        ({"image": "image", "person": "int", "smiling": "bool"}, "several .*: person, smiling; .*`label_column"),
+        ({"image": "image", "species": "text", "cage": "int"}, "several .*: species, cage; .*`label_column"),
+        ({"image": "image", "label": "int", "genre": "class"}, "several .*: label, genre; .*`label_column"),
+        ({"image": "image", "species": "text"}, "no column of class labels .*`label_column=species`"),
+        ({"image": "image", "smiling": "bool"}, "no column of class labels .*`label_column=smiling`"),
         ({"image_id": "int", "image": "image", "width": "int"}, "no column of class labels among image_id, image"),
         ({"image": "image", "caption": "text"}, "no column of class labels"),
         ({"id": "int", "image": "image", "labels": "list"}, "'labels' .*multi-label"),
@@ -78,7 +78,7 @@ def test_what_is_beyond_doubt_is_taken(columns: dict[str, str], image: str, labe
         ({"image": "image", "label": "float"}, "not integers or text .*float"),
         (
             {"mask": "image", "photo": "image", "label": "class"},
-            "several columns of images: mask, photo; .*--image",
+            "several columns of images: mask, photo; .*`image",
         ),
         ({"image": "list", "label": "int"}, "no column of images .*'image' holds arrays as lists.*"),
         ({"image": "text", "label": "int"}, "no column of images .*paths and base64 are not read"),
@@ -102,10 +102,10 @@ def test_the_users_choice_goes_before_the_catalogues_and_both_before_the_rest():
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        (Choices(label_column="absent"), "no column 'absent' among photo, tags, weight, genre; correct --label-column"),
+        (Choices(label_column="absent"), "no column 'absent' among photo, tags, weight, genre; correct `label_column`"),
         (Choices(label_column="tags"), "'tags' .*multi-label"),
         (Choices(label_column="weight"), "'weight' holds float"),
-        (Choices(image_column="absent"), "'absent' of table does not exist; .*--image-column photo"),
+        (Choices(image_column="absent"), "'absent' of table does not exist; .*`image_column=photo`"),
         (Choices(image_column="tags"), "'tags' of table holds arrays as lists"),
         (Choices(image_column="genre"), "'genre' of table holds int64, not encoded images"),
     ],

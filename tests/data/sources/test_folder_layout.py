@@ -107,3 +107,10 @@ def test_a_class_called_train_with_folders_is_refused_until_it_is_chosen():
 
 def test_classes_that_each_have_a_folder_of_images():
     assert classes(understood("n01/images/0", "n02/images/1")) == {"": ["n01", "n02"]}
+
+
+def test_masks_beside_images_in_class_folders_of_splits_are_not_taken_for_images():
+    files = [f"train/{name}/{kind}/1" for name in ("covid", "normal") for kind in ("images", "masks")]
+    with pytest.raises(UserError, match="covid and normal in photos, train all contain images and masks"):
+        understood(*files)
+    assert classes(understood("train/covid/images/1", "train/normal/images/1")) == {"train": ["covid", "normal"]}

@@ -212,3 +212,15 @@ def test_more_rows_than_a_file_can_hold_are_refused(tmp_path: Path):
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "train.parquet", compression="zstd")
     with pytest.raises(UserError, match=r"train\.parquet is damaged: .* cannot hold 500,000 images"):
         load_dataset(str(tmp_path), cache=None)
+
+
+def test_of_images_beside_a_table_no_decoded_copy_is_kept(tmp_path: Path):
+    for seed in (0, 1):
+        write_images(tmp_path / "set", noise(4, seed=seed))
+        cells = [{"bytes": None, "path": f"{index:04}.png"} for index in range(4)]
+        if seed == 0:
+            table = pyarrow.table({"image": cells, "label": [0, 1, 0, 1]})
+            pyarrow.parquet.write_table(table, tmp_path / "set" / "train.parquet")
+        loaded = load_dataset(str(tmp_path / "set"), validation_fraction=0, cache=tmp_path / "cache")
+        every = np.concatenate([loaded.train.images.numpy(), loaded.test.images.numpy()])
+        assert sorted(image.tobytes() for image in every[:, 0]) == sorted(i.tobytes() for i in noise(4, seed=seed))

@@ -59,6 +59,7 @@ class SavedTables(TableSource):
             [Named(ArrowTable(path), files.origin(path), self._names(path)) for path in files.paths],
             "a folder of save_to_disk" if saved else "arrow files",
             choices,
+            named=(files.root / SPLITS).is_file(),
         )
 
     def _names(self, path: Path) -> tuple[str, ...]:

@@ -175,7 +175,7 @@ def _label_column(table: Described, chosen: str | None, preferred: str | None) -
     names = table.schema.names
     if chosen is not None:
         if chosen not in names:
-            raise UserError(f"{table.where} has no column {chosen!r} among {_listed(names)}", "correct --label-column")
+            raise UserError(f"{table.where} has no column {chosen!r} among {_listed(names)}", "correct `label_column`")
         _check_usable(table, chosen)
         return chosen, True
     if preferred is not None and preferred in names and table.kind(preferred) in USABLE:
@@ -194,16 +194,16 @@ def _label_column(table: Described, chosen: str | None, preferred: str | None) -
     if len(candidates) > 1:
         raise UserError(
             f"{table.where} has several columns that may be the labels: {_listed(candidates)}",
-            f"choose one with --label-column, for example --label-column {candidates[0]}",
+            f"choose one with `label_column`, for example `label_column={candidates[0]}`",
         )
     lists = [name for name in names if table.kind(name) == "list" and not table.holds_images(name)]
     if lists and not candidates:
         raise multi_label(f"the column {lists[0]!r} of {table.where}")
     raise UserError(
         f"{table.where} has no column of class labels among {_listed(names)}",
-        f"choose one with --label-column, for example --label-column {candidates[0]}"
+        f"choose one with `label_column`, for example `label_column={candidates[0]}`"
         if candidates
-        else "store class indices or names in a column named label, or name their column with --label-column",
+        else "store class indices or names in a column named label, or name their column with `label_column`",
     )
 
 
@@ -215,7 +215,7 @@ def _check_usable(table: Described, name: str) -> None:
     if kind not in USABLE:
         raise UserError(
             f"labels of {table.where} are not integers or text (column {name!r} holds {table.schema.field(name).type})",
-            "store one class index or name per image, or name another column with --label-column",
+            "store one class index or name per image, or name another column with `label_column`",
         )
 
 
@@ -239,7 +239,7 @@ def _why_no_images(table: Described, name: str) -> str:
 def _offer(candidates: Sequence[str]) -> str:
     if not candidates:
         return "store encoded images in a column"
-    return f"choose one with --image-column, for example --image-column {candidates[0]}"
+    return f"choose one with `image_column`, for example `image_column={candidates[0]}`"
 
 
 def _listed(names: Sequence[str]) -> str:

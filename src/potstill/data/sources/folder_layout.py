@@ -12,6 +12,11 @@ from potstill.runtime.errors import UserError
 from potstill.schema.account import LeftOut
 
 LAYOUTS = "arrange them as CLASS/IMAGE, or as train/CLASS/IMAGE beside test/CLASS/IMAGE"
+NAME_SPLITS = (
+    "name the splits with `split_map=train=FOLDER,test=FOLDER`, "
+    "or put the images of each class directly into its folder"
+)
+ONE_KIND = "put the images of each class directly into its folder, and masks or other kinds of images elsewhere"
 
 Classes = Mapping[str, Folder]  # the folder of each class by its name
 
@@ -48,12 +53,12 @@ def understand_folders(root: Folder, where: str, choices: Choices) -> FolderLayo
         UserError: there are no class folders, or the folders may be meant in several ways.
     """
     used = {name: folder for name, folder in root.folders.items() if folder.count}
-    nested = {name: folder for name, folder in used.items() if _class_folders(folder)}
+    nested = _nested(used)
     speaking = {name for name in nested if _role(name)}
     chosen = {name for names in choices.roles.values() for name in names}
     if chosen & set(nested) or speaking:
         _check_meaning(nested, speaking, chosen, where)
-        return _splits(root, used, nested)
+        return _splits(root, used, nested, where)
     _check_flat(used, nested, where)
     if len(nested) == len(used) > 1 and all(map(_is_class_of_splits, nested.values())):
         return _classes_of_splits(used)
@@ -61,11 +66,11 @@ def understand_folders(root: Folder, where: str, choices: Choices) -> FolderLayo
         inner = understand_folders(next(iter(nested.values())), where, choices)
         remark = f"the classes are in the folder {next(iter(nested))}"
         return FolderLayout(inner.words, inner.splits, inner.left_out, (remark, *inner.remarks))
-    _check_twins(nested, used, where)
+    _check_twins(nested, used, where, NAME_SPLITS)
     return FolderLayout("class folders", {"": root.folders}, _beside(root))
 
 
-def _splits(root: Folder, used: Classes, nested: Classes) -> FolderLayout:
+def _splits(root: Folder, used: Classes, nested: Classes, where: str) -> FolderLayout:
     """Folders of splits; images outside of class folders have no label."""
     training = {name for split in nested if _role(split) == "train" for name in _class_folders(nested[split])}
     left_out = list(_beside(root))
@@ -76,6 +81,7 @@ def _splits(root: Folder, used: Classes, nested: Classes) -> FolderLayout:
         if name not in nested or (_role(name) != "train" and holds_no_class):
             left_out.append(LeftOut(count=folder.count, what=f"images in {name}", why="they are in no class folder"))
         else:
+            _check_twins(_nested(classes), classes, f"{where}, {name}", ONE_KIND)
             splits[name] = folder.folders
             left_out += _beside(folder)
     return FolderLayout("class folders in folders of splits", splits, tuple(left_out))
@@ -97,8 +103,7 @@ def _check_meaning(nested: Classes, speaking: set[str], chosen: set[str], where:
         raise UserError(
             f"in {where} the folders {silent[0]} and {next(iter(speaking))} have folders within them, so that "
             "they may be splits or classes",
-            "name the splits with `split_map=train=FOLDER,test=FOLDER`, or put the images of each class directly into "
-            "its folder",
+            NAME_SPLITS,
         )
 
 
@@ -112,15 +117,24 @@ def _check_flat(used: Classes, nested: Classes, where: str) -> None:
         raise UserError(f"{names} in {where} {verb} without class folders, so that no image has a label", LAYOUTS)
 
 
-def _check_twins(nested: Classes, used: Classes, where: str) -> None:
-    """Refuse folders that all have the same folders within them, as folds have: they may be splits or classes."""
+def _check_twins(nested: Classes, used: Classes, where: str, remedy: str) -> None:
+    """Refuse folders that all have the same folders within them, as folds have, or classes with images and masks.
+
+    Args:
+        nested: those with class folders within them.
+        used: all folders.
+        where: their place in errors.
+        remedy: what to do.
+
+    Raises:
+        UserError: they all contain the same two folders or more.
+    """
     within = {frozenset(_class_folders(folder)) for folder in nested.values()}
     if len(nested) == len(used) > 1 and len(within) == 1 and len(shared := next(iter(within))) > 1:
         names, first = " and ".join(list(nested)[:2]), " and ".join(sorted(shared)[:2])
         raise UserError(
-            f"the folders {names} in {where} all contain {first}, so that they may be splits or classes",
-            "name the splits with `split_map=train=FOLDER,test=FOLDER`, or put the images of each class directly into "
-            "its folder",
+            f"the folders {names} in {where} all contain {first}, which may be splits, classes or kinds of images",
+            remedy,
         )
 
 
@@ -133,6 +147,10 @@ def _is_wrapping(folder: Folder) -> bool:
     """Whether a folder, the only one, merely contains the dataset."""
     within = _class_folders(folder)
     return not folder.images and (len(within) > 1 or any(_class_folders(inner) for inner in within.values()))
+
+
+def _nested(folders: Classes) -> Classes:
+    return {name: folder for name, folder in folders.items() if _class_folders(folder)}
 
 
 def _class_folders(folder: Folder) -> Classes:

@@ -134,13 +134,14 @@ class TableSource:
         """The stamps of the files, and how they are read."""
         return {self.FORMAT: stamps(self.files.paths), "entry": self.entry and self.entry.name}
 
-    def found(self, tables: Sequence[Named], layout: str, choices: Choices) -> Found:
+    def found(self, tables: Sequence[Named], layout: str, choices: Choices, *, named: bool = False) -> Found:
         """The images and labels in the tables.
 
         Args:
             tables: one for each file.
             layout: the layout, in words.
             choices: what to take where the files leave a choice.
+            named: whether the files say which splits there are, whatever these are called.
 
         Raises:
             UserError: as in :meth:`Collection.found`.
@@ -152,6 +153,7 @@ class TableSource:
             where=self.files.where,
             preferred=None if entry is None else (entry.image_column, entry.label_column),
             splits={} if entry is None else entry.splits,
+            named=named,
         ).found(choices)
 
 
@@ -162,7 +164,7 @@ def _part(named: Named, table: Described, columns: Columns, deciding: Described)
             f"{deciding.where} has its images in the column {columns.image!r}, which {table.where} does not have",
             "store all files with the same columns, or take out those of another dataset",
         )
-    images = Encoded(named.table.rows, lambda: _rows(named.table, columns.image, table.where))
+    images = Encoded(named.table.rows, lambda: _rows(named.table, columns.image, table.where), stamped=False)
     return Part(images, _labels(named.table, table, columns), named.origin, named.names)
 
 
@@ -205,7 +207,7 @@ def _check_classes(labels: Sequence[Labels], column: str, where: str) -> None:
     if count > 2 and len(seen) == count:
         raise UserError(
             f"the column {column!r} of {where} differs for every image, as an index or a caption does",
-            "name the column of classes with --label-column",
+            "name the column of classes with `label_column`",
         )
 
 

@@ -61,3 +61,14 @@ def test_other_variables_are_refused(tmp_path: Path):
     savemat(tmp_path / "train_32x32.mat", {"X": np.ones((32, 32, 3, 4)), "z": np.ones(4)})
     with pytest.raises(UserError, match="no images X"):
         load_dataset(str(tmp_path))
+
+
+def test_extra_images_named_alone_are_a_dataset_like_the_others(tmp_path: Path):
+    loaded = load_dataset(str(publish(tmp_path, "extra") / "extra_32x32.mat"))
+    assert (loaded.name, len(loaded.test)) == ("extra_32x32", 10)
+
+
+def test_a_file_without_images_is_refused(tmp_path: Path):
+    publish(tmp_path, "train", labels=LABELS[:0])
+    with pytest.raises(UserError, match="has no images X"):
+        load_dataset(str(tmp_path))

@@ -16,7 +16,8 @@ SUFFIX = "_32x32.mat"
 
 
 def _read(files: Files) -> Pieces:
-    used = [path for path in files.paths if not _is_extra(path) or _split(path) in files.chosen]
+    alone = len(files.paths) == 1
+    used = [path for path in files.paths if alone or not _is_extra(path) or _split(path) in files.chosen]
     left_out = tuple(
         LeftOut(count=1, what=f"file {path.name}", why="it is used only if --split-map names the split extra")
         for path in files.paths
@@ -29,7 +30,7 @@ def _read(files: Files) -> Pieces:
 def _part(path: Path) -> Part:
     variables = read_mat(path, ("X", "y"))
     images, labels = variables.get("X"), variables.get("y")
-    if images is None or labels is None or images.ndim != 4 or labels.size != images.shape[3]:
+    if images is None or labels is None or images.ndim != 4 or not 0 < labels.size == images.shape[3]:
         raise UserError(f"{path} has no images X (32, 32, 3, N) with labels y (N, 1)", REMEDY)
     digits = labels.reshape(-1)
     if np.any(digits != digits.astype(np.uint8)) or not 1 <= digits.min() <= digits.max() <= 10:

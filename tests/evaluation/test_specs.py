@@ -12,7 +12,7 @@ from torch import Tensor
 
 from potstill.evaluation import find_recipe
 from potstill.evaluation.robustness import _specs
-from potstill.evaluation.specs import on_real, on_set
+from potstill.evaluation.specs import images_in_training, on_real, on_set
 from potstill.evaluation.training import Repeat, Trainings, TrainingSpec
 from potstill.networks import InitialWeights
 from potstill.runtime.compute import CPU
@@ -53,6 +53,11 @@ def test_a_network_sees_every_picture_in_full_size_and_takes_no_more_steps():
     assert heard(spec).images.equal(enlarged(FORMED.images, 2))
     # 20 stored images are one batch, their 80 pictures four
     assert spec.epochs == heard(spec).epochs == 10
+
+
+def test_the_work_is_counted_in_the_pictures_that_networks_see():
+    assert images_in_training(RECIPE, 20, FORMED.pictures) == 10 * 80
+    assert images_in_training(RECIPE, 20, 20) == 40 * 20
 
 
 def test_real_images_in_its_place_are_as_many_as_are_stored_and_get_the_whole_recipe(trainings: Trainings):

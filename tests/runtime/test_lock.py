@@ -54,6 +54,17 @@ def test_a_lock_is_released_however_the_work_ends(error: type[BaseException], tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lock_that_was_replaced_does_not_hide_what_ended_the_work(tmp_path: Path):
+    def work() -> None:
+        with locked(tmp_path):
+            (tmp_path / ".lock").unlink()
+            (tmp_path / ".lock").mkdir()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
 def test_a_lock_of_an_ended_process_is_taken_over_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     gone = ended()
     written_by(gone, tmp_path / ".lock")

@@ -29,6 +29,7 @@ from potstill.evaluation import (
     normalised_alike,
 )
 from potstill.evaluation.checks import check_learned_rate, check_repeats
+from potstill.evaluation.specs import images_in_training
 from potstill.methods import METHODS
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
@@ -146,8 +147,9 @@ def compare(
             if dataset is None:
                 check_unchanged(contender.synthetic, data, first.settings.dataset)
     check_learned_rate(chosen, [contender.synthetic for contender in contenders])
-    largest = max(len(contender.synthetic) for contender in contenders)
-    images = chosen.epochs * largest * (repeats + len(chosen.learning_rate_grid))
+    sets = [contender.synthetic for contender in contenders]
+    largest = max(images_in_training(chosen, len(each), each.pictures) for each in sets)
+    images = largest * (repeats + len(chosen.learning_rate_grid))
     images += chosen.full_epochs * len(data.train) * full
     # A recipe that replays learned steps uses the initial weights of each set.
     shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
@@ -231,7 +233,7 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
     folder = RunFolder(beside.parent / settings.default_folder.name)
     if folder.config.exists():
         stored = RunSettings.of_config(folder.config)
-        decisive = ["dataset", "ipc", "seed", "image_size", "zca", "choices"]
+        decisive = ["dataset", "ipc", "formation", "seed", "image_size", "zca", "choices"]
         if SELECTIONS[name].needs_network:
             decisive.append("network")
         if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:

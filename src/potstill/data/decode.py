@@ -23,8 +23,8 @@ from torch import Tensor
 from potstill.data.pixels import Pictures, Scale, judge, measure
 from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import stack_images
+from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.errors import UserError
-from potstill.runtime.machine import memory_bytes
 from potstill.runtime.parallel import core_count
 
 CHUNK = 64  # images per task: enough to hide the cost of handing them to a thread

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.distillation.settings import DEFAULT_DATASET, Settings
 from potstill.evaluation import find_recipe
+from potstill.evaluation.specs import images_in_training
 from potstill.methods import Method, Start
 from potstill.runtime.bounds import check_memory
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
@@ -98,17 +99,17 @@ def resolve(settings: Settings[M], dataset: ImageDataset, time_limit: float | No
         settings = replace(settings, **asdict(dataset.choices))
     _check_images(settings, dataset)
     check_factor(settings.formation, *dataset.shape[1:])
-    images = 4 * settings.ipc * settings.formation**2 * dataset.class_count * math.prod(dataset.shape)
-    check_memory(f"a set with `ipc={settings.ipc}`", images, "use a smaller `ipc`")
+    stored = settings.ipc * dataset.class_count
+    pictures = stored * settings.formation**2
+    check_memory(f"a set with `ipc={settings.ipc}`", 4 * pictures * math.prod(dataset.shape), "use a smaller `ipc`")
     method = settings.method.resolved(settings.ipc, settings.dataset)
     if method.only_start and settings.start not in (None, method.default_start):
         raise UserError(f"{method.name} chooses the images that it starts from", "leave `start` out")
     iterations = method.default_iterations(settings.ipc) if settings.iterations is None else settings.iterations
-    pictures = settings.ipc * settings.formation**2
-    images = iterations * method.images_per_iteration(dataset.class_count, pictures)
+    images = iterations * method.images_per_iteration(dataset.class_count, pictures // dataset.class_count)
     every = settings.validate_every
     if every is None:
-        count = affordable_validations(images, dataset.class_count * pictures)
+        count = affordable_validations(images, stored, pictures)
         every = -(-iterations // count) if count else 0
     long_run = images * dataset.shape[1] * dataset.shape[2] >= LONG_RUN_PIXELS
     return Plan(
@@ -130,19 +131,20 @@ def resolve(settings: Settings[M], dataset: ImageDataset, time_limit: float | No
     )
 
 
-def affordable_validations(distilled: int, synthetic: int) -> int:
+def affordable_validations(distilled: int, stored: int, pictures: int) -> int:
     """The default number of validations: five, or as many as process no more images than the distillation itself.
 
     It depends on nothing but the settings, so that a run can be repeated and resumed on any machine.
 
     Args:
         distilled: images that networks process in all iterations; 0 if the method does not tell.
-        synthetic: images in the set. A validation processes each of them three times per epoch: once forward and twice
+        stored: images in the set.
+        pictures: that they hold. A validation processes each of them three times per epoch: once forward and twice
             backward.
     """
     if not distilled:
         return VALIDATIONS
-    return min(VALIDATIONS, distilled // (3 * find_recipe("quick").epochs * synthetic))
+    return min(VALIDATIONS, distilled // (3 * images_in_training(find_recipe("quick"), stored, pictures)))
 
 
 def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:

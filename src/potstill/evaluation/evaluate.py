@@ -15,7 +15,7 @@ from potstill.evaluation.checks import check_fits, check_repeats, check_test, ch
 from potstill.evaluation.file import EvaluationFile
 from potstill.evaluation.recipes import default_recipe, find_recipe, training_schedule
 from potstill.evaluation.session import FullTraining, Session
-from potstill.evaluation.specs import initial_weights, on_full, on_real, on_set, untrained
+from potstill.evaluation.specs import images_in_training, initial_weights, on_full, on_real, on_set, untrained
 from potstill.evaluation.training import Repeat, accuracy, make_trainer
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
@@ -92,7 +92,9 @@ def evaluate(
         schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
         on_sets = 1 + len(set(baselines) - {"full", "initial"})
         compute = session.settled(
-            recipe.epochs * len(synthetic) * (repeats + len(recipe.learning_rate_grid)) * on_sets
+            images_in_training(recipe, len(synthetic), synthetic.pictures)
+            * (repeats + len(recipe.learning_rate_grid))
+            * on_sets
             + schedule.epochs * len(dataset.train) * full.repeats * ("full" in baselines)
         )
         # Learned steps are few, and each must be repeated exactly as it was learned.

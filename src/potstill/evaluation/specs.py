@@ -81,6 +81,17 @@ def epochs_of_equal_steps(recipe: Recipe, stored: int, pictures: int) -> int:
     return max(round(recipe.epochs * steps_an_epoch[0] / steps_an_epoch[1]), 1)
 
 
+def images_in_training(recipe: Recipe, stored: int, pictures: int) -> int:
+    """The images that a network sees in one training on a set by a recipe, each counted once per epoch.
+
+    Args:
+        recipe: the protocol.
+        stored: the number of stored images.
+        pictures: the number of pictures that they hold; that of the images without a formation.
+    """
+    return epochs_of_equal_steps(recipe, stored, pictures) * pictures
+
+
 @dataclass(frozen=True)
 class RealImages:
     """Real images that replace the synthetic ones: as many of each class, chosen by a selection.

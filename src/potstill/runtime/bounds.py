@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.machine import memory_bytes
 
 
 def at_least(options: object, **least: float) -> None:
@@ -84,6 +86,17 @@ def all_finite(options: Any) -> None:
 def _check_finite(name: str, value: float, allowed: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):  # whole numbers are finite, however long
         raise UserError(f"`{name}={value}` is not a finite number", f"use {allowed}")
+
+
+def memory_bytes() -> float:
+    """The memory of the machine, or of the container around this process; infinite if the system does not report it."""
+    try:
+        installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+    with contextlib.suppress(OSError, ValueError):
+        installed = min(installed, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return installed
 
 
 def check_memory(what: str, needed: float, remedy: str) -> None:

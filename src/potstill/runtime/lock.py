@@ -87,8 +87,8 @@ def locked(target: Path) -> Iterator[Lock]:
                 remove_unfinished(folder)
         yield lock
     finally:
-        if _content(path) == lock.content:
-            with suppress(OSError):
+        with suppress(OSError, UserError):  # whatever became of it must not hide what ended the work
+            if _content(path) == lock.content:
                 path.unlink()
 
 
@@ -100,7 +100,7 @@ def _taken(target: Path, path: Path) -> Lock:
         if theirs is None:
             continue  # released in the meantime
         _check_ended(theirs, target, path)
-        # Two may see that it has ended. Only who holds the right to take over this lock may replace it.
+        # Two may see that it has ended. Only the holder of the claim may replace the lock.
         claim = _taken(target, path.with_name(f"{path.name}~"))
         try:
             if _content(path) == theirs:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import os
 import platform
 import subprocess
 import sys
@@ -79,17 +77,6 @@ def machine_in_words() -> str:
     accelerator = "" if facts["accelerator"] == "none" else f", {facts['accelerator']}"
     versions = ", ".join(f"{name} {facts[name]}" for name in ("torch", "potstill"))
     return f"{facts['processor']}, {facts['cores']} cores{accelerator}; {versions}"
-
-
-def memory_bytes() -> float:
-    """The memory of the machine, or of the container around this process; infinite if the system does not tell."""
-    try:
-        installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return math.inf
-    with contextlib.suppress(OSError, ValueError):
-        installed = min(installed, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return installed
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from potstill.runtime.machine import memory_bytes
+from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.reading import open_regular, parse_json
 
 UNREADABLE = (SafetensorError, OSError)

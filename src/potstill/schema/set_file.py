@@ -123,7 +123,7 @@ class SetMetadata(Record):
             yield f"labels are {labels}, not int64 (N,) or float32 (N, {classes})"
         if classes < 2:
             yield "fewer than two classes"
-        if self.formation > max(min(images.shape[2:]) // 2, 1):
+        if self.formation > largest_formation(*images.shape[2:]):
             yield f"a formation of {self.formation} does not suit images of {images.shape[3]}×{images.shape[2]} pixels"
         if len(self.mean) != channels or len(self.std) != channels:
             yield f"mean and std do not have {channels} channels"
@@ -149,6 +149,11 @@ class SetMetadata(Record):
             "whitening.mean": f"float32 {(size,)}",
         }:
             yield "the whitening does not have the size of the images"
+
+
+def largest_formation(height: int, width: int) -> int:
+    """The most pictures along each side of an image of so many pixels; each has at least 2 × 2 of them."""
+    return max(min(height, width) // 2, 1)
 
 
 def set_sha256(tensors: Mapping[str, Any], formation: int) -> str:

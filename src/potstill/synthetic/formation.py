@@ -15,9 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.runtime.errors import UserError
-
-SMALLEST_TILE = 2
-"""Pixels: the least side of a tile."""
+from potstill.schema.set_file import largest_formation
 
 
 def check_factor(factor: int, height: int, width: int) -> None:
@@ -31,7 +29,7 @@ def check_factor(factor: int, height: int, width: int) -> None:
     Raises:
         UserError: the factor is below 1, or the pictures would be smaller than 2 × 2 pixels.
     """
-    largest = max(min(height, width) // SMALLEST_TILE, 1)
+    largest = largest_formation(height, width)
     if not 1 <= factor <= largest:
         raise UserError(
             f"a formation of {factor} does not suit images of {width}×{height} pixels",

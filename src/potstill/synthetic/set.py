@@ -81,6 +81,11 @@ class SyntheticSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def pictures(self) -> int:
+        """The number of pictures that networks are trained on: that of the images, unless there is a formation."""
+        return len(self) * self.formation**2
+
     def decoded(self) -> SyntheticSet:
         """The set of all pictures that the stored images hold, each of full size: what networks are trained on.
 
@@ -314,10 +319,6 @@ def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
 def _problems(loaded: SyntheticSet) -> Iterator[str]:
     """What is wrong with the values of a set whose metadata, shapes and types are right, each in a few words."""
     labels, classes = loaded.labels, loaded.class_count
-    try:
-        check_factor(loaded.formation, *loaded.shape[1:])
-    except UserError as error:
-        yield error.problem
     if not loaded.images.isfinite().all():
         yield "images contain values that are not finite"
     if not loaded.has_soft_labels:

@@ -74,6 +74,22 @@ def test_alpha_of_a_few_images_is_dropped_and_said():
     assert pictures.splits["train"].shape == (2, 4, 2, 2)
     assert pictures.remarks == ("2 of 3 images have alpha: the others are taken as opaque, since most have it",)
     assert splits(train=[alpha], test=[alpha]).remarks == ()
+    assert splits(train=[alpha], test=[plain]).remarks == (
+        "1 of 2 images has alpha: it is dropped, since half of them have none",
+    )
+
+
+def test_transparent_palettes_and_colours_count_as_alpha():
+    plain = encoded(Image.new("RGB", (2, 2), (9, 8, 7)))
+    palette = encoded(Image.new("RGB", (2, 2), (9, 8, 7)).quantize(2), transparency=0)
+    colour = encoded(Image.new("RGB", (2, 2), (9, 8, 7)), transparency=(9, 8, 7))
+    pictures = decode_splits({"train": [(plain, "it")] * 3 + [(palette, "it")], "test": [(colour, "it")]})
+    assert pictures.splits["train"].shape == (4, 3, 2, 2)
+    assert pictures.remarks == ("2 of 5 images have alpha: it is dropped, since most have none",)
+    pictures = decode_splits({"train": [(plain, "it"), (palette, "it"), (colour, "it")]})
+    assert pictures.splits["train"][:, :, 0, 0].tolist() == [[9, 8, 7, 255], [9, 8, 7, 0], [9, 8, 7, 0]]
+    pictures = decode_splits({"train": [(plain, "it"), (palette, "it")]}, channels=3)
+    assert pictures.remarks == ("1 of 2 images has alpha: it is dropped, since the dataset is published without",)
 
 
 def test_the_depth_is_judged_over_all_splits():

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
 
+from potstill.data.pixels import Kind
 from potstill.data.raster import FORMATS, read_raster, readable_suffixes
 from potstill.runtime.errors import UserError
 
@@ -90,7 +91,69 @@ def test_palette_becomes_rgb():
     expected = np.asarray(palette.convert("RGB")).transpose(2, 0, 1)
     np.testing.assert_array_equal(decoded(encoded(palette)), expected)
     np.testing.assert_array_equal(decoded(encoded(palette, "GIF")), expected)
-    np.testing.assert_array_equal(decoded(encoded(palette, transparency=3)), expected)
+    unused = int(np.asarray(palette).max()) + 1
+    np.testing.assert_array_equal(decoded(encoded(palette, transparency=unused)), expected)
+    np.testing.assert_array_equal(decoded(encoded(palette, "GIF", transparency=unused)), expected)
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF"])
+def test_a_transparent_entry_of_the_palette_becomes_alpha(format: str):
+    palette = Image.fromarray(np.stack([GRADIENT, GRADIENT // 2, 255 - GRADIENT], axis=-1)).quantize(64)
+    read = decoded(encoded(palette, format, transparency=palette.getpixel((4, 2))))
+    np.testing.assert_array_equal(read[:3], np.asarray(palette.convert("RGB")).transpose(2, 0, 1))
+    assert read[3, 2, 4] == 0
+    assert (read[3] == 255).sum() == GRADIENT.size - 1
+    assert decoded(encoded(palette, transparency=bytes([128] * 64)))[3].tolist() == np.full((6, 9), 128).tolist()
+
+
+def test_a_transparent_colour_becomes_alpha():
+    colour = np.stack([GRADIENT, GRADIENT, GRADIENT], axis=-1)
+    for pixels, transparent in ((GRADIENT, 8), (colour, (8, 8, 8))):
+        read = decoded(encoded(Image.fromarray(pixels), transparency=transparent))
+        np.testing.assert_array_equal(read[-1], np.where(GRADIENT == 8, 0, 255))
+        np.testing.assert_array_equal(read[0], GRADIENT)
+        assert len(decoded(encoded(Image.fromarray(pixels), transparency=9 if pixels.ndim == 2 else (8, 8, 9)))) in (
+            1,
+            3,
+        )
+    bilevel = decoded(encoded(Image.fromarray(GRADIENT > 100), transparency=0))
+    np.testing.assert_array_equal(bilevel[1], np.where(GRADIENT > 100, 255, 0))
+
+
+def png(depth: int, colour: int, row: bytes, transparent: bytes) -> bytes:
+    """A PNG of one row of two pixels."""
+    header = struct.pack(">IIBBBBB", 2, 1, depth, colour, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(("depth", "row", "grey"), [(4, b"\x3f", 51), (2, b"\x70", 85)])
+def test_a_transparent_grey_of_few_bits_is_found(depth: int, row: bytes, grey: int):
+    read = decoded(png(depth, 0, row, bytes([0, row[0] >> (8 - depth)])))
+    assert read[:, 0].tolist() == [[grey, 255], [0, 255]]
+
+
+def test_a_transparent_colour_of_sixteen_bits_is_refused():
+    grey, colour = bytes.fromhex("40103333"), bytes.fromhex("401033330102 401133330102")
+    for content, other in (
+        (png(16, 0, grey, grey[:2]), png(16, 0, grey, b"\0\1")),
+        (png(16, 2, colour, colour[:6]), png(16, 2, colour, bytes(6))),
+    ):
+        white: dict[Kind, float] = {"integers": 65535, "upper bytes": 255}
+        with pytest.raises(UserError, match="transparent colour in 16 bits"):
+            read_raster(content, "it", white=white)
+        assert read_raster(other, "it", white=white).pixels is not None
+
+
+@pytest.mark.parametrize(("alpha", "flattened"), [(255, False), (254, True)])
+def test_alpha_that_the_channels_drop_is_noted(alpha: int, flattened: bool):
+    for mode in ("RGBA", "LA"):
+        content = encoded(Image.new("RGBA", (3, 2), (9, 9, 9, alpha)).convert(mode))
+        assert read_raster(content, "it", channels=3).flattened is flattened
+        assert not read_raster(content, "it").flattened
 
 
 def test_bilevel_becomes_black_and_white():

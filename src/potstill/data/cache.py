@@ -20,7 +20,7 @@ from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, 
 from potstill.schema.account import Account
 from potstill.schema.fields import Fields
 
-FORMAT = "potstill.decoded/3"
+FORMAT = "potstill.decoded/4"
 
 
 def read_cached(

@@ -50,7 +50,8 @@ def decode_splits(
     """Decode the images of all splits, several at a time.
 
     Grey images keep one channel. Palette, CMYK and other colour spaces become RGB. Numbers other than bytes are scaled
-    as :func:`potstill.data.pixels.judge` decides. Alpha is kept if most images have it. If the images of a split differ
+    as :func:`potstill.data.pixels.judge` decides. Alpha, also that of a palette or of a transparent colour, is kept if
+    most images have it. If the images of a split differ
     in channels, all get those of the richest: grey is repeated, missing alpha is opaque. Of animations the first frame
     is read.
 
@@ -76,7 +77,7 @@ def decode_splits(
 
     with _pool() as pool:
         found = {split: _in_order(pool, first_pass, _chunks(images, CHUNK)) for split, images in encoded.items()}
-        remarks = _animations(found)
+        remarks = (*_animations(found), *_flattened(found))
         scale = _judge_deep(found)
         if scale is not None:
             second_pass = partial(_scaled, scale, budget, image_size, channels)
@@ -122,8 +123,20 @@ def _judge_alpha(found: Mapping[str, list[_Decoded]]) -> tuple[bool, tuple[str, 
     if count in (0, len(everything)):
         return False, ()
     dropped = 2 * count <= len(everything)
-    outcome = "it is dropped, since most have none" if dropped else "the others are taken as opaque, since most have it"
-    return dropped, (f"{count:,} of {len(everything):,} images {'has' if count == 1 else 'have'} alpha: {outcome}",)
+    without = "half of them" if 2 * count == len(everything) else "most"
+    kept = "the others are taken as opaque, since most have it"
+    return dropped, (_alpha(count, everything, f"it is dropped, since {without} have none" if dropped else kept),)
+
+
+def _flattened(found: Mapping[str, list[_Decoded]]) -> tuple[str, ...]:
+    """In words, whether alpha was dropped because of the channels that were asked for."""
+    everything = [image for images in found.values() for image in images]
+    count = sum(image.raster.flattened for image in everything)
+    return (_alpha(count, everything, "it is dropped, since the dataset is published without"),) if count else ()
+
+
+def _alpha(count: int, images: list[_Decoded], outcome: str) -> str:
+    return f"{count:,} of {len(images):,} images {'has' if count == 1 else 'have'} alpha: {outcome}"
 
 
 def _animations(found: Mapping[str, list[_Decoded]]) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ import io
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageFile, ImageOps, features
 
 from potstill.data.pixels import Extent, Kind, measure, to_bytes
 from potstill.data.shaping import resize_bands
@@ -35,7 +35,8 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
 OPTIONAL = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
 """Formats that Pillow may have been built without, and what it calls them."""
 
-KEPT_MODES = ("L", "LA", "RGB", "RGBA")
+ALPHA_MODES = ("LA", "RGBA")
+KEPT_MODES = ("L", "RGB", *ALPHA_MODES)
 PHOTOMETRIC = 262  # TIFF's tag that says whether 0 is black or white; Pillow heeds it in 8 bits alone
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
 REMEDY = "replace the file or remove it from the dataset"
@@ -48,11 +49,13 @@ class Raster(NamedTuple):
         pixels: uint8 (C, H, W); None if the numbers are not bytes and what white is has yet to be judged.
         extent: the range of the numbers, if they are not plain bytes.
         animated: whether there are more frames than the first, which alone was read.
+        flattened: whether it is transparent in places, but its alpha was dropped for the channels that were asked for.
     """
 
     pixels: np.ndarray | None
     extent: Extent | None = None
     animated: bool = False
+    flattened: bool = False
 
 
 @cache
@@ -90,6 +93,7 @@ def read_raster(
             white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC, 1) == 0
             animated = image.format in ANIMATED and bool(getattr(image, "is_animated", False))
             container = _container(image)
+            _scale_transparency(image)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return _raster(image, where, container, image_size, channels, white, animated, white_is_zero)
@@ -117,10 +121,18 @@ def _raster(
         extent = measure(values, where, container)
         if white is None:
             return Raster(None, extent, animated)
+        _check_opaque(values[..., None], image.info.get("transparency"), where)
         image = Image.fromarray(to_bytes(values, white[extent.kind], where))
-    elif image.mode not in KEPT_MODES:
-        image = image.convert("L" if image.mode == "1" else "RGB")
+    else:
+        if container is not None and image.mode == "RGB":
+            _check_opaque(np.asarray(image), image.info.get("transparency"), where, stored_bits=16)
+        elif image.mode not in ALPHA_MODES and image.has_transparency_data:
+            image = _with_alpha(image)
+        if image.mode not in KEPT_MODES:
+            image = image.convert("L" if image.mode == "1" else "RGB")
+    flattened = False
     if channels is not None:
+        flattened = image.mode in ALPHA_MODES and _is_transparent(image)
         image = image.convert("L" if channels == 1 else "RGB")
     if image_size is not None:
         pixels = resize_bands(image.split(), image_size)
@@ -129,7 +141,43 @@ def _raster(
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     if container is not None and extent is None:
         extent = Extent("upper bytes", container, pixels.min().item(), pixels.max().item(), where)
-    return Raster(pixels, extent, animated)
+    return Raster(pixels, extent, animated, flattened)
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    """An image of which a colour or entries of the palette are transparent, with that as alpha if a pixel is."""
+    converted = image.convert("LA" if image.mode in ("1", "L", "La") else "RGBA")
+    return converted if _is_transparent(converted) else image
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether some pixel of an image with alpha is not opaque."""
+    return np.asarray(image)[..., -1].min().item() < 255
+
+
+def _scale_transparency(image: ImageFile.ImageFile) -> None:
+    """Bring the transparent grey of a PNG of 2 or 4 bits to the 8 bits to which Pillow brings the pixels alone."""
+    factor = {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args) if image.tile else "")
+    if image.format == "PNG" and factor is not None and "transparency" in image.info:
+        image.info["transparency"] *= factor
+
+
+def _check_opaque(values: np.ndarray, transparent: Any, where: str, stored_bits: int = 8) -> None:
+    """Refuse an image of more than 8 bits in which a colour is transparent: alpha is read in 8 bits alone.
+
+    Args:
+        values: the numbers that Pillow keeps, (H, W, C); of colour, the upper 8 of 16 bits.
+        transparent: the number, or the three, that stand for a transparent pixel; None if there are none.
+        where: the image's name in errors.
+        stored_bits: those of the file, if ``values`` has only the upper 8 of them.
+
+    Raises:
+        UserError: a pixel may be transparent.
+    """
+    if transparent is not None and (values == np.asarray(transparent) >> (stored_bits - 8)).all(axis=-1).any():
+        raise UserError(
+            f"image {where} has a transparent colour in 16 bits, which is not read", "store 8 bits, or alpha"
+        )
 
 
 def _container(image: Image.Image) -> str | None:

@@ -76,11 +76,44 @@ def write_parquet_twin(folder: Path) -> None:
         parquet.write_table(table.replace_schema_metadata(metadata), folder / f"{name}-00000-of-00001.parquet")
 
 
-def test_gzipped_copies_beside_the_files_are_counted(tmp_path: Path):
-    publish(publish(tmp_path, "").parent / tmp_path.name, ".gz")
-    account = load_dataset(str(tmp_path)).account
-    assert account is not None
-    assert [(left.count, left.what) for left in account.left_out] == [(4, "files")]
+def test_copies_beside_the_files_are_told(tmp_path: Path):
+    publish(publish(tmp_path, ""))
+    for path in tmp_path.glob("t10k-*[!z]"):
+        path.with_name(path.name.replace("t10k", "test")).write_bytes(path.read_bytes())
+    loaded = load_dataset(str(tmp_path))
+    assert loaded.fingerprint == load_dataset(str(publish(tmp_path / "one", ""))).fingerprint
+    assert loaded.account is not None
+    assert [(left.what, left.why) for left in loaded.account.left_out] == [
+        ("file train-images-idx3-ubyte.gz", "it holds the same as train-images-idx3-ubyte"),
+        ("file train-labels-idx1-ubyte.gz", "it holds the same as train-labels-idx1-ubyte"),
+        ("file t10k-images-idx3-ubyte.gz", "it holds the same as t10k-images-idx3-ubyte"),
+        ("file test-images-idx3-ubyte", "it holds the same as t10k-images-idx3-ubyte"),
+        ("file t10k-labels-idx1-ubyte.gz", "it holds the same as t10k-labels-idx1-ubyte"),
+        ("file test-labels-idx1-ubyte", "it holds the same as t10k-labels-idx1-ubyte"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("test-images-idx3-ubyte", pixels("t10k")[::-1]),
+        ("test-labels-idx1-ubyte", LABELS["t10k"][:9]),
+        ("train-images-idx3-ubyte.gz", pixels("train") ^ 1),
+        ("train-labels.idx1-ubyte", LABELS["train"][::-1]),
+    ],
+)
+def test_a_second_file_that_differs_is_refused(tmp_path: Path, name: str, values: np.ndarray):
+    publish(tmp_path, "")
+    (tmp_path / name).write_bytes(gzip.compress(idx(values)) if name.endswith("gz") else idx(values))
+    with pytest.raises(UserError, match=f"{name} differ|{name} and .* differ"):
+        load_dataset(str(tmp_path))
+
+
+def test_images_of_one_name_and_labels_of_another_are_not_joined(tmp_path: Path):
+    publish(tmp_path, "")
+    (tmp_path / "t10k-labels-idx1-ubyte").rename(tmp_path / "test-labels-idx1-ubyte")
+    with pytest.raises(UserError, match="t10k-images-idx3-ubyte is without its file of labels"):
+        load_dataset(str(tmp_path))
 
 
 def test_several_datasets_in_one_folder_have_to_be_named(tmp_path: Path):

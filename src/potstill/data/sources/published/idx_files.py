@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+
 from potstill.data.formats.idx import read_idx
 from potstill.data.found import Arrays, Labels, Part
 from potstill.data.sources.published.layout import Files, Layout, Pieces
@@ -16,23 +18,44 @@ NAME = r"(train|t10k|test)-(images|labels)[-.]idx([13])-ubyte(\.gz)?"
 
 
 def _read(files: Files) -> Pieces:
-    found: dict[tuple[str, str], Path] = {}
-    twice = 0
-    for path in sorted(files.paths, key=lambda path: path.suffix == ".gz"):  # a plain file before its gzipped copy
-        published, kind = re.fullmatch(NAME, path.name).groups()[:2]  # type: ignore[union-attr]
-        twice += (SPLITS[published], kind) in found
-        found.setdefault((SPLITS[published], kind), path)
-    parts = []
+    found: dict[tuple[str, str], list[Path]] = {}
+    for path in sorted(files.paths, key=_precedence):
+        published, kind = _names(path)
+        found.setdefault((SPLITS[published], kind), []).append(path)
+    parts, left_out = [], []
     for split in dict.fromkeys(SPLITS.values()):
-        images, labels = found.get((split, "images")), found.get((split, "labels"))
-        if images is None and labels is None:
+        images, labels = found.get((split, "images"), []), found.get((split, "labels"), [])
+        if not images and not labels:
             continue
-        if images is None or labels is None:
-            present = images or labels
-            raise UserError(f"{present} is without its file of {'labels' if images else 'images'}", "download it, too")
-        parts.append(_part(split, images, labels, files.class_names))
-    left_out = (LeftOut(count=twice, what="files", why="they are copies of others, gzipped or not"),) if twice else ()
-    return Pieces(tuple(parts), left_out)
+        if not images or not labels or _names(images[0])[0] != _names(labels[0])[0]:
+            lacking = "labels" if images else "images"
+            raise UserError(f"{(images or labels)[0]} is without its file of {lacking}", "download it, too")
+        parts.append(_part(split, images[0], labels[0], files.class_names))
+        left_out += [_copy(path, of=several[0]) for several in (images, labels) for path in several[1:]]
+    return Pieces(tuple(parts), tuple(left_out))
+
+
+def _precedence(path: Path) -> tuple[bool, bool, str]:
+    """The order in which one of several files for the same is taken: the usual name, and not gzipped."""
+    return _names(path)[0] == "test", path.suffix == ".gz", path.name
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """The published name of a file's split, and whether it has images or labels."""
+    published, kind, *_ = re.fullmatch(NAME, path.name).groups()  # type: ignore[union-attr]
+    return published, kind
+
+
+def _copy(path: Path, of: Path) -> LeftOut:
+    """What is said about a file that holds the same as another.
+
+    Raises:
+        UserError: it does not.
+    """
+    ours, theirs = read_idx(path), read_idx(of)
+    if ours.dtype != theirs.dtype or not np.array_equal(ours, theirs):
+        raise UserError(f"{of} and {path} differ, and either may be meant", "keep one of them in this folder")
+    return LeftOut(count=1, what=f"file {path.name}", why=f"it holds the same as {of.name}")
 
 
 def _part(split: str, images: Path, labels: Path, class_names: tuple[str, ...] | None) -> Part:

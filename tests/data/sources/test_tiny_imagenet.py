@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from published import noise, write_images
 
 from potstill.data import load_dataset
+from potstill.data.sources.base import Request
+from potstill.data.sources.tiny_imagenet import TinyImagenet
 from potstill.runtime.errors import UserError
 
 CLASSES = ("n01443537", "n01629819")
@@ -46,6 +49,46 @@ def test_what_is_left_out_and_what_identifiers_mean_is_told(tmp_path: Path):
         "images in val": 1,
     }
     assert account.remarks[0].endswith("n01443537 is goldfish, Carassius auratus; ...")
+
+
+def test_stray_images_are_counted(tmp_path: Path):
+    folder = unzip(tmp_path)
+    for stray, count in ((".", 1), ("train", 2), ("val", 3), ("extra/deep", 4), ("test/more", 5)):
+        write_images(folder / stray, noise(count, (64, 64, 3)))
+    loaded = load_dataset(str(folder), validation_fraction=0)
+    assert loaded.account is not None
+    assert {left.what: left.count for left in loaded.account.left_out} == {
+        "other files": 5,
+        "images beside the splits": 1,
+        "images directly in train": 2,
+        "images in val": 1 + 3,
+        "images in extra": 4,
+        "images in test": 3 + 5,
+    }
+    assert len(loaded.train) == 8
+
+
+def test_a_class_without_images_is_refused(tmp_path: Path):
+    (unzip(tmp_path) / "train" / "n09999999" / "images").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"class 'n09999999' has no images in .*train/n09999999"):
+        load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(("link", "target"), [("val/images", "../train"), ("train", "val/images")])
+def test_a_split_that_is_a_link_to_another_is_refused(tmp_path: Path, link: str, target: str):
+    folder = unzip(tmp_path / "set")
+    (folder / link).rename(tmp_path / "away")
+    (folder / link).symlink_to(target)
+    with pytest.raises(UserError, match=f"{link} is a link to a folder of the same dataset"):
+        load_dataset(str(folder))
+
+
+@pytest.mark.parametrize("name", ["train", "val/images"])
+def test_a_file_in_place_of_a_split_is_no_tiny_imagenet(tmp_path: Path, name: str):
+    folder = unzip(tmp_path)
+    shutil.rmtree(folder / name)
+    (folder / name).write_bytes(b"")
+    assert TinyImagenet.recognise(Request(str(folder), None, folder)) is None
 
 
 def test_in_the_data_root_it_is_the_catalogues(tmp_path: Path):

@@ -11,12 +11,15 @@ from typing import Any, Self
 from potstill.data.choices import Choices
 from potstill.data.found import Encoded, Found, Labels, Part
 from potstill.data.sources.base import Request, stamps
-from potstill.data.sources.image_tree import ImageTree, Parts, tree_of_folder
+from potstill.data.sources.folder_layout import class_names
+from potstill.data.sources.image_tree import Folder, ImageTree, Parts, tree_of_folder
 from potstill.data.sources.published.layout import read_within
 from potstill.runtime.errors import UserError
 from potstill.schema.account import LeftOut
 
 ANNOTATIONS = "val/val_annotations.txt"
+SPLITS = {"train": "train", "val": "val/images"}
+"""The folders in which the images of the labelled splits lie."""
 BELOW = ("", "tiny-imagenet-200")
 REMEDY = "unzip tiny-imagenet-200.zip again"
 LARGEST_TEXT = 2**24  # bytes; words.txt has 2.7 million
@@ -32,9 +35,9 @@ class TinyImagenet:
     @classmethod
     def recognise(cls, request: Request) -> Self | None:
         """A folder with ``train`` and the annotations of ``val``, whose images are still in one folder."""
-        for below in BELOW if request.folder is not None else ():
-            folder = request.folder / below if request.folder is not None else Path()
-            if all((folder / part).exists() for part in ("train", "val/images", ANNOTATIONS)):
+        places = () if request.folder is None else [request.folder / below for below in BELOW]
+        for folder in places:
+            if all((folder / part).is_dir() for part in SPLITS.values()) and (folder / ANNOTATIONS).exists():
                 return cls(request.name, folder)
         return None
 
@@ -52,32 +55,56 @@ class TinyImagenet:
         """The images; classes are called by their WordNet identifiers, as in every copy of the set.
 
         Raises:
-            UserError: an annotation is malformed, or a class has no images.
+            UserError: an annotation is malformed, or a class or a split has no images.
         """
-        folders = self.tree.root.folders
-        train = [(name, parts) for name, folder in folders["train"].folders.items() for parts in sorted(folder.walk())]
+        classes = self._folder("train").folders
+        class_names(classes, str(self.folder))
+        train = [(name, parts) for name, folder in classes.items() for parts in sorted(folder.walk())]
         if not train:
             raise UserError(f"{self.folder / 'train'} has no images", REMEDY)
         validation = self._annotated()
-        unlabelled = folders["test"].count if "test" in folders else 0
-        left_out = [*self.tree.left_out]
-        if unlabelled:
-            left_out.append(LeftOut(count=unlabelled, what="images in test", why="they have no labels"))
-        if others := folders["val"].count - len(validation):
-            left_out.append(LeftOut(count=others, what="images in val", why="they have no annotation"))
         return Found(
             "Tiny ImageNet as unzipped",
             str(self.folder),
             (self._part("train", train, "folder train"), self._part("val", validation, ANNOTATIONS)),
             named=True,
-            left_out=tuple(left_out),
+            left_out=(*self.tree.left_out, *self._unlabelled(len(validation))),
             remarks=self._words({name for name, _ in train}),
         )
+
+    def _folder(self, split: str) -> Folder:
+        """The folder with the images of a split.
+
+        Raises:
+            UserError: it is a link to a folder that has been read under another name.
+        """
+        folder = self.tree.root
+        for part in SPLITS[split].split("/"):
+            if part not in folder.folders:
+                raise UserError(f"{self.folder / SPLITS[split]} is a link to a folder of the same dataset", REMEDY)
+            folder = folder.folders[part]
+        return folder
+
+    def _unlabelled(self, annotated: int) -> list[LeftOut]:
+        """Images that are read for no split, and why; ``annotated`` are read of those in ``val``."""
+        root = self.tree.root
+        unread = [("images beside the splits", len(root.images), "they are in no folder of a split")]
+        for name, folder in root.folders.items():
+            match name:
+                case "train":
+                    unread.append(("images directly in train", len(folder.images), "they are in no class folder"))
+                case "val":
+                    unread.append(("images in val", folder.count - annotated, "they have no annotation"))
+                case "test":
+                    unread.append(("images in test", folder.count, "they have no labels"))
+                case _:
+                    unread.append((f"images in {name}", folder.count, "it is no split of Tiny ImageNet"))
+        return [LeftOut(count=count, what=what, why=why) for what, count, why in unread if count]
 
     def _annotated(self) -> list[tuple[str, Parts]]:
         """The class and the file of each validation image, in the order of the annotations."""
         path = self.folder / ANNOTATIONS
-        images = set(self.tree.root.folders["val"].folders["images"].images)
+        images = set(self._folder("val").images)
         annotated: dict[str, str] = {}
         for number, line in enumerate(_lines(path), start=1):
             name, class_name, *_ = (*line.split("\t"), "", "")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from potstill.data import ImageDataset, load_dataset
+from potstill.data.sources.published.cifar import CIFAR100_BINARY, CIFAR100_PYTHON, CIFAR_BINARY, CIFAR_PYTHON
+from potstill.data.sources.published.layout import Files, Layout
 from potstill.runtime.errors import UserError
 
 NAMES = ["airplane", "automobile"]
@@ -82,6 +84,21 @@ def test_every_version_is_read(tmp_path: Path, publish: Any):
 def test_the_folders_of_the_archives_are_looked_into(tmp_path: Path, publish: Any, below: str):
     publish(tmp_path / below)
     assert len(load(tmp_path).test) == 6
+
+
+@pytest.mark.parametrize(
+    ("publish", "layout"),
+    [
+        (python_10, CIFAR_PYTHON),
+        (binary_10, CIFAR_BINARY),
+        (python_100, CIFAR100_PYTHON),
+        (binary_100, CIFAR100_BINARY),
+    ],
+)
+def test_names_of_classes_are_read_in_whatever_order_the_files_are(tmp_path: Path, publish: Any, layout: Layout):
+    paths = layout.files(publish(tmp_path / "cifar"))
+    for order in (paths, paths[::-1]):
+        assert {part.labels.names for part in layout.read(Files(order)).parts} == {tuple(NAMES)}
 
 
 def test_missing_batches_are_told(tmp_path: Path):

@@ -40,11 +40,11 @@ def _read_python(files: Files) -> Pieces:
 
 
 def _read_binary(files: Files) -> Pieces:
-    names = files.class_names
+    texts = [path for path in files.paths if path.suffix == ".txt" and not path.name.startswith("coarse")]
+    names = read_names(texts[0]) if texts else files.class_names
     parts = []
     for path in files.paths:
-        if path.suffix == ".txt":
-            names = names if path.name.startswith("coarse") else read_names(path)
+        if path.suffix != ".bin":
             continue
         labels = 2 if path.name in ("train.bin", "test.bin") else 1  # CIFAR-100: the coarse label, then the fine one
         content = np.frombuffer(read_within(path, LARGEST), np.uint8)

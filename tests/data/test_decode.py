@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from collections.abc import Iterable
 
@@ -151,3 +152,23 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UserError, match=r"`image_size`|resize"):
         decode_images([(black, "it")] * 3)
     assert decode_images([(black, "it")] * 3, image_size=8).shape == (3, 1, 8, 8)
+
+
+def test_large_encoded_images_wait_in_the_source(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(decode, "CHUNK_BYTES", 2**10)
+    monkeypatch.setattr(decode, "WAITING_BYTES", 2**12)
+    read: list[int] = []
+
+    def images() -> Iterable[tuple[bytes, str]]:
+        for number in range(100):
+            read.append(number)
+            yield b"no image" * 2**8, "it"
+
+    def slow(*_: object, **__: object) -> None:
+        time.sleep(0.1)
+        raise UserError("it is damaged", "replace it")
+
+    monkeypatch.setattr(decode, "read_raster", slow)
+    with pytest.raises(UserError, match="it is damaged"):
+        decode_images(images())
+    assert len(read) < 10

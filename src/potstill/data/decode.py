@@ -13,9 +13,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -28,9 +27,11 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import core_count
 
 CHUNK = 64  # images per task: enough to hide the cost of handing them to a thread
+CHUNK_BYTES = 2**23  # encoded bytes from which a task is not enlarged
 WAITING = 64  # the most tasks between the reader and the decoders
+WAITING_BYTES = 2**28  # the encoded bytes from which the reader waits for the decoders
 
-T = TypeVar("T")
+T = TypeVar("T", bound=tuple[Any, ...])
 R = TypeVar("R")
 
 Named = tuple[bytes | Path, str]  # an encoded image or its file, and its name in errors
@@ -76,12 +77,12 @@ def decode_splits(
         return decoded
 
     with _pool() as pool:
-        found = {split: _in_order(pool, first_pass, _chunks(images, CHUNK)) for split, images in encoded.items()}
+        found = {split: _in_order(pool, first_pass, images) for split, images in encoded.items()}
         remarks = (*_animations(found), *_flattened(found))
         scale = _judge_deep(found)
         if scale is not None:
             second_pass = partial(_scaled, scale, budget, image_size, channels)
-            found = {split: _in_order(pool, second_pass, _chunks(images, CHUNK)) for split, images in found.items()}
+            found = {split: _in_order(pool, second_pass, images) for split, images in found.items()}
     without_alpha, alpha_remarks = _judge_alpha(found)
     splits = {split: _stack(images, without_alpha) for split, images in found.items()}
     if scale is None:
@@ -193,20 +194,32 @@ def _pool() -> Iterator[Executor]:
             raise
 
 
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
-def _in_order(pool: Executor, decode: Callable[[list[T]], list[R]], chunks: Iterable[list[T]]) -> list[R]:
-    """Decode chunks in parallel, in order; unlike ``pool.map`` this keeps only a few encoded chunks in memory."""
-    waiting: deque[Future[list[R]]] = deque()
+def _in_order(pool: Executor, decode: Callable[[list[T]], list[R]], images: Iterable[T]) -> list[R]:
+    """Decode images in parallel, in order; unlike ``pool.map`` this keeps only some encoded images in memory."""
+    waiting: deque[tuple[Future[list[R]], int]] = deque()
     decoded: list[R] = []
-    for chunk in chunks:
-        waiting.append(pool.submit(decode, chunk))
-        if len(waiting) > WAITING:
-            decoded += waiting.popleft().result()
-    for future in waiting:
+    size = 0
+    for chunk, chunk_size in _chunks(images):
+        waiting.append((pool.submit(decode, chunk), chunk_size))
+        size += chunk_size
+        while len(waiting) > WAITING or (size > WAITING_BYTES and waiting):
+            future, done = waiting.popleft()
+            decoded += future.result()
+            size -= done
+    for future, _ in waiting:
         decoded += future.result()
     return decoded
+
+
+def _chunks(images: Iterable[T]) -> Iterator[tuple[list[T], int]]:
+    """What one task decodes, and its encoded bytes."""
+    chunk: list[T] = []
+    size = 0
+    for image in images:
+        chunk.append(image)
+        size += sum(len(part) for part in image if isinstance(part, bytes))
+        if len(chunk) == CHUNK or size > CHUNK_BYTES:
+            yield chunk, size
+            chunk, size = [], 0
+    if chunk:
+        yield chunk, size

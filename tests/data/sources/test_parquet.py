@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
@@ -224,3 +225,41 @@ def test_of_images_beside_a_table_no_decoded_copy_is_kept(tmp_path: Path):
         loaded = load_dataset(str(tmp_path / "set"), validation_fraction=0, cache=tmp_path / "cache")
         every = np.concatenate([loaded.train.images.numpy(), loaded.test.images.numpy()])
         assert sorted(image.tobytes() for image in every[:, 0]) == sorted(i.tobytes() for i in noise(4, seed=seed))
+
+
+def write_dense(path: Path, value: bytes, count: int, *, once: bool, text: str = "a") -> Path:
+    """A file of a few kilobytes in which one large value stands ``count`` times: in a dictionary, or every time."""
+    table = pyarrow.table({"image": [value] * count, "label": [text] * count})
+    options = {"use_dictionary": once, "write_statistics": False, "store_schema": False, "data_page_size": 2**24}
+    pyarrow.parquet.write_table(table, path, compression="zstd", dictionary_pagesize_limit=2**30, **options)
+    assert path.stat().st_size < 2**14
+    return path
+
+
+@contextmanager
+def peak_of_arrow() -> Iterator[Callable[[], int]]:
+    """Within this context, the most bytes that Arrow has held at once."""
+    usual, pool = pyarrow.default_memory_pool(), pyarrow.proxy_memory_pool(pyarrow.system_memory_pool())
+    pyarrow.set_memory_pool(pool)
+    try:
+        yield lambda: pool.max_memory() or 0
+    finally:
+        pyarrow.set_memory_pool(usual)
+
+
+def test_a_large_value_that_stands_in_many_rows_does_not_fill_the_memory(tmp_path: Path):
+    path = write_dense(tmp_path / "x.parquet", bytes(2**20), 200, once=True)
+    with peak_of_arrow() as peak, pytest.raises(UserError, match="not in an image format"):
+        load_dataset(str(path), cache=None)
+    assert peak() < 64 * 2**20
+    path = write_dense(tmp_path / "y.parquet", encode(noise(1)[0]), 200, once=True, text="a" * 2**20)
+    with peak_of_arrow() as peak, pytest.raises(UserError, match="a text has 1,048,576 characters"):
+        load_dataset(str(path), cache=None)
+    assert peak() < 64 * 2**20
+
+
+def test_a_column_that_says_to_decompress_to_far_too_much_is_refused_at_once(tmp_path: Path):
+    path = write_dense(tmp_path / "x.parquet", bytes(2**18), 200, once=False)
+    with peak_of_arrow() as peak, pytest.raises(UserError, match=r"column 'image' .* decompress to 52,\d+,\d+, which"):
+        load_dataset(str(path), cache=None)
+    assert peak() < 2**24

@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from potstill.data.choices import Choices
+from potstill.data.formats.bounds import DEFLATE_RATIO
 from potstill.data.found import Found
 from potstill.data.sources.base import Request
 from potstill.data.sources.columns import Described
 from potstill.data.sources.table_files import check_rows, readable, table_files
-from potstill.data.sources.tables import ROWS, Named, TableSource
+from potstill.data.sources.tables import Named, TableSource
 from potstill.runtime.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow
+
+ROWS = 16
+"""Rows read at a time: few, because one large value may stand in all of them and need hardly a byte of the file."""
+UNSUSPICIOUS = 2**24
+"""The bytes that a piece of a column may decompress to, however few it has: constant labels need hardly any."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,29 @@ class ParquetTable:
         check_rows(self.rows, path)
 
     def batches(self, column: str) -> Iterator[pyarrow.Array]:
-        """The values of a column, some rows at a time."""
+        """The values of a column, some rows at a time.
+
+        Raises:
+            UserError: it decompresses to far more than images or labels do.
+        """
         with _opened(self.path) as file:
+            self._check_decompressed(file.metadata, column)
             for batch in file.iter_batches(ROWS, columns=[column]):
                 yield batch.column(column)
+
+    def _check_decompressed(self, metadata: Any, column: str) -> None:
+        """Refuse, before anything is decompressed, what the file itself says to decompress to far too much."""
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        for chunk in (group.column(number) for group in groups for number in range(group.num_columns)):
+            stored, whole = chunk.total_compressed_size, chunk.total_uncompressed_size
+            if chunk.path_in_schema.split(".")[0] != column and chunk.path_in_schema != column:
+                continue
+            if whole > UNSUSPICIOUS and whole > stored * DEFLATE_RATIO:
+                raise UserError(
+                    f"the column {column!r} of {self.path} has {stored:,} bytes that decompress to {whole:,}, "
+                    "which is no dataset",
+                    "download or write it again",
+                )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROWS = 1000  # read at a time
+LONGEST_NAME = 2**12
+"""The most characters of a class's name; a longer text is something else, and need not be kept in memory."""
 
 
 class Table(Protocol):
@@ -182,10 +184,10 @@ def _labels(table: Table, described: Described, columns: Columns) -> Labels:
             "store all files with the same columns",
         )
     try:
-        column = pyarrow.chunked_array(list(table.batches(columns.label)), described.schema.field(columns.label).type)
         if kind == "text":
-            return _text_labels(column.cast(pyarrow.large_string()))
-        values = compute.fill_null(column.cast(pyarrow.int64()), UNLABELLED).to_numpy()
+            return _text_labels(batch.cast(pyarrow.large_string()) for batch in table.batches(columns.label))
+        numbers = [compute.fill_null(batch.cast(pyarrow.int64()), UNLABELLED) for batch in table.batches(columns.label)]
+        values = pyarrow.chunked_array(numbers, pyarrow.int64()).to_numpy()
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(
             f"cannot read the labels of {described.where}: {first_line(error)}", "download or write it again"
@@ -211,18 +213,22 @@ def _check_classes(labels: Sequence[Labels], column: str, where: str) -> None:
         )
 
 
-def _text_labels(column: pyarrow.ChunkedArray) -> Labels:
-    """Labels that are the names of the classes; a missing or empty text is no label."""
-    import pyarrow
-    from pyarrow import compute
+def _text_labels(batches: Iterable[pyarrow.Array]) -> Labels:
+    """Labels that are the names of the classes, each of which is kept once; a missing or empty text is no label.
 
-    encoded = column.dictionary_encode().unify_dictionaries()
-    texts = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
-    names = sorted(text for text in texts if text)
+    Raises:
+        ValueError: a text is too long for a name.
+    """
+    codes: dict[str, int] = {}
+    found: list[int] = []
+    for text in (text for batch in batches for text in batch.to_pylist()):
+        if text and len(text) > LONGEST_NAME:
+            raise ValueError(f"a text has {len(text):,} characters")
+        found.append(codes.setdefault(text, len(codes)) if text else UNLABELLED)
+    names = sorted(codes)
     place = {name: number for number, name in enumerate(names)}
-    order = np.array([place.get(text, UNLABELLED) for text in texts] + [UNLABELLED], np.int64)
-    codes = [compute.fill_null(chunk.indices.cast(pyarrow.int64()), len(texts)).to_numpy() for chunk in encoded.chunks]
-    return Labels(order[np.concatenate(codes)] if codes else np.empty(0, np.int64), tuple(names))
+    order = np.array([*(place[name] for name in codes), UNLABELLED], np.int64)
+    return Labels(order[np.array(found, np.int64)], tuple(names))
 
 
 def _rows(table: Table, column: str, where: str) -> Iterator[tuple[bytes | Path, str]]:

@@ -48,9 +48,9 @@ def check_folder(folder: Path) -> None:
         UserError: the folder has an ``index.html`` but no ``inspection.json``, or is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is not a directory", "choose another --out")
+        raise UserError(f"{folder} is not a directory", "choose another `out`")
     if (folder / PAGE).exists() and not (folder / Inspection.FILE).exists():
-        raise UserError(f"{folder} has an {PAGE} that is not of an inspection", "choose another --out")
+        raise UserError(f"{folder} has an {PAGE} that is not of an inspection", "choose another `out`")
 
 
 def write_inspection(record: Inspection, dataset: Splits, folder: Path) -> Path:

@@ -18,6 +18,7 @@ from potstill.report.figures import write_figures
 from potstill.report.lead import result
 from potstill.report.run import Run, load_run
 from potstill.report.sections import SECTIONS
+from potstill.runtime.errors import with_flags
 from potstill.runtime.files import remove_unfinished, write_atomic
 from potstill.runtime.text import visible
 
@@ -138,6 +139,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "count": wording.count,
+        "flags": with_flags,
         "lines": _lines,
         "sentence": wording.sentence,
         "unbroken": _unbroken,

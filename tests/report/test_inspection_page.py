@@ -50,7 +50,7 @@ def test_three_files_are_written_and_the_record_is_read_back(tmp_path: Path):
 def test_the_page_says_what_the_record_says(tmp_path: Path):
     data = faulty()
     found = inspect(data)
-    said = text(write_inspection(found, data, tmp_path))
+    said = text(write_inspection(found, data, str(tmp_path)))
     assert "pets: 22 images of 2 classes" in said
     assert f"{len(found.account.warnings)} things to know before this dataset is distilled." in said
     for warning in found.account.warnings:

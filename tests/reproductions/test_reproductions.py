@@ -100,7 +100,7 @@ def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatc
     row = Row(label="herding", settings=settings(Herding()), published={NETWORK: None}, experts=plan)
     table = replace(SMALL, rows=(row,))
     monkeypatch.chdir(tmp_path)
-    reproduce(table, Path("made"), repeats=1, resources=PLAIN)
+    reproduce(table, "made", repeats=1, resources=PLAIN)
     reproduce(table, tmp_path / "made", repeats=1, resources=PLAIN)
     with pytest.raises(UserError, match="use the options that it was started with"):
         reproduce(
@@ -117,7 +117,7 @@ def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
     assert entry["scale"] == 0.25
     recipe = json.loads((tmp_path / "dm" / "evaluation.json").read_text())["recipe"]
     assert (recipe["name"], recipe["epochs"]) == ("coursework-50-scale-0.25", 12), "evaluations are shortened too"
-    with pytest.raises(UserError, match="dm was started with a different iterations"):
+    with pytest.raises(UserError, match=r"dm was started with other settings: `iterations` \(5 there, 20 here\)"):
         reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
 
 

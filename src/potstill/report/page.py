@@ -23,7 +23,7 @@ from potstill.runtime.files import remove_unfinished, write_atomic
 from potstill.runtime.text import visible
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: str | Path) -> Path:
     """Write ``report.html`` and ``figures/*.png`` into the directory of a run, from its records alone.
 
     The page is one file without references to others, so it opens offline. Each file is written atomically, and the
@@ -38,7 +38,7 @@ def write_report(run: Path) -> Path:
     Raises:
         UserError: a record is missing or damaged, or a file cannot be written.
     """
-    records = read_run(Path(run))
+    records = read_run(run)
     page = render(records)
     remove_unfinished(records.paths.path)
     remove_unfinished(records.paths.path / "figures")
@@ -47,13 +47,13 @@ def write_report(run: Path) -> Path:
     return records.paths.report
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: str | Path) -> Run:
     """Read the records of a run: its own, and those that the sections show.
 
     Raises:
         UserError: a record is missing, damaged, or does not fit the others; the error names the file.
     """
-    return load_run(path, [section.record for section in SECTIONS if section.record is not None])
+    return load_run(Path(path), [section.record for section in SECTIONS if section.record is not None])
 
 
 def render(run: Run) -> str:

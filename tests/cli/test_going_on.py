@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from potstill.cli.going_on import go_on_with, going_on, resuming_distillation, same_again
+from potstill.cli.going_on import go_on_with, going_on, resuming_distillation, same_again, without
 from potstill.cli.main import main
 from potstill.distillation import RunFolder
 from potstill.schema.manifest import Manifest
@@ -26,6 +26,14 @@ def test_an_interruption_carries_the_command_and_nothing_else_does():
         raise KeyboardInterrupt
     with pytest.raises(ValueError, match=r"^wrong$"), going_on(same_again("search", [])):
         raise ValueError("wrong")
+
+
+@pytest.mark.parametrize(
+    "limit", [["--time-limit", "10m"], ["--time-limit=10m"], ["--time_limit", "10m"], ["--time_limit=10m"]]
+)
+def test_an_option_is_left_out_with_its_value(limit: list[str]):
+    assert without("--time-limit", ["dd-mnist", *limit, "--rows", "a,b"]) == ["dd-mnist", "--rows", "a,b"]
+    assert without("--time-limit", ["dd-mnist", "--scale", "0.1"]) == ["dd-mnist", "--scale", "0.1"]
 
 
 def test_what_was_not_begun_or_is_complete_has_nothing_to_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

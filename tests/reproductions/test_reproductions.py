@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -139,8 +140,10 @@ def test_a_time_limit_counts_over_all_calls(tmp_path: Path):
     assert first.iterations == PublishedIterations(done=0, published=20)
     (again,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
     assert again.iterations == PublishedIterations(done=0, published=20), "its time is used up"
+    assert (again.unfinished, again.note) == (True, "stopped by the time limit")
     (rest,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
     assert rest.iterations == PublishedIterations(done=20, published=20)
+    assert (rest.unfinished, rest.note) == (False, "")
 
 
 def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -362,3 +365,18 @@ def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: 
     assert "Published: nobody." in told
     assert main(["list", "reproductions"]) == 0
     assert "dc-distances" in capsys.readouterr().out
+
+
+def test_the_command_says_how_to_go_on_after_its_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("potstill.cli.reproduce_command.find_reproduction", lambda name: SMALL)
+    words = ["reproduce", "small", "--rows", "dm", "--repeats", "1", "--out", str(tmp_path / "my table")]
+    assert main([*words, "--time-limit", "0.001s"]) == 0
+    stopped, command = capsys.readouterr().out.splitlines()[-1].split("; go on with: potstill ")
+    assert stopped == "stopped by the time limit: dm"
+    assert shlex.split(command) == words, "the same limit would stop it at once"
+    assert main(shlex.split(command)) == 0
+    assert "go on with" not in capsys.readouterr().out
+    (entry,) = json.loads((tmp_path / "my table" / ReproductionRecord.FILE).read_text())["outcomes"]
+    assert (entry["iterations"]["done"], entry["status"]) == (20, "complete")

@@ -154,13 +154,15 @@ class _Making:
         cost: dict[str, Any] = {
             **_dataset(row, place, dataset),
             "iterations": PublishedIterations(done=manifest.iterations.done, published=published),
+            "status": manifest.status,
             "seconds": manifest.seconds,
             "scale": self.scale,
         }
         synthetic = SyntheticSet.load(folder.synthetic)
         check_unchanged(synthetic, dataset, place)
-        if manifest.status == "diverged":
-            cost["note"] = "diverged: its last good set"
+        if manifest.status != "complete":
+            diverged = manifest.status == "diverged"
+            cost["note"] = "diverged: its last good set" if diverged else "stopped by the time limit"
         if row.search is not None:
             return [self._searched(row, synthetic, dataset, folder, cost)]
         return self._evaluated(row, synthetic, dataset, folder, cost)

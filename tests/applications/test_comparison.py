@@ -269,7 +269,7 @@ def test_what_all_reach_is_reached_by_all(top: float):
     ("names", "message"),
     [
         ([], "there is nothing to compare"),
-        (["absent"], "absent is not the folder of a run"),
+        (["absent"], "absent does not exist; name a folder that potstill distill wrote"),
         (["dm"], "a run is named twice"),
     ],
 )

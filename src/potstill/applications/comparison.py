@@ -36,6 +36,7 @@ from potstill.runtime.lock import locked
 from potstill.runtime.progress import Progress
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.manifest import Manifest
+from potstill.schema.run_folder import not_a_run
 from potstill.schema.statistics import corrected, paired_difference
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
@@ -196,11 +197,11 @@ def _about(name: str) -> Iterator[None]:
 def _opened(path: Path, name: str) -> Contender:
     folder = RunFolder(path)
     if not folder.synthetic.exists():
+        refused = not_a_run(path)
         near = get_close_matches(str(path), SELECTIONS, n=1, cutoff=0.7)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{path} is not the folder of a run", f"name a folder that potstill distill wrote{guess}")
+        raise UserError(refused.problem, f"{refused.remedy}; did you mean {near[0]!r}?") if near else refused
     if not folder.manifest.exists():
-        raise UserError(f"the run in {path} was not finished", f"continue it: potstill distill --out {path} --resume")
+        raise not_a_run(path)
     manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
     if manifest.tensors_sha256 != synthetic.fingerprint():
         raise UserError(

@@ -101,7 +101,7 @@ def test_a_killed_search_goes_on_with_the_next_candidate(after: int, tmp_path: P
 
 def test_a_record_of_another_search_is_not_mixed(tmp_path: Path):
     searched(space={"small": "mlp:width=4"}, record=tmp_path / "search.json", top=0)
-    with pytest.raises(UserError, match=r"search\.json is of another search: seed differ"):
+    with pytest.raises(UserError, match=r"search\.json is of a search with other settings: `seed` \(0 there, 1 here\)"):
         searched(space={"small": "mlp:width=4"}, record=tmp_path / "search.json", top=0, seed=1)
 
 

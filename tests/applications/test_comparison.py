@@ -49,7 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def compared(runs: Path, out: Path, *names: str, **options: Any) -> dict[str, Any]:
     given = {"recipe": RECIPE, "repeats": 3, "full": False} | options
-    return compare([str(runs / "dm"), *(names or (str(runs / "random"),))], out, **given).to_json()
+    return compare([runs / "dm", *(names or (runs / "random",))], str(out), **given).to_json()
 
 
 def test_every_set_is_measured_by_one_recipe_and_pairs_are_compared(runs: Path, tmp_path: Path):
@@ -163,7 +163,9 @@ def test_a_run_that_a_selections_name_would_stand_for_must_fit(runs: Path, tmp_p
         digits,
         out=runs / "herding-digits-ipc1",
     )
-    with pytest.raises(UserError, match="herding-digits-ipc1 is a run of another network than the first"):
+    with pytest.raises(
+        UserError, match=r"herding-digits-ipc1 does not match the first run: `network` \(mlp:width=8 there, .* here\)"
+    ):
         compared(runs, tmp_path, "herding")
 
 
@@ -267,7 +269,7 @@ def test_what_all_reach_is_reached_by_all(top: float):
     ("names", "message"),
     [
         ([], "there is nothing to compare"),
-        (["absent"], "absent is not the folder of a run"),
+        (["absent"], "absent does not exist; name a folder that potstill distill wrote"),
         (["dm"], "a run is named twice"),
     ],
 )

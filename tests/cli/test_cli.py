@@ -152,9 +152,12 @@ def test_resuming_a_complete_run_changes_nothing(run: Path, capsys: pytest.Captu
 
 def test_resuming_with_other_settings_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     resume = ["distill", "dm", "--resume", "--out", str(run)]
-    assert "different seed" in complaint([*resume, "--seed", "3"], capsys)
-    assert "different batch_real" in complaint([*resume, "--batch-real", "256"], capsys), "though that is the default"
-    assert "different iterations, batch_real" in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
+    both = "other settings: --iterations (2 there, 9 here), --batch-real (16 there, 9 here)"
+    assert "other settings: --seed (0 there, 3 here); resume it" in complaint([*resume, "--seed", "3"], capsys)
+    assert "--batch-real (16 there, 256 here)" in complaint([*resume, "--batch-real", "256"], capsys), (
+        "though that is the default"
+    )
+    assert both in complaint([*resume, "--iterations", "9", "--batch-real", "9"], capsys)
 
 
 def test_resuming_in_the_usual_folder_is_no_different(
@@ -163,7 +166,9 @@ def test_resuming_in_the_usual_folder_is_no_different(
     monkeypatch.chdir(tmp_path)
     words = ["distill", "random", "--ipc", "1"]
     assert main([*words, "--network", "mlp:width=8"]) == 0
-    assert "different network" in complaint([*words, "--network", "convnet", "--resume"], capsys), "though the default"
+    assert "--network (mlp:width=8 there, convnet here)" in complaint(
+        [*words, "--network", "convnet", "--resume"], capsys
+    )
     assert main([*words, "--resume"]) == 0
 
 

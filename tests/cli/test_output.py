@@ -19,6 +19,17 @@ def test_lines_show_every_character(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == f"written to {SHOWN}\ndone\n"
 
 
+def test_options_are_flags(capsys: pytest.CaptureFixture[str]):
+    """The library names its parameters; whoever reads a terminal uses flags."""
+    say("left out: extra (3): `split_map` chooses others")
+    table = Table()
+    table.add_column("`dataset=mhist:FOLDER`")
+    table_console().print(table)
+    printed = capsys.readouterr().out
+    assert "extra (3): --split-map chooses others" in printed
+    assert "--dataset mhist:FOLDER" in printed
+
+
 def test_tables_show_every_character(capsys: pytest.CaptureFixture[str]):
     table = Table(title=NAME, caption=f"{NAME} below")
     table.add_column(NAME)

@@ -65,8 +65,9 @@ def test_chosen_splits_are_used_and_no_others(folds: str, split_map: str, sizes:
     loaded = load_dataset(folds, choices=Choices(split_map=split_map), validation_fraction=0)
     assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == sizes
     assert loaded.account is not None
-    left_out = sum(part.count for part in loaded.account.left_out)
-    assert left_out == 24 - sum(sizes)
+    left_out = loaded.account.left_out
+    assert sum(part.count for part in left_out) == 24 - sum(sizes)
+    assert all("`split_map` chooses others" in part.why for part in left_out)
 
 
 @pytest.mark.parametrize(

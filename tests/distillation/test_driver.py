@@ -309,10 +309,13 @@ def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, t
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 5}, "started with a different seed; resume it with its own settings"),
-        ({"ipc": 2, "network": "lenet"}, "started with a different ipc, network"),
-        ({"method": DM(batch_real=9)}, "started with a different learning_rate, batch_real"),
-        ({"method": Random()}, "started with a different method"),
+        ({"seed": 5}, r"other settings: `seed` \(0 there, 5 here\); resume it with its own settings"),
+        (
+            {"ipc": 2, "network": "lenet"},
+            r"other settings: `ipc` \(1 there, 2 here\), `network` \(.* there, lenet here\)",
+        ),
+        ({"method": DM(batch_real=9)}, r"other settings: `learning_rate` \(.*\), `batch_real` \(.* there, 9 here\)"),
+        ({"method": Random()}, "is a run of dm, not of random"),
     ],
 )
 def test_other_settings_cannot_resume_a_run(changes: dict[str, Any], message: str, run: Run, dataset: ImageDataset):

@@ -62,7 +62,7 @@ def test_a_baseline_that_was_stopped_before_its_first_training_is_not_on_record(
 
 
 def test_nothing_is_found_where_nothing_was_measured(tmp_path: Path):
-    assert EvaluationFile(tmp_path / "evaluation.json").earlier(evaluation()) is None
+    assert EvaluationFile(str(tmp_path / "evaluation.json")).earlier(evaluation()) is None
 
 
 @pytest.mark.parametrize("changes", OTHER_PROTOCOLS)

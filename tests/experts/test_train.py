@@ -28,7 +28,7 @@ BATCH_NORM = "convnet:depth=2:width=4:norm=batch"
 
 
 def train(out: Path, plan: ExpertPlan = PLAN, **options: Any) -> ExpertsManifest:
-    return train_experts(plan, small_digits(), out, options.pop("compute", CPU), **options)
+    return train_experts(plan, small_digits(), str(out), options.pop("compute", CPU), **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -165,8 +165,8 @@ def test_more_experts_add_to_those_there_are(tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 3}, "a different epochs"),
-        ({"network": "lenet", "seed": 1}, "a different network, seed"),
+        ({"epochs": 3}, r"were started with other settings: `epochs` \(2 there, 3 here\)"),
+        ({"network": "lenet", "seed": 1}, r"`network` \(.* there, lenet here\), `seed` \(0 there, 1 here\)"),
     ],
 )
 def test_experts_of_another_plan_are_not_mixed(changes: dict[str, Any], message: str, tmp_path: Path):
@@ -178,7 +178,7 @@ def test_experts_of_another_plan_are_not_mixed(changes: dict[str, Any], message:
 def test_experts_of_another_dataset_are_not_mixed(tmp_path: Path):
     train(tmp_path / "experts")
     other = replace(small_digits(), fingerprint="other")
-    with pytest.raises(UserError, match="was started with a different dataset"):
+    with pytest.raises(UserError, match=r"the experts in .* were started with another dataset"):
         train_experts(PLAN, other, tmp_path / "experts", CPU, resume=True)
 
 

@@ -25,7 +25,7 @@ def faulty() -> ImageDataset:
     test[0], train[2], train[5] = train[1], 9, train[4]
     account = replace(
         data.account,
-        left_out=(LeftOut(count=3, what="hidden files", why="nobody sees them"),),
+        left_out=(LeftOut(count=3, what="hidden files", why="`split_map` chooses others"),),
         remarks=("1 of 22 images has alpha",),
         class_names=("cat & <b>kitten</b>", "dog"),
     )
@@ -50,12 +50,12 @@ def test_three_files_are_written_and_the_record_is_read_back(tmp_path: Path):
 def test_the_page_says_what_the_record_says(tmp_path: Path):
     data = faulty()
     found = inspect(data)
-    said = text(write_inspection(found, data, tmp_path))
+    said = text(write_inspection(found, data, str(tmp_path)))
     assert "pets: 22 images of 2 classes" in said
     assert f"{len(found.account.warnings)} things to know before this dataset is distilled." in said
     for warning in found.account.warnings:
         assert warning[1:].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in said
-    assert "hidden files (3): nobody sees them" in said
+    assert "hidden files (3): --split-map chooses others" in said
     assert "1 of 22 images has alpha" in said
     assert "12 images, 6 per class, from the train tensor" in said
 

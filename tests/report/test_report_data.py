@@ -25,6 +25,7 @@ ACCOUNT = Account(
     left_out=(
         LeftOut(count=1200, what="hidden files"),
         LeftOut(count=3, what="files", why="their suffix .xcf is not one of images"),
+        LeftOut(count=9, what="images of the split extra", why="`split_map` chooses others"),
     ),
     remarks=("1 of 30 images has alpha: all are read as RGB",),
     warnings=("this test split is not the published one", "3 test images are also training images."),
@@ -47,6 +48,7 @@ def test_the_account_is_told_number_by_number(run_path: Path) -> None:
         "pixels12 bits in 16-bit PNG, divided by 4,095",
         "left outhidden files (1,200)",
         "left outfiles (3): their suffix .xcf is not one of images",
+        "left outimages of the split extra (9): --split-map chooses others",
         "noted1 of 30 images has alpha: all are read as RGB",
         "classtraintest",
         "01,23421",

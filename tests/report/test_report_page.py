@@ -53,7 +53,7 @@ def page_of(path: Path) -> Page:
 
 
 def test_the_page_and_its_figures_are_written(run_path: Path) -> None:
-    path = write_report(run_path)
+    path = write_report(str(run_path))
     assert path == run_path / "report.html"
     assert {file.name for file in (run_path / "figures").iterdir()} == FIGURES
     for file in (run_path / "figures").iterdir():

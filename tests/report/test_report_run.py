@@ -40,7 +40,24 @@ def test_start_and_evaluation_may_be_absent(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not the directory of a finished run"):
+    with pytest.raises(UserError, match=r"is not the folder of a run: it has no manifest\.json; name a folder that"):
+        read_run(tmp_path)
+    with pytest.raises(UserError, match="nowhere does not exist; name a folder that potstill distill wrote"):
+        read_run(tmp_path / "nowhere")
+
+
+def test_a_run_without_an_end_is_continued_first(run_path: Path) -> None:
+    (run_path / "manifest.json").unlink()
+    with pytest.raises(UserError, match=r"was not finished; continue it: potstill distill --out .* --resume"):
+        read_run(run_path)
+
+
+def test_a_reproduction_has_a_page_for_each_row(tmp_path: Path) -> None:
+    (tmp_path / "reproduction.json").write_text("{}")
+    with pytest.raises(UserError, match="is the folder of a reproduction, not of a run; name a folder"):
+        read_run(tmp_path)
+    row = make_run(tmp_path / "dm-ipc-1")
+    with pytest.raises(UserError, match=f"not of a run; name the run of one of its rows, such as {row}$"):
         read_run(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatc
     row = Row(label="herding", settings=settings(Herding()), published={NETWORK: None}, experts=plan)
     table = replace(SMALL, rows=(row,))
     monkeypatch.chdir(tmp_path)
-    reproduce(table, Path("made"), repeats=1, resources=PLAIN)
+    reproduce(table, "made", repeats=1, resources=PLAIN)
     reproduce(table, tmp_path / "made", repeats=1, resources=PLAIN)
     with pytest.raises(UserError, match="use the options that it was started with"):
         reproduce(
@@ -117,7 +118,7 @@ def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
     assert entry["scale"] == 0.25
     recipe = json.loads((tmp_path / "dm" / "evaluation.json").read_text())["recipe"]
     assert (recipe["name"], recipe["epochs"]) == ("coursework-50-scale-0.25", 12), "evaluations are shortened too"
-    with pytest.raises(UserError, match="dm was started with a different iterations"):
+    with pytest.raises(UserError, match=r"dm was started with other settings: `iterations` \(5 there, 20 here\)"):
         reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
 
 
@@ -139,8 +140,10 @@ def test_a_time_limit_counts_over_all_calls(tmp_path: Path):
     assert first.iterations == PublishedIterations(done=0, published=20)
     (again,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
     assert again.iterations == PublishedIterations(done=0, published=20), "its time is used up"
+    assert (again.unfinished, again.note) == (True, "stopped by the time limit")
     (rest,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
     assert rest.iterations == PublishedIterations(done=20, published=20)
+    assert (rest.unfinished, rest.note) == (False, "")
 
 
 def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -362,3 +365,18 @@ def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: 
     assert "Published: nobody." in told
     assert main(["list", "reproductions"]) == 0
     assert "dc-distances" in capsys.readouterr().out
+
+
+def test_the_command_says_how_to_go_on_after_its_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("potstill.cli.reproduce_command.find_reproduction", lambda name: SMALL)
+    words = ["reproduce", "small", "--rows", "dm", "--repeats", "1", "--out", str(tmp_path / "my table")]
+    assert main([*words, "--time-limit", "0.001s"]) == 0
+    stopped, command = capsys.readouterr().out.splitlines()[-1].split("; go on with: potstill ")
+    assert stopped == "stopped by the time limit: dm"
+    assert shlex.split(command) == words, "the same limit would stop it at once"
+    assert main(shlex.split(command)) == 0
+    assert "go on with" not in capsys.readouterr().out
+    (entry,) = json.loads((tmp_path / "my table" / ReproductionRecord.FILE).read_text())["outcomes"]
+    assert (entry["iterations"]["done"], entry["status"]) == (20, "complete")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.runtime.errors import Diverged, UserError, unknown, with_flags
+from potstill.runtime.errors import Diverged, UserError, differing, unknown, with_flags
 
 
 def test_a_user_error_is_one_line_of_problem_and_remedy():
@@ -32,6 +32,15 @@ def test_unknown_suggests_nothing_where_nothing_is_near():
 
 def test_unknown_accepts_names_that_can_be_read_only_once():
     assert "'dm'" in unknown("method", "dn", iter(["dm", "mtt"]), listing="the list").remedy
+
+
+def test_settings_that_differ_have_both_values():
+    settings = {"iterations": (300, 200), "zca": (False, True), "label_column": (None, "fine"), "parts": ((1, 2), (3,))}
+    assert differing(settings) == (
+        "`iterations` (300 there, 200 here), `zca` (off there, on here), `label_column` (none there, fine here), "
+        "`parts` (1,2 there, 3 here)"
+    )
+    assert differing({"space": ({"small": "mlp"}, "convnet-22")}) == "`space`", "a whole space is not printed"
 
 
 @given(st.lists(st.text("abcé", min_size=1), max_size=4), st.text("abcA '", max_size=6))

@@ -237,7 +237,7 @@ def test_npz_is_laid_out_as_medmnist(channels: int, tmp_path: Path):
 def test_npz_keeps_every_bit(tmp_path: Path):
     synthetic = synthetic_set(soft=True, whitened=True)
     assert synthetic.whitening is not None
-    with np.load(export(synthetic, tmp_path / "set.npz", "npz"), allow_pickle=False) as archive:
+    with np.load(export(synthetic, str(tmp_path / "set.npz"), "npz"), allow_pickle=False) as archive:
         kept = {name: archive[name] for name in archive.files}
     exact = {
         "images_normalised": synthetic.images,
@@ -258,7 +258,7 @@ def test_npz_keeps_every_bit(tmp_path: Path):
 def test_npz_keeps_learned_steps(tmp_path: Path):
     replayed = Replay(rates=torch.tensor([0.1, 0.2]), batches=2, initial=InitialWeights("fixed", seed=3))
     synthetic = replace(synthetic_set(), step_size=None, replay=replayed)
-    with np.load(export(synthetic, tmp_path / "set.npz", "npz"), allow_pickle=False) as archive:
+    with np.load(export(synthetic, str(tmp_path / "set.npz"), "npz"), allow_pickle=False) as archive:
         assert archive["replay_rates"].tolist() == replayed.rates.tolist()
         assert json.loads(str(archive["replay"])) == {"batches": 2, "initial": replayed.initial.to_json()}
 

@@ -284,7 +284,7 @@ def assert_unusable(path: Path, problem: str) -> None:
 
 
 def test_an_absent_file_is_named(tmp_path: Path):
-    with pytest.raises(UserError, match=r"gone does not exist; use a run directory or a synthetic\.safetensors"):
+    with pytest.raises(UserError, match=r"gone does not exist; name the folder of a run, or a synthetic\.safetensors"):
         SyntheticSet.load(tmp_path / "gone")
 
 

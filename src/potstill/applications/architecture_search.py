@@ -25,7 +25,7 @@ from potstill.evaluation.checks import check_repeats, check_validation
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.bounds import check_least
 from potstill.runtime.compute import Compute
-from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.errors import UserError, differing, unknown
 from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.parallel import cpu_workers
@@ -190,9 +190,15 @@ def _earlier(path: Path | None, asked: SearchResult) -> SearchResult | None:
     if path is None or not path.exists():
         return None
     stored = SearchResult.read(path)
-    changed = [name for name, value in asked.protocol.items() if stored.protocol[name] != value]
-    if changed:
-        raise UserError(f"{path} is of another search: {', '.join(changed)} differ", "choose another `out`")
+    if stored.set_sha256 != asked.set_sha256:
+        raise UserError(f"{path} is of a search with another set", "choose another `out`")
+    if stored.dataset_fingerprint != asked.dataset_fingerprint:
+        raise UserError(f"{path} is of a search on another dataset", "choose another `out`")
+    if stored.protocol != asked.protocol:
+        options = {name: (getattr(stored, name), getattr(asked, name)) for name in ("space", "recipe", "seed")}
+        options["recipe"] = (stored.recipe.label, asked.recipe.label)
+        changed = {name: values for name, values in options.items() if values[0] != values[1]}
+        raise UserError(f"{path} is of a search with other settings: {differing(changed)}", "choose another `out`")
     return stored
 
 

@@ -31,11 +31,12 @@ from potstill.evaluation import (
 from potstill.evaluation.checks import check_learned_rate, check_repeats
 from potstill.evaluation.specs import images_in_training
 from potstill.methods import METHODS
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, differing
 from potstill.runtime.lock import locked
 from potstill.runtime.progress import Progress
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.manifest import Manifest
+from potstill.schema.run_folder import not_a_run
 from potstill.schema.statistics import corrected, paired_difference
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
@@ -86,8 +87,8 @@ class Judged:
 
 
 def compare(
-    runs: Sequence[str],
-    out: Path,
+    runs: Sequence[str | Path],
+    out: str | Path,
     *,
     recipe: str | None = None,
     networks: Sequence[str] = (),
@@ -120,13 +121,14 @@ def compare(
         UserError: there are fewer than two runs; or, with its name, one is not a run, was killed before its end, or
             does not fit the dataset or the recipe.
     """
-    if len(runs) < 2:
+    out, names = Path(out), list(map(str, runs))
+    if len(names) < 2:
         raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
-    if runs[0] in SELECTIONS and not Path(runs[0]).is_dir():
-        raise UserError(f"the first is the selection {runs[0]!r}", "name a run first, whose dataset is used")
+    if names[0] in SELECTIONS and not Path(names[0]).is_dir():
+        raise UserError(f"the first is the selection {names[0]!r}", "name a run first, whose dataset is used")
     check_repeats(repeats)
     asked = None if recipe is None else find_recipe(recipe)
-    first = _opened(Path(runs[0]), "")
+    first = _opened(Path(names[0]), "")
     data = load_dataset(
         dataset or first.settings.dataset,
         data_root=resources.data_root,
@@ -136,7 +138,7 @@ def compare(
     )
     if dataset is not None:
         data = normalised_alike(data, first.synthetic)
-    folders = [_folder(name, Path(runs[0]), first.settings, data, resources.progress) for name in runs]
+    folders = [_folder(name, Path(names[0]), first.settings, data, resources.progress) for name in names]
     recorded = EvaluationFile(first.folder.evaluation).present()
     chosen = asked or find_recipe(recorded.recipe.name if recorded else default_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
@@ -195,11 +197,11 @@ def _about(name: str) -> Iterator[None]:
 def _opened(path: Path, name: str) -> Contender:
     folder = RunFolder(path)
     if not folder.synthetic.exists():
+        refused = not_a_run(path)
         near = get_close_matches(str(path), SELECTIONS, n=1, cutoff=0.7)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{path} is not the folder of a run", f"name a folder that potstill distill wrote{guess}")
+        raise UserError(refused.problem, f"{refused.remedy}; did you mean {near[0]!r}?") if near else refused
     if not folder.manifest.exists():
-        raise UserError(f"the run in {path} was not finished", f"continue it: potstill distill --out {path} --resume")
+        raise not_a_run(path)
     manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
     if manifest.tensors_sha256 != synthetic.fingerprint():
         raise UserError(
@@ -233,12 +235,13 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
     folder = RunFolder(beside.parent / settings.default_folder.name)
     if folder.config.exists():
         stored = RunSettings.of_config(folder.config)
-        decisive = ["dataset", "ipc", "formation", "seed", "image_size", "zca", "choices"]
+        decisive = ["dataset", "ipc", "formation", "seed", "image_size", "zca", *asdict(first.choices)]
         if SELECTIONS[name].needs_network:
             decisive.append("network")
-        if changed := [field for field in decisive if getattr(stored, field) != getattr(settings, field)]:
+        both = {field: (getattr(stored, field), getattr(settings, field)) for field in decisive}
+        if changed := {field: values for field, values in both.items() if values[0] != values[1]}:
             raise UserError(
-                f"{folder.path} is a run of another {', '.join(changed)} than the first run",
+                f"{folder.path} does not match the first run: {differing(changed)}",
                 "name the folder of a run that matches the first, or move this one away",
             )
     if not folder.manifest.exists() or folder.read_manifest().status != "complete":

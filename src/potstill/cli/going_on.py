@@ -38,6 +38,21 @@ def same_again(command: str, words: Sequence[str]) -> Callable[[], list[str]]:
     return lambda: [command, *words]
 
 
+def without(option: str, words: Sequence[str]) -> list[str]:
+    """The words without an option and its value."""
+    kept: list[str] = []
+    skipping = False
+    for word in words:
+        name, joined, _ = word.partition("=")
+        if name.replace("_", "-") == option:
+            skipping = not joined
+        elif skipping:
+            skipping = False
+        else:
+            kept.append(word)
+    return kept
+
+
 def resuming_distillation(run: RunFolder, *options: object) -> list[object]:
     """The words that resume a run, with further options; none if it was not begun or is complete."""
     if not run.config.exists():

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from potstill.cli.options import parse
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, with_flags
 
 WIDTH = 80
 """Columns of a list that is printed to a file or a pipe."""
@@ -106,7 +106,10 @@ def _recipes() -> list[tuple[str, ...]]:
 def _reproductions() -> list[tuple[str, ...]]:
     from potstill.reproductions import REPRODUCTIONS
 
-    rows = [(r.name, r.title, r.recipe, ", ".join(row.label for row in r.rows)) for r in REPRODUCTIONS.values()]
+    rows = [
+        (made.name, with_flags(made.title), made.recipe, ", ".join(row.label for row in made.rows))
+        for made in REPRODUCTIONS.values()
+    ]
     return [("reproduction", "what it is", "recipe", "rows"), *rows]
 
 

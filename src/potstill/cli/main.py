@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from potstill.runtime.errors import UserError, unknown, with_flags
+from potstill.runtime.reading import reason
 
 
 class Command(NamedTuple):
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # what no reader or writer has put into words of its own
         place = error.filename or "the output"
         refused = UserError(
-            f"cannot read or write {place}: {error.strerror or error}", "check the path, its permissions and the space"
+            f"cannot read or write {place}: {reason(error)}", "check the path, its permissions and the space"
         )
         return _failed(2, str(refused))
     except (MemoryError, RuntimeError) as error:

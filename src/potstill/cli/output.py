@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from rich import table
 from rich.console import Console
 
+from potstill.runtime.errors import with_flags
 from potstill.runtime.text import visible
 
 
@@ -19,23 +20,28 @@ def say(*lines: str, to: TextIO | None = None) -> None:
         to: the stream; by default the standard output.
     """
     for line in lines:
-        print(visible(line), file=to, flush=True)
+        print(printed(line), file=to, flush=True)
+
+
+def printed(line: str) -> str:
+    """A line as it is printed: every character visible, and options as flags."""
+    return visible(with_flags(line))
 
 
 class Table(table.Table):
-    """A table whose titles and cells are made visible."""
+    """A table whose titles and cells are printed as lines are."""
 
     def __init__(self, *, title: str | None = None, caption: str | None = None, **options: Any) -> None:
-        shown = {name: visible(text) for name, text in (("title", title), ("caption", caption)) if text is not None}
+        shown = {name: printed(text) for name, text in (("title", title), ("caption", caption)) if text is not None}
         super().__init__(**shown, title_justify="left", caption_justify="left", **options)
 
     def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
         """Add a column with this header."""
-        super().add_column(visible(header), *arguments, **options)
+        super().add_column(printed(header), *arguments, **options)
 
     def add_row(self, *cells: Any, **options: Any) -> None:
         """Add a row with these texts."""
-        super().add_row(*map(visible, cells), **options)
+        super().add_row(*map(printed, cells), **options)
 
 
 def table_console() -> Console:

@@ -10,11 +10,10 @@ from typing import Any, Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from potstill.cli.output import say
+from potstill.cli.output import printed, say
 from potstill.data import ImageDataset
 from potstill.inspection import inspect
 from potstill.runtime.progress import in_words
-from potstill.runtime.text import visible
 
 FIRST_SECONDS = 10.0
 """Work that takes longer says what it does."""
@@ -132,7 +131,7 @@ class DistillationProgress:
         iteration, seconds = fields["iteration"], fields["seconds"]
         if event == "inspection":
             for line in fields["inspection"].summary():
-                self._bar.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(printed(line), markup=False, highlight=False, soft_wrap=True)
             return
         self._notes.pop("doing", None)
         if event == "doing":

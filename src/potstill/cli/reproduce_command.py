@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from potstill.cli.going_on import going_on, same_again
+from potstill.cli.going_on import go_on_with, going_on, same_again, without
 from potstill.cli.options import (
     ChoiceOptions,
     ComputeOptions,
@@ -86,6 +86,9 @@ def run(words: list[str]) -> None:
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
         say(note)
     say(f"written to {out / ReproductionRecord.FILE}")
+    if stopped := list(dict.fromkeys(outcome.row for outcome in outcomes if outcome.unfinished)):
+        again = go_on_with(["reproduce", *without("--time-limit", words)])
+        say(f"stopped by the time limit: {', '.join(stopped)}; {again}")
 
 
 def table(outcomes: list[Outcome], title: str) -> Table:

@@ -9,6 +9,7 @@ from potstill.data import NO_CHOICES, Choices, ImageDataset, load_dataset
 from potstill.distillation.run_folder import RunFolder
 from potstill.evaluation import check_unchanged, normalised_alike
 from potstill.runtime.errors import UserError
+from potstill.schema.run_folder import not_a_run
 from potstill.synthetic import SyntheticSet
 
 
@@ -32,7 +33,10 @@ class Target:
             UserError: the path has no usable set.
         """
         if path.is_dir():
-            return cls(SyntheticSet.load(RunFolder(path).synthetic), path)
+            run = RunFolder(path)
+            if not run.synthetic.exists():
+                raise not_a_run(path)
+            return cls(SyntheticSet.load(run.synthetic), path)
         return cls(SyntheticSet.load(path), path.parent)
 
     def dataset(self, name: str | None, choices: Choices, data_root: Path | None) -> ImageDataset:

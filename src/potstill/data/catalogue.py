@@ -17,9 +17,9 @@ class CatalogueEntry:
     """What is known about a dataset before its first image is read.
 
     Attributes:
-        name: the value of ``--dataset``, and the name of its folder in the local data root.
+        name: the name in requests, and the name of its folder in the local data root.
         title: its full name.
-        shape: (C, H, W) of an image as loaded without ``--image-size``.
+        shape: (C, H, W) of an image as loaded without ``image_size``.
         classes: the number of classes.
         sizes: the number of images of each published split, by the name that we give it; without ``test`` it was
             published in one piece.

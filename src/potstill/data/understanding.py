@@ -95,7 +95,7 @@ def _unused(found: Found, parts: Mapping[str, tuple[Part, ...]]) -> list[LeftOut
         if id(part) not in used and len(part.images):
             name = unnumbered(part.names[0]) if part.names else part.origin
             counts[name] = counts.get(name, 0) + len(part.images)
-    why = "it is not used as train, validation or test; --split-map chooses others"
+    why = "it is not used as train, validation or test; `split_map` chooses others"
     return [LeftOut(count=count, what=f"images of the split {name}", why=why) for name, count in counts.items()]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from potstill.data import CATALOGUE
 from potstill.distillation.settings import Settings, recorded_method
 from potstill.methods import Method, method_name
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, differing
 from potstill.runtime.events import EventLog
 from potstill.runtime.files import staged, write_atomic
 from potstill.schema.manifest import Manifest
@@ -93,19 +93,18 @@ def resumed_settings(
         UserError: the run was started with different settings, and which of them differ.
     """
     kind = type(asked.method)
-    conflicts = ["method"] if recorded_method(folder.config) != method_name(kind) else []
-    stored = asked if conflicts else Settings.from_toml(folder.config, kind)
-    if conflicts := conflicts or resume_conflicts(asked, stored, unasked=unasked):
-        raise UserError(
-            f"{folder.path} was started with a different {', '.join(conflicts)}",
-            "resume it with its own settings (just `out` and `resume=True`), or choose another `out`",
-        )
+    remedy = "resume it with its own settings (just `out` and `resume=True`), or choose another `out`"
+    if (method := recorded_method(folder.config)) != method_name(kind):
+        raise UserError(f"{folder.path} is a run of {method}, not of {method_name(kind)}", remedy)
+    stored = Settings.from_toml(folder.config, kind)
+    if conflicts := resume_conflicts(asked, stored, unasked=unasked):
+        raise UserError(f"{folder.path} was started with other settings: {differing(conflicts)}", remedy)
     return stored
 
 
 def resume_conflicts(
     asked: Settings[Method], stored: Settings[Method], *, unasked: Settings[Method] | None = None
-) -> list[str]:
+) -> dict[str, tuple[Any, Any]]:
     """Find the settings that contradict those of a run.
 
     A setting that the user did not give contradicts nothing. Two spellings of the same path are equal.
@@ -117,14 +116,16 @@ def resume_conflicts(
             ``stored`` itself, every difference counts.
 
     Returns:
-        The names of settings and of hyper-parameters of the method; empty if the run may be resumed.
+        The stored and the asked value of each such setting or hyper-parameter, by its name; empty if the run may be
+        resumed. Of different methods only the names are compared.
     """
     if type(asked.method) is not type(stored.method):
-        return ["method"]
+        return {"method": (method_name(type(stored.method)), method_name(type(asked.method)))}
     base = _defaults(Settings) if unasked is None else _values(unasked)
     names = [name for name, value in _values(asked).items() if value != base[name]]
     names = [name for name in names if name != "method"]
-    conflicts = [name for name in names if not _same_setting(name, getattr(asked, name), getattr(stored, name))]
+    both = {name: (getattr(stored, name), getattr(asked, name)) for name in names}
+    conflicts = {name: values for name, values in both.items() if not _same_setting(name, *values)}
     ours = asked.method
     plain = _defaults(type(ours)) if unasked is None else _values(unasked.method)
     if _values(ours) == plain:
@@ -132,7 +133,8 @@ def resume_conflicts(
     # Defaults depend on other hyper-parameters: once one is given, all of them count.
     ours = ours.resolved(stored.ipc, stored.dataset)
     theirs = _values(stored.method)
-    return conflicts + [name for name, value in _values(ours).items() if not _same_or_one_path(value, theirs[name])]
+    both = {name: (theirs[name], value) for name, value in _values(ours).items()}
+    return conflicts | {name: values for name, values in both.items() if not _same_or_one_path(*values)}
 
 
 def _same_setting(name: str, ours: Any, theirs: Any) -> bool:

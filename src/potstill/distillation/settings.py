@@ -77,12 +77,13 @@ class RunSettings:
         return Choices.among(vars(self))
 
     @classmethod
-    def of_config(cls, path: Path) -> RunSettings:
+    def of_config(cls, path: str | Path) -> RunSettings:
         """Read a ``config.toml`` without its method, so that no method is imported.
 
         Raises:
             UserError: the file is absent or damaged, or has an unknown setting or a value of the wrong type.
         """
+        path = Path(path)
         _, _, values = _read(path)
         values = _checked(RunSettings, values, path)
         with _located(path):
@@ -122,7 +123,7 @@ class Settings(RunSettings, Generic[M]):
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
-    def from_toml(cls, path: Path, method: type[Method] | None = None) -> Settings[Any]:
+    def from_toml(cls, path: str | Path, method: type[Method] | None = None) -> Settings[Any]:
         """Read a ``config.toml``.
 
         Args:
@@ -134,6 +135,7 @@ class Settings(RunSettings, Generic[M]):
             UserError: the file is absent or damaged, is for another method, or has an unknown setting or a value of the
                 wrong type.
         """
+        path = Path(path)
         name, table, values = _read(path)
         if method is None:
             method = find_method(name)

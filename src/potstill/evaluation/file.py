@@ -22,8 +22,8 @@ class EvaluationFile:
             stay there, and what is saved goes into a file beside it.
     """
 
-    def __init__(self, path: Path, *, leading: bool = True) -> None:
-        self.path, self._leading = path, leading
+    def __init__(self, path: str | Path, *, leading: bool = True) -> None:
+        self.path, self._leading = Path(path), leading
 
     def present(self) -> Evaluation | None:
         """The contents of the main file, of any protocol; None if it does not exist.

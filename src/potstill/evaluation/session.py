@@ -94,7 +94,7 @@ class Resources:
     """
 
     compute: ComputeChoice = AUTOMATIC
-    data_root: Path | None = None
+    data_root: str | Path | None = None
     choices: Choices = NO_CHOICES
     progress: Progress = silent
     announce: Progress = silent

@@ -13,7 +13,7 @@ from potstill.networks import Network
 from potstill.networks.weights import WeightsFile
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, ComputeChoice
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, differing
 from potstill.runtime.files import staged
 from potstill.runtime.machine import describe_machine
 from potstill.schema.experts import ExpertsManifest
@@ -193,12 +193,12 @@ def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
     theirs, ours = asdict(stored_plan(out)[0]), fresh.plan
     stored = ExpertsManifest.read(out / ExpertsManifest.FILE)
     if stored.dataset_fingerprint != fresh.dataset_fingerprint:
-        raise UserError(f"{out} was started with a different dataset", "choose another `out`")
+        raise UserError(f"the experts in {out} were started with another dataset", "choose another `out`")
     # The number of experts may change.
-    changed = [name for name in {**theirs, **ours} if name != "count" and theirs.get(name) != ours.get(name)]
-    if changed:
+    both = {name: (theirs.get(name), ours.get(name)) for name in {**theirs, **ours} if name != "count"}
+    if changed := {name: values for name, values in both.items() if values[0] != values[1]}:
         raise UserError(
-            f"the experts in {out} were started with a different {', '.join(changed)}",
+            f"the experts in {out} were started with other settings: {differing(changed)}",
             "resume them with their own settings, or choose another `out`",
         )
     usable = [expert for expert in stored.experts if _is_usable(expert_file(out, expert.number))]

@@ -45,7 +45,7 @@ from potstill.schema.experts import Expert, ExpertsManifest
 def train_experts(
     plan: ExpertPlan,
     dataset: ImageDataset,
-    out: Path,
+    out: str | Path,
     compute: Compute,
     *,
     resume: bool = False,
@@ -72,6 +72,7 @@ def train_experts(
         UserError: the directory exists, is being written by another process, or contains experts of another plan or
             dataset; an expert diverges; or there is not enough memory or disk space.
     """
+    out = Path(out)
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     record = new_record(plan, dataset, compute)
     if resume:

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Citation:
-    """The paper that introduced a method."""
+    """The paper that introduced a method.
+
+    Attributes:
+        title: its title.
+        authors: its authors, as BibTeX writes them.
+        venue: the conference or journal, with its usual abbreviation in brackets.
+        year: the year of publication.
+        url: where it can be read.
+        key: its BibTeX key.
+        volume: volume of a journal.
+        number: issue of the volume.
+        pages: first and last page, joined by two hyphens.
+    """
 
     title: str
     authors: str
@@ -15,6 +27,9 @@ class Citation:
     year: int
     url: str
     key: str
+    volume: str = ""
+    number: str = ""
+    pages: str = ""
 
     def bibtex(self) -> str:
         """The paper as a BibTeX entry."""
@@ -27,10 +42,13 @@ class Citation:
             "title": f"{{{self.title}}}",
             "author": self.authors,
             place: self.venue,
+            "volume": self.volume,
+            "number": self.number,
+            "pages": self.pages,
             "year": str(self.year),
             "url": self.url,
         }
-        return f"@{kind}{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items()) + "}"
+        return f"@{kind}{{{self.key},\n" + "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items() if v) + "}"
 
 
 GRADIENT_MATCHING = Citation(

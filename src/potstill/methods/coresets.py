@@ -106,6 +106,9 @@ class Random(Coreset):
         year=1934,
         url="https://doi.org/10.2307/2342192",
         key="neyman1934stratified",
+        volume="97",
+        number="4",
+        pages="558--625",
     )
 
 

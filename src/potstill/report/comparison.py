@@ -45,7 +45,7 @@ def _costs(network: str) -> list[tuple[Cost, Callable[[ComparedSet], float]]]:
     ]
 
 
-def write_comparison(folder: Path) -> Path:
+def write_comparison(folder: str | Path) -> Path:
     """Write ``comparison.html`` beside the ``comparison.json`` in ``folder``, and return its path.
 
     Images are shown of those sets whose runs are still where the record says.
@@ -53,6 +53,7 @@ def write_comparison(folder: Path) -> Path:
     Raises:
         UserError: the record is missing or damaged, or the page cannot be written.
     """
+    folder = Path(folder)
     record = Comparison.read(folder / Comparison.FILE)
     path = folder / "comparison.html"
     write_atomic(path, render(record, compared_images(record, folder)))

@@ -41,19 +41,20 @@ class Splits(Protocol):
         ...
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(out: str | Path) -> None:
     """Refuse a folder in which a page would replace something else.
 
     Raises:
         UserError: the folder has an ``index.html`` but no ``inspection.json``, or is a file.
     """
+    folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is not a directory", "choose another --out")
+        raise UserError(f"{folder} is not a directory", "choose another `out`")
     if (folder / PAGE).exists() and not (folder / Inspection.FILE).exists():
-        raise UserError(f"{folder} has an {PAGE} that is not of an inspection", "choose another --out")
+        raise UserError(f"{folder} has an {PAGE} that is not of an inspection", "choose another `out`")
 
 
-def write_inspection(record: Inspection, dataset: Splits, folder: Path) -> Path:
+def write_inspection(record: Inspection, dataset: Splits, out: str | Path) -> Path:
     """Write ``inspection.json``, ``contact-sheet.png`` and ``index.html``, replacing those of an earlier inspection.
 
     The page is one file without references to others. The same dataset gives the same files.
@@ -61,7 +62,7 @@ def write_inspection(record: Inspection, dataset: Splits, folder: Path) -> Path:
     Args:
         record: the inspection of the dataset.
         dataset: the dataset, with its images on the CPU.
-        folder: where to write.
+        out: the folder to write into.
 
     Returns:
         The path of the page.
@@ -69,7 +70,8 @@ def write_inspection(record: Inspection, dataset: Splits, folder: Path) -> Path:
     Raises:
         UserError: the folder has a page of something else, or a file cannot be written.
     """
-    check_folder(folder)
+    check_folder(out)
+    folder = Path(out)
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     sheet = make_sheet(record, splits)
     page = render(record, sheet, splits)

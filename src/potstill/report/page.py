@@ -18,11 +18,12 @@ from potstill.report.figures import write_figures
 from potstill.report.lead import result
 from potstill.report.run import Run, load_run
 from potstill.report.sections import SECTIONS
+from potstill.runtime.errors import with_flags
 from potstill.runtime.files import remove_unfinished, write_atomic
 from potstill.runtime.text import visible
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: str | Path) -> Path:
     """Write ``report.html`` and ``figures/*.png`` into the directory of a run, from its records alone.
 
     The page is one file without references to others, so it opens offline. Each file is written atomically, and the
@@ -37,7 +38,7 @@ def write_report(run: Path) -> Path:
     Raises:
         UserError: a record is missing or damaged, or a file cannot be written.
     """
-    records = read_run(Path(run))
+    records = read_run(run)
     page = render(records)
     remove_unfinished(records.paths.path)
     remove_unfinished(records.paths.path / "figures")
@@ -46,13 +47,13 @@ def write_report(run: Path) -> Path:
     return records.paths.report
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: str | Path) -> Run:
     """Read the records of a run: its own, and those that the sections show.
 
     Raises:
         UserError: a record is missing, damaged, or does not fit the others; the error names the file.
     """
-    return load_run(path, [section.record for section in SECTIONS if section.record is not None])
+    return load_run(Path(path), [section.record for section in SECTIONS if section.record is not None])
 
 
 def render(run: Run) -> str:
@@ -138,6 +139,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "count": wording.count,
+        "flags": with_flags,
         "lines": _lines,
         "sentence": wording.sentence,
         "unbroken": _unbroken,

@@ -15,7 +15,7 @@ from potstill.schema.evaluation import Evaluation, NetworkResult, real_images_pe
 from potstill.schema.events import Trace, Traces
 from potstill.schema.fields import REMEDY
 from potstill.schema.manifest import Manifest
-from potstill.schema.run_folder import RunPaths
+from potstill.schema.run_folder import RunPaths, not_a_run
 
 R = TypeVar("R", bound=SetRecord)
 
@@ -106,10 +106,7 @@ def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
     """
     paths = RunPaths(path)
     if not paths.manifest.is_file():
-        raise UserError(
-            f"{path} is not the directory of a finished run: it has no manifest.json",
-            "name a directory that potstill distill wrote",
-        )
+        raise not_a_run(path)
     manifest = Manifest.read(paths.manifest)
     before, after = _images(paths, manifest)
     text, config = read_toml(paths.config)

@@ -67,7 +67,7 @@ DATADAM_MNIST = Reproduction(
 
 DATADAM_MHIST = Reproduction(
     name="datadam-coursework-mhist",
-    title="The DataDAM coursework on MHIST, 50 images per class (needs your copy: --dataset mhist:FOLDER)",
+    title="The DataDAM coursework on MHIST, 50 images per class (needs your own copy: `dataset=mhist:FOLDER`)",
     source=SOURCE,
     recipe="coursework-50",
     rows=(

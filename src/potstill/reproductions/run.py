@@ -30,7 +30,7 @@ from potstill.experts.train import train_experts
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Reproduction, Row, shortened
 from potstill.reproductions.estimate import estimate
-from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.errors import Diverged, UserError, differing
 from potstill.runtime.files import sha256
 from potstill.runtime.lock import locked
 from potstill.runtime.progress import in_words, silent
@@ -49,7 +49,7 @@ from potstill.synthetic import SyntheticSet
 
 def reproduce(
     reproduction: Reproduction,
-    out: Path,
+    out: str | Path,
     *,
     scale: float = 1.0,
     time_limit: float | None = None,
@@ -86,6 +86,7 @@ def reproduce(
         raise UserError(f"`scale={scale:g}` is not above 0 and at most 1", "use `scale=0.1`, for example")
     if repeats is not None:
         check_repeats(repeats)
+    out = Path(out)
     making = _Making(reproduction, out, scale, time_limit, repeats, resources)
     outcomes: list[Outcome] = []
     datasets: dict[str, ImageDataset] = {}
@@ -153,13 +154,15 @@ class _Making:
         cost: dict[str, Any] = {
             **_dataset(row, place, dataset),
             "iterations": PublishedIterations(done=manifest.iterations.done, published=published),
+            "status": manifest.status,
             "seconds": manifest.seconds,
             "scale": self.scale,
         }
         synthetic = SyntheticSet.load(folder.synthetic)
         check_unchanged(synthetic, dataset, place)
-        if manifest.status == "diverged":
-            cost["note"] = "diverged: its last good set"
+        if manifest.status != "complete":
+            diverged = manifest.status == "diverged"
+            cost["note"] = "diverged: its last good set" if diverged else "stopped by the time limit"
         if row.search is not None:
             return [self._searched(row, synthetic, dataset, folder, cost)]
         return self._evaluated(row, synthetic, dataset, folder, cost)
@@ -185,7 +188,7 @@ class _Making:
         if folder.config.exists():
             if conflicts := resume_conflicts(asked, Settings.from_toml(folder.config, type(asked.method))):
                 raise UserError(
-                    f"{folder.path} was started with a different {', '.join(conflicts)}",
+                    f"{folder.path} was started with other settings: {differing(conflicts)}",
                     "use the options that it was started with, or another `out`",
                 )
             manifest = folder.read_manifest() if folder.manifest.exists() else None

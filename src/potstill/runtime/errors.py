@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from potstill.runtime.text import visible
@@ -48,6 +48,30 @@ def _flag(option: re.Match[str]) -> str:
     if value in (None, "True"):
         return f"--{name}"
     return f"--no-{name}" if value == "False" else f"--{name} {value}"
+
+
+def differing(settings: Mapping[str, tuple[object, object]]) -> str:
+    """Settings that differ from recorded ones, with both values: ``\\`seed\\` (7 there, 8 here)``.
+
+    Args:
+        settings: by the name of the option, the recorded value and the one that is asked for. Values other than
+            numbers, text and truth values are not shown.
+    """
+    return ", ".join(f"`{name}`{_both(*values)}" for name, values in settings.items())
+
+
+def _both(there: object, here: object) -> str:
+    if not all(isinstance(value, str | int | float | tuple | None) for value in (there, here)):
+        return ""
+    return f" ({_value(there)} there, {_value(here)} here)"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(_value, value)) if isinstance(value, tuple) else f"{value}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, listing: str) -> UserError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import write_atomic
+from potstill.runtime.files import cannot_write, write_atomic
 from potstill.runtime.reading import cannot_read, open_regular, parse_json
 
 LINE_BYTES = 2**20
@@ -40,9 +40,7 @@ class EventLog:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(line)
         except OSError as error:
-            raise UserError(
-                f"cannot write {self.path}: {error.strerror or error}", "free some space, then use `resume=True`"
-            ) from error
+            raise cannot_write(self.path, error, "free some space, then use `resume=True`") from error
 
     def truncate_after(self, iteration: int, **earlier: int) -> None:
         """Drop the events after ``iteration``: a resumed run will record them again.

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.reading import cannot_read, open_regular
+from potstill.runtime.reading import cannot_read, open_regular, reason
 from potstill.runtime.writer import Writer
+
+FREE_SPACE = "free some space or choose another `out`"
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -50,10 +52,18 @@ def write_atomic(path: Path, content: bytes | str) -> None:
                 temporary.unlink()
             raise
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}",
-            "free some space or choose another `out`; what was complete is kept",
-        ) from error
+        raise cannot_write(path, error, f"{FREE_SPACE}; what was complete is kept") from error
+
+
+def cannot_write(path: Path, error: OSError, remedy: str = FREE_SPACE) -> UserError:
+    """The error for a file or folder that cannot be written.
+
+    Args:
+        path: the file or folder.
+        error: the reason.
+        remedy: what to do.
+    """
+    return UserError(f"cannot write {path}: {reason(error)}", remedy)
 
 
 def check_writable(path: Path) -> None:
@@ -69,7 +79,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}", "choose another `out`") from error
+        raise cannot_write(path, error, "choose another `out`") from error
 
 
 @contextlib.contextmanager
@@ -89,9 +99,7 @@ def staged(path: Path) -> Iterator[Path]:
             yield unfinished
             unfinished.replace(path)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "free some space or choose another `out`"
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def remove_unfinished(folder: Path) -> None:

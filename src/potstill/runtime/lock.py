@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import remove_unfinished
+from potstill.runtime.files import cannot_write, remove_unfinished
 from potstill.runtime.reading import cannot_read, parse_json, read_regular
 from potstill.runtime.text import visible
 from potstill.runtime.writer import Writer, host_name
@@ -78,9 +78,7 @@ def locked(target: Path) -> Iterator[Lock]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _taken(target, path)
     except OSError as error:
-        raise UserError(
-            f"cannot write {target}: {error.strerror or error}", "free some space or choose another `out`"
-        ) from error
+        raise cannot_write(target, error) from error
     try:
         for folder in (path.parent, *(target.iterdir() if target.is_dir() else ())):
             if folder.is_dir() and not folder.is_symlink():

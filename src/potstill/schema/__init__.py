@@ -37,18 +37,18 @@ class Record:
         """
         return cls(**fields.arguments(cls))
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the file, atomically."""
-        write_json(path, self.to_json())
+        write_json(Path(path), self.to_json())
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: str | Path) -> Self:
         """Read the file.
 
         Raises:
             UserError: the file is absent, damaged, or of another version; the error names the file and the field.
         """
-        fields = Fields.of_file(path)
+        fields = Fields.of_file(Path(path))
         if cls.SCHEMA is not None and fields.value("schema", int) != cls.SCHEMA:
             fields.refuse("schema", f"{cls.SCHEMA}, the version that this Potstill reads")
         return cls.from_json(fields)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult, Repeats
 from potstill.schema.fields import Amount, Count, Fraction
+from potstill.schema.manifest import Status
 from potstill.schema.recipe import Recipe
 
 Verdict = Literal["inside", "above", "below", "no spread published", "nothing published"]
@@ -58,6 +59,7 @@ class Outcome(Record):
         measured: the measured accuracies.
         verdict: whether their mean lies inside, above or below the published interval, or why this is not known.
         iterations: iterations done and published; None if nothing is distilled.
+        status: how the distillation ended; ``complete`` if nothing is distilled, and in older records.
         seconds: time to distil; None if nothing is distilled.
         scale: the fraction of the published iterations and of the recipe's epochs that were asked for.
         note: further remarks.
@@ -72,10 +74,16 @@ class Outcome(Record):
     measured: Repeats
     verdict: str
     iterations: PublishedIterations | None = None
+    status: Status = "complete"
     seconds: Amount | None = None
     scale: Fraction = 1.0
     note: str = ""
     made_on: list[str] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the distillation was stopped before its end, so that a further call continues it."""
+        return self.status not in ("complete", "diverged")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from potstill.runtime.errors import UserError
 from potstill.schema.evaluation import Evaluation
+from potstill.schema.reproduction import ReproductionRecord
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
 
@@ -73,3 +75,19 @@ class RunPaths:
     def figure(self, name: str) -> Path:
         """A figure for slides and papers, by name."""
         return self.path / "figures" / f"{name}.png"
+
+
+def not_a_run(path: Path) -> UserError:
+    """The error for a path without a finished run: what it is instead, and what to name."""
+    named = "name a folder that potstill distill wrote"
+    if not path.exists():
+        return UserError(f"{path} does not exist", named)
+    if RunPaths(path).config.is_file():
+        return UserError(f"the run in {path} was not finished", f"continue it: potstill distill --out {path} --resume")
+    if (path / ReproductionRecord.FILE).is_file():
+        rows = sorted(manifest.parent for manifest in path.glob("*/manifest.json"))
+        return UserError(
+            f"{path} is the folder of a reproduction, not of a run",
+            f"name the run of one of its rows, such as {rows[0]}" if rows else named,
+        )
+    return UserError(f"{path} is not the folder of a run: it has no manifest.json", named)

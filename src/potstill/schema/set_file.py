@@ -84,7 +84,7 @@ class SetMetadata(Record):
         try:
             declared, metadata = read_header(file)
         except FileNotFoundError as error:
-            raise UserError(f"{file} does not exist", "use a run directory or a synthetic.safetensors") from error
+            raise UserError(f"{file} does not exist", "name the folder of a run, or a synthetic.safetensors") from error
         except UNREADABLE as error:
             if is_pickle(file):  # only now: the first bytes of a safetensors file may be any
                 remedy = "convert it: docs/python-api.md, Sets of other programs"

@@ -37,7 +37,7 @@ configs:
 """
 
 
-def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str | None = None) -> Path:
+def export(synthetic: SyntheticSet, target: str | Path, format: Format, *, hub_id: str | None = None) -> Path:
     """Write ``synthetic`` to ``target``, completely or, if anything fails, not at all.
 
     Of a set with a formation, every picture is written in full size, as networks see it: f² times as many images.
@@ -67,6 +67,7 @@ def export(synthetic: SyntheticSet, target: Path, format: Format, *, hub_id: str
     Raises:
         UserError: the target exists or cannot be written, ``hub_id`` is missing for ``hub``, or the upload fails.
     """
+    target = Path(target)
     if format not in _WRITERS:
         raise unknown("format", format, _WRITERS, listing="potstill export --help")
     if format == "hub" and hub_id is None:

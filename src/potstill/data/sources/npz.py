@@ -28,7 +28,7 @@ class Npz:
     """Arrays ``train_images`` and ``train_labels``, and the same for other splits; or ``x_train`` and ``y_train``.
 
     Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels. Labels are integers (N,) or (N, 1); classes are named by
-    their numbers. Of labels (N, L), with several for each image, ``--label-column`` chooses one by its number.
+    their numbers. Of labels (N, L), with several for each image, ``label_column`` chooses one by its number.
     MedMNIST: Yang et al., 2023.
     """
 

@@ -19,7 +19,7 @@ def _read(files: Files) -> Pieces:
     alone = len(files.paths) == 1
     used = [path for path in files.paths if alone or not _is_extra(path) or _split(path) in files.chosen]
     left_out = tuple(
-        LeftOut(count=1, what=f"file {path.name}", why="it is used only if --split-map names the split extra")
+        LeftOut(count=1, what=f"file {path.name}", why="it is used only if `split_map` names the split extra")
         for path in files.paths
         if path not in used
     )

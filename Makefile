@@ -7,11 +7,10 @@
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Two processes of one thread each: small networks gain more from whole tests in parallel than from shared layers.
 PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: help demo check test lint fast unit wheel browser bench clean
+.PHONY: help demo check test lint fast unit wheel browser bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +18,7 @@ help:
 	@echo "make check   lint, types, architecture and the fast tests: about a minute"
 	@echo "make test    the same with every test, and the built wheel: some minutes"
 	@echo "make bench   speed and memory compared with the plain twins"
+	@echo "make constraints  pin the versions anew; UPGRADE=--upgrade takes the newest"
 	@echo "make clean   remove build products and caches; keep .venv and runs"
 
 demo: $(VENV)/.installed
@@ -45,7 +45,7 @@ unit: $(VENV)/.installed-for-tests browser
 
 wheel: $(VENV)/.installed-for-tests
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 	.ci/try-wheel $(BIN)/python dist/*.whl
 
 browser:
@@ -54,17 +54,18 @@ browser:
 bench: $(VENV)/.installed-for-tests
 	$(BIN)/python -m benchmarks
 
+constraints:
+	@.ci/pin $(UPGRADE)
+
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt constraints-torch.txt
 	@.ci/make-venv $(PYTHON) $(VENV)
-	$(INSTALL) pip
-	$(INSTALL) --editable .
+	.ci/install $(BIN)/python --editable .
 	@touch $@
 
-# pyright[nodejs] brings its own Node.js: a fresh machine has none.
-$(VENV)/.installed-for-tests: $(VENV)/.installed
-	$(INSTALL) --group test --group quality "pyright[nodejs]"
+$(VENV)/.installed-for-tests: $(VENV)/.installed constraints-tests.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement constraints-tests.txt
 	@touch $@

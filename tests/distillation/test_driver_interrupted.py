@@ -25,6 +25,7 @@ from potstill.distillation.driver import distill
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.methods import Method
+from potstill.runtime import lock
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import read_events
 from potstill.synthetic import SyntheticSet
@@ -288,6 +289,28 @@ def test_a_run_that_is_still_going_is_not_resumed(dataset: ImageDataset, tmp_pat
     assert distill(SETTINGS, dataset, out=tmp_path / "run", listen=resume).status == "complete"
     assert refused
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_ctrl_c_while_a_run_is_taken_up_leaves_no_lock(
+    dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        distill(SETTINGS, dataset, out=folder, listen=interrupt_after(3))
+    taken = lock._taken
+
+    def pressed(target: Path, path: Path) -> lock.Lock:
+        held = taken(target, path)
+        os.kill(os.getpid(), signal.SIGINT)
+        return held
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_taken", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            distill(SETTINGS, dataset, out=folder, resume=True)
+    assert not list(folder.glob(".*"))
+    distill(SETTINGS, dataset, out=folder, resume=True)
+    assert lasting(folder) == uninterrupted["dm"]
 
 
 @pytest.mark.parametrize("moment", ["start", "step", "finish"])

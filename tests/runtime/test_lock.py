@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 
 from potstill.runtime import lock
 from potstill.runtime.errors import UserError
-from potstill.runtime.lock import locked
+from potstill.runtime.lock import check_locks, locked
 from potstill.runtime.writer import Writer
 from tests.runtime.test_writer import ended
 
@@ -31,14 +32,14 @@ def written_by(writer: Writer, path: Path, **others: Any) -> Path:
 def test_a_second_writer_is_refused_and_a_later_one_is_not(tmp_path: Path):
     for target, name in ((tmp_path, ".lock"), (tmp_path / "a.json", ".a.json.lock")):
         for _ in range(2):
-            with locked(target) as held:
-                held.check()
+            with locked(target):
+                check_locks()
                 assert (tmp_path / name).exists()
                 refusal = rf"process {os.getpid()} on .*wait for it"
                 with pytest.raises(UserError, match=refusal) as refused, locked(target):
                     pass
                 assert str(target) in refused.value.problem
-                held.check()
+                check_locks()
             assert list(tmp_path.iterdir()) == []
 
 
@@ -68,8 +69,8 @@ def test_a_lock_that_was_replaced_does_not_hide_what_ended_the_work(tmp_path: Pa
 def test_a_lock_of_an_ended_process_is_taken_over_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     gone = ended()
     written_by(gone, tmp_path / ".lock")
-    with locked(tmp_path) as held:
-        held.check()
+    with locked(tmp_path):
+        check_locks()
         with pytest.raises(UserError, match=f"process {os.getpid()} "), locked(tmp_path):
             pass
     assert list(tmp_path.iterdir()) == []
@@ -101,8 +102,8 @@ def test_what_cannot_be_known_is_refused_with_the_remedy(others: dict[str, Any],
 def test_a_lock_whose_maker_was_killed_before_it_was_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lock, "EMPTY_SECONDS", 0.05)
     (tmp_path / ".lock").touch()
-    with locked(tmp_path) as held:
-        held.check()
+    with locked(tmp_path):
+        check_locks()
 
 
 def test_a_lock_that_is_just_being_filled_is_waited_for(tmp_path: Path):
@@ -154,14 +155,14 @@ def test_of_many_that_find_an_ended_writer_one_takes_over(tmp_path: Path):
 def test_a_writer_notices_that_its_folder_is_no_longer_its_own(change: str, tmp_path: Path):
     folder = tmp_path / "run"
     folder.mkdir()
-    with locked(folder) as held:
+    with locked(folder):
         (folder / ".lock").unlink()
         if change == "deleted":
             folder.rmdir()
         else:
             written_by(replace(Writer.here(), pid=1), folder / ".lock")
         with pytest.raises(UserError, match="was deleted, moved or taken over"):
-            held.check()
+            check_locks()
     assert (folder / ".lock").exists() == (change == "taken over")
 
 
@@ -191,3 +192,23 @@ def test_a_pipe_in_the_place_of_a_lock_is_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / ".lock")
     with pytest.raises(UserError, match=r"\.lock: it is a named pipe.*; remove it"), locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("moment", ["taken", "released"])
+def test_an_interrupt_leaves_no_lock_behind(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C comes right after the file is made, or just before it is removed."""
+    name = "_taken" if moment == "taken" else "_content"
+    usual = getattr(lock, name)
+
+    def pressed(*given: Any) -> Any:
+        made = usual(*given)
+        os.kill(os.getpid(), signal.SIGINT)
+        return made
+
+    begun = []
+    monkeypatch.setattr(lock, name, pressed)
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path):
+        begun.append(True)
+    assert bool(begun) == (moment == "released")
+    assert list(tmp_path.iterdir()) == []
+    check_locks()

@@ -26,7 +26,7 @@ from potstill.methods import Method, Problem, State, find_method
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.interrupts import Interrupts
-from potstill.runtime.lock import Lock, locked
+from potstill.runtime.lock import locked
 from potstill.runtime.machine import reset_peak_memory
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress
@@ -137,7 +137,6 @@ class _Run:
     """
 
     problem: Problem
-    lock: Lock | None = None
 
     def __init__(
         self,
@@ -174,13 +173,13 @@ class _Run:
         self.interrupts.hold()
         if self.folder is not None:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
-            self.lock = self._closing.enter_context(locked(self.folder.path))
+            self._closing.enter_context(locked(self.folder.path))
         self._mention("inspection", inspection=inspection)
         self._emit("start", total=self.plan.iterations)
 
     def resume(self, folder: RunFolder) -> None:
         """Continue from the last checkpoint, or from the beginning if the run has no checkpoint yet."""
-        self.lock = self._closing.enter_context(locked(folder.path))
+        self._closing.enter_context(locked(folder.path))
         self.problem = self._problem(self.provenance.checked(SyntheticSet.load(folder.start), folder.path))
         if folder.checkpoint.exists():
             loaded = Checkpoint.load(folder.checkpoint, lambda: self.method.prepare(self.problem))
@@ -295,7 +294,6 @@ class _Run:
 
     def _checkpoint(self) -> SyntheticSet:
         """Write the chosen set and the checkpoint, and return the set."""
-        self._check_folder()
         state, iteration = self.now.chosen
         chosen = replace(self.method.result(self.problem, state), provenance=self.provenance.of(iteration))
         if self.folder is not None:
@@ -319,14 +317,8 @@ class _Run:
     def _emit(self, event: str, **fields: Any) -> None:
         fields = {"iteration": self.now.iteration, **fields, "seconds": round(self._seconds(), 3)}
         if self.folder is not None:
-            self._check_folder()
             self.folder.events().append(event, **fields)
         self._listen(event, fields)
-
-    def _check_folder(self) -> None:
-        """Make sure that what is written next goes into this run, and into no folder that would have to be made."""
-        if self.lock is not None:
-            self.lock.check()
 
     def _tell(self, words: str) -> None:
         """Report what is done before and between iterations."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from potstill.runtime.files import sha256
+from potstill.runtime.lock import check_locks
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.fields import with_old_names
 
@@ -46,7 +47,12 @@ class EvaluationFile:
         return None
 
     def save(self, evaluation: Evaluation) -> None:
-        """Write an evaluation to the main file and move results of another protocol beside it; see ``leading``."""
+        """Write an evaluation to the main file and move results of another protocol beside it; see ``leading``.
+
+        Raises:
+            UserError: a file cannot be written, or the lock on this one was lost.
+        """
+        check_locks()
         present = self.present()
         if present is not None and present.protocol != evaluation.protocol:
             if present.set_sha256 == evaluation.set_sha256 and not self._leading:

@@ -86,7 +86,7 @@ def train_experts(
         own = copy.deepcopy(network)
         return Trainer(own, compute) if count == 1 else StackedNetworks(own, compute, count)
 
-    with cpu_workers(compute.device), locked(out) as lock:
+    with cpu_workers(compute.device), locked(out):
         record = resumed_record(out, record) if resume else record
         curriculum = None
         if plan.curriculum:
@@ -109,7 +109,6 @@ def train_experts(
                 if number in there:
                     continue  # stored before; trained again only because the others are trained with it
                 about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
-                lock.check()
                 write_weights(expert_file(out, number), weights, about)
                 expert = Expert(number=number, **details)
                 record = replace(record, experts=sorted([*record.experts, expert], key=lambda made: made.number))

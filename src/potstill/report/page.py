@@ -19,8 +19,9 @@ from potstill.report.lead import result
 from potstill.report.run import Run, load_run
 from potstill.report.sections import SECTIONS
 from potstill.runtime.errors import with_flags
-from potstill.runtime.files import remove_unfinished, write_atomic
+from potstill.runtime.files import write_atomic
 from potstill.runtime.text import visible
+from potstill.runtime.writer import remove_unfinished
 
 
 def write_report(run: str | Path) -> Path:

@@ -32,7 +32,7 @@ from potstill.reproductions.base import Reproduction, Row, shortened
 from potstill.reproductions.estimate import estimate
 from potstill.runtime.errors import Diverged, UserError, differing
 from potstill.runtime.files import sha256
-from potstill.runtime.lock import locked
+from potstill.runtime.lock import check_locks, locked
 from potstill.runtime.progress import in_words, silent
 from potstill.schema.evaluation import Repeats
 from potstill.schema.recipe import Recipe
@@ -254,6 +254,7 @@ class _Making:
         self.resources.progress(f"{row.label}: searching")
         record = folder.search
         if record.exists() and SearchResult.read(record).set_sha256 != synthetic.fingerprint():
+            check_locks()
             record.unlink()  # of an earlier set of this run
         found = search(
             synthetic,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import cannot_write, write_atomic
-from potstill.runtime.reading import cannot_read, open_regular, parse_json
+from potstill.runtime.files import write_atomic
+from potstill.runtime.lock import check_locks
+from potstill.runtime.reading import cannot_read, cannot_write, open_regular, parse_json
 
 LINE_BYTES = 2**20
 """The longest line that is read."""
@@ -33,8 +34,9 @@ class EventLog:
             fields: JSON values.
 
         Raises:
-            UserError: the line cannot be written, for instance to a full disk.
+            UserError: the line cannot be written, for instance to a full disk, or a lock was lost.
         """
+        check_locks()
         line = json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n"
         try:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as stream:

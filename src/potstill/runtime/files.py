@@ -10,17 +10,15 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.reading import cannot_read, open_regular, reason
-from potstill.runtime.writer import Writer
-
-FREE_SPACE = "free some space or choose another `out`"
+from potstill.runtime.lock import check_locks
+from potstill.runtime.reading import FREE_SPACE, cannot_read, cannot_write, open_regular
+from potstill.runtime.writer import Writer, remove_unfinished
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -33,8 +31,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         content: bytes, or text to be encoded as UTF-8; what UTF-8 cannot encode is escaped as in JSON.
 
     Raises:
-        UserError: the file cannot be written: there is no space or no permission.
+        UserError: the file cannot be written: there is no space or no permission, or a lock was lost.
     """
+    check_locks()
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,17 +52,6 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             raise
     except OSError as error:
         raise cannot_write(path, error, f"{FREE_SPACE}; what was complete is kept") from error
-
-
-def cannot_write(path: Path, error: OSError, remedy: str = FREE_SPACE) -> UserError:
-    """The error for a file or folder that cannot be written.
-
-    Args:
-        path: the file or folder.
-        error: the reason.
-        remedy: what to do.
-    """
-    return UserError(f"cannot write {path}: {reason(error)}", remedy)
 
 
 def check_writable(path: Path) -> None:
@@ -87,8 +75,9 @@ def staged(path: Path) -> Iterator[Path]:
     """A temporary path for a file or folder that is moved to ``path`` if the context succeeds, and deleted if not.
 
     Raises:
-        UserError: it cannot be written, or ``path`` is a folder that is not empty.
+        UserError: it cannot be written, ``path`` is a folder that is not empty, or a lock was lost.
     """
+    check_locks()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_unfinished(path.parent)
@@ -97,25 +86,10 @@ def staged(path: Path) -> Iterator[Path]:
         ) as outer:
             unfinished = Path(outer) / path.name
             yield unfinished
+            check_locks()
             unfinished.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove from a folder what processes of this machine left unfinished that have ended since.
-
-    Files of other processes and of other programs stay.
-    """
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            writer = Writer.of_unfinished(path.name)
-            if writer is None or writer.state() != "ended":
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

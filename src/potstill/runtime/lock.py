@@ -8,16 +8,17 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import cannot_write, remove_unfinished
-from potstill.runtime.reading import cannot_read, parse_json, read_regular
+from potstill.runtime.interrupts import Interrupts
+from potstill.runtime.reading import cannot_read, cannot_write, parse_json, read_regular
 from potstill.runtime.text import visible
-from potstill.runtime.writer import Writer, host_name
+from potstill.runtime.writer import Writer, host_name, remove_unfinished
 
 LOCK_BYTES = 2**20
 EMPTY_SECONDS = 1.0
@@ -55,39 +56,59 @@ class Lock:
             )
 
 
+_held: ContextVar[tuple[Lock, ...]] = ContextVar("held", default=())
+"""The locks that this thread works under."""
+
+
+def check_locks() -> None:
+    """Make sure, before anything is written, that every lock is still ours that this thread works under.
+
+    Whatever writes files asks this first, so that no work goes on in the place of another process.
+
+    Raises:
+        UserError: what is locked was deleted, moved or taken over.
+    """
+    for lock in _held.get():
+        lock.check()
+
+
 @contextmanager
-def locked(target: Path) -> Iterator[Lock]:
+def locked(target: Path) -> Iterator[None]:
     """Within this context no other process writes ``target``.
 
     The lock is a file with the writer's process number, host and start: ``.lock`` in a folder, ``.NAME.lock`` beside a
     file. It needs nothing of the file system but that one of two processes fails to create the same file. A lock whose
-    writer has ended is taken over, with a warning to the log, and files that were left unfinished are removed.
+    writer has ended is taken over, with a warning to the log, and files that were left unfinished are removed. Ctrl-C
+    waits while the lock is taken and while it is released, so that none is left behind.
 
     Args:
         target: a folder that exists, or a file that need not exist.
-
-    Yields:
-        The lock.
 
     Raises:
         UserError: another process writes ``target``, or it is not known whether it still does; or the lock cannot be
             written.
     """
-    try:
-        path = target / ".lock" if target.is_dir() else target.with_name(f".{target.name}.lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _taken(target, path)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
-        for folder in (path.parent, *(target.iterdir() if target.is_dir() else ())):
-            if folder.is_dir() and not folder.is_symlink():
-                remove_unfinished(folder)
-        yield lock
-    finally:
-        with suppress(OSError, UserError):  # whatever became of it must not hide what ended the work
-            if _content(path) == lock.content:
-                path.unlink()
+    with Interrupts() as interrupts:
+        interrupts.hold()
+        try:
+            path = target / ".lock" if target.is_dir() else target.with_name(f".{target.name}.lock")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = _taken(target, path)
+        except OSError as error:
+            raise cannot_write(target, error) from error
+        try:
+            _held.set((*_held.get(), lock))
+            for folder in (path.parent, *(target.iterdir() if target.is_dir() else ())):
+                if folder.is_dir() and not folder.is_symlink():
+                    remove_unfinished(folder)
+            interrupts.release()
+            yield
+        finally:
+            interrupts.hold()
+            _held.set(tuple(held for held in _held.get() if held is not lock))
+            with suppress(OSError, UserError):  # whatever became of it must not hide what ended the work
+                if _content(path) == lock.content:
+                    path.unlink()
 
 
 def _taken(target: Path, path: Path) -> Lock:

@@ -1,4 +1,7 @@
-"""Reading files that anyone may have written: regular files only, bounded in bytes, digits and depth."""
+"""Reading files that anyone may have written: regular files only, bounded in bytes, digits and depth.
+
+Also the errors of the system while files are read or written, in words.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ JSON_DEPTH = 64
 """Objects and lists within each other; the deepest record has ten."""
 JSON_DIGITS = 64
 """Digits of a whole number; the largest that is written, a seed, has 39."""
+FREE_SPACE = "free some space or choose another `out`"
+"""What to do where something cannot be written."""
 
 KINDS: Mapping[int, str] = {
     stat.S_IFDIR: "a folder",
@@ -105,6 +110,17 @@ def cannot_read(path: Path, error: OSError, remedy: str = "check the path") -> U
         remedy: what to do.
     """
     return UserError(f"cannot read {path}: {reason(error)}", remedy)
+
+
+def cannot_write(path: Path, error: OSError, remedy: str = FREE_SPACE) -> UserError:
+    """The error for a file or folder that cannot be written.
+
+    Args:
+        path: the file or folder.
+        error: the reason.
+        remedy: what to do.
+    """
+    return UserError(f"cannot write {path}: {reason(error)}", remedy)
 
 
 def reason(error: OSError) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -60,6 +62,22 @@ class Writer:
             return "ended"
         life = _life(self.pid)
         return "running" if life in (self.life, None) else "ended"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove from a folder what processes of this machine left unfinished that have ended since.
+
+    Files of other processes and of other programs stay.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            writer = Writer.of_unfinished(path.name)
+            if writer is None or writer.state() != "ended":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def host_name() -> str:

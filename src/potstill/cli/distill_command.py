@@ -50,8 +50,8 @@ def run(words: list[str]) -> None:
     settings = options.settings
     out = options.out or settings.default_folder
     limit = None if options.time_limit is None else duration(options.time_limit)
-    if out.exists() and not options.resume and any(out.iterdir() if out.is_dir() else [out]):
-        raise UserError(f"{out} already exists", "use --resume to continue it, or another --out")
+    if not options.resume:
+        RunFolder(out).check_new()
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     root = options.data_root

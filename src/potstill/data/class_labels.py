@@ -21,13 +21,11 @@ class Classes:
     Attributes:
         names: the name of each class.
         labels: int64 (N,) for each split.
-        dropped: names of classes without an image in any split.
         remarks: how the labels were joined, one sentence for each decision.
     """
 
     names: tuple[str, ...]
     labels: Mapping[str, np.ndarray]
-    dropped: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -187,7 +185,6 @@ def _used(classes: Classes, where: str) -> Classes:
     return Classes(
         tuple(name for name, used in zip(classes.names, train, strict=True) if used),
         {split: new[labels] for split, labels in classes.labels.items()},
-        dropped,
         (*classes.remarks, _dropped_remark(dropped)),
     )
 

@@ -48,14 +48,18 @@ class ImageDataset:
 
     def __repr__(self) -> str:
         """One line with the counts and the shape, without the tensors."""
-        parts = (("train", self.train), ("validation", self.validation), ("test", self.test))
-        sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts)
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.splits.items())
         shape = "×".join(map(str, self.shape))
         return f"ImageDataset({self.name!r}: {sizes} images of {shape} pixels, {self.class_count} classes)"
 
     def __len__(self) -> int:
         """The number of images in all splits."""
         return len(self.train) + len(self.validation) + len(self.test)
+
+    @property
+    def splits(self) -> dict[str, LabeledImages]:
+        """The three splits by their names, in order."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -85,8 +89,7 @@ class ImageDataset:
     @property
     def record(self) -> DatasetRecord:
         """The dataset as manifests record it."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        sizes = {name: part.class_sizes for name, part in parts.items()}
+        sizes = {name: part.class_sizes for name, part in self.splits.items()}
         return DatasetRecord(
             name=self.name,
             fingerprint=self.fingerprint,

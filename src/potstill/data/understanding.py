@@ -21,7 +21,6 @@ class Understood:
 
     Attributes:
         layout: the layout that was recognised.
-        where: the dataset's name in errors.
         class_names: the name of each class.
         parts: the parts of each split, in order.
         labels: int64 (N,) for each split, indices into ``class_names``.
@@ -30,7 +29,6 @@ class Understood:
     """
 
     layout: str
-    where: str
     class_names: tuple[str, ...]
     parts: Mapping[str, tuple[Part, ...]]
     labels: Mapping[str, np.ndarray]
@@ -70,7 +68,6 @@ def understand(found: Found, choices: Choices) -> Understood:
     classes = join_labels(parts, found.where)
     return Understood(
         layout=found.layout,
-        where=found.where,
         class_names=classes.names,
         parts=parts,
         labels=classes.labels,

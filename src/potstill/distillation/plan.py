@@ -57,6 +57,11 @@ class Plan(Generic[M]):
     choices: Choices = NO_CHOICES
 
     @property
+    def pictures_per_class(self) -> int:
+        """Small pictures per class: as many as images without a formation."""
+        return self.ipc * self.formation**2
+
+    @property
     def settings(self) -> Settings[M]:
         """The settings that ``config.toml`` records: they resolve to this plan."""
         return Settings(

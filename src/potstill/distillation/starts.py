@@ -49,9 +49,9 @@ def _explained(error: TooFewImages, plan: Plan[Method], dataset: ImageDataset) -
 
 
 def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progress) -> SyntheticSet:
-    streams, real, ipc = Streams(plan.seed), dataset.train, plan.ipc * plan.formation**2
+    streams, real, count = Streams(plan.seed), dataset.train, plan.pictures_per_class
     if plan.start == "real":
-        return SyntheticSet.from_indices(real, random_indices(real, ipc, streams.generator("start")))
+        return SyntheticSet.from_indices(real, random_indices(real, count, streams.generator("start")))
     selection, streams = SELECTIONS[plan.start], streams.child("start")
     training = Training(
         real=real,
@@ -61,5 +61,5 @@ def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progres
         flips=dataset.flips,
         progress=progress,
     )
-    images = selection.images(selection.source(training), ipc, streams)
-    return replace(SyntheticSet.from_noise(real, ipc, streams.generator("unused")), images=images)
+    images = selection.images(selection.source(training), count, streams)
+    return replace(SyntheticSet.from_noise(real, count, streams.generator("unused")), images=images)

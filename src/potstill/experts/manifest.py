@@ -160,12 +160,7 @@ def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
     Raises:
         UserError: the directory has no record of experts, or a damaged one.
     """
-    record = read_manifest(folder)
-    try:
-        return ExpertPlan(**record.plan), ComputeChoice(**record.compute)  # type: ignore[arg-type]
-    except TypeError as error:
-        path = folder / ExpertsManifest.FILE
-        raise UserError(f"{path} is not a record of experts ({error})", "choose another `out`") from error
+    return _plan(folder, read_manifest(folder))
 
 
 def read_manifest(folder: Path) -> ExpertsManifest:
@@ -174,10 +169,26 @@ def read_manifest(folder: Path) -> ExpertsManifest:
     Raises:
         UserError: the directory has no record of experts, or a damaged one.
     """
-    path = folder / ExpertsManifest.FILE
-    if not path.exists():
+    check_begun(folder)
+    return ExpertsManifest.read(folder / ExpertsManifest.FILE)
+
+
+def check_begun(folder: Path) -> None:
+    """Make sure that there are experts in ``folder``, before anything is written there.
+
+    Raises:
+        UserError: it has no record of experts.
+    """
+    if not (folder / ExpertsManifest.FILE).exists():
         raise UserError(f"there are no experts in {folder}", "name a folder that potstill experts wrote")
-    return ExpertsManifest.read(path)
+
+
+def _plan(folder: Path, record: ExpertsManifest) -> tuple[ExpertPlan, ComputeChoice]:
+    try:
+        return ExpertPlan(**record.plan), ComputeChoice(**record.compute)  # type: ignore[arg-type]
+    except TypeError as error:
+        path = folder / ExpertsManifest.FILE
+        raise UserError(f"{path} is not a record of experts ({error})", "choose another `out`") from error
 
 
 def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
@@ -190,8 +201,8 @@ def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
     Raises:
         UserError: plan, dataset or precision differ; the message says which.
     """
-    theirs, ours = asdict(stored_plan(out)[0]), fresh.plan
-    stored = ExpertsManifest.read(out / ExpertsManifest.FILE)
+    stored = read_manifest(out)
+    theirs, ours = asdict(_plan(out, stored)[0]), fresh.plan
     if stored.dataset_fingerprint != fresh.dataset_fingerprint:
         raise UserError(f"the experts in {out} were started with another dataset", "choose another `out`")
     # The number of experts may change.

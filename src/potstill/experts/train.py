@@ -25,11 +25,11 @@ from potstill.experts.difficulty import DIFFICULTY, Score, read_difficulty, writ
 from potstill.experts.feature_source import StoredExperts, Training
 from potstill.experts.manifest import (
     ExpertPlan,
+    check_begun,
     create_folder,
     expert_file,
     new_record,
     resumed_record,
-    stored_plan,
 )
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import Weights, write_weights
@@ -76,7 +76,7 @@ def train_experts(
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     record = new_record(plan, dataset, compute)
     if resume:
-        stored_plan(out)  # raises before a lock is made in a directory of something else
+        check_begun(out)
     else:
         create_folder(out, record, plan, network)
     data = dataset.to(compute.device)

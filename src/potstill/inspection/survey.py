@@ -23,8 +23,7 @@ def inspect(dataset: ImageDataset) -> Inspection:
     Returns:
         The record. ``print`` shows it as text, and the account in it has the warnings.
     """
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    parts = {name: part for name, part in parts.items() if len(part)}
+    parts = {name: part for name, part in dataset.splits.items() if len(part)}
     groups = grouped(parts)
     entry = CATALOGUE.get(dataset.spec)
     sizes = entry.sizes if entry is not None and dataset.account is not None else {}
@@ -46,12 +45,12 @@ def inspect(dataset: ImageDataset) -> Inspection:
 
 def _account_of_tensors(dataset: ImageDataset) -> Account:
     """The account of a dataset that was not loaded but made of tensors."""
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     return Account(
         layout="tensors",
         class_names=dataset.class_names,
         splits=tuple(
-            SplitAccount(name=name, origin="the caller", class_sizes=part.class_sizes) for name, part in parts.items()
+            SplitAccount(name=name, origin="the caller", class_sizes=part.class_sizes)
+            for name, part in dataset.splits.items()
         ),
         pixels="8 bits",
     )

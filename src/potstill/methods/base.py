@@ -77,6 +77,11 @@ class Problem:
         return len(self.start) // self.class_count
 
     @property
+    def pictures_per_class(self) -> int:
+        """Small pictures per class: as many as images without a formation."""
+        return self.images_per_class * self.start.formation**2
+
+    @property
     def start_images(self) -> Tensor:
         """The initial images on the device: float64 if the networks compute in float64, otherwise float32."""
         images = self.start.images.to(self.compute.device)

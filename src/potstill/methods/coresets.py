@@ -30,8 +30,8 @@ class Coreset(Method):
     def prepare(self, problem: Problem) -> State:
         """The selected images, float32 (classes * ipc, C, H, W); with a formation, several shrunk ones in each."""
         formation, streams = problem.start.formation, problem.streams.child("selection")
-        count = problem.images_per_class * formation**2
-        return {"images": formed(self.selection().images(self.source(problem), count, streams), formation)}
+        images = self.selection().images(self.source(problem), problem.pictures_per_class, streams)
+        return {"images": formed(images, formation)}
 
     def selection(self) -> Selection:
         """The selection that chooses or constructs the images."""

@@ -23,21 +23,11 @@ PAGE, SHEET = "index.html", "contact-sheet.png"
 
 
 class Splits(Protocol):
-    """A dataset: the images of its three splits."""
+    """A dataset: the images of its splits."""
 
     @property
-    def train(self) -> Pictured:
-        """The training split."""
-        ...
-
-    @property
-    def validation(self) -> Pictured:
-        """The validation split."""
-        ...
-
-    @property
-    def test(self) -> Pictured:
-        """The test split."""
+    def splits(self) -> Mapping[str, Pictured]:
+        """The splits by their names."""
         ...
 
 
@@ -72,9 +62,8 @@ def write_inspection(record: Inspection, dataset: Splits, out: str | Path) -> Pa
     """
     check_folder(out)
     folder = Path(out)
-    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    sheet = make_sheet(record, splits)
-    page = render(record, sheet, splits)
+    sheet = make_sheet(record, dataset.splits)
+    page = render(record, sheet, dataset.splits)
     record.write(folder / Inspection.FILE)
     write_atomic(folder / SHEET, sheet_picture(sheet, record.dataset.title))
     write_atomic(folder / PAGE, page)

@@ -50,6 +50,14 @@ def _flag(option: re.Match[str]) -> str:
     return f"--no-{name}" if value == "False" else f"--{name} {value}"
 
 
+def in_one_line(error: Exception) -> str:
+    """The message of another library's error."""
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 def differing(settings: Mapping[str, tuple[object, object]]) -> str:
     """Settings that differ from recorded ones, with both values: ``\\`seed\\` (7 there, 8 here)``.
 

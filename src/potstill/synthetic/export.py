@@ -15,8 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from potstill.data import LabeledImages
-from potstill.data.sources.base import first_line
-from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.errors import UserError, in_one_line, unknown
 from potstill.runtime.files import staged
 from potstill.synthetic import SyntheticSet
 
@@ -158,7 +157,7 @@ def _upload(synthetic: SyntheticSet, hub_id: str) -> None:
         DatasetCard(_PARQUET_CONFIGURATION + _card(synthetic)).push_to_hub(hub_id, repo_type="dataset")
     except Exception as error:  # failures below `datasets` range from DNS to missing permissions
         raise UserError(
-            f"cannot upload {hub_id} to the Hugging Face hub ({first_line(error)})",
+            f"cannot upload {hub_id} to the Hugging Face hub ({in_one_line(error)})",
             "check the connection and log in with hf auth login, or use `format=parquet`",
         ) from error
 

@@ -161,11 +161,7 @@ class SyntheticSet:
     @property
     def size_bytes(self) -> int:
         """Size in bytes of images, labels, learned rates and whitening; soft labels count in full."""
-        step = 0 if self.step_size is None else self.step_size.nbytes
-        rates = 0 if self.replay is None else self.replay.rates.nbytes
-        labels = self.labels.nbytes if self.has_soft_labels else len(self.labels) * 8
-        whitening = 0 if self.whitening is None else self.whitening.matrix.nbytes + self.whitening.mean.nbytes
-        return self.images.nbytes + labels + step + rates + whitening
+        return sum(tensor.nbytes for tensor in self.tensors().values())
 
     def replayed(self) -> list[Step]:
         """The steps of the replay, in their order.

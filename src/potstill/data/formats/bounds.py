@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from potstill.runtime.bounds import check_memory
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, in_one_line
 from potstill.runtime.reading import open_regular
 
 DEFLATE_RATIO = 1032
@@ -28,12 +29,13 @@ class Readable(Protocol):
 
 
 @contextmanager
-def opened(path: Path, remedy: str) -> Iterator[BinaryIO]:
+def opened(path: Path, remedy: str, kind: str | None = None) -> Iterator[BufferedReader]:
     """Open a regular file; whatever fails while it is parsed is reported as one error with its name.
 
     Args:
         path: the file.
         remedy: what to do if it is damaged.
+        kind: what it should be, for the error, if its name does not say so.
 
     Raises:
         UserError: it cannot be opened, or parsing it failed.
@@ -43,16 +45,9 @@ def opened(path: Path, remedy: str) -> Iterator[BinaryIO]:
             yield stream
     except (UserError, GeneratorExit):
         raise
-    except Exception as error:  # parsers of zip, npy, MATLAB and HDF5 raise nearly anything on a damaged file
-        raise UserError(f"cannot read {path}: {in_one_line(error)}", remedy) from error
-
-
-def in_one_line(error: Exception) -> str:
-    """The message of another library's error."""
-    if isinstance(error, MemoryError):
-        return "it does not fit into memory"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (text.strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    except Exception as error:  # parsers raise nearly anything on a damaged file
+        what = path if kind is None else f"{kind} in {path}"
+        raise UserError(f"cannot read {what}: {in_one_line(error)}", remedy) from error
 
 
 def check_size(declared: int, stored: int, where: str) -> None:

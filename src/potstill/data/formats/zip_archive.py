@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from potstill.data.formats.bounds import check_size, in_one_line, opened
-from potstill.runtime.errors import UserError
+from potstill.data.formats.bounds import check_size, opened
+from potstill.runtime.errors import UserError, in_one_line
 
 REMEDY = "unpack it, and give the folder as `dataset`"
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

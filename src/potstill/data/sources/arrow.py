@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from potstill.data.choices import Choices
+from potstill.data.formats.bounds import opened
 from potstill.data.found import Found
 from potstill.data.sources.base import Request
-from potstill.data.sources.table_files import TableFiles, check_rows, readable, table_files
+from potstill.data.sources.table_files import REMEDY, TableFiles, check_rows, table_files
 from potstill.data.sources.tables import ROWS, Named, TableSource
 from potstill.runtime.errors import UserError
 from potstill.schema.fields import Fields
@@ -80,9 +81,13 @@ class ArrowTable:
 
     def __init__(self, path: Path) -> None:
         self.path, self.folders = path, (path.parent,)
+        from pyarrow import types
+
         with _opened(path) as (schema, _):
             self.schema: pyarrow.Schema = schema
-        with _opened(path, 0) as (_, batches):  # the file does not say how many rows it has
+        # The file does not say how many rows it has: they are counted in a column of numbers, which is small.
+        counted = next((number for number, kind in enumerate(schema.types) if types.is_primitive(kind)), 0)
+        with _opened(path, counted) as (_, batches):
             self.rows = sum(batch.num_rows for batch in batches)
         check_rows(self.rows, path)
 
@@ -103,7 +108,7 @@ def _opened(path: Path, *columns: int) -> Iterator[tuple[pyarrow.Schema, Iterato
     from pyarrow import ipc
 
     options = ipc.IpcReadOptions(included_fields=list(columns))
-    with readable(path, "an Arrow table") as stream:
+    with opened(path, REMEDY, "an Arrow table") as stream:
         for_random_access = stream.peek(6).startswith(b"ARROW1")
         with pyarrow.memory_map(str(path)) as memory:
             if for_random_access:

@@ -88,8 +88,3 @@ def existing(path: Path) -> Path:
     if not path.exists():
         raise UserError(f"{path} does not exist", "check the path")
     return path
-
-
-def first_line(error: Exception) -> str:
-    """The message of another library's error, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

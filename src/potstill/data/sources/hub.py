@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
 from potstill.data.found import Found
-from potstill.data.sources.base import Request, first_line
+from potstill.data.sources.base import Request
 from potstill.data.sources.tables import ROWS, Collection, Named
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     import pyarrow
@@ -82,7 +82,7 @@ class Hub:
             remedy = "connect to the hub, or put a local copy (parquet files train-*, test-*) in "
             where = f"$POTSTILL_DATA/{folder}" if self.entry is not None else "a folder and give its path as `dataset`"
             raise UserError(
-                f"cannot get {self.repository} from the Hugging Face hub ({first_line(error)})", remedy + where
+                f"cannot get {self.repository} from the Hugging Face hub ({in_one_line(error)})", remedy + where
             ) from error
 
 

@@ -10,8 +10,8 @@ from typing import Self
 
 from potstill.data.choices import Choices
 from potstill.data.found import Encoded, Found, Labels, Part
-from potstill.data.sources.base import Request, existing, first_line
-from potstill.runtime.errors import UserError
+from potstill.data.sources.base import Request, existing
+from potstill.runtime.errors import UserError, in_one_line
 from potstill.runtime.files import expanded
 from potstill.runtime.reading import open_regular
 
@@ -62,7 +62,7 @@ class Mhist:
             with io.TextIOWrapper(open_regular(path), newline="", encoding="utf-8-sig") as stream:
                 rows = list(csv.DictReader(stream))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise UserError(f"cannot read {path}: {first_line(error)}", REMEDY) from error
+            raise UserError(f"cannot read {path}: {in_one_line(error)}", REMEDY) from error
         partitions: dict[str, list[tuple[str, int]]] = {"train": [], "test": []}
         for line, row in enumerate(rows, start=2):
             name, label, partition = row.get(NAME), row.get(LABEL), row.get(PARTITION)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from potstill.data.choices import Choices
-from potstill.data.formats.bounds import DEFLATE_RATIO
+from potstill.data.formats.bounds import DEFLATE_RATIO, opened
 from potstill.data.found import Found
 from potstill.data.sources.base import Request
 from potstill.data.sources.columns import Described
-from potstill.data.sources.table_files import check_rows, readable, table_files
+from potstill.data.sources.table_files import REMEDY, check_rows, table_files
 from potstill.data.sources.tables import Named, TableSource
 from potstill.runtime.errors import UserError
 
@@ -96,7 +96,7 @@ class ParquetTable:
                 raise UserError(
                     f"the column {column!r} of {self.path} has {stored:,} bytes that decompress to {whole:,}, "
                     "which is no dataset",
-                    "download or write it again",
+                    REMEDY,
                 )
 
 
@@ -105,7 +105,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """An open parquet file; whatever fails while it is read is one error with its name."""
     from pyarrow import parquet
 
-    with readable(path, "parquet") as stream, parquet.ParquetFile(stream) as file:
+    with opened(path, REMEDY, "parquet") as stream, parquet.ParquetFile(stream) as file:
         yield file
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 
-from potstill.data.sources.base import Request, first_line
+from potstill.data.sources.base import Request
 from potstill.runtime.errors import UserError
-from potstill.runtime.reading import open_regular
 
+REMEDY = "download or write it again"
 ROWS_PER_BYTE = 16
 """The most rows that a byte of a file can stand for: a row has an image of its own."""
 
@@ -81,26 +79,6 @@ def below(root: Path, suffix: str) -> Sequence[Path]:
     return found
 
 
-@contextmanager
-def readable(path: Path, kind: str) -> Iterator[BufferedReader]:
-    """Open a regular file; whatever fails while it is parsed is reported as one error with its name.
-
-    Args:
-        path: the file.
-        kind: what it should be, for the error.
-
-    Raises:
-        UserError: it cannot be opened, or parsing it failed.
-    """
-    try:
-        with open_regular(path) as stream:
-            yield stream
-    except (UserError, GeneratorExit):
-        raise
-    except Exception as error:  # pyarrow raises nearly anything on a damaged file
-        raise UserError(f"cannot read {kind} in {path}: {first_line(error)}", "download or write it again") from error
-
-
 def check_rows(rows: int, path: Path) -> None:
     """Refuse a file that promises more rows than it can hold, before anything is allocated for them.
 
@@ -109,4 +87,4 @@ def check_rows(rows: int, path: Path) -> None:
     """
     size = path.stat().st_size
     if rows > size * ROWS_PER_BYTE:
-        raise UserError(f"{path} is damaged: {size:,} bytes cannot hold {rows:,} images", "download or write it again")
+        raise UserError(f"{path} is damaged: {size:,} bytes cannot hold {rows:,} images", REMEDY)

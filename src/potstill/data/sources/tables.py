@@ -12,11 +12,11 @@ import numpy as np
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
 from potstill.data.found import UNLABELLED, Encoded, Found, Labels, Part
-from potstill.data.sources.base import first_line, stamps
+from potstill.data.sources.base import stamps
 from potstill.data.sources.columns import USABLE, Columns, Described, find_columns
 from potstill.data.sources.table_files import TableFiles
 from potstill.data.split_names import usual_role
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import UserError, in_one_line
 from potstill.schema.account import LeftOut
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _labels(table: Table, described: Described, columns: Columns) -> Labels:
         values = pyarrow.chunked_array(numbers, pyarrow.int64()).to_numpy()
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(
-            f"cannot read the labels of {described.where}: {first_line(error)}", "download or write it again"
+            f"cannot read the labels of {described.where}: {in_one_line(error)}", "download or write it again"
         ) from error
     if kind == "boolean":
         return Labels(values, ("false", "true"), ordered=True)

@@ -113,8 +113,7 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
     def start(self, problem: Problem) -> SyntheticSet:
         """Random real images that the first expert classifies correctly."""
         file, formation = self._experts(problem)[0], problem.start.formation
-        count = problem.images_per_class * formation**2
-        chosen = right_ones(problem, file, count, problem.streams.child("samples"))
+        chosen = right_ones(problem, file, problem.pictures_per_class, problem.streams.child("samples"))
         return replace(problem.start, images=formed(problem.real.normalised(chosen).cpu(), formation))
 
     def prepare(self, problem: Problem) -> State:

@@ -75,7 +75,7 @@ def test_what_is_wrong_is_shown(tmp_path: Path):
 
 def test_a_clean_dataset_has_nothing_to_look_at(tmp_path: Path):
     said = text(write_inspection(inspect(clean()), clean(), tmp_path))
-    assert "Nothing was found that makes results misleading." in said
+    assert "Nothing was found that would make results misleading." in said
     assert "Images to look at" not in said
 
 

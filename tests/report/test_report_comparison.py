@@ -157,7 +157,7 @@ def test_a_set_that_changed_or_is_gone_is_not_shown(tmp_path: Path):
     images = images_of(record, tmp_path)
     assert images is not None
     assert [strip.name for strip in images.strips] == ["<b>&"]
-    assert images.notes[-1] == "Not shown, because the run is no longer there as it was: dm."
+    assert images.notes[-1] == "Not shown, because the run was changed or removed: dm."
     record["sets"][1]["set_sha256"] = "ab" * 32
     assert images_of(record, tmp_path) is None
     assert images_of(comparison(), tmp_path) is None, "older records have no folders"

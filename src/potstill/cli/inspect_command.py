@@ -21,7 +21,7 @@ MOST_CLASSES = 40
 
 @dataclass(frozen=True)
 class Options:
-    """Show what a dataset was understood as, its images, and what would make results misleading.
+    """Show how a dataset is read, its images, and what would make results misleading.
 
     Attributes:
         dataset: a catalogue name, a directory of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.

@@ -54,7 +54,7 @@ class Target:
         made = self.synthetic.provenance
         spec = name or made.get("dataset")
         if not spec:
-            raise UserError("the set does not record which dataset it is from", "name it with `dataset`")
+            raise UserError("the set does not record which dataset it was made from", "name it with `dataset`")
         zca = self.synthetic.whitening is not None
         try:
             if name is None and choices == NO_CHOICES:

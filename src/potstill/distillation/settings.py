@@ -202,6 +202,6 @@ def _mismatch(value: Any, kind: Any) -> str | None:
         of = of[:1] * len(value) if isinstance(value, list) and of[-1] is Ellipsis else of
         fits = isinstance(value, list) and len(value) == len(of)
         fits = fits and not any(_mismatch(item, each) for item, each in zip(value, of, strict=True))
-        return None if fits else "a list of such values as the setting takes"
+        return None if fits else "a list of values that the setting takes"
     fits = type(value) in ((int, float) if kind is float else (kind,))
     return None if fits else f"of type {kind.__name__}"

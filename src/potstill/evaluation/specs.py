@@ -227,5 +227,5 @@ def initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> In
     if not recipe.replay:
         return InitialWeights(initial)
     if synthetic.replay is None:
-        raise UserError("the set has no learned steps to be replayed", f"use another recipe than {recipe.name}")
+        raise UserError("the set has no learned steps to replay", f"use another recipe than {recipe.name}")
     return synthetic.replay.initial

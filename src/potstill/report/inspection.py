@@ -114,7 +114,7 @@ def render(record: Inspection, sheet: Sheet, splits: Mapping[str, Pictured]) -> 
 def _lead(record: Inspection) -> str:
     if not record.account.warnings:
         numbers = " It has as many images as were published." if record.published else ""
-        return f"Nothing was found that makes results misleading.{numbers}"
+        return f"Nothing was found that would make results misleading.{numbers}"
     return f"{counted(len(record.account.warnings), 'thing')} to know before this dataset is distilled."
 
 

@@ -80,7 +80,7 @@ def _warnings(run: Run) -> tuple[str, ...]:
 
 def _title(run: Run) -> str:
     method, data, images = run.manifest.method.name, run.manifest.dataset.name, wording.images(len(run.after))
-    return f"{method} distils {data} to {images}" if run.distilled else f"{images} of {data} by {method}"
+    return f"{method} distils {data} into {images}" if run.distilled else f"{images} of {data} by {method}"
 
 
 def _facts(run: Run) -> list[str]:

@@ -143,7 +143,7 @@ def _images(paths: RunPaths, manifest: Manifest) -> tuple[ImageSet | None, Image
         )
     if after.tensors_sha256 != manifest.tensors_sha256:
         raise UserError(
-            f"{paths.manifest} is of another set: the run continued and was killed before it could update it",
+            f"{paths.manifest} is of another set: the run was continued and killed before its manifest was updated",
             f"continue the run: potstill distill --out {paths.path} --resume",
         )
     if not paths.start.is_file() or not manifest.iterations.asked:

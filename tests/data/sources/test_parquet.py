@@ -120,7 +120,7 @@ def test_named_classes_without_images_are_dropped_with_a_word(tmp_path: Path):
     loaded = load_dataset(str(tmp_path))
     assert loaded.class_names == ("b", "e")
     assert loaded.account is not None
-    assert "6 named classes have no image and are dropped: a, c, d, f, g, ..." in loaded.account.remarks
+    assert "6 named classes have no images and are dropped: a, c, d, f, g, ..." in loaded.account.remarks
 
 
 def test_damaged_image_is_named_by_its_row(tmp_path: Path):

@@ -129,5 +129,5 @@ def test_a_missing_file_and_a_single_one_are_told(tmp_path: Path):
     with pytest.raises(UserError, match="name its folder"):
         load_dataset(str(tmp_path / "t10k-labels-idx1-ubyte.gz"))
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte\.gz is without its file of labels"):
+    with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte\.gz has no matching file of labels"):
         load_dataset(str(tmp_path))

@@ -1,4 +1,4 @@
-"""``potstill inspect``: what it prints and writes, and that other commands say what a new dataset was understood as."""
+"""``potstill inspect``: what it prints and writes, and that other commands say how a new dataset was understood."""
 
 from __future__ import annotations
 

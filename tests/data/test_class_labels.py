@@ -69,7 +69,7 @@ def test_classes_of_one_name_are_kept_apart_where_all_files_agree():
         ({"train": (part([0, 1], "ab"),), "test": (part([0], "c"),)}, "class 'c' .* no training images, .*in test"),
         ({"train": (part([0, 2], "ab"),)}, "label 2 in file .*out of range for 2 classes"),
         ({"train": (part([0, 1], "ab"), part([2]))}, "label 2 in file .*out of range for 2 classes"),
-        ({"train": (part([0, -1, 1]),)}, "1 of 3 labels .* absent or negative .*image 1 of file"),
+        ({"train": (part([0, -1, 1]),)}, "1 of 3 labels .* missing or negative .*image 1 of file"),
         ({"train": (part([0, 1, 3]),)}, "class '2' .*no training images, but labels go up to 3"),
         ({"train": (part([0, 1]),), "test": (part([2]),)}, "class '2' .*no training images"),
         ({"train": (part([1, 2]),)}, "class '0' .*no training images"),

@@ -93,7 +93,7 @@ def named(labels: list[int], names: str) -> Callable[[Path], None]:
         (table_of(["cat", "dog", "emu"], "string"), "'label' .* differs for every image"),
         (table_of([0.0, 1.0], "float32"), "labels of .* are not integers"),
         (table_of([0, -1], "int64"), "negative"),
-        (table_of([0, None], "int64"), "1 of 2 labels .* absent"),
+        (table_of([0, None], "int64"), "1 of 2 labels .* missing"),
         (table_of([0, 2], "int64"), "class '1' .*no training images"),
         (named([0, 0], "a"), "fewer than two classes"),
         (

@@ -92,6 +92,6 @@ def test_an_earlier_inspection_is_replaced_and_another_page_is_not(tmp_path: Pat
     (tmp_path / "index.html").write_text("my home page")
     with pytest.raises(UserError, match=r"has an index\.html that is not of an inspection"):
         write_inspection(found, clean(), tmp_path)
-    with pytest.raises(UserError, match="is not a directory"):
+    with pytest.raises(UserError, match="is not a folder"):
         write_inspection(found, clean(), tmp_path / "index.html")
     assert (tmp_path / "index.html").read_text() == "my home page"

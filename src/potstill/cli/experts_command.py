@@ -27,11 +27,11 @@ class Options:
 
     Attributes:
         plan: the settings of the training.
-        out: directory of the experts. By default runs/experts-DATASET-NETWORK.
+        out: folder of the experts. By default runs/experts-DATASET-NETWORK.
         resume: continue with the experts in --out.
         scores: difficulty scores of the images to compute and keep: el2n, grand, forgetting, separated by commas.
         compute: device, precision and compilation.
-        data_root: directory with local copies of catalogue datasets.
+        data_root: folder with local copies of catalogue datasets.
     """
 
     plan: Annotated[ExpertPlan, tyro.conf.arg(name="")] = field(default_factory=ExpertPlan)

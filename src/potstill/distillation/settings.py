@@ -31,7 +31,7 @@ class RunSettings:
     """Everything that determines what a distillation computes, except its method.
 
     Attributes:
-        dataset: a catalogue name, a directory of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
+        dataset: a catalogue name, a folder of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
         ipc: synthetic images per class.
         formation: 1, or f to store f × f small pictures in each image, which are enlarged before networks see them.
         start: what the synthetic images are initialised with. By default the method's own start.

@@ -81,7 +81,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             Recipe(
                 name="coursework-50",
-                summary="the DataDAM coursework's: 50 epochs without augmentation",
+                summary="that of the coursework with DataDAM: 50 epochs without augmentation",
                 epochs=50,
                 full_epochs=50,
                 augmentation="none",
@@ -121,7 +121,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             Recipe(
                 name="soft-label",
-                summary="for learned labels, after DATM: like trajectory-1000, but tested with averaged weights",
+                summary="for learned labels, after DATM: as trajectory-1000, and the weights' average is tested",
                 epochs=1000,
                 full_epochs=50,
                 learned_rate=True,
@@ -129,7 +129,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             Recipe(
                 name="modern",
-                summary="a training of today: 1000 epochs of AdamW, cosine, Siamese augmentation and CutMix",
+                summary="what one would do today: 1000 epochs of AdamW, cosine, Siamese augmentation and CutMix",
                 epochs=1000,
                 full_epochs=50,
                 optimiser="adamw",
@@ -141,7 +141,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             Recipe(
                 name="tuned-300",
                 version=2,
-                summary="for networks that the other schedules do not suit: 300 epochs of AdamW, cosine and Siamese "
+                summary="for networks that others' schedules do not suit: 300 epochs of AdamW, cosine and Siamese "
                 "augmentation, at the learning rate that the validation split chooses for each",
                 epochs=300,
                 full_epochs=50,

@@ -49,7 +49,7 @@ def check_folder(out: str | Path) -> None:
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is not a directory", "choose another `out`")
+        raise UserError(f"{folder} is not a folder", "choose another `out`")
     if (folder / PAGE).exists() and not (folder / Inspection.FILE).exists():
         raise UserError(f"{folder} has an {PAGE} that is not of an inspection", "choose another `out`")
 

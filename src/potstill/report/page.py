@@ -25,13 +25,13 @@ from potstill.runtime.writer import remove_unfinished
 
 
 def write_report(run: str | Path) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into the directory of a run, from its records alone.
+    """Write ``report.html`` and ``figures/*.png`` into the folder of a run, from its records alone.
 
     The page is one file without references to others, so it opens offline. Each file is written atomically, and the
     same records give the same page.
 
     Args:
-        run: the directory of the run.
+        run: the folder of the run.
 
     Returns:
         The path of the page.

@@ -1,4 +1,4 @@
-"""A run as its page shows it: the records in its directory, read and checked against each other."""
+"""A run as its page shows it: the records in its folder, read and checked against each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=SetRecord)
 
 @dataclass(frozen=True)
 class Run:
-    """All that a run's directory records.
+    """All that a run's folder records.
 
     Attributes:
         paths: the files.
@@ -98,7 +98,7 @@ def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
     """Read the records of a run.
 
     Args:
-        path: the run's directory.
+        path: the run's folder.
         kinds: classes of records about the set; those that exist are read.
 
     Raises:

@@ -88,7 +88,7 @@ class TinyImagenet:
     def _unlabelled(self, annotated: int) -> list[LeftOut]:
         """Images that are read for no split, and why; ``annotated`` are read of those in ``val``."""
         root = self.tree.root
-        unread = [("images beside the splits", len(root.images), "they are in no folder of a split")]
+        unread = [("images beside the splits", len(root.images), "they are not in the folder of a split")]
         for name, folder in root.folders.items():
             match name:
                 case "train":
@@ -98,7 +98,7 @@ class TinyImagenet:
                 case "test":
                     unread.append(("images in test", folder.count, "they have no labels"))
                 case _:
-                    unread.append((f"images in {name}", folder.count, "it is no split of Tiny ImageNet"))
+                    unread.append((f"images in {name}", folder.count, "it is not a split of Tiny ImageNet"))
         return [LeftOut(count=count, what=what, why=why) for what, count, why in unread if count]
 
     def _annotated(self) -> list[tuple[str, Parts]]:

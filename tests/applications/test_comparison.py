@@ -219,7 +219,7 @@ def test_a_run_that_was_killed_after_it_went_on_is_told(runs: Path, tmp_path: Pa
     killed = tmp_path / "killed"
     shutil.copytree(runs / "random", killed)
     SyntheticSet.load(runs / "dm" / "synthetic.safetensors").save(killed / "synthetic.safetensors")
-    with pytest.raises(UserError, match="killed before it could update its manifest; continue it"):
+    with pytest.raises(UserError, match="killed before its manifest was updated; continue it"):
         compared(runs, tmp_path, str(killed))
 
 

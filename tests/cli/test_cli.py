@@ -79,7 +79,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["experts", "--batch-size", "0"], ["--batch-size 0 is too small"]),
         (["experts", "--learning-rate", "-1"], ["--learning-rate -1.0 is too small"]),
         (["experts", "--scores", "el2m"], ["unknown score 'el2m'", "'el2n'"]),
-        (["experts", "--scores", "el2n", "--last-only"], ["--last-only keeps one"]),
+        (["experts", "--scores", "el2n", "--last-only"], ["--last-only keeps only the last"]),
         (["reproduce", "datadam-coursework-mhist"], ["own copy of the images", "--dataset mhist:FOLDER"]),
         (["reproduce", "dd-mnist", "--rows", "fixed"], ["no row 'fixed'", "fixed 10 images"]),
         (["distill", "datdam"], ["unknown method 'datdam'", "'datadam'", "potstill list methods"]),

@@ -1,4 +1,4 @@
-"""``potstill inspect``: what it prints and writes, and that other commands say what a new dataset was understood as."""
+"""``potstill inspect``: what it prints and writes, and that other commands say how a new dataset was understood."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets.npz"
 
 
-LEAK = "warning: 1 of 4 test images (25%) is in train, too: test accuracy is overestimated"
+LEAK = "warning: 1 of 4 test images (25%) is also in train: test accuracy is overestimated"
 
 
 def test_it_prints_what_was_found_and_writes_the_page(

@@ -25,7 +25,7 @@ def test_the_arrays_of_a_split_are_joined_with_the_channels_of_the_richest():
 def test_a_stated_white_is_not_judged():
     pictures = scale_splits({"train": [Arrays(np.array([[[0.0, 8.0]]]), "digits", white=16)]})
     assert pictures.splits["train"].flatten().tolist() == [0, 128]
-    assert pictures.pixels == "0 to 8, of which 16 is white by definition"
+    assert pictures.pixels == "0 to 8, with white at 16 by definition"
 
 
 def test_image_size():

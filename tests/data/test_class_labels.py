@@ -1,4 +1,4 @@
-"""The classes of a dataset: labels are joined by name, and no number is believed."""
+"""The classes of a dataset: labels are matched by name, and no number is believed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def joined(**splits: tuple[Part, ...]) -> tuple[str, dict[str, list[int]], tuple
 def test_a_split_that_numbers_the_classes_differently_is_joined_by_name():
     names, labels, remarks = joined(train=(part([0, 1, 2], "abc"),), test=(part([0, 1, 2], "cba", origin="other"),))
     assert (names, labels) == ("abc", {"train": [0, 1, 2], "test": [2, 1, 0]})
-    assert remarks == ("other numbers the classes differently: labels are joined by name",)
+    assert remarks == ("other numbers the classes differently: labels are matched by name",)
 
 
 def test_shards_with_some_of_the_classes_each_are_joined_by_name():
@@ -43,7 +43,7 @@ def test_names_without_a_published_order_are_in_alphabetical_order():
 def test_unused_names_are_dropped_with_a_word():
     names, labels, remarks = joined(train=(part([1, 4, 1], "abcdefgh"),), test=(part([4], "abcdefgh"),))
     assert (names, labels) == ("be", {"train": [0, 1, 0], "test": [1]})
-    assert remarks == ("6 named classes have no image and are dropped: a, c, d, f, g, ...",)
+    assert remarks == ("6 named classes have no images and are dropped: a, c, d, f, g, ...",)
 
 
 def test_numbers_among_names_take_the_names_that_all_others_agree_on():
@@ -69,7 +69,7 @@ def test_classes_of_one_name_are_kept_apart_where_all_files_agree():
         ({"train": (part([0, 1], "ab"),), "test": (part([0], "c"),)}, "class 'c' .* no training images, .*in test"),
         ({"train": (part([0, 2], "ab"),)}, "label 2 in file .*out of range for 2 classes"),
         ({"train": (part([0, 1], "ab"), part([2]))}, "label 2 in file .*out of range for 2 classes"),
-        ({"train": (part([0, -1, 1]),)}, "1 of 3 labels .* absent or negative .*image 1 of file"),
+        ({"train": (part([0, -1, 1]),)}, "1 of 3 labels .* missing or negative .*image 1 of file"),
         ({"train": (part([0, 1, 3]),)}, "class '2' .*no training images, but labels go up to 3"),
         ({"train": (part([0, 1]),), "test": (part([2]),)}, "class '2' .*no training images"),
         ({"train": (part([1, 2]),)}, "class '0' .*no training images"),

@@ -79,7 +79,7 @@ def test_no_format_starts_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     disguised = tmp_path / "x.png"
     disguised.write_bytes(EPS)
     for content in (EPS, disguised):
-        with pytest.raises(UserError, match="not in an image format that is read"):
+        with pytest.raises(UserError, match="not in a format that is supported"):
             read_raster(content, "it")
     assert not (tmp_path / "started").exists()
     assert not {"EPS", "PDF", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"} & set(FORMATS)

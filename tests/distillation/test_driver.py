@@ -95,7 +95,7 @@ def test_a_run_begins_with_a_look_at_its_dataset_which_the_manifest_keeps(datase
     names = [name for name, _ in told if name != "doing"]
     assert names[:2] == ["inspection", "start"]
     account = dict(told)["inspection"]["inspection"].account
-    assert any("in train, too" in warning for warning in account.warnings)
+    assert any("also in train" in warning for warning in account.warnings)
     assert folder.read_manifest().dataset.account == account
     told.clear()
     distill(SETTINGS, leaking, out=folder.path, resume=True, listen=lambda *event: told.append(event))

@@ -282,7 +282,7 @@ def test_a_run_that_is_still_going_is_not_resumed(dataset: ImageDataset, tmp_pat
 
     def resume(event: str, fields: dict[str, Any]) -> None:
         if event == "step" and fields["iteration"] == 3:
-            with pytest.raises(UserError, match="run is being written by process"):
+            with pytest.raises(UserError, match="run has been in use by process"):
                 distill(SETTINGS, dataset, out=tmp_path / "run", resume=True)
             refused.append(event)
 

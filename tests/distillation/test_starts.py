@@ -38,5 +38,5 @@ def test_starts(start: Any, dataset: ImageDataset):
 def test_noise_is_a_remedy_where_the_start_can_be_chosen(method: Method, remedy: str, dataset: ImageDataset):
     with pytest.raises(UserError, match=r"fewer than 21 per class \(\d+ more are held out for validation") as error:
         make_start(resolve(replace(SETTINGS, method=method, ipc=21), dataset), dataset)
-    kept = "use `ipc=20` or less, decide what is held out by folders train, validation and test"
+    kept = "use `ipc=20` or less, decide what is held out with folders train, validation and test"
     assert error.value.remedy == kept + remedy

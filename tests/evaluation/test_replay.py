@@ -122,7 +122,7 @@ def test_a_set_without_steps_cannot_be_replayed():
     plain = replace(to_be_replayed(InitialWeights()), replay=None)
     with pytest.raises(UserError, match="no learned steps to replay"):
         plain.replayed()
-    with pytest.raises(UserError, match="no learned steps to be replayed"):
+    with pytest.raises(UserError, match="no learned steps to replay"):
         evaluate(plain, on_cpu(digits()), recipe="replay", networks=[NETWORK])
 
 

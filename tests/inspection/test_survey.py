@@ -57,7 +57,7 @@ def test_the_text_of_one_with_faults():
     images[2] = 9
     found = inspect(replace(data, account=account, test=replace(data.test, images=images)))
     lines = str(found).splitlines()
-    assert "  repeated    1 of 6 test images (17%) is in train, too" in lines
+    assert "  repeated    1 of 6 test images (17%) is also in train" in lines
     assert "  near-empty  1 of 22 images (4.5%)" in lines
     assert "  left out    hidden files (3)" in lines
     assert "  noted       1 of 22 images has alpha" in lines

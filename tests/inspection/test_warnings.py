@@ -30,13 +30,13 @@ def with_images(part: LabeledImages, **images: torch.Tensor) -> LabeledImages:
 def test_test_images_among_the_training_images():
     data = clean()
     data = replace(data, test=with_images(data.test, _2=data.train.images[4], _4=data.train.images[6]))
-    assert warnings(data) == ("2 of 6 test images (33%) are in train, too: test accuracy is overestimated",)
+    assert warnings(data) == ("2 of 6 test images (33%) are also in train: test accuracy is overestimated",)
 
 
 def test_one_test_image_among_the_validation_images():
     data = clean()
     data = replace(data, test=with_images(data.test, _2=data.validation.images[0]))
-    assert warnings(data) == ("1 of 6 test images (17%) is in validation, too: test accuracy is overestimated",)
+    assert warnings(data) == ("1 of 6 test images (17%) is also in validation: test accuracy is overestimated",)
 
 
 def test_repeats_within_a_split_mislead_nobody():

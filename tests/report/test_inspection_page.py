@@ -75,7 +75,7 @@ def test_what_is_wrong_is_shown(tmp_path: Path):
 
 def test_a_clean_dataset_has_nothing_to_look_at(tmp_path: Path):
     said = text(write_inspection(inspect(clean()), clean(), tmp_path))
-    assert "Nothing was found that makes results misleading." in said
+    assert "Nothing was found that would make results misleading." in said
     assert "Images to look at" not in said
 
 
@@ -92,6 +92,6 @@ def test_an_earlier_inspection_is_replaced_and_another_page_is_not(tmp_path: Pat
     (tmp_path / "index.html").write_text("my home page")
     with pytest.raises(UserError, match=r"has an index\.html that is not of an inspection"):
         write_inspection(found, clean(), tmp_path)
-    with pytest.raises(UserError, match="is not a directory"):
+    with pytest.raises(UserError, match="is not a folder"):
         write_inspection(found, clean(), tmp_path / "index.html")
     assert (tmp_path / "index.html").read_text() == "my home page"

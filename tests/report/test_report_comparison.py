@@ -102,7 +102,7 @@ def test_a_tie_has_no_winner(tmp_path: Path):
     )
     assert told(with_means(0.7, 0.8, 0.8), tmp_path) == (
         "ConvNet reaches the highest accuracy with <b>& and random-mnist-ipc10: 80.0 % on the test set; "
-        "the difference to dm (70.0 %) is not shown to be more than chance."
+        "the difference from dm (70.0 %) may be due to chance."
     )
 
 
@@ -157,7 +157,7 @@ def test_a_set_that_changed_or_is_gone_is_not_shown(tmp_path: Path):
     images = images_of(record, tmp_path)
     assert images is not None
     assert [strip.name for strip in images.strips] == ["<b>&"]
-    assert images.notes[-1] == "Not shown, because the run is no longer there as it was: dm."
+    assert images.notes[-1] == "Not shown, because the run was changed or removed: dm."
     record["sets"][1]["set_sha256"] = "ab" * 32
     assert images_of(record, tmp_path) is None
     assert images_of(comparison(), tmp_path) is None, "older records have no folders"
@@ -199,7 +199,7 @@ def test_the_page_says_what_the_record_says(folder: Path):
     (best, first), (second, other) = ((item["name"], item["networks"]["convnet"]["mean"]) for item in ordered[:2])
     assert (
         f"ConvNet reaches the highest accuracy with {best}: {100 * first:.1f} % on the test set; "
-        f"the difference to {second} ({100 * other:.1f} %) is not shown to be more than chance."
+        f"the difference from {second} ({100 * other:.1f} %) may be due to chance."
     ) in text
     assert "Of 2 differences between two sets, 1 is significant, at 5 % for all together." in text
     assert "failed: mlp diverged in epoch 3 of its training" in text

@@ -72,7 +72,7 @@ def test_contents_stand_in_order(run_path: Path) -> None:
     assert sections == ["accuracy", "images", "learning", "confusion", "cost", "settings", "citation"]
     text = page.text.replace("\u00a0", " ")
     for expected in (
-        "dm distils digits to 20 images",
+        "dm distils digits into 20 images",
         "13 min 32 s",
         "734 MB",
         "potstill distill dm --dataset digits --ipc 1 --iterations 600",

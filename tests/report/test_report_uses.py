@@ -91,7 +91,7 @@ def test_figures_on_another_dataset_are_left_out_and_that_is_said(run_path: Path
     run = read_run(run_path)
     assert run.elsewhere == ("evaluation.json", "robustness.json")
     page = render(run)
-    assert "made with another dataset: evaluation.json, robustness.json." in page
+    assert "measured on another dataset: evaluation.json, robustness.json." in page
     assert "what they are worth has not been measured yet" in page
 
 

@@ -36,8 +36,7 @@ def test_the_result_in_one_sentence(tmp_path: Path) -> None:
 
 def test_overlapping_intervals_show_no_difference(tmp_path: Path) -> None:
     assert sentences(tmp_path, score(0.7, 0.03), score(0.67, 0.03))[1] == (
-        "The intervals of distilled and random images overlap: at 3.0 points above random images, "
-        "no difference is shown."
+        "That is 3.0 points above random images, but the intervals overlap: no difference is shown."
     )
 
 
@@ -67,7 +66,7 @@ def test_no_network_evaluated_gives_the_reason(tmp_path: Path) -> None:
 
 def test_a_run_that_was_not_evaluated_says_so(tmp_path: Path) -> None:
     assert result(read_run(make_run(tmp_path))) == [
-        "digits was distilled to 10 images; what they are worth has not been measured yet."
+        "digits was distilled into 10 images; what they are worth has not been measured yet."
     ]
 
 

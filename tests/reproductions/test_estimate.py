@@ -72,7 +72,7 @@ def test_estimates_are_announced_before_anything_is_run(tmp_path: Path):
     reproduce(table, tmp_path, scale=0.04, resources=resources)
     assert [line.split(":")[0] for line in said] == ["dm", "small"]
     assert said[0].startswith("dm: about ")
-    assert said[1].endswith("in all, judged by timed steps")
+    assert said[1].endswith("in all, estimated from timed steps")
 
 
 def test_a_shortened_recipe_has_a_name_of_its_own():

@@ -332,7 +332,7 @@ def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path,
 def test_unknown_rows_names_and_scales_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match="small has no row 'dn'; its rows are Random!, dm"):
         reproduce(SMALL, tmp_path, rows=["dn"])
-    with pytest.raises(UserError, match="`scale=0` is not above 0 and at most 1"):
+    with pytest.raises(UserError, match=r"`scale=0` is outside \(0, 1\]"):
         reproduce(SMALL, tmp_path, scale=0.0)
     with pytest.raises(UserError, match="unknown reproduction 'dc-mnst'; did you mean 'dc-mnist'"):
         find_reproduction("dc-mnst")

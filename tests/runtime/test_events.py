@@ -95,7 +95,7 @@ def test_a_damaged_line_within_is_named_by_number(tmp_path: Path):
         ('{"event": "step", "iteration": -Infinity}', "iteration is not a whole number"),
         ('{"event": "step", "iteration": 1.5}', "iteration is not a whole number"),
         ('{"event": "step", "iteration": -1}', "iteration is not a whole number"),
-        ('{"event": "step", "event": "step"}', "'event' stands twice"),
+        ('{"event": "step", "event": "step"}', "'event' appears twice"),
         (f'{{"iteration": {"1" * 400}}}', "400 digits"),
         ("[" * 100_000, "64 levels deep"),
         (f'{{"event": "{"x" * 2**20}"}}', "it has more than 1,048,576 bytes"),

@@ -90,7 +90,7 @@ def test_json_is_parsed(text: str):
         ("1e400", "larger than any float"),
         ("[NaN]", "NaN is not a JSON number"),
         ('{"a": -Infinity}', "-Infinity is not a JSON number"),
-        ('{"a": {"b": 1, "c": 2, "b": 1}}', "the key 'b' stands twice"),
+        ('{"a": {"b": 1, "c": 2, "b": 1}}', "the key 'b' appears twice"),
         (b'"\xff"', "can't decode"),
         ("[1]".encode("utf-16"), "can't decode"),
         ("\ufeff1", "BOM"),

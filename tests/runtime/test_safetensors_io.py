@@ -127,9 +127,9 @@ def declared(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> di
     [
         (with_header([]), "the header is not an object"),
         (with_header(b"[" * 100_000), "64 levels deep"),
-        (with_header(b'{"x": 1, "x": 2}'), "'x' stands twice"),
-        (with_header({"__metadata__": {"format": 1}}, b""), "metadata are not texts"),
-        (with_header({"__metadata__": []}, b""), "metadata are not texts"),
+        (with_header(b'{"x": 1, "x": 2}'), "'x' appears twice"),
+        (with_header({"__metadata__": {"format": 1}}, b""), "metadata contain something other than text"),
+        (with_header({"__metadata__": []}, b""), "metadata contain something other than text"),
         (with_header({"x": {"dtype": "F32", "shape": [2]}}), "not declared by"),
         (with_header(declared(dtype="F4")), "unknown type 'F4'"),
         (with_header(declared(dtype=["F32"])), "unknown type"),

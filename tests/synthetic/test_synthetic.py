@@ -309,7 +309,9 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path):
 @pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
 def test_a_pickle_is_named_and_not_read(options: dict[str, bool], tmp_path: Path):
     torch.save({"images": torch.zeros(2, 1, 2, 2)}, tmp_path / "set.pt", **options)
-    with pytest.raises(UserError, match=r"set\.pt is a PyTorch pickle, not read: .*; convert it: docs/python-api\.md"):
+    with pytest.raises(
+        UserError, match=r"set\.pt is a PyTorch pickle, which is not read: .*; convert it: docs/python-api\.md"
+    ):
         SyntheticSet.load(tmp_path / "set.pt")
 
 

@@ -125,7 +125,7 @@ def compare(
     if len(names) < 2:
         raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
     if names[0] in SELECTIONS and not Path(names[0]).is_dir():
-        raise UserError(f"the first is the selection {names[0]!r}", "name a run first, whose dataset is used")
+        raise UserError(f"the selection {names[0]!r} comes first", "name a run first: its dataset is used")
     check_repeats(repeats)
     asked = None if recipe is None else find_recipe(recipe)
     first = _opened(Path(names[0]), "")
@@ -205,7 +205,7 @@ def _opened(path: Path, name: str) -> Contender:
     manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
     if manifest.tensors_sha256 != synthetic.fingerprint():
         raise UserError(
-            f"the run in {path} continued and was killed before it could update its manifest",
+            f"the run in {path} was continued and killed before its manifest was updated",
             f"continue it: potstill distill --out {path} --resume",
         )
     settings = RunSettings.of_config(folder.config)
@@ -215,7 +215,7 @@ def _opened(path: Path, name: str) -> Contender:
 def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
     check_fits(contender.synthetic, dataset)
     if recipe.replay and contender.synthetic.replay is None:
-        raise UserError("the set has no learned steps to be replayed", "use `recipe=dsa-1000`, for example")
+        raise UserError("the set has no learned steps to replay", "use `recipe=dsa-1000`, for example")
 
 
 def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, listen: Progress) -> Path:

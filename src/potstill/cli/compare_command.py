@@ -25,16 +25,16 @@ class Options:
     """Evaluate several sets by one recipe and test the differences between them.
 
     Attributes:
-        runs: directories of runs; after the first also names of selections, such as random or herding.
+        runs: folders of runs; after the first also names of selections, such as random or herding.
         recipe: the recipe for all sets. By default that of the first run's evaluation.
         networks: specs, separated by commas. By default those of the first run's evaluation.
         repeats: trainings of each network on each set, including those already recorded.
         full: also train once on the full data.
         dataset: another location of the runs' dataset.
         choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
-        data_root: directory with local copies of catalogue datasets.
+        data_root: folder with local copies of catalogue datasets.
         compute: device, precision and compilation.
-        out: directory for comparison.json and comparison.html.
+        out: folder for comparison.json and comparison.html.
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]

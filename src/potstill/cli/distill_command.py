@@ -29,11 +29,11 @@ class Options(Generic[M]):
 
     Attributes:
         settings: the settings of the distillation.
-        out: directory of the run. By default runs/METHOD-DATASET-ipcN, with the seed if it is not 0.
+        out: folder of the run. By default runs/METHOD-DATASET-ipcN, with the seed if it is not 0.
         resume: continue the run in --out with its own settings.
         time_limit: stop after 90s, 10m or 2h; --resume continues.
         config: read settings from a config.toml. Command-line options take precedence.
-        data_root: directory with local copies of catalogue datasets.
+        data_root: folder with local copies of catalogue datasets.
     """
 
     settings: Annotated[Settings[M], tyro.conf.arg(name="")]

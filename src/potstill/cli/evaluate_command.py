@@ -30,7 +30,7 @@ class Options:
     """Measure what a set is worth, compared with as many random real images and the full data.
 
     Attributes:
-        target: directory of a run, or a synthetic.safetensors.
+        target: folder of a run, or a synthetic.safetensors.
         networks: specs, separated by commas. By default the network that was matched.
         recipe: evaluation protocol; see potstill list recipes. By default replay for a set with learned steps,
             trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000.
@@ -41,8 +41,8 @@ class Options:
         full_epochs: passes over the full data. By default the number already recorded, or the recipe's.
         dataset: by default the one that the set was distilled from.
         choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
-        data_root: directory with local copies of catalogue datasets.
-        initial: initial weights of the networks: random, or a directory or file written by potstill experts.
+        data_root: folder with local copies of catalogue datasets.
+        initial: initial weights of the networks: random, or a folder or file written by potstill experts.
         seed: seed of the repeats.
         compute: device, precision and compilation.
         out: the record to write. By default evaluation.json beside the set.

@@ -27,11 +27,11 @@ class Options:
 
     Attributes:
         plan: the settings of the training.
-        out: directory of the experts. By default runs/experts-DATASET-NETWORK.
+        out: folder of the experts. By default runs/experts-DATASET-NETWORK.
         resume: continue with the experts in --out.
         scores: difficulty scores of the images to compute and keep: el2n, grand, forgetting, separated by commas.
         compute: device, precision and compilation.
-        data_root: directory with local copies of catalogue datasets.
+        data_root: folder with local copies of catalogue datasets.
     """
 
     plan: Annotated[ExpertPlan, tyro.conf.arg(name="")] = field(default_factory=ExpertPlan)
@@ -72,7 +72,7 @@ def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
             raise unknown("score", name, get_args(Score), listing=", ".join(get_args(Score)))
     if plan.last_only and asked:
         raise UserError(
-            "--scores needs the weights of every epoch, and --last-only keeps one", "leave one of the two out"
+            "--scores needs the weights of every epoch, but --last-only keeps only the last", "leave one of the two out"
         )
     if "forgetting" in asked and plan.epochs < 2:
         raise UserError("forgetting scores need at least two epochs", "use --epochs 2 or more")
@@ -80,7 +80,7 @@ def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
 
 
 def _resuming(out: Path, options: Options) -> list[object]:
-    """The words that go on with the experts; none if they were not begun."""
+    """The words that continue the experts; none if they were not started."""
     if not (out / ExpertsManifest.FILE).exists():
         return []
     again = {"--scores": options.scores, "--data-root": options.data_root}

@@ -19,11 +19,11 @@ class Options:
     """Write a set in a format that other programs read.
 
     Attributes:
-        target: directory of a run, or a synthetic.safetensors.
-        format: imagefolder (a directory of PNG files for each class), parquet (as Hugging Face datasets stores images),
+        target: folder of a run, or a synthetic.safetensors.
+        format: imagefolder (a folder of PNG files for each class), parquet (as Hugging Face datasets stores images),
             npz (arrays as in MedMNIST; the only format with exact pixels) or hub (parquet, uploaded to the Hugging Face
             hub).
-        out: the new directory or file. By default FORMAT, or synthetic.npz, beside the set.
+        out: the new folder or file. By default FORMAT, or synthetic.npz, beside the set.
         hub_id: OWNER/NAME of the dataset on the Hugging Face hub, for --format hub.
     """
 

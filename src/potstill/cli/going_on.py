@@ -1,4 +1,4 @@
-"""How a command that was interrupted goes on: what it prints in its last line."""
+"""How to continue a command that was interrupted: what it prints in its last line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from potstill.runtime.errors import UserError
 
 @contextmanager
 def going_on(words: Callable[[], Sequence[object]]) -> Iterator[None]:
-    """Within this context, an interruption says which command goes on.
+    """Within this context, an interruption says which command continues the work.
 
     Args:
-        words: called after an interruption; the words after ``potstill``, or none if there is nothing to go on with.
+        words: called after an interruption; the words after ``potstill``, or none if there is nothing to continue.
 
     Raises:
         KeyboardInterrupt: the one that was raised within, with the command as its message.
@@ -29,7 +29,7 @@ def going_on(words: Callable[[], Sequence[object]]) -> Iterator[None]:
 
 
 def go_on_with(words: Sequence[object]) -> str:
-    """The command that goes on, in words."""
+    """The command that continues the work, in words."""
     return f"go on with: {shlex.join(['potstill', *map(str, words)])}"
 
 
@@ -54,7 +54,7 @@ def without(option: str, words: Sequence[str]) -> list[str]:
 
 
 def resuming_distillation(run: RunFolder, *options: object) -> list[object]:
-    """The words that resume a run, with further options; none if it was not begun or is complete."""
+    """The words that resume a run, with further options; none if it was not started or is complete."""
     if not run.config.exists():
         return []
     try:

@@ -21,14 +21,14 @@ MOST_CLASSES = 40
 
 @dataclass(frozen=True)
 class Options:
-    """Show what a dataset was understood as, its images, and what would make results misleading.
+    """Show how a dataset is read, its images, and what would make results misleading.
 
     Attributes:
-        dataset: a catalogue name, a directory of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
+        dataset: a catalogue name, a folder of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
         choices: columns and splits to take where its files leave a choice.
         image_size: resize images to this height and width, in pixels.
-        data_root: directory with local copies of catalogue datasets.
-        out: directory for inspection.json, contact-sheet.png and index.html. By default runs/inspect-DATASET.
+        data_root: folder with local copies of catalogue datasets.
+        out: folder for inspection.json, contact-sheet.png and index.html. By default runs/inspect-DATASET.
     """
 
     dataset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]

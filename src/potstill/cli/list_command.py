@@ -1,4 +1,4 @@
-"""``potstill list methods|datasets|...`` and ``potstill cite METHOD ...``: what there is, and what to cite."""
+"""``potstill list methods|datasets|...`` and ``potstill cite METHOD ...``: what exists, and what to cite."""
 
 from __future__ import annotations
 

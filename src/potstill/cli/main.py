@@ -30,13 +30,13 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "inspect": Command("show what a dataset was understood as, and what to be wary of", "inspect_command:run"),
+    "inspect": Command("show how a dataset is read, and what to be wary of", "inspect_command:run"),
     "distill": Command("distil a dataset into a few synthetic images per class", "distill_command:run"),
     "evaluate": Command(
         "measure what a set is worth, compared with random images and the full data", "evaluate_command:run"
     ),
     "compare": Command("evaluate several sets by one recipe and test their differences", "compare_command:run"),
-    "experts": Command("train networks on the real images and keep them, epoch by epoch", "experts_command:run"),
+    "experts": Command("train networks on the real images and keep the weights of every epoch", "experts_command:run"),
     "search": Command("search for an architecture on a small set instead of the full data", "search_command:run"),
     "report": Command("write a page and figures about a run", "report_command:run"),
     "export": Command("write a set in a format that other programs read", "export_command:run"),
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _failed(2, str(error))
     except KeyboardInterrupt as interruption:
-        if arguments is None:  # it ends now, which needs no second interruption
+        if arguments is None:  # it is about to end: a second interruption would add nothing
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
         return _failed(130, "; ".join(["interrupted", *interruption.args]))
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # what no reader or writer has put into words of its own
         place = error.filename or "the output"
         refused = UserError(
-            f"cannot read or write {place}: {reason(error)}", "check the path, its permissions and the space"
+            f"cannot read or write {place}: {reason(error)}", "check the path, its permissions and the free space"
         )
         return _failed(2, str(refused))
     except (MemoryError, RuntimeError) as error:

@@ -108,7 +108,7 @@ def _plain(message: str) -> str:
         return f"{lacking[1].strip('{}').replace(',', '|')} is not given"
     if unknown := re.match(r"(?i)unrecognized options: ([^,]+)", message):
         word = unknown[1]
-        return f"there is no option {word}" if word.startswith("-") else f"{word!r} is one word too many"
+        return f"there is no option {word}" if word.startswith("-") else f"{word!r} is not expected here"
     if missing := re.match(r"(?i)missing value for argument '(--\S+)'", message):
         return f"{missing[1]} needs a value"
     if parsing := re.fullmatch(r"(?i)error parsing (--\S+): (.+)", message):

@@ -1,4 +1,4 @@
-"""What is said while work goes on: a bar or lines on a terminal, one line a minute in a file or a pipe."""
+"""What is printed while work goes on: a bar or lines on a terminal, one line a minute in a file or a pipe."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ EVERY_SECONDS = 60.0
 
 
 class ProgressLines:
-    """Lines on stderr about work that takes long.
+    """Lines on stderr about long-running work.
 
     A terminal shows every message. A file or a pipe gets the latest one after ten seconds, and then one a minute. Both
-    learn every minute that the work goes on, even if it has nothing new to say.
+    get a line every minute, even if there is nothing new to report.
 
         with ProgressLines("evaluating") as progress:
             evaluate(..., progress=progress)
@@ -66,14 +66,14 @@ class ProgressLines:
             say(message, to=self._out)
 
     def introduce(self, dataset: ImageDataset) -> None:
-        """Say what a dataset was understood as, with the first message about work on it.
+        """Say how a dataset was understood, with the first message about work on it.
 
         Until then the work may still be refused, in one line.
         """
         self._untold = dataset
 
     def announce(self, *lines: str) -> None:
-        """Print lines at once, whoever looks on."""
+        """Print lines at once, on a terminal as in a file or a pipe."""
         say(*lines, to=self._out)
 
     def _watch(self) -> None:

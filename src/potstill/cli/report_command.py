@@ -18,7 +18,7 @@ class Options:
     """Write report.html and PNG figures about a run.
 
     Attributes:
-        run: directory of the run.
+        run: folder of the run.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]

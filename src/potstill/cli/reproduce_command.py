@@ -39,9 +39,9 @@ class Options:
         rows: labels of the rows to run, separated by commas. By default all.
         dataset: another name or location of the dataset, such as mhist:FOLDER.
         choices: columns and splits to take where its files leave a choice.
-        data_root: directory with local copies of catalogue datasets.
+        data_root: folder with local copies of catalogue datasets.
         compute: device, precision and compilation.
-        out: directory of the runs, where a second call continues. By default runs/reproduce-NAME.
+        out: folder of the runs, where a second call continues. By default runs/reproduce-NAME.
     """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TABLE")]

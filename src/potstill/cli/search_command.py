@@ -25,7 +25,7 @@ class Options:
     """Search for an architecture: rank candidates on a small set, train the best on the full data.
 
     Attributes:
-        target: directory of a run, or a synthetic.safetensors.
+        target: folder of a run, or a synthetic.safetensors.
         space: the search space: convnet-22.
         recipe: how candidates are trained on the set, and the best of them on the full data.
         repeats: trainings of each candidate.
@@ -33,7 +33,7 @@ class Options:
         full_epochs: passes over the full data, instead of the recipe's number.
         dataset: by default the one that the set was distilled from.
         choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
-        data_root: directory with local copies of catalogue datasets.
+        data_root: folder with local copies of catalogue datasets.
         seed: seed of all trainings.
         compute: device, precision and compilation.
         out: the record to write, which a second call continues. By default search.json beside the set.

@@ -1,4 +1,4 @@
-"""The target of a command: the directory of a run or the file of a set, and the dataset of the set."""
+"""The target of a command: the folder of a run or the file of a set, and the dataset of the set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Target:
 
     Attributes:
         synthetic: the set.
-        beside: the directory with the set.
+        beside: the folder with the set.
     """
 
     synthetic: SyntheticSet
@@ -27,7 +27,7 @@ class Target:
 
     @classmethod
     def opened(cls, path: Path) -> Target:
-        """Open the set in the directory of a run, or in a file.
+        """Open the set in the folder of a run, or in a file.
 
         Raises:
             UserError: the path has no usable set.
@@ -46,7 +46,7 @@ class Target:
             name: another name or location; that dataset is normalised with the set's mean and standard deviation. None
                 loads the dataset that the set was made from.
             choices: what to take where its files leave a choice. Without a name, by default what was taken then.
-            data_root: a directory with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
+            data_root: a folder with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
 
         Raises:
             UserError: the set does not record its dataset, or the dataset cannot be loaded or has changed.
@@ -54,7 +54,7 @@ class Target:
         made = self.synthetic.provenance
         spec = name or made.get("dataset")
         if not spec:
-            raise UserError("the set does not record which dataset it is from", "name it with `dataset`")
+            raise UserError("the set does not record which dataset it was made from", "name it with `dataset`")
         zca = self.synthetic.whitening is not None
         try:
             if name is None and choices == NO_CHOICES:

@@ -25,7 +25,7 @@ def scale_splits(splits: Mapping[str, Sequence[Arrays]], *, image_size: int | No
         image_size: as in :func:`potstill.data.decode.decode_splits`.
 
     Raises:
-        UserError: an array is none of images, or the range of the pixels is unclear.
+        UserError: an array does not hold images, or the range of the pixels is unclear.
     """
     extents = {split: [_extent(array) for array in arrays if len(array)] for split, arrays in splits.items()}
     stated = next((array.white for arrays in splits.values() for array in arrays if array.white is not None), None)
@@ -47,7 +47,7 @@ def _stated(extents: Mapping[str, Sequence[Extent]], white: float) -> Scale:
     """The scale of a layout that states what white is."""
     everything = [extent for of_split in extents.values() for extent in of_split]
     low, high = min(extent.low for extent in everything), max(extent.high for extent in everything)
-    words = f"{low:,g} to {high:,g}, of which {white:,g} is white by definition"
+    words = f"{low:,g} to {high:,g}, with white at {white:,g} by definition"
     return Scale({extent.kind: white for extent in everything}, words)
 
 

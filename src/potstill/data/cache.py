@@ -29,7 +29,7 @@ def read_cached(
     """Read a source, from its decoded copy in ``folder`` if there is an intact one.
 
     A copy is found by the source's signature and the options. A source that has changed, or whose copy is damaged, is
-    decoded again. A copy that cannot be written is no error: the user asked for images, not for a cache.
+    decoded again. A copy that cannot be written is not an error: the user asked for images, not for a cache.
 
     Args:
         source: where the images come from.

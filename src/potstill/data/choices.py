@@ -1,4 +1,4 @@
-"""What a user chooses where the files of a dataset leave a choice."""
+"""What a user chooses where the files of a dataset can be read in several ways."""
 
 from __future__ import annotations
 

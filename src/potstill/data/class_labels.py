@@ -1,4 +1,4 @@
-"""The classes of a dataset: the labels of all its parts, joined by name."""
+"""The classes of a dataset: the labels of all its parts, matched by name."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def join_labels(parts: Parts, where: str) -> Classes:
 
 
 def _check_numbers(part: Part, where: str) -> None:
-    """Refuse labels that are absent or that no name stands for."""
+    """Refuse labels that are missing or have no name."""
     labels = part.labels
     absent = labels.values < 0
     if absent.any():
         first = int(absent.argmax())
         raise UserError(
-            f"{int(absent.sum())} of {len(absent)} labels of {where} are absent or negative (the first is "
+            f"{int(absent.sum())} of {len(absent)} labels of {where} are missing or negative (the first is "
             f"{int(labels.values[first])}, of image {first} of {part.origin})",
             "number the classes from 0 and remove unlabelled images",
         )
@@ -161,7 +161,7 @@ def _order_remark(parts: Parts, names: tuple[str, ...]) -> list[str]:
         for piece in pieces
         if piece.labels.names and piece.labels.names != names[: len(piece.labels.names)] and piece.labels.ordered
     ]
-    return [f"{other[0]} numbers the classes differently: labels are joined by name"] if other else []
+    return [f"{other[0]} numbers the classes differently: labels are matched by name"] if other else []
 
 
 def _used(classes: Classes, where: str) -> Classes:
@@ -191,7 +191,7 @@ def _used(classes: Classes, where: str) -> Classes:
 
 def _dropped_remark(dropped: Sequence[str]) -> str:
     shown = ", ".join(dropped[:5]) + (", ..." if len(dropped) > 5 else "")
-    return f"{len(dropped)} named classes have no image and are dropped: {shown}"
+    return f"{len(dropped)} named classes have no images and are dropped: {shown}"
 
 
 def _concatenated(arrays: Sequence[np.ndarray]) -> np.ndarray:

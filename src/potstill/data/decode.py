@@ -93,7 +93,7 @@ def decode_splits(
 def _scaled(
     scale: Scale, budget: _Budget, image_size: int | None, channels: int | None, images: list[_Decoded]
 ) -> list[_Decoded]:
-    """Decode those images again whose white had to be judged first."""
+    """Decode again the images for which white had to be judged first."""
     scaled = []
     for image in images:
         if image.content is None:
@@ -118,7 +118,7 @@ def _judge_deep(found: Mapping[str, list[_Decoded]]) -> Scale | None:
 
 
 def _judge_alpha(found: Mapping[str, list[_Decoded]]) -> tuple[bool, tuple[str, ...]]:
-    """Whether alpha is dropped, and that in words: if only some images have it, the majority decides."""
+    """Whether alpha is dropped, and the decision in words: if only some images have it, the majority decides."""
     everything = [image for images in found.values() for image in images]
     count = sum(_pixels(image).shape[0] in (2, 4) for image in everything)
     if count in (0, len(everything)):
@@ -177,14 +177,14 @@ class _Budget:
             self.spent += raster.pixels.nbytes
         if self.spent > self.limit:
             raise UserError(
-                f"the decoded images need more than the {self.limit / 2**30:.1f} GiB of memory that there are",
+                f"the decoded images need more than the {self.limit / 2**30:.1f} GiB of memory that is available",
                 "resize them with `image_size`, or use fewer",
             )
 
 
 @contextmanager
 def _pool() -> Iterator[Executor]:
-    """Threads that decode; after an error nothing more is begun. Pillow's warnings are not for the user."""
+    """Threads that decode; after an error nothing more is started. Pillow's warnings are not for the user."""
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=core_count()) as pool:
         warnings.simplefilter("ignore")
         try:

@@ -22,7 +22,7 @@ class Encoded:
         count: the number of images.
         read: yields each image's bytes or path with its name in errors, in order; it may be called several times.
         stamped: whether the files of ``read`` are among those that the source's signature stamps. If they are not, no
-            decoded copy is kept of them: nothing would tell that it is old.
+            decoded copy of them is kept: nothing would show that it is out of date.
     """
 
     count: int
@@ -77,7 +77,7 @@ class Labels:
         """Labels that are numbers.
 
         Args:
-            values: integers (N,) or (N, 1), in anything that NumPy converts to an array.
+            values: integers (N,) or (N, 1), as anything that NumPy converts to an array.
             where: their name in errors.
             names: the names of the numbers from 0, in their published order.
 
@@ -98,7 +98,7 @@ class Labels:
 
 
 def multi_label(what: str) -> UserError:
-    """The refusal of labels that are several for each image.
+    """The error for labels of which each image has several.
 
     Args:
         what: the labels, in words.

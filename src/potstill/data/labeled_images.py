@@ -159,7 +159,7 @@ class LabeledImages:
             ValueError: a class has no image in this split.
         """
         if min(self.class_sizes) == 0:
-            raise ValueError(f"class {self.class_names[self.class_sizes.index(0)]!r} has no image to draw")
+            raise ValueError(f"class {self.class_names[self.class_sizes.index(0)]!r} has no images to draw from")
         members, absent, sizes = self._members
         # A row of random keys orders a class at random; absent members of smaller classes sort last.
         keys = torch.rand(members.shape, generator=generator).masked_fill_(absent, torch.inf)

@@ -1,4 +1,4 @@
-"""From stored numbers of any type to bytes: what white is, is judged once for the whole dataset."""
+"""From stored numbers of any type to bytes: which number is white is judged once for the whole dataset."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def _readable_formats() -> tuple[str, ...]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return "not in an image format that is read"
+        return "not in a format that is supported"
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, Image.DecompressionBombError):

@@ -25,20 +25,20 @@ SPLIT_ALIASES: Mapping[str, str] = {
 
 
 def role_in(name: str) -> str | None:
-    """The split that a name speaks of, such as ``train`` for ``train-00000-of-00002`` or ``training_set``.
+    """The split that a name suggests, such as ``train`` for ``train-00000-of-00002`` or ``training_set``.
 
     Raises:
-        UserError: the name speaks of two splits.
+        UserError: the name suggests two splits.
     """
     words = re.split(r"[^a-z]+", name.lower())
     roles = list(dict.fromkeys(SPLIT_ALIASES[word] for word in words if word in SPLIT_ALIASES))
     if len(roles) > 1:
-        raise UserError(f"the name {name!r} speaks of {roles[0]} and of {roles[1]}", "rename it")
+        raise UserError(f"the name {name!r} suggests both {roles[0]} and {roles[1]}", "rename it")
     return roles[0] if roles else None
 
 
 def usual_role(names: Sequence[str]) -> str | None:
-    """The split that the first name speaks of that speaks of any."""
+    """The split of the first name that suggests one."""
     return next((role for name in names if (role := role_in(name))), None)
 
 

@@ -283,7 +283,7 @@ class _Run:
 
     def _inspected(self) -> Inspection:
         """Inspect the dataset; its account, which the manifest records, gets the warnings."""
-        self._tell("looking through the dataset")
+        self._tell("inspecting the dataset")
         inspection = inspect(self.dataset)
         self.dataset = replace(self.dataset, account=inspection.account)
         return inspection

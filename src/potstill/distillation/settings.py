@@ -31,7 +31,7 @@ class RunSettings:
     """Everything that determines what a distillation computes, except its method.
 
     Attributes:
-        dataset: a catalogue name, a directory of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
+        dataset: a catalogue name, a folder of images, an ``.npz`` file, ``mhist:FOLDER`` or ``hf:OWNER/NAME``.
         ipc: synthetic images per class.
         formation: 1, or f to store f × f small pictures in each image, which are enlarged before networks see them.
         start: what the synthetic images are initialised with. By default the method's own start.
@@ -202,6 +202,6 @@ def _mismatch(value: Any, kind: Any) -> str | None:
         of = of[:1] * len(value) if isinstance(value, list) and of[-1] is Ellipsis else of
         fits = isinstance(value, list) and len(value) == len(of)
         fits = fits and not any(_mismatch(item, each) for item, each in zip(value, of, strict=True))
-        return None if fits else "a list of such values as the setting takes"
+        return None if fits else "a list of values that the setting takes"
     fits = type(value) in ((int, float) if kind is float else (kind,))
     return None if fits else f"of type {kind.__name__}"

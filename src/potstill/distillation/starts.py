@@ -42,7 +42,7 @@ def _explained(error: TooFewImages, plan: Plan[Method], dataset: ImageDataset) -
     if held_out := sum(split.class_sizes[error.label] for split in splits if split.held_out):
         names = " and ".join(split.name for split in splits if split.held_out)
         problem += f" ({held_out} more are held out for {names})"
-        remedies.append("decide what is held out by folders train, validation and test")
+        remedies.append("decide what is held out with folders train, validation and test")
     if not plan.method.only_start:
         remedies.append("or start from noise: `start=noise`")
     return TooFewImages(problem, ", ".join(remedies), error.label)

@@ -68,7 +68,7 @@ def check_learned_rate(recipe: Recipe, sets: Sequence[SyntheticSet]) -> None:
     """
     if recipe.learned_rate and all(synthetic.step_size is None for synthetic in sets):
         raise UserError(
-            f"recipe {recipe.name!r} trains at the learning rate that was learned with the set, and there is none",
+            f"recipe {recipe.name!r} trains at the learning rate that was learned with the set, but this set has none",
             "use `recipe=dsa-1000`, for example",
         )
 

@@ -69,7 +69,10 @@ def measure_robustness(
     check_fits(synthetic, dataset)
     if recipe.replay or recipe.augmentation == "none":
         lacks = "replays learned steps" if recipe.replay else "has no augmentation"
-        raise UserError(f"{recipe.name} {lacks}, which robust scores compare with and without", "use `recipe=dsa-1000`")
+        raise UserError(
+            f"{recipe.name} {lacks}, but robust scores compare training with and without augmentation",
+            "use `recipe=dsa-1000`",
+        )
     check_repeats(repeats)
     check_least("full_epochs", full_epochs, 1)
     check_validation(dataset, "tune learning rates on")

@@ -26,7 +26,7 @@ class Session:
             split and the test split.
         compute: device, precision and compilation; ``auto`` is resolved by the amount of work.
         seed: seed of all trainings; with the same seed, networks start from the same initial weights.
-        initial: what networks start from: ``random`` weights, or a directory or file written by ``potstill experts``.
+        initial: what networks start from: ``random`` weights, or a folder or file written by ``potstill experts``.
             The recipe ``replay`` uses the initial weights that a set was distilled for instead.
         progress: called with a short message after every training, and now and then during long ones.
     """
@@ -87,7 +87,7 @@ class Resources:
 
     Attributes:
         compute: device, precision and compilation.
-        data_root: a directory with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
+        data_root: a folder with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
         choices: what to take where the files of a named dataset leave a choice.
         progress: called with a short message now and then.
         announce: called with what should be seen before the work begins, such as an estimate of its time.

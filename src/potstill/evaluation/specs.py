@@ -219,7 +219,7 @@ def initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> In
     Args:
         recipe: the protocol. If it replays learned steps, the weights are those that the set was distilled for.
         synthetic: the set.
-        initial: ``random``, or a directory or file written by ``potstill experts``.
+        initial: ``random``, or a folder or file written by ``potstill experts``.
 
     Raises:
         UserError: the recipe replays learned steps and the set has no such steps.
@@ -227,5 +227,5 @@ def initial_weights(recipe: Recipe, synthetic: SyntheticSet, initial: str) -> In
     if not recipe.replay:
         return InitialWeights(initial)
     if synthetic.replay is None:
-        raise UserError("the set has no learned steps to be replayed", f"use another recipe than {recipe.name}")
+        raise UserError("the set has no learned steps to replay", f"use another recipe than {recipe.name}")
     return synthetic.replay.initial

@@ -63,10 +63,10 @@ class Curriculum:
 
 
 def curriculum_in(folder: Path, training: Training, by: Score, epochs: int) -> Curriculum:
-    """The curriculum for a directory of experts; difficulty scores are computed and stored there if they are missing.
+    """The curriculum for a folder of experts; difficulty scores are computed and stored there if they are missing.
 
     Args:
-        folder: directory of the experts.
+        folder: folder of the experts.
         training: the images, and everything needed to train the network that scores their difficulty.
         by: name of the difficulty score.
         epochs: number of epochs of the experts.

@@ -106,7 +106,7 @@ class FeatureSource(ABC):
 
 
 def _without_networks(what: str) -> UserError:
-    return UserError(f"pixels provide {what}", "use `features=trained` or a directory of experts")
+    return UserError(f"pixels provide {what}", "use `features=trained` or a folder of experts")
 
 
 class Pixels(FeatureSource):
@@ -228,14 +228,14 @@ class TrainedNetwork(NetworkSource):
 
 
 class StoredExperts(NetworkSource):
-    """The experts in a directory: features come from the first, scores are averaged over all.
+    """The experts in a folder: features come from the first, scores are averaged over all.
 
     They are opened on first use, which raises a ``UserError`` if there are none, or if they differ in network, image
     shape, whitening or dataset.
 
     Args:
         training: the images, the architecture that the experts must have, and the compute settings.
-        folder: directory that ``potstill experts`` wrote.
+        folder: folder that ``potstill experts`` wrote.
     """
 
     def __init__(self, training: Training, folder: Path) -> None:
@@ -245,7 +245,7 @@ class StoredExperts(NetworkSource):
     def _open(self) -> list[Trajectory]:
         paths = weight_files(self.folder)
         if not paths:
-            raise UserError(f"{self.folder} contains no experts", "use a directory that potstill experts wrote")
+            raise UserError(f"{self.folder} contains no experts", "use a folder that potstill experts wrote")
         if (self.folder / ExpertsManifest.FILE).exists():
             check_experts(self.folder, self.training.network, self.real, self.training.dataset_fingerprint)
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
@@ -259,7 +259,7 @@ def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> F
     """The feature source that a user names.
 
     Args:
-        features: ``pixels``, ``trained``, or a directory of experts.
+        features: ``pixels``, ``trained``, or a folder of experts.
         training: the images, and everything needed to train a network on them.
         epochs: number of training epochs, for ``trained``.
     """

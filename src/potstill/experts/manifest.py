@@ -1,4 +1,4 @@
-"""The plan of a directory of experts, its record, and checks that the experts fit a given problem."""
+"""The plan of a folder of experts, its record, and checks that the experts fit a given problem."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def expert_file(folder: Path, number: int) -> Path:
 
 
 def new_record(plan: ExpertPlan, dataset: ImageDataset, compute: Compute) -> ExpertsManifest:
-    """The record of a directory of experts before the first one is trained.
+    """The record of a folder of experts before the first one is trained.
 
     Args:
         plan: what will be trained.
@@ -129,16 +129,16 @@ def new_record(plan: ExpertPlan, dataset: ImageDataset, compute: Compute) -> Exp
 
 
 def create_folder(out: Path, record: ExpertsManifest, plan: ExpertPlan, network: Network) -> None:
-    """Create the directory of a new record.
+    """Create the folder of a new record.
 
     Args:
-        out: the directory to create.
+        out: the folder to create.
         record: the record that ``new_record`` returned.
         plan: what will be trained; determines the required disk space.
         network: a network of the plan's architecture; likewise.
 
     Raises:
-        UserError: the directory exists, or there is not enough disk space.
+        UserError: the folder exists, or there is not enough disk space.
     """
     if out.exists():
         raise UserError(f"{out} already exists", "use `resume=True` to continue it, or another `out`")
@@ -158,7 +158,7 @@ def stored_plan(folder: Path) -> tuple[ExpertPlan, ComputeChoice]:
     """The plan of the experts in ``folder``, and the compute settings they were trained with.
 
     Raises:
-        UserError: the directory has no record of experts, or a damaged one.
+        UserError: the folder has no record of experts, or a damaged one.
     """
     return _plan(folder, read_manifest(folder))
 
@@ -167,7 +167,7 @@ def read_manifest(folder: Path) -> ExpertsManifest:
     """The record of the experts in ``folder``.
 
     Raises:
-        UserError: the directory has no record of experts, or a damaged one.
+        UserError: the folder has no record of experts, or a damaged one.
     """
     check_begun(folder)
     return ExpertsManifest.read(folder / ExpertsManifest.FILE)
@@ -195,7 +195,7 @@ def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
     """The record in ``out``, restricted to usable experts and with the plan of ``fresh``, ready to be continued.
 
     Args:
-        out: the directory of experts.
+        out: the folder of experts.
         fresh: the record that ``new_record`` returned; its plan may have a different number of experts.
 
     Raises:
@@ -224,16 +224,16 @@ def resumed_record(out: Path, fresh: ExpertsManifest) -> ExpertsManifest:
 
 
 def check_experts(folder: Path, network: str, real: LabeledImages, dataset_fingerprint: str | None) -> None:
-    """Check that the experts in a directory fit a network and a dataset.
+    """Check that the experts in a folder fit a network and a dataset.
 
     Args:
-        folder: directory of the experts.
+        folder: folder of the experts.
         network: spec of the required network.
         real: the real images.
         dataset_fingerprint: fingerprint of the dataset that the images belong to; None if unknown.
 
     Raises:
-        UserError: the directory has no record of experts, or network, image shape, whitening or dataset differ; the
+        UserError: the folder has no record of experts, or network, image shape, whitening or dataset differ; the
             message says which.
     """
     record = read_manifest(folder)

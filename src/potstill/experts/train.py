@@ -51,7 +51,7 @@ def train_experts(
     resume: bool = False,
     progress: Progress = silent,
 ) -> ExpertsManifest:
-    """Train experts and store them in a directory: one file per expert, and ``experts.json`` with the record of all.
+    """Train experts and store them in a folder: one file per expert, and ``experts.json`` with the record of all.
 
     Each expert depends only on the seed and its number, apart from rounding if several are trained at once. It is
     stored as soon as it is finished. A resumed training trains the missing and damaged experts, and ends with the same
@@ -60,7 +60,7 @@ def train_experts(
     Args:
         plan: what to train.
         dataset: the dataset of the plan, loaded.
-        out: a new directory, or the one to continue.
+        out: a new folder, or the one to continue.
         compute: device, precision and compilation.
         resume: continue with the experts in ``out``.
         progress: callback for progress messages.
@@ -69,7 +69,7 @@ def train_experts(
         The contents of ``experts.json``.
 
     Raises:
-        UserError: the directory exists, is being written by another process, or contains experts of another plan or
+        UserError: the folder exists, is being written by another process, or contains experts of another plan or
             dataset; an expert diverges; or there is not enough memory or disk space.
     """
     out = Path(out)
@@ -192,7 +192,7 @@ def keep_scores(
     Args:
         plan: the plan of the experts.
         dataset: the dataset that they were trained on, loaded.
-        out: directory of the experts.
+        out: folder of the experts.
         compute: device, precision and compilation.
         names: the scores to compute; other stored scores are kept.
         progress: callback for progress messages.

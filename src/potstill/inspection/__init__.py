@@ -1,8 +1,8 @@
-"""What a dataset holds, and what deserves a look before it is distilled.
+"""What a dataset contains, and what deserves a look before it is distilled.
 
 - ``duplicates``: images that occur more than once, within and across splits and with different labels.
 - ``pixels``: the range of their values, and images with hardly any contrast.
-- ``warnings``: what of this makes results misleading.
+- ``warnings``: which of these findings make results misleading.
 - ``survey``: :func:`inspect`, all of it as a record.
 
 Above ``data`` alone.

@@ -14,7 +14,7 @@ FAINT_BELOW = 64
 """A split is faint if all its values lie within less than this, of 255: a quarter of the range."""
 
 EXAMPLES = 8
-ROWS = 4096  # looked at at a time
+ROWS = 4096  # examined at a time
 
 
 def examine(name: str, part: LabeledImages) -> SplitPixels:

@@ -1,4 +1,4 @@
-"""All that is found out about a dataset, as a record."""
+"""Everything that is found out about a dataset, as a record."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from potstill.schema.inspection import Inspection
 
 
 def inspect(dataset: ImageDataset) -> Inspection:
-    """Look through a dataset: its splits and classes, its pixels, images that occur twice, and what to be wary of.
+    """Inspect a dataset: its splits and classes, its pixels, images that occur twice, and what to be wary of. Every
 
-    Every image is hashed, about 200 MB a second; memory for 24 bytes an image is taken.
+    image is hashed, at about 200 MB per second; this takes 24 bytes of memory per image.
 
     Args:
         dataset: the dataset, with images on any device.

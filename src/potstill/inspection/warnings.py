@@ -1,4 +1,4 @@
-"""What makes results of a dataset misleading, one sentence each."""
+"""What would make results misleading, one sentence each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _unpublished(splits: Mapping[str, SplitAccount], sizes: Mapping[str, int]) -
 
 
 def used_sizes(splits: Iterable[SplitAccount]) -> dict[str, int]:
-    """The number of images by published split: those that were held out count where they come from."""
+    """The number of images by published split: images that were held out count where they come from."""
     sizes: dict[str, int] = {}
     for split in splits:
         name = "train" if split.held_out else split.name

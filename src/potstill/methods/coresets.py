@@ -74,7 +74,7 @@ class TaughtCoreset(Coreset):
 
     Attributes:
         features: where features come from: ``trained`` trains a network, ``pixels`` uses raw pixels where the selection
-            allows it; otherwise a directory of potstill experts.
+            allows it; otherwise a folder of potstill experts.
         teacher_epochs: epochs for which the network is trained, with ``trained``.
     """
 

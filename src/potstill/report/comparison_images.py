@@ -72,7 +72,7 @@ def compared_images(record: Comparison, folder: Path) -> Images | None:
         notes=(
             f"The first image of {of} in each set.",
             *([CHANNEL_NOTES[channels]] if channels in CHANNEL_NOTES else []),
-            *([f"Not shown, because the run is no longer there as it was: {', '.join(absent)}."] if absent else []),
+            *([f"Not shown, because the run was changed or removed: {', '.join(absent)}."] if absent else []),
         ),
     )
 

@@ -30,7 +30,7 @@ def lead(record: Comparison, network: str) -> str:
     shown = [{item.first, item.second} for item in record.shown if item.network == network]
     if all({name, others[0]} in shown for name in best):
         return f"{highest}, significantly above {second}."
-    return f"{highest}; the difference to {second} is not shown to be more than chance."
+    return f"{highest}; the difference from {second} may be due to chance."
 
 
 def remarks(record: Comparison) -> list[str]:

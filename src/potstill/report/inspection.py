@@ -39,7 +39,7 @@ def check_folder(out: str | Path) -> None:
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is not a directory", "choose another `out`")
+        raise UserError(f"{folder} is not a folder", "choose another `out`")
     if (folder / PAGE).exists() and not (folder / Inspection.FILE).exists():
         raise UserError(f"{folder} has an {PAGE} that is not of an inspection", "choose another `out`")
 
@@ -103,7 +103,7 @@ def render(record: Inspection, sheet: Sheet, splits: Mapping[str, Pictured]) -> 
 def _lead(record: Inspection) -> str:
     if not record.account.warnings:
         numbers = " It has as many images as were published." if record.published else ""
-        return f"Nothing was found that makes results misleading.{numbers}"
+        return f"Nothing was found that would make results misleading.{numbers}"
     return f"{counted(len(record.account.warnings), 'thing')} to know before this dataset is distilled."
 
 

@@ -15,9 +15,11 @@ def result(run: Run) -> list[str]:
         sentences.append(f"The run was stopped after {done} of {asked} iterations.")
     if run.outdated:
         left_out = ", ".join(run.outdated)
-        sentences.append(f"Left out because the run continued afterwards: the results of an earlier set in {left_out}.")
+        sentences.append(
+            f"Left out because the run was continued afterwards: the results of an earlier set in {left_out}."
+        )
     if run.elsewhere:
-        sentences.append(f"Left out because they were made with another dataset: {', '.join(run.elsewhere)}.")
+        sentences.append(f"Left out because they were measured on another dataset: {', '.join(run.elsewhere)}.")
     if run.manifest.status == "diverged":
         sentences.append(f"The loss stopped being finite after {done} iterations: this is the last good set.")
     return sentences
@@ -25,7 +27,7 @@ def result(run: Run) -> list[str]:
 
 def _not_evaluated(run: Run) -> list[str]:
     set_, data, worth = images(len(run.after)), run.manifest.dataset.name, "has not been measured yet"
-    made = f"{data} was distilled to {set_}" if run.distilled else f"{set_} of {data} by {run.manifest.method.name}"
+    made = f"{data} was distilled into {set_}" if run.distilled else f"{set_} of {data} by {run.manifest.method.name}"
     return [f"{made}; what they are worth {worth}."]
 
 
@@ -71,4 +73,4 @@ def _comparison(distilled: NetworkResult, random: NetworkResult) -> str:
         return f"That is {difference}, but one repeat gives no interval: chance alone may explain a small difference."
     if distilled.interval[0] > random.interval[1] or distilled.interval[1] < random.interval[0]:
         return f"That is {difference}, and the intervals do not overlap."
-    return f"The intervals of distilled and random images overlap: at {difference}, no difference is shown."
+    return f"That is {difference}, but the intervals overlap: no difference is shown."

@@ -25,13 +25,13 @@ from potstill.runtime.writer import remove_unfinished
 
 
 def write_report(run: str | Path) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into the directory of a run, from its records alone.
+    """Write ``report.html`` and ``figures/*.png`` into the folder of a run, from its records alone.
 
     The page is one file without references to others, so it opens offline. Each file is written atomically, and the
     same records give the same page.
 
     Args:
-        run: the directory of the run.
+        run: the folder of the run.
 
     Returns:
         The path of the page.
@@ -80,7 +80,7 @@ def _warnings(run: Run) -> tuple[str, ...]:
 
 def _title(run: Run) -> str:
     method, data, images = run.manifest.method.name, run.manifest.dataset.name, wording.images(len(run.after))
-    return f"{method} distils {data} to {images}" if run.distilled else f"{images} of {data} by {method}"
+    return f"{method} distils {data} into {images}" if run.distilled else f"{images} of {data} by {method}"
 
 
 def _facts(run: Run) -> list[str]:

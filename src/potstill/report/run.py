@@ -1,4 +1,4 @@
-"""A run as its page shows it: the records in its directory, read and checked against each other."""
+"""A run as its page shows it: the records in its folder, read and checked against each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=SetRecord)
 
 @dataclass(frozen=True)
 class Run:
-    """All that a run's directory records.
+    """All that a run's folder records.
 
     Attributes:
         paths: the files.
@@ -98,7 +98,7 @@ def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
     """Read the records of a run.
 
     Args:
-        path: the run's directory.
+        path: the run's folder.
         kinds: classes of records about the set; those that exist are read.
 
     Raises:
@@ -143,7 +143,7 @@ def _images(paths: RunPaths, manifest: Manifest) -> tuple[ImageSet | None, Image
         )
     if after.tensors_sha256 != manifest.tensors_sha256:
         raise UserError(
-            f"{paths.manifest} is of another set: the run continued and was killed before it could update it",
+            f"{paths.manifest} is of another set: the run was continued and killed before its manifest was updated",
             f"continue the run: potstill distill --out {paths.path} --resume",
         )
     if not paths.start.is_file() or not manifest.iterations.asked:

@@ -83,7 +83,7 @@ def reproduce(
             ``out`` was started with different settings or is being written by another process.
     """
     if not 0 < scale <= 1:
-        raise UserError(f"`scale={scale:g}` is not above 0 and at most 1", "use `scale=0.1`, for example")
+        raise UserError(f"`scale={scale:g}` is outside (0, 1]", "use `scale=0.1`, for example")
     if repeats is not None:
         check_repeats(repeats)
     out = Path(out)
@@ -138,7 +138,7 @@ class _Making:
                 cost = replace(cost, distilling=min(cost.distilling, self.time_limit))
             self.resources.announce(f"{row.label}: {cost}")
             total += cost.seconds
-        self.resources.announce(f"{self.reproduction.name}: about {in_words(total)} in all, judged by timed steps")
+        self.resources.announce(f"{self.reproduction.name}: about {in_words(total)} in all, estimated from timed steps")
 
     def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
         """The outcomes of a row; ``place`` is the name or location that its dataset is loaded from."""

@@ -5,6 +5,6 @@
 - ``errors``: :class:`~potstill.runtime.errors.UserError`, a problem with its remedy.
 - ``files``, ``safetensors_io``, ``events``: files that are whole or absent, and the event record of a run; the
   environment variables that Potstill reads are in ``files``.
-- ``progress``: how long work reports on itself.
+- ``progress``: how long-running work reports its progress.
 - ``machine``: what a result was measured on.
 """

@@ -1,6 +1,6 @@
-"""Files that are whole or absent, whatever interrupts their writing; and the folders that the environment names.
+"""Files that are complete or absent, whatever interrupts their writing; and the folders that the environment names.
 
-Nothing outside this module reads environment variables: they are ``POTSTILL_DATA`` and ``XDG_CACHE_HOME``.
+Nothing outside this module reads environment variables: these are ``POTSTILL_DATA`` and ``XDG_CACHE_HOME``.
 """
 
 from __future__ import annotations

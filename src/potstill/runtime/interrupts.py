@@ -10,11 +10,11 @@ from types import FrameType
 from typing import Any
 
 GRACE_SECONDS = 5.0
-"""Signals that follow one so closely say nothing new: the exception that it raised is on its way to be handled."""
+"""Seconds after a signal in which another one waits: the exception that the first one raised is still being handled."""
 
 
 class Interrupts:
-    """A context in which signals wait while they are held, and never interrupt what an earlier one has begun.
+    """A context in which signals wait while they are held, and never interrupt what an earlier one has started.
 
         with Interrupts() as interrupts:
             interrupts.hold()
@@ -56,7 +56,7 @@ class Interrupts:
         self._held = True
 
     def release(self) -> None:
-        """Handle the signal that has come in the meantime, if any, and from now on each as it comes."""
+        """Handle the signal that has arrived in the meantime, if any, and from now on each as it arrives."""
         self._held = False
         if self._waiting is not None:
             number, self._waiting = self._waiting, None

@@ -1,4 +1,4 @@
-"""Locks: what is being written has one writer, who is known by name."""
+"""Locks: whatever is being written has one writer, and others can see who it is."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def locked(target: Path) -> Iterator[None]:
     """Within this context no other process writes ``target``.
 
     The lock is a file with the writer's process number, host and start: ``.lock`` in a folder, ``.NAME.lock`` beside a
-    file. It needs nothing of the file system but that one of two processes fails to create the same file. A lock whose
+    file. All that it needs of the file system is that one of two processes fails to create the same file. A lock whose
     writer has ended is taken over, with a warning to the log, and files that were left unfinished are removed. Ctrl-C
     waits while the lock is taken and while it is released, so that none is left behind.
 
@@ -125,7 +125,9 @@ def _taken(target: Path, path: Path) -> Lock:
             if _content(path) == theirs:
                 claim.path.replace(path)
                 writer = f"process {_facts(theirs)['pid']}" if theirs else "a process"
-                _log.warning("%s: %s ended while it wrote here; going on in its place", visible(str(target)), writer)
+                _log.warning(
+                    "%s: %s ended while it was writing here; this process takes its place", visible(str(target)), writer
+                )
                 return Lock(target, path, claim.content)
         finally:
             claim.path.unlink(missing_ok=True)
@@ -160,10 +162,10 @@ def _check_ended(theirs: bytes, target: Path, path: Path) -> None:
     who = f"process {facts['pid']} on {facts['host']}" if facts else "an unknown process"
     state = Writer(facts["pid"], facts["machine"], facts["life"]).state() if facts else "unknown"
     if state == "running":
-        raise UserError(f"{target} is being written by {who} since {facts['since']}", "wait for it, or stop it first")
+        raise UserError(f"{target} has been in use by {who} since {facts['since']}", "wait for it, or stop it first")
     if state == "unknown":
         raise UserError(
-            f"{target} is locked by {who}, and it cannot be seen from here whether that still runs",
+            f"{target} is locked by {who}, and whether that is still running cannot be seen from here",
             f"if it has ended, delete {path}",
         )
 
@@ -176,7 +178,7 @@ def _description() -> bytes:
 
 
 def _facts(content: bytes) -> dict[str, Any]:
-    """The facts in a lock; empty if it is none of ours."""
+    """The facts in a lock; empty if it is not one of ours."""
     try:
         facts = parse_json(content)
         known = {name: kind(facts[name]) for name, kind in _FACTS.items()}
@@ -199,4 +201,4 @@ def _content(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise cannot_read(path, error, "remove it if nothing writes there") from error
+        raise cannot_read(path, error, "remove it if nothing is writing there") from error

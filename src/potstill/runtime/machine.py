@@ -80,7 +80,7 @@ def machine_in_words() -> str:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start measuring the peak afresh; where the system does not allow it, the earlier peak remains."""
+    """Start a new measurement of the peak; where the system does not allow it, the earlier peak remains."""
     if device.type == "cuda":
         import torch
 

@@ -39,7 +39,7 @@ KINDS: Mapping[int, str] = {
 
 
 class NotRegular(OSError):
-    """A path is not of a regular file: reading it could wait for ever, or act on a device."""
+    """A path is not of a regular file: reading it could block forever, or act on a device."""
 
 
 class TooLarge(OSError):
@@ -185,7 +185,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _check_digits(value: Any) -> None:
-    """Refuse the whole numbers that JSON refuses, too: settings are recorded as JSON."""
+    """Refuse whole numbers that JSON would refuse, because settings are recorded as JSON."""
     if isinstance(value, int) and abs(value) >= 10**JSON_DIGITS:
         raise ValueError(f"a whole number has more than {JSON_DIGITS} digits")
     for part in _parts(value):
@@ -202,7 +202,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        raise ValueError(f"the key {twice!r} appears twice in one object")
     return made
 
 

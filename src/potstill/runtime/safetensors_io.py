@@ -112,7 +112,7 @@ def read_header(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
 
 
 def content_sha256(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of tensors and metadata, by which a file that was changed can be told.
+    """The SHA-256 of tensors and metadata, which shows whether a file was changed.
 
     Args:
         tensors: PyTorch tensors by name, on the CPU.
@@ -181,7 +181,7 @@ def _declared(stream: BufferedReader, size: int) -> tuple[list[Entry], dict[str,
         raise ValueError("the header is not an object")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
-        raise ValueError("the metadata are not texts")
+        raise ValueError("the metadata contain something other than text")
     entries = [_entry(name, declared, 8 + length) for name, declared in sorted(header.items())]
     end = 8 + length
     for entry in sorted(entries, key=lambda entry: (entry.begin, entry.end)):

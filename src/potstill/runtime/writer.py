@@ -1,4 +1,4 @@
-"""The process that writes a file, and whether it still runs: what locks and unfinished files are judged by."""
+"""The process that writes a file, and whether it is still running: locks and unfinished files are judged by it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Writer:
         pid: its number, which the system uses again after its end.
         machine: where that number means something: a hash of the machine and of its space of process numbers, because
             containers of one machine have spaces of their own.
-        life: what tells it from other processes with its number: the start of the machine and of the process.
+        life: what distinguishes it from other processes with its number: the start of the machine and of the process.
     """
 
     pid: int
@@ -39,7 +39,7 @@ class Writer:
 
     @classmethod
     def of_unfinished(cls, name: str) -> Writer | None:
-        """The process that a file or folder called ``name`` was left unfinished by; None if it is not such a name."""
+        """The process that left a file or folder called ``name`` unfinished; None if it is not such a name."""
         match = _MARK.fullmatch(name)
         return None if match is None else cls(int(match[2]), match[1], match[3])
 
@@ -49,10 +49,10 @@ class Writer:
         return f".potstill-{self.machine}-{self.pid}-{self.life}-"
 
     def state(self) -> Literal["running", "ended", "unknown"]:
-        """Whether the process still runs; of another machine it is not known."""
+        """Whether the process is still running; for another machine this is not known."""
         if self == Writer.here():
             return "running"
-        if self.machine != _machine() or sys.platform == "win32":  # where signal 0 is no question but Ctrl-C
+        if self.machine != _machine() or sys.platform == "win32":  # where signal 0 is not a question but Ctrl-C
             return "unknown"
         try:
             os.kill(self.pid, 0)
@@ -65,7 +65,7 @@ class Writer:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove from a folder what processes of this machine left unfinished that have ended since.
+    """Remove from a folder what processes of this machine left unfinished when they ended.
 
     Files of other processes and of other programs stay.
     """

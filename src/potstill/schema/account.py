@@ -1,4 +1,4 @@
-"""What a dataset was understood as: told once when it is read, kept in the manifest, shown on the page."""
+"""How a dataset was understood: printed once when it is read, kept in the manifest, shown on the page."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Repeated(Record):
     def __str__(self) -> str:
         verb = "repeats another" if self.images == 1 else "repeat others"
         if self.other != self.split:
-            verb = f"{'is' if self.images == 1 else 'are'} in {self.other}, too"
+            verb = f"{'is' if self.images == 1 else 'are'} also in {self.other}"
         return f"{self.images:,} of {counted(self.of, f'{self.split} image')} ({share(self.share)}) {verb}"
 
 
@@ -93,7 +93,7 @@ class Inspection(Record):
     """A dataset as it was read and what was found in its images.
 
     Attributes:
-        dataset: the dataset; its account has the warnings of the inspection, too.
+        dataset: the dataset; its account also has the warnings of the inspection.
         mean: of each channel, as networks see it, of pixels in [0, 1].
         std: of each channel, likewise.
         pixels: the pixels of each split that has images.
@@ -115,7 +115,7 @@ class Inspection(Record):
 
     @property
     def account(self) -> Account:
-        """What the dataset was understood as."""
+        """How the dataset was understood."""
         assert self.dataset.account is not None, "an inspection is made with an account"
         return self.dataset.account
 

@@ -45,7 +45,7 @@ class DatasetRecord(Record):
         train: the number of training images.
         validation: the number of validation images.
         test: the number of test images.
-        account: what the dataset was understood as; None in older records.
+        account: how the dataset was understood; None in older records.
     """
 
     name: str
@@ -77,7 +77,7 @@ class DatasetRecord(Record):
         )
 
     def lines(self) -> list[str]:
-        """The dataset in a few lines: the phrase, and what it was understood as."""
+        """The dataset in a few lines: the phrase, and how it was understood."""
         return [self.title, *(f"  {line}" for line in (self.account.lines() if self.account else []))]
 
 

@@ -89,7 +89,7 @@ class SetMetadata(Record):
             if is_pickle(file):  # only now: the first bytes of a safetensors file may be any
                 remedy = "convert it: docs/python-api.md, Sets of other programs"
                 raise UserError(
-                    f"{file} is a PyTorch pickle, not read: loading one can run any program", remedy
+                    f"{file} is a PyTorch pickle, which is not read: loading one can run any code", remedy
                 ) from error
             raise unusable_set(file, f"it is truncated or not safetensors ({error})") from error
         if metadata.get("format") not in (FORMAT, FORMED):

@@ -88,7 +88,7 @@ def optimised_random(source: FeatureSource, images_per_class: int, streams: Stre
     if smallest <= images_per_class:
         name = real.class_names[real.class_sizes.index(smallest)]
         raise UserError(
-            f"class {name!r} has {smallest} images: choosing {images_per_class} leaves none for judging the choice",
+            f"class {name!r} has {smallest} images: choosing {images_per_class} leaves none to judge the choice by",
             f"use `ipc={smallest - 1}` or less" if smallest > 1 else "optimised-random needs two images per class",
         )
     judges = min(JUDGES, smallest - images_per_class)

@@ -44,7 +44,7 @@ def export(synthetic: SyntheticSet, target: str | Path, format: Format, *, hub_i
     Only ``npz`` stores the images exactly. The other formats contain 8-bit PNG images, and a README that quantifies the
     resulting error.
 
-    - ``imagefolder``: ``CLASS/00000.png``, and ``labels.json`` if labels are soft. Directories have the names of their
+    - ``imagefolder``: ``CLASS/00000.png``, and ``labels.json`` if labels are soft. Folders have the names of their
       classes if that preserves the order of the classes; otherwise they are prefixed with the class number.
     - ``parquet``: columns ``image``, ``label`` and, if labels are soft, ``soft_label``, as Hugging Face ``datasets``
       stores them.
@@ -56,7 +56,7 @@ def export(synthetic: SyntheticSet, target: str | Path, format: Format, *, hub_i
 
     Args:
         synthetic: the set, with 1 to 4 channels.
-        target: the directory to create or, for ``npz``, the file.
+        target: the folder to create or, for ``npz``, the file.
         format: one of the formats above.
         hub_id: OWNER/NAME of the dataset on the hub; only for ``hub``.
 
@@ -86,9 +86,9 @@ def export(synthetic: SyntheticSet, target: str | Path, format: Format, *, hub_i
 
 
 def folder_names(class_names: Sequence[str]) -> list[str]:
-    """A portable directory name for each class, such that sorting the names preserves the order of the classes.
+    """A portable folder name for each class, such that sorting the names preserves the order of the classes.
 
-    Programs number classes by their sorted directory names. If the names would sort differently, or two coincide when
+    Programs number classes by their sorted folder names. If the names would sort differently, or two coincide when
     case is ignored, every name is prefixed with its class number.
     """
     safe = [re.sub(r"[^\w .()+-]+", "_", name)[:60].strip(" .") for name in class_names]

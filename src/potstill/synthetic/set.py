@@ -135,7 +135,7 @@ class SyntheticSet:
             ValueError: the set has a formation: networks are trained on ``decoded()``, not on stored images.
         """
         if self.formation != 1:
-            raise ValueError("the stored images of a set with a formation are no examples; use decoded()")
+            raise ValueError("the stored images of a set with a formation are not examples; use decoded()")
         return self.images if indices is None else self.images[indices]
 
     @property

@@ -55,7 +55,7 @@ def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDa
 
 @cache
 def small_experts() -> str:
-    """A directory of two experts of ``NETWORK`` on digits, four epochs each; deleted when the process exits."""
+    """A folder of two experts of ``NETWORK`` on digits, four epochs each; deleted when the process exits."""
     folder = tempfile.TemporaryDirectory(prefix="experts-")
     atexit.register(folder.cleanup)
     plan = ExpertPlan(network=NETWORK, count=2, epochs=4, learning_rate=0.05)

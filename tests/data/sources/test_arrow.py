@@ -84,9 +84,9 @@ def nonsense(folder: Path) -> None:
     ("spoil", "message"),
     [
         (cut, r"data-00000-of-00001\.arrow"),
-        (missing, r"'data-00000-of-00001\.arrow', which is not there"),
-        (elsewhere, r"'\.\./other\.arrow', which is not there"),
-        (ordered, "keeps the order of its rows apart"),
+        (missing, r"'data-00000-of-00001\.arrow', which does not exist"),
+        (elsewhere, r"'\.\./other\.arrow', which does not exist"),
+        (ordered, "stores the order of its rows separately"),
         (nonsense, r"state\.json is not an object"),
     ],
 )

@@ -178,7 +178,7 @@ def not_an_image(folder: Path) -> None:
         (one_class, "fewer than two classes"),
         (other_size, "5×6.*7×6.*`image_size`|7×6.*5×6.*`image_size`"),
         (truncated, r"b/0001\.png: .*truncated"),
-        (not_an_image, r"b/0002\.png: not in an image format"),
+        (not_an_image, r"b/0002\.png: not in a format that is supported"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[Path], None], message: str):

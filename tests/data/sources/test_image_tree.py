@@ -33,7 +33,7 @@ def test_images_are_told_by_their_suffixes_at_any_depth(tmp_path: Path):
     tree = tree_of_folder(tmp_path)
     assert images(tree) == ["cat/0.png", "cat/2.WebP", "cat/more/1.JPEG", "dog/3.tga"]
     assert told(tree) == {"other files": 2}
-    assert tree.left_out[0].why == "they are no images by their suffixes (.txt, none)"
+    assert tree.left_out[0].why == "their suffixes are not those of images (.txt, none)"
     assert tree.root.folders["cat"].count == 3
 
 

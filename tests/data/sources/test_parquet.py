@@ -93,7 +93,7 @@ def named(labels: list[int], names: str) -> Callable[[Path], None]:
         (table_of(["cat", "dog", "emu"], "string"), "'label' .* differs for every image"),
         (table_of([0.0, 1.0], "float32"), "labels of .* are not integers"),
         (table_of([0, -1], "int64"), "negative"),
-        (table_of([0, None], "int64"), "1 of 2 labels .* absent"),
+        (table_of([0, None], "int64"), "1 of 2 labels .* missing"),
         (table_of([0, 2], "int64"), "class '1' .*no training images"),
         (named([0, 0], "a"), "fewer than two classes"),
         (
@@ -120,7 +120,7 @@ def test_named_classes_without_images_are_dropped_with_a_word(tmp_path: Path):
     loaded = load_dataset(str(tmp_path))
     assert loaded.class_names == ("b", "e")
     assert loaded.account is not None
-    assert "6 named classes have no image and are dropped: a, c, d, f, g, ..." in loaded.account.remarks
+    assert "6 named classes have no images and are dropped: a, c, d, f, g, ..." in loaded.account.remarks
 
 
 def test_damaged_image_is_named_by_its_row(tmp_path: Path):
@@ -249,7 +249,7 @@ def peak_of_arrow() -> Iterator[Callable[[], int]]:
 
 def test_a_large_value_that_stands_in_many_rows_does_not_fill_the_memory(tmp_path: Path):
     path = write_dense(tmp_path / "x.parquet", bytes(2**20), 200, once=True)
-    with peak_of_arrow() as peak, pytest.raises(UserError, match="not in an image format"):
+    with peak_of_arrow() as peak, pytest.raises(UserError, match="not in a format that is supported"):
         load_dataset(str(path), cache=None)
     assert peak() < 64 * 2**20
     path = write_dense(tmp_path / "y.parquet", encode(noise(1)[0]), 200, once=True, text="a" * 2**20)

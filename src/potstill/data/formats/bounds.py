@@ -1,4 +1,4 @@
-"""What every reader checks: a file's own word on its size, and any failure of the library that parses it."""
+"""What every reader checks: the size that a file declares, and any failure of the library that parses it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIECE = 2**20  # bytes read at a time
 
 
 class Readable(Protocol):
-    """A stream of bytes, perhaps decompressed on the way."""
+    """A stream of bytes, perhaps decompressed as it is read."""
 
     def read(self, size: int, /) -> bytes:
         """At most ``size`` bytes; none at the end."""
@@ -59,7 +59,7 @@ def check_size(declared: int, stored: int, where: str) -> None:
         where: their name in errors.
 
     Raises:
-        UserError: so few bytes cannot hold so many, or they do not fit into memory.
+        UserError: the stored bytes cannot hold so many, or they do not fit in memory.
     """
     if declared > stored * DEFLATE_RATIO:
         raise UserError(
@@ -72,7 +72,7 @@ def check_size(declared: int, stored: int, where: str) -> None:
 def read_array(
     stream: Readable, dtype: np.dtype, shape: Sequence[int], *, stored: int, where: str, order: str = "C"
 ) -> np.ndarray:
-    """Read an array, in pieces: a stream that ends early has cost no more than what it held.
+    """Read an array, in pieces: a stream that ends early costs no more memory than what it held.
 
     Args:
         stream: stands at the first number.

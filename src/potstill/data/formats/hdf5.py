@@ -53,7 +53,7 @@ def _h5py(path: Path) -> Any:
         return import_module("h5py")
     except ImportError as error:
         raise UserError(
-            f"{path} is an HDF5 file, which is read by h5py, and that is not installed", "run pip install h5py"
+            f"{path} is an HDF5 file, which needs h5py, and h5py is not installed", "run pip install h5py"
         ) from error
 
 

@@ -21,7 +21,7 @@ def read_idx(path: Path) -> np.ndarray:
     """Read an idx file.
 
     The file begins with two zeros, the type of the numbers, the number of dimensions and each side as a 32-bit integer;
-    LeCun, Cortes and Burges, "The MNIST database". Whether it is gzipped is told by its first bytes, not by its name.
+    LeCun, Cortes and Burges, "The MNIST database". Whether it is gzipped is judged by its first bytes, not by its name.
 
     Args:
         path: the file.

@@ -1,7 +1,7 @@
 """MATLAB's ``.mat`` files of version 5 to 7.2, of plain numbers only.
 
-SciPy's reader follows whatever such a file says, into cells, structures and objects, and a damaged file can crash it.
-This one knows arrays of numbers, and passes over everything else.
+SciPy's reader follows whatever such a file says, into cells, structures and objects, and a damaged file can crash
+it. This one reads arrays of numbers and skips everything else.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Tag:
 
 
 class _Inflated:
-    """Decompresses a stream on the way, never more of it than is asked for."""
+    """Decompresses a stream as it is read, never more of it than is asked for."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream, self._left, self._inflater = stream, size, zlib.decompressobj()
@@ -123,7 +123,7 @@ def _variable(
         return
     array = read_array(stream, dtype, shape, stored=stored, where=where, order="F")
     if array.nbytes != tag.size:
-        raise UserError(f"{where} is damaged: its shape {tuple(shape)} is not that of its numbers", REMEDY)
+        raise UserError(f"{where} is damaged: its shape {tuple(shape)} does not fit its numbers", REMEDY)
     yield name, array
 
 

@@ -49,7 +49,7 @@ class NpzArchive:
                 raise UserError(f"{where} has the version {version}, which is not that of plain numbers", REMEDY)
             shape, fortran, dtype = HEADERS[version](stream, max_header_size=LONGEST_HEADER)
             if dtype.hasobject or dtype.kind not in "biuf":
-                raise UserError(f"cannot read {where}: it holds no plain numbers but {dtype}", REMEDY)
+                raise UserError(f"cannot read {where}: it holds {dtype}, not plain numbers", REMEDY)
             stored = min(info.compress_size, self._stored)
             order = "F" if fortran else "C"
             return read_array(stream, dtype, shape, stored=stored, where=where, order=order)

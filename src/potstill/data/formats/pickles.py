@@ -141,7 +141,7 @@ def _run(content: bytes) -> Any:
             ACTIONS[opcode.name](machine, argument)
         elif opcode.name not in IGNORED:
             raise Refused(f"it uses {opcode.name}")
-    raise Refused("it does not end")
+    raise Refused("it has no end")
 
 
 def _finished(value: Any) -> Any:
@@ -151,7 +151,7 @@ def _finished(value: Any) -> Any:
             raise Refused("an array has no content")
         return value.values
     if isinstance(value, _Name | _Dtype):
-        raise Refused("a name stands where data should")
+        raise Refused("a name where data should be")
     return value
 
 
@@ -261,7 +261,7 @@ def _tuple(count: int) -> Callable[[_Machine, Any], None]:
 
 def _put(machine: _Machine, slot: int) -> None:
     if not machine.stack or isinstance(machine.stack[-1], _Mark):
-        raise Refused("nothing to remember")
+        raise Refused("nothing to store")
     machine.memo[slot] = machine.stack[-1]
 
 
@@ -271,7 +271,7 @@ def _memoize(machine: _Machine, _: Any) -> None:
 
 def _get(machine: _Machine, slot: int) -> None:
     if slot not in machine.memo:
-        raise Refused("something forgotten is asked for")
+        raise Refused("something that was not stored is asked for")
     machine.push(machine.memo[slot])
 
 

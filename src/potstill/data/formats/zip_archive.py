@@ -92,5 +92,5 @@ def _parts(info: zipfile.ZipInfo, path: Path) -> tuple[str, ...]:
     """The parts of a member's path; Windows separates them by backslashes."""
     parts = tuple(part for part in info.filename.replace("\\", "/").split("/") if part not in ("", "."))
     if not parts or ".." in parts or info.filename.startswith(("/", "\\")) or parts[0].endswith(":"):
-        raise UserError(f"{path} has a file with the name {info.filename!r}, which leads out of the archive", REMEDY)
+        raise UserError(f"{path} has a file with the name {info.filename!r}, which points outside the archive", REMEDY)
     return parts

@@ -128,10 +128,10 @@ def _saved_files(folder: Path) -> list[Path]:
     state = Fields.of_file(folder / STATE)
     if state.values.get("_indices_data_files"):
         raise UserError(
-            f"{folder} keeps the order of its rows apart from its images", "save it after flatten_indices()"
+            f"{folder} stores the order of its rows separately from its images", "save it after flatten_indices()"
         )
     names = [Fields.of(state.file, item).value("filename", str) for item in state.value("_data_files", list[Any])]
     for name in names:
         if Path(name).name != name or not (folder / name).is_file():
-            raise UserError(f"{folder / STATE} names the file {name!r}, which is not there", "copy the whole folder")
+            raise UserError(f"{folder / STATE} names the file {name!r}, which does not exist", "copy the whole folder")
     return [folder / name for name in names]

@@ -1,4 +1,4 @@
-"""Which folders are splits and which are classes, told from their names and their nesting alone."""
+"""Which folders are splits and which are classes, judged by their names and their nesting alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FolderLayout:
     Attributes:
         words: the layout in words.
         splits: for each published split, by its name, its class folders; "" is the name of a dataset in one piece.
-        left_out: images that are in no class folder, and why they are not read.
+        left_out: images that are not in a class folder, and why they are not read.
         remarks: further decisions, one sentence each.
     """
 
@@ -41,8 +41,8 @@ class FolderLayout:
 def understand_folders(root: Folder, where: str, choices: Choices) -> FolderLayout:
     """Tell splits from classes.
 
-    A folder is a split if it speaks of one, as ``training_set`` does, and has folders of images: a class may be called
-    train, too. Names of splits alone are never classes, neither above the images nor between class and images.
+    A folder is a split if its name suggests one, as ``training_set`` does, and has folders of images: a class may also
+    be called train. Names of splits alone are never classes, neither above the images nor between class and images.
 
     Args:
         root: all folders that have images.
@@ -79,7 +79,7 @@ def _splits(root: Folder, used: Classes, nested: Classes, where: str) -> FolderL
         classes = _class_folders(folder)
         holds_no_class = len(classes) == 1 and bool(training) and not training & set(classes)
         if name not in nested or (_role(name) != "train" and holds_no_class):
-            left_out.append(LeftOut(count=folder.count, what=f"images in {name}", why="they are in no class folder"))
+            left_out.append(LeftOut(count=folder.count, what=f"images in {name}", why="they are not in a class folder"))
         else:
             _check_twins(_nested(classes), classes, f"{where}, {name}", ONE_KIND)
             splits[name] = folder.folders
@@ -97,11 +97,11 @@ def _classes_of_splits(classes: Classes) -> FolderLayout:
 
 
 def _check_meaning(nested: Classes, speaking: set[str], chosen: set[str], where: str) -> None:
-    """Refuse a class called train beside other classes that have folders, too."""
+    """Refuse a class called train beside other classes that also have folders."""
     silent = sorted(set(nested) - speaking)
     if silent and len(speaking) == 1 and not chosen:
         raise UserError(
-            f"in {where} the folders {silent[0]} and {next(iter(speaking))} have folders within them, so that "
+            f"in {where} the folders {silent[0]} and {next(iter(speaking))} have folders within them, so "
             "they may be splits or classes",
             NAME_SPLITS,
         )
@@ -114,7 +114,7 @@ def _check_flat(used: Classes, nested: Classes, where: str) -> None:
     if flat and (len(flat) == len(used) or len(plain) > 1):
         names = " and ".join(sorted(flat)[:3])
         verb = "is a split" if len(flat) == 1 else "are splits"
-        raise UserError(f"{names} in {where} {verb} without class folders, so that no image has a label", LAYOUTS)
+        raise UserError(f"{names} in {where} {verb} without class folders, so no image has a label", LAYOUTS)
 
 
 def _check_twins(nested: Classes, used: Classes, where: str, remedy: str) -> None:
@@ -133,7 +133,7 @@ def _check_twins(nested: Classes, used: Classes, where: str, remedy: str) -> Non
     if len(nested) == len(used) > 1 and len(within) == 1 and len(shared := next(iter(within))) > 1:
         names, first = " and ".join(list(nested)[:2]), " and ".join(sorted(shared)[:2])
         raise UserError(
-            f"the folders {names} in {where} all contain {first}, which may be splits, classes or kinds of images",
+            f"the folders {names} in {where} all contain {first}: they may be splits, classes or kinds of images",
             remedy,
         )
 
@@ -162,11 +162,11 @@ def _beside(folder: Folder) -> tuple[LeftOut, ...]:
     if not folder.images:
         return ()
     place = f"images directly in {folder.name}" if folder.name else "images beside the class folders"
-    return (LeftOut(count=len(folder.images), what=place, why="they are in no class folder"),)
+    return (LeftOut(count=len(folder.images), what=place, why="they are not in a class folder"),)
 
 
 def _role(name: str) -> str | None:
-    """The split that a name speaks of, if it speaks of one alone."""
+    """The split that a name suggests, if it suggests only one."""
     try:
         return role_in(name)
     except UserError:

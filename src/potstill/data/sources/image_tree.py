@@ -87,13 +87,13 @@ class _Tally:
         suffixes = ", ".join(sorted(self.suffixes)[:SHOWN_SUFFIXES])
         suffixes += ", ..." if len(self.suffixes) > SHOWN_SUFFIXES else ""
         reasons = (
-            (self.hidden, "hidden files and folders", "their names begin with a dot"),
-            (self.dangling, "links", "they lead nowhere"),
-            (self.seen_folders, "links to folders", "those folders are read already, or contain this dataset"),
+            (self.hidden, "hidden files and folders", "their names start with a dot"),
+            (self.dangling, "links", "their targets do not exist"),
+            (self.seen_folders, "links to folders", "those folders are already read, or contain this dataset"),
             (self.links, "links in the archive", ""),
             (self.special, "pipes, devices and the like", ""),
             (self.unreadable, "images in formats that this Pillow cannot read", ""),
-            (self.other, "other files", f"they are no images by their suffixes ({suffixes})"),
+            (self.other, "other files", f"their suffixes are not those of images ({suffixes})"),
         )
         return tuple(LeftOut(count=count, what=what, why=why) for count, what, why in reasons if count)
 
@@ -149,7 +149,9 @@ def _list(
 ) -> None:
     """Add the entries of one folder to the tree; the folders in it wait for their turn."""
     if len(builder.parts) > DEEPEST:
-        raise UserError(f"folders are nested more than {DEEPEST} deep at {path}", "give the folder of the classes")
+        raise UserError(
+            f"folders are nested more than {DEEPEST} deep at {path}", "name the folder that holds the classes"
+        )
     try:
         with os.scandir(path) as entries:
             for entry in entries:
@@ -197,7 +199,9 @@ def tree_of_archive(path: Path) -> ImageTree:
     for member in list_members(path):
         *folders, name = member.parts
         if len(folders) > DEEPEST:
-            raise UserError(f"folders are nested more than {DEEPEST} deep in {path}", "pack the folder of the classes")
+            raise UserError(
+                f"folders are nested more than {DEEPEST} deep in {path}", "pack only the folder that holds the classes"
+            )
         if member.is_link:
             tally.links += 1
         elif any(part.startswith(".") or part == "__MACOSX" for part in member.parts):

@@ -55,7 +55,7 @@ class Npz:
             parts = tuple(self._part(archive, split, *pair, choices) for split, pair in pairs.items())
             used = {name for pair in pairs.values() for name in pair}
             others = sorted(set(archive.names) - used)
-        why = f"they are no images with labels of a split: {', '.join(others[:5])}{', ...' if others[5:] else ''}"
+        why = f"they are not the images and labels of a split: {', '.join(others[:5])}{', ...' if others[5:] else ''}"
         left_out = (LeftOut(count=len(others), what="arrays", why=why),) if others else ()
         has_columns = choices.label_column is not None  # refused above unless labels have several
         return Found(

@@ -95,7 +95,7 @@ class ParquetTable:
             if whole > UNSUSPICIOUS and whole > stored * DEFLATE_RATIO:
                 raise UserError(
                     f"the column {column!r} of {self.path} has {stored:,} bytes that decompress to {whole:,}, "
-                    "which is no dataset",
+                    "which no dataset needs",
                     REMEDY,
                 )
 

@@ -164,7 +164,7 @@ def _part(named: Named, table: Described, columns: Columns, deciding: Described)
     if columns.image not in table.schema.names or not table.holds_images(columns.image):
         raise UserError(
             f"{deciding.where} has its images in the column {columns.image!r}, which {table.where} does not have",
-            "store all files with the same columns, or take out those of another dataset",
+            "store all files with the same columns, or remove those of another dataset",
         )
     images = Encoded(named.table.rows, lambda: _rows(named.table, columns.image, table.where), stamped=False)
     return Part(images, _labels(named.table, table, columns), named.origin, named.names)
@@ -198,7 +198,7 @@ def _labels(table: Table, described: Described, columns: Columns) -> Labels:
 
 
 def _check_classes(labels: Sequence[Labels], column: str, where: str) -> None:
-    """Refuse labels of which every image has one of its own, as with an index, a name or a caption."""
+    """Refuse labels that differ for every image, as an index, a name or a caption does."""
     seen: set[str | int] = set()
     count = 0
     for part in labels:

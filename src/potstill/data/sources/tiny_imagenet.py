@@ -88,7 +88,7 @@ class TinyImagenet:
     def _unlabelled(self, annotated: int) -> list[LeftOut]:
         """Images that are read for no split, and why; ``annotated`` are read of those in ``val``."""
         root = self.tree.root
-        unread = [("images beside the splits", len(root.images), "they are in no folder of a split")]
+        unread = [("images beside the splits", len(root.images), "they are not in the folder of a split")]
         for name, folder in root.folders.items():
             match name:
                 case "train":
@@ -98,7 +98,7 @@ class TinyImagenet:
                 case "test":
                     unread.append(("images in test", folder.count, "they have no labels"))
                 case _:
-                    unread.append((f"images in {name}", folder.count, "it is no split of Tiny ImageNet"))
+                    unread.append((f"images in {name}", folder.count, "it is not a split of Tiny ImageNet"))
         return [LeftOut(count=count, what=what, why=why) for what, count, why in unread if count]
 
     def _annotated(self) -> list[tuple[str, Parts]]:
@@ -109,7 +109,9 @@ class TinyImagenet:
         for number, line in enumerate(_lines(path), start=1):
             name, class_name, *_ = (*line.split("\t"), "", "")
             if name not in images or not class_name or name in annotated:
-                raise UserError(f"{path}, line {number}: {name!r} is no image in val/images, or stands twice", REMEDY)
+                raise UserError(
+                    f"{path}, line {number}: {name!r} is not an image in val/images, or appears twice", REMEDY
+                )
             annotated[name] = class_name
         return [(class_name, ("val", "images", name)) for name, class_name in annotated.items()]
 
@@ -135,4 +137,4 @@ def _lines(path: Path) -> list[str]:
     try:
         return [line for line in read_within(path, LARGEST_TEXT).decode("utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text", REMEDY) from error
+        raise UserError(f"{path} is not a text file", REMEDY) from error

@@ -1,4 +1,4 @@
-"""What to say of a path that no source reads: what it seems to be, and what to do with it."""
+"""What to say about a path that no source reads: what it seems to be, and what to do with it."""
 
 from __future__ import annotations
 

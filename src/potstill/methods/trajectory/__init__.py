@@ -83,7 +83,7 @@ class TrajectoryMatching(Method, Generic[P]):
     Settings that are None take the published values for the dataset and the images per class.
 
     Attributes:
-        experts: directory of potstill experts of the same dataset and network, with every epoch kept.
+        experts: folder of potstill experts of the same dataset and network, with every epoch kept.
         student_steps: N, training steps of the student on the synthetic images.
         expert_epochs: M, epochs of the expert that these steps should reproduce.
         latest_start: T+, exclusive upper bound of the expert epoch from which the student starts.
@@ -352,7 +352,7 @@ def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[Weights
     """Open the experts in ``folder`` and check that they fit the problem and were trained for long enough.
 
     Args:
-        folder: directory of potstill experts; empty if the user named none.
+        folder: folder of potstill experts; empty if the user named none.
         problem: the distillation problem.
         last_epoch: the last epoch that every expert must have.
 

@@ -38,7 +38,7 @@ class DD(Method):
         passes: passes over the batches: S = passes * batches.
         batches: number of batches that the images are divided into; None puts one image of each class in a batch.
         initial: initial weights of the network in each iteration: ``random``, one ``fixed`` draw, or pre-trained ones,
-            given by a directory of potstill experts, or by one of its files for a single fixed network.
+            given by a folder of potstill experts, or by one of its files for a single fixed network.
         scheme: initialisation of random and fixed weights: ``xavier`` as in the authors' program, or ``kaiming`` as in
             PyTorch.
         batch_real: real images per iteration, over all classes.

@@ -1,4 +1,4 @@
-"""The data: what the dataset was understood as when it was read, and what makes results misleading."""
+"""The data: how the dataset was understood when it was read, and what would make results misleading."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class View:
 
 
 def view(run: Run) -> View | None:
-    """What the dataset of a run was understood as; None if an older record does not say."""
+    """How the dataset of a run was understood; None if an older record does not say."""
     account = run.manifest.dataset.account
     if account is None:
         return None

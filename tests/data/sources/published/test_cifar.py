@@ -104,7 +104,7 @@ def test_names_of_classes_are_read_in_whatever_order_the_files_are(tmp_path: Pat
 def test_missing_batches_are_told(tmp_path: Path):
     account = load(python_10(tmp_path / "cifar")).account
     assert account is not None
-    assert "2 of 5 training batches are there" in account.remarks
+    assert "2 of 5 training batches are present" in account.remarks
 
 
 def test_nothing_is_unpickled(tmp_path: Path):

@@ -112,7 +112,7 @@ def test_a_second_file_that_differs_is_refused(tmp_path: Path, name: str, values
 def test_images_of_one_name_and_labels_of_another_are_not_joined(tmp_path: Path):
     publish(tmp_path, "")
     (tmp_path / "t10k-labels-idx1-ubyte").rename(tmp_path / "test-labels-idx1-ubyte")
-    with pytest.raises(UserError, match="t10k-images-idx3-ubyte is without its file of labels"):
+    with pytest.raises(UserError, match="t10k-images-idx3-ubyte has no matching file of labels"):
         load_dataset(str(tmp_path))
 
 
@@ -129,5 +129,5 @@ def test_a_missing_file_and_a_single_one_are_told(tmp_path: Path):
     with pytest.raises(UserError, match="name its folder"):
         load_dataset(str(tmp_path / "t10k-labels-idx1-ubyte.gz"))
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte\.gz is without its file of labels"):
+    with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte\.gz has no matching file of labels"):
         load_dataset(str(tmp_path))

@@ -55,7 +55,7 @@ def test_extra_images_are_read_only_if_they_are_chosen(tmp_path: Path):
 @pytest.mark.parametrize("labels", [LABELS * 2, LABELS - 1, LABELS / 2])
 def test_other_labels_are_refused(tmp_path: Path, labels: np.ndarray):
     publish(tmp_path, "train", labels=labels)
-    with pytest.raises(UserError, match="other labels than 1 to 10"):
+    with pytest.raises(UserError, match="labels other than 1 to 10"):
         load_dataset(str(tmp_path))
 
 

@@ -1,6 +1,6 @@
-"""The files of well-known datasets as their publishers offer them, unpacked; one layout a file.
+"""The files of well-known datasets as their publishers offer them, unpacked; one layout per file.
 
-A layout is told by the names of its files. A new one is a file here and an entry of :data:`LAYOUTS`.
+A layout is recognised by the names of its files. A new one is a file here and an entry of :data:`LAYOUTS`.
 """
 
 from __future__ import annotations

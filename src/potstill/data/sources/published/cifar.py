@@ -82,7 +82,7 @@ def _names(names: Any, path: Path) -> tuple[str, ...]:
 
 def _remarks(files: Sequence[Path]) -> tuple[str, ...]:
     batches = sum(path.name.startswith("data_batch") for path in files)
-    return (f"{batches} of 5 training batches are there",) if 0 < batches < 5 else ()
+    return (f"{batches} of 5 training batches are present",) if 0 < batches < 5 else ()
 
 
 def _layout(words: str, names: str, needed: tuple[str, ...], folder: str) -> Layout:

@@ -29,7 +29,7 @@ def _read(files: Files) -> Pieces:
             continue
         if not images or not labels or _names(images[0])[0] != _names(labels[0])[0]:
             lacking = "labels" if images else "images"
-            raise UserError(f"{(images or labels)[0]} is without its file of {lacking}", "download it, too")
+            raise UserError(f"{(images or labels)[0]} has no matching file of {lacking}", "download that file as well")
         parts.append(_part(split, images[0], labels[0], files.class_names))
         left_out += [_copy(path, of=several[0]) for several in (images, labels) for path in several[1:]]
     return Pieces(tuple(parts), tuple(left_out))

@@ -1,4 +1,4 @@
-"""A layout: by which names its files are known, where they lie, and who reads them."""
+"""A layout: the names of its files, where they lie, and what reads them."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def read_within(path: Path, limit: int) -> bytes:
     try:
         return read_regular(path, limit)
     except TooLarge as error:
-        raise UserError(f"{path} is larger than what was published: {error}", REMEDY) from error
+        raise UserError(f"{path} is larger than the published file: {error}", REMEDY) from error
     except OSError as error:
         raise cannot_read(path, error, REMEDY) from error
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """The names of classes in a text file, one a line.
+    """The names of classes in a text file, one per line.
 
     Raises:
         UserError: it is absent or not such a file.

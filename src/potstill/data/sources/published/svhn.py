@@ -34,7 +34,7 @@ def _part(path: Path) -> Part:
         raise UserError(f"{path} has no images X (32, 32, 3, N) with labels y (N, 1)", REMEDY)
     digits = labels.reshape(-1)
     if np.any(digits != digits.astype(np.uint8)) or not 1 <= digits.min() <= digits.max() <= 10:
-        raise UserError(f"{path} has other labels than 1 to 10", REMEDY)
+        raise UserError(f"{path} has labels other than 1 to 10", REMEDY)
     return Part(
         Arrays(images.transpose(3, 0, 1, 2), str(path)),
         Labels.of_numbers(digits.astype(np.int64) % 10, str(path)),

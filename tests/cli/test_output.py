@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from potstill import cli
+from potstill.cli.main import main
 from potstill.cli.output import Table, say, table_console
 
 NAME = "cat\x1b[2J\n\u202edog"
@@ -38,6 +39,14 @@ def test_tables_show_every_character(capsys: pytest.CaptureFixture[str]):
     printed = capsys.readouterr().out
     assert printed.count(SHOWN) == 4
     assert "\x1b" not in printed
+
+
+def test_a_paper_in_a_journal_is_cited_with_volume_and_pages(capsys: pytest.CaptureFixture[str]):
+    assert main(["cite", "random", "dm"]) == 0
+    neyman, dm = capsys.readouterr().out.split("\n\n")
+    assert "  volume = {97},\n  number = {4},\n  pages = {558--625},\n  year = {1934},\n" in neyman
+    assert dm.startswith("@inproceedings")
+    assert "{}" not in dm, "what a paper does not have is left out"
 
 
 def test_commands_print_in_no_other_way():

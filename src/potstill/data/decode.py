@@ -64,7 +64,7 @@ def decode_splits(
 
     Raises:
         UserError: an image is unreadable, truncated or has NaN pixels, the range of the pixels is unclear, sizes differ
-            within a split and ``image_size`` is None, or the images do not fit into memory.
+            within a split and ``image_size`` is None, or the images do not fit in memory.
     """
     budget = _Budget(memory_bytes())
 

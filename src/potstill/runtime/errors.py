@@ -53,7 +53,7 @@ def _flag(option: re.Match[str]) -> str:
 def in_one_line(error: Exception) -> str:
     """The message of another library's error."""
     if isinstance(error, MemoryError):
-        return "it does not fit into memory"
+        return "it does not fit in memory"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (text.strip() or type(error).__name__).splitlines()[0].rstrip(".")
 

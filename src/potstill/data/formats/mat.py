@@ -73,7 +73,7 @@ def read_mat(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.
         The variables that were found, by name, in the types in which they are stored.
 
     Raises:
-        UserError: the file is absent, damaged or of another version, or a variable does not fit into memory.
+        UserError: the file is absent, damaged or of another version, or a variable does not fit in memory.
     """
     with opened(path, REMEDY) as stream:
         size = os.fstat(stream.fileno()).st_size

@@ -214,7 +214,7 @@ def _check_classes(labels: Sequence[Labels], column: str, where: str) -> None:
 
 
 def _text_labels(batches: Iterable[pyarrow.Array]) -> Labels:
-    """Labels that are the names of the classes, each of which is kept once; a missing or empty text is no label.
+    """Labels that are the names of the classes, each of which is kept once; a missing or empty text is not a label.
 
     Raises:
         ValueError: a text is too long for a name.

@@ -19,7 +19,7 @@ from potstill.engine.schedule import Schedule
 from potstill.evaluation import find_recipe
 from potstill.evaluation.robustness import RATES
 from potstill.experts import curriculum
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DATM, DC, DD, DM, DSA, MTT, PAD, TESLA, DataDAM, Method
 from potstill.methods import gradient as gradient_matching
 from potstill.methods.distribution import datadam

@@ -9,12 +9,12 @@ import pytest
 
 from potstill.distillation.settings import Settings
 from potstill.evaluation import Resources, find_recipe
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DM, MTT, Random
 from potstill.reproductions import Reproduction, Row, reproduce
 from potstill.reproductions.base import shortened
 from potstill.reproductions.estimate import Cost, estimate
-from potstill.runtime.compute import ComputeChoice
+from potstill.runtime.compute_choice import ComputeChoice
 from tests.small import NETWORK, small_digits
 
 pytestmark = pytest.mark.slow

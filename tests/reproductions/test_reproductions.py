@@ -19,7 +19,7 @@ from potstill.cli.main import main
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, Resources
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DC, DM, METHODS, MTT, Random
 from potstill.methods.coresets import Forgetting, Herding
 from potstill.methods.trajectory.mtt import MTT_PRESETS
@@ -27,7 +27,7 @@ from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
 from potstill.runtime import progress as pacing
-from potstill.runtime.compute import ComputeChoice
+from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.schema.reproduction import FullDataRecord, PublishedIterations, ReproductionRecord
 from tests.small import NETWORK
@@ -357,7 +357,7 @@ def test_every_table_can_be_begun(name: str):
 
 
 def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
-    monkeypatch.setattr("potstill.cli.reproduce_command.find_reproduction", lambda name: SMALL)
+    monkeypatch.setattr("potstill.reproductions.find_reproduction", lambda name: SMALL)
     assert main(["reproduce", "small", "--out", str(tmp_path / "out"), "--rows", "Random!", "--repeats", "1"]) == 0
     told = capsys.readouterr().out
     assert "1.0 ± 0.5" in told
@@ -370,7 +370,7 @@ def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: 
 def test_the_command_says_how_to_go_on_after_its_time_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("potstill.cli.reproduce_command.find_reproduction", lambda name: SMALL)
+    monkeypatch.setattr("potstill.reproductions.find_reproduction", lambda name: SMALL)
     words = ["reproduce", "small", "--rows", "dm", "--repeats", "1", "--out", str(tmp_path / "my table")]
     assert main([*words, "--time-limit", "0.001s"]) == 0
     stopped, command = capsys.readouterr().out.splitlines()[-1].split("; go on with: potstill ")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from potstill.runtime import compute
-from potstill.runtime.compute import CPU, Compute, Precision, resolve_compute, resolve_device
+from potstill.runtime.compute import CPU, Compute, resolve_compute, resolve_device
+from potstill.runtime.compute_choice import Precision
 from potstill.runtime.errors import UserError
 
 Accelerator = Literal["cuda", "mps"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from potstill.distillation.settings import Settings
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import Method
 from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import Published

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from potstill.distillation.settings import Settings
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DC, Method, TaughtCoreset
 from potstill.methods.coresets import AverageNearest, Coreset, Forgetting, Herding, KCenter, KMeans, Random
 from potstill.methods.gradient.distances import DistanceName

@@ -25,11 +25,12 @@ from potstill.evaluation import (
     measure_full,
 )
 from potstill.evaluation.checks import check_repeats
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Reproduction, Row, shortened
 from potstill.reproductions.estimate import estimate
+from potstill.runtime.compute import settled
 from potstill.runtime.errors import Diverged, UserError, differing
 from potstill.runtime.files import sha256
 from potstill.runtime.lock import check_locks, locked
@@ -278,7 +279,7 @@ class _Making:
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan; missing experts are trained."""
         folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
-        compute = self.resources.compute.settled(long_run=plan.is_long(dataset))
+        compute = settled(self.resources.compute, long_run=plan.is_long(dataset))
         train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.resources.progress)
         return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from potstill.distillation.settings import Settings
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DATM, MTT, PAD, Method
 from potstill.methods.base import Start
 from potstill.reproductions.base import Published, Reproduction, Row

@@ -329,10 +329,10 @@ def test_schedule_of_the_coursework(dataset: str, expected: dict[str, float]):
     rows = [
         row
         for row in find_reproduction(f"datadam-coursework-{dataset}").rows
-        if isinstance(row.settings.method, DataDAM)
+        if isinstance(row.settings().method, DataDAM)
     ]
     assert rows
     for row in rows:
-        given = {**vars(row.settings.method), "ipc": row.settings.ipc, "iterations": row.settings.iterations}
+        given = {**vars(row.settings().method), "ipc": row.settings().ipc, "iterations": row.settings().iterations}
         wanted = {**shared, **training, **expected}
         assert {name: given[name] for name in wanted} == wanted

@@ -20,12 +20,12 @@ from tests.small import NETWORK, small_digits
 pytestmark = pytest.mark.slow
 
 SETTINGS = Settings(method=DM(batch_real=8), dataset="digits", ipc=1, network=NETWORK, device="cpu", iterations=50)
-ROW = Row(label="dm", settings=SETTINGS, published={NETWORK: None})
+ROW = Row(label="dm", settings=lambda: SETTINGS, published={NETWORK: None})
 RECIPE = replace(find_recipe("coursework-50"), epochs=3)
 
 
 def cost_of(row: Row, *, distilled: bool = False) -> Cost:
-    return estimate(row, row.settings, small_digits(), RECIPE, 2, distilled=distilled)
+    return estimate(row, row.settings(), small_digits(), RECIPE, 2, distilled=distilled)
 
 
 def test_a_row_is_judged_by_its_steps():

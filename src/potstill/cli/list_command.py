@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from dataclasses import dataclass
@@ -87,9 +86,9 @@ def _datasets() -> list[tuple[str, ...]]:
 
 def _networks() -> list[tuple[str, ...]]:
     rows = []
-    for name, family in networks.NETWORKS.items():
-        options = ", ".join(f"{o.name}={o.default} ({o.allowed})" for o in networks.options_of(family).values())
-        rows.append((name, _summary(family), options or "-"))
+    for name, family in networks.entries().items():
+        options = ", ".join(f"{o.name}={o.default} ({o.allowed})" for o in family.options.values())
+        rows.append((name, family.summary, options or "-"))
     return [("network", "what it is", "options, as in convnet:depth=4"), *rows]
 
 
@@ -109,7 +108,3 @@ def short_venue(venue: str) -> str:
     """The short name of a venue: the part in brackets, or its last word."""
     short = re.search(r"\((.+)\)", venue)
     return short[1] if short else {"arXiv preprint": "arXiv"}.get(venue, venue.rsplit(" ", 1)[-1])
-
-
-def _summary(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").split("\n", 1)[0].rstrip(".")

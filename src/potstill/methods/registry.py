@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +12,7 @@ from potstill.methods.base import Method
 from potstill.methods.citations import Citation
 from potstill.methods.imported import imported_method, reference_to
 from potstill.runtime.errors import unknown
-from potstill.runtime.lazy import class_syntax, declared_values, located, public_names
+from potstill.runtime.lazy import Located, class_syntax, declared_values, public_names, summary
 
 PACKAGE = "potstill.methods"
 CORESETS = f"{PACKAGE}.coresets"
@@ -45,8 +45,7 @@ def entries() -> Mapping[str, Entry]:
         values = {} if syntax is None else declared_values(syntax)
         if syntax is None or not {"name", "citation"} <= values.keys():
             continue
-        summary = (ast.get_docstring(syntax) or "").split("\n", 1)[0].rstrip(".")
-        entry = Entry(location, summary, _citation(values["citation"]))
+        entry = Entry(location, summary(syntax), _citation(values["citation"]))
         is_coreset = location.startswith(f"{CORESETS}:")
         place = is_coreset, syntax.lineno if is_coreset else entry.citation.year
         found[ast.literal_eval(values["name"])] = place, entry
@@ -60,21 +59,7 @@ def _citation(value: ast.expr) -> Citation:
     return getattr(citations, ast.unparse(value))
 
 
-class _Methods(Mapping[str, type[Method]]):
-    def __getitem__(self, name: str) -> type[Method]:
-        return located(entries()[name].location)
-
-    def __contains__(self, name: object) -> bool:
-        return name in entries()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(entries())
-
-    def __len__(self) -> int:
-        return len(entries())
-
-
-METHODS: Mapping[str, type[Method]] = _Methods()
+METHODS: Mapping[str, type[Method]] = Located({name: entry.location for name, entry in entries().items()})
 """Every method of this package, by name; a class is imported when it is asked for."""
 
 

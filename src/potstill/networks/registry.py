@@ -1,59 +1,41 @@
-"""The families of networks by name, and the network that a spec describes."""
+"""The families of networks by name. What is listed is what their sources say; a family is imported to be built."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import dataclass
 
-import torch
+from potstill.networks.spec import Family, Option, declared_options
+from potstill.runtime.lazy import Located, class_syntax, summary
 
-from potstill.networks.base import ImageShape, Network
-from potstill.networks.classic import MLP, VGG11, AlexNet, LeNet
-from potstill.networks.convnet import ConvNet
-from potstill.networks.resnet import ResNet18
-from potstill.networks.spec import Family, parse, read_options
-from potstill.runtime.bounds import check_memory
-from potstill.runtime.errors import UserError, unknown
+FAMILIES = {
+    "convnet": "potstill.networks.convnet:ConvNet",
+    "mlp": "potstill.networks.classic:MLP",
+    "lenet": "potstill.networks.classic:LeNet",
+    "alexnet": "potstill.networks.classic:AlexNet",
+    "vgg11": "potstill.networks.classic:VGG11",
+    "resnet18": "potstill.networks.resnet:ResNet18",
+}
+"""Where every family is, as ``module:Class``, by the name with which specs begin."""
 
-NETWORKS: Mapping[str, Family] = MappingProxyType(
-    {
-        "convnet": ConvNet,
-        "mlp": MLP,
-        "lenet": LeNet,
-        "alexnet": AlexNet,
-        "vgg11": VGG11,
-        "resnet18": ResNet18,
-    }
-)
-"""Every family, by the name with which specs begin."""
+NETWORKS: Mapping[str, Family] = Located(FAMILIES)
+"""Every family by name; a class is imported when it is asked for."""
 
 
-def build_network(
-    spec: str, shape: ImageShape | tuple[int, int, int], classes: int, generator: torch.Generator
-) -> Network:
-    """Build the network that ``spec`` describes, on the CPU and in float32.
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a family before it is imported.
 
-    Args:
-        spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, perhaps with options, such as
-            ``"convnet:depth=5:width=64:norm=batch"``.
-        shape: the shape of the images: channels, height, width.
-        classes: the number of classes.
-        generator: a CPU generator, from which the parameters are drawn; the global one is not used.
-
-    Raises:
-        UserError: the family, an option or a value is unknown, or the images are too small.
+    Attributes:
+        summary: the first line of its docstring, without the full stop.
+        options: its options, by name.
     """
-    shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
-    name, texts = parse(spec)
-    if name not in NETWORKS:
-        raise unknown("network", name, NETWORKS, listing="potstill list networks")
-    family = NETWORKS[name]
-    options = read_options(name, family, texts)
-    if shape.shorter_side < 2:
-        raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
-    with torch.device("meta"):
-        network = family(shape, classes, **options)
-    check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
-    network.to_empty(device="cpu")
-    network.initialise(generator)
-    return network
+
+    summary: str
+    options: Mapping[str, Option]
+
+
+def entries() -> Mapping[str, Entry]:
+    """The entry of every family by name."""
+    classes = {name: class_syntax(location) for name, location in FAMILIES.items()}
+    return {name: Entry(summary(each), declared_options(each)) for name, each in classes.items() if each is not None}

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def on_first_use(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
@@ -67,6 +69,29 @@ def located(location: str) -> Any:
     return getattr(import_module(module), name)
 
 
+class Located(Mapping[str, T]):
+    """Objects by name, each of which is imported when it is asked for.
+
+    Args:
+        locations: by name, ``module:name`` of the object.
+    """
+
+    def __init__(self, locations: Mapping[str, str]) -> None:
+        self._locations = locations
+
+    def __getitem__(self, name: str) -> T:
+        return located(self._locations[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._locations
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._locations)
+
+    def __len__(self) -> int:
+        return len(self._locations)
+
+
 @cache
 def syntax_of(module: str) -> ast.Module:
     """The syntax of a module of this distribution, which is not imported."""
@@ -80,6 +105,11 @@ def class_syntax(location: str) -> ast.ClassDef | None:
     """The definition of the class at ``module:Class``, which is not imported; None if it is something else."""
     module, _, name = location.partition(":")
     return next((each for each in syntax_of(module).body if isinstance(each, ast.ClassDef) and each.name == name), None)
+
+
+def summary(syntax: ast.ClassDef) -> str:
+    """The first line of a class's docstring, without the full stop."""
+    return (ast.get_docstring(syntax) or "").split("\n", 1)[0].rstrip(".")
 
 
 def declared_values(syntax: ast.ClassDef) -> dict[str, ast.expr]:

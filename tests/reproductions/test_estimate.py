@@ -41,10 +41,10 @@ def test_a_set_that_is_there_costs_nothing():
 
 
 def test_what_cannot_be_timed_is_said():
-    chosen = replace(ROW, settings=replace(SETTINGS, method=Random(), iterations=0))
+    chosen = replace(ROW, settings=lambda: replace(SETTINGS, method=Random(), iterations=0))
     assert cost_of(chosen).untimed == "the choice of images is not timed"
     plan = ExpertPlan(network=NETWORK, count=3, epochs=2)
-    matched = cost_of(replace(ROW, settings=replace(SETTINGS, method=MTT()), experts=plan))
+    matched = cost_of(replace(ROW, settings=lambda: replace(SETTINGS, method=MTT()), experts=plan))
     assert "cannot be timed before" in matched.untimed
     assert matched.experts > 0
 

@@ -46,6 +46,7 @@ def test_the_version_and_the_list_of_commands_come_at_once():
     assert run(["--version"], ["--help"], ["nonsense"]) == ([0, 0, 2], set())
 
 
+@pytest.mark.slow
 def test_the_test_sees_what_is_imported():
     codes, slow = run(["distill", "random", "--help"])
     assert codes == [0]

@@ -235,13 +235,12 @@ class Campaign:
 
 def prepare_program() -> None:
     """Import what commands need, and make a recipe, a search space and a table small enough for many trials."""
-    from potstill import reproductions
     from potstill.applications import architecture_search
     from potstill.cli.main import COMMANDS, _command
     from potstill.distillation import Settings, driver
     from potstill.evaluation import recipes
     from potstill.methods import DM, Random
-    from potstill.reproductions import Reproduction, Row
+    from potstill.reproductions import Reproduction, Row, registry
 
     for name in COMMANDS:
         _command(name)
@@ -251,11 +250,11 @@ def prepare_program() -> None:
     architecture_search.SPACES = {**architecture_search.SPACES, "tiny": space}
     few: dict[str, Any] = {"ipc": 1, "network": NETWORK[1], "validate_every": 0}
     rows = (
-        Row(label="dm", settings=Settings(method=DM(), iterations=2, **few), published={NETWORK[1]: None}),
-        Row(label="random", settings=Settings(method=Random(), **few), published={NETWORK[1]: None}),
+        Row(label="dm", settings=lambda: Settings(method=DM(), iterations=2, **few), published={NETWORK[1]: None}),
+        Row(label="random", settings=lambda: Settings(method=Random(), **few), published={NETWORK[1]: None}),
     )
     table = Reproduction(name="tiny", title="tiny", source="nowhere", recipe="quick", repeats=1, rows=rows)
-    reproductions.REPRODUCTIONS = {**reproductions.REPRODUCTIONS, "tiny": table}
+    registry.REPRODUCTIONS = {**registry.REPRODUCTIONS, "tiny": table}
 
 
 def table(trials: Sequence[dict[str, Any]]) -> str:

@@ -27,7 +27,7 @@ from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import Settings, make_start, resolve
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import MTT, Problem
 from potstill.methods.trajectory import student_batches, trajectory_distance

@@ -19,7 +19,7 @@ from potstill.engine.schedule import Schedule
 from potstill.evaluation import find_recipe
 from potstill.evaluation.robustness import RATES
 from potstill.experts import curriculum
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DATM, DC, DD, DM, DSA, MTT, PAD, TESLA, DataDAM, Method
 from potstill.methods import gradient as gradient_matching
 from potstill.methods.distribution import datadam
@@ -329,10 +329,10 @@ def test_schedule_of_the_coursework(dataset: str, expected: dict[str, float]):
     rows = [
         row
         for row in find_reproduction(f"datadam-coursework-{dataset}").rows
-        if isinstance(row.settings.method, DataDAM)
+        if isinstance(row.settings().method, DataDAM)
     ]
     assert rows
     for row in rows:
-        given = {**vars(row.settings.method), "ipc": row.settings.ipc, "iterations": row.settings.iterations}
+        given = {**vars(row.settings().method), "ipc": row.settings().ipc, "iterations": row.settings().iterations}
         wanted = {**shared, **training, **expected}
         assert {name: given[name] for name in wanted} == wanted

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from potstill import evaluation
 from potstill.applications import compare, search
-from potstill.cli import evaluate_command
 from potstill.cli.main import main
 from potstill.distillation import Settings, distill
 from potstill.evaluation import RECIPES, Resources, evaluate
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import keep_scores, train_experts
 from potstill.methods import DM, Random
 from potstill.reproductions import Published, Reproduction, Row, reproduce
 from potstill.runtime import lock
-from potstill.runtime.compute import CPU, ComputeChoice
+from potstill.runtime.compute import CPU
+from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import staged, write_atomic
 from potstill.runtime.lock import Lock, locked
@@ -39,7 +40,7 @@ TABLE = Reproduction(
     source="nobody",
     recipe="quick",
     repeats=1,
-    rows=(Row(label="dm", settings=SETTINGS, published={NETWORK: Published(50.0, 50.0)}),),
+    rows=(Row(label="dm", settings=lambda: SETTINGS, published={NETWORK: Published(50.0, 50.0)}),),
 )
 PLAN = ExpertPlan(network=NETWORK, count=2, epochs=4, learning_rate=0.05)
 
@@ -131,7 +132,7 @@ def test_robust_scores_are_not_written_either(
         accuracies={kind: [0.5] for kind in kinds},
         rates=dict.fromkeys(kinds, 0.1),
     )
-    monkeypatch.setattr(evaluate_command, "measure_robustness", lambda *_, **__: measured)
+    monkeypatch.setattr(evaluation, "measure_robustness", lambda *_, **__: measured)
     copy = shutil.copytree(runs, tmp_path / "runs")
     before = files(copy)
     steal(monkeypatch)

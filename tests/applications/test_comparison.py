@@ -23,7 +23,7 @@ from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate
 from potstill.methods import DD, DM, METHODS, Random
 from potstill.report.comparison_images import compared_images
-from potstill.runtime.compute import CPU, ComputeChoice
+from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.schema.comparison import Comparison
 from potstill.schema.statistics import paired_difference
@@ -88,7 +88,7 @@ def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(comparing, "evaluate", listening)
     monkeypatch.setattr(evaluating, "LONG_WORK_PIXELS", 1_000_000)  # the full data alone is as much
-    monkeypatch.setattr(ComputeChoice, "settled", lambda choice, *, long_run: CPU64 if long_run else CPU)
+    monkeypatch.setattr(evaluating, "settled", lambda choice, *, long_run: CPU64 if long_run else CPU)
     folder = tmp_path / "runs"
     shutil.copytree(runs, folder, ignore=shutil.ignore_patterns("evaluation*.json"))
     record = compare([str(folder / "dm"), str(folder / "random")], tmp_path / "out", recipe=RECIPE, repeats=2).to_json()

@@ -268,7 +268,7 @@ def test_a_network_that_no_memory_holds_is_the_users_mistake(
     def too_large(*_: object, **__: object) -> None:
         torch.empty(2**60)
 
-    monkeypatch.setattr("potstill.cli.distill_command.load_dataset", too_large)
+    monkeypatch.setattr("potstill.data.load_dataset", too_large)
     assert "out of memory" in complaint(["distill", "dm", "--out", str(tmp_path / "run")], capsys)
 
 
@@ -382,10 +382,3 @@ def test_lists_fit_80_columns(what: str, capsys: pytest.CaptureFixture[str]):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
-
-
-@pytest.mark.parametrize("words", [["--version"], ["--help"]])
-def test_what_needs_no_torch_does_not_import_it(words: list[str]):
-    program = f"import sys; from potstill.cli import main; main({words}); sys.exit('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr

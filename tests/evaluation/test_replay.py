@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, default_recipe, evaluate, training_schedule, validation_accuracy
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.networks.weights import snapshot, write_weights

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from potstill.experts.curriculum import CURRICULUM, Curriculum
 from potstill.experts.difficulty import read_difficulty
-from potstill.experts.manifest import ExpertPlan, expert_file
+from potstill.experts.manifest import expert_file
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.runtime.compute import CPU
 from tests.small import NETWORK, digits, few, small_digits

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from potstill.data import Whitening
-from potstill.experts.difficulty import Score, el2n, grand
+from potstill.experts.difficulty import el2n, grand
 from potstill.experts.feature_source import Pixels, StoredExperts, TrainedNetwork, feature_source
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan, Score
 from potstill.experts.train import train_experts
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import snapshot, write_weights

@@ -14,7 +14,8 @@ import torch
 from potstill.experts import manifest
 from potstill.experts import train as experts
 from potstill.experts.difficulty import DIFFICULTY, read_difficulty
-from potstill.experts.manifest import ExpertPlan, expert_file, stored_plan
+from potstill.experts.manifest import expert_file, stored_plan
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import keep_scores, train_experts
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import WeightsFile, install

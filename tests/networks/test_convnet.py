@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from potstill.networks import ImageShape
 from potstill.networks.convnet import default_depth, largest_depth
-from potstill.networks.layers import Activation, Norm
+from potstill.networks.spec import Activation, Norm
 from potstill.runtime.errors import UserError
 
 # The 22 candidates of the coursework's architecture search, by the names it gives them.

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from potstill.networks import NETWORKS, options_of, parse
+from potstill.networks import NETWORKS, entries, options_of, parse
 from potstill.runtime.errors import UserError
 
 
@@ -36,3 +38,9 @@ def test_every_default_can_be_written_out(family):
     for option in options_of(family).values():
         if option.default is not None:
             assert option.read(str(option.default), "family") == option.default
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_entry_is_what_the_class_says(name: str):
+    assert entries()[name].options == options_of(NETWORKS[name])
+    assert f"{entries()[name].summary}." == (inspect.getdoc(NETWORKS[name]) or "").split("\n")[0]

@@ -9,23 +9,23 @@ import pytest
 
 from potstill.distillation.settings import Settings
 from potstill.evaluation import Resources, find_recipe
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DM, MTT, Random
 from potstill.reproductions import Reproduction, Row, reproduce
 from potstill.reproductions.base import shortened
 from potstill.reproductions.estimate import Cost, estimate
-from potstill.runtime.compute import ComputeChoice
+from potstill.runtime.compute_choice import ComputeChoice
 from tests.small import NETWORK, small_digits
 
 pytestmark = pytest.mark.slow
 
 SETTINGS = Settings(method=DM(batch_real=8), dataset="digits", ipc=1, network=NETWORK, device="cpu", iterations=50)
-ROW = Row(label="dm", settings=SETTINGS, published={NETWORK: None})
+ROW = Row(label="dm", settings=lambda: SETTINGS, published={NETWORK: None})
 RECIPE = replace(find_recipe("coursework-50"), epochs=3)
 
 
 def cost_of(row: Row, *, distilled: bool = False) -> Cost:
-    return estimate(row, row.settings, small_digits(), RECIPE, 2, distilled=distilled)
+    return estimate(row, row.settings(), small_digits(), RECIPE, 2, distilled=distilled)
 
 
 def test_a_row_is_judged_by_its_steps():
@@ -41,10 +41,10 @@ def test_a_set_that_is_there_costs_nothing():
 
 
 def test_what_cannot_be_timed_is_said():
-    chosen = replace(ROW, settings=replace(SETTINGS, method=Random(), iterations=0))
+    chosen = replace(ROW, settings=lambda: replace(SETTINGS, method=Random(), iterations=0))
     assert cost_of(chosen).untimed == "the choice of images is not timed"
     plan = ExpertPlan(network=NETWORK, count=3, epochs=2)
-    matched = cost_of(replace(ROW, settings=replace(SETTINGS, method=MTT()), experts=plan))
+    matched = cost_of(replace(ROW, settings=lambda: replace(SETTINGS, method=MTT()), experts=plan))
     assert "cannot be timed before" in matched.untimed
     assert matched.experts > 0
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,18 @@ from potstill.cli.main import main
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import RECIPES, Resources
-from potstill.experts.manifest import ExpertPlan
-from potstill.methods import DC, DM, METHODS, MTT, Random
+from potstill.experts.plan import ExpertPlan
+from potstill.methods import DC, DM, METHODS, MTT, Random, TaughtCoreset
 from potstill.methods.coresets import Forgetting, Herding
 from potstill.methods.trajectory.mtt import MTT_PRESETS
 from potstill.networks import ImageShape, build_network
 from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, find_reproduction, reproduce
 from potstill.reproductions import run as running
 from potstill.runtime import progress as pacing
-from potstill.runtime.compute import ComputeChoice
+from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.schema.reproduction import FullDataRecord, PublishedIterations, ReproductionRecord
+from potstill.schema.published import PublishedIterations
+from potstill.schema.reproduction import FullDataRecord, ReproductionRecord
 from tests.small import NETWORK
 
 pytestmark = pytest.mark.slow
@@ -49,10 +51,12 @@ SMALL = Reproduction(
     recipe="coursework-50",
     repeats=2,
     rows=(
-        Row(label="Random!", settings=settings(Random()), published={NETWORK: Published(1.0, 0.5), OTHER: None}),
+        Row(
+            label="Random!", settings=partial(settings, Random()), published={NETWORK: Published(1.0, 0.5), OTHER: None}
+        ),
         Row(
             label="dm",
-            settings=settings(DM(batch_real=8), iterations=20),
+            settings=partial(settings, DM(batch_real=8), iterations=20),
             published={NETWORK: Published(50.0, 50.0)},
         ),
     ),
@@ -88,7 +92,7 @@ def test_every_row_is_distilled_evaluated_and_recorded(tmp_path: Path):
 
 
 def test_another_dataset_has_no_verdict_and_is_named(tmp_path: Path):
-    mnist = replace(SMALL, rows=(replace(SMALL.rows[0], settings=settings(Random(), dataset="mnist")),))
+    mnist = replace(SMALL, rows=(replace(SMALL.rows[0], settings=partial(settings, Random(), dataset="mnist")),))
     outcomes = reproduce(mnist, tmp_path, dataset="digits", repeats=1)
     assert [(o.dataset, o.verdict) for o in outcomes] == [("digits", "another dataset")] * 2
     (entry, _) = json.loads((tmp_path / ReproductionRecord.FILE).read_text())["outcomes"]
@@ -98,7 +102,7 @@ def test_another_dataset_has_no_verdict_and_is_named(tmp_path: Path):
 
 def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     plan = ExpertPlan(network=NETWORK, count=1, epochs=2)
-    row = Row(label="herding", settings=settings(Herding()), published={NETWORK: None}, experts=plan)
+    row = Row(label="herding", settings=partial(settings, Herding()), published={NETWORK: None}, experts=plan)
     table = replace(SMALL, rows=(row,))
     monkeypatch.chdir(tmp_path)
     reproduce(table, "made", repeats=1, resources=PLAIN)
@@ -148,7 +152,7 @@ def test_a_time_limit_counts_over_all_calls(tmp_path: Path):
 
 def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = DC(distance="euclidean", batch_real=4, outer_loops=2, network_batch=8)
-    row = Row(label="dc", settings=settings(made, iterations=4), published={NETWORK: None})
+    row = Row(label="dc", settings=partial(settings, made, iterations=4), published={NETWORK: None})
     step, steps = DC.step, 0
 
     def mortal(*given: Any) -> Any:
@@ -168,7 +172,7 @@ def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path
 
 def test_full_data_is_trained_on_without_a_set_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(running, "distill", lambda *given, **named: pytest.fail("distilled"))
-    row = Row(label="full data", settings=settings(DM()), published={OTHER: Published(90.0, 20.0)}, full=True)
+    row = Row(label="full data", settings=partial(settings, DM()), published={OTHER: Published(90.0, 20.0)}, full=True)
     table = replace(SMALL, recipe="coursework-50", rows=(row,))
     (one,) = reproduce(table, tmp_path, resources=PLAIN)
     (path,) = (tmp_path / "full-data").iterdir()
@@ -228,7 +232,7 @@ def test_rows_that_match_experts_share_those_of_one_plan(tmp_path: Path, monkeyp
     rows = tuple(
         Row(
             label=f"mtt {seed}",
-            settings=settings(made, iterations=2, seed=seed),
+            settings=partial(settings, made, iterations=2, seed=seed),
             published={NETWORK: None},
             experts=plan,
         )
@@ -253,7 +257,7 @@ def test_selections_look_at_one_network(tmp_path: Path, monkeypatch: pytest.Monk
         SMALL,
         repeats=1,
         rows=tuple(
-            Row(label=name, settings=settings(METHODS[name]()), published=published, experts=plan)
+            Row(label=name, settings=partial(settings, METHODS[name]()), published=published, experts=plan)
             for name in ("herding", "forgetting")
         ),
     )
@@ -269,7 +273,7 @@ def test_selections_look_at_one_network(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_long_row_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pacing, "QUIET_SECONDS", 0)
     said: list[str] = []
-    chosen = Row(label="hard", settings=settings(Forgetting(teacher_epochs=2)), published={NETWORK: None})
+    chosen = Row(label="hard", settings=partial(settings, Forgetting(teacher_epochs=2)), published={NETWORK: None})
     reproduce(
         replace(SMALL, rows=(chosen, SMALL.rows[1])),
         tmp_path,
@@ -285,7 +289,7 @@ def test_a_long_row_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: Path):
     wild = Row(
         label="wild",
-        settings=settings(DM(batch_real=8, learning_rate=1e30), iterations=20),
+        settings=partial(settings, DM(batch_real=8, learning_rate=1e30), iterations=20),
         published={NETWORK: None},
     )
     table = replace(SMALL, rows=(wild, SMALL.rows[1]))
@@ -302,7 +306,7 @@ def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
     row = Row(
         label="dm",
-        settings=settings(DM(batch_real=8), iterations=40),
+        settings=partial(settings, DM(batch_real=8), iterations=40),
         published={"wide": None},
         search="two",
     )
@@ -317,7 +321,9 @@ def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: 
 
 def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
-    row = Row(label="from real", settings=settings(Random()), published={"wide": Published(90.0, 20.0)}, search="two")
+    row = Row(
+        label="from real", settings=partial(settings, Random()), published={"wide": Published(90.0, 20.0)}, search="two"
+    )
     (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, resources=PLAIN)
     assert outcome.network in ("small", "wide")
     assert outcome.row == "from real"
@@ -347,17 +353,19 @@ def test_every_table_can_be_begun(name: str):
     assert len({row.folder for row in made.rows}) == len(made.rows)
     shape = ImageShape(3, 224, 224) if "mhist" in name else ImageShape(3, 32, 32)
     for row in made.rows:
-        method = row.settings.method.resolved(row.settings.ipc)
-        assert method.default_iterations(row.settings.ipc) >= 0
+        settings = row.settings()
+        method = settings.method.resolved(settings.ipc)
+        assert method.default_iterations(settings.ipc) >= 0
+        assert not isinstance(method, TaughtCoreset) or row.experts is not None or made.name == "dd-baselines"
         specs = SPACES[row.search] if row.search else {network: network for network in row.published}
-        for network in (row.settings.network, *(specs[name] for name in row.published)):
+        for network in (settings.network, *(specs[name] for name in row.published)):
             build_network(network, shape, 10, torch.Generator())
         for figure in row.published.values():
             assert figure is None or 0 < figure.mean < 100
 
 
 def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
-    monkeypatch.setattr("potstill.cli.reproduce_command.find_reproduction", lambda name: SMALL)
+    monkeypatch.setattr("potstill.reproductions.find_reproduction", lambda name: SMALL)
     assert main(["reproduce", "small", "--out", str(tmp_path / "out"), "--rows", "Random!", "--repeats", "1"]) == 0
     told = capsys.readouterr().out
     assert "1.0 ± 0.5" in told
@@ -370,7 +378,7 @@ def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: 
 def test_the_command_says_how_to_go_on_after_its_time_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("potstill.cli.reproduce_command.find_reproduction", lambda name: SMALL)
+    monkeypatch.setattr("potstill.reproductions.find_reproduction", lambda name: SMALL)
     words = ["reproduce", "small", "--rows", "dm", "--repeats", "1", "--out", str(tmp_path / "my table")]
     assert main([*words, "--time-limit", "0.001s"]) == 0
     stopped, command = capsys.readouterr().out.splitlines()[-1].split("; go on with: potstill ")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from potstill.runtime import compute
-from potstill.runtime.compute import CPU, Compute, Precision, resolve_compute, resolve_device
+from potstill.runtime.compute import CPU, Compute, resolve_compute, resolve_device
+from potstill.runtime.compute_choice import ComputeChoice, Precision
 from potstill.runtime.errors import UserError
 
 Accelerator = Literal["cuda", "mps"]
@@ -133,3 +134,9 @@ def test_an_unknown_cpu_is_not_fast_in_bfloat16(monkeypatch: pytest.MonkeyPatch)
 def test_a_gpu_that_emulates_bfloat16_is_not_fast_in_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     assert not compute.supports_fast_bfloat16(torch.device("cuda"))
+
+
+def test_a_choice_is_settled_as_its_parts_are():
+    choice = ComputeChoice(device="cpu", precision="float64", compile="off")
+    assert compute.settled(choice, long_run=True) == resolve_compute("cpu", "float64", "off", long_run=True)
+    assert compute.settled(choice, long_run=False).precision == "float64"

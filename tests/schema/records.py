@@ -12,8 +12,9 @@ from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
 from potstill.schema.experts import Expert, ExpertsManifest
 from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
+from potstill.schema.published import Published, PublishedIterations
 from potstill.schema.recipe import Recipe
-from potstill.schema.reproduction import FullDataRecord, Outcome, Published, PublishedIterations, ReproductionRecord
+from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
 from potstill.schema.robustness import KINDS, Robustness
 from potstill.schema.search import Candidate, SearchResult
 

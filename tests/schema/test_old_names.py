@@ -9,7 +9,7 @@ import pytest
 from potstill.distillation.checkpoint import Checkpoint
 from potstill.distillation.settings import Settings
 from potstill.evaluation import Recipe, find_recipe
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import DM, METHODS
 from potstill.schema.fields import RENAMED, Fields, with_old_names, with_present_names
 from tests.small import problem

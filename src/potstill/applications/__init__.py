@@ -1,6 +1,16 @@
 """Applications of distilled sets: comparison and architecture search. Independent of concrete methods."""
 
-from potstill.applications.architecture_search import SPACES, SearchResult, search
-from potstill.applications.comparison import compare
+from __future__ import annotations
 
-__all__ = ["SPACES", "SearchResult", "compare", "search"]
+from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from potstill.applications.architecture_search import SPACES as SPACES
+    from potstill.applications.architecture_search import SearchResult as SearchResult
+    from potstill.applications.architecture_search import search as search
+    from potstill.applications.comparison import compare as compare
+    from potstill.schema.comparison import Comparison as Comparison
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill.applications.comparison import compare
+from potstill import applications, evaluation, report
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
-from potstill.evaluation import Resources
-from potstill.report import write_comparison
-from potstill.runtime.compute import AUTOMATIC
-from potstill.schema.comparison import Comparison
+from potstill.runtime.compute_choice import AUTOMATIC
+
+if TYPE_CHECKING:
+    from potstill.applications import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def run(words: list[str]) -> None:
     """Compare the sets, and print the table and the path of the page."""
     options = parse(Options, words, command="compare")
     with going_on(same_again("compare", words)), ProgressLines("comparing") as progress:
-        record = compare(
+        record = applications.compare(
             options.runs,
             options.out,
             recipe=options.recipe,
@@ -61,7 +61,7 @@ def run(words: list[str]) -> None:
             repeats=options.repeats,
             full=options.full,
             dataset=options.dataset,
-            resources=Resources(
+            resources=evaluation.Resources(
                 compute=options.compute,
                 data_root=options.data_root,
                 choices=options.choices,
@@ -72,7 +72,8 @@ def run(words: list[str]) -> None:
     console.print(table(record))
     for line in shown(record):
         say(line)
-    say(f"written to {options.out / Comparison.FILE}; the page is {write_comparison(options.out)}")
+    written = options.out / applications.Comparison.FILE
+    say(f"written to {written}; the page is {report.write_comparison(options.out)}")
 
 
 def table(record: Comparison) -> Table:

@@ -10,13 +10,12 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
 
+from potstill import data, distillation
 from potstill.cli.going_on import go_on_with, going_on, resuming_distillation
 from potstill.cli.options import duration, parse
 from potstill.cli.output import say
 from potstill.cli.progress import DistillationProgress
-from potstill.data import load_dataset
-from potstill.distillation import RunFolder, Settings, distill, resumed_settings
-from potstill.distillation.settings import RunSettings, recorded_method
+from potstill.distillation.settings import RunSettings, Settings, recorded_method
 from potstill.methods import METHODS, Method, find_method, method_name
 from potstill.runtime.errors import UserError
 
@@ -51,24 +50,24 @@ def run(words: list[str]) -> None:
     out = options.out or settings.default_folder
     limit = None if options.time_limit is None else duration(options.time_limit)
     if not options.resume:
-        RunFolder(out).check_new()
+        distillation.RunFolder(out).check_new()
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     root = options.data_root
     again = ("--data-root", root) if root is not None else ()
     with (
-        going_on(lambda: resuming_distillation(RunFolder(out), *again)),
+        going_on(lambda: resuming_distillation(distillation.RunFolder(out), *again)),
         DistillationProgress(sys.stderr) as progress,
     ):
         progress.doing("reading the data")
-        dataset = load_dataset(
+        dataset = data.load_dataset(
             stored.dataset,
             data_root=root,
             choices=stored.choices,
             image_size=stored.image_size,
             zca=stored.zca,
         )
-        done = distill(
+        done = distillation.distill(
             settings,
             dataset,
             out=out,
@@ -79,7 +78,9 @@ def run(words: list[str]) -> None:
         )
     chosen = done.synthetic.provenance["chosen_iteration"]
     ended = f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})"
-    say(ended if done.status == "complete" else f"{ended}; {go_on_with(resuming_distillation(RunFolder(out), *again))}")
+    if done.status != "complete":
+        ended += f"; {go_on_with(resuming_distillation(distillation.RunFolder(out), *again))}"
+    say(ended)
 
 
 def _read(words: list[str]) -> Options[Any]:
@@ -118,7 +119,7 @@ def _read(words: list[str]) -> Options[Any]:
             config, base = str(stored), Settings.from_toml(stored, method)
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
     if config is not None and base is not None and _value_of("--config", words) is None:
-        resumed_settings(RunFolder(Path(config).parent), options.settings, unasked=base)
+        distillation.resumed_settings(distillation.RunFolder(Path(config).parent), options.settings, unasked=base)
     return options
 
 

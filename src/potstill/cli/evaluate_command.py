@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from potstill import evaluation
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
-from potstill.evaluation import Evaluation, FullTraining, NetworkResult, Session, evaluate, find_recipe
-from potstill.evaluation.checks import check_learned_rate
-from potstill.evaluation.robustness import measure_robustness
+from potstill.evaluation import find_recipe
 from potstill.runtime.bounds import at_least
-from potstill.runtime.compute import AUTOMATIC
+from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import check_writable
 from potstill.runtime.lock import locked
-from potstill.schema.robustness import Robustness
+
+if TYPE_CHECKING:
+    from potstill.evaluation import Evaluation, NetworkResult, Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +79,14 @@ def _evaluate(words: list[str]) -> None:
     target = Target.opened(options.target)
     synthetic = target.synthetic
     if options.recipe is not None:
-        check_learned_rate(find_recipe(options.recipe), [synthetic])
+        evaluation.check_learned_rate(find_recipe(options.recipe), [synthetic])
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
     dataset = target.dataset(options.dataset, options.choices, options.data_root)
-    path = options.out or target.beside / Evaluation.FILE
+    path = options.out or target.beside / evaluation.Evaluation.FILE
     with ProgressLines("evaluating") as progress:
         if options.dataset is not None:
             progress.introduce(dataset)
-        session = Session(
+        session = evaluation.Session(
             dataset,
             compute=options.compute,
             seed=options.seed,
@@ -95,14 +96,14 @@ def _evaluate(words: list[str]) -> None:
         if options.robustness:
             _robustness(options, target, session, networks)
             return
-        result = evaluate(
+        result = evaluation.evaluate(
             synthetic,
             session,
             recipe=options.recipe,
             networks=networks,
             repeats=options.repeats,
             baselines=[] if options.baselines == "none" else names(options.baselines),
-            full=FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
+            full=evaluation.FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
             record=path,
         )
     table_console().print(table(result, len(synthetic)))
@@ -115,11 +116,11 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
             raise UserError(f"--{option.replace('_', '-')} does not apply to --robustness", "leave it out")
     if len(networks) > 1:
         raise UserError("robust scores are measured for one network", "name one network with --networks")
-    path = options.out or target.beside / Robustness.FILE
+    path = options.out or target.beside / evaluation.Robustness.FILE
     check_writable(path)
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
     with locked(path):
-        found = measure_robustness(
+        found = evaluation.measure_robustness(
             target.synthetic,
             session,
             recipe=recipe,
@@ -134,15 +135,15 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
     say(f"written to {path}")
 
 
-def table(evaluation: Evaluation, images: int) -> Table:
+def table(found: Evaluation, images: int) -> Table:
     """The accuracies of an evaluation as a table; ``images`` is the size of the set."""
-    title = f"test accuracy, recipe {evaluation.recipe.label}, mean ± std [95 % interval] × repeats"
+    title = f"test accuracy, recipe {found.recipe.label}, mean ± std [95 % interval] × repeats"
     shown = Table(title=title)
     shown.add_column("network")
-    columns = {"distilled": evaluation.networks, **evaluation.baselines}
+    columns = {"distilled": found.networks, **found.baselines}
     for column in columns:
         shown.add_column({"full": "full data", "initial": "untrained"}.get(column, f"{column} ({images})"))
-    for network in evaluation.networks:
+    for network in found.networks:
         shown.add_row(network, *(_cell(results.get(network)) for results in columns.values()))
     return shown
 

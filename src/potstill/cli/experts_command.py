@@ -8,17 +8,14 @@ from typing import Annotated, cast, get_args
 
 import tyro
 
+from potstill import data, experts, runtime
 from potstill.cli.going_on import going_on
 from potstill.cli.options import ComputeOptions, names, parse
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
-from potstill.data import load_dataset, short_name
-from potstill.experts.difficulty import Score
-from potstill.experts.manifest import ExpertPlan, stored_plan
-from potstill.experts.train import keep_scores, train_experts
-from potstill.runtime.compute import AUTOMATIC
+from potstill.experts.plan import ExpertPlan, Score
+from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError, unknown
-from potstill.schema.experts import ExpertsManifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +43,21 @@ def run(words: list[str]) -> None:
     """Train experts."""
     options = parse(Options, words, command="experts")
     out = options.out or _default_folder(options.plan)
-    if options.resume and (out / ExpertsManifest.FILE).exists():
-        plan, compute = stored_plan(out)
+    if options.resume and (out / experts.ExpertsManifest.FILE).exists():
+        plan, compute = experts.stored_plan(out)
         stored = Options(plan=plan, compute=compute)  # options that are not given again keep their stored values
         options = parse(Options, words, command="experts", default=stored)
     plan, scores = options.plan, _scores(options.scores, options.plan)
     with going_on(lambda: _resuming(out, options)), ProgressLines("training experts") as progress:
-        dataset = load_dataset(
+        dataset = data.load_dataset(
             plan.dataset, data_root=options.data_root, choices=plan.choices, image_size=plan.image_size, zca=plan.zca
         )
-        compute = options.compute.settled(long_run=plan.is_long(dataset))
+        compute = runtime.settled(options.compute, long_run=plan.is_long(dataset))
         if not options.resume:
             progress.introduce(dataset)
-        record = train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress)
+        record = experts.train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress)
         if scores:
-            keep_scores(plan, dataset, out, compute, scores, progress)
+            experts.keep_scores(plan, dataset, out, compute, scores, progress)
     say(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")
 
 
@@ -81,7 +78,7 @@ def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
 
 def _resuming(out: Path, options: Options) -> list[object]:
     """The words that continue the experts; none if they were not started."""
-    if not (out / ExpertsManifest.FILE).exists():
+    if not (out / experts.ExpertsManifest.FILE).exists():
         return []
     again = {"--scores": options.scores, "--data-root": options.data_root}
     given = [word for name, value in again.items() if value is not None for word in (name, value)]
@@ -89,4 +86,4 @@ def _resuming(out: Path, options: Options) -> list[object]:
 
 
 def _default_folder(plan: ExpertPlan) -> Path:
-    return Path("runs") / f"experts-{short_name(plan.dataset)}-{plan.network.replace(':', '-')}"
+    return Path("runs") / f"experts-{data.short_name(plan.dataset)}-{plan.network.replace(':', '-')}"

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from potstill import synthetic
 from potstill.cli.options import parse
 from potstill.cli.output import say
 from potstill.cli.targets import Target
-from potstill.synthetic.export import export
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,4 +38,4 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="export")
     target = Target.opened(options.target)
     out = options.out or target.beside / ("synthetic.npz" if options.format == "npz" else options.format)
-    say(f"written to {export(target.synthetic, out, options.format, hub_id=options.hub_id)}")
+    say(f"written to {synthetic.export_set(target.synthetic, out, options.format, hub_id=options.hub_id)}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from potstill.distillation import RunFolder
 from potstill.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from potstill.distillation import RunFolder
 
 
 @contextmanager

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from potstill import data, inspection, report
 from potstill.cli.options import ChoiceOptions, parse
 from potstill.cli.output import Table, say, table_console
-from potstill.data import NO_CHOICES, load_dataset, short_name
-from potstill.inspection import inspect
-from potstill.report import check_folder, write_inspection
-from potstill.schema.inspection import Inspection
+from potstill.data import NO_CHOICES
+
+if TYPE_CHECKING:
+    from potstill.inspection import Inspection
 
 MOST_CLASSES = 40
 """The most classes in the table on the terminal; the page has all of them."""
@@ -41,13 +42,13 @@ class Options:
 def run(words: list[str]) -> None:
     """Inspect a dataset, print what was found and write the page."""
     options = parse(Options, words, command="inspect")
-    out = options.out or Path("runs") / f"inspect-{short_name(options.dataset)}"
-    check_folder(out)
-    dataset = load_dataset(
+    out = options.out or Path("runs") / f"inspect-{data.short_name(options.dataset)}"
+    report.check_folder(out)
+    dataset = data.load_dataset(
         options.dataset, data_root=options.data_root, choices=options.choices, image_size=options.image_size
     )
-    found = inspect(dataset)
-    page = write_inspection(found, dataset, out)
+    found = inspection.inspect(dataset)
+    page = report.write_inspection(found, dataset, out)
     table_console().print(table(found))
     say(*str(found).splitlines())
     say(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")

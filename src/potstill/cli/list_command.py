@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from potstill import data, evaluation, methods, networks, reproductions
 from potstill.cli.options import parse
 from potstill.runtime.errors import UserError, with_flags
 
@@ -61,26 +61,23 @@ def run(words: list[str]) -> None:
 
 def cite(words: list[str]) -> None:
     """Print the BibTeX entries of methods; a paper that several of them are from is printed once."""
-    from potstill.methods import find_method
-
-    methods = parse(Cited, words, command="cite").methods
-    if not methods:
+    named = parse(Cited, words, command="cite").methods
+    if not named:
         raise UserError("no method is named", "use potstill cite METHOD; see potstill list methods")
-    print("\n\n".join(dict.fromkeys(find_method(name).citation.bibtex() for name in methods)))
+    print("\n\n".join(dict.fromkeys(methods.find_citation(name).bibtex() for name in named)))
 
 
 def _methods() -> list[tuple[str, ...]]:
-    from potstill.methods import METHODS
-
-    rows = [(m.name, _summary(m), f"{short_venue(m.citation.venue)} {m.citation.year}") for m in METHODS.values()]
+    rows = [
+        (name, method.summary, f"{short_venue(method.citation.venue)} {method.citation.year}")
+        for name, method in methods.entries().items()
+    ]
     return [("method", "what it does", "published"), *rows]
 
 
 def _datasets() -> list[tuple[str, ...]]:
-    from potstill.data import CATALOGUE
-
     rows = []
-    for entry in CATALOGUE.values():
+    for entry in data.CATALOGUE.values():
         shape = "×".join(map(str, entry.shape))
         about = f"{entry.title}. {f'hf:{entry.hub}' if entry.hub else 'Embedded'}; licence: {entry.licence}"
         rows.append((entry.name, shape, str(entry.classes), about))
@@ -88,27 +85,21 @@ def _datasets() -> list[tuple[str, ...]]:
 
 
 def _networks() -> list[tuple[str, ...]]:
-    from potstill.networks import NETWORKS, options_of
-
     rows = []
-    for name, family in NETWORKS.items():
-        options = ", ".join(f"{o.name}={o.default} ({o.allowed})" for o in options_of(family).values())
-        rows.append((name, _summary(family), options or "-"))
+    for name, family in networks.entries().items():
+        options = ", ".join(f"{o.name}={o.default} ({o.allowed})" for o in family.options.values())
+        rows.append((name, family.summary, options or "-"))
     return [("network", "what it is", "options, as in convnet:depth=4"), *rows]
 
 
 def _recipes() -> list[tuple[str, ...]]:
-    from potstill.evaluation import RECIPES
-
-    return [("recipe", "what it does"), *((r.label, r.summary) for r in RECIPES.values())]
+    return [("recipe", "what it does"), *((r.label, r.summary) for r in evaluation.RECIPES.values())]
 
 
 def _reproductions() -> list[tuple[str, ...]]:
-    from potstill.reproductions import REPRODUCTIONS
-
     rows = [
         (made.name, with_flags(made.title), made.recipe, ", ".join(row.label for row in made.rows))
-        for made in REPRODUCTIONS.values()
+        for made in reproductions.REPRODUCTIONS.values()
     ]
     return [("reproduction", "what it is", "recipe", "rows"), *rows]
 
@@ -117,7 +108,3 @@ def short_venue(venue: str) -> str:
     """The short name of a venue: the part in brackets, or its last word."""
     short = re.search(r"\((.+)\)", venue)
     return short[1] if short else {"arXiv preprint": "arXiv"}.get(venue, venue.rsplit(" ", 1)[-1])
-
-
-def _summary(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").split("\n", 1)[0].rstrip(".")

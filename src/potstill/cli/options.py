@@ -7,14 +7,16 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from potstill.data.choices import Choices
-from potstill.runtime.compute import ComputeChoice
+from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.schema.evaluation import Repeats
+
+if TYPE_CHECKING:
+    from potstill.schema.evaluation import Repeats
 
 T = TypeVar("T")
 

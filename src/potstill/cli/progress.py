@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from potstill import inspection
 from potstill.cli.output import printed, say
-from potstill.data import ImageDataset
-from potstill.inspection import inspect
 from potstill.runtime.progress import in_words
+
+if TYPE_CHECKING:
+    from potstill.data import ImageDataset
 
 FIRST_SECONDS = 10.0
 """Work that takes longer says what it does."""
@@ -57,7 +59,7 @@ class ProgressLines:
     def __call__(self, message: str) -> None:
         """Take a message."""
         if self._untold is not None:
-            lines = inspect(self._untold).summary()
+            lines = inspection.inspect(self._untold).summary()
             self._untold = None
             self.announce(*lines)
         self._message = message

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from potstill import report
 from potstill.cli.options import parse
 from potstill.cli.output import say
-from potstill.report import write_report
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,4 @@ class Options:
 def run(words: list[str]) -> None:
     """Write the page and print its path."""
     options = parse(Options, words, command="report")
-    say(f"the page is {write_report(options.run)}")
+    say(f"the page is {report.write_report(options.run)}")

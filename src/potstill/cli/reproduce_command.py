@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from potstill import evaluation, reproductions
 from potstill.cli.going_on import go_on_with, going_on, same_again, without
 from potstill.cli.options import (
     ChoiceOptions,
@@ -20,11 +21,11 @@ from potstill.cli.options import (
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
-from potstill.evaluation import Resources, find_recipe
-from potstill.reproductions import Outcome, find_reproduction, reproduce
-from potstill.reproductions.base import shortened
-from potstill.runtime.compute import AUTOMATIC
-from potstill.schema.reproduction import ReproductionRecord
+from potstill.evaluation import find_recipe
+from potstill.runtime.compute_choice import AUTOMATIC
+
+if TYPE_CHECKING:
+    from potstill.reproductions import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +60,13 @@ class Options:
 def run(words: list[str]) -> None:
     """Re-run the table and print it."""
     options = parse(Options, words, command="reproduce")
-    reproduction = find_reproduction(options.name)
+    reproduction = reproductions.find_reproduction(options.name)
     out = options.out or Path("runs") / f"reproduce-{reproduction.name}"
     with (
         going_on(same_again("reproduce", words)),
         ProgressLines("estimating how long it will take") as progress,
     ):
-        outcomes = reproduce(
+        outcomes = reproductions.reproduce(
             reproduction,
             out,
             scale=options.scale,
@@ -73,7 +74,7 @@ def run(words: list[str]) -> None:
             repeats=options.repeats,
             rows=names(options.rows or ""),
             dataset=options.dataset,
-            resources=Resources(
+            resources=evaluation.Resources(
                 compute=options.compute,
                 data_root=options.data_root,
                 choices=options.choices,
@@ -81,11 +82,11 @@ def run(words: list[str]) -> None:
                 announce=progress.announce,
             ),
         )
-    recipe = shortened(find_recipe(reproduction.recipe), options.scale)
+    recipe = reproductions.shortened(find_recipe(reproduction.recipe), options.scale)
     table_console().print(table(outcomes, f"{reproduction.title}; recipe {recipe.name}"))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
         say(note)
-    say(f"written to {out / ReproductionRecord.FILE}")
+    say(f"written to {out / reproductions.ReproductionRecord.FILE}")
     if stopped := list(dict.fromkeys(outcome.row for outcome in outcomes if outcome.unfinished)):
         again = go_on_with(["reproduce", *without("--time-limit", words)])
         say(f"stopped by the time limit: {', '.join(stopped)}; {again}")

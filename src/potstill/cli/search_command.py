@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill.applications import SearchResult, search
+from potstill import applications, evaluation, runtime
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
-from potstill.evaluation import Session
 from potstill.runtime.bounds import at_least
-from potstill.runtime.compute import AUTOMATIC
+from potstill.runtime.compute_choice import AUTOMATIC
+
+if TYPE_CHECKING:
+    from potstill.applications import SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,13 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="search")
     at_least(options, top=1)
     target = Target.opened(options.target)
-    path = options.out or target.beside / SearchResult.FILE
+    path = options.out or target.beside / applications.SearchResult.FILE
     with going_on(same_again("search", words)), ProgressLines("searching") as progress:
-        found = search(
+        found = applications.search(
             target.synthetic,
-            Session(
+            evaluation.Session(
                 target.dataset(options.dataset, options.choices, options.data_root),
-                compute=options.compute.settled(long_run=True),
+                compute=runtime.settled(options.compute, long_run=True),
                 seed=options.seed,
                 progress=progress,
             ),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from potstill.data import NO_CHOICES, Choices, ImageDataset, load_dataset
-from potstill.distillation.run_folder import RunFolder
-from potstill.evaluation import check_unchanged, normalised_alike
+from potstill import data, distillation, evaluation, synthetic
+from potstill.data import NO_CHOICES, Choices
 from potstill.runtime.errors import UserError
-from potstill.schema.run_folder import not_a_run
-from potstill.synthetic import SyntheticSet
+
+if TYPE_CHECKING:
+    from potstill.data import ImageDataset
+    from potstill.synthetic import SyntheticSet
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,11 @@ class Target:
             UserError: the path has no usable set.
         """
         if path.is_dir():
-            run = RunFolder(path)
+            run = distillation.RunFolder(path)
             if not run.synthetic.exists():
-                raise not_a_run(path)
-            return cls(SyntheticSet.load(run.synthetic), path)
-        return cls(SyntheticSet.load(path), path.parent)
+                raise distillation.not_a_run(path)
+            return cls(synthetic.SyntheticSet.load(run.synthetic), path)
+        return cls(synthetic.SyntheticSet.load(path), path.parent)
 
     def dataset(self, name: str | None, choices: Choices, data_root: Path | None) -> ImageDataset:
         """Load the dataset of the set, with the same image size and whitening.
@@ -60,11 +62,11 @@ class Target:
             if name is None and choices == NO_CHOICES:
                 choices = Choices.among(made)
             size = made.get("image_size")
-            dataset = load_dataset(spec, data_root=data_root, choices=choices, image_size=size, zca=zca)
+            dataset = data.load_dataset(spec, data_root=data_root, choices=choices, image_size=size, zca=zca)
         except UserError as error:
             remedy = error.remedy if name else f"{error.remedy}; or give its location with `dataset`"
             raise UserError(error.problem, remedy) from error
         if name is None:
-            check_unchanged(self.synthetic, dataset, spec)
+            evaluation.check_unchanged(self.synthetic, dataset, spec)
             return dataset
-        return normalised_alike(dataset, self.synthetic)
+        return evaluation.normalised_alike(dataset, self.synthetic)

@@ -14,25 +14,22 @@ It imports ``schema`` and ``runtime`` alone.
 
 from __future__ import annotations
 
-from potstill.data.catalogue import CATALOGUE, CatalogueEntry
-from potstill.data.choices import NO_CHOICES, Choices
-from potstill.data.dataset import ImageDataset
-from potstill.data.labeled_images import Examples, LabeledImages
-from potstill.data.load import load_dataset, short_name
-from potstill.data.splits import stratified_split
-from potstill.data.whitening import Whitening, fit_whitening
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CATALOGUE",
-    "NO_CHOICES",
-    "CatalogueEntry",
-    "Choices",
-    "Examples",
-    "ImageDataset",
-    "LabeledImages",
-    "Whitening",
-    "fit_whitening",
-    "load_dataset",
-    "short_name",
-    "stratified_split",
-]
+from potstill.runtime.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from potstill.data.catalogue import CATALOGUE as CATALOGUE
+    from potstill.data.catalogue import CatalogueEntry as CatalogueEntry
+    from potstill.data.catalogue import short_name as short_name
+    from potstill.data.choices import NO_CHOICES as NO_CHOICES
+    from potstill.data.choices import Choices as Choices
+    from potstill.data.dataset import ImageDataset as ImageDataset
+    from potstill.data.labeled_images import Examples as Examples
+    from potstill.data.labeled_images import LabeledImages as LabeledImages
+    from potstill.data.load import load_dataset as load_dataset
+    from potstill.data.splits import stratified_split as stratified_split
+    from potstill.data.whitening import Whitening as Whitening
+    from potstill.data.whitening import fit_whitening as fit_whitening
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -54,6 +55,13 @@ class CatalogueEntry:
     flips: bool = True
     resized: bool = False
     class_names: tuple[str, ...] = ()
+
+
+def short_name(spec: str) -> str:
+    """The name of a dataset in the folder names of runs: ``mhist:photos/v1.5`` gives ``v1.5``."""
+    path = Path(spec.rpartition(":")[2])
+    files = (".npz", ".zip", ".mat", ".h5", ".parquet", ".arrow")
+    return path.stem if path.suffix.lower() in files else path.resolve().name
 
 
 _ENTRIES = (

@@ -62,13 +62,6 @@ def load_dataset(
     return replace(made, spec=spec, image_size=image_size, choices=choices)
 
 
-def short_name(spec: str) -> str:
-    """The name of a dataset in the folder names of runs: ``mhist:photos/v1.5`` gives ``v1.5``."""
-    path = Path(spec.rpartition(":")[2])
-    files = (".npz", ".zip", ".mat", ".h5", ".parquet", ".arrow")
-    return path.stem if path.suffix.lower() in files else path.resolve().name
-
-
 def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, CatalogueEntry | None]:
     """The source from which a dataset is read, and its entry of the catalogue.
 

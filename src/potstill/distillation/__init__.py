@@ -1,23 +1,24 @@
 """Distillation: settings, the loop that all methods share, and the folder in which a run is kept."""
 
-from potstill.distillation.checkpoint import Checkpoint
-from potstill.distillation.driver import DistillationResult, Listener, distill, log_progress
-from potstill.distillation.plan import Plan, resolve
-from potstill.distillation.run_folder import RunFolder, resume_conflicts, resumed_settings
-from potstill.distillation.settings import Settings
-from potstill.distillation.starts import make_start
+from __future__ import annotations
 
-__all__ = [
-    "Checkpoint",
-    "DistillationResult",
-    "Listener",
-    "Plan",
-    "RunFolder",
-    "Settings",
-    "distill",
-    "log_progress",
-    "make_start",
-    "resolve",
-    "resume_conflicts",
-    "resumed_settings",
-]
+from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from potstill.distillation.checkpoint import Checkpoint as Checkpoint
+    from potstill.distillation.driver import DistillationResult as DistillationResult
+    from potstill.distillation.driver import Listener as Listener
+    from potstill.distillation.driver import distill as distill
+    from potstill.distillation.driver import log_progress as log_progress
+    from potstill.distillation.plan import Plan as Plan
+    from potstill.distillation.plan import resolve as resolve
+    from potstill.distillation.run_folder import RunFolder as RunFolder
+    from potstill.distillation.run_folder import resume_conflicts as resume_conflicts
+    from potstill.distillation.run_folder import resumed_settings as resumed_settings
+    from potstill.distillation.settings import Settings as Settings
+    from potstill.distillation.starts import make_start as make_start
+    from potstill.schema.run_folder import not_a_run as not_a_run
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

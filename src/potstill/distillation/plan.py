@@ -12,7 +12,8 @@ from potstill.evaluation import find_recipe
 from potstill.evaluation.specs import images_in_training
 from potstill.methods import Method, Start
 from potstill.runtime.bounds import check_memory
-from potstill.runtime.compute import LONG_RUN_PIXELS, Compute, resolve_compute
+from potstill.runtime.compute import Compute, resolve_compute
+from potstill.runtime.compute_choice import LONG_RUN_PIXELS
 from potstill.runtime.errors import UserError
 from potstill.synthetic import check_factor
 

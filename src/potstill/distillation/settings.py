@@ -16,7 +16,7 @@ import tomli_w
 from potstill.data import Choices, short_name
 from potstill.methods import METHODS, Method, Start, find_method, method_name
 from potstill.runtime.bounds import all_finite, at_least
-from potstill.runtime.compute import Compilation, Precision
+from potstill.runtime.compute_choice import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.reading import read_toml
 from potstill.schema.fields import with_present_names

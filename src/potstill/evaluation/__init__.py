@@ -1,32 +1,33 @@
 """What a set is worth: frozen recipes, repeats, baselines and intervals. Independent of all methods."""
 
-from potstill.evaluation.checks import check_fits, check_unchanged, normalised_alike
-from potstill.evaluation.evaluate import BASELINES, evaluate, measure_full, validation_accuracy
-from potstill.evaluation.file import EvaluationFile
-from potstill.evaluation.recipes import RECIPES, default_recipe, find_recipe, training_schedule
-from potstill.evaluation.session import FullTraining, Resources, Session
-from potstill.evaluation.training import make_trainer
-from potstill.schema.evaluation import Evaluation, NetworkResult
-from potstill.schema.recipe import Recipe
+from __future__ import annotations
 
-__all__ = [
-    "BASELINES",
-    "RECIPES",
-    "Evaluation",
-    "EvaluationFile",
-    "FullTraining",
-    "NetworkResult",
-    "Recipe",
-    "Resources",
-    "Session",
-    "check_fits",
-    "check_unchanged",
-    "default_recipe",
-    "evaluate",
-    "find_recipe",
-    "make_trainer",
-    "measure_full",
-    "normalised_alike",
-    "training_schedule",
-    "validation_accuracy",
-]
+from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from potstill.evaluation.checks import check_fits as check_fits
+    from potstill.evaluation.checks import check_learned_rate as check_learned_rate
+    from potstill.evaluation.checks import check_unchanged as check_unchanged
+    from potstill.evaluation.checks import normalised_alike as normalised_alike
+    from potstill.evaluation.file import EvaluationFile as EvaluationFile
+    from potstill.evaluation.measure import BASELINES as BASELINES
+    from potstill.evaluation.measure import evaluate as evaluate
+    from potstill.evaluation.measure import measure_full as measure_full
+    from potstill.evaluation.measure import validation_accuracy as validation_accuracy
+    from potstill.evaluation.recipes import RECIPES as RECIPES
+    from potstill.evaluation.recipes import default_recipe as default_recipe
+    from potstill.evaluation.recipes import find_recipe as find_recipe
+    from potstill.evaluation.robustness import measure_robustness as measure_robustness
+    from potstill.evaluation.schedules import training_schedule as training_schedule
+    from potstill.evaluation.session import FullTraining as FullTraining
+    from potstill.evaluation.session import Resources as Resources
+    from potstill.evaluation.session import Session as Session
+    from potstill.evaluation.training import make_trainer as make_trainer
+    from potstill.schema.evaluation import Evaluation as Evaluation
+    from potstill.schema.evaluation import NetworkResult as NetworkResult
+    from potstill.schema.recipe import Recipe as Recipe
+    from potstill.schema.robustness import Robustness as Robustness
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -15,8 +15,9 @@ from torch import Tensor
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.checks import check_fits, check_repeats, check_validation
-from potstill.evaluation.evaluate import measure_full
-from potstill.evaluation.recipes import find_recipe, training_schedule
+from potstill.evaluation.measure import measure_full
+from potstill.evaluation.recipes import find_recipe
+from potstill.evaluation.schedules import training_schedule
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import epochs_of_equal_steps, random_images
 from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec, make_trainer

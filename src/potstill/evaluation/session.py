@@ -9,7 +9,8 @@ from pathlib import Path
 from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.evaluation.training import Trainings
 from potstill.runtime.bounds import at_least
-from potstill.runtime.compute import AUTOMATIC, Compute, ComputeChoice
+from potstill.runtime.compute import Compute, settled
+from potstill.runtime.compute_choice import AUTOMATIC, ComputeChoice
 from potstill.runtime.progress import Progress, silent
 from potstill.runtime.streams import Streams
 
@@ -53,7 +54,7 @@ class Session:
         if isinstance(self.compute, Compute):
             return self.compute
         pixels = math.inf if images is None else images * math.prod(self.dataset.shape[1:])
-        return self.compute.settled(long_run=pixels >= LONG_WORK_PIXELS)
+        return settled(self.compute, long_run=pixels >= LONG_WORK_PIXELS)
 
     def trainings(self, compute: Compute, purpose: str = "evaluation") -> Trainings:
         """Trainings on the device of ``compute``, whose random draws depend only on the seed and the purpose."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.recipes import training_schedule
+from potstill.evaluation.schedules import training_schedule
 from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec
 from potstill.experts.feature_source import Training
 from potstill.networks import InitialWeights

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
-from potstill.experts.difficulty import Score, read_difficulty, write_difficulty
+from potstill.experts.difficulty import read_difficulty, write_difficulty
 from potstill.experts.feature_source import EPOCHS, TrainedNetwork, Training
+from potstill.experts.plan import Score
 from potstill.runtime.errors import UserError
 
 CURRICULUM = "curriculum.safetensors"

@@ -19,8 +19,6 @@ from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors
 
 FORMAT = "potstill.difficulty/1"
 
-Score = Literal["el2n", "grand", "forgetting"]
-
 NeverLearned = Literal["hardest", "easiest"]
 """How to count an image that was never classified correctly: as the hardest, or as one that was never forgotten."""
 

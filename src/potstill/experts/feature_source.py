@@ -16,8 +16,9 @@ from potstill.data import LabeledImages
 from potstill.engine.features import FeatureExtractor, embedding, logits_of
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.experts.difficulty import NeverLearned, Score, el2n, forgetting_events, grand
+from potstill.experts.difficulty import NeverLearned, el2n, forgetting_events, grand
 from potstill.experts.manifest import check_experts
+from potstill.experts.plan import Score
 from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, WeightsFile, install, weight_files
 from potstill.runtime.compute import Compute

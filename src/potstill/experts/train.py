@@ -21,16 +21,10 @@ from potstill.engine.schedule import Schedule
 from potstill.engine.stacked import StackedNetworks
 from potstill.engine.trainer import Trainer
 from potstill.experts.curriculum import Curriculum, curriculum_in
-from potstill.experts.difficulty import DIFFICULTY, Score, read_difficulty, write_difficulty
+from potstill.experts.difficulty import DIFFICULTY, read_difficulty, write_difficulty
 from potstill.experts.feature_source import StoredExperts, Training
-from potstill.experts.manifest import (
-    ExpertPlan,
-    check_begun,
-    create_folder,
-    expert_file,
-    new_record,
-    resumed_record,
-)
+from potstill.experts.manifest import check_begun, create_folder, expert_file, new_record, resumed_record
+from potstill.experts.plan import ExpertPlan, Score
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import Weights, write_weights
 from potstill.runtime.compute import Compute

@@ -10,6 +10,12 @@ Above ``data`` alone.
 
 from __future__ import annotations
 
-from potstill.inspection.survey import inspect
+from typing import TYPE_CHECKING
 
-__all__ = ["inspect"]
+from potstill.runtime.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from potstill.inspection.survey import inspect as inspect
+    from potstill.schema.inspection import Inspection as Inspection
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from potstill.experts.difficulty import NeverLearned
 from potstill.experts.feature_source import FeatureSource, Training, feature_source
-from potstill.methods.base import Method, Problem
+from potstill.methods.base import Method
 from potstill.methods.citations import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING, Citation
+from potstill.methods.problem import Problem
 from potstill.methods.state import State
 from potstill.runtime.bounds import at_least
 from potstill.selection import SELECTIONS, Choice, Selection, by_score

@@ -1,8 +1,8 @@
 """Networks to match and to train, for images of any size and number of channels.
 
-- ``convnet``, ``resnet``, ``classic``: the families; a new one is a file here and an entry of :data:`NETWORKS`.
+- ``convnet``, ``resnet``, ``classic``: the families; a new one is a file here and an entry of ``NETWORKS``.
 - ``base``: what all networks have in common; ``layers``: what families are built of.
-- ``spec``: networks named in text, such as ``convnet:depth=4``.
+- ``spec``: networks named in text, such as ``convnet:depth=4``; ``registry``: the families by name.
 - ``weights``, ``initial``: trained parameters in files, and where a network's parameters come from.
 
 It imports ``runtime`` alone.
@@ -10,73 +10,22 @@ It imports ``runtime`` alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import torch
+from potstill.runtime.lazy import on_first_use
 
-from potstill.networks.base import ImageShape, Network, Observation, Scheme
-from potstill.networks.classic import MLP, VGG11, AlexNet, LeNet
-from potstill.networks.convnet import ConvNet
-from potstill.networks.initial import RANDOM_WEIGHTS, InitialWeights
-from potstill.networks.resnet import ResNet18
-from potstill.networks.spec import Family, Option, options_of, parse, read_options
-from potstill.runtime.bounds import check_memory
-from potstill.runtime.errors import UserError, unknown
-
-__all__ = [
-    "NETWORKS",
-    "RANDOM_WEIGHTS",
-    "ImageShape",
-    "InitialWeights",
-    "Network",
-    "Observation",
-    "Option",
-    "Scheme",
-    "build_network",
-    "options_of",
-    "parse",
-]
-
-NETWORKS: Mapping[str, Family] = MappingProxyType(
-    {
-        "convnet": ConvNet,
-        "mlp": MLP,
-        "lenet": LeNet,
-        "alexnet": AlexNet,
-        "vgg11": VGG11,
-        "resnet18": ResNet18,
-    }
-)
-"""Every family, by the name with which specs begin."""
-
-
-def build_network(
-    spec: str, shape: ImageShape | tuple[int, int, int], classes: int, generator: torch.Generator
-) -> Network:
-    """Build the network that ``spec`` describes, on the CPU and in float32.
-
-    Args:
-        spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, perhaps with options, such as
-            ``"convnet:depth=5:width=64:norm=batch"``.
-        shape: the shape of the images: channels, height, width.
-        classes: the number of classes.
-        generator: a CPU generator, from which the parameters are drawn; the global one is not used.
-
-    Raises:
-        UserError: the family, an option or a value is unknown, or the images are too small.
-    """
-    shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
-    name, texts = parse(spec)
-    if name not in NETWORKS:
-        raise unknown("network", name, NETWORKS, listing="potstill list networks")
-    family = NETWORKS[name]
-    options = read_options(name, family, texts)
-    if shape.shorter_side < 2:
-        raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
-    with torch.device("meta"):
-        network = family(shape, classes, **options)
-    check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
-    network.to_empty(device="cpu")
-    network.initialise(generator)
-    return network
+if TYPE_CHECKING:
+    from potstill.networks.base import ImageShape as ImageShape
+    from potstill.networks.base import Network as Network
+    from potstill.networks.base import Observation as Observation
+    from potstill.networks.base import Scheme as Scheme
+    from potstill.networks.build import build_network as build_network
+    from potstill.networks.initial import RANDOM_WEIGHTS as RANDOM_WEIGHTS
+    from potstill.networks.initial import InitialWeights as InitialWeights
+    from potstill.networks.registry import NETWORKS as NETWORKS
+    from potstill.networks.registry import entries as entries
+    from potstill.networks.spec import Option as Option
+    from potstill.networks.spec import options_of as options_of
+    from potstill.networks.spec import parse as parse
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from potstill.networks.base import ImageShape, Network
-from potstill.networks.layers import Activation, ConvStack, Norm, Pooling, filling_padding
+from potstill.networks.layers import ConvStack, filling_padding
+from potstill.networks.spec import Activation, Norm, Pooling
 from potstill.runtime.errors import UserError
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.networks.base import ImageShape
+from potstill.networks.spec import Activation, Norm, Pooling
 from potstill.runtime.errors import UserError
-
-Activation = Literal["relu", "sigmoid", "leaky", "swish"]
-Norm = Literal["none", "batch", "layer", "instance", "group"]
-Pooling = Literal["none", "max", "avg"]
 
 GROUPS = 4
 """The groups of ``norm="group"``, as published."""

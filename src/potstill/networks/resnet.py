@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor, nn
 
 from potstill.networks.base import ImageShape, Network
-from potstill.networks.layers import Norm, make_norm
+from potstill.networks.layers import make_norm
+from potstill.networks.spec import Norm, Stem
 
 SMALLEST_LARGE_IMAGE = 96
 """The shorter side, in pixels, from which the stem shrinks the images."""
@@ -68,7 +67,7 @@ class ResNet18(Network):
         *,
         norm: Norm = "instance",
         width: int = 64,
-        stem: Literal["auto", "small", "large"] = "auto",
+        stem: Stem = "auto",
     ) -> None:
         large = stem == "large" or (stem == "auto" and shape.shorter_side >= SMALLEST_LARGE_IMAGE)
         kernel, stride = (7, 2) if large else (3, 1)

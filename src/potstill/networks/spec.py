@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
-from potstill.networks.base import Network
 from potstill.runtime.errors import UserError
 
-Family = Callable[..., Network]
+if TYPE_CHECKING:
+    from potstill.networks.base import Network
+
+Family: TypeAlias = "Callable[..., Network]"
 """Builds a network from ``(shape, classes, *, option=default, ...)``: a subclass of :class:`Network`."""
 
+Activation = Literal["relu", "sigmoid", "leaky", "swish"]
+Norm = Literal["none", "batch", "layer", "instance", "group"]
+Pooling = Literal["none", "max", "avg"]
+Stem = Literal["auto", "small", "large"]
+
+CHOICES = {"Activation": Activation, "Norm": Norm, "Pooling": Pooling, "Stem": Stem}
+"""The types of options that are words, by the name with which a family annotates them."""
 
 LARGEST = 10_000
 """The largest depth or width: larger networks would not end being built, or fit into no memory."""
@@ -61,6 +71,16 @@ def options_of(family: Family) -> dict[str, Option]:
         name: Option(name, _choices(parameter.annotation), parameter.default)
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def declared_options(family: ast.ClassDef) -> dict[str, Option]:
+    """The same, from the syntax of a family that is not imported."""
+    made = next(each for each in family.body if isinstance(each, ast.FunctionDef) and each.name == "__init__")
+    return {
+        given.arg: Option(given.arg, _choices(CHOICES.get(ast.unparse(hint))), ast.literal_eval(default))
+        for given, default in zip(made.args.kwonlyargs, made.args.kw_defaults, strict=True)
+        if (hint := given.annotation) is not None and default is not None
     }
 
 

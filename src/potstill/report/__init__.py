@@ -1,8 +1,18 @@
 """HTML pages and PNG figures, made from records alone."""
 
-from potstill.report.comparison import write_comparison
-from potstill.report.inspection import check_folder, write_inspection
-from potstill.report.page import read_run, write_report
-from potstill.report.run import Run, Section
+from __future__ import annotations
 
-__all__ = ["Run", "Section", "check_folder", "read_run", "write_comparison", "write_inspection", "write_report"]
+from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from potstill.report.comparison import write_comparison as write_comparison
+    from potstill.report.inspection import check_folder as check_folder
+    from potstill.report.inspection import write_inspection as write_inspection
+    from potstill.report.page import read_run as read_run
+    from potstill.report.page import write_report as write_report
+    from potstill.report.run import Run as Run
+    from potstill.report.run import Section as Section
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

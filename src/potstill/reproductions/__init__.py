@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from potstill.reproductions.base import Reproduction, Row
-from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST, SEARCH_MHIST, SEARCH_MNIST
-from potstill.reproductions.dataset_distillation import DD_BASELINES, DD_MNIST
-from potstill.reproductions.gradient_matching import CORESETS_MNIST, DC_DISTANCES, DC_MNIST
-from potstill.reproductions.run import Outcome, reproduce
-from potstill.reproductions.trajectories import MTT_CIFAR, PAD_CIFAR, TRAJECTORIES_MNIST
-from potstill.runtime.errors import unknown
-from potstill.schema.reproduction import Published
+from potstill.runtime.lazy import on_first_use
 
-__all__ = ["REPRODUCTIONS", "Outcome", "Published", "Reproduction", "Row", "find_reproduction", "reproduce"]
-
-REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
-    {
-        made.name: made
-        for made in (
-            DATADAM_MNIST,
-            DATADAM_MHIST,
-            SEARCH_MNIST,
-            SEARCH_MHIST,
-            DD_MNIST,
-            DD_BASELINES,
-            DC_MNIST,
-            DC_DISTANCES,
-            CORESETS_MNIST,
-            TRAJECTORIES_MNIST,
-            MTT_CIFAR,
-            PAD_CIFAR,
-        )
-    }
-)
-
-
-def find_reproduction(name: str) -> Reproduction:
-    """The reproduction called ``name``.
-
-    Raises:
-        UserError: no reproduction has this name.
-    """
-    if name not in REPRODUCTIONS:
-        raise unknown("reproduction", name, REPRODUCTIONS, listing="potstill list reproductions")
-    return REPRODUCTIONS[name]
+if TYPE_CHECKING:
+    from potstill.reproductions.base import Reproduction as Reproduction
+    from potstill.reproductions.base import Row as Row
+    from potstill.reproductions.base import shortened as shortened
+    from potstill.reproductions.registry import REPRODUCTIONS as REPRODUCTIONS
+    from potstill.reproductions.registry import find_reproduction as find_reproduction
+    from potstill.reproductions.run import reproduce as reproduce
+    from potstill.schema.published import Published as Published
+    from potstill.schema.reproduction import Outcome as Outcome
+    from potstill.schema.reproduction import ReproductionRecord as ReproductionRecord
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

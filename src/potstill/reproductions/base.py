@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from potstill.distillation.settings import Settings
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.methods import Method
+from potstill.schema.published import Published
 from potstill.schema.recipe import Recipe
-from potstill.schema.reproduction import Published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,8 @@ class Row:
 
     Attributes:
         label: the name of the row in the table.
-        settings: the settings that make the set, with the published number of iterations.
+        settings: returns the settings that make the set, with the published number of iterations; tables are listed
+            without them, and so without importing methods.
         published: the published accuracy of each network; None if nothing was published.
         full: whether the networks are trained on the full data instead of the set.
         search: the space of an architecture search with the set, instead of its evaluation; ``published`` then has the
@@ -28,7 +29,7 @@ class Row:
     """
 
     label: str
-    settings: Settings[Method]
+    settings: Callable[[], Settings[Method]]
     published: Mapping[str, Published | None]
     full: bool = False
     search: str | None = None

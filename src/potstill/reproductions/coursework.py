@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
+from potstill import methods
 from potstill.distillation.settings import Settings
-from potstill.methods import DataDAM, Random, Start
+from potstill.methods import Start
 from potstill.reproductions.base import Published, Reproduction, Row
+
+if TYPE_CHECKING:
+    from potstill.methods import DataDAM
 
 SOURCE = "two coursework reports on DataDAM, T4-class GPUs"
 NOTES = ("A tenth of the training images is held out for validation.",)
@@ -14,7 +21,7 @@ def _settings(dataset: str, start: Start) -> Settings[DataDAM]:
     """The reports' schedule: K networks, T iterations each, with one update of the pixels and 50 of the network."""
     mnist = dataset == "mnist"
     networks, iterations = (100, 10) if mnist else (200, 10)
-    method = DataDAM(
+    method = methods.DataDAM(
         loss_scale=10_000.0,
         batch_real=256 if mnist else 128,
         learning_rate=0.1 if mnist else 100.0,
@@ -42,23 +49,23 @@ DATADAM_MNIST = Reproduction(
     rows=(
         Row(
             label="full data",
-            settings=_settings("mnist", "real"),
+            settings=partial(_settings, "mnist", "real"),
             published={"convnet": Published(99.49), "alexnet": Published(99.19)},
             full=True,
         ),
         Row(
             label="from real",
-            settings=_settings("mnist", "real"),
+            settings=partial(_settings, "mnist", "real"),
             published={"convnet": Published(91.81), "alexnet": Published(23.48), "resnet18": None},
         ),
         Row(
             label="from noise",
-            settings=_settings("mnist", "noise"),
+            settings=partial(_settings, "mnist", "noise"),
             published={"convnet": Published(74.44), "alexnet": Published(17.9), "resnet18": None},
         ),
         Row(
             label="random real",
-            settings=Settings(method=Random(), dataset="mnist", ipc=10),
+            settings=lambda: Settings(method=methods.Random(), dataset="mnist", ipc=10),
             published={"convnet": None, "alexnet": None, "resnet18": None},
         ),
     ),
@@ -73,18 +80,18 @@ DATADAM_MHIST = Reproduction(
     rows=(
         Row(
             label="full data",
-            settings=_settings("mhist:FOLDER", "real"),
+            settings=partial(_settings, "mhist:FOLDER", "real"),
             published={"convnet:depth=7": Published(80.14), "alexnet": Published(68.37)},
             full=True,
         ),
         Row(
             label="from real",
-            settings=_settings("mhist:FOLDER", "real"),
+            settings=partial(_settings, "mhist:FOLDER", "real"),
             published={"convnet:depth=7": Published(63.87), "alexnet": Published(36.87)},
         ),
         Row(
             label="from noise",
-            settings=_settings("mhist:FOLDER", "noise"),
+            settings=partial(_settings, "mhist:FOLDER", "noise"),
             published={"convnet:depth=7": Published(53.63), "alexnet": Published(63.15)},
         ),
     ),
@@ -110,7 +117,7 @@ def _search(dataset: str) -> Reproduction:
         rows=tuple(
             Row(
                 label=f"from {start}",
-                settings=_settings(dataset, start),
+                settings=partial(_settings, dataset, start),
                 published={SEARCHES[dataset][start][0]: Published(SEARCHES[dataset][start][1])},
                 search="convnet-22",
             )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from potstill.distillation.settings import Settings
-from potstill.methods import DD, METHODS, Method
+from potstill.methods import METHODS, Method
 from potstill.reproductions.base import Published, Reproduction, Row
 
 SOURCE = "Wang, Zhu, Torralba, Efros, 2018, https://arxiv.org/abs/1811.10959"
 
 
-def _mnist(method: Method, ipc: int) -> Settings[Method]:
-    return Settings(method=method, dataset="mnist", ipc=ipc, network="lenet", validate_every=0)
+def _mnist(method: str, ipc: int, **options: Any) -> Settings[Method]:
+    return Settings(method=METHODS[method](**options), dataset="mnist", ipc=ipc, network="lenet", validate_every=0)
 
 
 DD_MNIST = Reproduction(
@@ -21,12 +24,12 @@ DD_MNIST = Reproduction(
     rows=(
         Row(
             label="fixed 10 images",
-            settings=_mnist(DD(initial="fixed"), 1),
+            settings=partial(_mnist, "dd", 1, initial="fixed"),
             published={"lenet": Published(94.0)},
         ),
         Row(
             label="random 100 images",
-            settings=_mnist(DD(initial="random"), 10),
+            settings=partial(_mnist, "dd", 10, initial="random"),
             published={"lenet": Published(79.5, 8.1)},
         ),
     ),
@@ -39,7 +42,7 @@ DD_BASELINES = Reproduction(
     source=f"{SOURCE}, table 1",
     recipe="dc-300",
     rows=tuple(
-        Row(label=name, settings=_mnist(METHODS[name](), 10), published={"lenet": None})
+        Row(label=name, settings=partial(_mnist, name, 10), published={"lenet": None})
         for name in ("random", "optimised-random", "k-means", "average")
     ),
     notes=("The paper tunes the training for each baseline; here the recipe is the same for all.",),

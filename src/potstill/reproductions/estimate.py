@@ -12,7 +12,7 @@ from potstill.data import Examples, ImageDataset
 from potstill.distillation.driver import distill
 from potstill.distillation.settings import Settings
 from potstill.engine.schedule import Schedule
-from potstill.evaluation.recipes import training_schedule
+from potstill.evaluation.schedules import training_schedule
 from potstill.evaluation.training import evenly_spaced, make_trainer
 from potstill.methods import Method
 from potstill.reproductions.base import Row

@@ -25,24 +25,20 @@ from potstill.evaluation import (
     measure_full,
 )
 from potstill.evaluation.checks import check_repeats
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import Method, TaughtCoreset
 from potstill.reproductions.base import Reproduction, Row, shortened
 from potstill.reproductions.estimate import estimate
+from potstill.runtime.compute import settled
 from potstill.runtime.errors import Diverged, UserError, differing
 from potstill.runtime.files import sha256
 from potstill.runtime.lock import check_locks, locked
 from potstill.runtime.progress import in_words, silent
 from potstill.schema.evaluation import Repeats
+from potstill.schema.published import Published, PublishedIterations
 from potstill.schema.recipe import Recipe
-from potstill.schema.reproduction import (
-    FullDataRecord,
-    Outcome,
-    Published,
-    PublishedIterations,
-    ReproductionRecord,
-)
+from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
 from potstill.schema.search import SearchResult
 from potstill.synthetic import SyntheticSet
 
@@ -91,15 +87,19 @@ def reproduce(
     outcomes: list[Outcome] = []
     datasets: dict[str, ImageDataset] = {}
     wanted = _wanted(reproduction, rows)
-    if lacking := [row.settings.dataset for row in wanted if dataset is None and "FOLDER" in row.settings.dataset]:
+    own = [row.settings() for row in wanted]
+    if lacking := [each.dataset for each in own if dataset is None and "FOLDER" in each.dataset]:
         raise UserError(f"{reproduction.name} needs your own copy of the images", f"use `dataset={lacking[0]}`")
     with locked(out / ReproductionRecord.FILE):
-        places = [dataset or row.settings.dataset for row in wanted]
-        for row, place in zip(wanted, places, strict=True):
+        places = [dataset or each.dataset for each in own]
+        for each, place in zip(own, places, strict=True):
             if place not in datasets:
-                size, zca = row.settings.image_size, row.settings.zca
                 datasets[place] = load_dataset(
-                    place, data_root=resources.data_root, choices=resources.choices, image_size=size, zca=zca
+                    place,
+                    data_root=resources.data_root,
+                    choices=resources.choices,
+                    image_size=each.image_size,
+                    zca=each.zca,
                 )
         if resources.announce is not silent:
             making.announce([(row, place, datasets[place]) for row, place in zip(wanted, places, strict=True)])
@@ -169,11 +169,12 @@ class _Making:
 
     def _settings(self, row: Row, place: str, dataset: ImageDataset) -> tuple[Settings[Method], int]:
         """The settings of a row at this scale, without its experts; and the published number of iterations."""
+        own = row.settings()
         settings = replace(
-            row.settings,
+            own,
             dataset=place,
             **asdict(dataset.choices),
-            method=row.settings.method.resolved(row.settings.ipc, row.settings.dataset),
+            method=own.method.resolved(own.ipc, own.dataset),
             device=self.resources.compute.device,
             precision=self.resources.compute.precision,
             compile=self.resources.compute.compile,
@@ -278,7 +279,7 @@ class _Making:
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan; missing experts are trained."""
         folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
-        compute = self.resources.compute.settled(long_run=plan.is_long(dataset))
+        compute = settled(self.resources.compute, long_run=plan.is_long(dataset))
         train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.resources.progress)
         return folder
 
@@ -288,10 +289,10 @@ def _dataset(row: Row, place: str, dataset: ImageDataset) -> dict[str, Any]:
 
     The row's own dataset and copies of it can; a dataset of another name, shape or number of classes cannot.
     """
-    own = row.settings.dataset
-    known = CATALOGUE.get(own)
-    another = place != own and place in CATALOGUE
-    if known is not None and row.settings.image_size is None:
+    own = row.settings()
+    known = CATALOGUE.get(own.dataset)
+    another = place != own.dataset and place in CATALOGUE
+    if known is not None and own.image_size is None:
         another = another or (dataset.shape, dataset.class_count) != (known.shape, known.classes)
     return {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "comparable": not another}
 

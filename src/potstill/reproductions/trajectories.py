@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from potstill.distillation.settings import Settings
-from potstill.experts.manifest import ExpertPlan
-from potstill.methods import DATM, MTT, PAD, Method
-from potstill.methods.base import Start
+from potstill.experts.plan import ExpertPlan
+from potstill.methods import METHODS, Method, Start
 from potstill.reproductions.base import Published, Reproduction, Row
 
 SPLIT = "A tenth of the training images is held out for validation; the papers use all of them."
@@ -15,17 +17,17 @@ LAST = "The set of the last iteration is evaluated; the papers report the best o
 MNIST_EXPERTS = ExpertPlan(dataset="mnist", count=3, epochs=6, batch_size=1024)
 MNIST_PAD = ExpertPlan(dataset="mnist", count=3, epochs=6, batch_size=1024, curriculum=True)
 
-MNIST_METHODS: tuple[tuple[Method, Start | None, ExpertPlan], ...] = (
-    (MTT(), "k-means", MNIST_EXPERTS),
-    (DATM(), None, MNIST_EXPERTS),
-    (PAD(), None, MNIST_PAD),
+MNIST_METHODS: tuple[tuple[str, Start | None, ExpertPlan], ...] = (
+    ("mtt", "k-means", MNIST_EXPERTS),
+    ("datm", None, MNIST_EXPERTS),
+    ("pad", None, MNIST_PAD),
 )
 
 
 def _settings(
-    method: Method, dataset: str, ipc: int, *, start: Start | None = None, zca: bool = False
+    method: str, dataset: str, ipc: int, *, start: Start | None = None, zca: bool = False, **options: Any
 ) -> Settings[Method]:
-    return Settings(method=method, dataset=dataset, ipc=ipc, start=start, validate_every=0, zca=zca)
+    return Settings(method=METHODS[method](**options), dataset=dataset, ipc=ipc, start=start, validate_every=0, zca=zca)
 
 
 TRAJECTORIES_MNIST = Reproduction(
@@ -35,8 +37,8 @@ TRAJECTORIES_MNIST = Reproduction(
     recipe="dc-1000",
     rows=tuple(
         Row(
-            label=f"{method.name} ipc {ipc}",
-            settings=_settings(method, "mnist", ipc, start=start),
+            label=f"{method} ipc {ipc}",
+            settings=partial(_settings, method, "mnist", ipc, start=start),
             published={"convnet": None},
             experts=experts,
         )
@@ -63,7 +65,7 @@ MTT_CIFAR = Reproduction(
     rows=tuple(
         Row(
             label=f"mtt ipc {ipc}",
-            settings=_settings(MTT(keep="graphs"), "cifar10", ipc, zca=True),
+            settings=partial(_settings, "mtt", "cifar10", ipc, zca=True, keep="graphs"),
             published={"convnet": accuracy},
             experts=CIFAR_EXPERTS,
         )
@@ -80,7 +82,7 @@ PAD_CIFAR = Reproduction(
     rows=tuple(
         Row(
             label=f"pad ipc {ipc}",
-            settings=_settings(PAD(keep="graphs"), "cifar10", ipc, zca=True),
+            settings=partial(_settings, "pad", "cifar10", ipc, zca=True, keep="graphs"),
             published={"convnet": accuracy},
             experts=CIFAR_PAD,
         )

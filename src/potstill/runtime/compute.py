@@ -8,17 +8,12 @@ from typing import Literal
 
 import torch
 
+from potstill.runtime.compute_choice import Compilation, ComputeChoice, Precision
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import processor_facts
 
-LONG_RUN_PIXELS = 300_000_000
-"""Pixels that a run must process for compilation and low precision to pay off: about three minutes on two cores."""
-
 COMPILATION_SECONDS = 60
 """What compiling the networks of a run takes, about, on two cores."""
-
-Precision = Literal["auto", "float32", "bfloat16", "float64"]
-Compilation = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True)
@@ -51,28 +46,6 @@ class Compute:
 
 
 CPU = Compute(torch.device("cpu"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComputeChoice:
-    """Where and how to compute, as requested; ``auto`` is resolved once the amount of work is known.
-
-    Attributes:
-        device: a PyTorch device; ``auto`` takes an accelerator if there is one.
-        precision: of the networks.
-        compile: whether to compile networks with norms; others are as fast or faster without.
-    """
-
-    device: str = "auto"
-    precision: Precision = "auto"
-    compile: Compilation = "auto"
-
-    def settled(self, *, long_run: bool) -> Compute:
-        """The choice with every ``auto`` resolved; see :func:`resolve_compute`."""
-        return resolve_compute(self.device, self.precision, self.compile, long_run=long_run)
-
-
-AUTOMATIC = ComputeChoice()
 
 
 def resolve_device(name: str) -> torch.device:
@@ -148,3 +121,8 @@ def resolve_compute(
     pays = long_run and (time_limit is None or time_limit >= 5 * COMPILATION_SECONDS)
     compiled = compilation == "on" or (compilation == "auto" and pays and supports_compilation(where))
     return Compute(where, precision, compiled)
+
+
+def settled(choice: ComputeChoice, *, long_run: bool) -> Compute:
+    """The choice with every ``auto`` resolved; see :func:`resolve_compute`."""
+    return resolve_compute(choice.device, choice.precision, choice.compile, long_run=long_run)

@@ -1,30 +1,26 @@
 """The synthetic set, how it is parametrised while it is learned, and how it is trained on."""
 
-from potstill.synthetic.formation import check_factor, enlarged, formed
-from potstill.synthetic.parametrisation import (
-    IDENTITY,
-    PIXELS,
-    POSITIVE,
-    SOFTMAX,
-    Decoded,
-    Parametrisation,
-    Transform,
-)
-from potstill.synthetic.set import Replay, Step, SyntheticSet, batch_indices
+from __future__ import annotations
 
-__all__ = [
-    "IDENTITY",
-    "PIXELS",
-    "POSITIVE",
-    "SOFTMAX",
-    "Decoded",
-    "Parametrisation",
-    "Replay",
-    "Step",
-    "SyntheticSet",
-    "Transform",
-    "batch_indices",
-    "check_factor",
-    "enlarged",
-    "formed",
-]
+from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from potstill.synthetic.export import export as export_set  # noqa: F401 - by its full name
+    from potstill.synthetic.formation import check_factor as check_factor
+    from potstill.synthetic.formation import enlarged as enlarged
+    from potstill.synthetic.formation import formed as formed
+    from potstill.synthetic.parametrisation import IDENTITY as IDENTITY
+    from potstill.synthetic.parametrisation import PIXELS as PIXELS
+    from potstill.synthetic.parametrisation import POSITIVE as POSITIVE
+    from potstill.synthetic.parametrisation import SOFTMAX as SOFTMAX
+    from potstill.synthetic.parametrisation import Decoded as Decoded
+    from potstill.synthetic.parametrisation import Parametrisation as Parametrisation
+    from potstill.synthetic.parametrisation import Transform as Transform
+    from potstill.synthetic.set import Replay as Replay
+    from potstill.synthetic.set import Step as Step
+    from potstill.synthetic.set import SyntheticSet as SyntheticSet
+    from potstill.synthetic.set import batch_indices as batch_indices
+else:
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

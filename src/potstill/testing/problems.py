@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from potstill.data import ImageDataset, LabeledImages, load_dataset
-from potstill.experts.manifest import ExpertPlan
+from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import Problem
 from potstill.runtime.compute import CPU, Compute

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.features import Descriptors, FeatureExtractor
-from potstill.methods.base import Problem
 from potstill.methods.pixel_descent import PixelDescent
+from potstill.methods.problem import Problem
 from potstill.methods.state import State, descend
 from potstill.networks import Network
 from potstill.runtime.bounds import at_least

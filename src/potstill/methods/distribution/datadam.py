@@ -13,10 +13,10 @@ from torch import Tensor
 
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.features import Descriptors
-from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
 from potstill.methods.distribution import DistributionMatching, squared_distance
 from potstill.methods.inner_network import InnerNetwork
+from potstill.methods.problem import Problem
 from potstill.methods.state import State
 from potstill.networks import Network
 from potstill.runtime.bounds import at_least

@@ -15,10 +15,10 @@ from torch.func import functional_call, grad, grad_and_value, vmap
 
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
 from potstill.engine.chunked import ChunkedNetwork
-from potstill.methods.base import Problem
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.pixel_descent import PixelDescent
+from potstill.methods.problem import Problem
 from potstill.methods.state import State, descend
 from potstill.networks import Network
 from potstill.runtime.bounds import at_least

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.augmentation import SiameseAugmentation, siamese_augmentation
-from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
 from potstill.methods.gradient import GradientMatching, Loops
 from potstill.methods.gradient.dc import PUBLISHED_LOOPS, PUBLISHED_NETWORKS
+from potstill.methods.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,9 @@ from torch import Tensor
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep, UnrolledGradients, Unroller
 from potstill.experts.manifest import check_experts
-from potstill.methods.base import Method, Problem
+from potstill.methods.base import Method
 from potstill.methods.pixel_descent import ADAM_LEARNING_RATE, OptimiserName, pixel_optimiser
+from potstill.methods.problem import Problem
 from potstill.methods.state import SGD, Optimiser, State, descend
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.bounds import at_least, below_one, positive

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from potstill.data import Examples
 from potstill.engine.features import logits_of
-from potstill.methods.base import Problem
+from potstill.methods.problem import Problem
 from potstill.methods.state import SGD, Optimiser, State
 from potstill.methods.trajectory import TrajectoryMatching, TrajectoryPreset
 from potstill.networks.weights import WeightsFile, install

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from potstill.methods.base import Problem
 from potstill.methods.citations import Citation
+from potstill.methods.problem import Problem
 from potstill.methods.trajectory import nearest, trajectory_distance
 from potstill.methods.trajectory.aligned import AlignedMatching, AlignedPreset
 from potstill.methods.trajectory.datm import DATM_ELSEWHERE, DATM_PRESETS

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from potstill.engine.chunked import ChunkedNetwork
-from potstill.methods.base import Problem
+from potstill.methods.problem import Problem
 
 
 def loss_on_real(

@@ -10,8 +10,9 @@ import torch
 
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.unrolling import Keep, Unroller
-from potstill.methods.base import Method, Problem, Start
+from potstill.methods.base import Method, Start
 from potstill.methods.citations import DATASET_DISTILLATION, Citation
+from potstill.methods.problem import Problem
 from potstill.methods.state import Adam, State, descend
 from potstill.methods.unrolled import loss_on_real
 from potstill.networks import InitialWeights, Scheme

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.engine.unrolling import Unroller
-from potstill.methods.base import Method, Problem
+from potstill.methods.base import Method
 from potstill.methods.citations import Citation
 from potstill.methods.inner_network import InnerNetwork
+from potstill.methods.problem import Problem
 from potstill.methods.state import Adam, State, descend
 from potstill.methods.unrolled import loss_on_real
 from potstill.runtime.bounds import at_least, below_one, positive

@@ -13,7 +13,8 @@ from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.checks import check_fits, check_repeats, check_test, check_validation
 from potstill.evaluation.file import EvaluationFile
-from potstill.evaluation.recipes import default_recipe, find_recipe, training_schedule
+from potstill.evaluation.recipes import default_recipe, find_recipe
+from potstill.evaluation.schedules import training_schedule
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import images_in_training, initial_weights, on_full, on_real, on_set, untrained
 from potstill.evaluation.training import Repeat, accuracy, make_trainer

@@ -1,0 +1,95 @@
+"""The plan of experts: how the networks are trained, as a user asks for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from potstill.data import Choices
+from potstill.runtime.bounds import at_least, below_one
+from potstill.runtime.compute_choice import LONG_RUN_PIXELS
+
+if TYPE_CHECKING:
+    from potstill.data import ImageDataset
+    from potstill.networks import Network
+
+Score = Literal["el2n", "grand", "forgetting"]
+"""The difficulty scores of training images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertPlan:
+    """How experts are trained, as for matching training trajectories (Cazenavette et al., CVPR 2022).
+
+    The defaults train fewer experts, and for fewer epochs, than the paper, which uses 100 experts of 50 epochs.
+
+    Attributes:
+        dataset: dataset to train on, named as for distillation.
+        network: spec of the architecture.
+        count: number of experts.
+        at_once: number of experts trained simultaneously, as one stack of networks. This helps if a single one would
+            leave a GPU idle; on a CPU, one at a time is faster.
+        epochs: number of training epochs.
+        batch_size: images per step.
+        learning_rate: learning rate of SGD.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of SGD.
+        augment: apply Siamese augmentation: one operation per batch, with parameters drawn for each image.
+        gsam_rho: rho of GSAM, for experts in flat minima: 0.01 for DATM and PAD, 0 for plain SGD.
+        curriculum: train on easy images first and drop the easiest later, as for PAD; difficulty is given by
+            ``curriculum_by``.
+        curriculum_by: difficulty score of the curriculum, computed with a network trained for the purpose: ``el2n``,
+            ``grand`` (as in PAD; slower, as it takes a gradient per image) or ``forgetting``.
+        last_only: keep only the final weights of each expert, not those of every epoch. These suffice as initial
+            weights, but not for trajectory matching.
+        image_size: resize images to this side length, in pixels.
+        zca: whiten images with a ZCA transform fitted to the training images.
+        image_column: the column of images, in a dataset of tables with several.
+        label_column: the column of classes, in a dataset of tables with several.
+        split_map: which published splits to use, such as train=fold1,test=fold2. By default their names decide.
+        seed: seed for all random draws.
+    """
+
+    dataset: str = "digits"
+    network: str = "convnet"
+    count: int = 10
+    at_once: int = 1
+    epochs: int = 20
+    batch_size: int = 256
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    augment: bool = True
+    gsam_rho: float = 0.0
+    curriculum: bool = False
+    curriculum_by: Score = "el2n"
+    last_only: bool = False
+    image_size: int | None = None
+    zca: bool = False
+    # The folders of reproductions' experts are named by the other settings.
+    image_column: str | None = field(default=None, repr=False)
+    label_column: str | None = field(default=None, repr=False)
+    split_map: str | None = field(default=None, repr=False)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _ = self.choices  # checks them
+        at_least(self, count=1, epochs=1, at_once=1, batch_size=1, learning_rate=0, weight_decay=0, gsam_rho=0)
+        at_least(self, image_size=1)
+        below_one(self, "momentum")
+
+    @property
+    def choices(self) -> Choices:
+        """What to take where the files of the dataset leave a choice."""
+        return Choices.among(vars(self))
+
+    def is_long(self, dataset: ImageDataset) -> bool:
+        """Whether training takes long enough for compilation and low precision to pay off."""
+        pixels = self.count * self.epochs * len(dataset.train) * math.prod(dataset.shape[1:])
+        return pixels >= LONG_RUN_PIXELS
+
+    def bytes_kept(self, network: Network) -> int:
+        """Size of all files of experts, in bytes."""
+        one = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
+        return self.count * one * (1 if self.last_only else self.epochs + 1)

@@ -1,0 +1,42 @@
+"""From a spec to a network."""
+
+from __future__ import annotations
+
+import torch
+
+from potstill.networks.base import ImageShape, Network
+from potstill.networks.registry import NETWORKS
+from potstill.networks.spec import parse, read_options
+from potstill.runtime.bounds import check_memory
+from potstill.runtime.errors import UserError, unknown
+
+
+def build_network(
+    spec: str, shape: ImageShape | tuple[int, int, int], classes: int, generator: torch.Generator
+) -> Network:
+    """Build the network that ``spec`` describes, on the CPU and in float32.
+
+    Args:
+        spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, perhaps with options, such as
+            ``"convnet:depth=5:width=64:norm=batch"``.
+        shape: the shape of the images: channels, height, width.
+        classes: the number of classes.
+        generator: a CPU generator, from which the parameters are drawn; the global one is not used.
+
+    Raises:
+        UserError: the family, an option or a value is unknown, or the images are too small.
+    """
+    shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
+    name, texts = parse(spec)
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS, listing="potstill list networks")
+    family = NETWORKS[name]
+    options = read_options(name, family, texts)
+    if shape.shorter_side < 2:
+        raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
+    with torch.device("meta"):
+        network = family(shape, classes, **options)
+    check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
+    network.to_empty(device="cpu")
+    network.initialise(generator)
+    return network

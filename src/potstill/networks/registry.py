@@ -1,0 +1,41 @@
+"""The families of networks by name. What is listed is what their sources say; a family is imported to be built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from potstill.networks.spec import Family, Option, declared_options
+from potstill.runtime.lazy import Located, class_syntax, summary
+
+FAMILIES = {
+    "convnet": "potstill.networks.convnet:ConvNet",
+    "mlp": "potstill.networks.classic:MLP",
+    "lenet": "potstill.networks.classic:LeNet",
+    "alexnet": "potstill.networks.classic:AlexNet",
+    "vgg11": "potstill.networks.classic:VGG11",
+    "resnet18": "potstill.networks.resnet:ResNet18",
+}
+"""Where every family is, as ``module:Class``, by the name with which specs begin."""
+
+NETWORKS: Mapping[str, Family] = Located(FAMILIES)
+"""Every family by name; a class is imported when it is asked for."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a family before it is imported.
+
+    Attributes:
+        summary: the first line of its docstring, without the full stop.
+        options: its options, by name.
+    """
+
+    summary: str
+    options: Mapping[str, Option]
+
+
+def entries() -> Mapping[str, Entry]:
+    """The entry of every family by name."""
+    classes = {name: class_syntax(location) for name, location in FAMILIES.items()}
+    return {name: Entry(summary(each), declared_options(each)) for name, each in classes.items() if each is not None}

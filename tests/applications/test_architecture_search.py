@@ -33,7 +33,9 @@ def images() -> SyntheticSet:
 
 
 def searched(**options: Any) -> SearchResult:
-    session = on_cpu(small_digits(), **{name: options.pop(name) for name in ("seed", "progress") if name in options})
+    session = on_cpu(
+        small_digits(), **{name: options.pop(name) for name in ("seed", "progress", "executor") if name in options}
+    )
     given = {"space": SPACE, "recipe": RECIPE} | options
     return search(images(), session, **given)
 
@@ -74,16 +76,17 @@ def test_of_equals_the_smaller_network_is_better():
 @pytest.mark.parametrize("after", [0, 1, 2, 3])
 def test_a_killed_search_goes_on_with_the_next_candidate(after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     whole = searched()
-    validate, trainings = module.validation_accuracy, 0
+    fit, trainings = Trainer.fit, 0
 
-    def mortal(*given: Any, **named: Any) -> float:
+    def mortal(trainer: Trainer, examples: Any, *given: Any, **named: Any) -> None:
         nonlocal trainings
-        trainings += 1
-        if trainings == after + 1:
-            raise KeyboardInterrupt
-        return validate(*given, **named)
+        if len(examples) == 30:  # the set; the best candidate is also trained on the full data
+            trainings += 1
+            if trainings == after + 1:
+                raise KeyboardInterrupt
+        fit(trainer, examples, *given, **named)
 
-    monkeypatch.setattr(module, "validation_accuracy", mortal)
+    monkeypatch.setattr(Trainer, "fit", mortal)
     if after < 3:
         with pytest.raises(KeyboardInterrupt):
             searched(record=tmp_path / "search.json")
@@ -155,3 +158,13 @@ def test_the_command_prints_the_ranking(tmp_path: Path, monkeypatch: pytest.Monk
     assert "2 candidates in" in told
     assert "estimated, not measured" in told
     assert (tmp_path / "search.json").exists()
+
+
+@pytest.mark.slow
+def test_other_processes_find_the_same(tmp_path: Path):
+    here = searched(repeats=2, top=2)
+    there = searched(repeats=2, top=2, executor="processes:2", record=tmp_path / "search.json")
+    assert accuracies(there.candidates) == accuracies(here.candidates)
+    assert accuracies(there.full) == accuracies(here.full)
+    assert list(there.candidates) == list(SPACE)
+    assert there.ranked == here.ranked

@@ -50,7 +50,9 @@ def real_set(dataset: ImageDataset, ipc: int = 2) -> SyntheticSet:
 def measure(
     dataset: ImageDataset, *, full_repeats: int = 1, full_epochs: int | None = None, **options: Any
 ) -> Evaluation:
-    session = on_cpu(dataset, **{name: options.pop(name) for name in ("seed", "progress") if name in options})
+    session = on_cpu(
+        dataset, **{name: options.pop(name) for name in ("seed", "progress", "executor") if name in options}
+    )
     given = {"recipe": RECIPE, "networks": [NETWORK], "repeats": 2, "baselines": ()} | options
     full = FullTraining(repeats=full_repeats, epochs=full_epochs)
     return evaluate(real_set(dataset), session, full=full, **given)
@@ -173,7 +175,7 @@ def test_the_validation_split_chooses_a_rate_for_each_network_and_what_it_is_tra
     trainings = Trainings(monkeypatch)
     told: list[str] = []
     found = measure(dataset, recipe=TUNED, baselines=("random", "full"), full_repeats=1, progress=told.append)
-    assert [schedule.learning_rate for schedule in trainings.schedules] == [1e-6, 0.05, 0.05, 0.05] * 2 + [0.05]
+    assert [schedule.learning_rate for schedule in trainings.schedules] == [1e-6, 0.05] * 2 + [0.05] * 5
     assert found.networks[NETWORK].learning_rate == found.baselines["random"][NETWORK].learning_rate == 0.05
     assert found.baselines["full"][NETWORK].learning_rate is None
     assert told[0].startswith(f"{NETWORK} on set, learning rate 1e-06: ")
@@ -536,3 +538,20 @@ def test_the_curves_images_are_spread_over_the_split(dataset: ImageDataset):
     assert len(few) == 150
     assert few.labels.bincount(minlength=10).tolist() == [15] * 10
     assert evenly_spaced(dataset.train, 10**6) is not None
+
+
+@pytest.mark.slow
+def test_other_processes_measure_the_same_and_go_on_with_what_is_on_record(dataset: ImageDataset, tmp_path: Path):
+    given = {"recipe": TUNED, "baselines": ("random", "herding", "full", "initial"), "networks": [NETWORK, OTHER]}
+    here = measure(dataset, **given)
+    record = tmp_path / "evaluation.json"
+    measure(dataset, **given | {"repeats": 1}, record=record)
+    there = measure(dataset, **given, record=record, executor="processes:2")
+    assert without_seconds(there.to_json()) == without_seconds(here.to_json())
+    assert Evaluation.read(record).to_json() == there.to_json()
+
+
+def without_seconds(record: Any) -> Any:
+    if isinstance(record, dict):
+        return {name: without_seconds(value) for name, value in record.items() if name != "seconds"}
+    return record

@@ -244,3 +244,14 @@ def test_scores_of_experts_are_kept_beside_them_and_added_to(tmp_path: Path):
     kept = read_difficulty(tmp_path / "experts" / DIFFICULTY, len(data.train))
     assert kept.keys() == both.keys() == {"el2n", "forgetting"}
     assert both["forgetting"].equal(one["forgetting"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"at_once": 2}, {"curriculum": True}], ids=["plain", "at once", "curriculum"])
+def test_other_processes_train_the_same_experts(options: dict[str, Any], tmp_path: Path):
+    plan = replace(PLAN, **options)
+    here = train(tmp_path / "here", plan)
+    there = train(tmp_path / "there", plan, executor="processes:2")
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+    assert [expert.losses for expert in here.experts] == [expert.losses for expert in there.experts]
+    assert [expert.number for expert in there.experts] == [0, 1, 2]

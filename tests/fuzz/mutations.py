@@ -254,7 +254,7 @@ def _without(header: dict[str, Any], name: str, data: bytes) -> tuple[str, bytes
 def _zip(content: bytes, random: Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = [(info.filename, archive.read(info)) for info in archive.infolist()]
-    methods = [random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))]
+    method = random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
     at = random.randrange(len(members))
     name, inner = members[at]
     match random.choice(("bytes", "npy", "npy", "npy", "remove", "repeat", "rename", "swap")):
@@ -271,9 +271,9 @@ def _zip(content: bytes, random: Random) -> bytes:
         case _:
             members[at] = (name, _bytes(inner, random))
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", random.choice(methods)) as archive:
-        for name, inner in members:
-            archive.writestr(name, inner)
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, inner in members:  # a name alone would be written with the present time
+            archive.writestr(zipfile.ZipInfo(name), inner, method)
     changed = made.getvalue()
     return _bytes(changed, random) if random.random() < 0.2 else changed
 

@@ -14,9 +14,12 @@ import torch
 
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES, Whitening
+from potstill.data.dataset_file import read_dataset, write_dataset
 from potstill.distillation import Settings, distill
 from potstill.distillation.run_folder import RunFolder
 from potstill.evaluation.file import EvaluationFile
+from potstill.evaluation.specs import training_on
+from potstill.evaluation.training import TrainAndTest
 from potstill.experts.curriculum import CURRICULUM, curriculum_in
 from potstill.experts.difficulty import DIFFICULTY
 from potstill.experts.feature_source import StoredExperts, Training
@@ -43,6 +46,7 @@ from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
 from potstill.synthetic import Replay, SyntheticSet
 from potstill.synthetic.export import export
+from potstill.units import Materials, UnitLog, Workplace
 from tests.fuzz.campaign import Kind
 from tests.fuzz.mutations import Structure
 from tests.report.run_folder import evaluation, make_run
@@ -261,6 +265,47 @@ def _use_curriculum(folder: Path) -> None:
     curriculum_in(folder, _training(), "el2n", 4).taking_part(3)
 
 
+RESULT = NetworkResult(
+    accuracies=[0.9],
+    seconds=3.0,
+    epochs=4,
+    made_on=["a machine"],
+    curve_epochs=[2, 4],
+    curve_loss=[1.0, 0.5],
+    curve_accuracy=[0.7, 0.8],
+    confusion=[[3, 1], [0, 4]],
+)
+
+
+def _units() -> list[TrainAndTest]:
+    base = training_on(small_digits(), Workplace(Materials(), CPU), FULL_DATA.recipe, seed=0)
+    return [replace(base, network=NETWORK, repeat=number) for number in range(3)]
+
+
+def _make_log(folder: Path) -> Path:
+    log = UnitLog.beside(folder / Evaluation.FILE)
+    for unit in _units():
+        log.add(unit, RESULT)
+    return folder / "evaluation.units.jsonl"
+
+
+def _use_log(folder: Path) -> None:
+    """Join what is on record, and record another result."""
+    log, joined = UnitLog.beside(folder / Evaluation.FILE), RESULT
+    for unit in _units():
+        joined = joined.joined(log.get(unit) or RESULT)
+    log.add(replace(_units()[0], repeat=9), RESULT)
+
+
+def _make_dataset(folder: Path) -> Path:
+    write_dataset(small_digits(), folder / "dataset.safetensors")
+    return folder / "dataset.safetensors"
+
+
+def _use_dataset(folder: Path) -> None:
+    read_dataset(folder / "dataset.safetensors").train.normalised()
+
+
 KINDS = [
     _record(Manifest, "mnist-dm-ipc10/manifest.json", "manifest.json"),
     _record(Evaluation, "mnist-dm-ipc10/evaluation.json", Evaluation.FILE),
@@ -277,6 +322,8 @@ KINDS = [
     _resumed("metrics.jsonl", "jsonl"),
     _resumed("checkpoint/state.safetensors", "safetensors"),
     _resumed("checkpoint/start.safetensors", "safetensors"),
+    Kind("evaluation.units.jsonl, continued", "jsonl", _make_log, _use_log),
+    Kind("dataset of a worker", "safetensors", _make_dataset, _use_dataset),
     Kind("evaluation.json, continued", "json", _make_evaluation, _use_evaluation),
     Kind(
         "experts.json, resumed and matched",

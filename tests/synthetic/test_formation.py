@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
+from potstill.evaluation.procedures import epochs_of_equal_steps
 from potstill.evaluation.recipes import RECIPES
-from potstill.evaluation.specs import epochs_of_equal_steps
 from potstill.methods.pixel_descent import pixel_optimiser
 from potstill.methods.state import Adam
 from potstill.runtime.errors import UserError

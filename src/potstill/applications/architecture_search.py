@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,27 +11,18 @@ from types import MappingProxyType
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation import (
-    FullTraining,
-    Recipe,
-    Session,
-    check_fits,
-    find_recipe,
-    measure_full,
-    validation_accuracy,
-)
+from potstill.evaluation import FullTraining, NetworkResult, Recipe, Session, check_fits, find_recipe, measure_full
 from potstill.evaluation.checks import check_repeats, check_validation
+from potstill.evaluation.specs import training_on
+from potstill.evaluation.training import TrainAndTest
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.bounds import check_least
-from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, differing, unknown
 from potstill.runtime.lock import locked
-from potstill.runtime.machine import machine_in_words
-from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace
-from potstill.runtime.streams import Streams
 from potstill.schema.search import Candidate, SearchResult
 from potstill.synthetic import SyntheticSet
+from potstill.units import Job, Runner, UnitLog, Workplace
 
 CONVNET_22 = MappingProxyType(
     {
@@ -112,28 +102,79 @@ def search(
     )
     path = None if record is None else Path(record)
     compute = session.settled()
-    session = replace(session, dataset=dataset.to(compute.device), compute=compute, initial="random")
-    with cpu_workers(compute.device), locked(path) if path is not None else nullcontext():
-        found, pace, trained = _earlier(path, asked) or asked, Pace(), 0
-        wanted = repeats * len(specs) - sum(len(each.accuracies) for each in found.candidates.values())
-        for name, spec in specs.items():
-            for repeat in range(len(found.candidates.get(name, Candidate(spec=spec)).accuracies), repeats):
-                done = found.candidates.get(name, Candidate(spec=spec))
-                if done.failed:
-                    break
-                streams = Streams(session.seed).child("search", "repeat", repeat)
-                found.candidates[name] = made = _trained(done, synthetic, session.dataset, recipe, streams, compute)
-                trained += 1
-                measured = made.failed or f"{made.accuracies[-1]:.1%} on the validation split"
-                session.progress(f"{name}: {measured}, {pace.left(trained, max(wanted, trained))} for the ranking")
+    with locked(path) if path is not None else nullcontext():
+        found = _earlier(path, asked) or asked
+        with session.runner(compute, UnitLog.beside(path)) as runner:
+            base = training_on(dataset, runner.workplace, recipe, session.seed, purpose="search")
+            # The recipes of searches are not all made for every candidate: one that diverges is a bad candidate.
+            on_set = replace(base, images=runner.workplace.materials.add(synthetic), judged_by="validation")
+            for latest in _trained(runner, replace(on_set, diverging="counts"), specs, found, repeats):
+                found = latest
                 _keep(path, found)
-        for name in found.ranked[:top]:
-            known = found.full.get(name)
-            if not found.candidates[name].failed and (known is None or known.epochs != full.epochs):
-                session.progress(f"{name}: training on the full data")
-                found.full[name] = measure_full(session, specs[name], recipe=recipe, full=full)
-                _keep(path, found)
+            for name in found.ranked[:top]:
+                known = found.full.get(name)
+                if not found.candidates[name].failed and (known is None or known.epochs != full.epochs):
+                    session.progress(f"{name}: training on the full data")
+                    found.full[name] = measure_full(session, specs[name], recipe=recipe, full=full)
+                    _keep(path, found)
     return found
+
+
+def _trained(
+    runner: Runner, each: TrainAndTest, specs: Mapping[str, str], found: SearchResult, repeats: int
+) -> Iterator[SearchResult]:
+    """Train every candidate ``repeats`` times on the set.
+
+    Args:
+        runner: does the trainings.
+        each: the training, except for network and repeat.
+        specs: the candidates' specs by name.
+        found: the search so far.
+        repeats: trainings of each candidate.
+
+    Yields:
+        The search after every training.
+    """
+    made = {name: found.candidates.get(name, Candidate(spec=spec)) for name, spec in specs.items()}
+    ahead: dict[str, dict[int, NetworkResult]] = {name: {} for name in specs}
+    pace = Pace()
+    missing = sum(max(repeats - len(candidate.accuracies), 0) for candidate in made.values() if not candidate.failed)
+
+    def jobs() -> Iterator[Job[NetworkResult, tuple[str, int]]]:
+        for name, spec in specs.items():
+            for repeat in range(len(made[name].accuracies), repeats):
+                if made[name].failed is None:
+                    unit = replace(each, network=spec, stream=(*each.stream, "repeat", repeat))
+                    yield Job(unit, name, (name, repeat))
+
+    for trained, (job, result) in enumerate(runner.results(jobs(), missing), start=1):
+        name, repeat = job.owner
+        measured = result.failed or f"{result.accuracies[0]:.1%} on the validation split"
+        left = pace.left(trained, max(missing, trained))
+        runner.progress(f"{name}: {measured}, {left} for the ranking")
+        ahead[name][repeat] = result
+        while (following := ahead[name].pop(len(made[name].accuracies), None)) is not None:
+            made[name] = _joined(made[name], following, each, runner.workplace)
+            if made[name].failed is not None:
+                break
+        # The order of the candidates is that of the space, whatever ended first.
+        begun = {name: candidate for name, candidate in made.items() if candidate.accuracies or candidate.failed}
+        yield replace(found, candidates=begun)
+
+
+def _joined(done: Candidate, latest: NetworkResult, each: TrainAndTest, workplace: Workplace) -> Candidate:
+    """The candidate after one more repeat."""
+    if latest.failed is not None:
+        return replace(done, failed=latest.failed)
+    dataset = workplace.dataset(each.dataset)
+    network = build_network(done.spec, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    return replace(
+        done,
+        accuracies=[*done.accuracies, *latest.accuracies],
+        seconds=done.seconds + latest.seconds,
+        made_on=list(dict.fromkeys([*done.made_on, *latest.made_on])),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
 
 
 def _usable(recipe: Recipe) -> Recipe:
@@ -153,27 +194,6 @@ def _usable(recipe: Recipe) -> Recipe:
             "use a recipe such as coursework-50",
         )
     return recipe
-
-
-def _trained(
-    done: Candidate, synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, streams: Streams, compute: Compute
-) -> Candidate:
-    """The candidate after one more repeat."""
-    started = time.perf_counter()
-    try:
-        network = build_network(done.spec, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-        accuracy = validation_accuracy(
-            synthetic, dataset, recipe=recipe, network=done.spec, streams=streams, compute=compute
-        )
-    except UserError as error:
-        return replace(done, failed=error.problem)
-    return replace(
-        done,
-        accuracies=[*done.accuracies, accuracy],
-        seconds=done.seconds + time.perf_counter() - started,
-        made_on=list(dict.fromkeys([*done.made_on, f"{compute}; {machine_in_words()}"])),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
 
 
 def _space(space: str | Mapping[str, str]) -> Mapping[str, str]:

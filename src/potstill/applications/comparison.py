@@ -29,7 +29,7 @@ from potstill.evaluation import (
     normalised_alike,
 )
 from potstill.evaluation.checks import check_learned_rate, check_repeats
-from potstill.evaluation.specs import images_in_training
+from potstill.evaluation.procedures import images_in_training
 from potstill.methods import METHODS
 from potstill.runtime.errors import UserError, differing
 from potstill.runtime.lock import locked
@@ -160,6 +160,7 @@ def compare(
         compute=resources.compute,
         seed=recorded.seed if recorded else 0,
         initial=recorded.initial_source if recorded is not None and shared else "random",
+        executor=resources.executor,
         progress=resources.progress,
     )
     session = replace(

@@ -10,11 +10,12 @@ import tyro
 
 from potstill import applications, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse, percent
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
 from potstill.runtime.compute_choice import AUTOMATIC
+from potstill.runtime.executor_choice import AUTO
 
 if TYPE_CHECKING:
     from potstill.applications import Comparison
@@ -46,6 +47,7 @@ class Options:
     choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
     compute: ComputeOptions = AUTOMATIC
+    executor: ExecutorOption = AUTO
     out: Path = Path("runs/comparison")
 
 
@@ -65,6 +67,7 @@ def run(words: list[str]) -> None:
                 compute=options.compute,
                 data_root=options.data_root,
                 choices=options.choices,
+                executor=options.executor,
                 progress=progress,
             ),
         )

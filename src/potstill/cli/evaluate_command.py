@@ -10,7 +10,7 @@ import tyro
 
 from potstill import evaluation
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, names, parse, percent
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse, percent
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
@@ -19,6 +19,7 @@ from potstill.evaluation import find_recipe
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
+from potstill.runtime.executor_choice import AUTO
 from potstill.runtime.files import check_writable
 from potstill.runtime.lock import locked
 
@@ -63,6 +64,7 @@ class Options:
     initial: str = "random"
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
+    executor: ExecutorOption = AUTO
     out: Path | None = None
     robustness: bool = False
 
@@ -91,6 +93,7 @@ def _evaluate(words: list[str]) -> None:
             compute=options.compute,
             seed=options.seed,
             initial=options.initial,
+            executor=options.executor,
             progress=progress,
         )
         if options.robustness:

@@ -10,12 +10,13 @@ import tyro
 
 from potstill import data, experts, runtime
 from potstill.cli.going_on import going_on
-from potstill.cli.options import ComputeOptions, names, parse
+from potstill.cli.options import ComputeOptions, ExecutorOption, names, parse
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
 from potstill.experts.plan import ExpertPlan, Score
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.executor_choice import AUTO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Options:
     resume: bool = False
     scores: str | None = None
     compute: ComputeOptions = AUTOMATIC
+    executor: ExecutorOption = AUTO
     data_root: Path | None = None
 
 
@@ -55,7 +57,9 @@ def run(words: list[str]) -> None:
         compute = runtime.settled(options.compute, long_run=plan.is_long(dataset))
         if not options.resume:
             progress.introduce(dataset)
-        record = experts.train_experts(plan, dataset, out, compute, resume=options.resume, progress=progress)
+        record = experts.train_experts(
+            plan, dataset, out, compute, resume=options.resume, executor=options.executor, progress=progress
+        )
         if scores:
             experts.keep_scores(plan, dataset, out, compute, scores, progress)
     say(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")

@@ -35,6 +35,16 @@ ComputeOptions = Annotated[ComputeChoice, tyro.conf.arg(name="")]
 ChoiceOptions = Annotated[Choices, tyro.conf.arg(name="")]
 """``--image-column``, ``--label-column`` and ``--split-map`` among a command's options."""
 
+ExecutorOption = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="here|processes:N|auto",
+        help="who does the trainings: this process, one after the other; N processes of one thread each; or what is "
+        "faster. It changes no result.",
+    ),
+]
+"""``--executor`` among a command's options."""
+
 
 def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | None = None) -> T:
     """Parse words as the fields of a dataclass; ``--help`` prints its help and ends the program.

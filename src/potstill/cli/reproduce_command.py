@@ -13,6 +13,7 @@ from potstill.cli.going_on import go_on_with, going_on, same_again, without
 from potstill.cli.options import (
     ChoiceOptions,
     ComputeOptions,
+    ExecutorOption,
     duration,
     names,
     parse,
@@ -23,6 +24,7 @@ from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
 from potstill.evaluation import find_recipe
 from potstill.runtime.compute_choice import AUTOMATIC
+from potstill.runtime.executor_choice import AUTO
 
 if TYPE_CHECKING:
     from potstill.reproductions import Outcome
@@ -54,6 +56,7 @@ class Options:
     choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
     compute: ComputeOptions = AUTOMATIC
+    executor: ExecutorOption = AUTO
     out: Path | None = None
 
 
@@ -78,6 +81,7 @@ def run(words: list[str]) -> None:
                 compute=options.compute,
                 data_root=options.data_root,
                 choices=options.choices,
+                executor=options.executor,
                 progress=progress,
                 announce=progress.announce,
             ),

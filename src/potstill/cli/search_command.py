@@ -10,13 +10,14 @@ import tyro
 
 from potstill import applications, evaluation, runtime
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, parse
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute_choice import AUTOMATIC
+from potstill.runtime.executor_choice import AUTO
 
 if TYPE_CHECKING:
     from potstill.applications import SearchResult
@@ -52,6 +53,7 @@ class Options:
     data_root: Path | None = None
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
+    executor: ExecutorOption = AUTO
     out: Path | None = None
 
 
@@ -68,6 +70,7 @@ def run(words: list[str]) -> None:
                 target.dataset(options.dataset, options.choices, options.data_root),
                 compute=runtime.settled(options.compute, long_run=True),
                 seed=options.seed,
+                executor=options.executor,
                 progress=progress,
             ),
             space=options.space,

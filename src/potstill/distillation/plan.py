@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.distillation.settings import DEFAULT_DATASET, Settings
 from potstill.evaluation import find_recipe
-from potstill.evaluation.specs import images_in_training
+from potstill.evaluation.procedures import images_in_training
 from potstill.methods import Method, Start
 from potstill.runtime.bounds import check_memory
 from potstill.runtime.compute import Compute, resolve_compute

@@ -13,21 +13,22 @@ from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.checks import check_fits, check_repeats, check_test, check_validation
 from potstill.evaluation.file import EvaluationFile
+from potstill.evaluation.procedures import images_in_training, initial_weights, on_set
 from potstill.evaluation.recipes import default_recipe, find_recipe
-from potstill.evaluation.schedules import training_schedule
+from potstill.evaluation.series import Series, measure
 from potstill.evaluation.session import FullTraining, Session
-from potstill.evaluation.specs import images_in_training, initial_weights, on_full, on_real, on_set, untrained
-from potstill.evaluation.training import Repeat, accuracy, make_trainer
+from potstill.evaluation.specs import trained_on_full, trained_on_real, trained_on_set, training_on, untrained
+from potstill.evaluation.training import accuracy, make_trainer
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.lock import locked
-from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import Evaluation, NetworkResult, Results
 from potstill.schema.recipe import Recipe
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
+from potstill.units import UnitLog
 
 BASELINES = (*SELECTIONS, "full", "initial")
 """As many real images, chosen by any selection; the full training data; the initial weights without training."""
@@ -90,33 +91,30 @@ def evaluate(
     )
     with locked(file.path) if file is not None else nullcontext():
         result = _on_record(asked, file, full.epochs if "full" in baselines else None)
-        schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=result.full_epochs, initial=weights)
         on_sets = 1 + len(set(baselines) - {"full", "initial"})
-        compute = session.settled(
-            images_in_training(recipe, len(synthetic), synthetic.pictures)
-            * (repeats + len(recipe.learning_rate_grid))
-            * on_sets
-            + schedule.epochs * len(dataset.train) * full.repeats * ("full" in baselines)
-        )
+        images = images_in_training(recipe, len(synthetic), synthetic.pictures) * (
+            repeats + len(recipe.learning_rate_grid)
+        ) * on_sets + result.full_epochs * len(dataset.train) * full.repeats * ("full" in baselines)
+        compute = session.settled(images)
         # Learned steps are few, and each must be repeated exactly as it was learned.
-        trainings = session.trainings(compute.precise if recipe.replay else compute)
-        wanted = [(on_set(synthetic, recipe, weights, dataset.flips, repeats), result.networks)]
-        for name in baselines:
-            match name:
-                case "full":
-                    spec = on_full(trainings.dataset.train, schedule, full.repeats)
-                case "initial":
-                    spec = untrained(weights, repeats)
-                case _:
-                    spec = on_real(name, trainings, synthetic, recipe, weights, repeats)
-            wanted.append((spec, result.baselines.setdefault(name, {})))
-        with cpu_workers(compute.device):
+        compute = compute.precise if recipe.replay else compute
+        with session.runner(compute, UnitLog.beside(None if file is None else file.path), images=images) as runner:
+            base = training_on(dataset, runner.workplace, recipe, session.seed, weights)
+            wanted = [(trained_on_set(base, runner.workplace, synthetic, repeats), result.networks)]
+            for name in baselines:
+                if name == "full":
+                    spec = trained_on_full(base, result.full_epochs, full.repeats)
+                elif name == "initial":
+                    spec = untrained(base, runner.workplace, repeats)
+                else:
+                    spec = trained_on_real(name, base, runner.workplace, synthetic, repeats)
+                wanted.append((spec, result.baselines.setdefault(name, {})))
             for network in networks:
-                for spec, results in wanted:
-                    for latest in trainings.measure(network, spec, results.get(network)):
-                        results[network] = latest
-                        if file is not None:
-                            file.save(result)
+                tables = {Series(network, spec, table.get(network)): table for spec, table in wanted}
+                for series in measure(runner, [*tables]):
+                    tables[series][network] = series.result
+                    if file is not None:
+                        file.save(result)
     return result
 
 
@@ -148,16 +146,15 @@ def measure_full(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     dataset = session.dataset
     check_test(dataset)
-    schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=full.epochs)
-    compute = session.settled(schedule.epochs * len(dataset.train) * full.repeats)
-    trainings = session.trainings(compute)
-    spec = on_full(trainings.dataset.train, schedule, full.repeats)
-    result = earlier or NetworkResult()
-    with cpu_workers(compute.device):
-        for result in trainings.measure(network, spec, earlier):
+    epochs = full.epochs or recipe.full_epochs
+    images = epochs * len(dataset.train) * full.repeats
+    with session.runner(session.settled(images), images=0 if full.repeats == 1 else images) as runner:
+        base = training_on(dataset, runner.workplace, recipe, session.seed)
+        series = Series(network, trained_on_full(base, epochs, full.repeats), earlier)
+        for changed in measure(runner, [series]):
             if keep is not None:
-                keep(result)
-    return result
+                keep(changed.result)
+    return series.result
 
 
 def validation_accuracy(
@@ -192,8 +189,8 @@ def validation_accuracy(
         recipe = replace(find_recipe("quick"), learned_rate=True) if synthetic.replay is None else "replay"
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     trainer = trainer or make_trainer(network, dataset, compute)
-    spec = on_set(synthetic, recipe, initial_weights(recipe, synthetic, "random"), dataset.flips, 1)
-    spec.train(trainer, Repeat(0, streams), lambda _epoch, _loss: None, None)
+    weights = initial_weights(recipe, synthetic, "random").held_out(0)
+    on_set(synthetic, recipe, weights, dataset.flips).train(trainer, streams, lambda _epoch, _loss: None)
     return accuracy(trainer, dataset.validation)
 
 

@@ -6,29 +6,29 @@ rates are tuned on the validation split, for the set and for random images alike
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-
-from torch import Tensor
+from functools import cache, partial
 
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.checks import check_fits, check_repeats, check_validation
-from potstill.evaluation.measure import measure_full
+from potstill.evaluation.procedures import random_set
 from potstill.evaluation.recipes import find_recipe
 from potstill.evaluation.schedules import training_schedule
-from potstill.evaluation.session import FullTraining, Session
-from potstill.evaluation.specs import epochs_of_equal_steps, random_images
-from potstill.evaluation.training import AfterEpoch, Repeat, Trainings, TrainingSpec, make_trainer
+from potstill.evaluation.series import Series, TrainingSpec, measure
+from potstill.evaluation.session import Session
+from potstill.evaluation.specs import trained_on_full, training_on
+from potstill.evaluation.training import RANDOM, TrainAndTest, make_trainer
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
-from potstill.runtime.parallel import cpu_workers
+from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import NetworkResult, real_images_per_class
 from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.synthetic import SyntheticSet
+from potstill.units import Runner, Workplace
 
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
 """The grid of learning rates, which is DD-Ranking's."""
@@ -77,94 +77,91 @@ def measure_robustness(
     check_repeats(repeats)
     check_least("full_epochs", full_epochs, 1)
     check_validation(dataset, "tune learning rates on")
-    session = replace(session, compute=session.settled(), initial="random")
-    full = measure_full(session, network, recipe=recipe, full=FullTraining(epochs=full_epochs)).mean
-    trainings = session.trainings(session.settled(), "robustness")
-    with cpu_workers(trainings.compute.device):
-        label = _labeller(trainings, network, recipe, full_epochs) if synthetic.has_soft_labels else None
-        results = {
-            kind: _measured(trainings, network, spec)
-            for kind, spec in _specs(trainings, synthetic, recipe, repeats, label).items()
-        }
+    compute = session.settled()
+    epochs = full_epochs or recipe.full_epochs
+    with session.runner(compute) as runner:
+        on_full = training_on(dataset, runner.workplace, recipe, session.seed)
+        specs = _specs(runner.workplace, replace(on_full, stream=("robustness",)), synthetic, network, repeats, epochs)
+        full = _measured(runner, network, [trained_on_full(on_full, epochs, 1)])["full"].mean
+        results = _measured(runner, network, specs)
     return Robustness(
         set_sha256=synthetic.fingerprint(),
         dataset_fingerprint=dataset.fingerprint,
         seed=session.seed,
-        made_on=f"{trainings.compute}; {machine_in_words()}",
+        made_on=f"{compute}; {machine_in_words()}",
         track="soft" if synthetic.has_soft_labels else "hard",
         recipe=recipe.label,
         network=network,
-        full_epochs=full_epochs or recipe.full_epochs,
+        full_epochs=epochs,
         full=full,
         accuracies={kind: result.accuracies for kind, result in results.items()},
         rates={kind: _tuned_rate(result) for kind, result in results.items()},
     )
 
 
-Labeller = Callable[[Tensor], Tensor]
-"""Maps images (n, C, H, W) to probabilities float32 (n, classes)."""
-
-
 def _specs(
-    trainings: Trainings, synthetic: SyntheticSet, recipe: Recipe, repeats: int, label: Labeller | None
-) -> dict[str, TrainingSpec]:
-    """The trainings behind the scores, by name: set and random images, with augmentation and without."""
-    tuned = replace(recipe, learned_rate=False, learning_rate_grid=RATES)
+    workplace: Workplace, base: TrainAndTest, synthetic: SyntheticSet, network: str, repeats: int, full_epochs: int
+) -> list[TrainingSpec]:
+    """The trainings behind the scores: set and random images, with augmentation and without.
+
+    Args:
+        workplace: takes the sets.
+        base: dataset, recipe and randomness.
+        synthetic: the set.
+        network: the network that labels random images if the set has soft labels.
+        repeats: trainings on each kind of images.
+        full_epochs: passes over the full data in the training of that network.
+    """
+    tuned = replace(base.recipe, learned_rate=False, learning_rate_grid=RATES)
     plain = replace(tuned, augmentation="none", cutmix=False)
-    pictures = synthetic.decoded()
-    hard = replace(pictures, labels=pictures.hard_labels)
+    soft = synthetic.has_soft_labels
 
-    def equal_steps(by: Recipe) -> Recipe:
-        return replace(by, epochs=epochs_of_equal_steps(by, len(synthetic), len(pictures)))
-
-    specs: dict[str, TrainingSpec] = {}
-    for how, by in (("augmented", tuned), ("plain", plain)):
-        specs[f"synthetic {how}"] = _drawn(lambda _: pictures, trainings, equal_steps(by), repeats)
-        specs[f"random {how}"] = _drawn(partial(_random, trainings, synthetic, label), trainings, by, repeats)
-    if synthetic.has_soft_labels:
-        specs["synthetic hard"] = _drawn(lambda _: hard, trainings, equal_steps(tuned), repeats)
-    return {name: replace(spec, trained_on=name) for name, spec in specs.items()}
-
-
-def _drawn(draw: Callable[[Repeat], SyntheticSet], trainings: Trainings, recipe: Recipe, repeats: int) -> TrainingSpec:
-    """Trainings on what is drawn for each repeat."""
-    schedule = training_schedule(recipe, flips=trainings.dataset.flips)
-
-    def train(trainer: Trainer, repeat: Repeat, _: AfterEpoch, learning_rate: float | None) -> None:
-        chosen = schedule if learning_rate is None else replace(schedule, learning_rate=learning_rate)
+    def spec(name: str, by: Recipe, of: SyntheticSet | None) -> TrainingSpec:
         # A training that diverges counts: its network is as good as chance.
-        trainer.fit(draw(repeat), chosen, repeat.streams)
+        each = replace(base, recipe=by, diverging="counts")
+        choose = None
+        if of is not None:
+            each = replace(each, images=workplace.materials.add(of))
+        elif soft:
+            choose = partial(labelled, each)
+        else:
+            of_class = real_images_per_class(len(synthetic), synthetic.class_count)
+            each = replace(each, images=RANDOM, images_per_class=of_class)
+        return TrainingSpec(trained_on=name, repeats=repeats, each=each, learning_rate_grid=RATES, choose=choose)
 
-    return TrainingSpec(
-        trained_on="",
-        epochs=schedule.epochs,
-        repeats=repeats,
-        train=train,
-        learning_rate_grid=recipe.learning_rate_grid,
-    )
+    @cache
+    def labeller() -> Trainer:
+        """A network that was trained on the full data."""
+        dataset = workplace.dataset(base.dataset)
+        teacher = make_trainer(network, dataset, workplace.compute)
+        schedule = training_schedule(base.recipe, flips=dataset.flips, full=True, epochs=full_epochs)
+        teacher.fit(dataset.train, schedule, Streams(base.seed, base.stream).child("teacher"))
+        return teacher
+
+    def labelled(each: TrainAndTest, stream: tuple[str | int, ...]) -> str:
+        """As many random real images, drawn for each repeat, with probabilities as their labels."""
+        train = workplace.dataset(each.dataset).train
+        of_class = real_images_per_class(len(synthetic), synthetic.class_count)
+        drawn = random_set(train, of_class, Streams(each.seed, stream))
+        return workplace.materials.add(replace(drawn, labels=labeller().probabilities(drawn.images)))
+
+    specs = [
+        spec(f"{what} {how}", by, of)
+        for how, by in (("augmented", tuned), ("plain", plain))
+        for what, of in (("synthetic", synthetic), ("random", None))
+    ]
+    if soft:
+        specs.append(spec("synthetic hard", tuned, replace(synthetic, labels=synthetic.hard_labels)))
+    return specs
 
 
-def _random(trainings: Trainings, synthetic: SyntheticSet, label: Labeller | None, repeat: Repeat) -> SyntheticSet:
-    """As many random real images of each class, drawn for each repeat, with the same kind of labels."""
-    images_per_class = real_images_per_class(len(synthetic), synthetic.class_count)
-    images, labels = random_images(trainings.dataset.train, images_per_class, repeat.streams)
-    return replace(synthetic, images=images, labels=labels if label is None else label(images), formation=1)
-
-
-def _labeller(trainings: Trainings, network: str, recipe: Recipe, epochs: int | None) -> Labeller:
-    """Labels by a network that was trained on the full data."""
-    dataset = trainings.dataset
-    teacher = make_trainer(network, dataset, trainings.compute)
-    schedule = training_schedule(recipe, flips=dataset.flips, full=True, epochs=epochs)
-    teacher.fit(dataset.train, schedule, trainings.streams.child("teacher"))
-    return teacher.probabilities
-
-
-def _measured(trainings: Trainings, network: str, spec: TrainingSpec) -> NetworkResult:
-    *_, result = trainings.measure(network, spec)
-    if result.failed is not None:
-        raise UserError(f"{spec.trained_on}: {result.failed}", "use another network or recipe")
-    return result
+def _measured(runner: Runner, network: str, specs: Sequence[TrainingSpec]) -> dict[str, NetworkResult]:
+    """The results by what was trained on."""
+    wanted = [Series(network, spec) for spec in specs]
+    for series in measure(runner, wanted):
+        if series.result.failed is not None:
+            raise UserError(f"{series.spec.trained_on}: {series.result.failed}", "use another network or recipe")
+    return {series.spec.trained_on: series.result for series in wanted}
 
 
 def _tuned_rate(result: NetworkResult) -> float:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from potstill.data import NO_CHOICES, Choices, ImageDataset
-from potstill.evaluation.training import Trainings
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute import Compute, settled
 from potstill.runtime.compute_choice import AUTOMATIC, ComputeChoice
+from potstill.runtime.executor_choice import HERE, check_executor
 from potstill.runtime.progress import Progress, silent
-from potstill.runtime.streams import Streams
+from potstill.units import Materials, Runner, UnitLog, Workplace, runner_by
 
 LONG_WORK_PIXELS = 100_000_000
 """The number of pixels from which compilation and low precision pay off: about two minutes on two cores."""
@@ -29,7 +30,12 @@ class Session:
         seed: seed of all trainings; with the same seed, networks start from the same initial weights.
         initial: what networks start from: ``random`` weights, or a folder or file written by ``potstill experts``.
             The recipe ``replay`` uses the initial weights that a set was distilled for instead.
+        executor: who does the trainings: ``here``, this process, one after the other; or ``processes:N``, N processes
+            of one thread each. It changes no result.
         progress: called with a short message after every training, and now and then during long ones.
+
+    Raises:
+        UserError: there is no such executor.
     """
 
     dataset: ImageDataset
@@ -37,7 +43,11 @@ class Session:
     compute: Compute | ComputeChoice = AUTOMATIC
     seed: int = 0
     initial: str = "random"
+    executor: str = HERE
     progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor)
 
     @classmethod
     def of(cls, data: ImageDataset | Session) -> Session:
@@ -56,10 +66,18 @@ class Session:
         pixels = math.inf if images is None else images * math.prod(self.dataset.shape[1:])
         return settled(self.compute, long_run=pixels >= LONG_WORK_PIXELS)
 
-    def trainings(self, compute: Compute, purpose: str = "evaluation") -> Trainings:
-        """Trainings on the device of ``compute``, whose random draws depend only on the seed and the purpose."""
-        streams = Streams(self.seed).child(purpose)
-        return Trainings(self.dataset.to(compute.device), compute, streams, self.progress)
+    def runner(
+        self, compute: Compute, log: UnitLog | None = None, *, images: int | None = None
+    ) -> AbstractContextManager[Runner]:
+        """A runner of trainings, for the time of a ``with`` statement.
+
+        Args:
+            compute: device, precision and compilation of all trainings.
+            log: the results on record; None keeps results in memory.
+            images: as for ``settled``.
+        """
+        pixels = math.inf if images is None else images * math.prod(self.dataset.shape[1:])
+        return runner_by(self.executor, Workplace(Materials(), compute, self.progress), log, pixels=pixels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +108,20 @@ class Resources:
         compute: device, precision and compilation.
         data_root: a folder with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
         choices: what to take where the files of a named dataset leave a choice.
+        executor: who does the trainings, as for ``Session``.
         progress: called with a short message now and then.
         announce: called with what should be seen before the work begins, such as an estimate of its time.
+
+    Raises:
+        UserError: there is no such executor.
     """
 
     compute: ComputeChoice = AUTOMATIC
     data_root: str | Path | None = None
     choices: Choices = NO_CHOICES
+    executor: str = HERE
     progress: Progress = silent
     announce: Progress = silent
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor)

@@ -1,149 +1,108 @@
-"""Repeated trainings: one network trained several times by one specification, and tested once after each training."""
+"""One training of one network and its test: the unit of work of every evaluation."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from potstill.data import ImageDataset, LabeledImages
 from potstill.engine.trainer import Trainer
-from potstill.networks import ImageShape, build_network
+from potstill.evaluation.procedures import Procedure, by_schedule, on_set, random_set, untrained
+from potstill.evaluation.schedules import training_schedule
+from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.progress import Pace, Progress
 from potstill.runtime.streams import Streams
+from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult
+from potstill.schema.fields import Amount, Count, Positive
+from potstill.schema.recipe import Recipe
+from potstill.synthetic import SyntheticSet
+from potstill.units import Unit, Workplace
 
 CURVE_POINTS = 10
 CURVE_IMAGES = 500
 """The number of validation images behind a learning curve, which is only for display."""
 
-AfterEpoch = Callable[[int, float], None]
-"""Called with the number of epochs done and the mean loss of the last one."""
-
-
-class Repeat(NamedTuple):
-    """One training of several.
-
-    Attributes:
-        number: counted from 0.
-        streams: its randomness.
-    """
-
-    number: int
-    streams: Streams
+FULL = "full"
+RANDOM = "random"
+NONE = "none"
+_NO_SETS = (FULL, RANDOM, NONE, "")
+"""What ``images`` and ``like`` may be beside the SHA-256 of a set."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSpec:
-    """What networks are trained on, and how.
+class TrainAndTest(Unit[NetworkResult]):
+    """Train a network once, and test it once.
 
     Attributes:
-        trained_on: a name for the training images, for messages.
-        epochs: passes over them in each training.
-        repeats: the number of trainings of each network.
-        train: re-initialises a trainer's network and trains it for one repeat, with a callback after every epoch. Its
-            last argument is the tuned learning rate; None uses the specification's own.
-        learning_rate_grid: learning rates to choose from on the validation split, once for each network; empty if
-            none is tuned.
+        dataset: the SHA-256 of the prepared dataset.
+        images: what the network is trained on: the SHA-256 of a set; ``random`` real images, drawn for this training;
+            the ``full`` training split; or ``none``.
+        images_per_class: the number of random images.
+        like: the SHA-256 of the set in whose place random images stand, if the recipe uses what was learned with it.
+        network: the spec of the network.
+        recipe: how the network is trained.
+        epochs: passes over the full training split, instead of the recipe's number.
+        initial: the initial weights, as ``InitialWeights`` records them.
+        repeat: the number of the repeat; of pre-trained networks each repeat takes another held-out one.
+        seed: seed of all random draws.
+        stream: the stream of the draws.
+        learning_rate: a learning rate instead of the recipe's.
+        judged_by: the split on which the accuracy is measured.
+        diverging: whether a loss that is no longer finite ends the training as failed, or counts as it is.
     """
 
-    trained_on: str
-    epochs: int
-    repeats: int
-    train: Callable[[Trainer, Repeat, AfterEpoch, float | None], None]
-    learning_rate_grid: tuple[float, ...] = ()
+    result: ClassVar[type[Record]] = NetworkResult
 
+    dataset: str
+    images: str
+    images_per_class: Count = 0
+    like: str = ""
+    network: str = ""
+    recipe: Recipe
+    epochs: Positive | None = None
+    initial: Mapping[str, Any]
+    repeat: Count = 0
+    seed: int
+    stream: tuple[str | int, ...]
+    learning_rate: Amount | None = None
+    judged_by: Literal["test", "validation"] = "test"
+    diverging: Literal["fails", "counts"] = "fails"
 
-class Trainings:
-    """Trains and tests networks on one dataset and one device, with one compiled network at a time.
+    def run(self, workplace: Workplace) -> NetworkResult:
+        """Train and test. A training that fails is a result too, which says why."""
+        dataset = workplace.dataset(self.dataset)
+        learned_from = {key: workplace.synthetic(key) for key in (self.images, self.like) if key not in _NO_SETS}
+        try:
+            return self._measured(workplace, dataset, learned_from)
+        except UserError as error:
+            return NetworkResult(failed=error.problem)
 
-    Args:
-        dataset: on the device.
-        compute: device, precision and compilation.
-        streams: the randomness of all repeats.
-        progress: called with a short message after every training, and now and then during long ones.
-    """
+    def is_final(self, result: NetworkResult) -> bool:
+        """A training that failed is tried again when it is asked for again."""
+        return result.failed is None
 
-    def __init__(self, dataset: ImageDataset, compute: Compute, streams: Streams, progress: Progress) -> None:
-        self.dataset, self.compute, self.streams, self.progress = dataset, compute, streams, progress
-        self._trainers: dict[str, Trainer] = {}
-
-    def trainer(self, network: str) -> Trainer:
-        """The trainer of a network. It is kept until another network is requested, so that it is compiled only once."""
-        if network not in self._trainers:
-            self._trainers = {network: make_trainer(network, self.dataset, self.compute)}
-        return self._trainers[network]
-
-    def measure(
-        self, network: str, spec: TrainingSpec, earlier: NetworkResult | None = None
-    ) -> Iterator[NetworkResult]:
-        """Train and test a network until it has the specified number of repeats.
-
-        Args:
-            network: the spec of the network.
-            spec: what it is trained on, and how.
-            earlier: repeats of the same specification and seed; they are not done again.
-
-        Yields:
-            The result after every repeat, earlier repeats included. If a training fails, the last result says why.
-        """
-        done = replace(earlier or NetworkResult(), failed=None)
-        for number in range(done.repeats, spec.repeats):
-            repeat = Repeat(number, self.streams.child("repeat", number))
-            try:
-                if done.learning_rate is None and spec.learning_rate_grid:
-                    done = replace(done, learning_rate=self._tuned(network, spec))
-                latest = self._train_and_test(network, spec, repeat, done.learning_rate)
-            except UserError as error:
-                self.progress(f"{network} on {spec.trained_on} failed: {error.problem}")
-                yield replace(done, failed=error.problem)
-                return
-            self.progress(f"{network} on {spec.trained_on}, {number + 1} of {spec.repeats}: {latest.accuracies[0]:.1%}")
-            done = done.joined(latest)
-            yield done
-
-    def _tuned(self, network: str, spec: TrainingSpec) -> float:
-        """The learning rate with the highest validation accuracy after one training with each rate of the grid."""
-
-        def validate(learning_rate: float) -> float:
-            trainer, streams = self.trainer(network), self.streams.child("tuning")
-            spec.train(trainer, Repeat(0, streams), _ignore, learning_rate)
-            found = accuracy(trainer, self.dataset.validation)
-            shown = f"{found:.1%} on the validation split"
-            self.progress(f"{network} on {spec.trained_on}, learning rate {learning_rate}: {shown}")
-            return found
-
-        return best_learning_rate(spec.learning_rate_grid, validate)
-
-    def _train_and_test(
-        self, network: str, spec: TrainingSpec, repeat: Repeat, learning_rate: float | None
-    ) -> NetworkResult:
+    def _measured(self, workplace: Workplace, dataset: ImageDataset, sets: Mapping[str, SyntheticSet]) -> NetworkResult:
         started = time.perf_counter()
-        trainer = self.trainer(network)
-        curve = _Curve(spec.epochs, partial(accuracy, trainer), evenly_spaced(self.dataset.validation, CURVE_IMAGES))
-        pace = Pace()
-
-        def after_epoch(epoch: int, loss: float) -> None:
-            if not math.isfinite(loss):
-                raise UserError(f"{network} diverged in epoch {epoch} of its training", "use another recipe")
-            if epoch < spec.epochs and pace.due():
-                which = f"{repeat.number + 1} of {spec.repeats}"
-                done = f"epoch {epoch} of {spec.epochs}, loss {loss:.3g}, {pace.left(epoch, spec.epochs)}"
-                self.progress(f"{network} on {spec.trained_on}, {which}: {done}")
-            curve.after_epoch(epoch, loss)
-
-        spec.train(trainer, repeat, after_epoch, learning_rate)
-        test = self.dataset.test
-        predicted, true = trainer.predict(test), test.labels.cpu()
-        classes = test.class_count
+        compute, streams = workplace.compute, Streams(self.seed, self.stream)
+        trainer = workplace.tool(
+            "trainer", (self.network, self.dataset), lambda: make_trainer(self.network, dataset, compute)
+        )
+        procedure = self._procedure(workplace, dataset, sets, streams)
+        curve = _Curve.of(self, procedure, trainer, dataset)
+        procedure.train(trainer, streams, self._after_epoch(procedure, curve, workplace.progress))
+        judges: LabeledImages = dataset.test if self.judged_by == "test" else dataset.validation
+        predicted, true = trainer.predict(judges), judges.labels.cpu()
+        classes = judges.class_count
         counts = torch.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
         return NetworkResult(
             accuracies=[(predicted == true).double().mean().item()],
@@ -152,10 +111,48 @@ class Trainings:
             curve_loss=curve.losses,
             curve_accuracy=curve.accuracies,
             confusion=counts.tolist(),
-            epochs=spec.epochs,
-            made_on=[f"{self.compute}; {machine_in_words()}"],
-            learning_rate=learning_rate,
+            epochs=procedure.epochs,
+            made_on=[f"{compute}; {machine_in_words()}"],
+            learning_rate=self.learning_rate,
         )
+
+    def weights(self, workplace: Workplace) -> InitialWeights:
+        """The initial weights of all repeats.
+
+        Raises:
+            UserError: the files have changed.
+        """
+        recorded = tuple(sorted(self.initial.items()))
+        return workplace.tool("initial weights", recorded, lambda: InitialWeights(**self.initial))
+
+    def _procedure(
+        self, workplace: Workplace, dataset: ImageDataset, sets: Mapping[str, SyntheticSet], streams: Streams
+    ) -> Procedure:
+        weights = self.weights(workplace).held_out(self.repeat)
+        if self.images == NONE:
+            return untrained(weights)
+        if self.images == FULL:
+            schedule = training_schedule(
+                self.recipe, flips=dataset.flips, full=True, epochs=self.epochs, initial=weights
+            )
+            return by_schedule(dataset.train, schedule)
+        if self.images == RANDOM:
+            chosen = random_set(dataset.train, self.images_per_class, streams, sets.get(self.like))
+        else:
+            chosen = sets[self.images]
+        return on_set(chosen, self.recipe, weights, dataset.flips, learning_rate=self.learning_rate)
+
+    def _after_epoch(self, procedure: Procedure, curve: _Curve, progress: Progress) -> Callable[[int, float], None]:
+        pace = Pace()
+
+        def after_epoch(epoch: int, loss: float) -> None:
+            if self.diverging == "fails" and not math.isfinite(loss):
+                raise UserError(f"{self.network} diverged in epoch {epoch} of its training", "use another recipe")
+            if epoch < procedure.epochs and pace.due():
+                progress(f"epoch {epoch} of {procedure.epochs}, loss {loss:.3g}, {pace.left(epoch, procedure.epochs)}")
+            curve.after_epoch(epoch, loss)
+
+        return after_epoch
 
 
 class _Curve:
@@ -170,6 +167,12 @@ class _Curve:
         self.losses: list[float] = []
         self.accuracies: list[float] = []
 
+    @classmethod
+    def of(cls, unit: TrainAndTest, procedure: Procedure, trainer: Trainer, dataset: ImageDataset) -> _Curve:
+        """The curve of a training; without accuracies if it is judged by the validation split in any case."""
+        validation = evenly_spaced(dataset.validation, CURVE_IMAGES) if unit.judged_by == "test" else None
+        return cls(procedure.epochs, partial(accuracy, trainer), validation)
+
     def after_epoch(self, epoch: int, loss: float) -> None:
         if epoch not in self._points:
             return
@@ -177,20 +180,6 @@ class _Curve:
         self.losses.append(loss)
         if self._validation is not None:
             self.accuracies.append(self._accuracy_on(self._validation))
-
-
-def best_learning_rate(grid: Sequence[float], validate: Callable[[float], float]) -> float:
-    """The learning rate with the highest accuracy on the validation split.
-
-    Args:
-        grid: the learning rates to try in this order, at least one.
-        validate: trains once with a learning rate and returns the accuracy on the validation split, a fraction.
-
-    Returns:
-        The best learning rate; of equally good ones the earliest in the grid.
-    """
-    accuracies = [validate(learning_rate) for learning_rate in grid]
-    return grid[accuracies.index(max(accuracies))]
 
 
 def make_trainer(network: str, dataset: ImageDataset, compute: Compute) -> Trainer:
@@ -219,7 +208,3 @@ def evenly_spaced(images: LabeledImages, count: int) -> LabeledImages | None:
         return None
     few = min(count, len(images))
     return images.take(torch.arange(few, device=images.labels.device) * len(images) // few)
-
-
-def _ignore(epoch: int, loss: float) -> None:
-    """A callback after an epoch that does nothing."""

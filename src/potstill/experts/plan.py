@@ -86,8 +86,11 @@ class ExpertPlan:
 
     def is_long(self, dataset: ImageDataset) -> bool:
         """Whether training takes long enough for compilation and low precision to pay off."""
-        pixels = self.count * self.epochs * len(dataset.train) * math.prod(dataset.shape[1:])
-        return pixels >= LONG_RUN_PIXELS
+        return self.pixels(dataset) >= LONG_RUN_PIXELS
+
+    def pixels(self, dataset: ImageDataset) -> int:
+        """The pixels that all experts process in training."""
+        return self.count * self.epochs * len(dataset.train) * math.prod(dataset.shape[1:])
 
     def bytes_kept(self, network: Network) -> int:
         """Size of all files of experts, in bytes."""

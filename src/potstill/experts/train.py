@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,11 +27,14 @@ from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import Weights, write_weights
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.executor_choice import HERE, check_executor
 from potstill.runtime.lock import locked
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
+from potstill.schema import Record
 from potstill.schema.experts import Expert, ExpertsManifest
+from potstill.units import Job, Materials, Unit, Workplace, runner_by
 
 
 def train_experts(
@@ -43,6 +44,7 @@ def train_experts(
     compute: Compute,
     *,
     resume: bool = False,
+    executor: str = HERE,
     progress: Progress = silent,
 ) -> ExpertsManifest:
     """Train experts and store them in a folder: one file per expert, and ``experts.json`` with the record of all.
@@ -57,15 +59,17 @@ def train_experts(
         out: a new folder, or the one to continue.
         compute: device, precision and compilation.
         resume: continue with the experts in ``out``.
+        executor: who trains them: ``here`` or ``processes:N``. It changes no weight.
         progress: callback for progress messages.
 
     Returns:
         The contents of ``experts.json``.
 
     Raises:
-        UserError: the folder exists, is being written by another process, or contains experts of another plan or
-            dataset; an expert diverges; or there is not enough memory or disk space.
+        UserError: there is no such executor; the folder exists, is being written by another process, or contains
+            experts of another plan or dataset; an expert diverges; or there is not enough memory or disk space.
     """
+    check_executor(executor)
     out = Path(out)
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     record = new_record(plan, dataset, compute)
@@ -73,42 +77,102 @@ def train_experts(
         check_begun(out)
     else:
         create_folder(out, record, plan, network)
-    data = dataset.to(compute.device)
-
-    @cache
-    def learners(count: int) -> Trainer | StackedNetworks:
-        own = copy.deepcopy(network)
-        return Trainer(own, compute) if count == 1 else StackedNetworks(own, compute, count)
-
-    with cpu_workers(compute.device), locked(out):
+    workplace = Workplace(Materials(), compute, progress)
+    key = workplace.materials.add(dataset)
+    pixels = plan.pixels(dataset) if plan.count > plan.at_once else 0
+    with locked(out), runner_by(executor, workplace, pixels=pixels) as runner:
         record = resumed_record(out, record) if resume else record
-        curriculum = None
-        if plan.curriculum:
-            training = _training(plan, data, compute, progress)
-            curriculum = curriculum_in(out, training, plan.curriculum_by, plan.epochs)
-        for first in range(0, plan.count, plan.at_once):
-            numbers = range(first, min(first + plan.at_once, plan.count))
-            there = {expert.number for expert in record.experts}
-            if there.issuperset(numbers):
-                continue
-            try:
-                made = _train_together(plan, learners(len(numbers)), data, numbers, curriculum, progress)
-            except torch.OutOfMemoryError as error:
-                batches = f"{len(numbers)} experts at once with a batch size of {plan.batch_size}"
-                raise UserError(
-                    f"the memory of {compute.device} is too small for {batches}",
-                    "use a smaller `at_once` or `batch_size` in another `out`",
-                ) from error
-            for number, (weights, details) in zip(numbers, made, strict=True):
-                if number in there:
-                    continue  # stored before; trained again only because the others are trained with it
-                about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
-                write_weights(expert_file(out, number), weights, about)
-                expert = Expert(number=number, **details)
-                record = replace(record, experts=sorted([*record.experts, expert], key=lambda made: made.number))
-                record.write(out / ExpertsManifest.FILE)
+        if plan.curriculum:  # its difficulty scores are computed once, before the experts
+            with cpu_workers(compute.device):
+                training = _training(plan, workplace.dataset(key), compute, progress)
+                curriculum_in(out, training, plan.curriculum_by, plan.epochs)
+        there = {expert.number for expert in record.experts}
+        groups = [range(first, min(first + plan.at_once, plan.count)) for first in range(0, plan.count, plan.at_once)]
+        missing = [
+            TrainTogether(
+                plan=record.plan,
+                dataset=key,
+                numbers=tuple(numbers),
+                keep=tuple(number for number in numbers if number not in there),
+                folder=str(out.resolve()),
+            )
+            for numbers in groups
+            if not there.issuperset(numbers)
+        ]
+        jobs = (Job(unit, unit.title(plan.count), unit) for unit in missing)
+        for _, made in runner.results(jobs, len(missing)):
+            record = replace(record, experts=sorted([*record.experts, *made.experts], key=lambda made: made.number))
+            record.write(out / ExpertsManifest.FILE)
+            for expert in made.experts:
                 progress(_summary(expert, plan))
     return record
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTogether(Record):
+    """The experts that a unit has trained and kept."""
+
+    experts: list[Expert]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTogether(Unit[TrainedTogether]):
+    """Train some experts of a plan in step, and write their files.
+
+    Attributes:
+        plan: the settings of the plan.
+        dataset: the SHA-256 of the prepared dataset.
+        numbers: the numbers of the experts. What an expert becomes depends on its companions, by rounding.
+        keep: the numbers of those whose files are written; the others are there already.
+        folder: the directory of the experts, with the scores of their curriculum, if they have one.
+    """
+
+    result: ClassVar[type[Record]] = TrainedTogether
+
+    plan: Mapping[str, Any]
+    dataset: str
+    numbers: tuple[int, ...]
+    keep: tuple[int, ...]
+    folder: str
+
+    def title(self, count: int) -> str:
+        """Such as ``expert 3 of 10``."""
+        first, last = min(self.numbers) + 1, max(self.numbers) + 1
+        return f"expert {first} of {count}" if first == last else f"expert {first} to {last} of {count}"
+
+    def run(self, workplace: Workplace) -> TrainedTogether:
+        """Train the experts.
+
+        Raises:
+            UserError: one diverges, or memory or disk space is too small.
+        """
+        plan, folder, dataset = ExpertPlan(**self.plan), Path(self.folder), workplace.dataset(self.dataset)
+        count = len(self.numbers)
+        learners = workplace.tool("learners", (plan, count), lambda: _learners(plan, dataset, workplace.compute, count))
+        curriculum = None
+        if plan.curriculum:
+            training = _training(plan, dataset, workplace.compute, workplace.progress)
+            curriculum = curriculum_in(folder, training, plan.curriculum_by, plan.epochs)
+        try:
+            made = _train_together(plan, learners, dataset, self.numbers, curriculum, workplace.progress)
+        except torch.OutOfMemoryError as error:
+            batches = f"{count} experts at once with a batch size of {plan.batch_size}"
+            raise UserError(
+                f"the memory of {workplace.compute.device} is too small for {batches}",
+                "use a smaller `at_once` or `batch_size` in another `out`",
+            ) from error
+        experts = []
+        for number, (weights, details) in zip(self.numbers, made, strict=True):
+            if number in self.keep:
+                about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
+                write_weights(expert_file(folder, number), weights, about)
+                experts.append(Expert(number=number, **details))
+        return TrainedTogether(experts=experts)
+
+
+def _learners(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, count: int) -> Trainer | StackedNetworks:
+    network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    return Trainer(network, compute) if count == 1 else StackedNetworks(network, compute, count)
 
 
 def _train_together(
@@ -145,10 +209,9 @@ def _train_together(
                 raise UserError(f"an expert diverged in epoch {epoch}", "use a smaller `learning_rate`")
             own["losses"].append(loss)
         if epoch < plan.epochs and pace.due():
-            which = f"expert {numbers[0] + 1}" + (f" to {numbers[-1] + 1}" if len(numbers) > 1 else "")
             mean = f"loss {sum(losses) / len(losses):.3g}"
             left = f"{pace.left(epoch, plan.epochs)} for it" if len(numbers) == 1 else pace.left(epoch, plan.epochs)
-            progress(f"{which} of {plan.count}, epoch {epoch} of {plan.epochs}: {mean}, {left}")
+            progress(f"epoch {epoch} of {plan.epochs}, {mean}, {left}")
         if not plan.last_only or epoch == plan.epochs:
             keep(epoch)
 

@@ -274,13 +274,15 @@ class _Making:
         return _outcome(row, best, published, measured, {**cost, "note": note})
 
     def _session(self, dataset: ImageDataset) -> Session:
-        return Session(dataset, compute=self.resources.compute, progress=self.resources.progress)
+        resources = self.resources
+        return Session(dataset, compute=resources.compute, executor=resources.executor, progress=resources.progress)
 
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan; missing experts are trained."""
         folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
         compute = settled(self.resources.compute, long_run=plan.is_long(dataset))
-        train_experts(plan, dataset, folder, compute, resume=folder.exists(), progress=self.resources.progress)
+        executor, progress = self.resources.executor, self.resources.progress
+        train_experts(plan, dataset, folder, compute, resume=folder.exists(), executor=executor, progress=progress)
         return folder
 
 

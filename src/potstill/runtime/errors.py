@@ -26,6 +26,10 @@ class UserError(Exception):
         self.remedy = visible(remedy)
         super().__init__(f"{self.problem}; {self.remedy}")
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
+        """As it was made: an error of a worker process comes back whole."""
+        return type(self), (self.problem, self.remedy)
+
 
 class Diverged(UserError):
     """The loss of a distillation is no longer finite; the last good set is kept."""

@@ -1,0 +1,94 @@
+"""A prepared dataset as one file, with which another process continues where this one has it in memory.
+
+The file holds what training and testing need: pixels, labels, normalisation and whitening of the three splits. How the
+dataset was found, and how it is loaded again, is not in it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from potstill.data.dataset import ImageDataset
+from potstill.data.labeled_images import LabeledImages
+from potstill.data.whitening import Whitening
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_atomic
+from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, pack, read_safetensors
+from potstill.schema.fields import Fields
+
+FORMAT = "potstill.dataset/1"
+SPLITS = ("train", "validation", "test")
+
+
+def prepared_sha256(dataset: ImageDataset) -> str:
+    """The SHA-256 of a dataset and of how it was prepared: its fingerprint, normalisation and whitening.
+
+    Two datasets with this in common train the same networks.
+    """
+    whitening = dataset.train.whitening
+    tensors = {} if whitening is None else {"matrix": whitening.matrix.cpu(), "mean": whitening.mean.cpu()}
+    about = {"fingerprint": dataset.fingerprint, "mean": dataset.mean, "std": dataset.std, "flips": dataset.flips}
+    return content_sha256(tensors, {"about": json.dumps(about, sort_keys=True)})
+
+
+def write_dataset(dataset: ImageDataset, path: Path) -> None:
+    """Write a dataset, atomically.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    tensors = {}
+    for name in SPLITS:
+        part: LabeledImages = getattr(dataset, name)
+        tensors[f"{name}.images"], tensors[f"{name}.labels"] = part.images, part.labels
+    if (whitening := dataset.train.whitening) is not None:
+        tensors["whitening.matrix"], tensors["whitening.mean"] = whitening.matrix, whitening.mean
+    about = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "class_names": dataset.class_names,
+        "mean": dataset.mean,
+        "std": dataset.std,
+        "flips": dataset.flips,
+    }
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"format": FORMAT, "about": json.dumps(about)}
+    write_atomic(path, pack(tensors, metadata | {SHA256: content_sha256(tensors, metadata)}))
+
+
+def read_dataset(path: Path) -> ImageDataset:
+    """Read a dataset that ``write_dataset`` wrote, on the CPU.
+
+    Raises:
+        UserError: the file is absent or damaged, or is no dataset.
+    """
+    try:
+        tensors, metadata = read_safetensors(path)
+        if metadata.pop(SHA256, None) != content_sha256(tensors, metadata) or metadata.get("format") != FORMAT:
+            raise UserError(f"{path} is not a prepared dataset, or has changed", "start the command again")
+        about = Fields.of_metadata(path, metadata, texts=("format",)).part("about")
+        whitening = None
+        if "whitening.matrix" in tensors:
+            whitening = Whitening(tensors["whitening.matrix"], tensors["whitening.mean"])
+        parts = {
+            name: LabeledImages(
+                images=tensors[f"{name}.images"],
+                labels=tensors[f"{name}.labels"],
+                class_names=about.value("class_names", tuple[str, ...]),
+                mean=about.value("mean", tuple[float, ...]),
+                std=about.value("std", tuple[float, ...]),
+                whitening=whitening,
+            )
+            for name in SPLITS
+        }
+    except (*UNREADABLE, KeyError) as error:
+        raise UserError(f"{path} cannot be read as a prepared dataset: {error}", "start the command again") from error
+    return ImageDataset(
+        name=about.value("name", str),
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        flips=about.value("flips", bool),
+        fingerprint=about.value("fingerprint", str),
+    )

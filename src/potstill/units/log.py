@@ -1,0 +1,64 @@
+"""``*.units.jsonl``: the result of each unit, as it ends. What is on record is never computed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from potstill.runtime.events import EventLog, read_events
+from potstill.schema.fields import Fields
+from potstill.units.unit import R, Unit, described
+
+ENDED = "unit"
+"""The name of the event that a unit has ended."""
+
+
+class UnitLog:
+    """The results of units, in memory and in a file beside the record that they are for.
+
+    The holder of that record's lock is the only writer. A line that was cut off by a kill is dropped.
+
+    Args:
+        path: the file, which need not exist; None keeps results in memory.
+
+    Raises:
+        UserError: a line other than the last is damaged.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._results: dict[str, Fields] = {}
+        self._is_checked = False
+        if path is not None:
+            for line, event in enumerate(read_events(path), start=1):
+                fields = Fields.of(path, event, f"line {line}.")
+                self._results[fields.value("key", str)] = fields.part("result")
+
+    @classmethod
+    def beside(cls, record: Path | None) -> UnitLog:
+        """The log of a record: of ``evaluation.json``, ``evaluation.units.jsonl``. Without a record, in memory."""
+        return cls(None if record is None else record.with_suffix(".units.jsonl"))
+
+    def get(self, unit: Unit[R]) -> R | None:
+        """The result of a unit; None if it has none.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        fields = self._results.get(unit.key)
+        return None if fields is None else unit.result_from(fields)
+
+    def add(self, unit: Unit[R], result: R) -> None:
+        """Record the result of a unit; it is in the file when this returns.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        fields = result.to_json()
+        self._results[unit.key] = Fields(self._path or Path("a result"), fields)
+        if self._path is None:
+            return
+        log = EventLog(self._path)
+        if not self._is_checked:  # a line after one that was cut off would be a part of it
+            log.truncate_after(0)
+            self._is_checked = True
+        log.append(ENDED, key=unit.key, unit=described(unit), result=fields)

@@ -1,0 +1,148 @@
+"""Runners: the same results here and by other processes; errors, deaths and interruptions of workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.executor_choice import processes_in
+from potstill.units import Runner, UnitLog, runner_by
+from potstill.units.executors import settled
+from potstill.units.runner import Job
+from tests.children import child
+from tests.units.toys import Square, job, workplace
+
+
+def test_here_jobs_are_drawn_one_by_one_so_that_results_can_make_others_unnecessary():
+    done: list[int] = []
+
+    def until_large() -> Iterator[Job[Square, int]]:
+        for number in range(10):
+            if done and done[-1] > 5:
+                return
+            yield job(number)
+
+    for _, result in Runner(workplace()).results(until_large(), 10):
+        done.append(result.value)
+    assert done == [0, 1, 4, 9]
+
+
+def test_messages_of_a_unit_say_which_one_it_is():
+    messages: list[str] = []
+    list(Runner(workplace(messages)).results([job(3)], 1))
+    assert messages == ["the square of 3: squaring"]
+
+
+@pytest.mark.slow
+def test_other_processes_do_the_same_and_each_unit_once(tmp_path: Path):
+    trace, log = tmp_path / "trace", UnitLog(tmp_path / "a.units.jsonl")
+    jobs = [job(n, trace=str(trace), does="meet") for n in range(6)]
+    with runner_by("processes:2", workplace(), log) as runner:
+        found = {each.owner: result.value for each, result in runner.results(jobs + jobs[:2] + jobs, 14)}
+    assert found == {n: n * n for n in range(6)}
+    workers = {line.split()[1] for line in trace.read_text().splitlines()}
+    assert len(trace.read_text().splitlines()) == 6
+    assert len(workers) == 2
+    assert str(os.getpid()) not in workers
+    assert all(not Path(f"/proc/{worker}").exists() for worker in workers), "they end with the context"
+    again = UnitLog(tmp_path / "a.units.jsonl")
+    assert all(again.get(each.unit) == Square(value=each.owner**2) for each in jobs)
+
+
+@pytest.mark.slow
+def test_an_error_in_another_process_is_the_same_error():
+    cannot = pytest.raises(UserError, match=r"^2 cannot be squared; take `number=2`$")
+    with cannot, runner_by("processes:1", workplace()) as runner:
+        list(runner.results([job(2, does="fail")], 1))
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_told_and_what_was_done_is_kept(tmp_path: Path):
+    log = UnitLog(tmp_path / "a.units.jsonl")
+    killed = pytest.raises(UserError, match="a worker process was killed, probably because memory ran out")
+    with killed, runner_by("processes:1", workplace(), log) as runner:
+        list(runner.results([job(1), job(2, does="die")], 2))
+    assert UnitLog(tmp_path / "a.units.jsonl").get(job(1).unit) == Square(value=1)
+
+
+SLEEPER = """
+from tests.units.toys import job, workplace
+from potstill.units import runner_by
+if __name__ == "__main__":
+    with runner_by("processes:2", workplace()) as runner:
+        list(runner.results([job(n, does="sleep", trace={trace!r}) for n in range(2)], 2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+def test_workers_end_at_once_with_the_process_that_started_them(number: signal.Signals, tmp_path: Path):
+    trace, script = tmp_path / "trace", tmp_path / "sleeper.py"
+    script.write_text(SLEEPER.format(trace=str(trace)))
+    with child(str(script), stderr=subprocess.DEVNULL) as process:
+        workers = _workers(trace, 2)
+        os.kill(process.pid, number)
+        process.wait(20)
+        deadline = time.monotonic() + 20
+        while any(_runs(worker) for worker in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(_runs(worker) for worker in workers)
+
+
+def _workers(trace: Path, count: int) -> list[int]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        lines = trace.read_text().splitlines() if trace.exists() else []
+        if len(lines) == count:
+            return [int(line.split()[1]) for line in lines]
+        time.sleep(0.05)
+    raise AssertionError("the workers did not begin")
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "there",
+        "processes:0",
+        "processes:-1",
+        "processes:two",
+        "processes2",
+        "processes",
+        "processes:99999",
+        "",
+        "here:2",
+    ],
+)
+def test_an_unknown_executor_is_refused(name: str):
+    with pytest.raises(UserError, match="unknown executor"):
+        processes_in(name)
+
+
+def test_auto_takes_processes_for_long_work_on_a_cpu_with_several_cores(monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    from potstill.units import executors
+
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr(executors, "core_count", lambda: 4)
+    assert settled("auto", cpu, executors.PROCESSES_PIXELS) == "processes:4"
+    assert settled("auto", cpu, executors.PROCESSES_PIXELS - 1) == "here"
+    assert settled("auto", cuda, 1e12) == "here"
+    assert settled("here", cpu, 1e12) == "here"
+    monkeypatch.setattr(executors, "core_count", lambda: 1)
+    assert settled("auto", cpu, 1e12) == "here"

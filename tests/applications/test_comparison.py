@@ -90,7 +90,7 @@ def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monk
     monkeypatch.setattr(evaluating, "LONG_WORK_PIXELS", 1_000_000)  # the full data alone is as much
     monkeypatch.setattr(evaluating, "settled", lambda choice, *, long_run: CPU64 if long_run else CPU)
     folder = tmp_path / "runs"
-    shutil.copytree(runs, folder, ignore=shutil.ignore_patterns("evaluation*.json"))
+    shutil.copytree(runs, folder, ignore=shutil.ignore_patterns("evaluation*"))
     record = compare([str(folder / "dm"), str(folder / "random")], tmp_path / "out", recipe=RECIPE, repeats=2).to_json()
     assert settled == [CPU64, CPU64]
     assert len(record["made_on"]) == 1

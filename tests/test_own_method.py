@@ -113,7 +113,7 @@ def test_reading_a_run_imports_nothing(
 @pytest.mark.slow
 def test_a_run_is_not_resumed_as_another_method_and_nothing_is_imported_to_say_so(folder: Path, capsys: Any):
     run = folder / "runs" / "pixel-means"
-    with pytest.raises(UserError, match="method"):
+    with pytest.raises(UserError, match="is a run of pixel_means:PixelMeans, not of dm"):
         potstill.distill(potstill.DM(), out=run, resume=True)
     assert main(["distill", "dm", "--out", str(run), "--resume"]) == 2
     assert f"is for method '{NAME}'" in capsys.readouterr().err

@@ -84,9 +84,8 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_workers_end_at_once_with_the_process_that_started_them(number: signal.Signals, tmp_path: Path):
-    trace, script = tmp_path / "trace", tmp_path / "sleeper.py"
-    script.write_text(SLEEPER.format(trace=str(trace)))
-    with child(str(script), stderr=subprocess.DEVNULL) as process:
+    trace = tmp_path / "trace"
+    with child("-c", SLEEPER.format(trace=str(trace)), stderr=subprocess.DEVNULL) as process:
         workers = _workers(trace, 2)
         os.kill(process.pid, number)
         process.wait(20)

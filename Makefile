@@ -24,7 +24,7 @@ help:
 demo: $(VENV)/.installed
 	rm -rf runs/demo
 	$(BIN)/potstill distill dm --dataset digits --ipc 1 --iterations 300 --out runs/demo
-	$(BIN)/potstill evaluate runs/demo --recipe quick --repeats 5 --full-epochs 100
+	$(BIN)/potstill evaluate runs/demo --recipe quick --repeats 5 --full-epochs 100 --exchange
 	$(BIN)/potstill report runs/demo
 
 check: lint fast

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from potstill.evaluation import FullTraining as FullTraining
     from potstill.evaluation import Session as Session
     from potstill.evaluation import evaluate as evaluate
+    from potstill.evaluation import exchange as exchange
     from potstill.inspection import inspect as inspect
     from potstill.methods import *  # noqa: F403 - every method, whatever is registered there
     from potstill.methods import METHODS as METHODS

@@ -13,6 +13,7 @@ from potstill.report.run import Run, Section
 from potstill.report.sections import SECTIONS, costs
 from potstill.runtime.errors import UserError
 from potstill.schema.evaluation import Evaluation
+from potstill.schema.exchange import Exchange
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
 
@@ -23,7 +24,12 @@ def test_every_section_has_a_template_and_every_template_a_section() -> None:
 
 
 def test_the_records_of_writers_are_those_that_sections_show() -> None:
-    assert [section.record for section in SECTIONS if section.record] == [Evaluation, Robustness, SearchResult]
+    assert [section.record for section in SECTIONS if section.record] == [
+        Evaluation,
+        Exchange,
+        Robustness,
+        SearchResult,
+    ]
 
 
 def test_a_section_with_nothing_to_show_is_left_out(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

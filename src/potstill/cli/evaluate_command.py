@@ -16,6 +16,7 @@ from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import find_recipe
+from potstill.report.exchange import exchanged
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
@@ -49,6 +50,7 @@ class Options:
         compute: device, precision and compilation.
         out: the record to write. By default evaluation.json beside the set.
         robustness: measure the label and augmentation robust scores instead, and write robustness.json.
+        exchange: also measure how many random real images teach as much as the set, and write exchange.json.
     """
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
@@ -67,6 +69,7 @@ class Options:
     executor: ExecutorOption = AUTO
     out: Path | None = None
     robustness: bool = False
+    exchange: bool = False
 
 
 def run(words: list[str]) -> None:
@@ -109,8 +112,23 @@ def _evaluate(words: list[str]) -> None:
             full=evaluation.FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
             record=path,
         )
+        rates = None
+        if options.exchange:
+            rates = evaluation.exchange(
+                synthetic,
+                session,
+                recipe=options.recipe,
+                networks=networks,
+                repeats=options.repeats,
+                evaluation=path,
+                record=path.with_name(evaluation.Exchange.FILE),
+            )
     table_console().print(table(result, len(synthetic)))
     say(f"written to {path}")
+    if rates is not None:
+        for network in rates.networks:
+            say(exchanged(rates, network, len(synthetic), synthetic.pictures))
+        say(f"written to {path.with_name(evaluation.Exchange.FILE)}")
 
 
 def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.checks import check_learned_rate as check_learned_rate
     from potstill.evaluation.checks import check_unchanged as check_unchanged
     from potstill.evaluation.checks import normalised_alike as normalised_alike
+    from potstill.evaluation.exchanging import exchange as exchange
     from potstill.evaluation.file import EvaluationFile as EvaluationFile
     from potstill.evaluation.measure import BASELINES as BASELINES
     from potstill.evaluation.measure import evaluate as evaluate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.training import make_trainer as make_trainer
     from potstill.schema.evaluation import Evaluation as Evaluation
     from potstill.schema.evaluation import NetworkResult as NetworkResult
+    from potstill.schema.exchange import Exchange as Exchange
     from potstill.schema.recipe import Recipe as Recipe
     from potstill.schema.robustness import Robustness as Robustness
 else:

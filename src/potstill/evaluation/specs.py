@@ -79,18 +79,34 @@ def trained_on_real(
     """
     images_per_class = real_images_per_class(len(synthetic), synthetic.class_count)
     if name == RANDOM:
-        like = workplace.materials.add(synthetic) if _takes_more_than_images(base, synthetic) else ""
-        each = replace(base, images=RANDOM, images_per_class=images_per_class, like=like)
-        # Random images differ in every repeat, even if the initial weights do not.
-        return TrainingSpec(
-            trained_on=name, repeats=repeats, each=each, learning_rate_grid=base.recipe.learning_rate_grid
-        )
+        return trained_on_random(images_per_class, base, workplace, synthetic, repeats)
     return TrainingSpec(
         trained_on=name,
         repeats=_different(base, workplace, replace(synthetic, formation=1), repeats),
         each=base,
         learning_rate_grid=base.recipe.learning_rate_grid,
         choose=_selected(name, base, workplace, synthetic, images_per_class),
+    )
+
+
+def trained_on_random(
+    images_per_class: int, base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet, repeats: int
+) -> TrainingSpec:
+    """Trainings on random real images, new ones for each, with everything else as on a set.
+
+    Args:
+        images_per_class: their number.
+        base: dataset, recipe, initial weights and randomness.
+        workplace: takes the set, if the recipe uses what was learned with its images.
+        synthetic: the set.
+        repeats: the number of trainings. All differ, even if the initial weights do not.
+    """
+    like = workplace.materials.add(synthetic) if _takes_more_than_images(base, synthetic) else ""
+    return TrainingSpec(
+        trained_on=RANDOM,
+        repeats=repeats,
+        each=replace(base, images=RANDOM, images_per_class=images_per_class, like=like),
+        learning_rate_grid=base.recipe.learning_rate_grid,
     )
 
 

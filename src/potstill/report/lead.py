@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from potstill.report.exchange import exchanged
 from potstill.report.run import Run
 from potstill.report.wording import SPACE, count, images, interval, network_title, percent, points
 from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.exchange import Exchange
 
 
 def result(run: Run) -> list[str]:
@@ -57,6 +59,9 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
         sentences.append(_comparison(distilled, random))
     elif not distilled.interval:
         sentences.append("One repeat gives no interval.")
+    rates = run.record(Exchange)
+    if rates is not None and network in rates.networks:
+        sentences.insert(0, exchanged(rates, network, len(run.after), run.after.pictures))
     return sentences
 
 

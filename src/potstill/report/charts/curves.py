@@ -54,6 +54,7 @@ class Panel:
         x_label: the unit of the horizontal axis.
         lines: positions and values of each line by name, thinned; none is empty.
         is_accuracy: whether the values are accuracies, as fractions; otherwise they are losses.
+        is_logarithmic: whether the horizontal axis is logarithmic; all positions are above 0.
         chosen: the iteration whose set is kept, to be marked.
     """
 
@@ -61,6 +62,7 @@ class Panel:
     x_label: str
     lines: Mapping[str, tuple[np.ndarray, np.ndarray]]
     is_accuracy: bool
+    is_logarithmic: bool = False
     chosen: int | None = None
 
 
@@ -68,7 +70,7 @@ def curve_chart(panel: Panel) -> CurveChart:
     """The chart of a panel, with all positions computed."""
     xs = np.concatenate([x for x, _ in panel.lines.values()])
     ys = np.concatenate([y for _, y in panel.lines.values()])
-    x_scale = linear_scale(min(0.0, float(xs.min())), float(xs.max()) or 1.0, lambda value: f"{value:,.0f}", 4)
+    x_scale = _x_scale(xs, panel.is_logarithmic)
     y_scale = _accuracy_scale(ys) if panel.is_accuracy else _loss_scale(ys)
     show = wording.percent if panel.is_accuracy else _number
     ends = "; ".join(f"{name} from {show(y[0])} to {show(y[-1])}" for name, (_, y) in panel.lines.items())
@@ -115,6 +117,13 @@ def _path(points: tuple[np.ndarray, np.ndarray], x_scale: Scale, y_scale: Scale)
     if len(places) == 1:
         places *= 2  # a line of zero length with round ends is drawn as a dot
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in places)
+
+
+def _x_scale(values: np.ndarray, logarithmic: bool) -> Scale:
+    first, last = float(values.min()), float(values.max())
+    if logarithmic:
+        return logarithmic_scale(first, last if last > first else 2 * first, lambda value: f"{value:,.0f}")
+    return linear_scale(min(0.0, first), last or 1.0, lambda value: f"{value:,.0f}", 4)
 
 
 def _accuracy_scale(values: np.ndarray) -> Scale:

@@ -7,6 +7,7 @@ from potstill.report.sections import (
     confusion,
     costs,
     data,
+    exchange,
     gallery,
     learning,
     robustness,
@@ -16,6 +17,7 @@ from potstill.report.sections import (
 
 SECTIONS: tuple[Section, ...] = (
     accuracy.SECTION,
+    exchange.SECTION,
     gallery.SECTION,
     learning.SECTION,
     confusion.SECTION,

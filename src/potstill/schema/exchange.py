@@ -1,0 +1,263 @@
+"""``exchange.json``: how many random real images teach networks as much as a set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean, variance
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import optimize, stats
+
+from potstill.schema import Record, SetRecord, plain
+from potstill.schema.evaluation import repeats_arguments
+from potstill.schema.fields import Amount, Fields, Fraction, Positive
+from potstill.schema.recipe import Recipe
+from potstill.schema.statistics import ROUNDING, summary
+
+LEVEL = 0.95
+SAMPLES = 2_000
+"""Places along a curve at which it is compared with a set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point(Record):
+    """Trainings on random real images, drawn anew for each.
+
+    Attributes:
+        images_per_class: the number of images of each class.
+        accuracies: accuracy on the test split, a fraction for each training.
+        seconds: time to train and test all of them.
+    """
+
+    images_per_class: Positive
+    accuracies: list[Fraction]
+    seconds: Amount
+
+    @property
+    def mean(self) -> float:
+        """The mean accuracy."""
+        return fmean(self.accuracies)
+
+    def is_above(self, accuracies: Sequence[float]) -> bool:
+        """Whether random images are better than a set with these accuracies, and by more than chance.
+
+        With a single training of either, better is enough.
+        """
+        rate = exchange_rate(accuracies, [self])
+        above = self.mean > fmean(accuracies)
+        return above and (rate.interval is None or rate.interval != (None, None))
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields, and the statistics of its accuracies."""
+        return {**super().to_json(), **summary(self.accuracies)}
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """The point that ``to_json`` wrote.
+
+        Raises:
+            UserError: a field is absent or invalid, or the mean is not that of the accuracies.
+        """
+        repeats_arguments(fields)
+        return super().from_json(fields)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The number of random real images of each class that a set is worth.
+
+    Attributes:
+        images_per_class: the number, which need not be whole, at which random images have the accuracy of the set; None
+            if they do not have it anywhere on the curve.
+        interval: the 95 % interval of the number. An end is None if fewer or more images than those of the curve may be
+            worth as much. None without an interval, for fewer than two repeats.
+    """
+
+    images_per_class: float | None
+    interval: tuple[float | None, float | None] | None
+
+
+def exchange_rate(accuracies: Sequence[float], points: Sequence[Point]) -> Rate:
+    """Read from the curve of random images how many of them a set is worth.
+
+    The curve is made monotonic by least squares, and is linear in the logarithm of the number of images. The interval
+    holds all numbers at which Welch's t test does not distinguish the accuracy of random images from that of the set at
+    the 5 % level. How the true curve runs between the points is not part of the uncertainty.
+
+    Args:
+        accuracies: on the set, a fraction for each repeat.
+        points: of the curve, at least one, in ascending order of the number of images.
+    """
+    places = np.log([point.images_per_class for point in points])
+    weights = [len(point.accuracies) for point in points]
+    curve = optimize.isotonic_regression([point.mean for point in points], weights=weights).x
+    mean = fmean(accuracies)
+    number = None
+    if curve[0] - ROUNDING <= mean <= curve[-1] + ROUNDING:
+        _, first = np.unique(curve, return_index=True)  # of a level stretch its beginning: the fewest images
+        number = float(np.exp(np.interp(mean, curve[first], places[first])))
+    if min(len(accuracies), *weights) < 2:
+        return Rate(number, None)
+    samples = np.unique(np.concatenate([np.linspace(places[0], places[-1], SAMPLES), places]))
+    shares = np.stack([np.interp(samples, places, each) for each in np.eye(len(places))], axis=1)
+    alike = np.abs(mean - shares @ curve) <= _half_widths(accuracies, points, shares) + ROUNDING
+    if alike.any():
+        low, high = (float(np.exp(samples[alike][end])) for end in (0, -1))
+        return Rate(number, (None if alike[0] else low, None if alike[-1] else high))
+    if number is not None:  # the interval lies between two samples
+        return Rate(number, (number, number))
+    first, last = points[0].images_per_class, points[-1].images_per_class
+    return Rate(None, (float(last), None) if mean > curve[-1] else (None, float(first)))
+
+
+def _half_widths(accuracies: Sequence[float], points: Sequence[Point], shares: np.ndarray) -> np.ndarray:
+    """Half the width of Welch's interval of the difference between a set and each of several places on the curve.
+
+    Args:
+        accuracies: on the set.
+        points: of the curve, each with at least two accuracies.
+        shares: (places, points): the share that each point has in the accuracy at a place.
+    """
+    samples = [accuracies, *(point.accuracies for point in points)]
+    freedom = np.array([len(each) - 1 for each in samples])
+    variances = np.array([variance(each) / len(each) for each in samples])
+    parts = variances * np.insert(shares**2, 0, 1, axis=1)
+    total = parts.sum(1)
+    certain = total == 0
+    effective = total**2 / np.where(certain, 1, (parts**2 / freedom).sum(1))
+    return np.where(certain, 0, stats.t.ppf((1 + LEVEL) / 2, np.where(certain, 1, effective)) * np.sqrt(total))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkExchange(Record):
+    """The exchange rate for one network.
+
+    Attributes:
+        accuracies: accuracy on the test split after training on the set, a fraction for each repeat.
+        points: the curve of random images, in ascending order.
+        made_on: the machines, precisions and versions of all trainings, in words.
+    """
+
+    accuracies: list[Fraction]
+    points: list[Point] = field(default_factory=list)
+    made_on: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> Rate | None:
+        """How many images a set is worth; None without a curve."""
+        return exchange_rate(self.accuracies, self.points) if self.points else None
+
+    @property
+    def seconds(self) -> float:
+        """The time of all trainings on random images."""
+        return sum(point.seconds for point in self.points)
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """The entry that ``to_json`` wrote.
+
+        Raises:
+            UserError: a field is absent or invalid, or points are not in ascending order.
+        """
+        made = super().from_json(fields)
+        numbers = [point.images_per_class for point in made.points]
+        if not made.accuracies:
+            fields.refuse("accuracies", "a list of at least one fraction")
+        if numbers != sorted(set(numbers)):
+            fields.refuse("points", "in ascending order of images_per_class")
+        return made
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a set is worth in random real images of all classes together, in whole images.
+
+    Attributes:
+        images: their number; None if no number on the curve has the accuracy of the set.
+        interval: the 95 % interval of the number, as for ``Rate``.
+        least: the fewest that were tried.
+        most: the most that were tried.
+        size: the bytes of ``images`` as 8-bit pixels; None likewise.
+    """
+
+    images: int | None
+    interval: tuple[int | None, int | None] | None
+    least: int
+    most: int
+    size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange(SetRecord):
+    """How many random real images a set is worth, by one recipe.
+
+    Attributes:
+        recipe: how networks are trained, on the set as on real images.
+        seed: seed of all draws.
+        initial: the initial weights of the networks, as for an evaluation.
+        classes: the number of classes.
+        image_bytes: the size of one real image as 8-bit pixels.
+        set_bytes: the size of the set as it is stored.
+        networks: the exchange rate for each network, by its spec.
+    """
+
+    SCHEMA: ClassVar[int | None] = 1
+    FILE: ClassVar[str] = "exchange.json"
+
+    recipe: Recipe
+    seed: int
+    initial: Mapping[str, Any]
+    classes: Positive
+    image_bytes: Positive
+    set_bytes: Positive
+    networks: dict[str, NetworkExchange] = field(default_factory=dict)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What two records must have in common for one to be continued as the other."""
+        names = ("recipe", "seed", "initial", "set_sha256", "dataset_fingerprint")
+        return {name: plain(getattr(self, name)) for name in names}
+
+    def worth(self, network: str) -> Worth | None:
+        """What the set is worth for a network; None without a curve."""
+        found = self.networks[network]
+        rate = found.rate
+        if rate is None:
+            return None
+        images = None if rate.images_per_class is None else round(rate.images_per_class * self.classes)
+        interval = None
+        if rate.interval is not None:
+            low, high = (None if end is None else round(end * self.classes) for end in rate.interval)
+            interval = low, high
+        return Worth(
+            images=images,
+            interval=interval,
+            least=found.points[0].images_per_class * self.classes,
+            most=found.points[-1].images_per_class * self.classes,
+            size=None if images is None else images * self.image_bytes,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields, and for each network what the set is worth."""
+        written = super().to_json()
+        for name, entry in written["networks"].items():
+            worth = self.worth(name)
+            written["networks"][name] = {**({} if worth is None else asdict(worth)), **entry}
+        return written
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """The record that ``to_json`` wrote.
+
+        Raises:
+            UserError: a field is absent or invalid, or the number of images does not follow from the accuracies.
+        """
+        made = super().from_json(fields)
+        fields.part("initial").value("source", str)
+        for name in made.networks:
+            worth, entry = made.worth(name), fields.part("networks").part(name)
+            if worth is not None and worth.images is not None:
+                entry.check_derived("images", worth.images)
+        return made

@@ -52,7 +52,7 @@ def mutated(content: bytes, structure: Structure, random: Random) -> bytes:
         return _bytes(content, random)
     try:
         return STRUCTURED[structure](content, random)
-    except (ValueError, KeyError, IndexError, zipfile.BadZipFile):  # after a mutation that broke the structure
+    except (ValueError, KeyError, IndexError, RecursionError, zipfile.BadZipFile):  # a mutation broke the structure
         return _bytes(content, random)
 
 

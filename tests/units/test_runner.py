@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import processes_in
-from potstill.units import Runner, UnitLog, runner_by
+from potstill.units import Runner, UnitLog, crew_by, runner_by
 from potstill.units.executors import settled
 from potstill.units.runner import Job
 from tests.children import child
@@ -54,6 +55,17 @@ def test_other_processes_do_the_same_and_each_unit_once(tmp_path: Path):
     assert all(not Path(f"/proc/{worker}").exists() for worker in workers), "they end with the context"
     again = UnitLog(tmp_path / "a.units.jsonl")
     assert all(again.get(each.unit) == Square(value=each.owner**2) for each in jobs)
+
+
+@pytest.mark.slow
+def test_a_crew_that_is_at_work_serves_several_runners(tmp_path: Path):
+    trace = tmp_path / "trace"
+    with crew_by("processes:1", CPU.device, 0) as crew:
+        assert crew is not None
+        for number in (2, 3):
+            with runner_by(crew, workplace()) as runner:
+                assert [result.value for _, result in runner.results([job(number, trace=str(trace))], 1)] == [number**2]
+    assert len({line.split()[1] for line in trace.read_text().splitlines()}) == 1
 
 
 @pytest.mark.slow

@@ -163,10 +163,9 @@ def compare(
         executor=resources.executor,
         progress=resources.progress,
     )
-    session = replace(
-        session, compute=session.settled(images)
-    )  # the same for all, so that sets do not differ by precision
-    with locked(out / Comparison.FILE):
+    compute = session.settled(images)
+    session = replace(session, compute=compute)  # the same for all, so that sets do not differ by precision
+    with locked(out / Comparison.FILE), session.with_crew(compute, images=images * len(sets)) as session:
         judged = list[Judged]()
         for number, contender in enumerate(contenders):
             session.progress(f"{contender.name}: evaluating by {chosen.label}")

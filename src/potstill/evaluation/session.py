@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from potstill.data import NO_CHOICES, Choices, ImageDataset
@@ -13,7 +14,7 @@ from potstill.runtime.compute import Compute, settled
 from potstill.runtime.compute_choice import AUTOMATIC, ComputeChoice
 from potstill.runtime.executor_choice import HERE, check_executor
 from potstill.runtime.progress import Progress, silent
-from potstill.units import Materials, Runner, UnitLog, Workplace, runner_by
+from potstill.units import Crew, Materials, Runner, UnitLog, Workplace, crew_by, runner_by
 
 LONG_WORK_PIXELS = 100_000_000
 """The number of pixels from which compilation and low precision pay off: about two minutes on two cores."""
@@ -30,8 +31,8 @@ class Session:
         seed: seed of all trainings; with the same seed, networks start from the same initial weights.
         initial: what networks start from: ``random`` weights, or a folder or file written by ``potstill experts``.
             The recipe ``replay`` uses the initial weights that a set was distilled for instead.
-        executor: who does the trainings: ``here``, this process, one after the other; or ``processes:N``, N processes
-            of one thread each. It changes no result.
+        executor: who does the trainings: ``here``, this process, one after the other; ``processes:N``, N processes of
+            one thread each; ``auto``, what is faster; or a crew that is at work already. It changes no result.
         progress: called with a short message after every training, and now and then during long ones.
 
     Raises:
@@ -43,11 +44,12 @@ class Session:
     compute: Compute | ComputeChoice = AUTOMATIC
     seed: int = 0
     initial: str = "random"
-    executor: str = HERE
+    executor: str | Crew = HERE
     progress: Progress = silent
 
     def __post_init__(self) -> None:
-        check_executor(self.executor)
+        if isinstance(self.executor, str):
+            check_executor(self.executor)
 
     @classmethod
     def of(cls, data: ImageDataset | Session) -> Session:
@@ -63,8 +65,7 @@ class Session:
         """
         if isinstance(self.compute, Compute):
             return self.compute
-        pixels = math.inf if images is None else images * math.prod(self.dataset.shape[1:])
-        return settled(self.compute, long_run=pixels >= LONG_WORK_PIXELS)
+        return settled(self.compute, long_run=self._pixels(images) >= LONG_WORK_PIXELS)
 
     def runner(
         self, compute: Compute, log: UnitLog | None = None, *, images: int | None = None
@@ -76,8 +77,23 @@ class Session:
             log: the results on record; None keeps results in memory.
             images: as for ``settled``.
         """
-        pixels = math.inf if images is None else images * math.prod(self.dataset.shape[1:])
-        return runner_by(self.executor, Workplace(Materials(), compute, self.progress), log, pixels=pixels)
+        workplace = Workplace(Materials(), compute, self.progress)
+        return runner_by(self.executor, workplace, log, pixels=self._pixels(images))
+
+    @contextmanager
+    def with_crew(self, compute: Compute, *, images: int | None = None) -> Iterator[Session]:
+        """A copy whose workers are started once, for all its runners within the context.
+
+        Args:
+            compute: device, precision and compilation of all trainings.
+            images: as for ``settled``.
+        """
+        with crew_by(self.executor, compute.device, self._pixels(images)) as crew:
+            yield replace(self, executor=HERE if crew is None else crew)
+
+    def _pixels(self, images: int | None) -> float:
+        """The pixels of a number of images; of work that is long in any case more than any number."""
+        return math.inf if images is None else images * math.prod(self.dataset.shape[1:])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from potstill.runtime.executor_choice import AUTO, HERE
+from potstill.runtime.executor_choice import AUTO, HERE, processes_in
 from potstill.runtime.parallel import core_count
 from potstill.units.worker import begin_worker
 
@@ -47,6 +47,27 @@ def settled(name: str, device: torch.device, pixels: float) -> str:
         return name
     pays = device.type == "cpu" and core_count() > 1 and pixels >= PROCESSES_PIXELS
     return f"processes:{core_count()}" if pays else HERE
+
+
+@contextmanager
+def crew_by(executor: str | Crew, device: torch.device, pixels: float) -> Iterator[Crew | None]:
+    """The crew of an executor, for the time of the context; None if this process does the work.
+
+    Args:
+        executor: its name, or a crew that is at work already and stays so.
+        device: where units are computed.
+        pixels: the amount of work, by which ``auto`` decides.
+
+    Raises:
+        UserError: there is no such executor.
+    """
+    if isinstance(executor, Crew):
+        yield executor
+    elif count := processes_in(settled(executor, device, pixels)):
+        with processes(count) as crew:
+            yield crew
+    else:
+        yield None
 
 
 @contextmanager

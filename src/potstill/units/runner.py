@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.executor_choice import processes_in
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import QUIET_SECONDS, Pace, Progress
 from potstill.schema.fields import Fields
-from potstill.units.executors import Crew, processes, settled
+from potstill.units.executors import Crew, crew_by
 from potstill.units.log import UnitLog
 from potstill.units.unit import R, Unit, described
 from potstill.units.worker import work
@@ -26,12 +25,12 @@ Owner = TypeVar("Owner")
 
 @contextmanager
 def runner_by(
-    executor: str, workplace: Workplace, log: UnitLog | None = None, *, pixels: float = math.inf
+    executor: str | Crew, workplace: Workplace, log: UnitLog | None = None, *, pixels: float = math.inf
 ) -> Iterator[Runner]:
     """A runner, for the time of the context.
 
     Args:
-        executor: who does the units: ``here``, ``processes:N``, or ``auto``.
+        executor: who does the units: ``here``, ``processes:N``, ``auto``, or a crew that is at work already.
         workplace: provides what units name; its device is that of all units.
         log: the results on record; None keeps results in memory.
         pixels: the amount of work, by which ``auto`` decides.
@@ -39,12 +38,8 @@ def runner_by(
     Raises:
         UserError: there is no such executor.
     """
-    count = processes_in(settled(executor, workplace.compute.device, pixels))
-    if count:
-        with processes(count) as crew:
-            yield Runner(workplace, log, crew)
-    else:
-        yield Runner(workplace, log)
+    with crew_by(executor, workplace.compute.device, pixels) as crew:
+        yield Runner(workplace, log, crew)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ class Materials:
         for key, material in self._there.items():
             if key not in self._files:
                 path = folder / f"{key}.safetensors"
-                if isinstance(material, ImageDataset):
+                if path.exists():
+                    pass  # the same material of other units
+                elif isinstance(material, ImageDataset):
                     write_dataset(material, path)
                 else:
                     material.save(path)

@@ -545,13 +545,22 @@ def test_other_processes_measure_the_same_and_go_on_with_what_is_on_record(datas
     given = {"recipe": TUNED, "baselines": ("random", "herding", "full", "initial"), "networks": [NETWORK, OTHER]}
     here = measure(dataset, **given)
     record = tmp_path / "evaluation.json"
-    measure(dataset, **given | {"repeats": 1}, record=record)
+    measure(dataset, **given | {"repeats": 1}, record=record, executor="processes:2")
     there = measure(dataset, **given, record=record, executor="processes:2")
-    assert without_seconds(there.to_json()) == without_seconds(here.to_json())
+    assert without_place(there.to_json()) == without_place(here.to_json())
+    assert there.made_on == [f"{here.made_on[0]}; 1 thread"]
     assert Evaluation.read(record).to_json() == there.to_json()
 
 
-def without_seconds(record: Any) -> Any:
+@pytest.mark.slow
+def test_a_selection_that_trains_a_network_chooses_the_same_anywhere(dataset: ImageDataset):
+    given = {"networks": [NETWORK], "repeats": 1, "baselines": ("el2n",)}
+    here, there = (measure(dataset, **given, executor=executor) for executor in ("here", "processes:1"))
+    assert without_place(there.to_json()) == without_place(here.to_json())
+
+
+def without_place(record: Any) -> Any:
+    """A record without what differs from place to place: seconds, and where a training was done."""
     if isinstance(record, dict):
-        return {name: without_seconds(value) for name, value in record.items() if name != "seconds"}
+        return {name: without_place(value) for name, value in record.items() if name not in ("seconds", "made_on")}
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +105,20 @@ def test_without_validation_images_nothing_can_be_tuned():
     none = replace(data, validation=data.validation.take(torch.tensor([], dtype=torch.int64)))
     with pytest.raises(UserError, match="no validation images to tune learning rates on"):
         measure_robustness(images(), on_cpu(none), recipe=RECIPE, network=NETWORK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["here", "processes:2"])
+def test_a_training_that_diverges_counts_and_what_is_on_record_is_not_done_again(
+    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "RATES", (1e30, 0.05))
+    session = on_cpu(small_digits(), executor=executor)
+    given: dict[str, Any] = {"recipe": LONGER, "network": NETWORK, "repeats": 1, "record": tmp_path / "robustness.json"}
+    found = measure_robustness(images(), session, **given)
+    assert set(found.rates.values()) == {0.05}
+    (tmp_path / "robustness.json").unlink()
+    monkeypatch.setattr(Trainer, "fit", None)  # nothing can be trained any more
+    monkeypatch.setattr("potstill.units.runner.work", None)
+    assert measure_robustness(images(), session, **given).accuracies == found.accuracies
+    assert Robustness.read(tmp_path / "robustness.json").accuracies == found.accuracies

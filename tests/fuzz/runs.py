@@ -285,7 +285,7 @@ def _units() -> list[TrainAndTest]:
 def _make_log(folder: Path) -> Path:
     log = UnitLog.beside(folder / Evaluation.FILE)
     for unit in _units():
-        log.add(unit, RESULT)
+        log.add(unit, CPU, RESULT)
     return folder / "evaluation.units.jsonl"
 
 
@@ -293,8 +293,8 @@ def _use_log(folder: Path) -> None:
     """Join what is on record, and record another result."""
     log, joined = UnitLog.beside(folder / Evaluation.FILE), RESULT
     for unit in _units():
-        joined = joined.joined(log.get(unit) or RESULT)
-    log.add(replace(_units()[0], repeat=9), RESULT)
+        joined = joined.joined(log.get(unit, CPU) or RESULT)
+    log.add(replace(_units()[0], repeat=9), CPU, RESULT)
 
 
 def _make_dataset(folder: Path) -> Path:

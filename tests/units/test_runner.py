@@ -7,15 +7,20 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+import torch
 
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import processes_in
-from potstill.units import Runner, UnitLog, crew_by, runner_by
-from potstill.units.executors import settled
+from potstill.runtime.writer import Writer
+from potstill.units import Crew, Runner, UnitLog, Work, crew_by, runner_by
+from potstill.units.executors import processes, settled
 from potstill.units.runner import Job
 from tests.children import child
 from tests.units.toys import Square, job, workplace
@@ -54,13 +59,13 @@ def test_other_processes_do_the_same_and_each_unit_once(tmp_path: Path):
     assert str(os.getpid()) not in workers
     assert all(not Path(f"/proc/{worker}").exists() for worker in workers), "they end with the context"
     again = UnitLog(tmp_path / "a.units.jsonl")
-    assert all(again.get(each.unit) == Square(value=each.owner**2) for each in jobs)
+    assert all(again.get(each.unit, CPU) == Square(value=each.owner**2) for each in jobs)
 
 
 @pytest.mark.slow
 def test_a_crew_that_is_at_work_serves_several_runners(tmp_path: Path):
     trace = tmp_path / "trace"
-    with crew_by("processes:1", CPU.device, 0) as crew:
+    with crew_by("processes:1", CPU.device, Work()) as crew:
         assert crew is not None
         for number in (2, 3):
             with runner_by(crew, workplace()) as runner:
@@ -81,7 +86,7 @@ def test_a_worker_that_is_killed_is_told_and_what_was_done_is_kept(tmp_path: Pat
     killed = pytest.raises(UserError, match="a worker process was killed, probably because memory ran out")
     with killed, runner_by("processes:1", workplace(), log) as runner:
         list(runner.results([job(1), job(2, does="die")], 2))
-    assert UnitLog(tmp_path / "a.units.jsonl").get(job(1).unit) == Square(value=1)
+    assert UnitLog(tmp_path / "a.units.jsonl").get(job(1).unit, CPU) == Square(value=1)
 
 
 SLEEPER = """
@@ -145,15 +150,63 @@ def test_an_unknown_executor_is_refused(name: str):
 
 
 def test_auto_takes_processes_for_long_work_on_a_cpu_with_several_cores(monkeypatch: pytest.MonkeyPatch):
-    import torch
-
     from potstill.units import executors
 
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     monkeypatch.setattr(executors, "core_count", lambda: 4)
-    assert settled("auto", cpu, executors.PROCESSES_PIXELS) == "processes:4"
-    assert settled("auto", cpu, executors.PROCESSES_PIXELS - 1) == "here"
-    assert settled("auto", cuda, 1e12) == "here"
-    assert settled("here", cpu, 1e12) == "here"
+    long = Work(executors.PROCESSES_PIXELS, executors.PROCESSES_PIXELS / 4)
+    assert settled("auto", cpu, long) == "processes:4"
+    assert settled("auto", cpu, Work(executors.PROCESSES_PIXELS - 1)) == "here"
+    assert settled("auto", cpu, Work(long.total, long.total / 3)) == "here", "the others would wait for the longest"
+    assert settled("auto", cuda, Work()) == "here"
+    assert settled("here", cpu, Work()) == "here"
+    assert settled("processes:3", cuda, Work(0)) == "processes:3"
     monkeypatch.setattr(executors, "core_count", lambda: 1)
-    assert settled("auto", cpu, 1e12) == "here"
+    assert settled("auto", cpu, Work()) == "here"
+
+
+@pytest.mark.slow
+def test_a_long_wait_says_what_is_in_progress_and_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch):
+    from potstill.runtime import progress
+    from potstill.units import runner as module
+
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.1)
+    messages: list[str] = []
+    jobs = [job(1), replace(job(2, does="nap"), weight=3.0)]
+    with runner_by("processes:1", workplace(messages)) as runner:
+        list(runner.results(jobs, 4.0))
+    waiting = [message for message in messages if message.startswith("in progress: the square of 2; ")]
+    assert waiting
+    assert waiting[0].endswith(" left")
+
+
+def test_jobs_are_prepared_as_if_they_were_done_here():
+    """What a selection trains to prepare a job has the same bits in any mode and on any number of cores."""
+    threads: list[int] = []
+
+    def prepared() -> Iterator[Job[Square, int]]:
+        threads.append(torch.get_num_threads())
+        yield job(3)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        list(Runner(workplace()).results(prepared(), 1))
+        with ThreadPoolExecutor(1) as executor, TemporaryDirectory() as folder:
+            crew = Crew(executor, 1, Path(folder))
+            list(Runner(workplace(), crew=crew).results(prepared(), 1))
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1, 1]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = replace(Writer.here(), pid=2**22 + 1)
+    left = tmp_path / f"{ended.unfinished_prefix}abc.tmp"
+    left.mkdir()
+    with processes(1) as crew:
+        assert not left.exists()
+        assert crew.folder.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []

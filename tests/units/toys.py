@@ -27,7 +27,7 @@ class Squaring(Unit[Square]):
 
     Attributes:
         number: the number.
-        does: something to do before: ``nothing``, ``fail``, ``die``, ``sleep``, or ``meet``: wait until
+        does: something to do before: ``nothing``, ``fail``, ``die``, ``sleep``, ``nap``, or ``meet``: wait until
             another unit has begun in another process.
         trace: a file to which a line is added for each time that the unit is done, or nothing.
     """
@@ -50,6 +50,8 @@ class Squaring(Unit[Square]):
                 os.kill(os.getpid(), 9)
             case "sleep":
                 time.sleep(60)
+            case "nap":
+                time.sleep(1.5)
             case "meet":
                 _wait_for_another(Path(self.trace))
         workplace.progress("squaring")

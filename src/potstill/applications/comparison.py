@@ -152,7 +152,8 @@ def compare(
     sets = [contender.synthetic for contender in contenders]
     largest = max(images_in_training(chosen, len(each), each.pictures) for each in sets)
     images = largest * (repeats + len(chosen.learning_rate_grid))
-    images += chosen.full_epochs * len(data.train) * full
+    longest = chosen.full_epochs * len(data.train) * full
+    images += longest
     # A recipe that replays learned steps uses the initial weights of each set.
     shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
     session = Session(
@@ -165,7 +166,10 @@ def compare(
     )
     compute = session.settled(images)
     session = replace(session, compute=compute)  # the same for all, so that sets do not differ by precision
-    with locked(out / Comparison.FILE), session.with_crew(compute, images=images * len(sets)) as session:
+    with (
+        locked(out / Comparison.FILE),
+        session.with_crew(compute, images=images * len(sets), longest=longest) as session,
+    ):
         judged = list[Judged]()
         for number, contender in enumerate(contenders):
             session.progress(f"{contender.name}: evaluating by {chosen.label}")

@@ -22,7 +22,6 @@ from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
 from potstill.runtime.files import check_writable
-from potstill.runtime.lock import locked
 
 if TYPE_CHECKING:
     from potstill.evaluation import Evaluation, NetworkResult, Session
@@ -140,16 +139,15 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
     path = options.out or target.beside / evaluation.Robustness.FILE
     check_writable(path)
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
-    with locked(path):
-        found = evaluation.measure_robustness(
-            target.synthetic,
-            session,
-            recipe=recipe,
-            network=network,
-            repeats=options.repeats,
-            full_epochs=options.full_epochs,
-        )
-        found.write(path)
+    found = evaluation.measure_robustness(
+        target.synthetic,
+        session,
+        recipe=recipe,
+        network=network,
+        repeats=options.repeats,
+        full_epochs=options.full_epochs,
+        record=path,
+    )
     label, augmentation = 100 * found.label_score, 100 * found.augmentation_score
     scores = f"label robust score {label:.1f}, augmentation robust score {augmentation:.1f}"
     say(f"{scores} (of 100; {found.track} labels, {network}, {recipe.label})")

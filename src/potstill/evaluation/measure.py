@@ -92,18 +92,19 @@ def evaluate(
     with locked(file.path) if file is not None else nullcontext():
         result = _on_record(asked, file, full.epochs if "full" in baselines else None)
         on_sets = 1 + len(set(baselines) - {"full", "initial"})
-        images = images_in_training(recipe, len(synthetic), synthetic.pictures) * (
-            repeats + len(recipe.learning_rate_grid)
-        ) * on_sets + result.full_epochs * len(dataset.train) * full.repeats * ("full" in baselines)
+        longest = result.full_epochs * len(dataset.train) * ("full" in baselines)
+        on_a_set = images_in_training(recipe, len(synthetic), synthetic.pictures)
+        images = on_a_set * (repeats + len(recipe.learning_rate_grid)) * on_sets + longest * full.repeats
         compute = session.settled(images)
         # Learned steps are few, and each must be repeated exactly as it was learned.
         compute = compute.precise if recipe.replay else compute
-        with session.runner(compute, UnitLog.beside(None if file is None else file.path), images=images) as runner:
+        log = UnitLog.beside(None if file is None else file.path)
+        with session.runner(compute, log, images=images, longest=longest) as runner:
             base = training_on(dataset, runner.workplace, recipe, session.seed, weights)
             wanted = [(trained_on_set(base, runner.workplace, synthetic, repeats), result.networks)]
             for name in baselines:
                 if name == "full":
-                    spec = trained_on_full(base, result.full_epochs, full.repeats)
+                    spec = trained_on_full(base, runner.workplace, result.full_epochs, full.repeats)
                 elif name == "initial":
                     spec = untrained(base, runner.workplace, repeats)
                 else:
@@ -147,10 +148,11 @@ def measure_full(
     dataset = session.dataset
     check_test(dataset)
     epochs = full.epochs or recipe.full_epochs
-    images = epochs * len(dataset.train) * full.repeats
-    with session.runner(session.settled(images), images=0 if full.repeats == 1 else images) as runner:
+    longest = epochs * len(dataset.train)
+    images = longest * full.repeats
+    with session.runner(session.settled(images), images=images, longest=longest) as runner:
         base = training_on(dataset, runner.workplace, recipe, session.seed)
-        series = Series(network, trained_on_full(base, epochs, full.repeats), earlier)
+        series = Series(network, trained_on_full(base, runner.workplace, epochs, full.repeats), earlier)
         for changed in measure(runner, [series]):
             if keep is not None:
                 keep(changed.result)

@@ -7,13 +7,15 @@ rates are tuned on the validation split, for the set and for random images alike
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.checks import check_fits, check_repeats, check_validation
-from potstill.evaluation.procedures import random_set
+from potstill.evaluation.procedures import images_in_training, random_set
 from potstill.evaluation.recipes import find_recipe
 from potstill.evaluation.schedules import training_schedule
 from potstill.evaluation.series import Series, TrainingSpec, measure
@@ -22,13 +24,14 @@ from potstill.evaluation.specs import trained_on_full, training_on
 from potstill.evaluation.training import RANDOM, TrainAndTest, make_trainer
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
+from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import NetworkResult, real_images_per_class
 from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.synthetic import SyntheticSet
-from potstill.units import Runner, Workplace
+from potstill.units import Runner, UnitLog, Workplace
 
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
 """The grid of learning rates, which is DD-Ranking's."""
@@ -42,6 +45,7 @@ def measure_robustness(
     network: str = "convnet",
     repeats: int = 5,
     full_epochs: int | None = None,
+    record: str | Path | None = None,
 ) -> Robustness:
     """Measure the label robust score (LRS) and the augmentation robust score (ARS) of a set.
 
@@ -56,13 +60,15 @@ def measure_robustness(
         network: the spec of the network.
         repeats: trainings on each kind of images.
         full_epochs: passes over the full data; None uses the recipe's number.
+        record: a ``robustness.json`` to write in the end. Trainings are recorded beside it as they end, and are not
+            done again.
 
     Returns:
         The scores, each in [0, 1], and the accuracies that they are computed from.
 
     Raises:
         UserError: the set does not fit the dataset, the dataset has no validation images, the recipe uses no
-            augmentation, or a training failed.
+            augmentation, a training failed, or the record is being written by another process.
     """
     session = Session.of(data)
     dataset = session.dataset
@@ -77,26 +83,33 @@ def measure_robustness(
     check_repeats(repeats)
     check_least("full_epochs", full_epochs, 1)
     check_validation(dataset, "tune learning rates on")
-    compute = session.settled()
-    epochs = full_epochs or recipe.full_epochs
-    with session.runner(compute) as runner:
+    path, epochs = None if record is None else Path(record), full_epochs or recipe.full_epochs
+    compute, longest = session.settled(), epochs * len(dataset.train)
+    trainings = 4 * (repeats + len(RATES)) * images_in_training(recipe, len(synthetic), synthetic.pictures)
+    with (
+        locked(path) if path is not None else nullcontext(),
+        session.runner(compute, UnitLog.beside(path), images=trainings + longest, longest=longest) as runner,
+    ):
         on_full = training_on(dataset, runner.workplace, recipe, session.seed)
         specs = _specs(runner.workplace, replace(on_full, stream=("robustness",)), synthetic, network, repeats, epochs)
-        full = _measured(runner, network, [trained_on_full(on_full, epochs, 1)])["full"].mean
+        full = _measured(runner, network, [trained_on_full(on_full, runner.workplace, epochs, 1)])["full"].mean
         results = _measured(runner, network, specs)
-    return Robustness(
-        set_sha256=synthetic.fingerprint(),
-        dataset_fingerprint=dataset.fingerprint,
-        seed=session.seed,
-        made_on=f"{compute}; {machine_in_words()}",
-        track="soft" if synthetic.has_soft_labels else "hard",
-        recipe=recipe.label,
-        network=network,
-        full_epochs=epochs,
-        full=full,
-        accuracies={kind: result.accuracies for kind, result in results.items()},
-        rates={kind: _tuned_rate(result) for kind, result in results.items()},
-    )
+        found = Robustness(
+            set_sha256=synthetic.fingerprint(),
+            dataset_fingerprint=dataset.fingerprint,
+            seed=session.seed,
+            made_on=f"{compute}; {machine_in_words()}",
+            track="soft" if synthetic.has_soft_labels else "hard",
+            recipe=recipe.label,
+            network=network,
+            full_epochs=epochs,
+            full=full,
+            accuracies={kind: result.accuracies for kind, result in results.items()},
+            rates={kind: _tuned_rate(result) for kind, result in results.items()},
+        )
+        if path is not None:
+            found.write(path)
+    return found
 
 
 def _specs(

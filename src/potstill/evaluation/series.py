@@ -20,8 +20,9 @@ class TrainingSpec:
         each: the training, except for network, repeat and learning rate; its stream is that of the whole series.
         learning_rate_grid: learning rates to choose from on the validation split, once for each network; empty if
             none is tuned.
-        choose: from the stream of a training to what it is trained on, as ``TrainAndTest.images`` says it; called only
-            for trainings that are not on record. None leaves it as in ``each``.
+        choose: from the stream of a training to what it is trained on, as ``TrainAndTest.images`` says it; called when
+            the training is due. None leaves it as in ``each``.
+        weight: the images that a network sees in one training.
     """
 
     trained_on: str
@@ -29,6 +30,7 @@ class TrainingSpec:
     each: TrainAndTest
     learning_rate_grid: tuple[float, ...] = ()
     choose: Callable[[tuple[str | int, ...]], str] | None = None
+    weight: int = 1
 
     def repeat(self, network: str, number: int, learning_rate: float | None) -> TrainAndTest:
         """One of the trainings of a network, counted from 0."""
@@ -74,8 +76,9 @@ class Series:
 
     def trials(self) -> Iterator[TrainAndTest]:
         """The trainings by which the learning rate is tuned."""
-        for rate in () if self.is_tuned else self.spec.learning_rate_grid:
-            yield self.spec.trial(self.network, rate)
+        for rate in () if self.is_tuned else dict.fromkeys(self.spec.learning_rate_grid):
+            if self.result.failed is None:
+                yield self.spec.trial(self.network, rate)
 
     def repeats(self) -> Iterator[TrainAndTest]:
         """The trainings that are missing, until one of them fails."""
@@ -95,7 +98,7 @@ class Series:
             self.result = replace(self.result, failed=latest.failed)
             return True
         self._judged[trial.learning_rate] = latest.accuracies[0]
-        if len(self._judged) == len(self.spec.learning_rate_grid):
+        if len(self._judged) == len(set(self.spec.learning_rate_grid)):
             best = max(self.spec.learning_rate_grid, key=self._judged.__getitem__)
             self.result = replace(self.result, learning_rate=best)
         return False
@@ -130,9 +133,9 @@ def measure(runner: Runner, wanted: Sequence[Series]) -> Iterator[Series]:
         UserError: a training cannot be done at all.
     """
     yield from _tune(runner, [series for series in wanted if not series.is_tuned])
-    missing = sum(max(series.spec.repeats - series.result.repeats, 0) for series in wanted)
+    missing = sum(max(series.spec.repeats - series.result.repeats, 0) * series.spec.weight for series in wanted)
     jobs = (
-        Job(unit, f"{series.name}, {unit.repeat + 1} of {series.spec.repeats}", (series, unit))
+        Job(unit, f"{series.name}, {unit.repeat + 1} of {series.spec.repeats}", (series, unit), series.spec.weight)
         for series in wanted
         for unit in series.repeats()
     )
@@ -148,12 +151,13 @@ def measure(runner: Runner, wanted: Sequence[Series]) -> Iterator[Series]:
 
 def _tune(runner: Runner, untuned: Sequence[Series]) -> Iterator[Series]:
     """Choose the learning rate of each series, and yield those that failed."""
-    jobs = [
-        Job(unit, f"{series.name}, learning rate {unit.learning_rate}", (series, unit))
+    jobs = (
+        Job(unit, f"{series.name}, learning rate {unit.learning_rate}", (series, unit), series.spec.weight)
         for series in untuned
         for unit in series.trials()
-    ]
-    for job, result in runner.results(jobs, len(jobs)):
+    )
+    weight = sum(len(series.spec.learning_rate_grid) * series.spec.weight for series in untuned)
+    for job, result in runner.results(jobs, weight):
         series, trial = job.owner
         if result.failed is None:
             runner.progress(f"{job.title}: {result.accuracies[0]:.1%} on the validation split")

@@ -14,7 +14,7 @@ from potstill.runtime.compute import Compute, settled
 from potstill.runtime.compute_choice import AUTOMATIC, ComputeChoice
 from potstill.runtime.executor_choice import HERE, check_executor
 from potstill.runtime.progress import Progress, silent
-from potstill.units import Crew, Materials, Runner, UnitLog, Workplace, crew_by, runner_by
+from potstill.units import Crew, Materials, Runner, UnitLog, Work, Workplace, crew_by, runner_by
 
 LONG_WORK_PIXELS = 100_000_000
 """The number of pixels from which compilation and low precision pay off: about two minutes on two cores."""
@@ -68,7 +68,7 @@ class Session:
         return settled(self.compute, long_run=self._pixels(images) >= LONG_WORK_PIXELS)
 
     def runner(
-        self, compute: Compute, log: UnitLog | None = None, *, images: int | None = None
+        self, compute: Compute, log: UnitLog | None = None, *, images: int | None = None, longest: int = 0
     ) -> AbstractContextManager[Runner]:
         """A runner of trainings, for the time of a ``with`` statement.
 
@@ -76,20 +76,25 @@ class Session:
             compute: device, precision and compilation of all trainings.
             log: the results on record; None keeps results in memory.
             images: as for ``settled``.
+            longest: those of the longest training; the executor ``auto`` decides by both.
         """
         workplace = Workplace(Materials(), compute, self.progress)
-        return runner_by(self.executor, workplace, log, pixels=self._pixels(images))
+        return runner_by(self.executor, workplace, log, amount=self._work(images, longest))
 
     @contextmanager
-    def with_crew(self, compute: Compute, *, images: int | None = None) -> Iterator[Session]:
+    def with_crew(self, compute: Compute, *, images: int | None = None, longest: int = 0) -> Iterator[Session]:
         """A copy whose workers are started once, for all its runners within the context.
 
         Args:
             compute: device, precision and compilation of all trainings.
             images: as for ``settled``.
+            longest: as for ``runner``.
         """
-        with crew_by(self.executor, compute.device, self._pixels(images)) as crew:
+        with crew_by(self.executor, compute.device, self._work(images, longest)) as crew:
             yield replace(self, executor=HERE if crew is None else crew)
+
+    def _work(self, images: int | None, longest: int) -> Work:
+        return Work(self._pixels(images), longest * math.prod(self.dataset.shape[1:]))
 
     def _pixels(self, images: int | None) -> float:
         """The pixels of a number of images; of work that is long in any case more than any number."""

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 
 from potstill.data import ImageDataset
-from potstill.evaluation.procedures import on_set
+from potstill.evaluation.procedures import images_in_training, on_set
 from potstill.evaluation.series import TrainingSpec
 from potstill.evaluation.training import FULL, NONE, RANDOM, TrainAndTest
 from potstill.experts.feature_source import Training
@@ -41,9 +41,8 @@ def training_on(
         purpose: the name of the stream of the draws.
     """
     key = workplace.materials.add(dataset)
-    return TrainAndTest(
-        dataset=key, images=NONE, recipe=recipe, initial=weights.to_json(), seed=seed, stream=(purpose,)
-    )
+    plain = replace(recipe, summary="")  # its wording changes no training
+    return TrainAndTest(dataset=key, images=NONE, recipe=plain, initial=weights.to_json(), seed=seed, stream=(purpose,))
 
 
 def trained_on_set(base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet, repeats: int) -> TrainingSpec:
@@ -61,6 +60,7 @@ def trained_on_set(base: TrainAndTest, workplace: Workplace, synthetic: Syntheti
         repeats=_different(base, workplace, synthetic, repeats),
         each=replace(base, images=images),
         learning_rate_grid=base.recipe.learning_rate_grid,
+        weight=images_in_training(base.recipe, len(synthetic), synthetic.pictures),
     )
 
 
@@ -86,6 +86,7 @@ def trained_on_real(
         each=base,
         learning_rate_grid=base.recipe.learning_rate_grid,
         choose=_selected(name, base, workplace, synthetic, images_per_class),
+        weight=base.recipe.epochs * images_per_class * synthetic.class_count,
     )
 
 
@@ -107,18 +108,22 @@ def trained_on_random(
         repeats=repeats,
         each=replace(base, images=RANDOM, images_per_class=images_per_class, like=like),
         learning_rate_grid=base.recipe.learning_rate_grid,
+        weight=base.recipe.epochs * images_per_class * synthetic.class_count,
     )
 
 
-def trained_on_full(base: TrainAndTest, epochs: int, repeats: int) -> TrainingSpec:
+def trained_on_full(base: TrainAndTest, workplace: Workplace, epochs: int, repeats: int) -> TrainingSpec:
     """Trainings on the full training data.
 
     Args:
         base: dataset, recipe, initial weights and randomness.
+        workplace: has the dataset.
         epochs: passes over the data.
         repeats: the number of trainings.
     """
-    return TrainingSpec(trained_on=FULL, repeats=repeats, each=replace(base, images=FULL, epochs=epochs))
+    each = replace(base, images=FULL, epochs=epochs)
+    weight = epochs * len(workplace.materials.dataset(base.dataset).train)
+    return TrainingSpec(trained_on=FULL, repeats=repeats, each=each, weight=weight)
 
 
 def untrained(base: TrainAndTest, workplace: Workplace, repeats: int) -> TrainingSpec:
@@ -141,7 +146,7 @@ def _takes_more_than_images(base: TrainAndTest, synthetic: SyntheticSet) -> bool
 def _different(base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet, repeats: int) -> int:
     """The number of repeats on a set that differ: sometimes nothing is random but the initial weights."""
     weights = base.weights(workplace)
-    procedure = on_set(synthetic, base.recipe, weights, workplace.dataset(base.dataset).flips)
+    procedure = on_set(synthetic, base.recipe, weights, workplace.materials.dataset(base.dataset).flips)
     return repeats if procedure.varies else weights.different(repeats)
 
 

@@ -18,7 +18,6 @@ from potstill.evaluation.schedules import training_schedule
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
-from potstill.runtime.machine import machine_in_words
 from potstill.runtime.progress import Pace, Progress
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
@@ -62,6 +61,7 @@ class TrainAndTest(Unit[NetworkResult]):
     """
 
     result: ClassVar[type[Record]] = NetworkResult
+    version: ClassVar[int] = 1
 
     dataset: str
     images: str
@@ -112,7 +112,7 @@ class TrainAndTest(Unit[NetworkResult]):
             curve_accuracy=curve.accuracies,
             confusion=counts.tolist(),
             epochs=procedure.epochs,
-            made_on=[f"{compute}; {machine_in_words()}"],
+            made_on=[workplace.in_words],
             learning_rate=self.learning_rate,
         )
 
@@ -161,7 +161,8 @@ class _Curve:
     def __init__(
         self, epochs: int, accuracy_on: Callable[[LabeledImages], float], validation: LabeledImages | None
     ) -> None:
-        self._points = {max(round(epochs * (point + 1) / CURVE_POINTS), 1) for point in range(CURVE_POINTS)}
+        points = (max(round(epochs * (point + 1) / CURVE_POINTS), 1) for point in range(CURVE_POINTS))
+        self._points = set(points if epochs else ())
         self._accuracy_on, self._validation = accuracy_on, validation
         self.epochs: list[int] = []
         self.losses: list[float] = []
@@ -169,9 +170,13 @@ class _Curve:
 
     @classmethod
     def of(cls, unit: TrainAndTest, procedure: Procedure, trainer: Trainer, dataset: ImageDataset) -> _Curve:
-        """The curve of a training; without accuracies if it is judged by the validation split in any case."""
+        """The curve of a training; without accuracies if it is judged by the validation split in any case.
+
+        A training whose loss may stop being finite has no curve.
+        """
+        epochs = procedure.epochs if unit.diverging == "fails" else 0
         validation = evenly_spaced(dataset.validation, CURVE_IMAGES) if unit.judged_by == "test" else None
-        return cls(procedure.epochs, partial(accuracy, trainer), validation)
+        return cls(epochs, partial(accuracy, trainer), validation)
 
     def after_epoch(self, epoch: int, loss: float) -> None:
         if epoch not in self._points:

@@ -34,7 +34,7 @@ from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
 from potstill.schema.experts import Expert, ExpertsManifest
-from potstill.units import Job, Materials, Unit, Workplace, runner_by
+from potstill.units import Job, Materials, Unit, Work, Workplace, runner_by
 
 
 def train_experts(
@@ -79,8 +79,9 @@ def train_experts(
         create_folder(out, record, plan, network)
     workplace = Workplace(Materials(), compute, progress)
     key = workplace.materials.add(dataset)
-    pixels = plan.pixels(dataset) if plan.count > plan.at_once else 0
-    with locked(out), runner_by(executor, workplace, pixels=pixels) as runner:
+    pixels = plan.pixels(dataset)
+    work = Work(pixels, pixels * min(plan.at_once / plan.count, 1))
+    with locked(out), runner_by(executor, workplace, amount=work) as runner:
         record = resumed_record(out, record) if resume else record
         if plan.curriculum:  # its difficulty scores are computed once, before the experts
             with cpu_workers(compute.device):

@@ -12,8 +12,8 @@ from potstill.runtime.files import write_atomic
 from potstill.runtime.lock import check_locks
 from potstill.runtime.reading import cannot_read, cannot_write, open_regular, parse_json
 
-LINE_BYTES = 2**20
-"""The longest line that is read."""
+LINE_BYTES = 2**24
+"""The longest line that is read: a confusion matrix of a thousand classes takes 3 MB."""
 
 
 class EventLog:

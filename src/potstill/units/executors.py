@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import torch
 
 from potstill.runtime.executor_choice import AUTO, HERE, processes_in
 from potstill.runtime.parallel import core_count
+from potstill.runtime.writer import Writer, remove_unfinished
 from potstill.units.worker import begin_worker
 
 PROCESSES_PIXELS = 100_000_000
@@ -35,35 +37,51 @@ class Crew:
     folder: Path
 
 
-def settled(name: str, device: torch.device, pixels: float) -> str:
+@dataclass(frozen=True)
+class Work:
+    """The amount of work of several units, in pixels, each counted whenever a network sees it.
+
+    Attributes:
+        total: of all units.
+        longest: of the longest one.
+    """
+
+    total: float = math.inf
+    longest: float = 0.0
+
+
+def settled(name: str, device: torch.device, work: Work) -> str:
     """The executor with ``auto`` resolved.
+
+    Processes of one thread each are slower if one unit is longer than the share of a process: the others would wait.
 
     Args:
         name: who does the units.
         device: where; an accelerator is busy enough with one process.
-        pixels: the amount of work: the pixels that all units process, each counted whenever a network sees it.
+        work: the amount of work.
     """
     if name != AUTO:
         return name
-    pays = device.type == "cpu" and core_count() > 1 and pixels >= PROCESSES_PIXELS
-    return f"processes:{core_count()}" if pays else HERE
+    cores = core_count()
+    pays = device.type == "cpu" and cores > 1 and work.total >= PROCESSES_PIXELS
+    return f"processes:{cores}" if pays and work.longest <= work.total / cores else HERE
 
 
 @contextmanager
-def crew_by(executor: str | Crew, device: torch.device, pixels: float) -> Iterator[Crew | None]:
+def crew_by(executor: str | Crew, device: torch.device, work: Work) -> Iterator[Crew | None]:
     """The crew of an executor, for the time of the context; None if this process does the work.
 
     Args:
         executor: its name, or a crew that is at work already and stays so.
         device: where units are computed.
-        pixels: the amount of work, by which ``auto`` decides.
+        work: the amount of work, by which ``auto`` decides.
 
     Raises:
         UserError: there is no such executor.
     """
     if isinstance(executor, Crew):
         yield executor
-    elif count := processes_in(settled(executor, device, pixels)):
+    elif count := processes_in(settled(executor, device, work)):
         with processes(count) as crew:
             yield crew
     else:
@@ -82,7 +100,9 @@ def processes(count: int) -> Iterator[Crew]:
     context = get_context("spawn")
     watched, held = context.Pipe(duplex=False)
     executor = ProcessPoolExecutor(count, context, begin_worker, (watched,))
-    with TemporaryDirectory(prefix="potstill-", ignore_cleanup_errors=True) as folder:
+    remove_unfinished(Path(gettempdir()))  # of processes that were killed
+    prefix = Writer.here().unfinished_prefix
+    with TemporaryDirectory(prefix=prefix, suffix=".tmp", ignore_cleanup_errors=True) as folder:
         try:
             yield Crew(executor, count, Path(folder))
         except BaseException:

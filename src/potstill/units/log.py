@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from potstill.runtime.compute import Compute
 from potstill.runtime.events import EventLog, read_events
 from potstill.schema.fields import Fields
 from potstill.units.unit import R, Unit, described
@@ -15,7 +16,8 @@ ENDED = "unit"
 class UnitLog:
     """The results of units, in memory and in a file beside the record that they are for.
 
-    The holder of that record's lock is the only writer. A line that was cut off by a kill is dropped.
+    A result counts for the device, precision and compilation that it was computed with. The holder of the record's lock
+    is the only writer. A line that was cut off by a kill is dropped.
 
     Args:
         path: the file, which need not exist; None keeps results in memory.
@@ -26,39 +28,41 @@ class UnitLog:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._results: dict[str, Fields] = {}
+        self._results: dict[tuple[str, str], Fields] = {}
         self._is_checked = False
         if path is not None:
             for line, event in enumerate(read_events(path), start=1):
                 fields = Fields.of(path, event, f"line {line}.")
-                self._results[fields.value("key", str)] = fields.part("result")
+                self._results[fields.value("key", str), fields.value("compute", str)] = fields.part("result")
 
     @classmethod
     def beside(cls, record: Path | None) -> UnitLog:
         """The log of a record: of ``evaluation.json``, ``evaluation.units.jsonl``. Without a record, in memory."""
-        return cls(None if record is None else record.with_suffix(".units.jsonl"))
+        if record is None:
+            return cls()
+        return cls(record.with_name(f"{record.name.removesuffix('.json')}.units.jsonl"))
 
-    def get(self, unit: Unit[R]) -> R | None:
+    def get(self, unit: Unit[R], compute: Compute) -> R | None:
         """The result of a unit; None if it has none.
 
         Raises:
             UserError: it is damaged.
         """
-        fields = self._results.get(unit.key)
+        fields = self._results.get((unit.key, str(compute)))
         return None if fields is None else unit.result_from(fields)
 
-    def add(self, unit: Unit[R], result: R) -> None:
+    def add(self, unit: Unit[R], compute: Compute, result: R) -> None:
         """Record the result of a unit; it is in the file when this returns.
 
         Raises:
             UserError: the file cannot be written.
         """
         fields = result.to_json()
-        self._results[unit.key] = Fields(self._path or Path("a result"), fields)
+        self._results[unit.key, str(compute)] = Fields(self._path or Path("a result"), fields)
         if self._path is None:
             return
         log = EventLog(self._path)
         if not self._is_checked:  # a line after one that was cut off would be a part of it
             log.truncate_after(0)
             self._is_checked = True
-        log.append(ENDED, key=unit.key, unit=described(unit), result=fields)
+        log.append(ENDED, key=unit.key, compute=str(compute), unit=described(unit), result=fields)

@@ -26,9 +26,11 @@ class Unit(Record, ABC, Generic[R]):
 
     Attributes:
         result: the class of its results.
+        version: raised with every change of the code that could alter a result.
     """
 
     result: ClassVar[type[Record]]
+    version: ClassVar[int] = 1
 
     @abstractmethod
     def run(self, workplace: Workplace) -> R:
@@ -65,7 +67,8 @@ class Unit(Record, ABC, Generic[R]):
 
 def described(unit: Unit[Any]) -> dict[str, Any]:
     """A unit as JSON values, from which ``unit_from`` makes it again."""
-    return {"unit": f"{type(unit).__module__}:{type(unit).__qualname__}", **unit.to_json()}
+    kind = f"{type(unit).__module__}:{type(unit).__qualname__}"
+    return {"unit": kind, "version": type(unit).version, **unit.to_json()}
 
 
 def unit_from(description: dict[str, Any]) -> Unit[Any]:

@@ -57,4 +57,4 @@ def work(description: dict[str, Any], files: Mapping[str, Path], compute: Comput
 @cache
 def _workplace(compute: Compute) -> Workplace:
     """What this process keeps from one unit to the next."""
-    return Workplace(Materials(), compute)
+    return Workplace(Materials(), compute, threads=1 if compute.device.type == "cpu" else None)

@@ -11,6 +11,7 @@ from potstill.data import ImageDataset
 from potstill.data.dataset_file import prepared_sha256, read_dataset, write_dataset
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.machine import machine_in_words
 from potstill.runtime.progress import Progress, silent
 from potstill.synthetic import SyntheticSet
 
@@ -98,12 +99,20 @@ class Workplace:
         materials: the sets and datasets that units name.
         compute: device, precision and compilation.
         progress: called with a short message now and then during long work.
+        threads: of the CPU; None if there are as many as cores.
     """
 
     materials: Materials
     compute: Compute
     progress: Progress = silent
+    threads: int | None = None
     _tools: dict[str, tuple[Hashable, Any]] = field(default_factory=dict)
+
+    @property
+    def in_words(self) -> str:
+        """The place as results record it: precision, machine and versions, and how many cores if these are few."""
+        cores = "" if self.threads is None else f"; {self.threads} thread" + "s" * (self.threads > 1)
+        return f"{self.compute}; {machine_in_words()}{cores}"
 
     def dataset(self, key: str) -> ImageDataset:
         """The dataset with this SHA-256, on the device."""

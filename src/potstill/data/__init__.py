@@ -8,6 +8,7 @@
 - ``reading``, ``decode``, ``cache``: from encoded images to bytes (``raw``), once.
 - ``splits``, ``assembly``: to a dataset with three splits.
 - ``dataset``, ``labeled_images``, ``whitening``: what is kept in memory, and how networks see it.
+- ``views``: parts of a dataset as datasets of their own.
 
 It imports ``schema`` and ``runtime`` alone.
 """
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from potstill.data.labeled_images import LabeledImages as LabeledImages
     from potstill.data.load import load_dataset as load_dataset
     from potstill.data.splits import stratified_split as stratified_split
+    from potstill.data.views import judges_of as judges_of
+    from potstill.data.views import with_classes as with_classes
     from potstill.data.whitening import Whitening as Whitening
     from potstill.data.whitening import fit_whitening as fit_whitening
 else:

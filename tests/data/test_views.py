@@ -1,0 +1,71 @@
+"""Views of a dataset: what they hold, and that nothing takes them for the dataset itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from potstill.data import judges_of, with_classes
+from potstill.data.dataset_file import prepared_sha256
+from potstill.runtime.errors import UserError
+from tests.small import digits, small_digits
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(10)).flatmap(lambda order: st.integers(2, 10).map(lambda count: order[:count])))
+def test_a_view_holds_the_images_of_its_classes_and_no_others(classes: list[int]):
+    data = small_digits()
+    view = with_classes(data, classes)
+    assert view.class_names == tuple(str(label) for label in classes)
+    for part, whole in zip(view.splits.values(), data.splits.values(), strict=True):
+        for place, label in enumerate(classes):
+            assert part.images[part.labels == place].equal(whole.images[whole.labels == label])
+        assert len(part) == sum(whole.class_sizes[label] for label in classes)
+    assert (view.mean, view.std, view.flips) == (data.mean, data.std, data.flips)
+
+
+def test_every_view_has_a_fingerprint_of_its_own():
+    data = digits()
+    views = [
+        with_classes(data, [0, 1]),
+        with_classes(data, [1, 0]),
+        judges_of(data),
+        judges_of(with_classes(data, [0, 1])),
+    ]
+    assert len({prepared_sha256(each) for each in (data, *views)}) == 5
+    assert with_classes(data, [0, 1]).fingerprint == views[0].fingerprint
+    assert all(each.spec == "" for each in views), "no settings load a view again"
+
+
+def test_all_classes_in_their_order_are_the_dataset_itself():
+    data = digits()
+    assert with_classes(data, range(10)) is data
+    assert with_classes(data, [*range(8), 9, 8]).fingerprint != data.fingerprint
+
+
+def test_the_account_says_which_classes_are_left():
+    account = with_classes(digits(), [7, 3]).account
+    assert account is not None
+    assert account.class_names == ("7", "3")
+    assert account.remarks[-1] == "only the classes 7 and 3, of 10"
+    assert [len(split.class_sizes) for split in account.splits] == [2, 2, 2]
+
+
+def test_judges_have_no_training_images():
+    data = small_digits()
+    judges = judges_of(data)
+    assert len(judges.train) == 0
+    assert judges.shape == data.shape
+    assert judges.test is data.test
+    assert torch.equal(judges.validation.images, data.validation.images)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [([3], "fewer than two classes"), ([1, 1], "not different classes"), ([0, 10], "not different classes of digits")],
+)
+def test_impossible_views_are_refused(classes: list[int], message: str):
+    with pytest.raises(UserError, match=message):
+        with_classes(digits(), classes)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from potstill.schema import Record
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
+from potstill.schema.continual import ClassProtocol, Continual, Course, Gain, LearnedDataset, Learner, Memory
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
 from potstill.schema.experts import Expert, ExpertsManifest
 from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
@@ -102,6 +103,13 @@ data_records = st.builds(
     validation=counts,
     test=counts,
 )
+few_counts = st.lists(counts, max_size=2)
+courses = st.builds(
+    Course,
+    matrix=st.tuples(fractions, fractions, fractions).map(lambda row: [[row[0]], [*row[1:]]]),
+    images=st.lists(positive, min_size=2, max_size=2),
+    seconds=amounts,
+)
 
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "recipe": recipes,
@@ -157,6 +165,39 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
             max_size=2,
         ),
         reached=by_name(st.builds(Reached, accuracy=fractions, seconds=by_name(amounts)) | st.just(Reached())),
+    ),
+    "continual": st.builds(
+        Continual,
+        protocol=st.builds(
+            ClassProtocol,
+            steps=positive,
+            memory=positive,
+            sharing=st.sampled_from(["shrinking", "fixed"]),
+            orders=positive,
+            iterations=st.none() | counts,
+        ),
+        datasets=st.lists(st.builds(LearnedDataset, train=counts, test=counts), max_size=2),
+        orders=st.lists(st.lists(st.lists(text, max_size=2), max_size=2), max_size=2),
+        recipe=recipes,
+        memories=st.lists(
+            st.builds(Memory, kind=st.sampled_from(["selection", "method", "set"]), images=few_counts, seconds=amounts),
+            max_size=2,
+        ),
+        learners=st.lists(
+            st.builds(Learner, courses=st.lists(courses, max_size=3), failed=st.none() | text), max_size=2
+        ),
+        gains=st.lists(
+            st.builds(
+                Gain,
+                mean=numbers,
+                ci95=st.tuples(numbers, numbers),
+                p=fractions,
+                p_corrected=fractions,
+                courses=counts,
+            ),
+            max_size=2,
+        ),
+        made_on=st.lists(text, max_size=2),
     ),
     "manifest": st.builds(
         Manifest,

@@ -15,6 +15,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.comparison import Comparison
+from potstill.schema.continual import Continual
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.events import Traces
 from potstill.schema.experts import ExpertsManifest
@@ -27,6 +28,7 @@ from tests.schema.records import RECORDS
 
 KINDS: dict[str, type[Record]] = {
     "comparison": Comparison,
+    "continual": Continual,
     "evaluation": Evaluation,
     "experts": ExpertsManifest,
     "manifest": Manifest,
@@ -75,7 +77,7 @@ def _without_additions(new: Any, old: Any) -> Any:
 
 
 def test_there_is_a_file_of_almost_every_kind():
-    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - {"robustness"}
+    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - {"continual", "robustness"}
 
 
 def test_events_on_file_are_read():
@@ -92,7 +94,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield place
 
 
-FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute"}
+FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute", "metrics"}
 """Values of any kind, those that are derived anew, and those of which several kinds are accepted."""
 
 

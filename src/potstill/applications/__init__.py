@@ -1,4 +1,7 @@
-"""Applications of distilled sets: comparison and architecture search. Independent of concrete methods."""
+"""Applications of distilled sets: comparison, architecture search and continual learning.
+
+They are independent of concrete methods.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,10 @@ if TYPE_CHECKING:
     from potstill.applications.architecture_search import SearchResult as SearchResult
     from potstill.applications.architecture_search import search as search
     from potstill.applications.comparison import compare as compare
+    from potstill.applications.continual.classes import learn_classes as learn_classes
+    from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
     from potstill.schema.comparison import Comparison as Comparison
+    from potstill.schema.continual import ClassProtocol as ClassProtocol
+    from potstill.schema.continual import Continual as Continual
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -1,0 +1,6 @@
+"""Continual learning: networks learn in stages, and of earlier stages only a small memory is left.
+
+- ``memories``: what fills the memory, from a stage's own images alone: selections, methods, or sets made before.
+- ``classes``: each step has new classes of one dataset, and networks are trained on the memory alone (GDumb).
+- ``record``: from the trainings to ``continual.json``.
+"""

@@ -38,6 +38,9 @@ COMMANDS = {
     "compare": Command("evaluate several sets by one recipe and test their differences", "compare_command:run"),
     "experts": Command("train networks on the real images and keep the weights of every epoch", "experts_command:run"),
     "search": Command("search for an architecture on a small set instead of the full data", "search_command:run"),
+    "continual": Command(
+        "let networks learn in stages, with a memory of distilled or chosen images", "continual_command:run"
+    ),
     "report": Command("write a page and figures about a run", "report_command:run"),
     "export": Command("write a set in a format that other programs read", "export_command:run"),
     "reproduce": Command(

@@ -1,0 +1,169 @@
+"""The page of continual learning, from ``continual.json`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from potstill.report import wording
+from potstill.report.charts.curves import CurveChart, Panel, curve_chart
+from potstill.report.continual_lead import continual_verdict, first_memory, remarks, signed
+from potstill.report.page import rendered
+from potstill.report.protocol import measured_on, recipe_title
+from potstill.runtime.files import write_atomic
+from potstill.schema.continual import ClassProtocol, Continual, Gain, Learner, Memory, stream_forgetting
+from potstill.schema.statistics import confidence_interval
+
+SHARINGS = {
+    "shrinking": "divided by the classes seen so far, as in GDumb",
+    "fixed": "divided by all classes from the beginning, as in the program of DM",
+}
+KINDS = {"selection": "selection", "method": "method, matched to", "set": "made before"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: one network with one memory."""
+
+    network: str
+    memory: str
+    average: str
+    interval: str
+    stream: str
+    forgetting: str
+    gain: str
+    seconds: str
+
+
+@dataclass(frozen=True)
+class MatrixView:
+    """An accuracy matrix: its title, and its rows of cells with the accuracy as text and as a share."""
+
+    title: str
+    rows: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+
+
+def write_continual(folder: str | Path) -> Path:
+    """Write ``continual.html`` beside the ``continual.json`` in ``folder``, and return its path.
+
+    Raises:
+        UserError: the record is missing or damaged, or the page cannot be written.
+    """
+    folder = Path(folder)
+    path = folder / "continual.html"
+    write_atomic(path, render(Continual.read(folder / Continual.FILE)))
+    return path
+
+
+def render(record: Continual) -> str:
+    """The page as HTML."""
+    shown = [learner for learner in record.learners if learner.usable]
+    about = first_memory(record).name
+    ordered = sorted(shown, key=lambda learner: learner.memory != about)
+    return rendered(
+        "continual.html.jinja",
+        record=record,
+        dated="",
+        title=_title(record),
+        facts=[f"recipe {record.recipe.label}", *map(wording.network_title, record.networks)],
+        lead=continual_verdict(record),
+        remarks=remarks(record),
+        charts=[chart for network in record.networks if (chart := _chart(network, shown))],
+        rows=[_row(record, learner) for learner in shown],
+        failures=[(f"{_name(each)}", each.failed) for each in record.learners if each.failed],
+        memories=[_memory_row(memory, record) for memory in record.memories],
+        matrices=[_matrix(record, learner) for learner in ordered],
+        settings=_settings(record),
+    )
+
+
+def _title(record: Continual) -> str:
+    return (
+        f"{record.datasets[0].name} in {record.protocol.steps} steps, with a memory of {record.protocol.memory} images"
+    )
+
+
+def _name(learner: Learner) -> str:
+    return f"{wording.network_title(learner.network)}, {learner.memory}"
+
+
+def _chart(network: str, learners: Sequence[Learner]) -> CurveChart | None:
+    """The average accuracy of one network after each stage, a line for each memory."""
+    lines = {each.memory: each for each in learners if each.network == network}
+    if not lines:
+        return None
+    values = {
+        name: (np.arange(1.0, each.stages + 1), np.array([fmean(each.averages(stage)) for stage in range(each.stages)]))
+        for name, each in lines.items()
+    }
+    panel = Panel(
+        title=f"{wording.network_title(network)}: average accuracy",
+        x_label="stages learned",
+        lines=values,
+        is_accuracy=True,
+    )
+    return curve_chart(panel)
+
+
+def _row(record: Continual, learner: Learner) -> Row:
+    last = learner.stages - 1
+    gain = next((g for g in record.gains if (g.memory, g.network) == (learner.memory, learner.network)), None)
+    bounds = confidence_interval(learner.final)
+    return Row(
+        network=wording.network_title(learner.network),
+        memory=learner.memory,
+        average=wording.percent(fmean(learner.final)),
+        interval=wording.interval(bounds) if bounds else "–",
+        stream=wording.percent(fmean(course.stream_accuracy(last) for course in learner.courses)),
+        forgetting=signed(fmean(stream_forgetting(course.matrix) for course in learner.courses)),
+        gain="–" if gain is None else _gain(gain),
+        seconds=wording.duration(sum(course.seconds for course in learner.courses)),
+    )
+
+
+def _gain(gain: Gain) -> str:
+    low, high = map(signed, gain.ci95)
+    return f"{signed(gain.mean)} ({low} to {high}){'' if gain.is_significant else ', n.s.'}"
+
+
+def _memory_row(memory: Memory, record: Continual) -> dict[str, str]:
+    kind = KINDS[memory.kind]
+    return {
+        "name": memory.name,
+        "kind": f"{kind} {wording.network_title(record.matched)}" if memory.kind == "method" else kind,
+        "images": wording.count(memory.images[-1]) if memory.images else "–",
+        "size": wording.size(memory.bytes[-1]) if memory.bytes else "–",
+        "seconds": wording.duration(memory.seconds) if memory.kind != "set" else "not known",
+    }
+
+
+def _matrix(record: Continual, learner: Learner) -> MatrixView:
+    rows = zip(record.stages, learner.mean_matrix(), strict=True)
+    cells = ((name, tuple((wording.points(cell), round(cell, 4)) for cell in row)) for name, row in rows)
+    return MatrixView(_name(learner), tuple(cells))
+
+
+def _settings(record: Continual) -> list[tuple[str, str]]:
+    """How it was measured, as names and values."""
+    protocol, data = record.protocol, record.datasets[0]
+    return [
+        ("protocol", "class-incremental; networks are trained from scratch on the memory alone (GDumb)"),
+        ("dataset", f"{data.name}: {wording.count(data.train)} training and {wording.count(data.test)} test images"),
+        *_of_classes(protocol),
+        ("recipe", recipe_title(record.recipe)),
+        ("training", record.recipe.summary),
+        ("seed", str(protocol.seed)),
+        *measured_on(record.made_on),
+    ]
+
+
+def _of_classes(protocol: ClassProtocol) -> list[tuple[str, str]]:
+    return [
+        ("memory", f"{wording.images(protocol.memory)} at most, {SHARINGS[protocol.sharing]}"),
+        ("orders of the classes", f"{protocol.orders}, drawn by the seed; one training of each network for each"),
+        ("iterations of methods", "the method's own" if protocol.iterations is None else str(protocol.iterations)),
+    ]

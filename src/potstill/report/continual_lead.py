@@ -1,0 +1,81 @@
+"""The outcome of continual learning in one sentence, and remarks that limit it; for the page and the command line."""
+
+from __future__ import annotations
+
+from potstill.report import wording
+from potstill.schema.continual import BASELINES, Continual, Gain, Learner, Memory
+
+
+def continual_verdict(record: Continual) -> str:
+    """What networks of the first architecture keep with the first memory, against as many random images."""
+    memory = first_memory(record)
+    return _outcome(record, memory.name, record.networks[0], record.memories)
+
+
+def remarks(record: Continual) -> list[str]:
+    """The same for all other networks, and what limits the outcome."""
+    memory = first_memory(record)
+    given = [each.name for each in record.memories if each.kind == "set"]
+    courses = max((len(learner.courses) for learner in record.learners), default=0)
+    said = [_outcome(record, memory.name, network, record.memories) for network in record.networks[1:]]
+    if given:
+        were = "was" if len(given) == 1 else "were"
+        said.append(f"{', '.join(given)} {were} made before: perhaps from the images of all stages at once.")
+    if courses == 1:
+        said.append("One course each: no difference can be shown.")
+    if len(record.networks) == 1:
+        said.append("A single network, the one that methods match: with another one, the order may be different.")
+    if len(record.made_on) > 1:
+        said.append("Results were measured under different conditions: see the end of the page.")
+    return said
+
+
+def first_memory(record: Continual) -> Memory:
+    """The memory that the page is about: the first that is not a baseline, if there is one."""
+    others = [memory for memory in record.memories if memory.name not in BASELINES]
+    return (others or record.memories)[0]
+
+
+def signed(fraction: float) -> str:
+    """A difference in points, with its sign: ``+4.2``."""
+    return f"{'−' if fraction < 0 else '+'}{wording.points(abs(fraction))}"
+
+
+def _outcome(record: Continual, memory: str, network: str, memories: list[Memory]) -> str:
+    title = wording.network_title(network)
+    learner = record.learner(memory, network)
+    if learner is None:
+        return f"{title} has no result with a memory of {memory}."
+    images = next(each.images[-1] for each in memories if each.name == memory)
+    reached = wording.percent(sum(learner.final) / len(learner.final))
+    held = f"a memory of {wording.images(images)} by {memory}"
+    kept = f"After {learner.stages} stages, {title} with {held} reaches {reached} on average over the stages"
+    if memory == "random":
+        return f"{kept}."
+    return f"{kept}{_against_random(record, learner)}."
+
+
+def _against_random(record: Continual, learner: Learner) -> str:
+    random = record.learner("random", learner.network)
+    if random is None:
+        return ""
+    gain = next((g for g in record.gains if (g.memory, g.network) == (learner.memory, learner.network)), None)
+    mean = sum(learner.final) / len(learner.final) - sum(random.final) / len(random.final)
+    points = f"{wording.points(abs(mean))} points"
+    if gain is None:
+        return f", {points} {_side(mean)} as many random images, which one cannot tell from chance"
+    if gain.is_significant:
+        return f", {points} {_side(mean)} as many random images ({_interval(gain)})"
+    return (
+        f"; the difference from as many random images ({signed(mean)} points, {_interval(gain)}) may be due to chance"
+    )
+
+
+def _side(mean: float) -> str:
+    return "above" if mean >= 0 else "below"
+
+
+def _interval(gain: Gain) -> str:
+    """The interval of a gain, in words."""
+    low, high = (signed(end) for end in gain.ci95)
+    return f"95{wording.SPACE}% interval {low} to {high}"

@@ -8,6 +8,7 @@ from run_folder import change_record, evaluation, make_run
 
 from potstill.report import read_run, wording
 from potstill.report.lead import result
+from potstill.report.page import render
 from potstill.schema.evaluation import NetworkResult
 
 
@@ -81,6 +82,11 @@ def test_a_run_that_was_not_evaluated_says_so(tmp_path: Path) -> None:
 def test_a_run_that_did_not_finish_says_so(run_path: Path, status: str, words: str) -> None:
     change_record(run_path / "manifest.json", status=status, iterations={"done": 120, "asked": 600})
     assert words in result(read_run(run_path))[-1]
+
+
+def test_a_run_that_was_stopped_before_its_first_iteration_has_a_page(run_path: Path) -> None:
+    change_record(run_path / "manifest.json", status="interrupted", iterations={"done": 0, "asked": 600})
+    assert "0 iterations" in render(read_run(run_path)).replace(wording.SPACE, " ")
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,9 @@ def _pace(run: Run) -> str:
     if not run.distilled:
         return "in one step"
     words = wording.images(done, "iteration")
-    each = f", {wording.duration(run.manifest.seconds / done)} each, with preparation and validation"
-    return words + (each if done else "")
+    if not done:
+        return words
+    return f"{words}, {wording.duration(run.manifest.seconds / done)} each, with preparation and validation"
 
 
 def _of_evaluation(evaluation: Evaluation) -> list[Cost]:

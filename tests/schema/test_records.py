@@ -17,6 +17,7 @@ from potstill.schema import Record
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.events import Traces
+from potstill.schema.exchange import Exchange
 from potstill.schema.experts import ExpertsManifest
 from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
@@ -28,6 +29,7 @@ from tests.schema.records import RECORDS
 KINDS: dict[str, type[Record]] = {
     "comparison": Comparison,
     "evaluation": Evaluation,
+    "exchange": Exchange,
     "experts": ExpertsManifest,
     "manifest": Manifest,
     "reproduction": ReproductionRecord,
@@ -92,7 +94,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield place
 
 
-FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute"}
+FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute", "worth"}
 """Values of any kind, those that are derived anew, and those of which several kinds are accepted."""
 
 

@@ -8,6 +8,7 @@ from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
     from potstill.report.comparison import write_comparison as write_comparison
+    from potstill.report.exchange import exchange_sentences as exchange_sentences
     from potstill.report.inspection import check_folder as check_folder
     from potstill.report.inspection import write_inspection as write_inspection
     from potstill.report.page import read_run as read_run

@@ -68,12 +68,14 @@ def exchange(
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or default_recipe(synthetic))
     check_exchangeable(recipe)
     own = real_images_per_class(len(synthetic), synthetic.class_count)
-    numbers = curve_numbers(min(session.dataset.train.class_sizes), own)
-    images = _images(recipe, synthetic, numbers, repeats)
-    compute = session.settled(images)
-    session = replace(session, compute=compute)  # the curve is measured as the set is
+    numbers = curve_numbers(max(min(session.dataset.train.class_sizes), 1), own)
+    images, longest = _work(recipe, synthetic, numbers, repeats)
+    compute = session.settled(images)  # the curve is measured as the set is
     file = None if record is None else MeasuredFile(Exchange, record)
-    with locked(file.path) if file is not None else nullcontext():
+    with (
+        locked(file.path) if file is not None else nullcontext(),
+        replace(session, compute=compute).with_crew(compute, images=images, longest=longest) as session,
+    ):
         found = evaluate(
             synthetic,
             session,
@@ -88,7 +90,7 @@ def exchange(
         if file is not None:
             file.save(result)  # it may be in a file beside the main one
         log = UnitLog.beside(None if file is None else file.path)
-        with session.runner(compute, log, images=images) as runner:
+        with session.runner(compute, log) as runner:
             weights = InitialWeights(**dict(found.initial))
             base = training_on(session.dataset, runner.workplace, recipe, session.seed, weights)
             for network in dict.fromkeys(name for name in networks if name in found.usable):
@@ -119,12 +121,16 @@ def curve_numbers(largest: int, own: int) -> tuple[int, ...]:
     return tuple(sorted({number for number in (*decades, own) if number < largest} | {largest}))
 
 
-def _images(recipe: Recipe, synthetic: SyntheticSet, numbers: Sequence[int], repeats: int) -> int:
-    """About as many images as networks see: most curves end before ten times the size of the set."""
+def _work(recipe: Recipe, synthetic: SyntheticSet, numbers: Sequence[int], repeats: int) -> tuple[int, int]:
+    """About as many images as networks see, in all trainings and in the longest.
+
+    Most curves end before ten times the size of the set.
+    """
     own = real_images_per_class(len(synthetic), synthetic.class_count)
-    on_random = sum(number for number in numbers if number <= 10 * own) * synthetic.class_count
+    on_random = [recipe.epochs * number * synthetic.class_count for number in numbers if number <= 10 * own]
+    on_set = images_in_training(recipe, len(synthetic), synthetic.pictures)
     trainings = repeats + len(recipe.learning_rate_grid)
-    return trainings * (recipe.epochs * on_random + images_in_training(recipe, len(synthetic), synthetic.pictures))
+    return trainings * (sum(on_random) + on_set), max(*on_random, on_set)
 
 
 def _without_curves(synthetic: SyntheticSet, dataset: ImageDataset, found: Evaluation) -> Exchange:

@@ -214,6 +214,23 @@ def test_evaluate_writes_the_record_and_prints_the_table(run: Path, capsys: pyte
     assert both["networks"][network] == record["networks"][network]
 
 
+def test_evaluate_says_how_many_real_images_a_set_is_worth(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", str(run), "--networks", "mlp:width=8", "--recipe", "coursework-50", "--repeats", "1"]
+    words += ["--baselines", "none", "--exchange", "--out"]
+    for out, record in (("evaluation-a.json", "exchange-a.json"), ("b.json", "exchange-b.json")):
+        capsys.readouterr()
+        assert main([*words, str(tmp_path / out)]) == 0
+        said = capsys.readouterr().out
+        found = json.loads((tmp_path / record).read_text())
+        worth = found["networks"]["mlp:width=8"]["worth"]
+        assert found["set_sha256"] == json.loads((tmp_path / out).read_text())["set_sha256"]
+        assert "MLP (width=8)" in said
+        assert f" {worth['images'] or worth['most']:,} random real ones" in said
+        assert f"written to {tmp_path / record}" in said
+
+
 def test_the_report_of_an_evaluated_run(run: Path) -> None:
     assert main(["report", str(run)]) == 0
     assert "<html" in (run / "report.html").read_text()

@@ -37,6 +37,7 @@ from potstill.runtime.streams import Streams
 from potstill.schema import Record
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.experts import ExpertsManifest
 from potstill.schema.manifest import Manifest
 from potstill.schema.recipe import Recipe
@@ -98,6 +99,27 @@ ROBUSTNESS = Robustness(
     accuracies={kind: [0.5, 0.52] for kind in (*TRAINED_ON, "synthetic hard")},
     rates=dict.fromkeys((*TRAINED_ON, "synthetic hard"), 0.01),
 )
+EXCHANGE = Exchange(
+    set_sha256="c0" * 32,
+    dataset_fingerprint="5f" * 32,
+    recipe=Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50),
+    seed=0,
+    initial={"source": "random", "seed": 0, "scheme": "kaiming"},
+    classes=10,
+    image_bytes=64,
+    set_bytes=2640,
+    networks={
+        "convnet": NetworkExchange(
+            accuracies=[0.5, 0.52],
+            points=[
+                Point(images_per_class=number, accuracies=[mean, mean + 0.02], seconds=3.0, learning_rate=0.01)
+                for number, mean in ((1, 0.3), (2, 0.42), (5, 0.4), (10, 0.7))
+            ],
+            made_on=["a machine"],
+            failed="on 20 random images per class: it diverged",
+        )
+    },
+)
 FULL_DATA = FullDataRecord(
     recipe=Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50),
     network="convnet",
@@ -113,6 +135,7 @@ def _page(file: str, structure: Structure) -> Kind:
         make_run(folder, evaluated=evaluation(repeats=2))
         manifest = Manifest.read(folder / "manifest.json")
         same: Any = {"set_sha256": manifest.tensors_sha256, "dataset_fingerprint": manifest.dataset.fingerprint}
+        replace(EXCHANGE, **same).write(folder / Exchange.FILE)
         replace(ROBUSTNESS, **same).write(folder / Robustness.FILE)
         replace(SearchResult.read(RECORDS / SEARCH), **same).write(folder / SearchResult.FILE)
         return folder / file
@@ -309,6 +332,7 @@ def _use_dataset(folder: Path) -> None:
 KINDS = [
     _record(Manifest, "mnist-dm-ipc10/manifest.json", "manifest.json"),
     _record(Evaluation, "mnist-dm-ipc10/evaluation.json", Evaluation.FILE),
+    _record(Exchange, EXCHANGE, Exchange.FILE),
     _record(SearchResult, SEARCH, SearchResult.FILE),
     _record(Comparison, "mnist-comparison/comparison.json", Comparison.FILE),
     _record(ReproductionRecord, "mnist-coresets/reproduction.json", ReproductionRecord.FILE),
@@ -340,6 +364,7 @@ KINDS = [
     _page("synthetic.safetensors", "safetensors"),
     _page("checkpoint/start.safetensors", "safetensors"),
     _page(Evaluation.FILE, "json"),
+    _page(Exchange.FILE, "json"),
     _page(Robustness.FILE, "json"),
     _page(SearchResult.FILE, "json"),
     Kind("comparison.json, for its page", "json", _make_comparison, _use_comparison, dear=True),

@@ -118,7 +118,9 @@ def test_mutations_are_drawn_from_their_seed_alone(structure, tmp_path: Path):
         ("evaluation.json, for its page", 1238),
         ("comparison.json, for its page", 1522),
         (".npz", 771),
+        ("parquet", 705),
         ("parquet", 1268),
+        ("manifest.json, for its page", 3047),
         ("metrics.jsonl, for its page", 373),
     ],
 )

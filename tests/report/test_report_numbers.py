@@ -22,9 +22,11 @@ from potstill.report.comparison import render as render_comparison
 from potstill.report.page import render
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import Candidate, SearchResult
+from potstill.schema.statistics import summary
 
 NAMES = ("ape", "bee", "cat")
 STEP_SIZE = 0.04731
@@ -107,6 +109,27 @@ ROBUSTNESS = Robustness(
         "synthetic hard": 0.0043,
     },
 )
+EXCHANGE = Exchange(
+    set_sha256=SET,
+    dataset_fingerprint=FINGERPRINT,
+    recipe=RECIPE,
+    seed=37,
+    initial={"source": "runs/experts", "seed": 0, "sha256": "e0"},
+    classes=3,
+    image_bytes=162,
+    set_bytes=9_753,
+    networks={
+        "convnet": NetworkExchange(
+            accuracies=[0.5871, 0.5994, 0.6242],
+            points=[
+                Point(images_per_class=7, accuracies=[0.4219, 0.4327, 0.4433], seconds=19.3),
+                Point(images_per_class=41, accuracies=[0.7129, 0.7247, 0.7313], seconds=61.7),
+            ],
+            made_on=["machine 71"],
+            failed="on 43 random images per class: the loss stopped being finite in epoch 79",
+        )
+    },
+)
 SEARCH = SearchResult(
     space="own",
     recipe=RECIPE,
@@ -144,7 +167,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         status="time limit",
         tensors_sha256=SET,
     )
-    for record in (EVALUATION, ROBUSTNESS, SEARCH):
+    for record in (EVALUATION, EXCHANGE, ROBUSTNESS, SEARCH):
         write_record(path / record.FILE, record.to_json())
     return path
 
@@ -224,12 +247,15 @@ def test_every_number_on_the_page_of_a_run_is_in_its_records(run: Path) -> None:
             for place, row in enumerate(each.confusion)
         ],
         "means": [candidate.mean for candidate in SEARCH.candidates.values()],
+        "tried": [3 * point.images_per_class for point in EXCHANGE.networks["convnet"].points],
+        "exchanged on the set": summary(EXCHANGE.networks["convnet"].accuracies),
     }
     del evaluation["full_epochs"]
     del evaluation["recipe"]["epochs"]
     del evaluation["recipe"]["full_epochs"]
     search = {**SEARCH.to_json(), "recipe": "own@7"}
-    records = [manifest, evaluation, ROBUSTNESS.to_json(), search, derived]
+    exchange = {**EXCHANGE.to_json(), "recipe": "own@7"}
+    records = [manifest, evaluation, exchange, ROBUSTNESS.to_json(), search, derived]
     assert unexplained(render(read_run(run)), records) == []
 
 
@@ -290,6 +316,23 @@ def test_the_protocol_is_what_was_done(run: Path) -> None:
     assert found["measured on"] == "machine 500"
     assert found["iterations"] == "5,678 of 7,890"
     assert found["compiled"] == "yes"
+
+
+def test_what_a_set_is_worth_is_that_of_its_record(run: Path) -> None:
+    worth = EXCHANGE.worth("convnet")
+    assert worth is not None
+    assert worth.images is not None
+    assert worth.interval is not None
+    page = render(read_run(run))
+    low, high = worth.interval
+    said = f"These 12 images teach a ConvNet as much as {worth.images} random real ones (95 % interval {low}–{high})."
+    words = re.sub(r"\s+([.)])", r"\1", " ".join(words_of(page).split()))
+    assert words.count(said) == 2, "in the headline and in the section"
+    assert f"as many real images take {wording.size(worth.images * 162)}" in page
+    found = rows(page, "exchange")
+    assert found["the set"] == "60.4 % | 55.7–65.1 | –"
+    assert found["21 images"] == "43.3 % | 40.6–45.9 | 19.3 s"
+    assert found["123 images"] == "72.3 % | 70.0–74.6 | 1 min 2 s"
 
 
 def test_costs_are_those_of_the_run(run: Path) -> None:

@@ -1,9 +1,9 @@
-"""What else the page tells of a set: its robust scores, and an architecture search with it."""
+"""What else the page tells of a set: its worth in real images, robust scores, an architecture search with it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from run_folder import FINGERPRINT, SET, change_record, write_record, write_set
 from test_report_page import Page
 
 from potstill.evaluation import find_recipe
-from potstill.report import read_run
+from potstill.report import exchange_sentences, read_run
+from potstill.report.lead import result
 from potstill.report.page import render
 from potstill.runtime.errors import UserError
 from potstill.schema.evaluation import NetworkResult
+from potstill.schema.exchange import Exchange, NetworkExchange, Point
+from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import Candidate, SearchResult
 
@@ -46,6 +49,116 @@ ROBUSTNESS = Robustness(
         "synthetic hard": 0.01,
     },
 )
+
+
+def exchange(*points: tuple[int, list[float]], on_set: Sequence[float] = (0.5, 0.51), **changes: Any) -> Exchange:
+    """The record of a set of twenty images, of the protocol of the evaluation in ``run_path``."""
+    made = [Point(images_per_class=number, accuracies=found, seconds=2.0) for number, found in points]
+    known = NetworkExchange(
+        accuracies=[*on_set], points=made, made_on=["this machine"], failed=changes.pop("failed", None)
+    )
+    given: dict[str, Any] = {
+        "set_sha256": SET,
+        "dataset_fingerprint": FINGERPRINT,
+        "recipe": Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50),
+        "seed": 0,
+        "initial": {"source": "random", "seed": 0, "scheme": "kaiming"},
+        "classes": 10,
+        "image_bytes": 64,
+        "set_bytes": 5280,
+        "networks": {"convnet": known},
+    }
+    return Exchange(**given | changes)
+
+
+POINTS = (1, [0.2, 0.21]), (10, [0.4, 0.41]), (100, [0.8, 0.81])
+FAILED = "on 200 random images per class: it diverged"
+
+
+MOST = "more than 1,000 random real ones, the most that were tried"
+FEWEST = "less than 10 random real ones, the fewest that were tried"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (exchange(*POINTS), "as much as 178 random real ones (95 % interval 152–207)."),
+        (exchange((1, [0.2]), (10, [0.8]), on_set=[0.5]), "as much as 32 random real ones (one repeat gives no "
+         "interval)."),
+        (exchange(*POINTS, on_set=(0.9, 0.91)), f"{MOST} (95 % interval from 1,000 up)."),
+        (exchange(*POINTS, on_set=(0.1, 0.11)), f"{FEWEST} (95 % interval: 10 or fewer)."),
+        (exchange(*POINTS, on_set=(0.19, 0.23)), "as much as 11 random real ones (95 % interval: 105 or fewer)."),
+        (exchange(*POINTS, on_set=(0.5, 0.9)), "as much as 546 random real ones (95 % interval: wider than the 10 to "
+         "1,000 that were tried)."),
+        (exchange((1, [0.5]), (2, [0.9]), on_set=[0.5], classes=1), "as much as 1 random real one (one repeat gives no "
+         "interval)."),
+    ],
+)  # fmt: skip
+def test_what_a_set_is_worth_is_a_sentence(found: Exchange, expected: str):
+    (said, *_) = exchange_sentences(found, "convnet", 20, 20)
+    assert said.replace("\u00a0", " ") == f"These 20 images teach a ConvNet {expected}"
+
+
+def test_the_sentence_names_images_and_pictures_and_the_network():
+    networks = exchange(*POINTS).networks["convnet"]
+    found = exchange(networks=dict.fromkeys(("mlp", "alexnet", "resnet18:width=16", "vgg11"), networks))
+    for network, stored, pictures, expected in (
+        ("mlp", 1, 1, "This image teaches an MLP as much"),
+        ("alexnet", 10, 40, "These 10 images (40 pictures) teach an AlexNet as much"),
+        ("resnet18:width=16", 1, 4, "This image (4 pictures) teaches a ResNet-18 (width=16) as much"),
+        ("vgg11", 1_000, 1_000, "These 1,000 images teach a VGG-11 as much"),
+    ):
+        assert exchange_sentences(found, network, stored, pictures)[0].startswith(expected)
+
+
+def test_bytes_and_failures_follow_the_sentence():
+    assert exchange_sentences(exchange(*POINTS, failed=FAILED), "convnet", 20, 20)[1:] == [
+        "The set takes 5.28\u00a0kB as it is stored; as many real images take 11.4\u00a0kB as 8-bit pixels.",
+        "The curve ends early because a training failed on 200 random images per class: it diverged.",
+    ]
+    assert exchange_sentences(exchange(*POINTS, on_set=(0.9, 0.91)), "convnet", 20, 20)[1:] == []
+    assert exchange_sentences(exchange(failed=FAILED), "convnet", 20, 20)[0] == (
+        "It is not known how many random real images teach a ConvNet as much."
+    )
+
+
+def test_the_headline_is_what_the_set_is_worth(run_path: Path):
+    found = exchange(*POINTS)
+    write_record(run_path / "exchange.json", found.to_json())
+    first, second, *_ = result(read_run(run_path))
+    assert first == exchange_sentences(found, "convnet", 20, 20)[0]
+    assert second.startswith("Trained on 20 images, ConvNet reaches")
+    told = section(run_path, "exchange")
+    assert first in told.text
+    assert (
+        "Trained by dsa-1000@1, with new random images for each repeat; seed 0; measured on this machine." in told.text
+    )
+    assert told.source.count("<polyline") == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        exchange(*POINTS, recipe=find_recipe("quick")),
+        exchange(*POINTS, initial={"source": "runs/experts"}),
+        exchange(*POINTS, networks={"mlp": exchange(*POINTS).networks["convnet"]}),
+        exchange(failed=FAILED),
+    ],
+    ids=["recipe", "initial weights", "network", "no curve"],
+)
+def test_what_was_measured_otherwise_is_in_its_section_only(run_path: Path, other: Exchange):
+    write_record(run_path / "exchange.json", other.to_json())
+    assert "random real ones" not in " ".join(result(read_run(run_path)))
+    assert "random real" in section(run_path, "exchange").text
+
+
+def test_a_network_without_a_curve_is_told_of(run_path: Path):
+    write_record(run_path / "exchange.json", exchange(failed=FAILED).to_json())
+    told = section(run_path, "exchange")
+    assert "It is not known how many" in told.text
+    assert "a training failed on 200 random images per class: it diverged." in told.text
+    assert "<polyline" not in told.source
+
 
 FOUND = SearchResult(
     space="convnet-22",
@@ -113,6 +226,7 @@ def test_a_run_without_them_says_nothing_of_them(run_path: Path):
     page = render(read_run(run_path))
     assert 'id="search"' not in page
     assert 'id="robustness"' not in page
+    assert 'id="exchange"' not in page
 
 
 def test_robust_scores_are_told_with_what_they_are_made_of(run_path: Path):
@@ -171,9 +285,15 @@ def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path)
         ("search", lambda r: r.pop("recipe"), "recipe is missing"),
         ("robustness", lambda r: r.update(label_robust_score="high"), "label_robust_score is not a number"),
         ("robustness", lambda r: r["trained_on"]["random plain"].pop("mean"), r"random plain\.mean is missing"),
+        (
+            "exchange",
+            lambda r: r["networks"]["convnet"]["worth"].update(images_per_class=9.9),
+            "images_per_class is not",
+        ),
     ],
 )
 def test_damage_names_the_file_and_the_field(run_path: Path, name: str, change: Any, message: str):
+    write_record(run_path / "exchange.json", exchange(*POINTS).to_json())
     write_record(run_path / "robustness.json", ROBUSTNESS.to_json())
     write_record(run_path / "search.json", FOUND.to_json())
     damaged(run_path / f"{name}.json", change)

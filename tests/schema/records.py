@@ -10,6 +10,7 @@ from potstill.schema import Record
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.continual import ClassProtocol, Continual, Course, Gain, LearnedDataset, Learner, Memory
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
+from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.experts import Expert, ExpertsManifest
 from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
@@ -93,6 +94,29 @@ def robustness(draw: st.DrawFn) -> Robustness:
     )
 
 
+@st.composite
+def curves(draw: st.DrawFn, most: int = 5) -> list[Point]:
+    """Points at different numbers of images, whose accuracies rise or not."""
+    places = draw(st.lists(st.integers(1, 10_000), min_size=1, max_size=most, unique=True))
+    return [
+        Point(
+            images_per_class=place,
+            accuracies=draw(accuracies),
+            seconds=draw(amounts),
+            learning_rate=draw(st.none() | amounts),
+        )
+        for place in sorted(places)
+    ]
+
+
+exchanges = st.builds(
+    NetworkExchange,
+    accuracies=accuracies,
+    points=curves(most=2) | st.just([]),
+    made_on=st.lists(text, max_size=2),
+    failed=st.none() | text,
+)
+
 place = st.builds(Place, split=text, index=counts, label=counts)
 pairs = st.lists(st.tuples(place, place), max_size=2).map(tuple)
 data_records = st.builds(
@@ -121,6 +145,15 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         initial=st.builds(lambda source, seed: {"source": source, "seed": seed}, text, counts),
         networks=by_name(results),
         baselines=st.dictionaries(text, st.dictionaries(text, results, min_size=1, max_size=2), max_size=2),
+    ),
+    "exchange": st.builds(
+        Exchange,
+        recipe=recipes,
+        initial=st.builds(lambda source, seed: {"source": source, "seed": seed}, text, counts),
+        classes=positive,
+        image_bytes=positive,
+        set_bytes=positive,
+        networks=by_name(exchanges),
     ),
     "robustness": robustness(),
     "search": st.builds(

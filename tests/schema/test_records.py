@@ -18,6 +18,7 @@ from potstill.schema.comparison import Comparison
 from potstill.schema.continual import Continual
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.events import Traces
+from potstill.schema.exchange import Exchange
 from potstill.schema.experts import ExpertsManifest
 from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
@@ -30,6 +31,7 @@ KINDS: dict[str, type[Record]] = {
     "comparison": Comparison,
     "continual": Continual,
     "evaluation": Evaluation,
+    "exchange": Exchange,
     "experts": ExpertsManifest,
     "manifest": Manifest,
     "reproduction": ReproductionRecord,
@@ -94,7 +96,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield place
 
 
-FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute", "metrics"}
+FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute", "metrics", "worth"}
 """Values of any kind, those that are derived anew, and those of which several kinds are accepted."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill import evaluation
+from potstill import evaluation, report
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse, percent
 from potstill.cli.output import Table, say, table_console
@@ -16,7 +16,6 @@ from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import find_recipe
-from potstill.report.exchange import exchanged
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
@@ -84,9 +83,14 @@ def _evaluate(words: list[str]) -> None:
     synthetic = target.synthetic
     if options.recipe is not None:
         evaluation.check_learned_rate(find_recipe(options.recipe), [synthetic])
+    if options.exchange and not options.robustness:
+        evaluation.check_exchangeable(find_recipe(options.recipe or evaluation.default_recipe(synthetic)))
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
     dataset = target.dataset(options.dataset, options.choices, options.data_root)
     path = options.out or target.beside / evaluation.Evaluation.FILE
+    rates_path = _beside(path)
+    if options.exchange:
+        check_writable(rates_path)
     with ProgressLines("evaluating") as progress:
         if options.dataset is not None:
             progress.introduce(dataset)
@@ -101,6 +105,17 @@ def _evaluate(words: list[str]) -> None:
         if options.robustness:
             _robustness(options, target, session, networks)
             return
+        rates = None
+        if options.exchange:  # first, so that the set is measured on the device and in the precision of the curve
+            rates = evaluation.exchange(
+                synthetic,
+                session,
+                recipe=options.recipe,
+                networks=networks,
+                repeats=options.repeats,
+                evaluation=path,
+                record=rates_path,
+            )
         result = evaluation.evaluate(
             synthetic,
             session,
@@ -111,27 +126,24 @@ def _evaluate(words: list[str]) -> None:
             full=evaluation.FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
             record=path,
         )
-        rates = None
-        if options.exchange:
-            rates = evaluation.exchange(
-                synthetic,
-                session,
-                recipe=options.recipe,
-                networks=networks,
-                repeats=options.repeats,
-                evaluation=path,
-                record=path.with_name(evaluation.Exchange.FILE),
-            )
     table_console().print(table(result, len(synthetic)))
     say(f"written to {path}")
     if rates is not None:
-        for network in rates.networks:
-            say(exchanged(rates, network, len(synthetic), synthetic.pictures))
-        say(f"written to {path.with_name(evaluation.Exchange.FILE)}")
+        for network in networks:
+            if network in rates.networks:
+                say(" ".join(report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures)))
+        say(f"written to {rates_path}")
+
+
+def _beside(path: Path) -> Path:
+    """The record of exchange rates that belongs to an evaluation: of ``evaluation-a.json``, ``exchange-a.json``."""
+    main, own = Path(evaluation.Evaluation.FILE).stem, Path(evaluation.Exchange.FILE).stem
+    named = path.stem.replace(main, own, 1) if path.stem.startswith(main) else f"{own}-{path.stem}"
+    return path.with_name(f"{named}{path.suffix}")
 
 
 def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:
-    for option in ("baselines", "full_repeats", "initial"):
+    for option in ("baselines", "full_repeats", "initial", "exchange"):
         if getattr(options, option) != getattr(Options, option):
             raise UserError(f"--{option.replace('_', '-')} does not apply to --robustness", "leave it out")
     if len(networks) > 1:

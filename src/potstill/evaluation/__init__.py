@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from potstill.evaluation.checks import check_exchangeable as check_exchangeable
     from potstill.evaluation.checks import check_fits as check_fits
     from potstill.evaluation.checks import check_learned_rate as check_learned_rate
     from potstill.evaluation.checks import check_unchanged as check_unchanged

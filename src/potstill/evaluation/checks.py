@@ -73,6 +73,19 @@ def check_learned_rate(recipe: Recipe, sets: Sequence[SyntheticSet]) -> None:
         )
 
 
+def check_exchangeable(recipe: Recipe) -> None:
+    """Make sure that a recipe can train networks on any number of images.
+
+    Raises:
+        UserError: it replays learned steps.
+    """
+    if recipe.replay:
+        raise UserError(
+            f"recipe {recipe.name!r} replays learned steps, which are for the images of the set alone",
+            "use another, such as `recipe=dsa-1000`",
+        )
+
+
 def check_repeats(repeats: int) -> None:
     """Make sure that there is at least one repeat.
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from potstill.report.comparison import write_comparison as write_comparison
     from potstill.report.continual import write_continual as write_continual
     from potstill.report.continual_lead import continual_verdict as continual_verdict
+    from potstill.report.exchange import exchange_sentences as exchange_sentences
     from potstill.report.inspection import check_folder as check_folder
     from potstill.report.inspection import write_inspection as write_inspection
     from potstill.report.page import read_run as read_run

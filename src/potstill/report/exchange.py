@@ -18,30 +18,42 @@ def exchanged(found: Exchange, network: str, stored: int, pictures: int) -> str:
     title, worth = network_title(network), found.worth(network)
     learner = f"{'an' if title.startswith(('A', 'E', 'I', 'O', 'MLP')) else 'a'} {title}"
     if worth is None:
-        return f"How many random real images teach {learner} as much has not been measured."
+        return f"It is not known how many random real images teach {learner} as much."
     held = f" ({images(pictures, 'picture')})" if pictures != stored else ""
-    these = f"This 1 image{held} teaches" if stored == 1 else f"These {images(stored)}{held} teach"
-    return f"{these} {learner} {_compared(found, network, worth)}."
+    these = f"This image{held} teaches" if stored == 1 else f"These {images(stored)}{held} teach"
+    return f"{these} {learner} {_compared(worth)}."
 
 
-def sizes(found: Exchange, network: str) -> str | None:
-    """The bytes of the set, and of the real images that are worth as much; None if their number is not known."""
-    worth = found.worth(network)
-    if worth is None or worth.size is None:
-        return None
-    real = f"as many real images take {size(worth.size)} as 8-bit pixels"
-    return f"The set takes {size(found.set_bytes)} as it is stored; {real}."
+def exchange_sentences(found: Exchange, network: str, stored: int, pictures: int) -> list[str]:
+    """What the set is worth for a network, its bytes, and why the curve ends early if it does.
+
+    Args:
+        found: the record.
+        network: the spec of the network.
+        stored: the number of images of the set.
+        pictures: the number of pictures that they hold.
+    """
+    sentences = [exchanged(found, network, stored, pictures)]
+    worth, failed = found.worth(network), found.networks[network].failed
+    if worth is not None and worth.bytes is not None:
+        real = f"as many real images take {size(worth.bytes)} as 8-bit pixels"
+        sentences.append(f"The set takes {size(found.set_bytes)} as it is stored; {real}.")
+    if failed is not None:
+        sentences.append(f"The curve ends early because a training failed {failed}.")
+    return sentences
 
 
-def _compared(found: Exchange, network: str, worth: Worth) -> str:
+def _compared(worth: Worth) -> str:
     """As much as, more than or less than so many random real images, with the interval."""
     if worth.images is not None:
-        return f"as much as {count(worth.images)} random real ones ({_interval(worth)})"
-    result = found.networks[network]
-    better = sum(result.accuracies) / len(result.accuracies) > result.points[-1].mean
-    tried = f"{count(worth.most)} random real ones, the most that were tried"
-    few = f"{count(worth.least)} random real ones, the fewest that were tried"
-    return f"{f'more than {tried}' if better else f'less than {few}'} ({_interval(worth)})"
+        return f"as much as {_real_ones(worth.images)} ({_interval(worth)})"
+    if worth.beyond == "least":
+        return f"less than {_real_ones(worth.least)}, the fewest that were tried ({_interval(worth)})"
+    return f"more than {_real_ones(worth.most)}, the most that were tried ({_interval(worth)})"
+
+
+def _real_ones(number: int) -> str:
+    return f"{count(number)} random real {'one' if number == 1 else 'ones'}"
 
 
 def _interval(worth: Worth) -> str:

@@ -59,10 +59,17 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
         sentences.append(_comparison(distilled, random))
     elif not distilled.interval:
         sentences.append("One repeat gives no interval.")
+    return [*_exchanged(evaluation, run, network), *sentences]
+
+
+def _exchanged(evaluation: Evaluation, run: Run, network: str) -> list[str]:
+    """What the set is worth in random real images, if that was measured as the evaluation was."""
     rates = run.record(Exchange)
-    if rates is not None and network in rates.networks:
-        sentences.insert(0, exchanged(rates, network, len(run.after), run.after.pictures))
-    return sentences
+    if rates is None or (rates.recipe, dict(rates.initial)) != (evaluation.recipe, dict(evaluation.initial)):
+        return []
+    if network not in rates.networks or not rates.networks[network].points:
+        return []
+    return [exchanged(rates, network, len(run.after), run.after.pictures)]
 
 
 def _baseline(evaluation: Evaluation, name: str, network: str) -> NetworkResult | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean, variance
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy import optimize, stats
@@ -29,11 +29,13 @@ class Point(Record):
         images_per_class: the number of images of each class.
         accuracies: accuracy on the test split, a fraction for each training.
         seconds: time to train and test all of them.
+        learning_rate: the learning rate that was tuned for all of them; None if none was tuned.
     """
 
     images_per_class: Positive
     accuracies: list[Fraction]
     seconds: Amount
+    learning_rate: Amount | None = None
 
     @property
     def mean(self) -> float:
@@ -45,9 +47,10 @@ class Point(Record):
 
         With a single training of either, better is enough.
         """
-        rate = exchange_rate(accuracies, [self])
-        above = self.mean > fmean(accuracies)
-        return above and (rate.interval is None or rate.interval != (None, None))
+        if min(len(accuracies), len(self.accuracies)) < 2:
+            return self.mean > fmean(accuracies)
+        interval = exchange_rate(accuracies, [self]).interval
+        return interval is not None and interval[1] is not None
 
     def to_json(self) -> dict[str, Any]:
         """Its fields, and the statistics of its accuracies."""
@@ -69,13 +72,15 @@ class Rate:
     """The number of random real images of each class that a set is worth.
 
     Attributes:
-        images_per_class: the number, which need not be whole, at which random images have the accuracy of the set; None
-            if they do not have it anywhere on the curve.
+        images_per_class: the number, which need not be whole, from which random images have the accuracy of the set;
+            None if they do not have it anywhere on the curve.
+        beyond: the end of the curve beyond which the number lies, if it does not lie on it; otherwise None.
         interval: the 95 % interval of the number. An end is None if fewer or more images than those of the curve may be
             worth as much. None without an interval, for fewer than two repeats.
     """
 
     images_per_class: float | None
+    beyond: Literal["least", "most"] | None
     interval: tuple[float | None, float | None] | None
 
 
@@ -83,33 +88,52 @@ def exchange_rate(accuracies: Sequence[float], points: Sequence[Point]) -> Rate:
     """Read from the curve of random images how many of them a set is worth.
 
     The curve is made monotonic by least squares, and is linear in the logarithm of the number of images. The interval
-    holds all numbers at which Welch's t test does not distinguish the accuracy of random images from that of the set at
-    the 5 % level. How the true curve runs between the points is not part of the uncertainty.
+    begins with the first number at which random images are not worse than the set, and ends with the last one at which
+    they are not better, both by Welch's t test at the 5 % level. How the true curve runs between the points is not part
+    of the uncertainty.
 
     Args:
         accuracies: on the set, a fraction for each repeat.
-        points: of the curve, at least one, in ascending order of the number of images.
+        points: of the curve, at least one, in ascending order of the number of images; independent of each other.
     """
-    places = np.log([point.images_per_class for point in points])
-    weights = [len(point.accuracies) for point in points]
-    curve = optimize.isotonic_regression([point.mean for point in points], weights=weights).x
-    mean = fmean(accuracies)
-    number = None
-    if curve[0] - ROUNDING <= mean <= curve[-1] + ROUNDING:
-        _, first = np.unique(curve, return_index=True)  # of a level stretch its beginning: the fewest images
-        number = float(np.exp(np.interp(mean, curve[first], places[first])))
-    if min(len(accuracies), *weights) < 2:
-        return Rate(number, None)
-    samples = np.unique(np.concatenate([np.linspace(places[0], places[-1], SAMPLES), places]))
-    shares = np.stack([np.interp(samples, places, each) for each in np.eye(len(places))], axis=1)
-    alike = np.abs(mean - shares @ curve) <= _half_widths(accuracies, points, shares) + ROUNDING
-    if alike.any():
-        low, high = (float(np.exp(samples[alike][end])) for end in (0, -1))
-        return Rate(number, (None if alike[0] else low, None if alike[-1] else high))
-    if number is not None:  # the interval lies between two samples
-        return Rate(number, (number, number))
-    first, last = points[0].images_per_class, points[-1].images_per_class
-    return Rate(None, (float(last), None) if mean > curve[-1] else (None, float(first)))
+    places = np.log([float(point.images_per_class) for point in points])
+    parts = _parts_in_monotonic_curve(points)
+    means = np.array([point.mean for point in points])
+    mean, curve = fmean(accuracies), parts @ means
+    where = _first_place(mean, curve, places)
+    number = None if where is None else float(np.exp(where))
+    beyond = None if where is not None else "least" if mean < curve[0] else "most"
+    if min(len(accuracies), *(len(point.accuracies) for point in points)) < 2:
+        return Rate(number, beyond, None)
+    samples = np.concatenate([np.linspace(places[0], places[-1], SAMPLES), places, [] if where is None else [where]])
+    samples = np.unique(samples)
+    shares = np.stack([np.interp(samples, places, each) for each in parts.T], axis=1)
+    gains, most = mean - shares @ means, _half_widths(accuracies, points, shares) + ROUNDING
+    possible = np.exp(samples)
+    worse, better = gains > most, gains < -most
+    low = possible[-1] if worse.all() else possible[~worse][0]
+    high = possible[0] if better.all() else possible[~better][-1]
+    return Rate(number, beyond, (float(low) if worse[0] else None, float(high) if better[-1] else None))
+
+
+def _parts_in_monotonic_curve(points: Sequence[Point]) -> np.ndarray:
+    """The part that each point has in the monotonic curve at each of them: (points, points), and rows add up to 1."""
+    repeats = np.array([len(point.accuracies) for point in points], float)
+    pooled = optimize.isotonic_regression([point.mean for point in points], weights=repeats)
+    parts = np.zeros((len(points), len(points)))
+    for begin, end in zip(pooled.blocks, pooled.blocks[1:], strict=False):
+        parts[begin:end, begin:end] = repeats[begin:end] / repeats[begin:end].sum()
+    return parts
+
+
+def _first_place(mean: float, curve: np.ndarray, places: np.ndarray) -> float | None:
+    """Where a monotonic curve first has a value; None if it has it nowhere."""
+    if not curve[0] - ROUNDING <= mean <= curve[-1] + ROUNDING:
+        return None
+    after = int(np.argmax(curve >= mean - ROUNDING))
+    if after == 0:
+        return float(places[0])
+    return float(np.interp(mean, curve[after - 1 : after + 1], places[after - 1 : after + 1]))
 
 
 def _half_widths(accuracies: Sequence[float], points: Sequence[Point], shares: np.ndarray) -> np.ndarray:
@@ -125,7 +149,7 @@ def _half_widths(accuracies: Sequence[float], points: Sequence[Point], shares: n
     variances = np.array([variance(each) / len(each) for each in samples])
     parts = variances * np.insert(shares**2, 0, 1, axis=1)
     total = parts.sum(1)
-    certain = total == 0
+    certain = total < ROUNDING**2
     effective = total**2 / np.where(certain, 1, (parts**2 / freedom).sum(1))
     return np.where(certain, 0, stats.t.ppf((1 + LEVEL) / 2, np.where(certain, 1, effective)) * np.sqrt(total))
 
@@ -138,11 +162,13 @@ class NetworkExchange(Record):
         accuracies: accuracy on the test split after training on the set, a fraction for each repeat.
         points: the curve of random images, in ascending order.
         made_on: the machines, precisions and versions of all trainings, in words.
+        failed: why the curve ends early, if a training on more random images failed; otherwise None.
     """
 
     accuracies: list[Fraction]
     points: list[Point] = field(default_factory=list)
     made_on: list[str] = field(default_factory=list)
+    failed: str | None = None
 
     @property
     def rate(self) -> Rate | None:
@@ -170,23 +196,27 @@ class NetworkExchange(Record):
         return made
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Worth:
-    """What a set is worth in random real images of all classes together, in whole images.
+    """What a set is worth in random real images.
 
     Attributes:
-        images: their number; None if no number on the curve has the accuracy of the set.
-        interval: the 95 % interval of the number, as for ``Rate``.
-        least: the fewest that were tried.
+        images_per_class: their number of each class, as for ``Rate``.
+        images: their number in all, a whole number; None if no number on the curve has the accuracy of the set.
+        beyond: the end of the curve beyond which it lies in that case.
+        interval: the 95 % interval of ``images``, as for ``Rate``.
+        least: the fewest images that were tried.
         most: the most that were tried.
-        size: the bytes of ``images`` as 8-bit pixels; None likewise.
+        bytes: the size of ``images`` as 8-bit pixels; None likewise.
     """
 
+    images_per_class: float | None
     images: int | None
+    beyond: Literal["least", "most"] | None
     interval: tuple[int | None, int | None] | None
     least: int
     most: int
-    size: int | None
+    bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,19 +262,22 @@ class Exchange(SetRecord):
             low, high = (None if end is None else round(end * self.classes) for end in rate.interval)
             interval = low, high
         return Worth(
+            images_per_class=rate.images_per_class,
             images=images,
+            beyond=rate.beyond,
             interval=interval,
             least=found.points[0].images_per_class * self.classes,
             most=found.points[-1].images_per_class * self.classes,
-            size=None if images is None else images * self.image_bytes,
+            bytes=None if images is None else images * self.image_bytes,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields, and for each network what the set is worth."""
+        """Its fields, and for each network with a curve what the set is worth."""
         written = super().to_json()
         for name, entry in written["networks"].items():
             worth = self.worth(name)
-            written["networks"][name] = {**({} if worth is None else asdict(worth)), **entry}
+            if worth is not None:
+                written["networks"][name] = {"worth": plain(asdict(worth)), **entry}
         return written
 
     @classmethod
@@ -257,7 +290,11 @@ class Exchange(SetRecord):
         made = super().from_json(fields)
         fields.part("initial").value("source", str)
         for name in made.networks:
-            worth, entry = made.worth(name), fields.part("networks").part(name)
-            if worth is not None and worth.images is not None:
-                entry.check_derived("images", worth.images)
+            worth = made.worth(name)
+            if worth is not None:
+                derived = fields.part("networks").part(name).part("worth")
+                if worth.images_per_class is not None:
+                    derived.check_derived("images_per_class", worth.images_per_class)
+                elif "images_per_class" in derived:
+                    derived.refuse("images_per_class", "null, which follows from the accuracies")
         return made

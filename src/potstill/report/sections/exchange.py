@@ -9,7 +9,7 @@ import numpy as np
 
 from potstill.report import wording
 from potstill.report.charts.curves import CurveChart, Panel, curve_chart
-from potstill.report.exchange import exchanged, sizes
+from potstill.report.exchange import exchange_sentences
 from potstill.report.run import Run, Section
 from potstill.schema.evaluation import Repeats
 from potstill.schema.exchange import Exchange, NetworkExchange
@@ -27,11 +27,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Curve:
-    """The result for one network: sentences, a chart and the numbers behind it."""
+    """The result for one network: sentences, a chart and the numbers behind it; no chart if nothing was measured."""
 
     network: str
     sentences: list[str]
-    chart: CurveChart
+    chart: CurveChart | None
     rows: list[Row]
 
 
@@ -48,7 +48,7 @@ def view(run: Run) -> View | None:
     found = run.record(Exchange)
     if found is None:
         return None
-    curves = [_curve(found, network, result, run) for network, result in found.networks.items() if result.points]
+    curves = [_curve(found, network, result, run) for network, result in found.networks.items()]
     made_on = "; ".join(dict.fromkeys(made_on for result in found.networks.values() for made_on in result.made_on))
     measured = f"Trained by {found.recipe.label}, with new random images for each repeat; seed {found.seed}; "
     return View(f"{measured}measured on {made_on}.", curves) if curves else None
@@ -56,6 +56,19 @@ def view(run: Run) -> View | None:
 
 def _curve(found: Exchange, network: str, result: NetworkExchange, run: Run) -> Curve:
     counts = [point.images_per_class * found.classes for point in result.points]
+    rows = [
+        _row(wording.images(count), point.accuracies, point.seconds)
+        for count, point in zip(counts, result.points, strict=True)
+    ]
+    return Curve(
+        network=wording.network_title(network),
+        sentences=exchange_sentences(found, network, len(run.after), run.after.pictures),
+        chart=_chart(network, counts, result) if counts else None,
+        rows=[_row("the set", result.accuracies, None), *rows],
+    )
+
+
+def _chart(network: str, counts: list[int], result: NetworkExchange) -> CurveChart:
     set_, ends = fmean(result.accuracies), [counts[0], counts[-1]]
     lines = {"random real images": (counts, [point.mean for point in result.points]), "the set": (ends, [set_, set_])}
     panel = Panel(
@@ -65,17 +78,7 @@ def _curve(found: Exchange, network: str, result: NetworkExchange, run: Run) -> 
         is_accuracy=True,
         is_logarithmic=True,
     )
-    said = [exchanged(found, network, len(run.after), run.after.pictures), sizes(found, network)]
-    rows = [
-        _row(wording.images(count), point.accuracies, point.seconds)
-        for count, point in zip(counts, result.points, strict=True)
-    ]
-    return Curve(
-        network=wording.network_title(network),
-        sentences=[sentence for sentence in said if sentence],
-        chart=curve_chart(panel),
-        rows=[_row("the set", result.accuracies, None), *rows],
-    )
+    return curve_chart(panel)
 
 
 def _row(images: str, accuracies: list[float], seconds: float | None) -> Row:

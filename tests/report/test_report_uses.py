@@ -199,12 +199,14 @@ def test_a_set_that_went_on_without_its_manifest_is_no_run_to_report(run_path: P
 
 
 def test_figures_on_another_dataset_are_left_out_and_that_is_said(run_path: Path):
+    write_record(run_path / "exchange.json", exchange(*POINTS, dataset_fingerprint="d1" * 32).to_json())
     write_record(run_path / "robustness.json", ROBUSTNESS.to_json() | {"dataset_fingerprint": "d1" * 32})
     change_record(run_path / "evaluation.json", dataset_fingerprint="d1" * 32)
     run = read_run(run_path)
-    assert run.elsewhere == ("evaluation.json", "robustness.json")
+    assert run.elsewhere == ("evaluation.json", "exchange.json", "robustness.json")
     page = render(run)
-    assert "measured on another dataset: evaluation.json, robustness.json." in page
+    assert "measured on another dataset: evaluation.json, exchange.json, robustness.json." in page
+    assert "random real ones" not in page
     assert "what they are worth has not been measured yet" in page
 
 
@@ -262,18 +264,18 @@ def test_a_search_without_full_data_says_so(run_path: Path):
 
 
 def test_figures_of_an_earlier_set_are_left_out_and_that_is_said(run_path: Path):
+    write_record(run_path / "exchange.json", exchange(*POINTS).to_json())
     write_record(run_path / "robustness.json", ROBUSTNESS.to_json())
     write_record(run_path / "search.json", FOUND.to_json())
     assert read_run(run_path).outdated == ()
     replace_set(run_path)
     change_record(run_path / "manifest.json", tensors_sha256=SET)
     run = read_run(run_path)
-    assert run.outdated == ("evaluation.json", "robustness.json", "search.json")
+    assert run.outdated == ("evaluation.json", "exchange.json", "robustness.json", "search.json")
     page = render(run)
-    assert "the results of an earlier set in evaluation.json, robustness.json, search.json." in page
+    assert "the results of an earlier set in evaluation.json, exchange.json, robustness.json, search.json." in page
     assert "what they are worth has not been measured yet" in page
-    assert 'id="search"' not in page
-    assert 'id="robustness"' not in page
+    assert not any(f'id="{name}"' in page for name in ("exchange", "search", "robustness"))
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ def test_a_decrease_is_levelled_and_points_of_more_repeats_weigh_more():
     assert 100 < number(above) < 110, "a level stretch ends where the curve rises"
 
 
+def test_points_are_levelled_no_further_than_their_repeats_require():
+    """Of equal weight, the first two would be above the third, and all three level."""
+    points = curve((1, [0.5] * 2), (10, [0.45] * 6), (100, [0.47] * 2), (1000, [0.9] * 2))
+    assert exchange_rate([0.47] * 2, points).images_per_class == pytest.approx(100)
+
+
 def test_the_uncertainty_of_a_level_stretch_is_that_of_all_its_points():
     """The first point has no spread of its own, but its place on the curve depends on the second one."""
     points = curve((1, [0.6, 0.6]), (10, [0.3, 0.5]), (100, [0.9, 0.9]))

@@ -54,7 +54,8 @@ def exchange(
         networks: specs, such as ``("convnet", "resnet18")``.
         repeats: the least number of trainings of each network on the set and at each point of the curve; results on
             record may have more. At least two give an interval.
-        evaluation: an ``evaluation.json`` with results of the set, to which missing ones are added.
+        evaluation: an ``evaluation.json`` with results of the set, to which missing ones are added. Without it, the set
+            is measured again by every call.
         record: an ``exchange.json`` to write, updated after every point. Networks of the same protocol that it already
             holds stay there.
 

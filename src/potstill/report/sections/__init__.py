@@ -17,8 +17,8 @@ from potstill.report.sections import (
 
 SECTIONS: tuple[Section, ...] = (
     accuracy.SECTION,
-    exchange.SECTION,
     gallery.SECTION,
+    exchange.SECTION,
     learning.SECTION,
     confusion.SECTION,
     robustness.SECTION,

@@ -120,6 +120,13 @@ def test_a_set_beyond_the_curve_has_an_interval_with_one_end(on_set: list[float]
     assert rate.images_per_class is None
 
 
+def test_a_set_lies_beyond_the_end_of_the_monotonic_curve():
+    """Two points level at 0.55, between which the measured means are."""
+    points = curve((1, [0.6, 0.6]), (10, [0.5, 0.5]))
+    assert exchange_rate([0.52] * 2, points).beyond == "least"
+    assert exchange_rate([0.58] * 2, points).beyond == "most"
+
+
 def test_ends_that_the_curve_does_not_settle_are_left_open():
     noisy = curve((1, [0.2, 0.4]), (10, [0.5, 0.8]))
     assert exchange_rate([0.3, 0.6], noisy).interval == (None, None)

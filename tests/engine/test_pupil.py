@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,21 +12,25 @@ from potstill.engine.chunked import cross_entropy
 from potstill.engine.pupil import Pupil, knowledge_loss
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.networks import RANDOM_WEIGHTS, ImageShape, build_network
-from potstill.runtime.compute import CPU
+from potstill.networks import RANDOM_WEIGHTS, ImageShape, Network, build_network
+from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.streams import Streams
 from tests.small import CPU64, NETWORK, small_digits
 
 SCHEDULE = Schedule(epochs=2, batch_size=32, learning_rate=0.05)
 
 
-def pupil(kind: type[Trainer] = Pupil, network: str = NETWORK, compute=CPU):
-    return kind(build_network(network, ImageShape(1, 8, 8), 10, torch.Generator()), compute)
+def built(network: str = NETWORK) -> Network:
+    return build_network(network, ImageShape(1, 8, 8), 10, torch.Generator())
+
+
+def pupil(network: str = NETWORK, compute: Compute = CPU) -> Pupil:
+    return Pupil(built(network), compute)
 
 
 def test_learning_on_from_the_start_is_ordinary_training():
     data, streams = small_digits().train, Streams(3)
-    one, other = pupil(Trainer), pupil()
+    one, other = Trainer(built(), CPU), pupil()
     one.fit(data, SCHEDULE, streams)
     other.begin(RANDOM_WEIGHTS, [streams])
     losses: list[float] = []
@@ -86,7 +92,7 @@ def test_knowledge_keeps_a_network_closer_to_what_it_was():
     learner.learn_on(data.train, Schedule(epochs=20, batch_size=32, learning_rate=0.05), Streams(1))
     state, agreeing = learner.state(), {}
     before = learner.predict(data.test)
-    wrong = type(data.train)(**{**vars_of(data.train), "labels": (data.train.labels + 1) % 10})
+    wrong = replace(data.train, labels=(data.train.labels + 1) % 10)
     for temperature in (None, 2.0):
         learner.restore(state)
         learner.learn_on(
@@ -94,7 +100,3 @@ def test_knowledge_keeps_a_network_closer_to_what_it_was():
         )
         agreeing[temperature] = (learner.predict(data.test) == before).double().mean().item()
     assert agreeing[2.0] > agreeing[None]
-
-
-def vars_of(images):
-    return {name: getattr(images, name) for name in ("images", "labels", "class_names", "mean", "std")}

@@ -165,7 +165,7 @@ def test_a_record_of_something_else_is_not_mixed(tmp_path: Path):
     once: dict[str, Any] = {"memories": ["random"], "protocol": replace(TWO, repeats=1)}
     learned(tmp_path, **once)
     with pytest.raises(UserError, match=r"other settings: `temperature` \(2.0 there, 3.0 here\)"):
-        learned(tmp_path, **once | {"protocol": replace(TWO, repeats=1, temperature=3.0)})
+        learned(tmp_path, memories=["random"], protocol=replace(TWO, repeats=1, temperature=3.0))
     with pytest.raises(UserError, match="is about other images"):
         learned(tmp_path, stages()[::-1], **once)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data import judges_of, with_classes
+from potstill.data import ImageDataset, brought_together, judges_of, with_classes
 from potstill.data.dataset_file import prepared_sha256
 from potstill.runtime.errors import UserError
 from tests.small import digits, small_digits
@@ -69,3 +73,54 @@ def test_judges_have_no_training_images():
 def test_impossible_views_are_refused(classes: list[int], message: str):
     with pytest.raises(UserError, match=message):
         with_classes(digits(), classes)
+
+
+def coloured(data: ImageDataset, **changes: Any) -> ImageDataset:
+    """The dataset in colour, under another name and with other statistics."""
+    parts = {
+        name: replace(part, images=part.images.repeat(1, 3, 1, 1), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+        for name, part in data.splits.items()
+    }
+    return replace(data, name="coloured", fingerprint="coloured", **parts, **changes)
+
+
+def test_datasets_are_brought_together_by_the_names_of_their_classes():
+    first = with_classes(small_digits(), [3, 1, 2])
+    second = coloured(with_classes(small_digits(), [1, 2, 3]))
+    one, other = brought_together([first, second])
+    assert one.class_names == other.class_names == ("3", "1", "2")
+    assert one.shape == other.shape == (3, 8, 8)
+    assert (one.mean, one.std) == (other.mean, other.std) == (first.mean * 3, first.std * 3)
+    for place in range(3):
+        assert one.test.images[one.test.labels == place].equal(other.test.images[other.test.labels == place])
+    assert len({each.fingerprint for each in (first, second, one, other)}) == 4
+
+
+def test_datasets_that_are_alike_stay_as_they_are():
+    data = small_digits()
+    assert brought_together([data, data]) == [data, data]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda data: with_classes(data, [0, 1]),
+            "the classes of digits and coloured differ: digits has 2; use the same",
+        ),
+        (lambda data: renamed(data, ("0", "1", "two")), "differ: digits has 2, coloured has two"),
+        (lambda data: resized(data), "images differ in size: digits 8×8 and coloured 4×4 pixels; use `image_size=8`"),
+    ],
+)
+def test_datasets_that_do_not_go_together_are_refused(change: Callable[[ImageDataset], ImageDataset], message: str):
+    data = with_classes(small_digits(), [0, 1, 2])
+    with pytest.raises(UserError, match=message):
+        brought_together([data, replace(change(data), name="coloured")])
+
+
+def renamed(data: ImageDataset, names: tuple[str, ...]) -> ImageDataset:
+    return replace(data, **{name: replace(part, class_names=names) for name, part in data.splits.items()})
+
+
+def resized(data: ImageDataset) -> ImageDataset:
+    return replace(data, **{name: replace(part, images=part.images[..., :4, :4]) for name, part in data.splits.items()})

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from potstill.evaluation import find_recipe
 from potstill.report.continual import render, write_continual
-from potstill.report.continual_lead import continual_verdict, remarks
+from potstill.report.continual_lead import continual_verdict, remarks, signed
 from potstill.schema.continual import (
     ClassProtocol,
     Continual,
     Course,
+    DomainProtocol,
     LearnedDataset,
     Learner,
     Memory,
@@ -123,6 +124,54 @@ def test_the_page_says_what_the_record_says(tmp_path: Path):
     assert text.count('<table class="confusion">') == 6
     assert "divided by the classes seen so far, as in GDumb" in text
     assert "method, matched to ConvNet" in text
+
+
+def domains() -> Continual:
+    """Two stages, with and without knowledge distillation."""
+    known = [
+        replace(each, knowledge=True, courses=[replace(c, matrix=[[0.9, 0.2], [0.8, 0.9]]) for c in each.courses])
+        for each in record().learners
+    ]
+    return replace(
+        with_learners(*record().learners, *known),
+        protocol=DomainProtocol(epochs=7),
+        stages=["mnist", "usps"],
+        datasets=[LearnedDataset(name=name, fingerprint="ab", train=100, test=50) for name in ("mnist", "usps")],
+        orders=[],
+    )
+
+
+def test_the_page_of_domains_has_both_ways_to_train():
+    text = plain(render(domains()))
+    assert "mnist, then usps, with 10 images of each class in memory" in text
+    assert text.count("<polyline") == 4 * 3
+    assert "ConvNet with knowledge distillation: average accuracy" in text
+    assert "temperature 2, on every image, with weight 1" in text
+    assert "normalised by mean and standard deviation of mnist" in text
+    rows = text.split("<tr><td>ConvNet with knowledge distillation</td>")
+    assert len(rows) == 1 + 3
+    assert "85.0 %" in rows[1].split("</tr>")[0]
+
+
+def test_charts_name_their_stages():
+    text = render(domains())
+    assert text.count(">mnist</b>") == text.count(">usps</b>") == 4
+    assert '<b style="left:50.0%">mnist</b><b style="left:100.0%">usps</b>' in text
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign():
+    assert [signed(value) for value in (0.0004, -0.0004, 0.0, 0.042, -0.0006)] == ["0.0", "0.0", "0.0", "+4.2", "−0.1"]
+
+
+def test_knowledge_is_compared_with_knowledge():
+    found = domains()
+    assert {(gain.network, gain.knowledge) for gain in found.gains} <= {(n, k) for n in NETWORKS for k in (False, True)}
+    known = found.learner("dm", "convnet", knowledge=True)
+    assert known is not None
+    gain = found.gain(known)
+    assert gain is not None
+    assert gain.mean == 0
+    assert any("ConvNet with knowledge distillation and a memory of 30 images by dm" in said for said in remarks(found))
 
 
 @settings(max_examples=25, deadline=None)

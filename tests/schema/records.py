@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from potstill.schema import Record
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
-from potstill.schema.continual import ClassProtocol, Continual, Course, Gain, LearnedDataset, Learner, Memory
+from potstill.schema.continual import (
+    ClassProtocol,
+    Continual,
+    Course,
+    DomainProtocol,
+    Gain,
+    LearnedDataset,
+    Learner,
+    Memory,
+)
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.experts import Expert, ExpertsManifest
@@ -202,6 +211,15 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "continual": st.builds(
         Continual,
         protocol=st.builds(
+            DomainProtocol,
+            images_per_class=positive,
+            repeats=positive,
+            knowledge_distillation=st.sampled_from(["both", "with", "without"]),
+            temperature=amounts,
+            epochs=st.none() | positive,
+            iterations=st.none() | counts,
+        )
+        | st.builds(
             ClassProtocol,
             steps=positive,
             memory=positive,

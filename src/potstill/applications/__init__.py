@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from potstill.applications.comparison import compare as compare
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
+    from potstill.applications.continual.domains import learn_domains as learn_domains
     from potstill.schema.comparison import Comparison as Comparison
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual
+    from potstill.schema.continual import DomainProtocol as DomainProtocol
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

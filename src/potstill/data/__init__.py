@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from potstill.data.labeled_images import LabeledImages as LabeledImages
     from potstill.data.load import load_dataset as load_dataset
     from potstill.data.splits import stratified_split as stratified_split
+    from potstill.data.views import brought_together as brought_together
     from potstill.data.views import judges_of as judges_of
     from potstill.data.views import with_classes as with_classes
     from potstill.data.whitening import Whitening as Whitening

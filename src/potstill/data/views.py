@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import torch
 
-from potstill.data.dataset import ImageDataset
+from potstill.data.dataset import ImageDataset, channel_statistics
 from potstill.data.labeled_images import LabeledImages
+from potstill.data.shaping import richest, with_channels
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
 from potstill.schema.words import listed
@@ -48,6 +49,61 @@ def judges_of(dataset: ImageDataset) -> ImageDataset:
     """The dataset without its training images: all that is needed to judge networks that learn from other images."""
     none = dataset.train.take(torch.empty(0, dtype=torch.int64))
     return _view(dataset, {**dataset.splits, "train": none}, without=["train"])
+
+
+def brought_together(datasets: Sequence[ImageDataset]) -> list[ImageDataset]:
+    """Datasets of the same classes as one network sees them: classes in one order, as many channels, one normalisation.
+
+    Classes are joined by name, in the order of the first dataset, whose mean and standard deviation normalise all.
+    Grey images are repeated in each channel if one of the datasets has colour.
+
+    Args:
+        datasets: the datasets.
+
+    Raises:
+        UserError: classes or sizes differ, or one of the datasets is whitened.
+    """
+    first = datasets[0]
+    for other in datasets[1:]:
+        _check_like(first, other)
+    most = richest(each.shape[0] for each in datasets)
+    coloured = [_with_channels(each, most) for each in datasets]
+    mean, std = coloured[0].mean, coloured[0].std
+    ordered = [with_classes(each, [each.class_names.index(name) for name in first.class_names]) for each in coloured]
+    return [
+        each if (each.mean, each.std) == (mean, std) else replace(each.normalised_by(mean, std), spec="")
+        for each in ordered
+    ]
+
+
+def _check_like(first: ImageDataset, other: ImageDataset) -> None:
+    ours, theirs = set(first.class_names), set(other.class_names)
+    if ours != theirs:
+        lacking, more = sorted(ours - theirs), sorted(theirs - ours)
+        differ = [f"{first.name} has {listed(lacking)}"] if lacking else []
+        differ += [f"{other.name} has {listed(more)}"] if more else []
+        raise UserError(f"the classes of {first.name} and {other.name} differ: {', '.join(differ)}", "use the same")
+    if first.shape[1:] != other.shape[1:]:
+        sizes = " and ".join(f"{each.name} {each.shape[2]}×{each.shape[1]}" for each in (first, other))
+        raise UserError(f"images differ in size: {sizes} pixels", f"use `image_size={max(first.shape[1:])}`")
+    if first.train.whitening is not None or other.train.whitening is not None:
+        raise UserError("stages cannot be whitened, each in its own way", "leave `zca` out")
+
+
+def _with_channels(dataset: ImageDataset, channels: int) -> ImageDataset:
+    """The dataset with more channels; grey as colour keeps its mean and standard deviation in each channel."""
+    if dataset.shape[0] == channels:
+        return dataset
+    if (dataset.shape[0], channels) == (1, 3):
+        mean, std = dataset.mean * channels, dataset.std * channels
+    else:
+        train = torch.from_numpy(with_channels(dataset.train.images.cpu().numpy(), channels))
+        mean, std = channel_statistics(train)
+    parts = {}
+    for name, part in dataset.splits.items():
+        images = torch.from_numpy(with_channels(part.images.cpu().numpy(), channels)).to(part.images.device)
+        parts[name] = replace(part, images=images, mean=mean, std=std)
+    return _view(dataset, parts, channels=channels)
 
 
 def _of_classes(part: LabeledImages, classes: Sequence[int]) -> LabeledImages:

@@ -21,8 +21,16 @@ Batch = tuple[Tensor, Tensor]
 LossGradient = tuple[Tensor, list[Tensor]]
 """The sum of the losses of a batch, and the gradient of their mean for each parameter, in float32 or better."""
 
+Loss = Callable[[Tensor, Batch], Tensor]
+"""From the logits (n, classes) of a batch of n images, and the batch, to the sum of the losses."""
+
 PARTS_AT_ONCE = 8
 """The number of parts whose gradients are kept before they are added up, which bounds the memory."""
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """The usual loss: the summed cross-entropy with the labels of a batch."""
+    return F.cross_entropy(logits, batch[1], reduction="sum")
 
 
 class ChunkedNetwork:
@@ -69,18 +77,21 @@ class ChunkedNetwork:
         classes = self._kinds.map(lambda chunk: self.logits(images(chunk)).argmax(1), full, lambda _: ("test", size))
         return torch.cat(classes)[:count].cpu()
 
-    def loss_gradients(self, batches: Sequence[Batch], *, eager: bool = False) -> list[LossGradient]:
-        """The cross-entropy of independent batches, and the gradient of its mean for each batch.
+    def loss_gradients(
+        self, batches: Sequence[Batch], *, eager: bool = False, loss_of: Loss = cross_entropy
+    ) -> list[LossGradient]:
+        """The loss of independent batches, and the gradient of its mean for each batch.
 
         Args:
             batches: pairs of images (N, C, H, W) and of labels, int64 (N,) or probabilities (N, classes).
             eager: whether to run without compiled code, for sizes of batches that are too rare to compile for.
+            loss_of: the loss of a part of a batch.
         """
         parameters = list(self.network.parameters())
 
         def of_part(part: tuple[int, Tensor, Tensor]) -> LossGradient:
             number, images, labels = part
-            loss = F.cross_entropy(self.logits(images, eager=eager), labels, reduction="sum")
+            loss = loss_of(self.logits(images, eager=eager), (images, labels))
             return loss.detach(), list(torch.autograd.grad(loss / len(batches[number][0]), parameters))
 
         parts = [

@@ -76,6 +76,28 @@ def fit(
         taking_part: from an epoch, counted from 0, to the indices int64 (n,) of its examples; by default all.
     """
     learners.begin(schedule.initial, streams)
+    go_on(learners, examples, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
+
+
+def go_on(
+    learners: Learners,
+    examples: Examples,
+    schedule: Schedule,
+    streams: Sequence[Streams],
+    *,
+    after_epoch: Callable[[int, list[float]], None] | None = None,
+    taking_part: Callable[[int], Tensor] | None = None,
+) -> None:
+    """Train networks from the weights that they have.
+
+    Args:
+        learners: the networks.
+        examples: what to train on; the loss is that of the learners.
+        schedule: epochs, learning rates and augmentation.
+        streams: for each network the randomness of its order of images and augmentation.
+        after_epoch: as for :func:`fit`.
+        taking_part: as for :func:`fit`.
+    """
     fitting = _Fitting(learners, examples, schedule)
     for epoch in range(schedule.epochs):
         fitting.set_rate(epoch)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
 from potstill.report import wording
+from potstill.report.charts import Tick
 from potstill.report.charts.curves import CurveChart, Panel, curve_chart
-from potstill.report.continual_lead import continual_verdict, first_memory, remarks, signed
+from potstill.report.continual_lead import continual_verdict, first_memory, remarks, signed, way_title
 from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title
 from potstill.runtime.files import write_atomic
-from potstill.schema.continual import ClassProtocol, Continual, Gain, Learner, Memory, stream_forgetting
+from potstill.schema.continual import ClassProtocol, Continual, DomainProtocol, Gain, Learner, Memory, stream_forgetting
 from potstill.schema.statistics import confidence_interval
 
 SHARINGS = {
     "shrinking": "divided by the classes seen so far, as in GDumb",
     "fixed": "divided by all classes from the beginning, as in the program of DM",
 }
+MOST_NAMES = 5
+"""The most stages that a chart names; of more it shows the numbers."""
 KINDS = {"selection": "selection", "method": "method, matched to", "set": "made before"}
 
 
@@ -72,7 +75,7 @@ def render(record: Continual) -> str:
         facts=[f"recipe {record.recipe.label}", *map(wording.network_title, record.networks)],
         lead=continual_verdict(record),
         remarks=remarks(record),
-        charts=[chart for network in record.networks if (chart := _chart(network, shown))],
+        charts=[_chart(way, shown, record.stages) for way in dict.fromkeys(learner.way for learner in shown)],
         rows=[_row(record, learner) for learner in shown],
         failures=[(f"{_name(each)}", each.failed) for each in record.learners if each.failed],
         memories=[_memory_row(memory, record) for memory in record.memories],
@@ -82,39 +85,46 @@ def render(record: Continual) -> str:
 
 
 def _title(record: Continual) -> str:
-    return (
-        f"{record.datasets[0].name} in {record.protocol.steps} steps, with a memory of {record.protocol.memory} images"
-    )
+    protocol = record.protocol
+    if isinstance(protocol, ClassProtocol):
+        return f"{record.datasets[0].name} in {protocol.steps} steps, with a memory of {protocol.memory} images"
+    return f"{', then '.join(record.stages)}, with {wording.images(protocol.images_per_class)} of each class in memory"
 
 
 def _name(learner: Learner) -> str:
-    return f"{wording.network_title(learner.network)}, {learner.memory}"
+    return f"{way_title(learner.way)}, {learner.memory}"
 
 
-def _chart(network: str, learners: Sequence[Learner]) -> CurveChart | None:
-    """The average accuracy of one network after each stage, a line for each memory."""
-    lines = {each.memory: each for each in learners if each.network == network}
-    if not lines:
-        return None
+def _chart(way: tuple[str, bool], learners: Sequence[Learner], stages: Sequence[str]) -> CurveChart:
+    """The average accuracy of one network after each stage, a line for each memory.
+
+    Args:
+        way: the network, and whether knowledge is distilled.
+        learners: those with results, of all networks.
+        stages: their names.
+    """
+    lines = {each.memory: each for each in learners if each.way == way}
     values = {
         name: (np.arange(1.0, each.stages + 1), np.array([fmean(each.averages(stage)) for stage in range(each.stages)]))
         for name, each in lines.items()
     }
     panel = Panel(
-        title=f"{wording.network_title(network)}: average accuracy",
-        x_label="stages learned",
+        title=f"{way_title(way)}: average accuracy",
+        x_label="after the stage",
         lines=values,
         is_accuracy=True,
     )
-    return curve_chart(panel)
+    names = stages if len(stages) <= MOST_NAMES else [str(stage + 1) for stage in range(len(stages))]
+    ticks = tuple(Tick(round(100 * (stage + 1) / len(stages), 3), name) for stage, name in enumerate(names))
+    return replace(curve_chart(panel), x_ticks=ticks)
 
 
 def _row(record: Continual, learner: Learner) -> Row:
     last = learner.stages - 1
-    gain = next((g for g in record.gains if (g.memory, g.network) == (learner.memory, learner.network)), None)
+    gain = record.gain(learner)
     bounds = confidence_interval(learner.final)
     return Row(
-        network=wording.network_title(learner.network),
+        network=way_title(learner.way),
         memory=learner.memory,
         average=wording.percent(fmean(learner.final)),
         interval=wording.interval(bounds) if bounds else "–",
@@ -149,11 +159,14 @@ def _matrix(record: Continual, learner: Learner) -> MatrixView:
 
 def _settings(record: Continual) -> list[tuple[str, str]]:
     """How it was measured, as names and values."""
-    protocol, data = record.protocol, record.datasets[0]
+    protocol = record.protocol
     return [
-        ("protocol", "class-incremental; networks are trained from scratch on the memory alone (GDumb)"),
-        ("dataset", f"{data.name}: {wording.count(data.train)} training and {wording.count(data.test)} test images"),
-        *_of_classes(protocol),
+        *(
+            ("dataset", f"{each.name}: {wording.count(each.train)} training, {wording.count(each.test)} test images")
+            for each in record.datasets
+        ),
+        *(_of_classes(protocol) if isinstance(protocol, ClassProtocol) else _of_domains(protocol, record)),
+        ("iterations of methods", "the method's own" if protocol.iterations is None else str(protocol.iterations)),
         ("recipe", recipe_title(record.recipe)),
         ("training", record.recipe.summary),
         ("seed", str(protocol.seed)),
@@ -163,7 +176,19 @@ def _settings(record: Continual) -> list[tuple[str, str]]:
 
 def _of_classes(protocol: ClassProtocol) -> list[tuple[str, str]]:
     return [
+        ("protocol", "class-incremental; networks are trained from scratch on the memory alone (GDumb)"),
         ("memory", f"{wording.images(protocol.memory)} at most, {SHARINGS[protocol.sharing]}"),
         ("orders of the classes", f"{protocol.orders}, drawn by the seed; one training of each network for each"),
-        ("iterations of methods", "the method's own" if protocol.iterations is None else str(protocol.iterations)),
+    ]
+
+
+def _of_domains(protocol: DomainProtocol, record: Continual) -> list[tuple[str, str]]:
+    epochs = record.recipe.full_epochs if protocol.epochs is None else protocol.epochs
+    return [
+        ("protocol", "domain-incremental; networks are trained on, with the images of a stage and the memory"),
+        ("images", f"normalised by mean and standard deviation of {record.stages[0]}"),
+        ("memory", f"{wording.images(protocol.images_per_class)} of each class of each past stage"),
+        ("epochs of each stage", str(epochs)),
+        ("knowledge distillation", f"temperature {protocol.temperature:g}, on every image, with weight 1"),
+        ("repeats", f"{protocol.repeats}, each with memories and trainings of its own"),
     ]

@@ -7,17 +7,17 @@ from potstill.schema.continual import BASELINES, Continual, Gain, Learner, Memor
 
 
 def continual_verdict(record: Continual) -> str:
-    """What networks of the first architecture keep with the first memory, against as many random images."""
+    """What the first network keeps with the first memory, against as many random images."""
     memory = first_memory(record)
-    return _outcome(record, memory.name, record.networks[0], record.memories)
+    return _outcome(record, memory.name, _ways(record)[0], record.memories)
 
 
 def remarks(record: Continual) -> list[str]:
-    """The same for all other networks, and what limits the outcome."""
+    """The same for all other networks and ways to train them, and what limits the outcome."""
     memory = first_memory(record)
     given = [each.name for each in record.memories if each.kind == "set"]
     courses = max((len(learner.courses) for learner in record.learners), default=0)
-    said = [_outcome(record, memory.name, network, record.memories) for network in record.networks[1:]]
+    said = [_outcome(record, memory.name, way, record.memories) for way in _ways(record)[1:]]
     if given:
         were = "was" if len(given) == 1 else "were"
         said.append(f"{', '.join(given)} {were} made before: perhaps from the images of all stages at once.")
@@ -38,28 +38,41 @@ def first_memory(record: Continual) -> Memory:
 
 def signed(fraction: float) -> str:
     """A difference in points, with its sign: ``+4.2``."""
-    return f"{'−' if fraction < 0 else '+'}{wording.points(abs(fraction))}"
+    points = wording.points(abs(fraction))
+    return points if points == "0.0" else f"{'−' if fraction < 0 else '+'}{points}"
 
 
-def _outcome(record: Continual, memory: str, network: str, memories: list[Memory]) -> str:
-    title = wording.network_title(network)
-    learner = record.learner(memory, network)
+def way_title(way: tuple[str, bool]) -> str:
+    """A network, and whether knowledge is distilled."""
+    network, knowledge = way
+    return wording.network_title(network) + (" with knowledge distillation" if knowledge else "")
+
+
+def _ways(record: Continual) -> list[tuple[str, bool]]:
+    """Networks, and whether knowledge is distilled, in the order of the learners."""
+    ways = [learner.way for learner in record.learners]
+    return list(dict.fromkeys(ways)) or [(record.networks[0], False)]
+
+
+def _outcome(record: Continual, memory: str, way: tuple[str, bool], memories: list[Memory]) -> str:
+    title = way_title(way)
+    learner = record.learner(memory, way[0], knowledge=way[1])
     if learner is None:
         return f"{title} has no result with a memory of {memory}."
     images = next(each.images[-1] for each in memories if each.name == memory)
     reached = wording.percent(sum(learner.final) / len(learner.final))
-    held = f"a memory of {wording.images(images)} by {memory}"
-    kept = f"After {learner.stages} stages, {title} with {held} reaches {reached} on average over the stages"
+    held = f"{'and' if way[1] else 'with'} a memory of {wording.images(images)} by {memory}"
+    kept = f"After {learner.stages} stages, {title} {held} reaches {reached} on average over the stages"
     if memory == "random":
         return f"{kept}."
     return f"{kept}{_against_random(record, learner)}."
 
 
 def _against_random(record: Continual, learner: Learner) -> str:
-    random = record.learner("random", learner.network)
+    random = record.learner("random", learner.network, knowledge=learner.knowledge)
     if random is None:
         return ""
-    gain = next((g for g in record.gains if (g.memory, g.network) == (learner.memory, learner.network)), None)
+    gain = record.gain(learner)
     mean = sum(learner.final) / len(learner.final) - sum(random.final) / len(random.final)
     points = f"{wording.points(abs(mean))} points"
     if gain is None:

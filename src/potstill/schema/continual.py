@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
@@ -18,6 +18,7 @@ BASELINES = ("random", "k-means")
 SIGNIFICANCE = 0.05
 
 Sharing = Literal["shrinking", "fixed"]
+Knowledge = Literal["both", "with", "without"]
 MemoryKind = Literal["selection", "method", "set"]
 Matrix = Sequence[Sequence[float]]
 """Row i: the accuracies on the stages after training through stage i, at least on those up to i."""
@@ -72,6 +73,43 @@ class ClassProtocol(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DomainProtocol(Record):
+    """Domain-incremental learning: each stage is another dataset of the same classes, and networks are trained on.
+
+    Attributes:
+        kind: tells the protocols apart in a file.
+        images_per_class: the images of each class of each past stage in the memory.
+        repeats: trainings of each network through all stages, each with memories of its own.
+        knowledge_distillation: whether networks also learn to answer as before the stage: ``with``, ``without``, or
+            ``both``, one after the other.
+        temperature: what logits are divided by in knowledge distillation.
+        epochs: passes over the images of each stage; None is the recipe's number for full data.
+        iterations: iterations of every distillation; None is the method's number.
+        seed: seed of all draws.
+    """
+
+    kind: Literal["domains"] = "domains"
+    images_per_class: Positive = 10
+    repeats: Positive = 5
+    knowledge_distillation: Knowledge = "both"
+    temperature: Amount = 2.0
+    epochs: Positive | None = None
+    iterations: Count | None = None
+    seed: int = 0
+
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """Whether knowledge is distilled, for each way to train."""
+        return {"with": (True,), "without": (False,), "both": (False, True)}[self.knowledge_distillation]
+
+
+PROTOCOLS: Mapping[str, type[ClassProtocol] | type[DomainProtocol]] = {
+    "classes": ClassProtocol,
+    "domains": DomainProtocol,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearnedDataset(Record):
     """A dataset that is learned.
 
@@ -115,11 +153,13 @@ class Course(Record):
         matrix: row i holds the accuracies after training through stage i, on each stage up to i or on all stages.
         images: the number of test images of each stage.
         seconds: time to train and test it at all stages.
+        made_on: the machine, precision and versions, in words; empty if the record has them for all courses.
     """
 
     matrix: list[list[Fraction]]
     images: list[Positive]
     seconds: Amount = 0.0
+    made_on: str = ""
 
     def stream_accuracy(self, after: int) -> float:
         """The accuracy on all test images of the stages up to ``after`` together."""
@@ -150,14 +190,21 @@ class Learner(Record):
     Attributes:
         memory: the name of the memory.
         network: the spec of the network.
+        knowledge: whether knowledge is distilled.
         courses: one for each order or repeat; those of two learners with the same number are a pair.
         failed: the reason if a training failed, otherwise None.
     """
 
     memory: str
     network: str
+    knowledge: bool = False
     courses: list[Course] = field(default_factory=list)
     failed: str | None = None
+
+    @property
+    def way(self) -> tuple[str, bool]:
+        """What it has in common with learners with other memories: the network, and whether knowledge is distilled."""
+        return self.network, self.knowledge
 
     @property
     def usable(self) -> bool:
@@ -232,6 +279,7 @@ class Gain(Record):
     Attributes:
         memory: the name of the memory.
         network: the spec of the network.
+        knowledge: whether knowledge is distilled.
         mean: its average accuracy minus that of random images.
         ci95: Student's 95 % interval of the mean.
         p: the p value of the paired t test.
@@ -241,6 +289,7 @@ class Gain(Record):
 
     memory: str
     network: str
+    knowledge: bool = False
     mean: float
     ci95: tuple[float, float]
     p: Fraction
@@ -256,18 +305,19 @@ class Gain(Record):
 def gains_over_random(learners: Sequence[Learner]) -> list[Gain]:
     """The gain of every memory over random images for each network, where there are enough pairs for a test."""
     usable = [learner for learner in learners if learner.usable]
-    random = {learner.network: learner for learner in usable if learner.memory == "random"}
+    random = {learner.way: learner for learner in usable if learner.memory == "random"}
     found = {}
     for learner in usable:
-        if learner.memory != "random" and learner.network in random:
-            difference = paired_difference(learner.final, random[learner.network].final)
+        if learner.memory != "random" and learner.way in random:
+            difference = paired_difference(learner.final, random[learner.way].final)
             if difference is not None:
-                found[learner.memory, learner.network] = difference
+                found[learner.memory, *learner.way] = difference
     after = corrected({key: difference.p for key, difference in found.items()})
     return [
         Gain(
             memory=key[0],
             network=key[1],
+            knowledge=key[2],
             mean=difference.mean,
             ci95=difference.interval,
             p=difference.p,
@@ -299,7 +349,7 @@ class Continual(Record):
     SCHEMA: ClassVar[int | None] = 1
     FILE: ClassVar[str] = "continual.json"
 
-    protocol: ClassProtocol
+    protocol: ClassProtocol | DomainProtocol
     datasets: list[LearnedDataset]
     stages: list[str]
     orders: list[list[list[str]]] = field(default_factory=list)
@@ -311,7 +361,31 @@ class Continual(Record):
     gains: list[Gain] = field(default_factory=list)
     made_on: list[str] = field(default_factory=list)
 
-    def learner(self, memory: str, network: str) -> Learner | None:
-        """The result of a network with a memory, if there is one."""
+    def learner(self, memory: str, network: str, *, knowledge: bool = False) -> Learner | None:
+        """The result of a network with a memory, if there is one.
+
+        Args:
+            memory: the name of the memory.
+            network: the spec of the network.
+            knowledge: whether knowledge is distilled.
+        """
         usable = (each for each in self.learners if each.usable)
-        return next((each for each in usable if (each.memory, each.network) == (memory, network)), None)
+        return next((each for each in usable if (each.memory, *each.way) == (memory, network, knowledge)), None)
+
+    def gain(self, learner: Learner) -> Gain | None:
+        """The gain of a learner over random images, if there is a test."""
+        key = (learner.memory, *learner.way)
+        return next((each for each in self.gains if (each.memory, each.network, each.knowledge) == key), None)
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """The record that ``to_json`` wrote.
+
+        Raises:
+            UserError: a field is absent or invalid.
+        """
+        protocol = fields.part("protocol")
+        kind = protocol.value("kind", str)
+        if kind not in PROTOCOLS:
+            protocol.refuse("kind", " or ".join(PROTOCOLS))
+        return cls(**fields.arguments(cls, without=("protocol",)), protocol=PROTOCOLS[kind].from_json(protocol))

@@ -35,8 +35,7 @@ def six() -> ImageDataset:
 
 def learned(out: Path, data: ImageDataset | None = None, **options: Any) -> Continual:
     given: dict[str, Any] = {"protocol": TWO, "memories": ["dm"], "networks": [NETWORK], "recipe": RECIPE} | options
-    executor = given.pop("executor", "here")
-    return learn_classes(data or six(), out, resources=Resources(compute=ON_CPU, executor=executor), **given)
+    return learn_classes(data or six(), out, resources=Resources(compute=ON_CPU), **given)
 
 
 def timeless(record: Continual) -> Continual:
@@ -173,14 +172,6 @@ def test_another_memory_is_added_without_training_the_others_again(tmp_path: Pat
     assert len(trainings) == 4
     assert [each.memory for each in more.learners] == ["dm", "average", "random", "k-means"]
     assert more.learner("dm", NETWORK) == first.learner("dm", NETWORK)
-
-
-@pytest.mark.slow
-def test_processes_give_the_same_bits(tmp_path: Path):
-    some = {"memories": ["random"], "protocol": replace(TWO, orders=1)}
-    assert timeless(learned(tmp_path / "two", executor="processes:1", **some)) == timeless(
-        learned(tmp_path / "here", **some)
-    )
 
 
 def test_a_training_that_fails_is_told_and_the_others_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

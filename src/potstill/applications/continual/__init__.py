@@ -2,5 +2,6 @@
 
 - ``memories``: what fills the memory, from a stage's own images alone: selections, methods, or sets made before.
 - ``classes``: each step has new classes of one dataset, and networks are trained on the memory alone (GDumb).
+- ``domains``, ``domain_course``: each stage is another dataset of the same classes, and networks are trained on.
 - ``record``: from the trainings to ``continual.json``.
 """

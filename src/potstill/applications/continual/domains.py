@@ -1,0 +1,260 @@
+"""Domain-incremental learning: each stage is another dataset of the same classes, and one network is trained on.
+
+After Zhao, Mopuri and Bilen, "Dataset Condensation with Gradient Matching", ICLR 2021 (arXiv:2006.05929), section on
+continual learning, which follows Castro et al., "End-to-End Incremental Learning", ECCV 2018. Their code for it was not
+published: there is no balanced fine-tuning here, and knowledge is distilled on every image of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from potstill.applications.continual.domain_course import DomainCourse, Outcome
+from potstill.applications.continual.memories import GivenMemory, Kept, MemorySource, Need, find_memories
+from potstill.applications.continual.record import check_earlier, described, usable_recipe, with_results
+from potstill.data import ImageDataset, brought_together
+from potstill.evaluation import Recipe, Resources, Session
+from potstill.evaluation.checks import check_test
+from potstill.networks import RANDOM_WEIGHTS, ImageShape, build_network
+from potstill.runtime.bounds import at_least, positive
+from potstill.runtime.errors import UserError
+from potstill.runtime.lock import locked
+from potstill.schema.continual import Continual, Course, DomainProtocol, Learner, Memory
+from potstill.units import Job, Runner, UnitLog, Workplace
+
+PURPOSE = "continual"
+
+
+def learn_domains(
+    stages: Sequence[ImageDataset],
+    out: str | Path,
+    *,
+    protocol: DomainProtocol = DomainProtocol(),  # noqa: B008 (a frozen value)
+    memories: Sequence[str] = ("dm",),
+    networks: Sequence[str] = ("convnet", "mlp"),
+    recipe: str | Recipe = "dsa-1000",
+    resources: Resources = Resources(),  # noqa: B008 (a frozen value)
+) -> Continual:
+    """Let networks learn datasets of the same classes, one after the other, and write ``continual.json``.
+
+    A network is trained on the first dataset, then trained on with each further one and with a few images of each class
+    of all past ones. Random images and k-means centres in equal number always stand beside the other memories. A second
+    call continues where the first stopped.
+
+    Args:
+        stages: the datasets in order, at least two; all of one image size and the same classes.
+        out: the folder of the record, and of the runs that fill the memory.
+        protocol: the memory, the repeats, and knowledge distillation.
+        memories: what fills the memory: selections, methods with their default settings, or ``module:Class``.
+        networks: specs; methods match the first of them.
+        recipe: how networks are trained at every stage, a name in ``RECIPES`` or a recipe of your own.
+        resources: device, executor and progress.
+
+    Returns:
+        The contents of ``continual.json``.
+
+    Raises:
+        UserError: there are fewer than two stages, their classes or sizes differ, a class has too few images, a memory,
+            network or recipe is unknown or does not fit, or the record on file is of something else.
+    """
+    out, recipe = Path(out), usable_recipe(recipe)
+    _check(stages, protocol, networks)
+    domains = _Domains(brought_together(stages), protocol, networks[0])
+    sources = find_memories(memories, resources.compute)
+    for source in sources:
+        if isinstance(source, GivenMemory):
+            raise UserError(
+                f"{source.name} is a set of one stage", "name methods or selections, which are applied to each"
+            )
+        source.check(domains.need(0, 0), domains.stages[0])
+    asked = Continual(
+        protocol=protocol,
+        datasets=[described(dataset) for dataset in domains.stages],
+        stages=[dataset.name for dataset in domains.stages],
+        recipe=recipe,
+        matched=networks[0],
+        networks=list(networks),
+        memories=[Memory(name=source.name, kind=source.kind) for source in sources],
+    )
+    epochs = protocol.epochs or recipe.full_epochs
+    longest = epochs * sum(len(dataset.train) for dataset in domains.stages)
+    images = longest * len(sources) * len(networks) * protocol.repeats * len(protocol.ways)
+    session = Session(stages[0], compute=resources.compute, executor=resources.executor, progress=resources.progress)
+    path = out / Continual.FILE
+    with locked(path):
+        check_earlier(path, asked)
+        asked.write(path)
+        found = asked
+        filled = [_filled(source, domains, out / "memories", session) for source in sources]
+        log = UnitLog.beside(path)
+        with session.runner(session.settled(images), log, images=images, longest=longest) as runner:
+            learning = _Learning(domains, replace(recipe, full_epochs=epochs), filled, networks)
+            for learners in learning.results(runner):
+                found = with_results(asked, [each.memory for each in filled], learners, learning.made_on)
+                found.write(path)
+    return found
+
+
+@dataclass(frozen=True)
+class _Domains:
+    """The stages, brought together.
+
+    Attributes:
+        stages: the datasets.
+        protocol: the protocol.
+        matched: the network that methods match.
+    """
+
+    stages: list[ImageDataset]
+    protocol: DomainProtocol
+    matched: str
+
+    def need(self, repeat: int, stage: int) -> Need:
+        """What is to be remembered of a stage."""
+        return Need(
+            title=f"stage{stage + 1}-repeat{repeat + 1}",
+            data=self.stages[stage],
+            images_per_class=self.protocol.images_per_class,
+            network=self.matched,
+            iterations=self.protocol.iterations,
+            seed=self.protocol.seed + repeat,
+        )
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """A memory with what it keeps of each stage but the last, for each repeat."""
+
+    memory: Memory
+    kept: list[list[Kept]]
+
+
+def _filled(source: MemorySource, domains: _Domains, folder: Path, session: Session) -> _Filled:
+    past = range(len(domains.stages) - 1)
+    kept = [
+        [source.fill(domains.need(repeat, stage), folder, session.progress) for stage in past]
+        for repeat in range(domains.protocol.repeats)
+    ]
+    sets = [each.synthetic for each in kept[0]]
+    memory = Memory(
+        name=source.name,
+        kind=source.kind,
+        images=[sum(map(len, sets[: stage + 1])) for stage in past],
+        bytes=[sum(each.size_bytes for each in sets[: stage + 1]) for stage in past],
+        seconds=sum(each.seconds for of_repeat in kept for each in of_repeat),
+    )
+    return _Filled(memory, kept)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Which course it is: the numbers of repeat, network and memory, and whether knowledge is distilled."""
+
+    repeat: int
+    network: int
+    memory: int
+    knowledge: bool
+
+
+class _Learning:
+    """All courses, and the results so far.
+
+    Args:
+        domains: the stages.
+        recipe: how networks are trained.
+        filled: the memories.
+        networks: specs of the networks.
+    """
+
+    def __init__(self, domains: _Domains, recipe: Recipe, filled: Sequence[_Filled], networks: Sequence[str]) -> None:
+        self.domains, self.recipe, self.filled, self.networks = domains, recipe, filled, networks
+        self.made_on: dict[str, None] = {}
+        self._done: dict[_Place, Outcome] = {}
+
+    def results(self, runner: Runner) -> Iterator[list[Learner]]:
+        """Let every network take every course.
+
+        Yields:
+            The learners after every course.
+        """
+        protocol = self.domains.protocol
+        total = protocol.repeats * len(self.networks) * len(self.filled) * len(protocol.ways)
+        for job, outcome in runner.results(self._jobs(runner.workplace), total):
+            self._done[job.owner] = outcome
+            said = f"failed: {outcome.failed}"
+            if outcome.course is not None:
+                self.made_on[outcome.course.made_on] = None
+                said = ", ".join(f"{cell:.1%}" for cell in outcome.course.matrix[-1])
+            runner.progress(f"{job.title}: {said}")
+            yield self._learners()
+
+    def _jobs(self, workplace: Workplace) -> Iterator[Job[Outcome, _Place]]:
+        """The courses; those of one repeat and network share initial weights, all other draws, and the first stage."""
+        protocol = self.domains.protocol
+        stages = tuple(workplace.materials.add(dataset) for dataset in self.domains.stages)
+        for repeat in range(protocol.repeats):
+            for network, spec in enumerate(self.networks):
+                for memory, filled in enumerate(self.filled):
+                    sets = tuple(workplace.materials.add(each.synthetic) for each in filled.kept[repeat])
+                    for knowledge in protocol.ways:
+                        unit = DomainCourse(
+                            stages=stages,
+                            memories=sets,
+                            network=spec,
+                            recipe=self.recipe,
+                            epochs=self.recipe.full_epochs,
+                            temperature=protocol.temperature if knowledge else None,
+                            initial=RANDOM_WEIGHTS.to_json(),
+                            seed=protocol.seed,
+                            stream=(PURPOSE, "repeat", repeat),
+                        )
+                        title = f"repeat {repeat + 1}, {spec} with {filled.memory.name}"
+                        title += ", knowledge distilled" if knowledge else ""
+                        yield Job(unit, title, _Place(repeat, network, memory, knowledge))
+
+    def _learners(self) -> list[Learner]:
+        return [
+            self._learner(memory, network, knowledge)
+            for memory in range(len(self.filled))
+            for network in range(len(self.networks))
+            for knowledge in self.domains.protocol.ways
+        ]
+
+    def _learner(self, memory: int, network: int, knowledge: bool) -> Learner:
+        """What is known of a network with a memory: the repeats that are done, without gaps."""
+        courses, failed = list[Course](), None
+        for repeat in range(self.domains.protocol.repeats):
+            outcome = self._done.get(_Place(repeat, network, memory, knowledge))
+            if outcome is None or outcome.course is None:
+                failed = None if outcome is None else outcome.failed
+                break
+            courses.append(replace(outcome.course, made_on=""))
+        name, spec = self.filled[memory].memory.name, self.networks[network]
+        return Learner(memory=name, network=spec, knowledge=knowledge, courses=courses, failed=failed)
+
+
+def _check(stages: Sequence[ImageDataset], protocol: DomainProtocol, networks: Sequence[str]) -> None:
+    """Refuse what cannot be learned in stages, before anything is computed."""
+    at_least(protocol, images_per_class=1, repeats=1, epochs=1, iterations=0)
+    positive(protocol, "temperature")
+    if len(stages) < 2:
+        raise UserError("there are fewer than two stages", "name at least two datasets, `stages=mnist,usps`")
+    names = [dataset.name for dataset in stages]
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"the stage {doubled[0]} is named twice", "name each dataset once")
+    for dataset in stages:
+        check_test(dataset)
+    for dataset in stages[:-1]:
+        if (fewest := min(dataset.train.class_sizes)) < protocol.images_per_class:
+            raise UserError(
+                f"a class of {dataset.name} has {fewest} training images, fewer than are to be kept",
+                f"use `images_per_class={fewest}` or less",
+            )
+    if not networks:
+        raise UserError("no network is named", "use `networks=convnet`, for example")
+    for name in networks:
+        build_network(name, ImageShape(*stages[0].shape), stages[0].class_count, torch.Generator())

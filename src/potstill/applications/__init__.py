@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from potstill.applications.architecture_search import SPACES as SPACES
-    from potstill.applications.architecture_search import SearchResult as SearchResult
+    from potstill.applications.architecture_search import OnFullData as OnFullData
     from potstill.applications.architecture_search import search as search
     from potstill.applications.comparison import compare as compare
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
+    from potstill.applications.search_proxies import PROXIES as PROXIES
+    from potstill.applications.search_spaces import SPACES as SPACES
+    from potstill.applications.search_spaces import space_named as space_named
     from potstill.schema.comparison import Comparison as Comparison
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual
+    from potstill.schema.search import SearchResult as SearchResult
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

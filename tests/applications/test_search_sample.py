@@ -1,0 +1,105 @@
+"""The sample of candidates and the part of the images that stand for all: representative, nested, deterministic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from potstill.applications.search_sample import check_sample, grid_levels, sampled, with_fewer_images
+from potstill.applications.search_spaces import SPACES
+from potstill.data import ImageDataset
+from potstill.runtime.errors import UserError
+from tests.small import small_digits
+
+GRID = SPACES["convnet-720"]
+
+
+def test_a_sample_of_a_grid_holds_every_value_about_equally_often():
+    drawn = sampled(GRID, list(GRID), 48, 0)
+    assert len(set(drawn)) == 48
+    for values in zip(*(GRID[name].split(":")[1:] for name in drawn), strict=True):
+        counts = Counter(values)
+        assert max(counts.values()) - min(counts.values()) <= 2
+        assert len(counts) in (3, 4, 5)
+
+
+def test_a_larger_sample_holds_every_smaller_one_and_another_seed_draws_others():
+    assert sampled(GRID, list(GRID), 48, 0)[:12] == sampled(GRID, list(GRID), 12, 0)
+    assert sampled(GRID, list(GRID), 12, 0) == sampled(GRID, list(GRID)[::-1], 12, 0), "it knows no ranking"
+    assert sampled(GRID, list(GRID), 12, 0) != sampled(GRID, list(GRID), 12, 1)
+
+
+def test_what_was_skipped_is_not_drawn():
+    usable = [name for name in GRID if not name.startswith("D4")]
+    assert not any(name.startswith("D4") for name in sampled(GRID, usable, 30, 0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 5), st.data())
+def test_a_sample_of_another_space_is_spread_over_the_ranking(size: int, seed: int, data: st.DataObject):
+    space = {f"n{place}": f"mlp:width={place + 1}" for place in range(size)}
+    assert grid_levels(space) is None
+    count = data.draw(st.integers(0, size))
+    drawn = sampled(space, list(space), count, seed)
+    assert len(set(drawn)) == count
+    places = sorted(list(space).index(name) for name in drawn)
+    if count >= 2:
+        gaps = [later - earlier for earlier, later in zip([-1, *places], [*places, size], strict=True)]
+        assert max(gaps) <= 3 * size / count + 1
+
+
+def test_which_spaces_are_grids():
+    assert grid_levels(GRID) is not None
+    assert grid_levels(SPACES["convnet-22"]) is None
+    square = {f"{d}{w}": f"convnet:depth={d}:width={w}" for d in (1, 2) for w in (8, 16)}
+    assert grid_levels(square) == {f"{d}{w}": (str(d), str(w)) for d in (1, 2) for w in (8, 16)}
+    assert grid_levels({**square, "again": "convnet:width=8:depth=1"}) is None
+    assert grid_levels({name: spec for name, spec in square.items() if name != "18"}) is None
+    assert grid_levels({**square, "38": "mlp:depth=3:width=8"}) is None
+
+
+def test_more_than_there_are_cannot_be_drawn():
+    check_sample(4, 4)
+    with pytest.raises(
+        UserError, match="5 candidates cannot be drawn from the 4 that fit the images; use `full_sample=4`"
+    ):
+        check_sample(5, 4)
+
+
+def uneven() -> ImageDataset:
+    """Digits of which the first class has two training images."""
+    data = small_digits()
+    rare = data.train.class_index[0][2:]
+    kept = torch.ones(len(data.train), dtype=torch.bool).index_fill(0, rare, False)
+    return replace(data, train=data.train.take(kept.nonzero().flatten()))
+
+
+def test_fewer_images_are_a_fixed_random_part_of_each_class():
+    data = small_digits()
+    half = with_fewer_images(data, len(data.train) // 2, 0)
+    assert len(half.train) == len(data.train) // 2
+    for few, many in zip(half.train.class_sizes, data.train.class_sizes, strict=True):
+        assert abs(few - many / 2) <= 1
+    assert half.test is data.test
+    assert half.validation is data.validation
+    assert half.train.mean == data.train.mean
+    again, other = (with_fewer_images(data, 50, seed).train.images for seed in (0, 1))
+    assert torch.equal(again, with_fewer_images(data, 50, 0).train.images)
+    assert not torch.equal(again, other)
+    assert torch.equal(with_fewer_images(data, len(data.train), 3).train.images, data.train.images)
+
+
+def test_no_class_is_left_out_however_rare():
+    few = with_fewer_images(uneven(), 10, 0)
+    assert few.train.class_sizes == (1,) * 10
+
+
+@pytest.mark.parametrize("count", [9, 10_000])
+def test_a_part_is_not_larger_than_the_whole_and_has_every_class(count: int):
+    with pytest.raises(UserError, match=r"images are not a part of the .* training images of 10 classes"):
+        with_fewer_images(small_digits(), count, 0)

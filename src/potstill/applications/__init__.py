@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from potstill.applications.architecture_search import OnFullData as OnFullData
-    from potstill.applications.architecture_search import search as search
+    from potstill.applications.architecture_search.proxies import PROXIES as PROXIES
+    from potstill.applications.architecture_search.searching import OnFullData as OnFullData
+    from potstill.applications.architecture_search.searching import search as search
+    from potstill.applications.architecture_search.spaces import SPACES as SPACES
+    from potstill.applications.architecture_search.spaces import space_named as space_named
     from potstill.applications.comparison import compare as compare
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
-    from potstill.applications.search_proxies import PROXIES as PROXIES
-    from potstill.applications.search_spaces import SPACES as SPACES
-    from potstill.applications.search_spaces import space_named as space_named
     from potstill.schema.comparison import Comparison as Comparison
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill import applications, evaluation, runtime
+from potstill import applications, evaluation, report, runtime
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
-from potstill.report.search import full_data, proxy_rows, skipped, tops, verdict
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.executor_choice import AUTO
@@ -104,7 +103,7 @@ def run(words: list[str]) -> None:
         say(f"and {len(found.ranked) - SHOWN:,} more, which are in {path}")
     if found.proxies or found.sample:
         table_console().print(proxy_table(found))
-    if tops(found):
+    if report.correlation_titles(found):
         table_console().print(correlation_table(found))
     for line in summary(found):
         say(line)
@@ -127,10 +126,10 @@ def table(found: SearchResult, space: str) -> Table:
 
 def proxy_table(found: SearchResult) -> Table:
     """What the candidates were ranked by, and what each chose, as a table."""
-    shown = Table(title=f"what stood for {full_data(found)}")
+    shown = Table(title=f"what stood for {report.full_data_of(found)}")
     for column in ("proxy", "images", "size", "time", "first choice", "its test accuracy", "regret, points"):
         shown.add_column(column)
-    for row in proxy_rows(found):
+    for row in report.proxy_rows(found):
         shown.add_row(row.title, row.images, row.size, row.seconds, row.first, row.reached, row.regret)
     return shown
 
@@ -138,9 +137,9 @@ def proxy_table(found: SearchResult) -> Table:
 def correlation_table(found: SearchResult) -> Table:
     """How well each proxy predicts the ranking on the full data, as a table."""
     shown = Table(title="rank correlations with test accuracy: Spearman's rho, Kendall's tau [95 % intervals]")
-    for column in ("proxy", *tops(found)):
+    for column in ("proxy", *report.correlation_titles(found)):
         shown.add_column(column)
-    for row in proxy_rows(found):
+    for row in report.proxy_rows(found):
         shown.add_row(row.title, *(f"{each.spearman}, {each.kendall}" for each in row.correlations))
     return shown
 
@@ -148,14 +147,14 @@ def correlation_table(found: SearchResult) -> Table:
 def summary(found: SearchResult) -> list[str]:
     """The time of the search, an estimate for the same search on the full data, and the verdict on the proxies."""
     lines = [f"{len(found.candidates)} candidates in {found.seconds:.0f} s"]
-    lines += [skipped(found)] if found.skipped else []
+    lines += [report.skipped_candidates(found)] if found.skipped else []
     full = [result for result in found.full.values() if not result.failed]
     if full:
         one = sum(result.seconds / result.repeats for result in full) / len(full)
         trained = len(found.candidates) - len(found.skipped)
         many = one * trained
         lines.append(
-            f"one training on {full_data(found)} took {one:.0f} s: {trained} of them would take about {many:.0f} s, "
-            f"{many / found.seconds:.0f} times the search (estimated, not measured)"
+            f"one training on {report.full_data_of(found)} took {one:.0f} s: {trained} of them would take "
+            f"about {many:.0f} s, {many / found.seconds:.0f} times the search (estimated, not measured)"
         )
-    return [*lines, *([verdict(found)] if found.sample or found.proxies else [])]
+    return [*lines, *([report.search_verdict(found)] if found.sample or found.proxies else [])]

@@ -8,6 +8,7 @@ from potstill.report.wording import SPACE, count, duration, percent, points, siz
 from potstill.report.wording import images as counted
 from potstill.schema.rank_correlation import FEWEST, RankCorrelation
 from potstill.schema.search import DISTILLED, SearchResult
+from potstill.schema.words import listed
 
 TITLES = {
     DISTILLED: "the set",
@@ -47,14 +48,14 @@ def title_of(proxy: str) -> str:
     return TITLES.get(proxy, f"real images by {proxy}")
 
 
-def full_data(found: SearchResult) -> str:
+def full_data_of(found: SearchResult) -> str:
     """The full data, or what a search took for them."""
     if found.full_images is None:
         return "the full data"
     return f"{count(found.full_images)} random training images in place of the full data"
 
 
-def tops(found: SearchResult) -> list[str]:
+def correlation_titles(found: SearchResult) -> list[str]:
     """Over how many candidates correlations are stated, in words; empty if over none."""
     whole, *others = found.tops
     return [f"all {whole}", *(f"top {top}" for top in others)] if whole >= FEWEST else []
@@ -65,7 +66,7 @@ def proxy_rows(found: SearchResult) -> list[ProxyRow]:
     return [_row(found, name) for name in found.all_proxies]
 
 
-def skipped(found: SearchResult) -> str:
+def skipped_candidates(found: SearchResult) -> str:
     """How many candidates were skipped, and why."""
     reasons = [f"{name}: {reason}" for name, reason in found.skipped.items()]
     more = f"; and {count(len(reasons) - REASONS)} more" if len(reasons) > REASONS else ""
@@ -73,12 +74,12 @@ def skipped(found: SearchResult) -> str:
     return f"{count(len(reasons))} of {networks} skipped, before any training: {'; '.join(reasons[:REASONS])}{more}"
 
 
-def verdict(found: SearchResult) -> str:
+def search_verdict(found: SearchResult) -> str:
     """In a sentence or three: how well the set predicts the ranking, whether anything else does as well, its choice."""
     ours, whole = found.correlation(DISTILLED), len(found.compared)
     if ours is None:
         return f"{_unknown(whole)} {_choice(found)}".strip()
-    over = f"Over {whole} candidates trained on {full_data(found)}"
+    over = f"Over {whole} candidates trained on {full_data_of(found)}"
     predicted = f"{over}, Spearman's correlation of the set's ranking with theirs is {_with(ours)}"
     return f"{predicted}{_others(found)}. {_choice(found)}".strip()
 
@@ -107,7 +108,7 @@ def _others(found: SearchResult) -> str:
         surely = interval is not None and (interval[0] > 0 or interval[1] < 0)
         kind = "not clearly better than" if not surely else "better than" if advantage[0] > 0 else "worse than"
         said[kind].append(f"{title_of(name)} ({theirs.spearman:.2f})")
-    parts = [f"{kind} that of {_listed(names)}" for kind, names in said.items() if names]
+    parts = [f"{kind} that of {listed(names)}" for kind, names in said.items() if names]
     return f", {'; '.join(parts)}" if parts else ""
 
 
@@ -119,19 +120,15 @@ def _choice(found: SearchResult) -> str:
     others = {name: found.regret(name) for name in found.judged[1:]}
     equal = [title_of(name) for name, other in others.items() if other is not None and other <= regret + 5e-5]
     best = "the best of those that were trained" if regret < 5e-5 else f"{points(regret, 2)} points below the best"
-    also = f"; the choice of {_listed(equal)} is as good or better" if equal else ""
+    also = f"; the choice of {listed(equal)} is as good or better" if equal else ""
     return f"Its choice, {first}, is {best}{also}."
-
-
-def _listed(names: list[str]) -> str:
-    *some, last = names
-    return f"{', '.join(some)} and {last}" if some else last
 
 
 def _row(found: SearchResult, name: str) -> ProxyRow:
     proxy, regret = found.all_proxies[name], found.regret(name)
     reached = found.full_accuracies.get(proxy.first or "")
     finished = name in found.judged
+    tops = found.tops if correlation_titles(found) else []
     return ProxyRow(
         title=title_of(name),
         images=count(proxy.images) if proxy.images else "–",
@@ -140,7 +137,7 @@ def _row(found: SearchResult, name: str) -> ProxyRow:
         first=(proxy.first or "–") if finished else "not finished",
         reached="–" if reached is None or not finished else percent(reached, digits=2),
         regret="–" if regret is None or not finished else points(regret, 2),
-        correlations=[_cells(found.correlation(name, top) if finished else None) for top in found.tops if tops(found)],
+        correlations=[_cells(found.correlation(name, top) if finished else None) for top in tops],
     )
 
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from potstill.report import wording
 from potstill.report.charts.scatter import Scatter, plain_scatter
 from potstill.report.run import Run, Section
-from potstill.report.search import ProxyRow, full_data, proxy_rows, skipped, title_of, tops, verdict
+from potstill.report.search import (
+    ProxyRow,
+    correlation_titles,
+    full_data_of,
+    proxy_rows,
+    search_verdict,
+    skipped_candidates,
+    title_of,
+)
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.search import Candidate, SearchResult
 
@@ -64,13 +72,13 @@ def view(run: Run) -> View | None:
     left_out = len(found.ranked) - SHOWN
     return View(
         summary=_summary(found),
-        verdict=verdict(found) if is_judged else "",
+        verdict=search_verdict(found) if is_judged else "",
         proxies=proxy_rows(found) if is_judged else [],
-        tops=tops(found),
-        charts=[_chart(found, name) for name in found.judged] if tops(found) else [],
+        tops=correlation_titles(found),
+        charts=[_chart(found, name) for name in found.judged] if correlation_titles(found) else [],
         rows=[_row(name, found.candidates[name], found.full.get(name)) for name in found.ranked[:SHOWN]],
         left_out=wording.count(left_out) if left_out > 0 else "",
-        full_data=full_data(found),
+        full_data=full_data_of(found),
     )
 
 
@@ -80,17 +88,17 @@ def _summary(found: SearchResult) -> str:
     searched = f"{networks} of {space}, trained on the set by {found.recipe.label} in {wording.duration(found.seconds)}"
     searched += f", seed {found.seed}"
     if found.skipped:
-        searched += f"; {skipped(found)}"
+        searched += f"; {skipped_candidates(found)}"
     reported = [name for name in found.ranked if name not in found.sample] if found.sample else found.ranked
     reported = reported if any(name in found.full for name in reported) else found.ranked
     trained = {name: found.full[name] for name in reported if name in found.full and found.full[name].usable}
     if not trained:
-        return f"{searched}; none has been trained on {full_data(found)} yet."
+        return f"{searched}; none has been trained on {full_data_of(found)} yet."
     scores = ", ".join(
         f"{name} {_full(result)} after {wording.images(result.epochs, 'epoch')}" for name, result in trained.items()
     )
     several = f" All {len(found.full)} trainings on it took {wording.duration(found.full_seconds)}."
-    return f"{searched}. On {full_data(found)}: {scores}.{several if len(found.full) > len(trained) else ''}"
+    return f"{searched}. On {full_data_of(found)}: {scores}.{several if len(found.full) > len(trained) else ''}"
 
 
 def _chart(found: SearchResult, proxy: str) -> Scatter:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.applications.search_sample import check_sample, grid_levels, sampled, with_fewer_images
-from potstill.applications.search_spaces import SPACES
-from potstill.data import ImageDataset
+from potstill.applications.architecture_search.sample import check_sample, grid_levels, sampled
+from potstill.applications.architecture_search.spaces import SPACES
 from potstill.runtime.errors import UserError
-from tests.small import small_digits
 
 GRID = SPACES["convnet-720"]
 
@@ -69,37 +65,3 @@ def test_more_than_there_are_cannot_be_drawn():
         UserError, match="5 candidates cannot be drawn from the 4 that fit the images; use `full_sample=4`"
     ):
         check_sample(5, 4)
-
-
-def uneven() -> ImageDataset:
-    """Digits of which the first class has two training images."""
-    data = small_digits()
-    rare = data.train.class_index[0][2:]
-    kept = torch.ones(len(data.train), dtype=torch.bool).index_fill(0, rare, False)
-    return replace(data, train=data.train.take(kept.nonzero().flatten()))
-
-
-def test_fewer_images_are_a_fixed_random_part_of_each_class():
-    data = small_digits()
-    half = with_fewer_images(data, len(data.train) // 2, 0)
-    assert len(half.train) == len(data.train) // 2
-    for few, many in zip(half.train.class_sizes, data.train.class_sizes, strict=True):
-        assert abs(few - many / 2) <= 1
-    assert half.test is data.test
-    assert half.validation is data.validation
-    assert half.train.mean == data.train.mean
-    again, other = (with_fewer_images(data, 50, seed).train.images for seed in (0, 1))
-    assert torch.equal(again, with_fewer_images(data, 50, 0).train.images)
-    assert not torch.equal(again, other)
-    assert torch.equal(with_fewer_images(data, len(data.train), 3).train.images, data.train.images)
-
-
-def test_no_class_is_left_out_however_rare():
-    few = with_fewer_images(uneven(), 10, 0)
-    assert few.train.class_sizes == (1,) * 10
-
-
-@pytest.mark.parametrize("count", [9, 10_000])
-def test_a_part_is_not_larger_than_the_whole_and_has_every_class(count: int):
-    with pytest.raises(UserError, match=r"images are not a part of the .* training images of 10 classes"):
-        with_fewer_images(small_digits(), count, 0)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from potstill.applications import OnFullData, search, search_proxies
-from potstill.applications import search_spaces as module
+from potstill.applications import OnFullData, search
+from potstill.applications.architecture_search import proxies as search_proxies
+from potstill.applications.architecture_search import spaces as module
 from potstill.cli.main import main
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe

@@ -1,48 +1,17 @@
-"""What of the full data and of the candidates a search affords: a part of the images, a sample of the networks."""
+"""The sample of candidates that are trained on the full data: representative of all, whatever their rank."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from math import prod
 
 import torch
 
-from potstill.data import ImageDataset
 from potstill.networks.spec import parse
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
-
-
-def with_fewer_images(dataset: ImageDataset, count: int, seed: int) -> ImageDataset:
-    """The dataset with a random part of its training images, in which every class has its share.
-
-    The first images of each class come before the second ones of any, so that no class is left out; a larger part
-    holds every smaller one.
-
-    Args:
-        dataset: the dataset; its other splits and its normalisation are kept.
-        count: the number of training images to keep.
-        seed: of the choice, which depends on nothing else.
-
-    Raises:
-        UserError: there are fewer training images, or fewer are to be kept than there are classes.
-    """
-    sizes = dataset.train.class_sizes
-    classes = sum(size > 0 for size in sizes)
-    if not classes <= count <= len(dataset.train):
-        raise UserError(
-            f"{count:,} images are not a part of the {len(dataset.train):,} training images of {classes} classes",
-            f"use `full_images={len(dataset.train)}` or less, and no fewer than {classes}",
-        )
-    streams = Streams(seed, ("search", "full images"))
-    orders = [torch.randperm(size, generator=streams.generator(label)) for label, size in enumerate(sizes)]
-    members = [index.cpu()[order] for index, order in zip(dataset.train.class_index, orders, strict=True)]
-    places = torch.cat([torch.arange(size, dtype=torch.float64) / max(size, 1) for size in sizes])
-    chosen = torch.cat(members)[places.argsort(stable=True)[:count]]
-    return replace(dataset, train=dataset.train.take(chosen.sort().values))
 
 
 def check_sample(count: int, candidates: int) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from potstill.applications.search_spaces import LARGEST, SPACES, candidates_in, read_space, space_named, specs_of
+from potstill.applications.architecture_search.spaces import (
+    LARGEST,
+    SPACES,
+    candidates_in,
+    read_space,
+    space_named,
+    specs_of,
+)
 from potstill.networks import ImageShape, build_network
 from potstill.networks.spec import parse
 from potstill.runtime.errors import UserError

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from potstill.applications.search_proxies import ProxyImages, Ranking, checked_proxies
-from potstill.applications.search_sample import check_sample, sampled, with_fewer_images
-from potstill.applications.search_spaces import candidates_in, specs_of
-from potstill.data import ImageDataset
+from potstill.applications.architecture_search.proxies import ProxyImages, Ranking, checked_proxies
+from potstill.applications.architecture_search.sample import check_sample, sampled
+from potstill.applications.architecture_search.spaces import candidates_in, specs_of
+from potstill.data import ImageDataset, with_fewer_images
 from potstill.evaluation import Recipe, Session, check_fits, find_recipe
 from potstill.evaluation.checks import check_repeats, check_validation
 from potstill.evaluation.specs import trained_on_full, training_on

@@ -235,7 +235,7 @@ class Campaign:
 
 def prepare_program() -> None:
     """Import what commands need, and make a recipe, a search space and a table small enough for many trials."""
-    from potstill.applications import architecture_search
+    from potstill.applications.architecture_search import spaces
     from potstill.cli.main import COMMANDS, _command
     from potstill.distillation import Settings, driver
     from potstill.evaluation import recipes
@@ -247,7 +247,7 @@ def prepare_program() -> None:
     driver.CHECKPOINT_SECONDS = 0.0  # a checkpoint after every iteration: as many moments to be killed at
     recipes.RECIPES = {**recipes.RECIPES, "quick": replace(recipes.find_recipe("quick"), epochs=20, full_epochs=1)}
     space = {"narrow": "convnet:depth=1:width=4", "wide": "convnet:depth=1:width=8", "mlp": "mlp:width=8"}
-    architecture_search.SPACES = {**architecture_search.SPACES, "tiny": space}
+    spaces.SPACES = {**spaces.SPACES, "tiny": space}
     few: dict[str, Any] = {"ipc": 1, "network": NETWORK[1], "validate_every": 0}
     rows = (
         Row(label="dm", settings=lambda: Settings(method=DM(), iterations=2, **few), published={NETWORK[1]: None}),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import potstill
-from potstill.applications import architecture_search
+from potstill.applications.architecture_search import spaces
 from potstill.cli.main import main
 from potstill.distillation import Settings
 from potstill.distillation.run_folder import RunFolder
@@ -89,7 +89,7 @@ def test_resuming_an_interrupted_run_imports_it_and_ends_with_the_same_bits(
 def test_reading_a_run_imports_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(architecture_search, "SPACES", {"convnet-22": {"small": "mlp:width=4", "wide": "mlp:width=8"}})
+    monkeypatch.setattr(spaces, "SPACES", {"convnet-22": {"small": "mlp:width=4", "wide": "mlp:width=8"}})
     shutil.copytree(folder / "runs", tmp_path / "runs")
     run = str(tmp_path / "runs" / "pixel-means")
     quick = ["--recipe", "quick", "--repeats", "1", "--networks", NETWORK]

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data import ImageDataset, brought_together, judges_of, with_classes
+from potstill.data import ImageDataset, brought_together, judges_of, with_classes, with_fewer_images
 from potstill.data.dataset_file import prepared_sha256
 from potstill.runtime.errors import UserError
 from tests.small import digits, small_digits
@@ -124,3 +124,41 @@ def renamed(data: ImageDataset, names: tuple[str, ...]) -> ImageDataset:
 
 def resized(data: ImageDataset) -> ImageDataset:
     return replace(data, **{name: replace(part, images=part.images[..., :4, :4]) for name, part in data.splits.items()})
+
+
+def uneven() -> ImageDataset:
+    """Digits of which the first class has two training images."""
+    data = small_digits()
+    rare = data.train.class_index[0][2:]
+    kept = torch.ones(len(data.train), dtype=torch.bool).index_fill(0, rare, False)
+    return replace(data, train=data.train.take(kept.nonzero().flatten()))
+
+
+def test_fewer_images_are_a_fixed_random_part_of_each_class():
+    data = small_digits()
+    half = with_fewer_images(data, len(data.train) // 2, 0)
+    assert len(half.train) == len(data.train) // 2
+    for few, many in zip(half.train.class_sizes, data.train.class_sizes, strict=True):
+        assert abs(few - many / 2) <= 1
+    assert half.test is data.test
+    assert half.validation is data.validation
+    assert half.train.mean == data.train.mean
+    again, other = (with_fewer_images(data, 50, seed).train.images for seed in (0, 1))
+    assert torch.equal(again, with_fewer_images(data, 50, 0).train.images)
+    assert not torch.equal(again, other)
+    assert with_fewer_images(data, len(data.train), 3) is data
+    assert (
+        len({each.fingerprint for each in (data, half, with_fewer_images(data, 50, 0), with_fewer_images(data, 50, 1))})
+        == 4
+    )
+
+
+def test_no_class_is_left_out_however_rare():
+    few = with_fewer_images(uneven(), 10, 0)
+    assert few.train.class_sizes == (1,) * 10
+
+
+@pytest.mark.parametrize("count", [9, 10_000])
+def test_a_part_is_not_larger_than_the_whole_and_has_every_class(count: int):
+    with pytest.raises(UserError, match=r"images are not a part of the .* training images of 10 classes"):
+        with_fewer_images(small_digits(), count, 0)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from potstill.applications import SPACES
-from potstill.applications import architecture_search as searching
+from potstill.applications.architecture_search import spaces as searching
 from potstill.cli.main import main
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer

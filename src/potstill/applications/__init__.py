@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from potstill.applications.architecture_search import SPACES as SPACES
-    from potstill.applications.architecture_search import SearchResult as SearchResult
-    from potstill.applications.architecture_search import search as search
+    from potstill.applications.architecture_search.proxies import PROXIES as PROXIES
+    from potstill.applications.architecture_search.searching import OnFullData as OnFullData
+    from potstill.applications.architecture_search.searching import search as search
+    from potstill.applications.architecture_search.spaces import SPACES as SPACES
+    from potstill.applications.architecture_search.spaces import space_named as space_named
     from potstill.applications.comparison import compare as compare
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
@@ -21,5 +23,6 @@ if TYPE_CHECKING:
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual
     from potstill.schema.continual import DomainProtocol as DomainProtocol
+    from potstill.schema.search import SearchResult as SearchResult
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill import applications, evaluation, runtime
+from potstill import applications, evaluation, report, runtime
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, parse
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
@@ -23,17 +23,26 @@ if TYPE_CHECKING:
     from potstill.applications import SearchResult
 
 
+SHOWN = 30
+"""The most candidates in the table; all are in the record."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Search for an architecture: rank candidates on a small set, train the best on the full data.
 
     Attributes:
         target: folder of a run, or a synthetic.safetensors.
-        space: the search space: convnet-22.
+        space: the search space: convnet-22, convnet-720, or a JSON or TOML file of network specs by name.
         recipe: how candidates are trained on the set, and the best of them on the full data.
         repeats: trainings of each candidate.
-        top: how many of the best are trained on the full data, at least one.
+        proxies: what candidates are ranked by, separated by commas: distilled (the set), random, herding, k-means or
+            any other selection of as many real images, and early-stopping.
+        top: how many of the best by the set are trained on the full data, at least one.
+        full_sample: candidates to draw and train on the full data, whatever their rank, to measure how well the
+            rankings predict it.
         full_epochs: passes over the full data, instead of the recipe's number.
+        full_images: take a random subset of so many training images for the full data throughout.
         dataset: by default the one that the set was distilled from.
         choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
         data_root: folder with local copies of catalogue datasets.
@@ -46,8 +55,11 @@ class Options:
     space: str = "convnet-22"
     recipe: str = "coursework-50"
     repeats: int = 1
+    proxies: str = "distilled"
     top: int = 1
+    full_sample: int = 0
     full_epochs: int | None = None
+    full_images: int | None = None
     dataset: str | None = None
     choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
@@ -60,7 +72,8 @@ class Options:
 def run(words: list[str]) -> None:
     """Search, and print the ranking."""
     options = parse(Options, words, command="search")
-    at_least(options, top=1)
+    at_least(options, top=1, full_sample=0, full_epochs=1, full_images=1)
+    space = applications.space_named(options.space)
     target = Target.opened(options.target)
     path = options.out or target.beside / applications.SearchResult.FILE
     with going_on(same_again("search", words)), ProgressLines("searching") as progress:
@@ -73,41 +86,75 @@ def run(words: list[str]) -> None:
                 executor=options.executor,
                 progress=progress,
             ),
-            space=options.space,
+            space=space,
             recipe=options.recipe,
             repeats=options.repeats,
-            top=options.top,
-            full_epochs=options.full_epochs,
+            proxies=names(options.proxies),
+            full=applications.OnFullData(
+                top=options.top,
+                sample=options.full_sample,
+                epochs=options.full_epochs,
+                images=options.full_images,
+            ),
             record=path,
         )
     table_console().print(table(found, options.space))
+    if len(found.ranked) > SHOWN:
+        say(f"and {len(found.ranked) - SHOWN:,} more, which are in {path}")
+    if found.proxies or found.sample:
+        table_console().print(proxy_table(found))
+    if report.correlation_titles(found):
+        table_console().print(correlation_table(found))
     for line in summary(found):
         say(line)
     say(f"written to {path}")
 
 
 def table(found: SearchResult, space: str) -> Table:
-    """The candidates from best to worst, as a table."""
+    """The best candidates from the first down, as a table."""
     shown = Table(title=f"{space} on the small set, ranked by validation accuracy")
     for column in ("", "network", "validation", "parameters", "seconds", "full data, test"):
         shown.add_column(column)
-    for place, name in enumerate(found.ranked, start=1):
+    for place, name in enumerate(found.ranked[:SHOWN], start=1):
         made, full = found.candidates[name], found.full.get(name)
-        accuracy = f"failed: {made.failed}" if made.failed else f"{made.mean:.1%}"
+        lacking = "skipped" if made.skipped else "failed"
+        accuracy = f"{lacking}: {made.failed}" if made.failed else f"{made.mean:.1%}"
         tested = "" if full is None else f"failed: {full.failed}" if full.failed else f"{full.mean:.2%}"
         shown.add_row(str(place), name, accuracy, f"{made.parameters:,}", f"{made.seconds:.1f}", tested)
     return shown
 
 
+def proxy_table(found: SearchResult) -> Table:
+    """What the candidates were ranked by, and what each chose, as a table."""
+    shown = Table(title=f"what stood for {report.full_data_of(found)}")
+    for column in ("proxy", "images", "size", "time", "first choice", "its test accuracy", "regret, points"):
+        shown.add_column(column)
+    for row in report.proxy_rows(found):
+        shown.add_row(row.title, row.images, row.size, row.seconds, row.first, row.reached, row.regret)
+    return shown
+
+
+def correlation_table(found: SearchResult) -> Table:
+    """How well each proxy predicts the ranking on the full data, as a table."""
+    shown = Table(title="rank correlations with test accuracy: Spearman's rho, Kendall's tau [95 % intervals]")
+    for column in ("proxy", *report.correlation_titles(found)):
+        shown.add_column(column)
+    for row in report.proxy_rows(found):
+        shown.add_row(row.title, *(f"{each.spearman}, {each.kendall}" for each in row.correlations))
+    return shown
+
+
 def summary(found: SearchResult) -> list[str]:
-    """The time of the search, and an estimate for the same search on the full data."""
+    """The time of the search, an estimate for the same search on the full data, and the verdict on the proxies."""
     lines = [f"{len(found.candidates)} candidates in {found.seconds:.0f} s"]
+    lines += [report.skipped_candidates(found)] if found.skipped else []
     full = [result for result in found.full.values() if not result.failed]
     if full:
         one = sum(result.seconds / result.repeats for result in full) / len(full)
-        many = one * len(found.candidates)
+        trained = len(found.candidates) - len(found.skipped)
+        many = one * trained
         lines.append(
-            f"one training on the full data took {one:.0f} s: {len(found.candidates)} of them would take about "
-            f"{many:.0f} s, {many / found.seconds:.0f} times the search (estimated, not measured)"
+            f"one training on {report.full_data_of(found)} took {one:.0f} s: {trained} of them would take "
+            f"about {many:.0f} s, {many / found.seconds:.0f} times the search (estimated, not measured)"
         )
-    return lines
+    return [*lines, *([report.search_verdict(found)] if found.sample or found.proxies else [])]

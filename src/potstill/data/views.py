@@ -1,4 +1,4 @@
-"""Views of a dataset: some of its classes, or the images that judge alone. Each has a fingerprint of its own."""
+"""Views of a dataset: fewer classes or training images, or the judges alone. Each has a fingerprint of its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from potstill.data.labeled_images import LabeledImages
 from potstill.data.shaping import richest, with_channels
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
+from potstill.runtime.streams import Streams
 from potstill.schema.words import listed
 
 
@@ -43,6 +44,43 @@ def with_classes(dataset: ImageDataset, classes: Sequence[int]) -> ImageDataset:
         remark = f"only the classes {listed(names)}, of {dataset.class_count:,}"
         account = replace(account.with_sizes(sizes), class_names=names, remarks=(*account.remarks, remark))
     return _view(dataset, parts, classes=list(classes), account=account)
+
+
+def with_fewer_images(dataset: ImageDataset, count: int, seed: int) -> ImageDataset:
+    """The dataset with a random part of its training images, in which every class has its share.
+
+    The first images of each class come before the second ones of any, so that no class is left out; a larger part
+    holds every smaller one. All training images give the dataset itself.
+
+    Args:
+        dataset: the dataset; its other splits and its normalisation are kept.
+        count: the number of training images to keep.
+        seed: of the choice, which depends on nothing else.
+
+    Raises:
+        UserError: there are fewer training images, or fewer are to be kept than there are classes.
+    """
+    sizes = dataset.train.class_sizes
+    classes = sum(size > 0 for size in sizes)
+    if not classes <= count <= len(dataset.train):
+        raise UserError(
+            f"{count:,} images are not a part of the {len(dataset.train):,} training images of {classes} classes",
+            f"take {classes:,} to {len(dataset.train):,} images",
+        )
+    if count == len(dataset.train):
+        return dataset
+    streams = Streams(seed, ("fewer images",))
+    orders = [torch.randperm(size, generator=streams.generator(label)) for label, size in enumerate(sizes)]
+    members = [index.cpu()[order] for index, order in zip(dataset.train.class_index, orders, strict=True)]
+    shares = torch.cat([torch.arange(size, dtype=torch.float64) / max(size, 1) for size in sizes])
+    chosen = torch.cat(members)[shares.argsort(stable=True)[:count]].sort().values
+    account = dataset.account
+    parts = {**dataset.splits, "train": dataset.train.take(chosen)}
+    if account is not None:
+        remark = f"{count:,} random training images, of {len(dataset.train):,}"
+        sizes_now = {name: part.class_sizes for name, part in parts.items()}
+        account = replace(account.with_sizes(sizes_now), remarks=(*account.remarks, remark))
+    return _view(dataset, parts, images=count, seed=seed, account=account)
 
 
 def judges_of(dataset: ImageDataset) -> ImageDataset:

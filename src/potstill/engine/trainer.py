@@ -46,6 +46,7 @@ class Trainer:
         streams: Streams,
         *,
         after_epoch: Callable[[int, float], None] | None = None,
+        taking_part: Callable[[int], Tensor] | None = None,
     ) -> None:
         """Draw the initial weights of the network and train them.
 
@@ -54,13 +55,14 @@ class Trainer:
             schedule: epochs, learning rates and augmentation.
             streams: the randomness of this repeat: parameters, order of images, augmentation.
             after_epoch: called with the number of completed epochs and the mean loss of the last one.
+            taking_part: from an epoch, counted from 0, to the indices int64 (n,) of its examples; by default all.
         """
 
         def report(epoch: int, losses: list[float]) -> None:
             if after_epoch is not None:
                 after_epoch(epoch, losses[0])
 
-        fit(self, examples, schedule, [streams], after_epoch=report)
+        fit(self, examples, schedule, [streams], after_epoch=report, taking_part=taking_part)
 
     def replay(self, steps: Sequence[Step], initial: InitialWeights, streams: Streams) -> None:
         """Draw the initial weights of the network and take learned steps in order.

@@ -100,6 +100,54 @@ def by_schedule(examples: Examples, schedule: Schedule) -> Procedure:
     return Procedure(schedule.epochs, fit, varies=not plain)
 
 
+def stopped_early(
+    train: LabeledImages, like: SyntheticSet, recipe: Recipe, weights: InitialWeights, flips: bool
+) -> Procedure:
+    """Training on real images that is stopped after as many steps as training on a set takes.
+
+    It differs from training on the set in nothing but the images: an epoch shows the next real images of a pass in
+    random order, as many as the set holds pictures.
+
+    Args:
+        train: the real images.
+        like: the set.
+        recipe: the protocol.
+        weights: the initial weights.
+        flips: whether mirrored images keep their class.
+    """
+    pictures = like.pictures
+    step_size = None if like.step_size is None else like.step_size.item()
+    epochs = epochs_of_equal_steps(recipe, len(like), pictures)
+    schedule = training_schedule(recipe, flips=flips, epochs=epochs, initial=weights, step_size=step_size)
+
+    def fit(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
+        def taking_part(epoch: int) -> Tensor:
+            return next_in_passes(len(train), pictures, epoch, streams.child("passes"))
+
+        trainer.fit(train, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
+
+    return Procedure(epochs, fit)
+
+
+def next_in_passes(images: int, count: int, turn: int, streams: Streams) -> Tensor:
+    """The next ``count`` of endless passes over images, each in a random order.
+
+    Args:
+        images: the number of images.
+        count: how many are taken in each turn.
+        turn: counted from 0.
+        streams: the randomness of the orders.
+
+    Returns:
+        int64 (count,) indices. In as many turns as a pass takes, every image comes once before any comes again.
+    """
+    first, last = turn * count, (turn + 1) * count
+    passes = range(first // images, math.ceil(last / images))
+    orders = torch.cat([torch.randperm(images, generator=streams.generator("pass", each)) for each in passes])
+    skipped = first - passes.start * images
+    return orders[skipped : skipped + count]
+
+
 def untrained(weights: InitialWeights) -> Procedure:
     """No training at all: a network keeps its initial weights."""
 

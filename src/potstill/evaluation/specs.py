@@ -11,7 +11,7 @@ import torch
 from potstill.data import ImageDataset
 from potstill.evaluation.procedures import images_in_training, on_set
 from potstill.evaluation.series import TrainingSpec
-from potstill.evaluation.training import FULL, NONE, RANDOM, TrainAndTest
+from potstill.evaluation.training import EARLY, FULL, NONE, RANDOM, TrainAndTest
 from potstill.experts.feature_source import Training
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
 from potstill.runtime.streams import Streams
@@ -112,6 +112,23 @@ def trained_on_random(
     )
 
 
+def stopped_early(base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet, repeats: int) -> TrainingSpec:
+    """Trainings on the full data that are stopped after as many steps as a training on a set takes.
+
+    Args:
+        base: dataset, recipe, initial weights and randomness.
+        workplace: takes the set.
+        synthetic: the set.
+        repeats: the number of trainings.
+    """
+    return TrainingSpec(
+        trained_on="early stopping",
+        repeats=repeats,
+        each=replace(base, images=EARLY, like=workplace.materials.add(synthetic)),
+        weight=images_in_training(base.recipe, len(synthetic), synthetic.pictures),
+    )
+
+
 def trained_on_full(base: TrainAndTest, workplace: Workplace, epochs: int, repeats: int) -> TrainingSpec:
     """Trainings on the full training data.
 
@@ -150,6 +167,37 @@ def _different(base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet
     return repeats if procedure.varies else weights.different(repeats)
 
 
+def selected(
+    name: str, base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet, images_per_class: int
+) -> SyntheticSet:
+    """The set of the images that a selection chooses in the place of a set's own.
+
+    Args:
+        name: a name in ``SELECTIONS``.
+        base: dataset and randomness.
+        workplace: provides the dataset and the device.
+        synthetic: the set whose images they replace; all else that was learned with it is kept.
+        images_per_class: the number of images of each class.
+
+    Raises:
+        UserError: a class has too few images.
+    """
+    dataset, streams, selection = workplace.dataset(base.dataset), Streams(base.seed, base.stream), SELECTIONS[name]
+    workplace.progress(f"selecting images by {name}")
+    training = Training(
+        real=dataset.train,
+        network="convnet",
+        streams=streams.child("teacher"),
+        compute=workplace.compute,
+        flips=dataset.flips,
+        progress=workplace.progress,
+    )
+    source = selection.source(training)
+    images = selection.images(source, images_per_class, streams.child("selection", name))
+    labels = torch.arange(dataset.class_count).repeat_interleave(images_per_class)
+    return replace(synthetic, images=images, labels=labels, formation=1)
+
+
 def _selected(
     name: str, base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet, images_per_class: int
 ) -> Callable[[tuple[str | int, ...]], str]:
@@ -157,19 +205,6 @@ def _selected(
 
     @cache
     def chosen() -> str:
-        dataset, streams, selection = workplace.dataset(base.dataset), Streams(base.seed, base.stream), SELECTIONS[name]
-        workplace.progress(f"selecting images by {name}")
-        training = Training(
-            real=dataset.train,
-            network="convnet",
-            streams=streams.child("teacher"),
-            compute=workplace.compute,
-            flips=dataset.flips,
-            progress=workplace.progress,
-        )
-        source = selection.source(training)
-        images = selection.images(source, images_per_class, streams.child("selection", name))
-        labels = torch.arange(dataset.class_count).repeat_interleave(images_per_class)
-        return workplace.materials.add(replace(synthetic, images=images, labels=labels, formation=1))
+        return workplace.materials.add(selected(name, base, workplace, synthetic, images_per_class))
 
     return lambda _stream: chosen()

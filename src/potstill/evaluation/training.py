@@ -13,7 +13,7 @@ import torch
 
 from potstill.data import ImageDataset, LabeledImages
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.procedures import Procedure, by_schedule, on_set, random_set, untrained
+from potstill.evaluation.procedures import Procedure, by_schedule, on_set, random_set, stopped_early, untrained
 from potstill.evaluation.schedules import training_schedule
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
@@ -32,9 +32,10 @@ CURVE_IMAGES = 500
 """The number of validation images behind a learning curve, which is only for display."""
 
 FULL = "full"
+EARLY = "early"
 RANDOM = "random"
 NONE = "none"
-_NO_SETS = (FULL, RANDOM, NONE, "")
+_NO_SETS = (FULL, EARLY, RANDOM, NONE, "")
 """What ``images`` and ``like`` may be beside the SHA-256 of a set."""
 
 
@@ -45,9 +46,11 @@ class TrainAndTest(Unit[NetworkResult]):
     Attributes:
         dataset: the SHA-256 of the prepared dataset.
         images: what the network is trained on: the SHA-256 of a set; ``random`` real images, drawn for this training;
-            the ``full`` training split; or ``none``.
+            the ``full`` training split; the same, but stopped ``early``, after the steps of a training on ``like``; or
+            ``none``.
         images_per_class: the number of random images.
-        like: the SHA-256 of the set in whose place random images stand, if the recipe uses what was learned with it.
+        like: the SHA-256 of the set in whose place real images stand: that of early stopping, or of random images if
+            the recipe uses what was learned with the set.
         network: the spec of the network.
         recipe: how the network is trained.
         epochs: passes over the full training split, instead of the recipe's number.
@@ -136,6 +139,8 @@ class TrainAndTest(Unit[NetworkResult]):
                 self.recipe, flips=dataset.flips, full=True, epochs=self.epochs, initial=weights
             )
             return by_schedule(dataset.train, schedule)
+        if self.images == EARLY:
+            return stopped_early(dataset.train, sets[self.like], self.recipe, weights, dataset.flips)
         if self.images == RANDOM:
             chosen = random_set(dataset.train, self.images_per_class, streams, sets.get(self.like))
         else:

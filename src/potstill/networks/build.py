@@ -26,17 +26,43 @@ def build_network(
     Raises:
         UserError: the family, an option or a value is unknown, or the images are too small.
     """
-    shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
-    name, texts = parse(spec)
-    if name not in NETWORKS:
-        raise unknown("network", name, NETWORKS, listing="potstill list networks")
-    family = NETWORKS[name]
-    options = read_options(name, family, texts)
-    if shape.shorter_side < 2:
-        raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
-    with torch.device("meta"):
-        network = family(shape, classes, **options)
-    check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
+    network = outline_network(spec, shape, classes)
     network.to_empty(device="cpu")
     network.initialise(generator)
     return network
+
+
+def outline_network(spec: str, shape: ImageShape | tuple[int, int, int], classes: int) -> Network:
+    """The network that ``spec`` describes without memory for its parameters: on the device ``meta``.
+
+    Args:
+        spec: as for :func:`build_network`.
+        shape: the shape of the images: channels, height, width.
+        classes: the number of classes.
+
+    Raises:
+        UserError: as for :func:`build_network`.
+    """
+    shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
+    name, options = checked_spec(spec)
+    if shape.shorter_side < 2:
+        raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
+    with torch.device("meta"):
+        network = NETWORKS[name](shape, classes, **options)
+    check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
+    return network
+
+
+def checked_spec(spec: str) -> tuple[str, dict[str, str | int]]:
+    """The family that ``spec`` names, and the values of its options.
+
+    Args:
+        spec: as for :func:`build_network`.
+
+    Raises:
+        UserError: the family, an option or a value is unknown.
+    """
+    name, texts = parse(spec)
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS, listing="potstill list networks")
+    return name, read_options(name, NETWORKS[name], texts)

@@ -17,5 +17,10 @@ if TYPE_CHECKING:
     from potstill.report.page import write_report as write_report
     from potstill.report.run import Run as Run
     from potstill.report.run import Section as Section
+    from potstill.report.search import correlation_titles as correlation_titles
+    from potstill.report.search import full_data_of as full_data_of
+    from potstill.report.search import proxy_rows as proxy_rows
+    from potstill.report.search import search_verdict as search_verdict
+    from potstill.report.search import skipped_candidates as skipped_candidates
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -36,8 +37,12 @@ def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[fl
     It assumes no distribution, but for as few as five repeats it is too narrow. Therefore Student's interval is shown,
     and this one is only recorded. The same values always give the same interval.
     """
-    if len(values) < 3 or len(set(values)) == 1:
-        return None
+    return None if len(values) < 3 or len(set(values)) == 1 else _resampled(tuple(values), level)
+
+
+@cache
+def _resampled(values: tuple[float, ...], level: float) -> tuple[float, float]:
+    """The interval, which records of many results need whenever one of these is added."""
     found = stats.bootstrap(
         (np.asarray(values),),
         np.mean,

@@ -39,6 +39,23 @@ class Selection(ABC):
         """The feature source that the selection uses by default."""
         return TrainedNetwork(training) if self.needs_network else Pixels(training.real)
 
+    @property
+    @abstractmethod
+    def is_real(self) -> bool:
+        """Whether the images are real ones, rather than computed from them."""
+
+    def check(self, real: LabeledImages, images_per_class: int) -> None:
+        """Make sure that there are enough images to choose from.
+
+        Args:
+            real: the real images.
+            images_per_class: the number to choose of each class.
+
+        Raises:
+            TooFewImages: a class has fewer.
+        """
+        check_enough(real, images_per_class)
+
     @abstractmethod
     def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
         """Choose or construct the images.
@@ -61,6 +78,11 @@ class Selection(ABC):
 class Choice(Selection):
     """A selection of real images; its rule returns their indices, int64 (classes * n,)."""
 
+    @property
+    def is_real(self) -> bool:
+        """True: it chooses among the real images."""
+        return True
+
     def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
         """The real images that the rule chooses.
 
@@ -72,7 +94,7 @@ class Choice(Selection):
         Returns:
             float32 (classes * images_per_class, C, H, W), as in the base class.
         """
-        check_enough(source.real, images_per_class)
+        self.check(source.real, images_per_class)
         return source.real.normalised(self.rule(source, images_per_class, streams)).cpu()
 
 
@@ -86,6 +108,24 @@ class Construction(Selection):
 
     repeats: bool = False
 
+    @property
+    def is_real(self) -> bool:
+        """False: it computes new images."""
+        return False
+
+    def check(self, real: LabeledImages, images_per_class: int) -> None:
+        """Make sure that there are enough images, where that matters.
+
+        Args:
+            real: the real images.
+            images_per_class: the number to construct for each class.
+
+        Raises:
+            TooFewImages: a class has fewer.
+        """
+        if not self.repeats:
+            super().check(real, images_per_class)
+
     def images(self, source: FeatureSource, images_per_class: int, streams: Streams) -> Tensor:
         """The images that the rule constructs.
 
@@ -97,8 +137,7 @@ class Construction(Selection):
         Returns:
             float32 (classes * images_per_class, C, H, W), as in the base class.
         """
-        if not self.repeats:
-            check_enough(source.real, images_per_class)
+        self.check(source.real, images_per_class)
         return self.rule(source, images_per_class, streams).float().cpu()
 
 

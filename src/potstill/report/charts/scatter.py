@@ -1,11 +1,11 @@
-"""Accuracy against a cost: points with names that cover neither each other nor other points."""
+"""Scatter charts: accuracy against a cost, with names that cover nothing; and one accuracy against another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from potstill.report.charts import Scale, Tick, logarithmic_scale
+from potstill.report.charts import Scale, Tick, linear_scale, logarithmic_scale
 
 LABEL_HEIGHT = 9.0
 """The height of a name, in percent of the chart's."""
@@ -42,7 +42,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Scatter:
-    """A chart of points; ``summary`` describes it in one sentence for screen readers."""
+    """A chart of points; ``summary`` describes it in one sentence for screen readers.
+
+    The first point is highlighted. ``is_named`` tells whether names are beside the points, or only under the pointer.
+    """
 
     title: str
     x_label: str
@@ -50,6 +53,7 @@ class Scatter:
     y_ticks: tuple[Tick, ...]
     points: tuple[Point, ...]
     summary: str
+    is_named: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,37 @@ def scatter(
         ),
         summary=f"{cost.title}: {listed}.",
     )
+
+
+def plain_scatter(
+    title: str, x_label: str, points: Sequence[tuple[str, float, float]], show: Callable[[float], str], summary: str
+) -> Scatter:
+    """A chart of many points with linear axes, whose names are only under the pointer.
+
+    Args:
+        title: the title of the chart, which says what the height is.
+        x_label: the label of the horizontal axis.
+        points: name, place and height of each point; the first is highlighted.
+        show: formats a value of either axis.
+        summary: the chart in one sentence.
+    """
+    x_scale, y_scale = (_around(values, show) for values in ([x for _, x, _ in points], [y for _, _, y in points]))
+    return Scatter(
+        title=title,
+        x_label=x_label,
+        x_ticks=x_scale.ticks,
+        y_ticks=y_scale.ticks,
+        points=tuple(Point(name, x_scale.position(x), y_scale.position(y), 0.0, False) for name, x, y in points),
+        summary=summary,
+        is_named=False,
+    )
+
+
+def _around(values: Sequence[float], show: Callable[[float], str]) -> Scale:
+    """A linear scale with some room around values."""
+    low, high = min(values), max(values)
+    room = 0.08 * (high - low) or 0.01
+    return linear_scale(low - room, high + room, show, ticks=TICKS)
 
 
 def placed_labels(points: Sequence[tuple[str, float, float]]) -> list[Label]:

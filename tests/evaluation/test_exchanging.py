@@ -148,11 +148,13 @@ def test_images_are_drawn_anew_for_each_repeat_and_each_number(dataset: ImageDat
     assert not drawn <= two, "points are independent of each other"
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_the_curve_and_another_changes_it(dataset: ImageDataset, found: Exchange):
     assert without_times(measured(dataset)) == without_times(found)
     assert without_times(measured(dataset, seed=1))["networks"] != without_times(found)["networks"]
 
 
+@pytest.mark.slow
 def test_networks_and_repeats_are_added_and_nothing_is_computed_twice(
     dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -267,6 +269,7 @@ def test_only_the_networks_that_are_asked_for_are_measured(dataset: ImageDataset
     assert list(made.networks) == [OTHER]
 
 
+@pytest.mark.slow
 def test_a_curve_on_record_is_kept_until_the_new_one_has_ended(
     dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -287,6 +290,7 @@ def test_a_curve_on_record_is_kept_until_the_new_one_has_ended(
     assert [len(point.accuracies) for point in kept.points] == [2, 1, 1]
 
 
+@pytest.mark.slow
 def test_learning_rates_are_tuned_at_every_number(dataset: ImageDataset):
     tuned = replace(RECIPE, learning_rate_grid=(1e-6, 0.05))
     points = measured(dataset, recipe=tuned).networks[NETWORK].points

@@ -111,6 +111,10 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "search run --top 0": ("--top 0 is too small",),
     "search run --repeats 0": ("--repeats 0 is too small",),
     "search run --full-epochs 0": ("--full-epochs 0 is too small",),
+    "search run --full-sample -1": ("--full-sample -1 is too small",),
+    "search run --full-images 0": ("--full-images 0 is too small",),
+    "search run --full-sample 23": ("23 candidates cannot be drawn", "--full-sample"),
+    "search run --full-images 1000000": ("1,000,000 images are not a part of the",),
     "experts --count 0": ("--count 0 is too small",),
     "experts --epochs 0": ("--epochs 0 is too small",),
     "experts --batch-size 0": ("--batch-size 0 is too small",),
@@ -211,6 +215,12 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "continual --dataset photos": ("photos cannot be divided into 5 equal steps",),
     "continual --out text.txt": ("text.txt",),
     "search run --space convnet-23": ("convnet-23", "convnet-22"),
+    "search run --space absent.json": ("cannot read absent.json",),
+    "search run --space text.txt": ("text.txt is not valid JSON",),
+    "search run --space empty": ("cannot read empty",),
+    "search run --space wrong.toml": ("wrong.toml: candidate 'wide': unknown network 'convent'", "'convnet'"),
+    "search run --proxies distilled,randon": ("unknown proxy 'randon'", "'random'"),
+    "search run --proxies random": ("the set itself is not among the proxies", "--proxies distilled,random"),
     "search run --recipe tuned-300": ("tunes learning rates",),
     "reproduce": ("TABLE is not given",),
     "reproduce dd-mnst": ("unknown reproduction 'dd-mnst'", "'dd-mnist'"),
@@ -314,6 +324,7 @@ CONFIGS = {
     "choice": 'start = "nois"\n[method]\nname = "dm"',
     "list": 'seed = [1]\n[method]\nname = "dm"',
     "twice": 'ipc = 1\nipc = 2\n[method]\nname = "dm"',
+    "wrong": 'narrow = "mlp:width=4"\nwide = "convent:width=256"',
 }
 
 

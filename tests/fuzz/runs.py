@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import shutil
 import tempfile
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from potstill.applications.architecture_search.spaces import candidates_in, space_named, specs_of
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES, Whitening
 from potstill.data.dataset_file import read_dataset, write_dataset
@@ -44,7 +46,7 @@ from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, ReproductionRecord
 from potstill.schema.robustness import KINDS as TRAINED_ON
 from potstill.schema.robustness import Robustness
-from potstill.schema.search import SearchResult
+from potstill.schema.search import Candidate, Proxy, SearchResult
 from potstill.synthetic import Replay, SyntheticSet
 from potstill.synthetic.export import export
 from potstill.units import Materials, UnitLog, Workplace
@@ -128,6 +130,44 @@ FULL_DATA = FullDataRecord(
 )
 
 
+CANDIDATES = {f"n{number}": 0.1 * number for number in range(1, 7)}
+JUDGED_SEARCH = SearchResult(
+    set_sha256="c0" * 32,
+    dataset_fingerprint="5f" * 32,
+    space=dict.fromkeys(CANDIDATES, "mlp"),
+    recipe=Recipe(name="quick", summary="", epochs=30, full_epochs=5),
+    seed=0,
+    full_images=500,
+    set_images=30,
+    set_bytes=7_920,
+    candidates={name: Candidate(spec="mlp", accuracies=[mean], seconds=1.0) for name, mean in CANDIDATES.items()},
+    full={name: NetworkResult(accuracies=[mean**2], seconds=9.0) for name, mean in CANDIDATES.items()},
+    proxies={
+        "random": Proxy(
+            images=30,
+            bytes=1_920,
+            candidates={name: Candidate(spec="mlp", accuracies=[1 - mean]) for name, mean in CANDIDATES.items()},
+        )
+    },
+    sample=list(CANDIDATES),
+)
+
+
+def _space(file: str, structure: Structure) -> Kind:
+    """A search space in a file."""
+
+    def make(folder: Path) -> Path:
+        lines = {"wide": "convnet:width=256", "plain": "mlp:width=64:depth=2", "norm": "convnet:depth=2:norm=batch"}
+        toml = "".join(f"{name} = {json.dumps(spec)}\n" for name, spec in lines.items())
+        (folder / file).write_text(json.dumps(lines) if structure == "json" else toml)
+        return folder / file
+
+    def use(folder: Path) -> None:
+        candidates_in(specs_of(space_named(str(folder / file))), ImageShape(1, 8, 8), 10)
+
+    return Kind(f"{file}, for --space", structure, make, use)
+
+
 def _page(file: str, structure: Structure) -> Kind:
     """A file of a run folder, read with all others by ``potstill report``, and shown."""
 
@@ -137,7 +177,7 @@ def _page(file: str, structure: Structure) -> Kind:
         same: Any = {"set_sha256": manifest.tensors_sha256, "dataset_fingerprint": manifest.dataset.fingerprint}
         replace(EXCHANGE, **same).write(folder / Exchange.FILE)
         replace(ROBUSTNESS, **same).write(folder / Robustness.FILE)
-        replace(SearchResult.read(RECORDS / SEARCH), **same).write(folder / SearchResult.FILE)
+        replace(JUDGED_SEARCH, **same).write(folder / SearchResult.FILE)
         return folder / file
 
     def use(folder: Path) -> None:
@@ -334,6 +374,9 @@ KINDS = [
     _record(Evaluation, "mnist-dm-ipc10/evaluation.json", Evaluation.FILE),
     _record(Exchange, EXCHANGE, Exchange.FILE),
     _record(SearchResult, SEARCH, SearchResult.FILE),
+    _record(SearchResult, JUDGED_SEARCH, "judged-search.json"),
+    _space("space.json", "json"),
+    _space("space.toml", "toml"),
     _record(Comparison, "mnist-comparison/comparison.json", Comparison.FILE),
     _record(ReproductionRecord, "mnist-coresets/reproduction.json", ReproductionRecord.FILE),
     _record(ExpertsManifest, "mnist-mtt-ipc1/experts.json", ExpertsManifest.FILE),

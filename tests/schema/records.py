@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ from potstill.schema.published import Published, PublishedIterations
 from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
 from potstill.schema.robustness import KINDS, Robustness
-from potstill.schema.search import Candidate, SearchResult
+from potstill.schema.search import DISTILLED, Candidate, Proxy, SearchResult
 
 text = st.text(max_size=12)
 counts = st.integers(0, 10**12)
@@ -144,6 +145,10 @@ courses = st.builds(
     seconds=amounts,
 )
 
+candidates = st.builds(Candidate, accuracies=accuracies, seconds=amounts, parameters=counts, skipped=st.booleans())
+candidates |= st.builds(Candidate, skipped=st.booleans())
+proxies = st.builds(Proxy, images=counts, bytes=counts, choosing_seconds=amounts, candidates=by_name(candidates))
+
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "recipe": recipes,
     "network result": results,
@@ -169,11 +174,13 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         SearchResult,
         recipe=recipes,
         space=text | st.dictionaries(text, text),
-        candidates=by_name(
-            st.builds(Candidate, accuracies=accuracies, seconds=amounts, parameters=counts) | st.builds(Candidate)
-        ),
+        candidates=by_name(candidates),
         full=by_name(results),
-    ),
+        full_images=st.none() | positive,
+        set_images=counts,
+        set_bytes=counts,
+        proxies=st.dictionaries(text.filter(lambda name: name != DISTILLED), proxies, max_size=2),
+    ).map(lambda found: replace(found, sample=sorted(set(found.candidates) & set(found.full)))),
     "comparison": st.builds(
         Comparison,
         dataset=st.builds(ComparedDataset, train=counts, test=counts, bytes=counts),

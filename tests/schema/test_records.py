@@ -97,6 +97,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute", "metrics", "worth"}
+FREE |= {"prediction"}
 """Values of any kind, those that are derived anew, and those of which several kinds are accepted."""
 
 

@@ -113,7 +113,7 @@ def run(words: list[str]) -> None:
 def table(found: SearchResult, space: str) -> Table:
     """The best candidates from the first down, as a table."""
     shown = Table(title=f"{space} on the small set, ranked by validation accuracy")
-    for column in ("", "network", "validation", "parameters", "seconds", "full data, test"):
+    for column in ("", "network", "validation", "parameters", "seconds", f"{report.short_full_data(found)}, test"):
         shown.add_column(column)
     for place, name in enumerate(found.ranked[:SHOWN], start=1):
         made, full = found.candidates[name], found.full.get(name)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from potstill.report.search import full_data_of as full_data_of
     from potstill.report.search import proxy_rows as proxy_rows
     from potstill.report.search import search_verdict as search_verdict
+    from potstill.report.search import short_full_data as short_full_data
     from potstill.report.search import skipped_candidates as skipped_candidates
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

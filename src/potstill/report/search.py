@@ -55,6 +55,11 @@ def full_data_of(found: SearchResult) -> str:
     return f"{count(found.full_images)} random training images in place of the full data"
 
 
+def short_full_data(found: SearchResult) -> str:
+    """The same in two words, for titles."""
+    return "full data" if found.full_images is None else counted(found.full_images)
+
+
 def correlation_titles(found: SearchResult) -> list[str]:
     """Over how many candidates correlations are stated, in words; empty if over none."""
     whole, *others = found.tops
@@ -92,9 +97,9 @@ def _unknown(whole: int) -> str:
 
 def _with(correlation: RankCorrelation) -> str:
     if correlation.spearman95 is None:
-        return f"{correlation.spearman:.2f}"
-    low, high = correlation.spearman95
-    return f"{correlation.spearman:.2f} (95{SPACE}% interval {low:.2f} to {high:.2f})"
+        return _number(correlation.spearman)
+    low, high = map(_number, correlation.spearman95)
+    return f"{_number(correlation.spearman)} (95{SPACE}% interval {low} to {high})"
 
 
 def _others(found: SearchResult) -> str:
@@ -107,7 +112,7 @@ def _others(found: SearchResult) -> str:
         interval = advantage[1]
         surely = interval is not None and (interval[0] > 0 or interval[1] < 0)
         kind = "not clearly better than" if not surely else "better than" if advantage[0] > 0 else "worse than"
-        said[kind].append(f"{title_of(name)} ({theirs.spearman:.2f})")
+        said[kind].append(f"{title_of(name)} ({_number(theirs.spearman)})")
     parts = [f"{kind} that of {listed(names)}" for kind, names in said.items() if names]
     return f", {'; '.join(parts)}" if parts else ""
 
@@ -150,4 +155,11 @@ def _cells(correlation: RankCorrelation | None) -> CorrelationCells:
 
 
 def _cell(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:.2f}" if interval is None else f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+    if interval is None:
+        return _number(value)
+    return f"{_number(value)} [{_number(interval[0])}, {_number(interval[1])}]"
+
+
+def _number(value: float) -> str:
+    """A correlation with two digits and a true minus sign."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from potstill.report.charts import Scale, Tick, linear_scale, logarithmic_scale
+from potstill.report.wording import percent
 
 LABEL_HEIGHT = 9.0
 """The height of a name, in percent of the chart's."""
@@ -110,19 +111,16 @@ def scatter(
     )
 
 
-def plain_scatter(
-    title: str, x_label: str, points: Sequence[tuple[str, float, float]], show: Callable[[float], str], summary: str
-) -> Scatter:
-    """A chart of many points with linear axes, whose names are only under the pointer.
+def accuracy_scatter(title: str, x_label: str, points: Sequence[tuple[str, float, float]], summary: str) -> Scatter:
+    """One accuracy against another, for many points whose names are only under the pointer.
 
     Args:
         title: the title of the chart, which says what the height is.
         x_label: the label of the horizontal axis.
-        points: name, place and height of each point; the first is highlighted.
-        show: formats a value of either axis.
+        points: name, place and height of each point, as fractions; the first is highlighted.
         summary: the chart in one sentence.
     """
-    x_scale, y_scale = (_around(values, show) for values in ([x for _, x, _ in points], [y for _, _, y in points]))
+    x_scale, y_scale = (_around(values) for values in ([x for _, x, _ in points], [y for _, _, y in points]))
     return Scatter(
         title=title,
         x_label=x_label,
@@ -134,11 +132,12 @@ def plain_scatter(
     )
 
 
-def _around(values: Sequence[float], show: Callable[[float], str]) -> Scale:
-    """A linear scale with some room around values."""
-    low, high = min(values), max(values)
+def _around(accuracies: Sequence[float]) -> Scale:
+    """A linear scale with some room around accuracies."""
+    low, high = min(accuracies), max(accuracies)
     room = 0.08 * (high - low) or 0.01
-    return linear_scale(low - room, high + room, show, ticks=TICKS)
+    digits = 0 if high - low >= 0.1 else 1
+    return linear_scale(low - room, high + room, lambda value: percent(value, digits), ticks=TICKS - 1)
 
 
 def placed_labels(points: Sequence[tuple[str, float, float]]) -> list[Label]:

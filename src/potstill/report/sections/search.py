@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from potstill.report import wording
-from potstill.report.charts.scatter import Scatter, plain_scatter
+from potstill.report.charts.scatter import Scatter, accuracy_scatter
 from potstill.report.run import Run, Section
 from potstill.report.search import (
     ProxyRow,
@@ -13,6 +13,7 @@ from potstill.report.search import (
     full_data_of,
     proxy_rows,
     search_verdict,
+    short_full_data,
     skipped_candidates,
     title_of,
 )
@@ -51,6 +52,7 @@ class View:
         rows: the best candidates.
         left_out: the number of candidates that are not in the table.
         full_data: what the full data are.
+        short_full_data: likewise, in two words.
     """
 
     summary: str
@@ -61,6 +63,7 @@ class View:
     rows: list[Row]
     left_out: str
     full_data: str
+    short_full_data: str
 
 
 def view(run: Run) -> View | None:
@@ -79,6 +82,7 @@ def view(run: Run) -> View | None:
         rows=[_row(name, found.candidates[name], found.full.get(name)) for name in found.ranked[:SHOWN]],
         left_out=wording.count(left_out) if left_out > 0 else "",
         full_data=full_data_of(found),
+        short_full_data=short_full_data(found),
     )
 
 
@@ -89,8 +93,8 @@ def _summary(found: SearchResult) -> str:
     searched += f", seed {found.seed}"
     if found.skipped:
         searched += f"; {skipped_candidates(found)}"
-    reported = [name for name in found.ranked if name not in found.sample] if found.sample else found.ranked
-    reported = reported if any(name in found.full for name in reported) else found.ranked
+    firsts = {proxy.first for proxy in found.all_proxies.values()}
+    reported = [name for name in found.ranked if name in firsts or not found.sample]
     trained = {name: found.full[name] for name in reported if name in found.full and found.full[name].usable}
     if not trained:
         return f"{searched}; none has been trained on {full_data_of(found)} yet."
@@ -108,13 +112,12 @@ def _chart(found: SearchResult, proxy: str) -> Scatter:
     correlation = found.correlation(proxy)
     related = "no rank correlation" if correlation is None else f"Spearman {correlation.spearman:.2f}"
     title = title_of(proxy)
-    return plain_scatter(
-        f"Test accuracy on the full data: {title}, {related}",
+    return accuracy_scatter(
+        f"Test accuracy on {short_full_data(found)}: {title}, {related}",
         f"validation accuracy, {title}",
         [(name, by_proxy[name], full[name]) for name in names],
-        wording.percent,
-        f"{wording.images(len(names), 'network')}: test accuracy after training on the full data against validation "
-        f"accuracy by {title}; {related}.",
+        f"{wording.images(len(names), 'network')}: test accuracy after training on {full_data_of(found)} against "
+        f"validation accuracy by {title}; {related}.",
     )
 
 

@@ -98,7 +98,7 @@ def test_a_damaged_line_within_is_named_by_number(tmp_path: Path):
         ('{"event": "step", "event": "step"}', "'event' appears twice"),
         (f'{{"iteration": {"1" * 400}}}', "400 digits"),
         ("[" * 100_000, "64 levels deep"),
-        (f'{{"event": "{"x" * 2**20}"}}', "it has more than 1,048,576 bytes"),
+        (f'{{"event": "{"x" * 2**24}"}}', "it has more than 16,777,216 bytes"),
     ],
 )
 @pytest.mark.parametrize("after", [(), ('{"event": "finish"}',)])

@@ -77,7 +77,8 @@ def test_the_verdict_says_by_how_much_and_whether_it_may_be_chance():
         "After 2 stages, ConvNet with a memory of 30 images by dm reaches 81.0 % on average over the stages, "
         "10.0 points above as many random images (95 % interval +7.5 to +12.5)."
     )
-    (other,) = remarks(found)
+    other, best = remarks(found)
+    assert plain(best) == "With MLP (width=100), random has the highest mean: 62.3 %."
     assert plain(other).endswith(
         "reaches 62.0 % on average over the stages; the difference from as many random images "
         "(−0.3 points, 95 % interval −4.1 to +3.5) may be due to chance."

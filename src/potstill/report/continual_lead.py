@@ -18,6 +18,7 @@ def remarks(record: Continual) -> list[str]:
     given = [each.name for each in record.memories if each.kind == "set"]
     courses = max((len(learner.courses) for learner in record.learners), default=0)
     said = [_outcome(record, memory.name, way, record.memories) for way in _ways(record)[1:]]
+    said += [better for way in _ways(record) if (better := _better(record, memory.name, way))]
     if given:
         were = "was" if len(given) == 1 else "were"
         said.append(f"{', '.join(given)} {were} made before: perhaps from the images of all stages at once.")
@@ -40,6 +41,18 @@ def signed(fraction: float) -> str:
     """A difference in points, with its sign: ``+4.2``."""
     points = wording.points(abs(fraction))
     return points if points == "0.0" else f"{'−' if fraction < 0 else '+'}{points}"
+
+
+def _better(record: Continual, memory: str, way: tuple[str, bool]) -> str:
+    """The memory with the highest mean, if it is another one; nothing about whether that may be chance."""
+    usable = [learner for learner in record.learners if learner.usable and learner.way == way]
+    if not usable:
+        return ""
+    means = {each.memory: sum(each.final) / len(each.final) for each in usable}
+    best = max(means, key=means.__getitem__)
+    if best == memory or means[best] <= means.get(memory, 0.0):
+        return ""
+    return f"With {way_title(way)}, {best} has the highest mean: {wording.percent(means[best])}."
 
 
 def way_title(way: tuple[str, bool]) -> str:

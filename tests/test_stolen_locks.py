@@ -7,14 +7,15 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from potstill import evaluation
 from potstill.applications import compare, search
 from potstill.cli.main import main
 from potstill.distillation import Settings, distill
-from potstill.evaluation import RECIPES, Resources, evaluate
+from potstill.evaluation import RECIPES, NetworkResult, Resources, evaluate, robustness
+from potstill.evaluation.series import TrainingSpec
 from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import keep_scores, train_experts
 from potstill.methods import DM, Random
@@ -27,7 +28,6 @@ from potstill.runtime.files import staged, write_atomic
 from potstill.runtime.lock import Lock, locked
 from potstill.runtime.writer import Writer
 from potstill.schema.evaluation import Evaluation
-from potstill.schema.robustness import Robustness
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, on_cpu, small_digits, small_experts
 
@@ -118,21 +118,10 @@ def test_every_command_notices_before_it_writes(
 def test_robust_scores_are_not_written_either(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    kinds = [f"{images} {how}" for images in ("synthetic", "random") for how in ("augmented", "plain")]
-    measured = Robustness(
-        set_sha256="",
-        dataset_fingerprint="",
-        seed=0,
-        made_on="",
-        track="hard",
-        recipe="",
-        network=NETWORK,
-        full_epochs=1,
-        full=0.5,
-        accuracies={kind: [0.5] for kind in kinds},
-        rates=dict.fromkeys(kinds, 0.1),
-    )
-    monkeypatch.setattr(evaluation, "measure_robustness", lambda *_, **__: measured)
+    def measured(_runner: Any, _network: str, specs: list[TrainingSpec]) -> dict[str, NetworkResult]:
+        return {spec.trained_on: NetworkResult(accuracies=[0.5], learning_rate=0.1) for spec in specs}
+
+    monkeypatch.setattr(robustness, "_measured", measured)
     copy = shutil.copytree(runs, tmp_path / "runs")
     before = files(copy)
     steal(monkeypatch)

@@ -114,3 +114,13 @@ def test_a_matrix_that_does_not_reach_its_own_stage_is_refused(change: dict[str,
     assert Course.from_json(Fields(Path("continual.json"), stored)).images == [5, 5]
     with pytest.raises(UserError, match=r"continual\.json: matrix is not"):
         Course.from_json(Fields(Path("continual.json"), stored | change))
+
+
+@given(courses=st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=2, max_size=4))
+def test_the_intervals_of_transfer_and_of_forgetting_are_each_other_mirrored(courses: list[list[float]]):
+    made = [Course(matrix=[[first], [then, other]], images=[1, 1]) for first, then, other in courses]
+    metrics = Learner(memory="m", network="n", courses=made).to_json()["metrics"]
+    low, high = metrics["forgetting"]["ci95"]
+    assert low <= metrics["forgetting"]["mean"] + 1e-12
+    assert metrics["forgetting"]["mean"] <= high + 1e-12
+    assert metrics["backward_transfer"]["ci95"] == pytest.approx([max(-high, -1), min(-low, 1)])

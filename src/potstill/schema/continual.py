@@ -238,8 +238,8 @@ class Learner(Record):
             metrics["metrics"] = {
                 "average_accuracy": [_summary(self.averages(stage)) for stage in stages],
                 "stream_accuracy": [_summary([c.stream_accuracy(stage) for c in self.courses]) for stage in stages],
-                "forgetting": _summary(self._each(stream_forgetting)),
-                "backward_transfer": _summary(self._each(backward_transfer)),
+                "forgetting": _summary(self._each(stream_forgetting), least=-1),
+                "backward_transfer": _summary(self._each(backward_transfer), least=-1),
             }
         return {**super().to_json(), **metrics}
 
@@ -266,9 +266,14 @@ class Learner(Record):
         return [metric(course.matrix) for course in self.courses]
 
 
-def _summary(values: list[float]) -> dict[str, Any]:
-    """The mean of a metric, with its interval for at least two courses."""
-    interval = confidence_interval(values)
+def _summary(values: list[float], least: float = 0.0) -> dict[str, Any]:
+    """The mean of a metric, with its interval for at least two courses.
+
+    Args:
+        values: the metric of each course.
+        least: its least possible value.
+    """
+    interval = confidence_interval(values, least=least)
     return {"mean": fmean(values), "ci95": None if interval is None else list(interval)}
 
 

@@ -19,16 +19,21 @@ ROUNDING = 1e-9
 K = TypeVar("K")
 
 
-def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
+def confidence_interval(
+    values: Sequence[float], level: float = 0.95, *, least: float = 0.0
+) -> tuple[float, float] | None:
     """Student's t interval for the mean of repeats; None for fewer than two.
 
-    The bounds are fractions and are clipped to [0, 1].
+    Args:
+        values: fractions, or differences of fractions.
+        level: the probability with which such intervals hold the mean.
+        least: the least possible value, to which the interval is clipped, as it is to 1: -1 for differences.
     """
     if len(values) < 2:
         return None
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     mean = statistics.fmean(values)
-    return max(0.0, float(mean - half)), min(1.0, float(mean + half))
+    return max(least, float(mean - half)), min(1.0, float(mean + half))
 
 
 def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:

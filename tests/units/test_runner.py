@@ -69,7 +69,11 @@ def test_a_crew_that_is_at_work_serves_several_runners(tmp_path: Path):
         assert crew is not None
         for number in (2, 3):
             with runner_by(crew, workplace()) as runner:
+                assert crew.has_worked.is_set() == (number == 3)
                 assert [result.value for _, result in runner.results([job(number, trace=str(trace))], 1)] == [number**2]
+        killed = pytest.raises(UserError, match="a worker process was killed, probably because memory ran out")
+        with killed, runner_by(crew, workplace()) as runner:
+            list(runner.results([job(4, does="die")], 1))
     assert len({line.split()[1] for line in trace.read_text().splitlines()}) == 1
 
 

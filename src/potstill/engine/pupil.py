@@ -15,8 +15,6 @@ from potstill.engine.chunked import Batch, ChunkedNetwork, Loss, cross_entropy
 from potstill.engine.fit import go_on
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.networks import Network
-from potstill.runtime.compute import Compute
 from potstill.runtime.streams import Streams
 
 
@@ -27,10 +25,6 @@ class Pupil(Trainer):
         network: the network.
         compute: device, precision and compilation.
     """
-
-    def __init__(self, network: Network, compute: Compute) -> None:
-        super().__init__(network, compute)
-        self._loss: Loss = cross_entropy
 
     def learn_on(
         self,
@@ -78,20 +72,6 @@ class Pupil(Trainer):
         kept = ChunkedNetwork(copy.deepcopy(self.network), replace(self.compute, compile=False))
         kept.network.eval()
         return kept
-
-    def gradients(self, images: Tensor, labels: Tensor, *, eager: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """The loss and the gradients on a batch, as in the base class, with the loss of the stage.
-
-        Args:
-            images: (1, n, C, H, W).
-            labels: int64 (1, n) classes, or probabilities (1, n, classes).
-            eager: whether to run without compiled code.
-
-        Returns:
-            The summed loss (1,); and for each of ``weights`` the gradient (1, ...) of the mean loss.
-        """
-        [(loss, gradients)] = self._chunked.loss_gradients([(images[0], labels[0])], eager=eager, loss_of=self._loss)
-        return loss[None], [gradient[None] for gradient in gradients]
 
 
 def knowledge_loss(teacher: ChunkedNetwork, temperature: float) -> Loss:

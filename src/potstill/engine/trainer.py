@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from potstill.data import Examples
-from potstill.engine.chunked import ChunkedNetwork
+from potstill.engine.chunked import ChunkedNetwork, Loss, cross_entropy
 from potstill.engine.fit import fit
 from potstill.engine.layout import MasterWeights
 from potstill.engine.schedule import Schedule
@@ -38,6 +38,7 @@ class Trainer:
         self.compute = compute
         self._master = MasterWeights(self.network)
         self.weights = [weight.detach()[None] for weight in self._master.parameters]
+        self._loss: Loss = cross_entropy
 
     def fit(
         self,
@@ -100,7 +101,7 @@ class Trainer:
         Returns:
             The summed loss (1,); and for each of ``weights`` the gradient (1, ...) of the mean loss.
         """
-        [(loss, gradients)] = self._chunked.loss_gradients([(images[0], labels[0])], eager=eager)
+        [(loss, gradients)] = self._chunked.loss_gradients([(images[0], labels[0])], eager=eager, loss_of=self._loss)
         return loss[None], [gradient[None] for gradient in gradients]
 
     def hand_over(self) -> None:

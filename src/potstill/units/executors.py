@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from threading import Event
 
 import torch
 
@@ -30,11 +31,13 @@ class Crew:
         executor: hands units to the workers.
         size: the number of units that they do at once.
         folder: where the workers find sets and datasets.
+        has_worked: set once a unit has come back.
     """
 
     executor: Executor
     size: int
     folder: Path
+    has_worked: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True)

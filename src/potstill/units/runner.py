@@ -76,7 +76,6 @@ class Runner:
     def __init__(self, workplace: Workplace, log: UnitLog | None = None, crew: Crew | None = None) -> None:
         self.workplace, self.crew = workplace, crew
         self.log = UnitLog() if log is None else log
-        self._has_worked = False
 
     @property
     def progress(self) -> Progress:
@@ -136,7 +135,7 @@ class Runner:
             ended, _ = wait(hands, QUIET_SECONDS, FIRST_COMPLETED)
             for future in [each for each in hands if each in ended]:  # in the order in which they began
                 equal = hands.pop(future)
-                result = self._kept(equal[0].unit, self._result(equal[0].unit, future))
+                result = self._kept(equal[0].unit, _result(crew, equal[0].unit, future))
                 done += equal[0].weight
                 yield from ((job, result) for job in equal)
             if not ended and pace.due():
@@ -154,23 +153,7 @@ class Runner:
             with _unheard():
                 return crew.executor.submit(work, described(unit), files, self.workplace.compute)
         except BrokenExecutor as error:
-            raise self._broken() from error
-
-    def _result(self, unit: Unit[R], future: Future[dict[str, Any]]) -> R:
-        try:
-            found = unit.result_from(Fields(Path("the result of a worker"), future.result()))
-        except BrokenExecutor as error:
-            raise self._broken() from error
-        self._has_worked = True
-        return found
-
-    def _broken(self) -> UserError:
-        """The error for a crew of which a process has ended."""
-        if self._has_worked:
-            problem = "a worker process was killed, probably because memory ran out"
-        else:
-            problem = "a worker process ended at once; a script must guard its entry by if __name__ == '__main__'"
-        return UserError(problem, "use fewer processes, or `executor=here`; what was done is on record")
+            raise _broken(crew) from error
 
     def _kept(self, unit: Unit[R], result: R) -> R:
         if unit.is_final(result):
@@ -189,3 +172,22 @@ def _unheard() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+def _result(crew: Crew, unit: Unit[R], future: Future[dict[str, Any]]) -> R:
+    """The result that a worker has sent."""
+    try:
+        found = unit.result_from(Fields(Path("the result of a worker"), future.result()))
+    except BrokenExecutor as error:
+        raise _broken(crew) from error
+    crew.has_worked.set()
+    return found
+
+
+def _broken(crew: Crew) -> UserError:
+    """The error for a crew of which a process has ended."""
+    if crew.has_worked.is_set():
+        problem = "a worker process was killed, probably because memory ran out"
+    else:
+        problem = "a worker process ended at once; a script must guard its entry by if __name__ == '__main__'"
+    return UserError(problem, "use fewer processes, or `executor=here`; what was done is on record")

@@ -21,6 +21,7 @@ from potstill.runtime.lock import locked
 from potstill.schema.exchange import Exchange
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from tests.killed import Killed, killed_after
 from tests.small import NETWORK, few, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=16, full_epochs=3, learning_rate=0.05)
@@ -64,10 +65,6 @@ def without_times(found: Exchange) -> dict[str, Any]:
 
 def numbers(found: Exchange, network: str = NETWORK) -> tuple[int, ...]:
     return tuple(point.images_per_class for point in found.networks[network].points)
-
-
-class Killed(BaseException):
-    """What a kill looks like to the code that it cuts short."""
 
 
 class Trainings:
@@ -203,20 +200,11 @@ def test_a_killed_measurement_goes_on_where_it_stopped(
     after: int, dataset: ImageDataset, found: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     files = {"evaluation": tmp_path / "evaluation.json", "record": tmp_path / "exchange.json"}
-    fit, trainings = Trainer.fit, 0
-
-    def mortal(trainer: Trainer, *rest: Any, **named: Any) -> None:
-        nonlocal trainings
-        trainings += 1
-        if trainings == after + 1:
-            raise Killed
-        fit(trainer, *rest, **named)
-
-    monkeypatch.setattr(Trainer, "fit", mortal)
+    trainings = killed_after(after, monkeypatch)
     with pytest.raises(Killed):
         measured(dataset, **files)
     resumed = measured(dataset, **files)
-    assert trainings == 9, "eight trainings, and the one that was cut short"
+    assert len(trainings) == 9, "eight trainings, and the one that was cut short"
     assert without_times(resumed) == without_times(found)
     assert Exchange.read(files["record"]) == resumed
 

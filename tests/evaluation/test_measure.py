@@ -32,6 +32,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from tests.killed import Killed, killed_after
 from tests.small import NETWORK, digits, few, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
@@ -136,10 +137,6 @@ class Trainings:
         monkeypatch.setattr(Trainer, "fit", listening)
 
 
-class Killed(BaseException):
-    """What a kill looks like to the code that it cuts short."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("after", range(1, 9))
 def test_a_killed_evaluation_goes_on_where_it_stopped(
@@ -148,20 +145,11 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(
     record = tmp_path / "evaluation.json"
     options: dict[str, Any] = {"networks": [NETWORK, OTHER], "baselines": ("random", "full")}
     uninterrupted = measure(dataset, **options)
-    fit, trainings = Trainer.fit, 0
-
-    def mortal(trainer: Trainer, *rest: Any, **named: Any) -> None:
-        nonlocal trainings
-        trainings += 1
-        if trainings == after + 1:
-            raise Killed
-        fit(trainer, *rest, **named)
-
-    monkeypatch.setattr(Trainer, "fit", mortal)
+    trainings = killed_after(after, monkeypatch)
     with pytest.raises(Killed):
         measure(dataset, record=record, **options)
     resumed = measure(dataset, record=record, **options)
-    assert trainings == 11, "ten trainings, and the one that was cut short"
+    assert len(trainings) == 11, "ten trainings, and the one that was cut short"
     assert without_times(resumed) == without_times(uninterrupted)
     assert without_times(Evaluation.read(record)) == without_times(resumed)
 

@@ -21,6 +21,16 @@ def test_a_whitened_dataset_comes_back_whitened(tmp_path: Path):
     assert prepared_sha256(data) != prepared_sha256(load_dataset("digits"))
 
 
+def test_how_it_was_found_comes_back_too(tmp_path: Path):
+    data = load_dataset("digits", image_size=12)
+    write_dataset(data, tmp_path / "data.safetensors")
+    found = read_dataset(tmp_path / "data.safetensors")
+    assert found.record == data.record
+    assert (found.spec, found.image_size, found.choices) == ("digits", 12, data.choices)
+    assert found.account is not None
+    assert found.account == data.account
+
+
 def test_a_changed_pixel_is_noticed(tmp_path: Path):
     path = tmp_path / "data.safetensors"
     write_dataset(small_digits(), path)

@@ -1,20 +1,24 @@
 """A prepared dataset as one file, with which another process continues where this one has it in memory.
 
-The file holds what training and testing need: pixels, labels, normalisation and whitening of the three splits. How the
-dataset was found, and how it is loaded again, is not in it.
+The file holds the dataset whole: pixels, labels, normalisation and whitening of the three splits, how they were found
+and understood, and how they are loaded again.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from potstill.data.choices import Choices
 from potstill.data.dataset import ImageDataset
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.whitening import Whitening
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
 from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, pack, read_safetensors
+from potstill.schema.account import Account
 from potstill.schema.fields import Fields
 
 FORMAT = "potstill.dataset/1"
@@ -51,6 +55,10 @@ def write_dataset(dataset: ImageDataset, path: Path) -> None:
         "mean": dataset.mean,
         "std": dataset.std,
         "flips": dataset.flips,
+        "spec": dataset.spec,
+        "image_size": dataset.image_size,
+        "choices": asdict(dataset.choices),
+        "account": None if dataset.account is None else dataset.account.to_json(),
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "about": json.dumps(about)}
@@ -91,4 +99,8 @@ def read_dataset(path: Path) -> ImageDataset:
         test=parts["test"],
         flips=about.value("flips", bool),
         fingerprint=about.value("fingerprint", str),
+        spec=about.value("spec", str),
+        image_size=about.value("image_size", int | None),
+        choices=Choices.among(about.value("choices", dict[str, Any])),
+        account=about.value("account", Account | None),
     )

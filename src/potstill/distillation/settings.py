@@ -136,7 +136,21 @@ class Settings(RunSettings, Generic[M]):
                 wrong type.
         """
         path = Path(path)
-        name, table, values = _read(path)
+        return cls.from_dict(read_toml(path)[1], path, method)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], path: Path, method: type[Method] | None = None) -> Settings[Any]:
+        """Settings from plain values, as ``to_dict`` returns them.
+
+        Args:
+            values: the values.
+            path: the file that they come from, for messages.
+            method: as for ``from_toml``.
+
+        Raises:
+            UserError: as for ``from_toml``.
+        """
+        name, table, values = _taken_apart(values, path)
         if method is None:
             method = find_method(name)
         elif name != method_name(method):
@@ -158,10 +172,16 @@ def recorded_method(path: Path) -> str:
 
 def _read(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """The name of the method in a ``config.toml``, its hyper-parameters, and all other settings."""
-    _, values = read_toml(path)
+    return _taken_apart(read_toml(path)[1], path)
+
+
+def _taken_apart(values: dict[str, Any], path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The name of the method in settings, its hyper-parameters, and all other settings."""
+    values = dict(values)
     table = values.pop("method", None)
     if not isinstance(table, dict) or "name" not in table:
         raise UserError(f"{path} names no method", f"add a table [method] with name = one of {', '.join(METHODS)}")
+    table = dict(table)
     return str(table.pop("name")), table, values
 
 

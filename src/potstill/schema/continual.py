@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.recipe import Recipe
+from potstill.schema.set_file import SetKind
 from potstill.schema.statistics import confidence_interval, corrected, paired_difference
 
 BASELINES = ("random", "k-means")
@@ -19,7 +20,6 @@ SIGNIFICANCE = 0.05
 
 Sharing = Literal["shrinking", "fixed"]
 Knowledge = Literal["both", "with", "without"]
-MemoryKind = Literal["selection", "method", "set"]
 Matrix = Sequence[Sequence[float]]
 """Row i: the accuracies on the stages after training through stage i, at least on those up to i."""
 
@@ -139,7 +139,7 @@ class Memory(Record):
     """
 
     name: str
-    kind: MemoryKind
+    kind: SetKind
     images: list[Count] = field(default_factory=list)
     bytes: list[Count] = field(default_factory=list)
     seconds: Amount = 0.0

@@ -17,6 +17,9 @@ from potstill.schema.fields import Count, Fields, Positive
 FORMAT = "potstill.synthetic/1"
 FORMED = "potstill.synthetic/2"
 """The format of sets with a formation, which older versions would take for ordinary images."""
+SetKind = Literal["selection", "method", "set"]
+"""Where a set comes from: a selection, another method, or a set that was made before."""
+
 LARGEST = 1e6
 """The largest mean and standard deviation that are accepted, so that pixels stay within the range of float32."""
 

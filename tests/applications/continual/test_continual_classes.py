@@ -237,8 +237,8 @@ def test_impossible_protocols_are_refused_before_anything_is_done(change: dict[s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"memories": ["dmm"]}, "unknown memory 'dmm'; did you mean 'dm'"),
-        ({"memories": ["dm", "dm"]}, "the memory 'dm' is named twice"),
+        ({"memories": ["dmm"]}, "unknown method 'dmm'; did you mean 'dm'"),
+        ({"memories": ["dm", "dm"]}, "'dm' is named twice"),
         ({"memories": ["absent/run.safetensors"]}, "absent/run.safetensors"),
         ({"networks": []}, "no network is named"),
         ({"networks": ["convent"]}, "unknown network 'convent'"),

@@ -184,7 +184,7 @@ def test_a_record_of_something_else_is_not_mixed(tmp_path: Path):
         ({"protocol": replace(TWO, repeats=0)}, "`repeats=0` is too small"),
         ({"networks": []}, "no network is named"),
         ({"networks": ["convent"]}, "unknown network 'convent'"),
-        ({"memories": ["dmm"]}, "unknown memory 'dmm'"),
+        ({"memories": ["dmm"]}, "unknown method 'dmm'"),
         ({"recipe": "replay"}, "replays learned steps"),
     ],
 )

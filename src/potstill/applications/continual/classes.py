@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from potstill.applications.continual.memories import Kept, MemorySource, Need, find_memories, joined
+from potstill.applications.continual.memories import joined
 from potstill.applications.continual.record import check_earlier, described, usable_recipe, with_results
+from potstill.applications.set_sources import Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_classes
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
 from potstill.evaluation.checks import check_test
@@ -26,7 +27,7 @@ from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
-from potstill.schema.continual import ClassProtocol, Continual, Course, Learner, Memory
+from potstill.schema.continual import BASELINES, ClassProtocol, Continual, Course, Learner, Memory
 from potstill.synthetic import SyntheticSet
 from potstill.units import Job, Runner, UnitLog, Workplace
 
@@ -72,10 +73,10 @@ def learn_classes(
     """
     out, recipe = Path(out), usable_recipe(recipe)
     _check(dataset, protocol, networks)
-    sources = find_memories(memories, resources.compute)
+    sources = find_sources(memories, resources.compute, BASELINES)
     steps = _Steps(dataset, protocol, networks[0])
     for source in sources:
-        source.check(steps.need(0, 0), dataset)
+        source.check(replace(steps.need(0, 0), data=dataset))
     asked = Continual(
         protocol=protocol,
         datasets=[described(dataset)],
@@ -93,7 +94,7 @@ def learn_classes(
         check_earlier(path, asked)
         asked.write(path)
         found = asked
-        filled = [_filled(source, steps, out / "memories", session) for source in sources]
+        filled = _filled(sources, steps, out / "memories", session)
         with session.runner(session.settled(images), UnitLog.beside(path), images=images) as runner:
             learning = _Learning(steps, recipe, filled, networks)
             for learners in learning.results(runner):
@@ -175,7 +176,7 @@ class _Filled:
     """A memory with what it holds of each order and step."""
 
     memory: Memory
-    kept: list[list[Kept]]
+    kept: list[list[Made]]
 
     def after(self, steps: _Steps, order: int, step: int) -> SyntheticSet:
         """All that is in the memory after a step."""
@@ -183,18 +184,22 @@ class _Filled:
         return joined([each.synthetic for each in self.kept[order][: step + 1]], like, steps.share(step))
 
 
-def _filled(source: MemorySource, steps: _Steps, folder: Path, session: Session) -> _Filled:
-    """Make, or take from the folder, what a memory holds of every step of every order."""
+def _filled(sources: Sequence[SetSource], steps: _Steps, folder: Path, session: Session) -> list[_Filled]:
+    """Make, or take from the folder, what each memory holds of every step of every order."""
     protocol = steps.protocol
-    kept = [
-        [source.fill(steps.need(order, step), folder, session.progress) for step in range(protocol.steps)]
-        for order in range(protocol.orders)
+    needs = [steps.need(order, step) for order in range(protocol.orders) for step in range(protocol.steps)]
+    made = iter(make_sets([(source, need) for source in sources for need in needs], folder, session))
+    return [
+        _as_memory(source, steps, [[next(made) for _ in range(protocol.steps)] for _ in range(protocol.orders)])
+        for source in sources
     ]
-    made = _Filled(Memory(name=source.name, kind=source.kind), kept)
-    held = [made.after(steps, 0, step) for step in range(protocol.steps)]
-    memory = Memory(
-        name=source.name,
-        kind=source.kind,
+
+
+def _as_memory(source: SetSource, steps: _Steps, kept: list[list[Made]]) -> _Filled:
+    memory = Memory(name=source.name, kind=source.kind)
+    held = [_Filled(memory, kept).after(steps, 0, step) for step in range(steps.protocol.steps)]
+    memory = replace(
+        memory,
         images=[len(each) for each in held],
         bytes=[each.size_bytes for each in held],
         seconds=sum(each.seconds for of_order in kept for each in of_order),

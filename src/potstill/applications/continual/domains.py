@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from potstill.applications.continual.domain_course import DomainCourse, Outcome
-from potstill.applications.continual.memories import GivenMemory, Kept, MemorySource, Need, find_memories
 from potstill.applications.continual.record import check_earlier, described, usable_recipe, with_results
+from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, brought_together
 from potstill.evaluation import Recipe, Resources, Session
 from potstill.evaluation.checks import check_test
@@ -23,7 +23,7 @@ from potstill.networks import RANDOM_WEIGHTS, ImageShape, build_network
 from potstill.runtime.bounds import at_least, positive
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
-from potstill.schema.continual import Continual, Course, DomainProtocol, Learner, Memory
+from potstill.schema.continual import BASELINES, Continual, Course, DomainProtocol, Learner, Memory
 from potstill.units import Job, Runner, UnitLog, Workplace
 
 PURPOSE = "continual"
@@ -64,13 +64,13 @@ def learn_domains(
     out, recipe = Path(out), usable_recipe(recipe)
     _check(stages, protocol, networks)
     domains = _Domains(brought_together(stages), protocol, networks[0])
-    sources = find_memories(memories, resources.compute)
+    sources = find_sources(memories, resources.compute, BASELINES)
     for source in sources:
-        if isinstance(source, GivenMemory):
+        if isinstance(source, GivenSet):
             raise UserError(
                 f"{source.name} is a set of one stage", "name methods or selections, which are applied to each"
             )
-        source.check(domains.need(0, 0), domains.stages[0])
+        source.check(domains.need(0, 0))
     asked = Continual(
         protocol=protocol,
         datasets=[described(dataset) for dataset in domains.stages],
@@ -89,7 +89,7 @@ def learn_domains(
         check_earlier(path, asked)
         asked.write(path)
         found = asked
-        filled = [_filled(source, domains, out / "memories", session) for source in sources]
+        filled = _filled(sources, domains, out / "memories", session)
         log = UnitLog.beside(path)
         with session.runner(session.settled(images), log, images=images, longest=longest) as runner:
             learning = _Learning(domains, replace(recipe, full_epochs=epochs), filled, networks)
@@ -130,21 +130,24 @@ class _Filled:
     """A memory with what it keeps of each stage but the last, for each repeat."""
 
     memory: Memory
-    kept: list[list[Kept]]
+    kept: list[list[Made]]
 
 
-def _filled(source: MemorySource, domains: _Domains, folder: Path, session: Session) -> _Filled:
-    past = range(len(domains.stages) - 1)
-    kept = [
-        [source.fill(domains.need(repeat, stage), folder, session.progress) for stage in past]
-        for repeat in range(domains.protocol.repeats)
-    ]
+def _filled(sources: Sequence[SetSource], domains: _Domains, folder: Path, session: Session) -> list[_Filled]:
+    """Make, or take from the folder, what each memory holds of every stage but the last, for each repeat."""
+    repeats, past = range(domains.protocol.repeats), range(len(domains.stages) - 1)
+    needs = [domains.need(repeat, stage) for repeat in repeats for stage in past]
+    made = iter(make_sets([(source, need) for source in sources for need in needs], folder, session))
+    return [_as_memory(source, [[next(made) for _ in past] for _ in repeats]) for source in sources]
+
+
+def _as_memory(source: SetSource, kept: list[list[Made]]) -> _Filled:
     sets = [each.synthetic for each in kept[0]]
     memory = Memory(
         name=source.name,
         kind=source.kind,
-        images=[sum(map(len, sets[: stage + 1])) for stage in past],
-        bytes=[sum(each.size_bytes for each in sets[: stage + 1]) for stage in past],
+        images=[sum(map(len, sets[: stage + 1])) for stage in range(len(sets))],
+        bytes=[sum(each.size_bytes for each in sets[: stage + 1]) for stage in range(len(sets))],
         seconds=sum(each.seconds for of_repeat in kept for each in of_repeat),
     )
     return _Filled(memory, kept)

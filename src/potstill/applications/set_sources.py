@@ -1,0 +1,255 @@
+"""Where sets come from: methods and selections, applied to a part of a dataset, or sets that were made before."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from potstill.data import ImageDataset
+from potstill.distillation.plan import Plan, resolve
+from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.settings import Settings
+from potstill.distillation.unit import Distillation, Distilled, is_complete
+from potstill.evaluation import Session, check_fits
+from potstill.methods import METHODS, Method, find_method
+from potstill.runtime.compute_choice import ComputeChoice
+from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.files import sha256
+from potstill.schema.run_folder import not_a_run
+from potstill.schema.set_file import SetKind
+from potstill.selection import SELECTIONS
+from potstill.synthetic import SyntheticSet
+from potstill.units import Job, Workplace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """A set that is needed.
+
+    Attributes:
+        title: what it is for, as a part of the name of a folder, such as ``order1-step2``.
+        data: the images that it is made from.
+        images_per_class: the number of its images of each class.
+        network: the network that methods match.
+        iterations: of a distillation; None is the method's number.
+        seed: seed of all draws.
+    """
+
+    title: str
+    data: ImageDataset
+    images_per_class: int
+    network: str
+    iterations: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A set, and the seconds that it took to make."""
+
+    synthetic: SyntheticSet
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SetSource(ABC):
+    """Where sets come from.
+
+    Attributes:
+        name: as the user writes it.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def kind(self) -> SetKind:
+        """What it is."""
+
+    @abstractmethod
+    def check(self, need: Need) -> None:
+        """Make sure that it can give a set, before anything is computed.
+
+        Raises:
+            UserError: it cannot.
+        """
+
+    @abstractmethod
+    def plan(self, need: Need) -> Plan[Method] | None:
+        """The plan of the run that makes a set; None if the set is there already.
+
+        Raises:
+            UserError: it cannot be made.
+        """
+
+    @abstractmethod
+    def made(self, run: RunFolder) -> Made:
+        """A set, once its run is complete.
+
+        Args:
+            run: the run, if there was something to make.
+        """
+
+
+@dataclass(frozen=True)
+class Maker(SetSource):
+    """A selection or method, which makes sets.
+
+    Attributes:
+        method: the method with its default hyper-parameters.
+        compute: where runs are computed.
+    """
+
+    method: Method
+    compute: ComputeChoice
+
+    @property
+    def kind(self) -> SetKind:
+        """A method with the name of a selection is one."""
+        return "selection" if self.name in SELECTIONS else "method"
+
+    def check(self, need: Need) -> None:
+        """The settings resolve."""
+        self.plan(need)
+
+    def plan(self, need: Need) -> Plan[Method]:
+        """The plan of the run that makes a set."""
+        settings = Settings(
+            method=self.method,
+            dataset=need.data.name,
+            ipc=need.images_per_class,
+            network=need.network,
+            iterations=None if self.kind == "selection" else need.iterations,
+            seed=need.seed,
+            image_size=need.data.image_size,
+            zca=need.data.train.whitening is not None,
+            **asdict(self.compute),
+            **asdict(need.data.choices),
+        )
+        return resolve(settings, need.data)
+
+    def made(self, run: RunFolder) -> Made:
+        """The set of a run, and its seconds."""
+        return Made(SyntheticSet.load(run.synthetic), run.read_manifest().seconds)
+
+
+@dataclass(frozen=True)
+class GivenSet(SetSource):
+    """A set that was made before.
+
+    Attributes:
+        synthetic: the set.
+    """
+
+    synthetic: SyntheticSet = field(repr=False)
+
+    @property
+    def kind(self) -> SetKind:
+        """A set."""
+        return "set"
+
+    def check(self, need: Need) -> None:
+        """It fits the dataset and has enough images."""
+        check_fits(self.synthetic, need.data)
+        fewest = int(torch.bincount(self.synthetic.hard_labels, minlength=need.data.class_count).min())
+        if fewest < need.images_per_class:
+            raise UserError(
+                f"{self.name} has {fewest} images of a class, fewer than the {need.images_per_class} that are needed",
+                "use fewer images, or a larger set",
+            )
+
+    def plan(self, need: Need) -> None:
+        """There is nothing to make."""
+
+    def made(self, run: RunFolder) -> Made:
+        """The set as it is: it takes no time."""
+        return Made(self.synthetic, 0.0)
+
+
+def find_source(name: str, compute: ComputeChoice) -> SetSource:
+    """The source of a name.
+
+    Args:
+        name: a selection or method, ``module:Class``, the folder of a run, or the file of a set.
+        compute: where methods are run.
+
+    Raises:
+        UserError: there is no such thing.
+    """
+    path = Path(name)
+    if name in METHODS or (":" in name and not path.exists()):
+        return Maker(name, find_method(name)(), compute)
+    if path.is_dir():
+        if not (path / RunFolder(path).synthetic.name).exists():
+            raise not_a_run(path)
+        return GivenSet(name, SyntheticSet.load(RunFolder(path).synthetic))
+    if path.exists() or path.suffix:
+        return GivenSet(name, SyntheticSet.load(path))
+    raise unknown("method", name, METHODS, listing="potstill list methods, or name a run or a set")
+
+
+def find_sources(names: Sequence[str], compute: ComputeChoice, baselines: Sequence[str] = ()) -> list[SetSource]:
+    """The sources of several names.
+
+    Args:
+        names: as for ``find_source``.
+        compute: likewise.
+        baselines: names that are added at the end if they are not among the others.
+
+    Raises:
+        UserError: a name is unknown or given twice.
+    """
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{doubled[0]!r} is named twice", "name each once")
+    return [find_source(name, compute) for name in dict.fromkeys([*names, *baselines])]
+
+
+def make_sets(requests: Sequence[tuple[SetSource, Need]], folder: Path, session: Session) -> list[Made]:
+    """Make sets: each is a run of its own in a folder, and what has been made before is taken from there.
+
+    Args:
+        requests: each a source and what is needed of it.
+        folder: for the runs.
+        session: its executor makes the sets.
+
+    Returns:
+        The sets, in the order of the requests. A set that was given took no time.
+
+    Raises:
+        UserError: a set cannot be made, or the folder has something else in its place.
+    """
+    runs = [RunFolder(folder / f"{_as_name(source.name)}-{need.title}") for source, need in requests]
+    work = [0, *(_images(source.plan(need), need) for source, need in requests)]
+    with session.runner(session.settled(sum(work)), images=sum(work), longest=max(work)) as runner:
+        jobs = list(_missing(requests, runs, runner.workplace))
+        for job, _ in runner.results(jobs, sum(job.weight for job in jobs)):
+            runner.progress(f"{job.title}: made")
+    return [source.made(run) for (source, _), run in zip(requests, runs, strict=True)]
+
+
+def _missing(
+    requests: Sequence[tuple[SetSource, Need]], runs: Sequence[RunFolder], workplace: Workplace
+) -> Iterator[Job[Distilled, None]]:
+    """The distillations that are still to be done."""
+    for (source, need), run in zip(requests, runs, strict=True):
+        plan = source.plan(need)
+        if plan is not None and not is_complete(run, plan, need.data):
+            unit = Distillation.of(plan, workplace.materials.add(need.data), run.path)
+            yield Job(unit, run.path.name, None, weight=1 + _images(plan, need))
+
+
+def _images(plan: Plan[Method] | None, need: Need) -> int:
+    """The number of images that networks process to make a set, as far as the method tells."""
+    if plan is None:
+        return 0
+    return plan.iterations * plan.method.images_per_iteration(need.data.class_count, plan.pictures_per_class)
+
+
+def _as_name(name: str) -> str:
+    """A name that a folder can have; names that differ stay different."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+    return plain if plain == name else f"{plain}-{sha256(name.encode())[:8]}"

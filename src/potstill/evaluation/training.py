@@ -6,14 +6,21 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 
 from potstill.data import ImageDataset, LabeledImages
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.procedures import Procedure, by_schedule, on_set, random_set, stopped_early, untrained
+from potstill.evaluation.procedures import (
+    AfterEpoch,
+    Procedure,
+    by_schedule,
+    on_set,
+    random_set,
+    stopped_early,
+    untrained,
+)
 from potstill.evaluation.schedules import training_schedule
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
@@ -38,10 +45,15 @@ NONE = "none"
 _NO_SETS = (FULL, EARLY, RANDOM, NONE, "")
 """What ``images`` and ``like`` may be beside the SHA-256 of a set."""
 
+R = TypeVar("R", bound=Record)
+
+Follow = Callable[[Trainer, int], AfterEpoch]
+"""From a trainer and its number of epochs to what is called after each of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class TrainAndTest(Unit[NetworkResult]):
-    """Train a network once, and test it once.
+class NetworkTraining(Unit[R]):
+    """Train a network once. What is asked of it afterwards is what kinds of this unit differ in.
 
     Attributes:
         dataset: the SHA-256 of the prepared dataset.
@@ -59,12 +71,8 @@ class TrainAndTest(Unit[NetworkResult]):
         seed: seed of all random draws.
         stream: the stream of the draws.
         learning_rate: a learning rate instead of the recipe's.
-        judged_by: the split on which the accuracy is measured.
         diverging: whether a loss that is no longer finite ends the training as failed, or counts as it is.
     """
-
-    result: ClassVar[type[Record]] = NetworkResult
-    version: ClassVar[int] = 1
 
     dataset: str
     images: str
@@ -78,46 +86,35 @@ class TrainAndTest(Unit[NetworkResult]):
     seed: int
     stream: tuple[str | int, ...]
     learning_rate: Amount | None = None
-    judged_by: Literal["test", "validation"] = "test"
     diverging: Literal["fails", "counts"] = "fails"
 
-    def run(self, workplace: Workplace) -> NetworkResult:
-        """Train and test. A training that fails is a result too, which says why."""
-        dataset = workplace.dataset(self.dataset)
-        learned_from = {key: workplace.synthetic(key) for key in (self.images, self.like) if key not in _NO_SETS}
-        try:
-            return self._measured(workplace, dataset, learned_from)
-        except UserError as error:
-            return NetworkResult(failed=error.problem)
+    @property
+    def streams(self) -> Streams:
+        """The randomness of the training."""
+        return Streams(self.seed, self.stream)
 
-    def is_final(self, result: NetworkResult) -> bool:
-        """A training that failed is tried again when it is asked for again."""
-        return result.failed is None
+    def trained(self, workplace: Workplace, follow: Follow | None = None) -> tuple[Trainer, int]:
+        """Train the network.
 
-    def _measured(self, workplace: Workplace, dataset: ImageDataset, sets: Mapping[str, SyntheticSet]) -> NetworkResult:
-        started = time.perf_counter()
-        compute, streams = workplace.compute, Streams(self.seed, self.stream)
+        Args:
+            workplace: provides the images and the device.
+            follow: from the trainer and the number of epochs to what is called after each epoch.
+
+        Returns:
+            The trainer with the trained network, and the number of epochs.
+
+        Raises:
+            UserError: the training failed.
+        """
+        dataset, compute = workplace.dataset(self.dataset), workplace.compute
+        sets = {key: workplace.synthetic(key) for key in (self.images, self.like) if key not in _NO_SETS}
         trainer = workplace.tool(
             "trainer", (self.network, self.dataset), lambda: make_trainer(self.network, dataset, compute)
         )
-        procedure = self._procedure(workplace, dataset, sets, streams)
-        curve = _Curve.of(self, procedure, trainer, dataset)
-        procedure.train(trainer, streams, self._after_epoch(procedure, curve, workplace.progress))
-        judges: LabeledImages = dataset.test if self.judged_by == "test" else dataset.validation
-        predicted, true = trainer.predict(judges), judges.labels.cpu()
-        classes = judges.class_count
-        counts = torch.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-        return NetworkResult(
-            accuracies=[(predicted == true).double().mean().item()],
-            seconds=time.perf_counter() - started,
-            curve_epochs=curve.epochs,
-            curve_loss=curve.losses,
-            curve_accuracy=curve.accuracies,
-            confusion=counts.tolist(),
-            epochs=procedure.epochs,
-            made_on=[workplace.in_words],
-            learning_rate=self.learning_rate,
-        )
+        procedure = self._procedure(workplace, dataset, sets)
+        following = None if follow is None else follow(trainer, procedure.epochs)
+        procedure.train(trainer, self.streams, self._after_epoch(procedure, following, workplace.progress))
+        return trainer, procedure.epochs
 
     def weights(self, workplace: Workplace) -> InitialWeights:
         """The initial weights of all repeats.
@@ -128,9 +125,7 @@ class TrainAndTest(Unit[NetworkResult]):
         recorded = tuple(sorted(self.initial.items()))
         return workplace.tool("initial weights", recorded, lambda: InitialWeights(**self.initial))
 
-    def _procedure(
-        self, workplace: Workplace, dataset: ImageDataset, sets: Mapping[str, SyntheticSet], streams: Streams
-    ) -> Procedure:
+    def _procedure(self, workplace: Workplace, dataset: ImageDataset, sets: Mapping[str, SyntheticSet]) -> Procedure:
         weights = self.weights(workplace).held_out(self.repeat)
         if self.images == NONE:
             return untrained(weights)
@@ -142,12 +137,12 @@ class TrainAndTest(Unit[NetworkResult]):
         if self.images == EARLY:
             return stopped_early(dataset.train, sets[self.like], self.recipe, weights, dataset.flips)
         if self.images == RANDOM:
-            chosen = random_set(dataset.train, self.images_per_class, streams, sets.get(self.like))
+            chosen = random_set(dataset.train, self.images_per_class, self.streams, sets.get(self.like))
         else:
             chosen = sets[self.images]
         return on_set(chosen, self.recipe, weights, dataset.flips, learning_rate=self.learning_rate)
 
-    def _after_epoch(self, procedure: Procedure, curve: _Curve, progress: Progress) -> Callable[[int, float], None]:
+    def _after_epoch(self, procedure: Procedure, following: AfterEpoch | None, progress: Progress) -> AfterEpoch:
         pace = Pace()
 
         def after_epoch(epoch: int, loss: float) -> None:
@@ -155,41 +150,86 @@ class TrainAndTest(Unit[NetworkResult]):
                 raise UserError(f"{self.network} diverged in epoch {epoch} of its training", "use another recipe")
             if epoch < procedure.epochs and pace.due():
                 progress(f"epoch {epoch} of {procedure.epochs}, loss {loss:.3g}, {pace.left(epoch, procedure.epochs)}")
-            curve.after_epoch(epoch, loss)
+            if following is not None:
+                following(epoch, loss)
 
         return after_epoch
 
 
-class _Curve:
-    """The learning curve of a training, at no more than ten epochs."""
+@dataclass(frozen=True, kw_only=True)
+class TrainAndTest(NetworkTraining[NetworkResult]):
+    """Train a network once, and test it once.
 
-    def __init__(
-        self, epochs: int, accuracy_on: Callable[[LabeledImages], float], validation: LabeledImages | None
-    ) -> None:
-        points = (max(round(epochs * (point + 1) / CURVE_POINTS), 1) for point in range(CURVE_POINTS))
-        self._points = set(points if epochs else ())
-        self._accuracy_on, self._validation = accuracy_on, validation
+    Attributes:
+        judged_by: the split on which the accuracy is measured.
+    """
+
+    result: ClassVar[type[Record]] = NetworkResult
+    version: ClassVar[int] = 1
+
+    judged_by: Literal["test", "validation"] = "test"
+
+    def run(self, workplace: Workplace) -> NetworkResult:
+        """Train and test. A training that fails is a result too, which says why."""
+        try:
+            return self._measured(workplace, workplace.dataset(self.dataset))
+        except UserError as error:
+            return NetworkResult(failed=error.problem)
+
+    def is_final(self, result: NetworkResult) -> bool:
+        """A training that failed is tried again when it is asked for again."""
+        return result.failed is None
+
+    def _measured(self, workplace: Workplace, dataset: ImageDataset) -> NetworkResult:
+        started = time.perf_counter()
+        curve = _Curve(dataset, judged=self.judged_by == "test", drawn=self.diverging == "fails")
+        trainer, epochs = self.trained(workplace, curve.follow)
+        judges: LabeledImages = dataset.test if self.judged_by == "test" else dataset.validation
+        predicted, true = trainer.predict(judges), judges.labels.cpu()
+        classes = judges.class_count
+        counts = torch.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+        return NetworkResult(
+            accuracies=[(predicted == true).double().mean().item()],
+            seconds=time.perf_counter() - started,
+            curve_epochs=curve.epochs,
+            curve_loss=curve.losses,
+            curve_accuracy=curve.accuracies,
+            confusion=counts.tolist(),
+            epochs=epochs,
+            made_on=[workplace.in_words],
+            learning_rate=self.learning_rate,
+        )
+
+
+class _Curve:
+    """The learning curve of a training, at no more than ten epochs.
+
+    Args:
+        dataset: its validation split judges.
+        judged: whether accuracies are measured; not if the validation split judges the training in any case.
+        drawn: whether there is a curve; not if the loss may stop being finite.
+    """
+
+    def __init__(self, dataset: ImageDataset, *, judged: bool, drawn: bool) -> None:
+        self._validation = evenly_spaced(dataset.validation, CURVE_IMAGES) if judged else None
+        self._drawn = drawn
         self.epochs: list[int] = []
         self.losses: list[float] = []
         self.accuracies: list[float] = []
 
-    @classmethod
-    def of(cls, unit: TrainAndTest, procedure: Procedure, trainer: Trainer, dataset: ImageDataset) -> _Curve:
-        """The curve of a training; without accuracies if it is judged by the validation split in any case.
+    def follow(self, trainer: Trainer, epochs: int) -> AfterEpoch:
+        """Take a point of the curve where one is due."""
+        points = {max(round(epochs * (point + 1) / CURVE_POINTS), 1) for point in range(CURVE_POINTS)}
 
-        A training whose loss may stop being finite has no curve.
-        """
-        epochs = procedure.epochs if unit.diverging == "fails" else 0
-        validation = evenly_spaced(dataset.validation, CURVE_IMAGES) if unit.judged_by == "test" else None
-        return cls(epochs, partial(accuracy, trainer), validation)
+        def after_epoch(epoch: int, loss: float) -> None:
+            if not self._drawn or epoch not in points:
+                return
+            self.epochs.append(epoch)
+            self.losses.append(loss)
+            if self._validation is not None:
+                self.accuracies.append(accuracy(trainer, self._validation))
 
-    def after_epoch(self, epoch: int, loss: float) -> None:
-        if epoch not in self._points:
-            return
-        self.epochs.append(epoch)
-        self.losses.append(loss)
-        if self._validation is not None:
-            self.accuracies.append(self._accuracy_on(self._validation))
+        return after_epoch
 
 
 def make_trainer(network: str, dataset: ImageDataset, compute: Compute) -> Trainer:

@@ -37,6 +37,7 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
+from potstill.schema.attacks import EQUAL, RANDOM, SET, AttackCurves, AttackedNetworks, Probe
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
@@ -122,6 +123,22 @@ EXCHANGE = Exchange(
         )
     },
 )
+ATTACKS = AttackCurves(
+    set_sha256="c0" * 32,
+    dataset_fingerprint="5f" * 32,
+    seed=0,
+    recipe=Recipe(name="quick", summary="", epochs=30, full_epochs=5),
+    images=100,
+    chance=0.1,
+    probes=[Probe(kind="clean"), Probe(kind="pgd", strength=0.1, steps=5), Probe(kind="blur", strength=3.0)],
+    networks={
+        "convnet": [
+            AttackedNetworks(trained_on=source, images_per_class=1, accuracies=[[0.5, 0.1, 0.4], [0.6, 0.2, 0.5]])
+            for source in (SET, RANDOM, EQUAL)
+        ]
+    },
+    made_on=["a machine"],
+)
 FULL_DATA = FullDataRecord(
     recipe=Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50),
     network="convnet",
@@ -177,6 +194,7 @@ def _page(file: str, structure: Structure) -> Kind:
         same: Any = {"set_sha256": manifest.tensors_sha256, "dataset_fingerprint": manifest.dataset.fingerprint}
         replace(EXCHANGE, **same).write(folder / Exchange.FILE)
         replace(ROBUSTNESS, **same).write(folder / Robustness.FILE)
+        replace(ATTACKS, **same).write(folder / AttackCurves.FILE)
         replace(JUDGED_SEARCH, **same).write(folder / SearchResult.FILE)
         return folder / file
 
@@ -381,6 +399,7 @@ KINDS = [
     _record(ReproductionRecord, "mnist-coresets/reproduction.json", ReproductionRecord.FILE),
     _record(ExpertsManifest, "mnist-mtt-ipc1/experts.json", ExpertsManifest.FILE),
     _record(Robustness, ROBUSTNESS, Robustness.FILE),
+    _record(AttackCurves, ATTACKS, AttackCurves.FILE),
     _record(FullDataRecord, FULL_DATA, "full.json"),
     *(_synthetic(kind) for kind in ("plain", "whitened", "with learned steps")),
     Kind("config.toml, for --config", "toml", _make_config, _use_config),
@@ -409,6 +428,7 @@ KINDS = [
     _page(Evaluation.FILE, "json"),
     _page(Exchange.FILE, "json"),
     _page(Robustness.FILE, "json"),
+    _page(AttackCurves.FILE, "json"),
     _page(SearchResult.FILE, "json"),
     Kind("comparison.json, for its page", "json", _make_comparison, _use_comparison, dear=True),
 ]

@@ -12,6 +12,7 @@ from potstill.report import page
 from potstill.report.run import Run, Section
 from potstill.report.sections import SECTIONS, costs
 from potstill.runtime.errors import UserError
+from potstill.schema.attacks import AttackCurves
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.exchange import Exchange
 from potstill.schema.robustness import Robustness
@@ -28,6 +29,7 @@ def test_the_records_of_writers_are_those_that_sections_show() -> None:
         Evaluation,
         Exchange,
         Robustness,
+        AttackCurves,
         SearchResult,
     ]
 

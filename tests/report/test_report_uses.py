@@ -14,10 +14,11 @@ from run_folder import FINGERPRINT, SET, change_record, write_record, write_set
 from test_report_page import Page
 
 from potstill.evaluation import find_recipe
-from potstill.report import exchange_sentences, read_run
+from potstill.report import attack_sentences, exchange_sentences, read_run
 from potstill.report.lead import result
 from potstill.report.page import render
 from potstill.runtime.errors import UserError
+from potstill.schema.attacks import AttackCurves, AttackedNetworks, Probe
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.recipe import Recipe
@@ -48,6 +49,37 @@ ROBUSTNESS = Robustness(
         "random plain": 0.1,
         "synthetic hard": 0.01,
     },
+)
+
+
+ATTACKS = AttackCurves(
+    set_sha256=SET,
+    dataset_fingerprint=FINGERPRINT,
+    seed=0,
+    recipe=find_recipe("quick"),
+    images=300,
+    chance=0.1,
+    probes=[
+        Probe(kind="clean"),
+        Probe(kind="pgd", strength=0.2, steps=10),
+        Probe(kind="blur", strength=3.0),
+        Probe(kind="pgd", strength=1.0, steps=20),
+    ],
+    networks={
+        "convnet": [
+            AttackedNetworks(
+                trained_on="the set",
+                images_per_class=2,
+                accuracies=[[0.8, 0.4, 0.6, 0.0], [0.82, 0.42, 0.62, 0.0]],
+            ),
+            AttackedNetworks(
+                trained_on="equal accuracy",
+                images_per_class=5,
+                accuracies=[[0.79, 0.19, 0.59, 0.0], [0.81, 0.21, 0.61, 0.0]],
+            ),
+        ]
+    },
+    made_on=["a machine"],
 )
 
 
@@ -229,6 +261,7 @@ def test_a_run_without_them_says_nothing_of_them(run_path: Path):
     assert 'id="search"' not in page
     assert 'id="robustness"' not in page
     assert 'id="exchange"' not in page
+    assert 'id="attacks"' not in page
 
 
 def test_robust_scores_are_told_with_what_they_are_made_of(run_path: Path):
@@ -243,6 +276,42 @@ def test_robust_scores_are_told_with_what_they_are_made_of(run_path: Path):
         row = told.text[told.text.index(name) :].split("\n")[0]
         assert mean in row
         assert row.endswith(rate)
+
+
+def test_attacks_are_told_at_equal_clean_accuracy(run_path: Path):
+    write_record(run_path / "attacks.json", ATTACKS.to_json())
+    told = section(run_path, "attacks")
+    said = " ".join(attack_sentences(ATTACKS, "convnet"))
+    assert said in told.text
+    # Student's 97.5 % quantile of 2 degrees of freedom, 4.303, times a standard error of 1.414 points: 6.1.
+    assert said.replace("\u00a0", " ") == (
+        "ConvNet recognises 81.0 % of 300 clean test images after training on the set, and 80.0 % after training on 50 "
+        "random real ones, the number at which it comes nearest. Under attack the set leaves 41.0 % and random images "
+        "leave 20.0 %, over all attacks and strengths: a difference of +21.0 points (95 % interval +14.9 to +27.1). With "
+        "corruptions the set leaves 61.0 % and random images leave 60.0 %, over all kinds and severities: a difference of "
+        "+1.0 points (95 % interval −5.1 to +7.1), so no difference is shown."
+    )
+    assert told.source.count("<polyline") == 3
+    assert "Trained by quick@1, tested on 300 test images; seed 0; measured on a machine." in told.text
+    row = told.text[told.text.index("PGD, changes up to 0.2") :].split("\n")[0]
+    assert "41.0" in row
+    assert "20.0" in row
+
+
+def test_masked_gradients_and_failures_are_told():
+    ours, equal = ATTACKS.networks["convnet"]
+    masking = replace(ours, accuracies=[[*row[:-1], 0.5] for row in ours.accuracies])
+    said = attack_sentences(replace(ATTACKS, networks={"mlp": [masking, equal]}), "mlp")
+    assert said[-1].startswith("Even PGD that may change pixels at will does not mislead it")
+    failed = replace(ours, accuracies=[], failed="it diverged")
+    assert attack_sentences(replace(ATTACKS, networks={"mlp": [failed]}), "mlp") == [
+        "MLP could not be trained on the set: it diverged."
+    ]
+    assert attack_sentences(replace(ATTACKS, networks={"mlp": [ours]}), "mlp") == [
+        "The measurement of MLP is not complete."
+    ]
+    once = [replace(each, accuracies=each.accuracies[:1]) for each in (ours, equal)]
+    assert "one repeat gives no interval" in attack_sentences(replace(ATTACKS, networks={"mlp": once}), "mlp")[1]
 
 
 def test_a_search_is_told_from_the_best_down(run_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from potstill.schema import Record
+from potstill.schema.attacks import AttackCurves, AttackedNetworks, Probe
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.continual import (
     ClassProtocol,
@@ -149,7 +150,31 @@ candidates = st.builds(Candidate, accuracies=accuracies, seconds=amounts, parame
 candidates |= st.builds(Candidate, skipped=st.booleans())
 proxies = st.builds(Proxy, images=counts, bytes=counts, choosing_seconds=amounts, candidates=by_name(candidates))
 
+probes = [
+    Probe(kind="clean"),
+    Probe(kind="pgd", strength=0.1, steps=5),
+    Probe(kind="blur", strength=3.0),
+    Probe(kind="pgd", strength=1.0, steps=9),
+]
+attacked = st.builds(
+    AttackedNetworks,
+    trained_on=st.sampled_from(["the set", "random images", "equal accuracy"]),
+    images_per_class=positive,
+    accuracies=st.lists(st.lists(fractions, min_size=4, max_size=4), max_size=2),
+    seconds=amounts,
+    failed=st.none() | text,
+)
+
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
+    "attacks": st.builds(
+        AttackCurves,
+        recipe=recipes,
+        images=positive,
+        chance=fractions,
+        probes=st.just(probes),
+        networks=by_name(st.lists(attacked, max_size=3)),
+        made_on=st.lists(text, max_size=2),
+    ),
     "recipe": recipes,
     "network result": results,
     "evaluation": st.builds(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from potstill.runtime.errors import UserError
 from potstill.runtime.text import visible
 from potstill.schema import Record
+from potstill.schema.attacks import AttackCurves
 from potstill.schema.comparison import Comparison
 from potstill.schema.continual import Continual
 from potstill.schema.evaluation import Evaluation
@@ -28,6 +29,7 @@ from potstill.schema.search import SearchResult
 from tests.schema.records import RECORDS
 
 KINDS: dict[str, type[Record]] = {
+    "attacks": AttackCurves,
     "comparison": Comparison,
     "continual": Continual,
     "evaluation": Evaluation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import tyro
 
 from potstill import evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse, percent
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, numbers, parse, percent
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
@@ -49,6 +50,10 @@ class Options:
         out: the record to write. By default evaluation.json beside the set.
         robustness: measure the label and augmentation robust scores instead, and write robustness.json.
         exchange: also measure how many random real images teach as much as the set, and write exchange.json.
+        attacks: measure how networks withstand attacks and corruptions of test images instead, and write attacks.json.
+        epsilons: for --attacks, the largest changes of a pixel in [0, 1], separated by commas. By default 0.1,0.2,0.3
+            for grey images, and 2, 4 and 8 of 255 for others.
+        attacked_images: for --attacks, the number of test images that are changed. By default 1000.
     """
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
@@ -68,6 +73,9 @@ class Options:
     out: Path | None = None
     robustness: bool = False
     exchange: bool = False
+    attacks: bool = False
+    epsilons: str | None = None
+    attacked_images: int | None = None
 
 
 def run(words: list[str]) -> None:
@@ -81,6 +89,9 @@ def _evaluate(words: list[str]) -> None:
     at_least(options, repeats=1, full_repeats=1, full_epochs=1)
     target = Target.opened(options.target)
     synthetic = target.synthetic
+    for option in () if options.attacks else ("epsilons", "attacked_images"):
+        if getattr(options, option) is not None:
+            raise UserError(f"--{option.replace('_', '-')} does not apply without --attacks", "add --attacks")
     if options.recipe is not None:
         evaluation.check_learned_rate(find_recipe(options.recipe), [synthetic])
     if options.exchange and not options.robustness:
@@ -104,6 +115,9 @@ def _evaluate(words: list[str]) -> None:
         )
         if options.robustness:
             _robustness(options, target, session, networks)
+            return
+        if options.attacks:
+            _attacks(options, target, session, networks)
             return
         rates = None
         if options.exchange:  # first, so that the set is measured on the device and in the precision of the curve
@@ -143,9 +157,7 @@ def _beside(path: Path) -> Path:
 
 
 def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:
-    for option in ("baselines", "full_repeats", "initial", "exchange"):
-        if getattr(options, option) != getattr(Options, option):
-            raise UserError(f"--{option.replace('_', '-')} does not apply to --robustness", "leave it out")
+    _refuse(options, "robustness", ("baselines", "full_repeats", "initial", "exchange", "attacks"))
     if len(networks) > 1:
         raise UserError("robust scores are measured for one network", "name one network with --networks")
     path = options.out or target.beside / evaluation.Robustness.FILE
@@ -164,6 +176,32 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
     scores = f"label robust score {label:.1f}, augmentation robust score {augmentation:.1f}"
     say(f"{scores} (of 100; {found.track} labels, {network}, {recipe.label})")
     say(f"written to {path}")
+
+
+def _attacks(options: Options, target: Target, session: Session, networks: list[str]) -> None:
+    _refuse(options, "attacks", ("baselines", "full_repeats", "full_epochs", "initial", "exchange"))
+    path = options.out or target.beside / evaluation.AttackCurves.FILE
+    check_writable(path)
+    found = evaluation.measure_attacks(
+        target.synthetic,
+        session,
+        recipe=options.recipe,
+        networks=networks,
+        repeats=options.repeats,
+        epsilons=None if options.epsilons is None else numbers(options.epsilons, "epsilons"),
+        attacked_images=1000 if options.attacked_images is None else options.attacked_images,
+        record=path,
+    )
+    for network in found.networks:
+        say(" ".join(report.attack_sentences(found, network)))
+    say(f"written to {path}")
+
+
+def _refuse(options: Options, what: str, others: Sequence[str]) -> None:
+    """Refuse options that are given though they do not apply to what is measured."""
+    for option in others:
+        if getattr(options, option) != getattr(Options, option):
+            raise UserError(f"--{option.replace('_', '-')} does not apply to --{what}", "leave it out")
 
 
 def table(found: Evaluation, images: int) -> Table:

@@ -154,6 +154,18 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def numbers(text: str, option: str) -> list[float]:
+    """The numbers in a list separated by commas, as the value of an option.
+
+    Raises:
+        UserError: one of them is not a number.
+    """
+    try:
+        return [float(number) for number in names(text)]
+    except ValueError as error:
+        raise UserError(f"--{option} takes numbers separated by commas, not {text!r}", "such as 0.1,0.2") from error
+
+
 def percent(result: Repeats | None, *, interval: bool = False) -> str:
     """Accuracies as a cell of a table: mean, standard deviation, interval if requested, and number of repeats."""
     if result is None:

@@ -120,6 +120,10 @@ class Trainer:
         """The most probable class of each image, as int64 (N,) on the CPU."""
         return self._chunked.predict(examples.normalised, len(examples))
 
+    def logits(self, images: Tensor) -> Tensor:
+        """The logits (N, classes) of images (N, C, H, W), in float32 or better; gradients reach the images."""
+        return self._chunked.logits(images.to(self.compute.device), eager=True)
+
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
         """The class probabilities of images (N, C, H, W), as float32 (N, classes) on the CPU."""

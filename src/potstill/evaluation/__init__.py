@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from potstill.evaluation.attack_curves import measure_attacks as measure_attacks
     from potstill.evaluation.checks import check_exchangeable as check_exchangeable
     from potstill.evaluation.checks import check_fits as check_fits
     from potstill.evaluation.checks import check_learned_rate as check_learned_rate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.session import Resources as Resources
     from potstill.evaluation.session import Session as Session
     from potstill.evaluation.training import make_trainer as make_trainer
+    from potstill.schema.attacks import AttackCurves as AttackCurves
     from potstill.schema.evaluation import Evaluation as Evaluation
     from potstill.schema.evaluation import NetworkResult as NetworkResult
     from potstill.schema.exchange import Exchange as Exchange

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from potstill.report.attacks import attack_sentences as attack_sentences
     from potstill.report.comparison import write_comparison as write_comparison
     from potstill.report.continual import write_continual as write_continual
     from potstill.report.continual_lead import continual_verdict as continual_verdict

@@ -12,9 +12,10 @@ import numpy as np
 from potstill.report import wording
 from potstill.report.charts import Tick
 from potstill.report.charts.curves import CurveChart, Panel, curve_chart
-from potstill.report.continual_lead import continual_verdict, first_memory, remarks, signed, way_title
+from potstill.report.continual_lead import continual_verdict, first_memory, remarks, way_title
 from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title
+from potstill.report.wording import signed
 from potstill.runtime.files import write_atomic
 from potstill.schema.continual import ClassProtocol, Continual, DomainProtocol, Gain, Learner, Memory, stream_forgetting
 from potstill.schema.statistics import confidence_interval

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from potstill.report import wording
+from potstill.report.wording import signed
 from potstill.schema.continual import BASELINES, Continual, Gain, Learner, Memory
 
 
@@ -35,12 +36,6 @@ def first_memory(record: Continual) -> Memory:
     """The memory that the page is about: the first that is not a baseline, if there is one."""
     others = [memory for memory in record.memories if memory.name not in BASELINES]
     return (others or record.memories)[0]
-
-
-def signed(fraction: float) -> str:
-    """A difference in points, with its sign: ``+4.2``."""
-    points = wording.points(abs(fraction))
-    return points if points == "0.0" else f"{'−' if fraction < 0 else '+'}{points}"
 
 
 def _better(record: Continual, memory: str, way: tuple[str, bool]) -> str:

@@ -28,6 +28,12 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{points(fraction, digits)}{SPACE}%"
 
 
+def signed(fraction: float) -> str:
+    """A difference in points, with its sign: ``+4.2``."""
+    shown = points(abs(fraction))
+    return shown if shown == "0.0" else f"{'−' if fraction < 0 else '+'}{shown}"
+
+
 def interval(ends: tuple[float, float]) -> str:
     """Percent without the sign: ``86.9–89.3``."""
     return f"{points(ends[0])}–{points(ends[1])}"

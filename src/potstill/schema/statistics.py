@@ -111,6 +111,18 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
     return PairedDifference(mean, (mean - half, mean + half), p, len(differences))
 
 
+def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float] | None:
+    """Welch's 95 % interval of the difference of two means, of repeats that are not paired.
+
+    Returns:
+        The ends; None for fewer than two repeats of either, or without any spread.
+    """
+    if min(len(first), len(second)) < 2 or max(statistics.stdev(first), statistics.stdev(second)) < ROUNDING:
+        return None
+    found = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    return float(found.low), float(found.high)
+
+
 def corrected(p_values: Mapping[K, float]) -> dict[K, float]:
     """P values of several comparisons with Holm's correction (1979).
 

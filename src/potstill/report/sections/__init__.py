@@ -3,6 +3,7 @@
 from potstill.report.run import Section
 from potstill.report.sections import (
     accuracy,
+    attacks,
     citation,
     confusion,
     costs,
@@ -22,6 +23,7 @@ SECTIONS: tuple[Section, ...] = (
     learning.SECTION,
     confusion.SECTION,
     robustness.SECTION,
+    attacks.SECTION,
     search.SECTION,
     costs.SECTION,
     settings.SECTION,

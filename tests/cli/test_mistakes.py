@@ -72,6 +72,18 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "list": ("methods|datasets|networks|recipes|reproductions is not given",),
     "export run --format jpeg": ("--format takes hub, imagefolder, npz or parquet, not 'jpeg'",),
     "export run": ("--format is not given",),
+    # Guarantees that are none.
+    "distill dp-dm --epsilon 0": ("--epsilon 0.0 is not positive",),
+    "distill dp-dm --epsilon nan": ("--epsilon",),
+    "distill dp-dm --delta 0": ("--delta 0.0 is not positive",),
+    "distill dp-dm --delta 0.001": ("--delta 0.001 is not below 1/1,295", "use --delta 0.0001 or less"),
+    "distill dp-dm --epsilon 1e9": ("--epsilon 1e+09 protects nothing",),
+    "distill dp-dm --group 1000": ("--group 1000 is more than the", "smallest class"),
+    "distill dp-dm --group 50 --queries 5 --start real": ("--start real reads real images", "leave --start out"),
+    "distill dp-dm --group 50 --queries 5 --zca": ("--zca is fitted on the real images", "leave --zca out"),
+    "distill dp-dm --group 50 --queries 5 --validate-every 9": ("--validate-every chooses", "--validate-every 0"),
+    "distill dp-dm --group 50 --queries 5 --network lenet:norm=batch": ("norm",),
+    "distill dp-dm --group 50 --queries 5 --network convnet:norm=batch": ("batch norms", "--network convnet"),
     # Numbers out of range.
     "distill dm --ipc 0": ("--ipc 0 is too small", "--ipc 1 or more"),
     "distill dm --ipc -3": ("--ipc -3 is too small",),

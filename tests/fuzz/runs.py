@@ -43,6 +43,7 @@ from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.experts import ExpertsManifest
 from potstill.schema.manifest import Manifest
+from potstill.schema.privacy import Privacy
 from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, ReproductionRecord
 from potstill.schema.robustness import KINDS as TRAINED_ON
@@ -101,6 +102,16 @@ ROBUSTNESS = Robustness(
     full=0.97,
     accuracies={kind: [0.5, 0.52] for kind in (*TRAINED_ON, "synthetic hard")},
     rates=dict.fromkeys((*TRAINED_ON, "synthetic hard"), 0.01),
+)
+PRIVACY = Privacy(
+    epsilon=0.99943,
+    delta=1e-5,
+    sampling_rate=0.02,
+    clip=1.0,
+    noise_multiplier=1.2873,
+    queries=150,
+    accountant="an accountant",
+    public=("the labels",),
 )
 EXCHANGE = Exchange(
     set_sha256="c0" * 32,
@@ -185,12 +196,13 @@ def _space(file: str, structure: Structure) -> Kind:
     return Kind(f"{file}, for --space", structure, make, use)
 
 
-def _page(file: str, structure: Structure) -> Kind:
+def _page(file: str, structure: Structure, privacy: Privacy | None = None) -> Kind:
     """A file of a run folder, read with all others by ``potstill report``, and shown."""
 
     def make(folder: Path) -> Path:
         make_run(folder, evaluated=evaluation(repeats=2))
         manifest = Manifest.read(folder / "manifest.json")
+        replace(manifest, privacy=privacy).write(folder / "manifest.json")
         same: Any = {"set_sha256": manifest.tensors_sha256, "dataset_fingerprint": manifest.dataset.fingerprint}
         replace(EXCHANGE, **same).write(folder / Exchange.FILE)
         replace(ROBUSTNESS, **same).write(folder / Robustness.FILE)
@@ -201,7 +213,8 @@ def _page(file: str, structure: Structure) -> Kind:
     def use(folder: Path) -> None:
         page.render(page.read_run(folder))
 
-    return Kind(f"{file}, for its page", structure, make, use, dear=True)
+    guaranteed = "" if privacy is None else " with a guarantee"
+    return Kind(f"{file}{guaranteed}, for its page", structure, make, use, dear=True)
 
 
 def _make_comparison(folder: Path) -> Path:
@@ -421,6 +434,7 @@ KINDS = [
     Kind("difficulty", "safetensors", partial(_make_experts, file=DIFFICULTY), _use_difficulty),
     Kind("curriculum", "safetensors", partial(_make_experts, file=CURRICULUM), _use_curriculum),
     _page("manifest.json", "json"),
+    _page("manifest.json", "json", PRIVACY),
     _page("config.toml", "toml"),
     _page("metrics.jsonl", "jsonl"),
     _page("synthetic.safetensors", "safetensors"),

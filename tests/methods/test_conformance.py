@@ -31,6 +31,7 @@ MATCHED = {
 
 CASES = {
     **{name: {} for name in METHODS},
+    "dp-dm": {"epsilon": 50.0, "delta": 1e-4, "queries": 6, "group": 60, "learning_rate": 0.1},
     "datadam whose networks are trained": {"network_iterations": 3, "network_steps": 2, "network_learning_rate": 0.1},
     "dc whose networks are trained": {"outer_loops": 3, "inner_epochs": 2, "network_learning_rate": 0.1},
     "dsa whose networks are trained": {"outer_loops": 3, "inner_epochs": 2, "network_learning_rate": 0.1},
@@ -43,6 +44,7 @@ TOYS: dict[str, dict[str, Any]] = {
     "dd": {"learning_rate": 0.1, "batch_real": 256, "passes": 5},
     "ld": {"learning_rate": 0.2, "batch_real": 256},
 }
+FROM_NOISE = ("ld", "dp-dm", "psg")
 DRAW_NOTHING = ("average", "k-means")
 
 
@@ -54,7 +56,7 @@ def case_of(name: str, promise: str) -> Case:
     small = {setting: value for setting, value in given.items() if setting in names} | CASES[name]
     if promise == LEARNS:
         small |= TOYS.get(kind.name, {})
-    return Case(kind, small, noise=kind.name == "ld")
+    return Case(kind, small, noise=kind.name in FROM_NOISE)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import torch
 
 from potstill.methods import Citation, Method, Problem, State
 from potstill.runtime import parallel
+from potstill.schema.privacy import Privacy
 from potstill.synthetic import SyntheticSet
 
 
@@ -94,6 +96,23 @@ class Global(Drifting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Guessable(Drifting):
+    """It guarantees privacy with noise that follows from the seed."""
+
+    def privacy(self, class_sizes: Sequence[int], iterations: int) -> Privacy:
+        return Privacy(
+            epsilon=1.0,
+            delta=1e-5,
+            sampling_rate=1.0,
+            clip=1.0,
+            noise_multiplier=1.0,
+            queries=1,
+            accountant="none",
+            public=(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Blank(Drifting):
     """It ends with the same images whatever is drawn."""
 
@@ -166,6 +185,7 @@ FAULTY: dict[str, type[Method]] = {
     "the state is a flat dictionary of tensors": WithGraph,
     "a step leaves its arguments alone": InPlace,
     "one seed gives the same bits": Global,
+    "a guarantee rests on secret draws": Guessable,
     "another seed gives another set": Blank,
     "another seed moves the same start elsewhere": Blank,
     "every image or its label moves": Still,

@@ -81,6 +81,8 @@ def run(words: list[str]) -> None:
     if done.status != "complete":
         ended += f"; {go_on_with(resuming_distillation(distillation.RunFolder(out), *again))}"
     say(ended)
+    if (guarantee := done.privacy) is not None:
+        say(f"{guarantee.title}; see docs/privacy.md")
 
 
 def _read(words: list[str]) -> Options[Any]:

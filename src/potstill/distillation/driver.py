@@ -33,6 +33,7 @@ from potstill.runtime.progress import Pace, Progress
 from potstill.runtime.streams import Streams
 from potstill.schema.inspection import Inspection
 from potstill.schema.manifest import Manifest, Status
+from potstill.schema.privacy import Privacy
 from potstill.synthetic import SyntheticSet
 
 CHECKPOINT_SECONDS = 20.0
@@ -51,12 +52,14 @@ class DistillationResult:
         settings: the settings with every default filled in.
         status: how the run ended.
         folder: the folder of the run; None if nothing was written.
+        privacy: what the set guarantees for the training images; None without a guarantee.
     """
 
     synthetic: SyntheticSet
     settings: Settings[Method]
     status: Status
     folder: Path | None
+    privacy: Privacy | None = None
 
 
 def distill(
@@ -216,6 +219,7 @@ class _Run:
             settings=self.plan.settings,
             status=status,
             folder=self.folder.path if self.folder else None,
+            privacy=self.plan.privacy,
         )
 
     def _loop(self, time_limit: float | None) -> Status:
@@ -279,7 +283,7 @@ class _Run:
         self._tell("making the initial set")
         shape, check = ImageShape(*self.dataset.shape), Streams(self.plan.seed).generator("check")
         build_network(self.plan.network, shape, self.dataset.class_count, check)
-        return replace(make_start(self.plan, self.dataset, self._tell), provenance=self.provenance.of(0))
+        return replace(make_start(self.plan, self.dataset, self._tell), provenance=self.provenance.of_start())
 
     def _inspected(self) -> Inspection:
         """Inspect the dataset; its account, which the manifest records, gets the warnings."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Generic, TypeVar
 
 from potstill.data import NO_CHOICES, Choices, ImageDataset
+from potstill.distillation.private import check_private
 from potstill.distillation.settings import DEFAULT_DATASET, Settings
 from potstill.evaluation import find_recipe
 from potstill.evaluation.procedures import images_in_training
@@ -15,6 +16,7 @@ from potstill.runtime.bounds import check_memory
 from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.compute_choice import LONG_RUN_PIXELS
 from potstill.runtime.errors import UserError
+from potstill.schema.privacy import Privacy
 from potstill.synthetic import check_factor
 
 VALIDATIONS = 5
@@ -41,6 +43,7 @@ class Plan(Generic[M]):
         image_size: height and width in pixels that images are resized to; None keeps their size.
         zca: whether images are whitened.
         choices: what is taken where the files of the dataset leave a choice.
+        privacy: what the set will guarantee for the training images; None without a guarantee.
     """
 
     method: M
@@ -56,6 +59,7 @@ class Plan(Generic[M]):
     image_size: int | None
     zca: bool
     choices: Choices = NO_CHOICES
+    privacy: Privacy | None = None
 
     @property
     def pictures_per_class(self) -> int:
@@ -95,8 +99,8 @@ def resolve(settings: Settings[M], dataset: ImageDataset, time_limit: float | No
         time_limit: seconds after which the run is stopped; a short one does not pay for compilation.
 
     Raises:
-        UserError: size or whitening of the images contradict the settings, the device cannot be used, or the method
-            does not allow this start or this number of images per class.
+        UserError: size or whitening of the images contradict the settings, the device cannot be used, the method
+            does not allow this start or this number of images per class, or its guarantee forbids one of the settings.
     """
     if settings.dataset == DEFAULT_DATASET:
         size = settings.image_size or dataset.image_size
@@ -113,8 +117,13 @@ def resolve(settings: Settings[M], dataset: ImageDataset, time_limit: float | No
         raise UserError(f"{method.name} chooses the images that it starts from", "leave `start` out")
     iterations = method.default_iterations(settings.ipc) if settings.iterations is None else settings.iterations
     images = iterations * method.images_per_iteration(dataset.class_count, pictures // dataset.class_count)
+    privacy = method.privacy(dataset.train.class_sizes, iterations)
+    if privacy is not None:
+        check_private(replace(settings, method=method), dataset, privacy)
     every = settings.validate_every
-    if every is None:
+    if every is None and privacy is not None:
+        every = 0
+    elif every is None:
         count = affordable_validations(images, stored, pictures)
         every = -(-iterations // count) if count else 0
     long_run = images * dataset.shape[1] * dataset.shape[2] >= LONG_RUN_PIXELS
@@ -134,6 +143,7 @@ def resolve(settings: Settings[M], dataset: ImageDataset, time_limit: float | No
         image_size=settings.image_size,
         zca=settings.zca,
         choices=settings.choices,
+        privacy=privacy,
     )
 
 

@@ -29,14 +29,26 @@ class Provenance:
     def __init__(self, plan: Plan[Method], dataset: ImageDataset) -> None:
         self.plan, self.dataset = plan, dataset
 
-    def of(self, iteration: int) -> dict[str, Any]:
-        """The provenance of the set after an iteration, as plain values."""
+    def of_start(self) -> dict[str, Any]:
+        """The provenance of the initial set, as plain values; it stays in the folder of the run."""
         return {
             **self.plan.settings.to_dict(),
             "dataset_fingerprint": self.dataset.fingerprint,
-            "chosen_iteration": iteration,
+            "chosen_iteration": 0,
             **({} if self._input_sha256 is None else {"reads_sha256": self._input_sha256}),
         }
+
+    def of(self, iteration: int) -> dict[str, Any]:
+        """The provenance of the set after an iteration, as plain values.
+
+        That of a private set has no fingerprint of the dataset: with it, whoever knows all images but one could check
+        a guess of the last.
+        """
+        values = {**self.of_start(), "chosen_iteration": iteration}
+        if self.plan.privacy is not None:
+            del values["dataset_fingerprint"]
+            values["privacy"] = self.plan.privacy.to_json()
+        return values
 
     def checked(self, start: SyntheticSet, folder: Path) -> SyntheticSet:
         """Check that the dataset and the input files are still those that the run in ``folder`` was started with.
@@ -112,6 +124,7 @@ def describe_run(
         status=status,
         started=started,
         command=command,
+        privacy=plan.privacy,
     )
 
 

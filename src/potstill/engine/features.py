@@ -78,12 +78,24 @@ class FeatureExtractor:
         Returns:
             For each descriptor float32 (N, D_l), on the device.
         """
-        size = self.chunk or chunk_size(images.normalised(slice(0, 1)), self.network, self.compute.device)
-        chunks = torch.arange(len(images)).split(size)
+        return self._describe_each(images.normalised, images.normalised(slice(0, 1)), len(images))
+
+    @torch.no_grad()
+    def describe_tensor(self, images: Tensor) -> Descriptors:
+        """The descriptors of ``images`` (N, C, H, W), without a graph.
+
+        Returns:
+            For each descriptor (N, D_l), in the dtype of the images.
+        """
+        return self._describe_each(images.__getitem__, images, len(images))
+
+    def _describe_each(self, take: Callable[[Tensor], Tensor], some: Tensor, count: int) -> Descriptors:
+        size = self.chunk or chunk_size(some, self.network, self.compute.device)
+        chunks = torch.arange(count).split(size)
         # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        found = self._kinds.map(lambda chunk: self._describe(images.normalised(chunk)), full, lambda _: (size, "all"))
-        return tuple(torch.cat(part)[: len(images)] for part in zip(*found, strict=True))
+        found = self._kinds.map(lambda chunk: self._describe(take(chunk)), full, lambda _: (size, "all"))
+        return tuple(torch.cat(part)[:count] for part in zip(*found, strict=True))
 
     def class_means_and_pullback(self, images: Tensor, classes: int) -> tuple[Descriptors, Pullback]:
         """The mean descriptors of each class, and the pullback of gradients from them to the images.

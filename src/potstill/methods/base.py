@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from potstill.methods.problem import Problem
     from potstill.methods.state import State
+    from potstill.schema.privacy import Privacy
     from potstill.synthetic import Decoded, Parametrisation, SyntheticSet
 
 Start = Literal[
@@ -65,6 +66,18 @@ class Method(ABC):
     def input_files(self) -> list[Path]:
         """Files other than the dataset that the steps depend on; a resumed run needs the same ones."""
         return []
+
+    def privacy(self, class_sizes: Sequence[int], iterations: int) -> Privacy | None:
+        """What the set guarantees for the training images; by default nothing.
+
+        With a guarantee, nothing but the method's own steps may read a real image: plans refuse other starts than
+        noise, whitening, networks with batch norms, validation on real images and statistics that are not public.
+
+        Args:
+            class_sizes: the number of training images of each class.
+            iterations: iterations that will be done.
+        """
+        return None
 
     def start(self, problem: Problem) -> SyntheticSet:
         """The initial set; by default the problem's start."""

@@ -11,6 +11,7 @@ from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.account import Account
 from potstill.schema.fields import Amount, Count, Positive
+from potstill.schema.privacy import Privacy
 from potstill.schema.words import channels_in_words, counted
 
 Status = Literal["complete", "interrupted", "time limit", "diverged"]
@@ -117,6 +118,7 @@ class Manifest(Record):
         status: how the last session ended.
         started: when the first session started, in ISO 8601.
         command: the command line of the first session; empty for a run that was started from Python.
+        privacy: what the set guarantees for the training images; None without a guarantee, and in older records.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -135,3 +137,4 @@ class Manifest(Record):
     status: Status
     started: str
     command: str
+    privacy: Privacy | None = None

@@ -13,6 +13,7 @@ from potstill.runtime.reading import is_pickle
 from potstill.runtime.safetensors_io import UNREADABLE, Entry, pack, read_header
 from potstill.schema import Record
 from potstill.schema.fields import Count, Fields, Positive
+from potstill.schema.privacy import Privacy
 
 FORMAT = "potstill.synthetic/1"
 FORMED = "potstill.synthetic/2"
@@ -52,6 +53,7 @@ class ProvenanceRecord(Record):
     network: str | None = None
     image_size: Positive | None = None
     chosen_iteration: Count | None = None
+    privacy: Privacy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from potstill.testing.checks import check_method as check_method
     from potstill.testing.problems import NETWORK as NETWORK
     from potstill.testing.problems import digits as digits
+    from potstill.testing.problems import known_entropy as known_entropy
     from potstill.testing.problems import problem as problem
     from potstill.testing.problems import small_digits as small_digits
     from potstill.testing.problems import small_experts as small_experts

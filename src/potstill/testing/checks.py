@@ -22,7 +22,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
-from potstill.testing.problems import NETWORK, digits, problem
+from potstill.testing.problems import NETWORK, digits, known_entropy, problem
 
 ITERATIONS = 4
 LONG = 40
@@ -83,7 +83,7 @@ def check_method(kind: type[Method], *, skip: Collection[str] = (), **settings: 
 
 
 def run(problem: Problem, method: Method, iterations: int = ITERATIONS) -> State:
-    """Run a method.
+    """Run a method, with known draws in place of secret ones.
 
     Args:
         problem: the distillation problem.
@@ -93,9 +93,10 @@ def run(problem: Problem, method: Method, iterations: int = ITERATIONS) -> State
     Returns:
         The final state.
     """
-    state = method.prepare(problem)
-    for iteration in range(iterations):
-        state, _ = method.step(problem, state, iteration)
+    with known_entropy():
+        state = method.prepare(problem)
+        for iteration in range(iterations):
+            state, _ = method.step(problem, state, iteration)
     return state
 
 
@@ -205,13 +206,23 @@ def a_step_leaves_its_arguments_alone(case: Case) -> None:
 
 
 def one_seed_gives_the_same_bits(case: Case) -> None:
-    """All random numbers come from ``problem.streams``, none from PyTorch's global generator."""
+    """All random numbers come from ``problem.streams``, none from PyTorch's global generator; secret draws apart."""
     states = []
     with torch.random.fork_rng(devices=[]):
         for seed in (1, 2):
             torch.manual_seed(seed)
             states.append(run(problem(seed=3), case.make()))
     same(states[0], states[1], "two runs with the same seed")
+
+
+def a_guarantee_rests_on_secret_draws(case: Case) -> None:
+    """The noise of a method that guarantees privacy comes from ``potstill.privacy``: no seed repeats it."""
+    given, method = problem(seed=3), case.make()
+    if method.privacy(given.real.class_sizes, ITERATIONS) is None:
+        return
+    states = [method.step(given, method.prepare(given), 0)[0] for _ in range(2)]
+    repeated = all(states[0][name].equal(states[1][name]) for name in states[0])
+    promise(not repeated, "two runs with one seed have the same noise")
 
 
 def another_seed_gives_another_set(case: Case) -> None:
@@ -270,13 +281,13 @@ def a_resumed_run_equals_an_uninterrupted_one(case: Case) -> None:
     """A run stopped anywhere and resumed from its checkpoint is bit-identical to an uninterrupted one."""
     uninterrupted = run(problem(), case.make())
     for stop in range(1, ITERATIONS):
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory() as name, known_entropy():
             path = Path(name) / "state.safetensors"
             Checkpoint(state=run(problem(), case.make(), stop)).save(path)
             state = Checkpoint.load(path).state
-        later, method = problem(), case.make()  # nothing else survives from the first session
-        for iteration in range(stop, ITERATIONS):
-            state, _ = method.step(later, state, iteration)
+            later, method = problem(), case.make()  # nothing else survives from the first session
+            for iteration in range(stop, ITERATIONS):
+                state, _ = method.step(later, state, iteration)
         same(state, uninterrupted, f"the run resumed after iteration {stop} and the uninterrupted run")
 
 
@@ -322,6 +333,7 @@ CHECKS: Mapping[str, Callable[[Case], None]] = MappingProxyType(
             the_state_is_a_flat_dictionary_of_tensors,
             a_step_leaves_its_arguments_alone,
             one_seed_gives_the_same_bits,
+            a_guarantee_rests_on_secret_draws,
             another_seed_gives_another_set,
             another_seed_moves_the_same_start_elsewhere,
             every_image_or_its_label_moves,

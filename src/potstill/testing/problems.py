@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from potstill.data import ImageDataset, LabeledImages, load_dataset
 from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import Problem
+from potstill.privacy import entropy
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
@@ -97,3 +102,20 @@ def problem(
         compute=Compute(torch.device("cpu"), precision, compilation),
         flips=flips,
     )
+
+
+@contextmanager
+def known_entropy() -> Iterator[None]:
+    """Within the block, secret draws are the same ones every time; inside another such block, they go on with its own.
+
+    Only for tests: a set that is made with known noise is not private. No setting or argument leads here.
+    """
+    if entropy.random_bytes is not _SECRET:
+        yield
+        return
+    known = np.random.default_rng(0)
+    with patch.object(entropy, "random_bytes", known.bytes):
+        yield
+
+
+_SECRET = entropy.random_bytes

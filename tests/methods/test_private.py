@@ -1,0 +1,181 @@
+"""Private methods: real images are read for the accounted queries and never again, clipped, noised, and secretly so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor
+
+from potstill.data import LabeledImages
+from potstill.methods import DPDM, Problem, State
+from potstill.methods.private import dp_dm
+from potstill.runtime.errors import UserError
+from potstill.testing import known_entropy
+from tests.small import digits, few, problem
+from tests.twins.private import class_augmented, clipped_embedding, dp_dm_step, query_network, reference_of
+
+pytest.importorskip("dp_accounting")
+
+SMALL: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-4, "queries": 4, "group": 40}
+
+
+class Counted(LabeledImages):
+    """Images that count how often their pixels are read."""
+
+    reads = 0
+
+    def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
+        Counted.reads += 1
+        return super().normalised(indices)
+
+
+def counted(given: Problem) -> Problem:
+    Counted.reads = 0
+    real = given.real
+    return replace(given, real=Counted(real.images, real.labels, real.class_names, real.mean, real.std))
+
+
+def without_images(given: Problem) -> Problem:
+    """The problem with real images that are all of one value."""
+    return replace(given, real=replace(given.real, images=torch.full_like(given.real.images, 77)))
+
+
+def noiseless(given: Problem, method: DPDM, *, everyone: bool = True) -> Tensor:
+    """The sums of all queries without noise, of all images if ``everyone``."""
+    with (
+        patch.object(dp_dm, "gaussian", torch.zeros),
+        patch.object(dp_dm, "poisson_sample", lambda n, rate: torch.arange(n) if everyone else torch.arange(0)),
+    ):
+        return method.prepare(given)["sums"]
+
+
+def test_real_images_are_read_once_for_each_query_that_is_accounted_for_and_never_again():
+    given, method = counted(problem(ipc=2)), DPDM(**SMALL)
+    state = method.prepare(given)
+    promised = method.privacy(given.real.class_sizes, 0)
+    assert promised.queries == method.queries == Counted.reads
+    for iteration in range(3 * method.queries):
+        state, _ = method.step(given, state, iteration)
+    method.result(given, state)
+    assert promised.queries == Counted.reads
+
+
+def test_iterations_depend_on_the_real_images_through_the_noisy_sums_alone():
+    given, method = problem(ipc=2), DPDM(**SMALL)
+    state = method.prepare(given)
+    ours, theirs = state, state
+    for iteration in range(3):
+        ours, _ = method.step(given, ours, iteration)
+        theirs, _ = method.step(without_images(problem(ipc=2)), theirs, iteration)
+    assert ours["images"].equal(theirs["images"])
+    assert ours["sums"].equal(state["sums"])
+
+
+def test_the_noise_has_the_standard_deviation_that_is_accounted_for():
+    given = problem(network="convnet:depth=2:width=64")
+    method = DPDM(**{**SMALL, "queries": 8, "clip": 0.7})
+    with patch.object(dp_dm, "poisson_sample", lambda n, rate: torch.arange(n)):
+        noise = method.prepare(given)["sums"].double() - noiseless(given, method).double()
+    promised = method.privacy(given.real.class_sizes, 0)
+    assert noise.numel() == 8 * 10 * 256
+    assert (noise.std() / (promised.noise_multiplier * promised.clip)).item() == pytest.approx(1, abs=0.03)
+    assert (noise.mean() / noise.std()).item() == pytest.approx(0, abs=0.04)
+
+
+def test_an_image_is_included_at_the_rate_of_its_class():
+    real = few(digits().train, (100, 50, 80))
+    given, method = problem(real=real), DPDM(**{**SMALL, "delta": 1e-3})
+    asked: list[tuple[int, float]] = []
+    with patch.object(dp_dm, "poisson_sample", lambda n, rate: asked.append((n, rate)) or torch.arange(0)):
+        method.prepare(given)
+    assert asked == [(100, 0.4), (50, 0.8), (80, 0.5)] * method.queries
+    assert method.privacy(real.class_sizes, 0).sampling_rate == 0.8
+
+
+@pytest.mark.parametrize("clip", [1.0, 0.2])
+def test_one_image_more_moves_each_sum_of_its_class_by_the_clip_at_most_and_no_other(clip: float):
+    everyone = few(digits().train, (50, 50, 50))
+    wild = replace(everyone, images=everyone.images.clone())
+    wild.images[0] = torch.randint(0, 256, wild.images[0].shape, generator=torch.Generator().manual_seed(0)).byte()
+    without = wild.take(torch.arange(1, len(wild)))
+    method = DPDM(**{**SMALL, "delta": 1e-3, "clip": clip, "augment": False})
+    start = problem(real=wild)
+    both = [noiseless(replace(start, real=real), method).double() for real in (wild, without)]
+    moved = (both[0] - both[1]).norm(dim=2)
+    assert moved[:, 0].max() <= clip * (1 + 1e-5)
+    assert moved[:, 0].min() > 0.5 * clip  # the bound is reached, so that it could be broken
+    assert moved[:, 1:].max() == 0
+
+
+def test_a_query_that_draws_no_image_is_noise():
+    assert noiseless(problem(), DPDM(**SMALL), everyone=False).abs().max() == 0
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_the_sums_and_the_iterations_equal_their_twin(augment: bool):
+    given = problem(ipc=3, precision="float64", real=few(digits().train, (45, 41, 52)))
+    method = DPDM(**{**SMALL, "delta": 1e-3, "queries": 3, "augment": augment})
+    sums = noiseless(given, method)
+    for query in range(method.queries):
+        network = query_network(given, query, torch.float64)
+        reference = reference_of(given, query, network, torch.float64)
+        for label, members in enumerate(given.real.class_index):
+            real = class_augmented(given, method, query, label, given.real.normalised(members).double())
+            expected = sum(clipped_embedding(network, image, reference, method.clip) for image in real)
+            assert (sums[query, label] - expected).abs().max() < 1e-12 * len(members)
+    state = method.prepare(given)
+    images, zeros = state["images"], torch.zeros_like(state["images"])
+    moments = zeros, zeros
+    for iteration in range(5):
+        state, loss = method.step(given, state, iteration)
+        images, moments, expected = dp_dm_step(given, method, state["sums"], images, moments, iteration)
+        assert loss == pytest.approx(expected, rel=1e-10)
+        assert (state["images"] - images).abs().max() < 1e-9
+
+
+def test_two_runs_with_one_seed_draw_other_noise_and_other_images():
+    given, method = problem(), DPDM(**SMALL)
+
+    def sums() -> State:
+        return {"sums": method.prepare(given)["sums"]}
+
+    assert not sums()["sums"].equal(sums()["sums"])
+    with patch.object(dp_dm, "gaussian", torch.zeros):
+        assert not sums()["sums"].equal(sums()["sums"])
+    with known_entropy():
+        known = sums()["sums"]
+    with known_entropy():
+        assert sums()["sums"].equal(known)
+
+
+def test_the_claimed_epsilon_is_that_of_the_noise_rounded_up():
+    sizes = (5_400,) * 10
+    promised = DPDM(epsilon=1.0).privacy(sizes, 0)
+    assert 0.998 < promised.epsilon <= 1
+    assert promised.epsilon == float(f"{promised.epsilon:.5g}")
+    assert (promised.delta, promised.queries, promised.sampling_rate) == (1e-5, 150, 100 / 5_400)
+    assert "(0.999" in promised.title
+    assert "adding or removing one image" in promised.title
+    assert DPDM(epsilon=3.0).privacy(sizes, 0).noise_multiplier < promised.noise_multiplier
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem_"),
+    [
+        ({"delta": 0.002}, r"delta=0\.002.*not below 1/1,000.*delta=0\.0001"),
+        ({"delta": 0.001}, r"delta=0\.001.*not below"),
+        ({"group": 101}, r"group=101.*more than the 100 training images of the smallest class"),
+        ({"epsilon": 0.0}, r"epsilon=0\.0.*not positive"),
+        ({"epsilon": float("nan")}, "epsilon=nan.*not a finite number"),
+        ({"delta": -1e-5}, "delta=-1e-05.*not positive"),
+        ({"clip": 0.0}, r"clip=0\.0.*not positive"),
+        ({"queries": 0}, "queries=0.*too small"),
+    ],
+)
+def test_what_is_no_guarantee_is_refused(settings: dict[str, Any], problem_: str):
+    with pytest.raises(UserError, match=problem_):
+        DPDM(**{**SMALL, **settings}).privacy((100,) * 10, 0)

@@ -120,6 +120,10 @@ class Trainer:
         """The most probable class of each image, as int64 (N,) on the CPU."""
         return self._chunked.predict(examples.normalised, len(examples))
 
+    def logits(self, examples: Examples) -> Tensor:
+        """The logits of each image, as float (N, classes) on the CPU, in float32 or better."""
+        return self._chunked.all_logits(examples.normalised, len(examples)).cpu()
+
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
         """The class probabilities of images (N, C, H, W), as float32 (N, classes) on the CPU."""

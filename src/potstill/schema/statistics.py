@@ -14,7 +14,7 @@ from scipy import stats
 
 RESAMPLES = 9999
 ROUNDING = 1e-9
-"""Accuracies that differ by less are equal."""
+"""Accuracies, or counts, that differ by less are equal."""
 
 K = TypeVar("K")
 
@@ -134,6 +134,6 @@ def clopper_pearson(found: float, of: float, level: float = 0.95) -> tuple[float
         level: the probability with which such intervals hold the rate.
     """
     tail = (1 - level) / 2
-    low = 0.0 if found <= 0 else float(stats.beta.ppf(tail, found, of - found + 1))
-    high = 1.0 if found >= of else float(stats.beta.isf(tail, found + 1, of - found))
+    low = 0.0 if found <= ROUNDING else float(stats.beta.ppf(tail, found, of - found + 1))
+    high = 1.0 if found >= of - ROUNDING else float(stats.beta.isf(tail, found + 1, of - found))
     return low, high

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data import ImageDataset, brought_together, judges_of, with_classes, with_fewer_images
+from potstill.data import ImageDataset, brought_together, judges_of, with_classes, with_fewer_images, with_members
 from potstill.data.dataset_file import prepared_sha256
 from potstill.runtime.errors import UserError
 from tests.small import digits, small_digits
@@ -33,13 +33,15 @@ def test_a_view_holds_the_images_of_its_classes_and_no_others(classes: list[int]
 def test_every_view_has_a_fingerprint_of_its_own():
     data = digits()
     views = [
+        with_members(data, torch.arange(9)),
+        with_members(data, torch.arange(8)),
         with_classes(data, [0, 1]),
         with_classes(data, [1, 0]),
         judges_of(data),
         judges_of(with_classes(data, [0, 1])),
     ]
-    assert len({prepared_sha256(each) for each in (data, *views)}) == 5
-    assert with_classes(data, [0, 1]).fingerprint == views[0].fingerprint
+    assert len({prepared_sha256(each) for each in (data, *views)}) == 7
+    assert with_classes(data, [0, 1]).fingerprint == views[2].fingerprint
     assert all(each.spec == "" for each in views), "no settings load a view again"
 
 

@@ -30,6 +30,7 @@ from potstill.experts.train import keep_scores
 from potstill.methods import DM
 from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.networks.weights import install
+from potstill.report import audit as audit_page
 from potstill.report import comparison as comparison_page
 from potstill.report import page
 from potstill.report.images import read_images
@@ -38,6 +39,18 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
 from potstill.schema.attacks import EQUAL, RANDOM, SET, AttackCurves, AttackedNetworks, Probe
+from potstill.schema.audit import (
+    AreaDifference,
+    Attacked,
+    AttackResult,
+    Audit,
+    AuditedDataset,
+    AuditProtocol,
+    FromStart,
+    Neighbours,
+    Pair,
+    Rate,
+)
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
@@ -150,6 +163,50 @@ ATTACKS = AttackCurves(
     },
     made_on=["a machine"],
 )
+AUDIT = Audit(
+    source="runs/dm",
+    kind="run",
+    protocol=AuditProtocol(shadows=4),
+    dataset=AuditedDataset(name="digits", fingerprint="5f" * 32, pool=1295, population=359),
+    settings={"ipc": 5, "method": {"name": "dm", "optimiser": "sgd"}},
+    images=50,
+    recipe=Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50),
+    networks=["convnet"],
+    attacked=[
+        Attacked(
+            arm=arm,
+            network=network,
+            accuracies=[0.9, 0.91, 0.89, 0.9] if network else [],
+            attacks=[
+                AttackResult(
+                    attack="lira-offline",
+                    aucs=[0.5, 0.55, 0.52, 0.51],
+                    auc_error=0.006,
+                    balanced_accuracy=0.53,
+                    rates=[Rate(fpr=0.1, found=80.5, members=647.5), Rate(fpr=0.01, found=9.25, members=647.5)],
+                    begun=[Rate(fpr=0.01, found=6.0, members=50.0)],
+                    epsilon=0.3,
+                    roc=[(0.001, 0.002), (0.03, 0.05), (1.0, 1.0)],
+                )
+            ],
+        )
+        for network in ("", "convnet")
+        for arm in ("set", "random")
+    ],
+    differences=[AreaDifference(network="convnet", attack="lira-offline", mean=0.01, error=0.004)],
+    neighbours=Neighbours(
+        train=1295,
+        shape=(1, 2, 2),
+        distances=[0.1, 0.5, 0.9],
+        similarities=[0.99, 0.9, 0.8],
+        held_out=[0.8, 1.0, 1.2],
+        held_out_similarities=[0.9, 0.8, 0.7],
+        pairs=[Pair(place=0, real=7, label="3", distance=0.1, similarity=0.99, image="AAECAw==", neighbour="AAECBA==")],
+        start=FromStart(copied=1.0, kept=0.9, moved=0.3),
+    ),
+    seconds=3.0,
+    made_on=["a machine"],
+)
 FULL_DATA = FullDataRecord(
     recipe=Recipe(name="dsa-1000", summary="", epochs=1000, full_epochs=50),
     network="convnet",
@@ -224,6 +281,15 @@ def _make_comparison(folder: Path) -> Path:
 
 def _use_comparison(folder: Path) -> None:
     comparison_page.render(Comparison.read(folder / Comparison.FILE))
+
+
+def _make_audit(folder: Path) -> Path:
+    AUDIT.write(folder / Audit.FILE)
+    return folder / Audit.FILE
+
+
+def _use_audit(folder: Path) -> None:
+    audit_page.render(Audit.read(folder / Audit.FILE))
 
 
 def _make_evaluation(folder: Path) -> Path:
@@ -408,6 +474,7 @@ KINDS = [
     _record(SearchResult, JUDGED_SEARCH, "judged-search.json"),
     _space("space.json", "json"),
     _space("space.toml", "toml"),
+    _record(Audit, AUDIT, Audit.FILE),
     _record(Comparison, "mnist-comparison/comparison.json", Comparison.FILE),
     _record(ReproductionRecord, "mnist-coresets/reproduction.json", ReproductionRecord.FILE),
     _record(ExpertsManifest, "mnist-mtt-ipc1/experts.json", ExpertsManifest.FILE),
@@ -445,5 +512,6 @@ KINDS = [
     _page(AttackCurves.FILE, "json"),
     _page(SearchResult.FILE, "json"),
     Kind("comparison.json, for its page", "json", _make_comparison, _use_comparison, dear=True),
+    Kind("audit.json, for its page", "json", _make_audit, _use_audit, dear=True),
 ]
 """Every file that Potstill writes and reads again, by what reads it."""

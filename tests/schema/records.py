@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +11,18 @@ from hypothesis import strategies as st
 
 from potstill.schema import Record
 from potstill.schema.attacks import AttackCurves, AttackedNetworks, Probe
+from potstill.schema.audit import (
+    AreaDifference,
+    Attacked,
+    AttackResult,
+    Audit,
+    AuditedDataset,
+    AuditProtocol,
+    FromStart,
+    Neighbours,
+    Pair,
+    Rate,
+)
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.continual import (
     ClassProtocol,
@@ -128,6 +142,86 @@ exchanges = st.builds(
     failed=st.none() | text,
 )
 
+
+@st.composite
+def rates(draw: st.DrawFn) -> Rate:
+    members = draw(st.floats(1, 1e6))
+    return Rate(fpr=draw(fractions), found=members * draw(fractions), members=members)
+
+
+@st.composite
+def neighbours(draw: st.DrawFn) -> Neighbours:
+    """Distances and similarities in equal number, and pictures of the right size."""
+    ours, theirs, shape = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.tuples(*[st.integers(1, 3)] * 3))
+    pictures = st.binary(min_size=math.prod(shape), max_size=math.prod(shape)).map(lambda raw: b64encode(raw).decode())
+    return Neighbours(
+        train=draw(positive),
+        shape=shape,
+        distances=draw(st.lists(amounts, min_size=ours, max_size=ours)),
+        similarities=draw(st.lists(numbers, min_size=ours, max_size=ours)),
+        held_out=draw(st.lists(amounts, min_size=theirs, max_size=theirs)),
+        held_out_similarities=draw(st.lists(numbers, min_size=theirs, max_size=theirs)),
+        pairs=draw(
+            st.lists(
+                st.builds(
+                    Pair,
+                    place=counts,
+                    real=counts,
+                    distance=amounts,
+                    similarity=numbers,
+                    image=pictures,
+                    neighbour=pictures,
+                ),
+                max_size=2,
+            )
+        ),
+        start=draw(st.none() | st.builds(FromStart, copied=fractions, kept=fractions, moved=amounts)),
+    )
+
+
+attack_names = st.sampled_from(["threshold", "rmia", "lira-offline", "lira-online"])
+attack_results = st.builds(
+    AttackResult,
+    attack=attack_names,
+    aucs=st.lists(fractions, min_size=1, max_size=3),
+    auc_error=amounts,
+    balanced_accuracy=fractions,
+    rates=st.lists(rates(), max_size=2),
+    begun=st.lists(rates(), max_size=1),
+    epsilon=amounts,
+    roc=st.lists(st.tuples(fractions, fractions), min_size=2, max_size=3),
+)
+audits = st.builds(
+    Audit,
+    kind=st.sampled_from(["run", "selection", "method", "set"]),
+    protocol=st.builds(
+        AuditProtocol,
+        pool=positive,
+        shadows=positive,
+        images_per_class=st.none() | positive,
+        iterations=st.none() | counts,
+        delta=fractions,
+    ),
+    dataset=st.builds(AuditedDataset, pool=positive, population=positive),
+    settings=by_name(text | counts),
+    images=positive,
+    recipe=st.none() | recipes,
+    attacked=st.lists(
+        st.builds(
+            Attacked,
+            arm=st.sampled_from(["set", "random"]),
+            accuracies=accuracies | st.just([]),
+            attacks=st.lists(attack_results, max_size=2),
+            failed=st.none() | text,
+        ),
+        max_size=2,
+    ),
+    differences=st.lists(st.builds(AreaDifference, attack=attack_names, mean=numbers, error=amounts), max_size=2),
+    neighbours=st.none() | neighbours(),
+    seconds=amounts,
+    made_on=st.lists(text, max_size=2),
+)
+
 place = st.builds(Place, split=text, index=counts, label=counts)
 pairs = st.lists(st.tuples(place, place), max_size=2).map(tuple)
 data_records = st.builds(
@@ -240,6 +334,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         ),
         reached=by_name(st.builds(Reached, accuracy=fractions, seconds=by_name(amounts)) | st.just(Reached())),
     ),
+    "audit": audits,
     "continual": st.builds(
         Continual,
         protocol=st.builds(

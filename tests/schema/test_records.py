@@ -15,6 +15,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.attacks import AttackCurves
+from potstill.schema.audit import Audit
 from potstill.schema.comparison import Comparison
 from potstill.schema.continual import Continual
 from potstill.schema.evaluation import Evaluation
@@ -30,6 +31,7 @@ from tests.schema.records import RECORDS
 
 KINDS: dict[str, type[Record]] = {
     "attacks": AttackCurves,
+    "audit": Audit,
     "comparison": Comparison,
     "continual": Continual,
     "evaluation": Evaluation,
@@ -81,7 +83,7 @@ def _without_additions(new: Any, old: Any) -> Any:
 
 
 def test_there_is_a_file_of_almost_every_kind():
-    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - {"robustness"}
+    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - {"robustness", "audit"}
 
 
 def test_events_on_file_are_read():
@@ -99,7 +101,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 FREE = {"plan", "machine", "bootstrap95", "std", "verdict", "ranked", "initial", "space", "compute", "metrics", "worth"}
-FREE |= {"prediction"}
+FREE |= {"prediction", "settings"}
 """Values of any kind, those that are derived anew, and those of which several kinds are accepted."""
 
 

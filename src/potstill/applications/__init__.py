@@ -1,4 +1,4 @@
-"""Applications of distilled sets: comparison, architecture search and continual learning.
+"""Applications of distilled sets: comparison, architecture search, continual learning and audits.
 
 They are independent of concrete methods.
 """
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from potstill.applications.architecture_search.searching import search as search
     from potstill.applications.architecture_search.spaces import SPACES as SPACES
     from potstill.applications.architecture_search.spaces import space_named as space_named
+    from potstill.applications.audit.auditing import audit_pipeline as audit_pipeline
     from potstill.applications.comparison import compare as compare
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
     from potstill.applications.continual.domains import learn_domains as learn_domains
+    from potstill.schema.audit import Audit as Audit
+    from potstill.schema.audit import AuditProtocol as AuditProtocol
     from potstill.schema.comparison import Comparison as Comparison
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual

@@ -118,7 +118,11 @@ class Maker(SetSource):
 
     def plan(self, need: Need) -> Plan[Method]:
         """The plan of the run that makes a set."""
-        settings = Settings(
+        return resolve(self.settings(need), need.data)
+
+    def settings(self, need: Need) -> Settings[Method]:
+        """The settings of the run that makes a set."""
+        return Settings(
             method=self.method,
             dataset=need.data.name,
             ipc=need.images_per_class,
@@ -130,7 +134,6 @@ class Maker(SetSource):
             **asdict(self.compute),
             **asdict(need.data.choices),
         )
-        return resolve(settings, need.data)
 
     def made(self, run: RunFolder) -> Made:
         """The set of a run, and its seconds."""
@@ -223,7 +226,7 @@ def make_sets(requests: Sequence[tuple[SetSource, Need]], folder: Path, session:
         UserError: a set cannot be made, or the folder has something else in its place.
     """
     runs = [RunFolder(folder / f"{_as_name(source.name)}-{need.title}") for source, need in requests]
-    work = [0, *(_images(source.plan(need), need) for source, need in requests)]
+    work = [0, *(images_in_making(source.plan(need), need) for source, need in requests)]
     with session.runner(session.settled(sum(work)), images=sum(work), longest=max(work)) as runner:
         jobs = list(_missing(requests, runs, runner.workplace))
         for job, _ in runner.results(jobs, sum(job.weight for job in jobs)):
@@ -239,11 +242,16 @@ def _missing(
         plan = source.plan(need)
         if plan is not None and not is_complete(run, plan, need.data):
             unit = Distillation.of(plan, workplace.materials.add(need.data), run.path)
-            yield Job(unit, run.path.name, None, weight=1 + _images(plan, need))
+            yield Job(unit, run.path.name, None, weight=1 + images_in_making(plan, need))
 
 
-def _images(plan: Plan[Method] | None, need: Need) -> int:
-    """The number of images that networks process to make a set, as far as the method tells."""
+def images_in_making(plan: Plan[Method] | None, need: Need) -> int:
+    """The number of images that networks process to make a set, as far as the method tells.
+
+    Args:
+        plan: the plan of the run that makes it; None if it is there already.
+        need: what is needed.
+    """
     if plan is None:
         return 0
     return plan.iterations * plan.method.images_per_iteration(need.data.class_count, plan.pictures_per_class)

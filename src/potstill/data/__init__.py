@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from potstill.data.views import judges_of as judges_of
     from potstill.data.views import with_classes as with_classes
     from potstill.data.views import with_fewer_images as with_fewer_images
+    from potstill.data.views import with_members as with_members
     from potstill.data.whitening import Whitening as Whitening
     from potstill.data.whitening import fit_whitening as fit_whitening
 else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from potstill.data.dataset import ImageDataset, channel_statistics
 from potstill.data.labeled_images import LabeledImages
@@ -74,13 +75,19 @@ def with_fewer_images(dataset: ImageDataset, count: int, seed: int) -> ImageData
     members = [index.cpu()[order] for index, order in zip(dataset.train.class_index, orders, strict=True)]
     shares = torch.cat([torch.arange(size, dtype=torch.float64) / max(size, 1) for size in sizes])
     chosen = torch.cat(members)[shares.argsort(stable=True)[:count]].sort().values
-    account = dataset.account
-    parts = {**dataset.splits, "train": dataset.train.take(chosen)}
-    if account is not None:
-        remark = f"{count:,} random training images, of {len(dataset.train):,}"
-        sizes_now = {name: part.class_sizes for name, part in parts.items()}
-        account = replace(account.with_sizes(sizes_now), remarks=(*account.remarks, remark))
-    return _view(dataset, parts, images=count, seed=seed, account=account)
+    remark = f"{count:,} random training images, of {len(dataset.train):,}"
+    return _with_training(dataset, chosen, remark, images=count, seed=seed)
+
+
+def with_members(dataset: ImageDataset, chosen: Tensor) -> ImageDataset:
+    """The dataset with some of its training images; its other splits, its normalisation and whitening are kept.
+
+    Args:
+        dataset: the dataset.
+        chosen: int64 (n,), the indices of the training images to keep.
+    """
+    remark = f"{len(chosen):,} of {len(dataset.train):,} training images"
+    return _with_training(dataset, chosen, remark, members=sha256(chosen.cpu().numpy().tobytes()))
 
 
 def judges_of(dataset: ImageDataset) -> ImageDataset:
@@ -112,6 +119,15 @@ def brought_together(datasets: Sequence[ImageDataset]) -> list[ImageDataset]:
         each if (each.mean, each.std) == (mean, std) else replace(each.normalised_by(mean, std), spec="")
         for each in ordered
     ]
+
+
+def _with_training(dataset: ImageDataset, chosen: Tensor, remark: str, **difference: object) -> ImageDataset:
+    """The dataset with the training images at some indices, and a remark about it in its account."""
+    account, parts = dataset.account, {**dataset.splits, "train": dataset.train.take(chosen)}
+    if account is not None:
+        sizes = {name: part.class_sizes for name, part in parts.items()}
+        account = replace(account.with_sizes(sizes), remarks=(*account.remarks, remark))
+    return _view(dataset, parts, **difference, account=account)
 
 
 def _check_like(first: ImageDataset, other: ImageDataset) -> None:

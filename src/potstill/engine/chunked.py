@@ -61,9 +61,18 @@ class ChunkedNetwork:
         logits = forward(arrange_images(images, self.compute))
         return logits.float() if logits.dtype == torch.bfloat16 else logits
 
-    @torch.no_grad()
     def predict(self, images: Callable[[Tensor], Tensor], count: int) -> Tensor:
         """The most probable class of each image, as int64 (count,) on the CPU.
+
+        Args:
+            images: from indices int64 (n,) to the images (n, C, H, W) at them.
+            count: the number of images.
+        """
+        return self.all_logits(images, count).argmax(1).cpu()
+
+    @torch.no_grad()
+    def all_logits(self, images: Callable[[Tensor], Tensor], count: int) -> Tensor:
+        """The logits (count, classes) of many images, on the device, in float32 or better.
 
         Args:
             images: from indices int64 (n,) to the images (n, C, H, W) at them.
@@ -74,8 +83,8 @@ class ChunkedNetwork:
         chunks = torch.arange(count).split(size)
         # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        classes = self._kinds.map(lambda chunk: self.logits(images(chunk)).argmax(1), full, lambda _: ("test", size))
-        return torch.cat(classes)[:count].cpu()
+        logits = self._kinds.map(lambda chunk: self.logits(images(chunk)), full, lambda _: ("test", size))
+        return torch.cat(logits)[:count]
 
     def loss_gradients(
         self, batches: Sequence[Batch], *, eager: bool = False, loss_of: Loss = cross_entropy

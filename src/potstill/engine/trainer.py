@@ -120,9 +120,13 @@ class Trainer:
         """The most probable class of each image, as int64 (N,) on the CPU."""
         return self._chunked.predict(examples.normalised, len(examples))
 
-    def logits(self, images: Tensor) -> Tensor:
+    def logits_of(self, images: Tensor) -> Tensor:
         """The logits (N, classes) of images (N, C, H, W), in float32 or better; gradients reach the images."""
         return self._chunked.logits(images.to(self.compute.device), eager=True)
+
+    def logits(self, examples: Examples) -> Tensor:
+        """The logits of each image, as float (N, classes) on the CPU, in float32 or better."""
+        return self._chunked.all_logits(examples.normalised, len(examples)).cpu()
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:

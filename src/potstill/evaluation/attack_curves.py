@@ -21,7 +21,7 @@ from potstill.evaluation.training import NetworkTraining, TrainAndTest
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
-from potstill.schema.attacks import EQUAL, RANDOM, SET, AttackCurves, Attacked, AttackedNetworks, Probe, Source
+from potstill.schema.attacks import EQUAL, RANDOM, SET, AttackCurves, AttackedNetworks, Probe, Probed, Source
 from potstill.schema.evaluation import real_images_per_class
 from potstill.schema.recipe import Recipe
 from potstill.synthetic import SyntheticSet
@@ -198,7 +198,7 @@ class _Measured:
         jobs = (
             Job(unit, f"{called}, {repeat + 1} of {spec.repeats}", repeat, weight) for repeat, unit in enumerate(units)
         )
-        done: dict[int, Attacked] = {}
+        done: dict[int, Probed] = {}
         for job, result in self.runner.results(jobs, weight * spec.repeats):
             done[job.owner] = result
             if result.failed is None:

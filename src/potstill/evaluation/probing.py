@@ -20,7 +20,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import parallel_map
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
-from potstill.schema.attacks import ATTACKS, CORRUPTIONS, Attacked, Probe
+from potstill.schema.attacks import ATTACKS, CORRUPTIONS, Probe, Probed
 from potstill.schema.fields import Positive
 from potstill.units import Workplace
 
@@ -29,7 +29,7 @@ CHUNK = 250
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainAndProbe(NetworkTraining[Attacked]):
+class TrainAndProbe(NetworkTraining[Probed]):
     """Train a network once, and test it on test images that are changed in several ways.
 
     Attributes:
@@ -37,21 +37,21 @@ class TrainAndProbe(NetworkTraining[Attacked]):
         tested: the number of test images, at even distances in the test split; all if there are no more.
     """
 
-    result: ClassVar[type[Record]] = Attacked
+    result: ClassVar[type[Record]] = Probed
     version: ClassVar[int] = 1
 
     probes: tuple[Probe, ...]
     tested: Positive
 
-    def run(self, workplace: Workplace) -> Attacked:
+    def run(self, workplace: Workplace) -> Probed:
         """Train and test. A training that fails is a result too, which says why."""
         started, judges = time.perf_counter(), evenly_spaced(workplace.dataset(self.dataset).test, self.tested)
         if judges is None:
-            return Attacked(failed="there are no test images")
+            return Probed(failed="there are no test images")
         try:
             trainer, _ = self.trained(workplace)
         except UserError as error:
-            return Attacked(failed=error.problem)
+            return Probed(failed=error.problem)
         accuracies, answers = [], []
         for number, probe in enumerate(self.probes):
             workplace.progress(f"test {number + 1} of {len(self.probes)}: {probe.kind}")
@@ -61,14 +61,14 @@ class TrainAndProbe(NetworkTraining[Attacked]):
             answered = predicted(trainer, some, probe, self.streams.child("probe", probe.kind))
             accuracies.append((answered == some.labels.cpu()).double().mean().item())
             answers.append(torch.bincount(answered, minlength=some.class_count).tolist())
-        return Attacked(
+        return Probed(
             accuracies=accuracies,
             answers=answers,
             seconds=time.perf_counter() - started,
             made_on=workplace.in_words,
         )
 
-    def is_final(self, result: Attacked) -> bool:
+    def is_final(self, result: Probed) -> bool:
         """A training that failed is tried again when it is asked for again."""
         return result.failed is None
 
@@ -157,4 +157,4 @@ def _pixels(images: LabeledImages) -> Tensor:
 def _logits(trainer: Trainer, images: LabeledImages, pixels: Tensor) -> Tensor:
     """The logits of pixels, normalised as ``images`` are."""
     mean, std = (torch.tensor(values).to(pixels)[:, None, None] for values in (images.mean, images.std))
-    return trainer.logits((pixels - mean) / std)
+    return trainer.logits_of((pixels - mean) / std)

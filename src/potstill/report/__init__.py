@@ -8,6 +8,9 @@ from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
     from potstill.report.attacks import attack_sentences as attack_sentences
+    from potstill.report.audit import write_audit as write_audit
+    from potstill.report.audit_lead import audit_remarks as audit_remarks
+    from potstill.report.audit_lead import audit_verdict as audit_verdict
     from potstill.report.comparison import write_comparison as write_comparison
     from potstill.report.continual import write_continual as write_continual
     from potstill.report.continual_lead import continual_verdict as continual_verdict

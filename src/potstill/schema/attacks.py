@@ -58,7 +58,7 @@ class Probe(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attacked(Record):
+class Probed(Record):
     """The answers of one network.
 
     Attributes:

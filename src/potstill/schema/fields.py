@@ -144,10 +144,16 @@ class Fields:
             if field.name not in without and (field.name in self.values or _is_required(field))
         }
 
-    def check_derived(self, name: str, expected: float) -> None:
-        """Make sure that a number that is computed from others agrees with them."""
+    def check_derived(self, name: str, expected: float, source: str = "the accuracies") -> None:
+        """Make sure that a number that is computed from others agrees with them.
+
+        Args:
+            name: the name of the field.
+            expected: what follows from the others.
+            source: these others, in words.
+        """
         if not math.isclose(self.value(name, float), expected, rel_tol=1e-6, abs_tol=1e-6):
-            self.refuse(name, f"{expected:.6g}, which follows from the accuracies")
+            self.refuse(name, f"{expected:.6g}, which follows from {source}")
 
     def refuse(self, name: str, wanted: str) -> NoReturn:
         """Raise the error that a field is not ``wanted``, or that it is missing."""

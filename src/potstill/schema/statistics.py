@@ -14,7 +14,7 @@ from scipy import stats
 
 RESAMPLES = 9999
 ROUNDING = 1e-9
-"""Accuracies that differ by less are equal."""
+"""Accuracies, or counts, that differ by less are equal."""
 
 K = TypeVar("K")
 
@@ -135,3 +135,17 @@ def corrected(p_values: Mapping[K, float]) -> dict[K, float]:
         largest = max(largest, min(1.0, p_values[key] * (len(ordered) - place)))
         found[key] = largest
     return {key: found[key] for key in p_values}
+
+
+def clopper_pearson(found: float, of: float, level: float = 0.95) -> tuple[float, float]:
+    """The exact two-sided interval of a rate (Clopper and Pearson, 1934).
+
+    Args:
+        found: the number of successes; a mean of several numbers may be fractional.
+        of: the number of trials, at least 1.
+        level: the probability with which such intervals hold the rate.
+    """
+    tail = (1 - level) / 2
+    low = 0.0 if found <= ROUNDING else float(stats.beta.ppf(tail, found, of - found + 1))
+    high = 1.0 if found >= of - ROUNDING else float(stats.beta.isf(tail, found + 1, of - found))
+    return low, high

@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from potstill.evaluation.probing import TrainAndProbe, changed, curves, with_patch
+from potstill.data.poisoned import with_patch
+from potstill.evaluation.probing import TrainAndProbe, changed, curves
 from potstill.evaluation.recipes import Recipe
 from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import RANDOM, NetworkTraining, TrainAndTest

@@ -1,4 +1,4 @@
-"""Applications of distilled sets: comparison, architecture search, continual learning and audits.
+"""Applications of distilled sets: comparison, architecture search, continual learning, audits and poisoning.
 
 They are independent of concrete methods.
 """
@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
     from potstill.applications.continual.domains import learn_domains as learn_domains
+    from potstill.applications.poisoning.backdoor import plant_backdoor as plant_backdoor
+    from potstill.applications.poisoning.malicious_step import learn_malicious_step as learn_malicious_step
     from potstill.schema.audit import Audit as Audit
     from potstill.schema.audit import AuditProtocol as AuditProtocol
     from potstill.schema.comparison import Comparison as Comparison
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual
     from potstill.schema.continual import DomainProtocol as DomainProtocol
+    from potstill.schema.poisoning import BackdoorProtocol as BackdoorProtocol
+    from potstill.schema.poisoning import Poisoning as Poisoning
+    from potstill.schema.poisoning import StepProtocol as StepProtocol
     from potstill.schema.search import SearchResult as SearchResult
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

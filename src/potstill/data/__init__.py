@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from potstill.data.labeled_images import Examples as Examples
     from potstill.data.labeled_images import LabeledImages as LabeledImages
     from potstill.data.load import load_dataset as load_dataset
+    from potstill.data.poisoned import with_backdoor as with_backdoor
+    from potstill.data.poisoned import with_relabelled as with_relabelled
     from potstill.data.splits import stratified_split as stratified_split
     from potstill.data.views import brought_together as brought_together
     from potstill.data.views import judges_of as judges_of

@@ -44,7 +44,7 @@ def with_classes(dataset: ImageDataset, classes: Sequence[int]) -> ImageDataset:
         sizes = {name: part.class_sizes for name, part in parts.items()}
         remark = f"only the classes {listed(names)}, of {dataset.class_count:,}"
         account = replace(account.with_sizes(sizes), class_names=names, remarks=(*account.remarks, remark))
-    return _view(dataset, parts, classes=list(classes), account=account)
+    return as_view(dataset, parts, classes=list(classes), account=account)
 
 
 def with_fewer_images(dataset: ImageDataset, count: int, seed: int) -> ImageDataset:
@@ -93,7 +93,7 @@ def with_members(dataset: ImageDataset, chosen: Tensor) -> ImageDataset:
 def judges_of(dataset: ImageDataset) -> ImageDataset:
     """The dataset without its training images: all that is needed to judge networks that learn from other images."""
     none = dataset.train.take(torch.empty(0, dtype=torch.int64))
-    return _view(dataset, {**dataset.splits, "train": none}, without=["train"])
+    return as_view(dataset, {**dataset.splits, "train": none}, without=["train"])
 
 
 def brought_together(datasets: Sequence[ImageDataset]) -> list[ImageDataset]:
@@ -127,7 +127,7 @@ def _with_training(dataset: ImageDataset, chosen: Tensor, remark: str, **differe
     if account is not None:
         sizes = {name: part.class_sizes for name, part in parts.items()}
         account = replace(account.with_sizes(sizes), remarks=(*account.remarks, remark))
-    return _view(dataset, parts, **difference, account=account)
+    return as_view(dataset, parts, **difference, account=account)
 
 
 def _check_like(first: ImageDataset, other: ImageDataset) -> None:
@@ -157,7 +157,7 @@ def _with_channels(dataset: ImageDataset, channels: int) -> ImageDataset:
     for name, part in dataset.splits.items():
         images = torch.from_numpy(with_channels(part.images.cpu().numpy(), channels)).to(part.images.device)
         parts[name] = replace(part, images=images, mean=mean, std=std)
-    return _view(dataset, parts, channels=channels)
+    return as_view(dataset, parts, channels=channels)
 
 
 def _of_classes(part: LabeledImages, classes: Sequence[int]) -> LabeledImages:
@@ -169,7 +169,7 @@ def _of_classes(part: LabeledImages, classes: Sequence[int]) -> LabeledImages:
     return replace(part, images=part.images[kept], labels=labels[kept], class_names=names)
 
 
-def _view(dataset: ImageDataset, parts: dict[str, LabeledImages], **difference: object) -> ImageDataset:
+def as_view(dataset: ImageDataset, parts: dict[str, LabeledImages], **difference: object) -> ImageDataset:
     """A dataset with other splits, which settings alone cannot load again.
 
     Args:

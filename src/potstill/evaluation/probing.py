@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
+from potstill.data.poisoned import with_patch
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.attacks import Model, cross_entropy, fgsm, margin, pgd
 from potstill.evaluation.corruptions import corrupted
 from potstill.evaluation.training import NetworkTraining, evenly_spaced
 from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import parallel_map
+from potstill.runtime.progress import Pace
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
 from potstill.schema.attacks import ATTACKS, CORRUPTIONS, Probe, Probed
@@ -52,9 +54,10 @@ class TrainAndProbe(NetworkTraining[Probed]):
             trainer, _ = self.trained(workplace)
         except UserError as error:
             return Probed(failed=error.problem)
-        accuracies, answers = [], []
+        accuracies, answers, pace = [], [], Pace()
         for number, probe in enumerate(self.probes):
-            workplace.progress(f"test {number + 1} of {len(self.probes)}: {probe.kind}")
+            if pace.due():
+                workplace.progress(f"test {number + 1} of {len(self.probes)}: {probe.kind}")
             some = (
                 judges if probe.without is None else judges.take((judges.labels != probe.without).nonzero().flatten())
             )
@@ -106,19 +109,6 @@ def changed(pixels: Tensor, probe: Probe, streams: Streams) -> Tensor:
     if probe.kind == "patch":
         return with_patch(pixels, round(probe.strength), 1.0)
     return pixels
-
-
-def with_patch(pixels: Tensor, side: int, value: float) -> Tensor:
-    """Images with a white square one pixel from the lower right corner.
-
-    Args:
-        pixels: (n, C, H, W) of any type.
-        side: of the square, in pixels.
-        value: of a white pixel.
-    """
-    patched = pixels.clone()
-    patched[:, :, -side - 1 : -1, -side - 1 : -1] = value
-    return patched
 
 
 def curves(epsilons: Sequence[float], steps: int) -> tuple[Probe, ...]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from potstill.report.inspection import write_inspection as write_inspection
     from potstill.report.page import read_run as read_run
     from potstill.report.page import write_report as write_report
+    from potstill.report.poisoning import write_poisoning as write_poisoning
+    from potstill.report.poisoning_lead import poisoning_verdict as poisoning_verdict
     from potstill.report.run import Run as Run
     from potstill.report.run import Section as Section
     from potstill.report.search import correlation_titles as correlation_titles

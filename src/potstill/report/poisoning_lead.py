@@ -1,0 +1,90 @@
+"""What came of poisoned sets, in words; for the page and the command line."""
+
+from __future__ import annotations
+
+from potstill.report.wording import SPACE, images, interval, network_title, percent, signed
+from potstill.schema.poisoning import (
+    AFTER,
+    BASELINES,
+    BEFORE,
+    CLEAN,
+    POISONED,
+    BackdoorProtocol,
+    Poisoning,
+    StepProtocol,
+    Victims,
+)
+from potstill.schema.statistics import paired_difference
+
+
+def poisoning_verdict(record: Poisoning) -> str:
+    """What came of the first source for the first network."""
+    source, network = first_source(record), record.networks[0]
+    if isinstance(record.protocol, BackdoorProtocol):
+        return _backdoor(record, record.protocol, source, network)
+    return _step(record, record.protocol, source, network)
+
+
+def poisoning_remarks(record: Poisoning) -> list[str]:
+    """The same for all other sources and networks, and what limits the outcome."""
+    first, protocol = first_source(record), record.protocol
+    sources = dict.fromkeys([first, *(each.source for each in record.victims if each.case in (POISONED, AFTER))])
+    others = [(source, network) for source in sources for network in record.networks][1:]
+    if isinstance(protocol, BackdoorProtocol):
+        said = [_backdoor(record, protocol, source, network) for source, network in others]
+        if len(record.networks) == 1:
+            said.append("A single network, the one that methods match: another may answer to the patch differently.")
+        said.append("A stronger attack, whose patch is learned during distillation, is not among those measured here.")
+    else:
+        said = [_step(record, protocol, source, network) for source, network in others]
+        said.append("The step was learned for networks trained like these, and says nothing about others.")
+    if len(record.made_on) > 1:
+        said.append("Results were measured under different conditions: see the end of the page.")
+    return said
+
+
+def first_source(record: Poisoning) -> str:
+    """The source that the page is about: the first that is not a baseline, if there is one."""
+    sources = [each.source for each in record.victims if each.case in (POISONED, AFTER)]
+    return next((source for source in sources if source not in BASELINES), sources[0] if sources else "")
+
+
+def _backdoor(record: Poisoning, protocol: BackdoorProtocol, source: str, network: str) -> str:
+    bad, control = record.of(source, POISONED, network), record.of(source, CLEAN, network)
+    title = network_title(network)
+    if bad is None or control is None or not (bad.usable and control.usable):
+        return f"{title} on sets by {source}: not measured."
+    told = (
+        f"Trained on a set by {source} from tampered images, {title} takes {_share(bad, 'success')} of the test images "
+        f"of other classes for class {protocol.target} when they have the patch; trained on a set from the images as "
+        f"they were, {_share(control, 'success')}. Without the patch it recognises {percent(bad.mean('accuracy'))}, and "
+        f"{percent(control.mean('accuracy'))}."
+    )
+    difference = paired_difference(bad.values("success"), control.values("success"))
+    if difference is None:
+        return f"{told} One repeat shows no difference."
+    low, high = map(signed, difference.interval)
+    ends = f"{signed(difference.mean)} points, 95{SPACE}% interval {low} to {high}"
+    if difference.interval[0] > 0:
+        return f"{told} Some of the backdoor survives: {ends}."
+    return f"{told} No backdoor is shown: {ends}."
+
+
+def _step(record: Poisoning, protocol: StepProtocol, source: str, network: str) -> str:
+    before, after = record.of("no step", BEFORE, network), record.of(source, AFTER, network)
+    if before is None or after is None or not (before.usable and after.usable):
+        return f"A step on images by {source}: not measured."
+    learned = "distilled" if source not in BASELINES else "real"
+    return (
+        f"One step on {images(after.images, f'{learned} image')} by {source} makes {len(after.outcomes)} trained "
+        f"{network_title(network)} networks, none of which distillation has seen, take {_share(after, 'success')} of "
+        f"class {protocol.attacked} for class {protocol.target} ({percent(before.mean('success'))} before the step). "
+        f"They recognise {percent(after.mean('recognised'))} of class {protocol.attacked} "
+        f"({percent(before.mean('recognised'))} before) and {percent(after.mean('accuracy'))} of the other classes "
+        f"({percent(before.mean('accuracy'))} before)."
+    )
+
+
+def _share(victims: Victims, name: str) -> str:
+    ends = victims.interval(name)
+    return percent(victims.mean(name)) + (f" (95{SPACE}% interval {interval(ends)})" if ends else "")

@@ -1,4 +1,7 @@
-"""Views of a dataset: fewer classes or training images, or the judges alone. Each has a fingerprint of its own."""
+"""Views of a dataset: fewer classes or images, one share of the images, or the judges alone.
+
+Each has a fingerprint of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ def with_classes(dataset: ImageDataset, classes: Sequence[int]) -> ImageDataset:
         classes: the labels of the classes, each once, in the order of the new labels.
 
     Raises:
-        UserError: there are fewer than two classes, a class is named twice, or it does not exist.
+        UserError: there is no class, a class is named twice, or it does not exist.
     """
-    if len(classes) < 2:
-        raise UserError(f"{dataset.name} has fewer than two classes left", "take at least two classes")
+    if not classes:
+        raise UserError(f"{dataset.name} has no classes left", "take at least one class")
     if len(set(classes)) < len(classes) or not set(classes) <= set(range(dataset.class_count)):
         known = f"labels from 0 to {dataset.class_count - 1}"
         raise UserError(f"{list(classes)} are not different classes of {dataset.name}", f"use {known}, each once")
@@ -88,6 +91,27 @@ def with_members(dataset: ImageDataset, chosen: Tensor) -> ImageDataset:
     """
     remark = f"{len(chosen):,} of {len(dataset.train):,} training images"
     return _with_training(dataset, chosen, remark, members=sha256(chosen.cpu().numpy().tobytes()))
+
+
+def share_of(dataset: ImageDataset, chosen: Tensor) -> ImageDataset:
+    """What one of several owners of the training images holds: some of them, of some classes, and no other images.
+
+    Normalisation and whitening stay those of the dataset. A class of which nothing is held is not a class of the share.
+
+    Args:
+        dataset: the dataset.
+        chosen: int64 (n,), at least one: the indices of the training images, each once.
+    """
+    chosen = chosen.cpu().sort().values
+    train, none = dataset.train.take(chosen), dataset.test.take(torch.empty(0, dtype=torch.int64))
+    parts = {"train": train, "validation": none, "test": none}
+    account = dataset.account
+    if account is not None:
+        remark = f"{len(train):,} training images of one owner, of {len(dataset.train):,}"
+        sizes = {name: part.class_sizes for name, part in parts.items()}
+        account = replace(account.with_sizes(sizes), remarks=(*account.remarks, remark))
+    share = _view(dataset, parts, chosen=sha256(chosen.numpy().tobytes()), account=account)
+    return with_classes(share, [label for label, size in enumerate(train.class_sizes) if size])
 
 
 def judges_of(dataset: ImageDataset) -> ImageDataset:

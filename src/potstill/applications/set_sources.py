@@ -37,6 +37,7 @@ class Need:
         network: the network that methods match.
         iterations: of a distillation; None is the method's number.
         seed: seed of all draws.
+        formation: 1, or f if each image holds f × f small pictures.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Need:
     network: str
     iterations: int | None
     seed: int
+    formation: int = 1
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Maker(SetSource):
             method=self.method,
             dataset=need.data.name,
             ipc=need.images_per_class,
+            formation=need.formation,
             network=need.network,
             iterations=None if self.kind == "selection" else need.iterations,
             seed=need.seed,

@@ -1,4 +1,4 @@
-"""Applications of distilled sets: comparison, architecture search, continual learning and audits.
+"""Applications of distilled sets: comparison, architecture search, continual and federated learning, audits.
 
 They are independent of concrete methods.
 """
@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
     from potstill.applications.continual.domains import learn_domains as learn_domains
+    from potstill.applications.federated.federating import federate as federate
     from potstill.schema.audit import Audit as Audit
     from potstill.schema.audit import AuditProtocol as AuditProtocol
     from potstill.schema.comparison import Comparison as Comparison
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual
     from potstill.schema.continual import DomainProtocol as DomainProtocol
+    from potstill.schema.federated import Averaging as Averaging
+    from potstill.schema.federated import Federated as Federated
+    from potstill.schema.federated import FederatedProtocol as FederatedProtocol
+    from potstill.schema.federated import Partition as Partition
     from potstill.schema.search import SearchResult as SearchResult
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -268,6 +268,8 @@ attacked = st.builds(
     accuracies=st.lists(st.lists(fractions, min_size=4, max_size=4), max_size=2),
     seconds=amounts,
     failed=st.none() | text,
+)
+
 
 def federated_learners() -> st.SearchStrategy[FederatedLearner]:
     """Learners whose lists have an item for each repeat."""

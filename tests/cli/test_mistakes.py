@@ -246,6 +246,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "federated --partition shards --per-client 1000": ("cannot be cut into", "--per-client"),
     "federated --partition skewed": ("--partition takes", "dirichlet", "not 'skewed'"),
     "federated --methods dm+dmm": ("unknown method 'dmm'", "'dm'"),
+    "federated --methods dm:batch_rael=64": ("unknown setting 'batch_rael'", "batch_real"),
+    "federated --methods dm:batch_real=many": ("dm:batch_real=many: batch_real = 'many' is not of type int",),
     "federated --methods run": ("run is a set, made of no client's images",),
     "federated --fraction 2": ("--fraction 2.0 is more than all clients",),
     "federated --local-rate 0": ("--local-rate 0.0 is not positive",),

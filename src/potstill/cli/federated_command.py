@@ -38,8 +38,9 @@ class Options:
         ipc: images of each class that a client sends. Several numbers joined by +, such as 10+1, are for clients in
             turn.
         formation: 1, or f so that each image that is sent holds f × f small pictures.
-        methods: how clients make what they send, separated by commas: selections or methods. Several joined by +, such
-            as dm+k-means, are for clients in turn. Random images and k-means centres are always added.
+        methods: how clients make what they send, separated by commas: selections or methods, perhaps with settings,
+            such as dm:batch_real=64. Several joined by +, such as dm+k-means, are for clients in turn. Random images
+            and k-means centres are always added.
         iterations: iterations of every distillation. By default the method's number.
         repeats: repeats, each with another partition, other sets and other networks.
         networks: specs, separated by commas. Methods match the first.
@@ -172,11 +173,12 @@ def _cells(record: Federated, learner: Learner) -> list[str]:
     if not learner.usable or standing is None:
         return [f"failed: {learner.failed}" if learner.failed else "-", *["-"] * 4]
     gain, reached = standing.gain, standing.fedavg_bytes
+    rounds = f"{standing.fedavg_rounds} round{'s' * (standing.fedavg_rounds != 1)}"
     low_high = None if gain is None else f" [{100 * gain.ci95[0]:+.1f}, {100 * gain.ci95[1]:+.1f}]"
     return [
         f"{learner.mean:.1%}",
         "-" if standing.of_central is None else f"{standing.of_central:.1%}",
         "-" if gain is None else f"{100 * gain.mean:+.1f}{low_high}",
         f"{learner.bytes:,.0f}" if learner.bytes_up else "-",
-        "-" if reached is None else f"{reached:,.0f} in {standing.fedavg_rounds} rounds",
+        "-" if reached is None else f"{reached:,.0f} in {rounds}",
     ]

@@ -174,11 +174,11 @@ def _cells(record: Federated, learner: Learner) -> list[str]:
         return [f"failed: {learner.failed}" if learner.failed else "-", *["-"] * 4]
     gain, reached = standing.gain, standing.fedavg_bytes
     rounds = f"{standing.fedavg_rounds} round{'s' * (standing.fedavg_rounds != 1)}"
-    low_high = None if gain is None else f" [{100 * gain.ci95[0]:+.1f}, {100 * gain.ci95[1]:+.1f}]"
+    against = "-" if gain is None else f"{100 * gain.mean:+.1f} [{100 * gain.ci95[0]:+.1f}, {100 * gain.ci95[1]:+.1f}]"
     return [
         f"{learner.mean:.1%}",
         "-" if standing.of_central is None else f"{standing.of_central:.1%}",
-        "-" if gain is None else f"{100 * gain.mean:+.1f}{low_high}",
+        against,
         f"{learner.bytes:,.0f}" if learner.bytes_up else "-",
         "-" if reached is None else f"{reached:,.0f} in {rounds}",
     ]

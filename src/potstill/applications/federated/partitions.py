@@ -49,7 +49,6 @@ def _dirichlet(members: list[Tensor], partition: Partition, streams: Streams) ->
         generator = np.random.default_rng(streams.derived_seed("proportions", label))
         proportions = generator.dirichlet([partition.alpha] * partition.clients)
         ends = np.rint(proportions.cumsum() * len(index)).astype(int)
-        ends[-1] = len(index)
         for share, part in zip(shares, index.tensor_split(ends[:-1].tolist()), strict=True):
             share.append(part)
     return [torch.cat(share) for share in shares]

@@ -41,7 +41,7 @@ class Options:
         methods: how clients make what they send, separated by commas: selections or methods, perhaps with settings,
             such as dm:batch_real=64. Several joined by +, such as dm+k-means, are for clients in turn. Random images
             and k-means centres are always added.
-        iterations: iterations of every distillation. By default the method's number.
+        iterations: iterations of every distillation; there is one for each client, method and repeat.
         repeats: repeats, each with another partition, other sets and other networks.
         networks: specs, separated by commas. Methods match the first.
         recipe: how networks are trained on sets and on all images; see potstill list recipes.
@@ -68,9 +68,9 @@ class Options:
     ipc: str = "1"
     formation: int = 1
     methods: str = "dm"
-    iterations: int | None = None
+    iterations: int = 200
     repeats: int = 5
-    networks: str = "convnet,mlp"
+    networks: str = "convnet:depth=2:width=32,mlp"
     recipe: str = "dsa-1000"
     central_epochs: int | None = None
     rounds: int = 20

@@ -62,7 +62,7 @@ class FederatedProtocol(Record):
     formation: Positive = 1
     repeats: Positive = 5
     central_epochs: Positive | None = None
-    iterations: Count | None = None
+    iterations: Count | None = 200
     seed: int = 0
 
     def share(self, client: int) -> int:

@@ -17,6 +17,7 @@ from potstill.evaluation import Recipe, Resources
 from potstill.networks import build_network
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
+from potstill.runtime.events import read_events
 from potstill.schema.federated import CENTRAL, FEDAVG, ONE_SHOT
 from potstill.synthetic import SyntheticSet
 from tests.killed import Killed, killed_after
@@ -72,6 +73,9 @@ def test_clients_send_sets_once_beside_all_that_it_is_compared_with(tmp_path: Pa
     assert {each.way for each in record.standings if each.gain is not None} <= {"dm", "k-means"}
     assert all(each.of_central == 1 for each in record.standings if each.way == CENTRAL)
     assert len(record.made_on) == 1
+    units = [event["unit"] for event in read_events(tmp_path / "federated.units.jsonl")]
+    averaged = {(unit["stream"][-1], unit["partition_seed"]) for unit in units if "partition_seed" in unit}
+    assert averaged == {(0, 0), (1, 1)}, "weights are averaged over the same clients that send sets"
 
 
 def test_each_client_distils_its_own_images_and_the_server_sees_the_union(

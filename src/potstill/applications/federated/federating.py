@@ -50,7 +50,7 @@ def federate(
     protocol: FederatedProtocol = FederatedProtocol(),  # noqa: B008 (a frozen value)
     averaging: Averaging = Averaging(),  # noqa: B008 (a frozen value)
     methods: Sequence[str] = ("dm",),
-    networks: Sequence[str] = ("convnet", "mlp"),
+    networks: Sequence[str] = ("convnet:depth=2:width=32", "mlp"),
     recipe: str | Recipe = "dsa-1000",
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> Federated:

@@ -80,7 +80,7 @@ def test_a_share_holds_its_training_images_with_their_classes_and_nothing_else()
     assert share_of(data, first).fingerprint == one.fingerprint, "whatever the order"
     account = share_of(digits(), torch.arange(5)).account
     assert account is not None
-    assert "5 training images of one owner, of 1,295" in account.remarks[-2]
+    assert "5 of 1,295 training images" in account.remarks[-2]
 
 
 def test_judges_have_no_training_images():

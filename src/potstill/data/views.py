@@ -102,16 +102,13 @@ def share_of(dataset: ImageDataset, chosen: Tensor) -> ImageDataset:
         dataset: the dataset.
         chosen: int64 (n,), at least one: the indices of the training images, each once.
     """
-    chosen = chosen.cpu().sort().values
-    train, none = dataset.train.take(chosen), dataset.test.take(torch.empty(0, dtype=torch.int64))
-    parts = {"train": train, "validation": none, "test": none}
-    account = dataset.account
+    members, none = with_members(dataset, chosen.cpu().sort().values), torch.empty(0, dtype=torch.int64)
+    parts = {"train": members.train, "validation": dataset.validation.take(none), "test": dataset.test.take(none)}
+    account = members.account
     if account is not None:
-        remark = f"{len(train):,} training images of one owner, of {len(dataset.train):,}"
-        sizes = {name: part.class_sizes for name, part in parts.items()}
-        account = replace(account.with_sizes(sizes), remarks=(*account.remarks, remark))
-    share = _view(dataset, parts, chosen=sha256(chosen.numpy().tobytes()), account=account)
-    return with_classes(share, [label for label, size in enumerate(train.class_sizes) if size])
+        account = account.with_sizes({name: part.class_sizes for name, part in parts.items()})
+    alone = _view(members, parts, without=["validation", "test"], account=account)
+    return with_classes(alone, [label for label, size in enumerate(members.train.class_sizes) if size])
 
 
 def judges_of(dataset: ImageDataset) -> ImageDataset:

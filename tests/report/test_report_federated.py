@@ -29,10 +29,21 @@ from potstill.schema.federated import (
     Way,
     standings,
 )
+from potstill.schema.privacy import Privacy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+PRIVACY = Privacy(
+    epsilon=1.0,
+    delta=1e-5,
+    sampling_rate=0.1,
+    clip=1.0,
+    noise_multiplier=1.5,
+    queries=10,
+    accountant="one of ours",
+    public=("labels",),
+)
 NETWORKS = ["convnet", "mlp:width=100"]
 SETS = ("dm", "random", "k-means")
 
@@ -127,9 +138,21 @@ def test_the_verdict_says_what_one_round_reaches_and_what_others_take_for_it():
 def test_that_sets_show_what_clients_have_is_always_said():
     assert LEAKS in remarks(record())
     assert LEAKS in remarks(with_learners())
-    for word in ("Random images are its own", "barely move", "Nothing here is a guarantee"):
+    for word in ("Random images are its own", "barely move", "weights can be inverted"):
         assert word in LEAKS
+    assert "Nothing here is a guarantee." in remarks(record())
     assert "private" not in render(record()).lower().replace("privacy", "")
+
+
+def test_a_guarantee_is_said_where_there_is_one():
+    found = record()
+    ways = [replace(way, privacy=PRIVACY) if way.name == "dm" else way for way in found.ways]
+    said = remarks(replace(found, ways=ways))
+    assert (
+        "The set by dm that a client sends is (1.0, 1e-05)-differentially private with respect to adding or removing "
+        "one image of the training set of that client."
+    ) in said
+    assert "Nothing here is a guarantee." not in said
 
 
 def test_a_single_repeat_shows_no_difference():
@@ -184,6 +207,15 @@ def test_the_page_says_what_the_record_says(tmp_path: Path):
         "5 rounds, 100 % of the clients in each, 5 epochs of SGD in batches of 32",
     ):
         assert said in text
+
+
+def test_a_chart_names_methods_without_their_settings():
+    name = "dm:batch_real=64:learning_rate=10+average"
+    found = with_learners(learner(name, "convnet", 0.8), learner(CENTRAL, "convnet", 0.9))
+    ways = [replace(way, name=name) if way.name == "dm" else way for way in found.ways]
+    page = render(replace(found, ways=ways))
+    assert ">dm+average</span>" in page
+    assert f"<bdi>{name}</bdi>" in page
 
 
 @settings(max_examples=25, deadline=None)

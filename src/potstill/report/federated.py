@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,11 +137,16 @@ def _chart(network: str, learners: Sequence[Learner]) -> CourseChart | None:
         "bytes sent, up and down",
         wording.size,
         Reached(
-            points=[(each.way, each.bytes, each.mean) for each in ends],
+            points=[(_without_settings(each.way), each.bytes, each.mean) for each in ends],
             course=[(number * a_round, reached) for number, reached in enumerate(course, start=1) if a_round],
             level=None if central is None else (central.way, central.mean),
         ),
     )
+
+
+def _without_settings(way: str) -> str:
+    """The name of a way in a chart: ``dm`` for ``dm:batch_real=64``."""
+    return re.sub(r":\w+=[^:+]*", "", way)
 
 
 def _row(record: Federated, learner: Learner) -> Row:

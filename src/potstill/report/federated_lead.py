@@ -10,7 +10,7 @@ from potstill.schema.federated import BASELINES, FEDAVG, ONE_SHOT, Federated, Ga
 
 LEAKS = (
     "What is sent shows something of what a client has. Random images are its own; k-means centres, and images that "
-    "start from real ones and barely move, still show them; weights can be inverted, too. Nothing here is a guarantee."
+    "start from real ones and barely move, still show them; weights can be inverted, too."
 )
 
 
@@ -26,7 +26,7 @@ def remarks(record: Federated) -> list[str]:
     said = [_outcome(record, way, network) for network in record.networks[1:]]
     said += [better for network in record.networks if (better := _better(record, way, network))]
     said += [averaged for network in record.networks if (averaged := _averaged(record, network))]
-    said.append(LEAKS)
+    said += [LEAKS, *_guarantees(record)]
     if lacking := _lacking(record):
         said.append(lacking)
     if repeats == 1:
@@ -113,6 +113,16 @@ def _averaged(record: Federated, network: str) -> str:
         f"{_rounds(len(fedavg.course))} and {wording.size(fedavg.bytes)}; weights that are averaged only once reach "
         f"{wording.percent(one_shot.mean)}."
     )
+
+
+def _guarantees(record: Federated) -> list[str]:
+    """What is guaranteed of what is sent."""
+    given = [
+        f"The set by {way.name} that a client sends is {way.privacy.title} of that client."
+        for way in record.sets
+        if way.privacy is not None
+    ]
+    return given or ["Nothing here is a guarantee."]
 
 
 def _lacking(record: Federated) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from potstill.schema import Record
 from potstill.schema.continual import LearnedDataset
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
+from potstill.schema.privacy import Privacy
 from potstill.schema.recipe import Recipe
 from potstill.schema.statistics import confidence_interval, corrected, paired_difference
 
@@ -146,6 +147,7 @@ class Way(Record):
         bytes: their size with labels as they are stored, in 32 bits, in each repeat.
         bytes_in_8_bits: their size if each value of a pixel and each label were stored in 8 bits, in each repeat.
         seconds: the time to make all sets of all repeats.
+        privacy: the weakest guarantee that a client's set gives for the client's images; None if one gives none.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Way(Record):
     bytes: list[Count] = field(default_factory=list)
     bytes_in_8_bits: list[Count] = field(default_factory=list)
     seconds: Amount = 0.0
+    privacy: Privacy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

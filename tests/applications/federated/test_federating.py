@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from potstill.applications.federated import averaging
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe, Resources
+from potstill.methods import DM
 from potstill.networks import build_network
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import read_events
 from potstill.schema.federated import CENTRAL, FEDAVG, ONE_SHOT
+from potstill.schema.privacy import STATISTICS, Privacy
 from potstill.synthetic import SyntheticSet
 from tests.killed import Killed, killed_after
 from tests.small import small_digits
@@ -138,6 +141,28 @@ def test_a_client_with_one_class_and_one_with_nothing_are_no_obstacle(tmp_path: 
     assert any(not client.sent for client in clients)
     assert sum(client.images for client in clients) == len(data.train)
     assert all(learner.usable for learner in record.learners)
+
+
+def test_a_guarantee_is_as_strong_as_that_of_the_weakest_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def guarded(_: DM, sizes: Sequence[int], __: int) -> Privacy:
+        return Privacy(
+            epsilon=100 / sum(sizes),
+            delta=1e-5,
+            sampling_rate=0.1,
+            clip=1.0,
+            noise_multiplier=1.5,
+            queries=10,
+            accountant="one of ours",
+            public=(STATISTICS,),
+        )
+
+    monkeypatch.setattr(DM, "privacy", guarded)
+    monkeypatch.setattr(DM, "default_start", "noise")
+    record = learned(tmp_path, methods=["dm", "dm+average"], protocol=replace(TWO, repeats=1))
+    held = [sum(client.class_sizes[label] for label in client.sent) for client in record.clients[0]]
+    assert record.ways[0].privacy is not None
+    assert record.ways[0].privacy.epsilon == 100 / min(held)
+    assert [way.privacy for way in record.ways[1:4]] == [None] * 3
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ from potstill.schema.federated import (
     Learner,
     Way,
 )
+from potstill.schema.privacy import Privacy
 from potstill.synthetic import SyntheticSet
 from potstill.units import Job, Runner, UnitLog, Workplace
 
@@ -186,9 +187,17 @@ def _sent(ways: Sequence[_SetWay], clients: Clients, folder: Path, session: Sess
             bytes=[each.size_bytes for each in unions],
             bytes_in_8_bits=[bytes_in_8_bits(each) for each in unions],
             seconds=sum(each.seconds for of_repeat in parts for each in of_repeat),
+            privacy=_weakest([request for repeat in repeats for request in asked[way.name, repeat]]),
         )
         found.append(_Sent(record, unions))
     return found
+
+
+def _weakest(requests: Sequence[tuple[SetSource, Need]]) -> Privacy | None:
+    """The weakest guarantee that sets give for the images that they are made of; None if one gives none."""
+    plans = [source.plan(need) for source, need in requests]
+    given = [plan.privacy for plan in plans if plan is not None and plan.privacy is not None]
+    return max(given, key=lambda each: (each.epsilon, each.delta)) if len(given) == len(requests) else None
 
 
 @dataclass(frozen=True)

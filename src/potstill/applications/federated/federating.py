@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from potstill.applications.federated.averaging import AveragingResult, FederatedAveraging
-from potstill.applications.federated.clients import Clients, bytes_in_8_bits, united
+from potstill.applications.federated.clients import Clients
 from potstill.applications.federated.record import check_earlier, usable_recipe, with_results
-from potstill.applications.set_sources import Need, SetSource, find_source, make_sets
+from potstill.applications.federated.sending import Sent, find_ways, make_sent
 from potstill.data import ImageDataset
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
 from potstill.evaluation.checks import check_test
@@ -21,12 +21,10 @@ from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import FULL
 from potstill.networks import RANDOM_WEIGHTS, ImageShape, build_network
 from potstill.runtime.bounds import at_least, check_least, positive
-from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
 from potstill.schema.continual import LearnedDataset
 from potstill.schema.federated import (
-    BASELINES,
     CENTRAL,
     FEDAVG,
     ONE_SHOT,
@@ -36,8 +34,6 @@ from potstill.schema.federated import (
     Learner,
     Way,
 )
-from potstill.schema.privacy import Privacy
-from potstill.synthetic import SyntheticSet
 from potstill.units import Job, Runner, UnitLog, Workplace
 
 PURPOSE = "federated"
@@ -84,7 +80,7 @@ def federate(
     _check(dataset, protocol, averaging, networks)
     clients = Clients(dataset, protocol, networks[0])
     _check_sent(clients)
-    set_ways = [_SetWay.of(name, resources.compute) for name in _with_baselines(methods)]
+    set_ways = find_ways(methods, resources.compute)
     for way in set_ways:
         way.check(clients)
     others = [Way(name=FEDAVG, kind="averaging"), Way(name=ONE_SHOT, kind="averaging")] if averaging.rounds else []
@@ -108,7 +104,7 @@ def federate(
         check_earlier(path, asked)
         asked.write(path)
         found = asked
-        sent = _sent(set_ways, clients, out / "clients", session)
+        sent = make_sent(set_ways, clients, out / "clients", session)
         log = UnitLog.beside(path)
         with session.runner(session.settled(images), log, images=images, longest=longest) as runner:
             learning = _Learning(asked, clients, sent)
@@ -117,87 +113,6 @@ def federate(
                 found = with_results(asked, ways, learners, learning.made_on)
                 found.write(path)
     return found
-
-
-@dataclass(frozen=True)
-class _SetWay:
-    """What clients send: each what one source makes, or several sources in turn."""
-
-    name: str
-    sources: tuple[SetSource, ...]
-
-    @classmethod
-    def of(cls, name: str, compute: ComputeChoice) -> _SetWay:
-        """The way of a name, such as ``dm`` or ``dm+k-means``.
-
-        Raises:
-            UserError: a part of it is unknown, or is a set that was made before.
-        """
-        sources = tuple(find_source(part.strip(), compute) for part in name.split("+"))
-        for source in sources:
-            if source.kind == "set":
-                raise UserError(
-                    f"{source.name} is a set, made of no client's images", "name methods, which each client applies"
-                )
-        return cls(name, sources)
-
-    @property
-    def record(self) -> Way:
-        """It without any costs."""
-        return Way(name=self.name, kind="sets")
-
-    def check(self, clients: Clients) -> None:
-        """Make sure that its sources can be applied, before anything is computed.
-
-        Raises:
-            UserError: one cannot.
-        """
-        for source, need in self.requests(clients, 0):
-            source.check(need)
-
-    def requests(self, clients: Clients, repeat: int) -> list[tuple[SetSource, Need]]:
-        """What the clients of a repeat are to make, of those that send anything."""
-        needs = [clients.need(repeat, client) for client in range(clients.protocol.partition.clients)]
-        return [
-            (self.sources[client % len(self.sources)], need) for client, need in enumerate(needs) if need is not None
-        ]
-
-
-@dataclass(frozen=True)
-class _Sent:
-    """A way in which sets are sent, with the union of each repeat."""
-
-    way: Way
-    unions: list[SyntheticSet]
-
-
-def _sent(ways: Sequence[_SetWay], clients: Clients, folder: Path, session: Session) -> list[_Sent]:
-    """Make, or take from the folder, what the clients of all repeats send in each way."""
-    repeats = range(clients.protocol.repeats)
-    asked = {(way.name, repeat): way.requests(clients, repeat) for way in ways for repeat in repeats}
-    titled = {(source.name, need.title): (source, need) for each in asked.values() for source, need in each}
-    made = dict(zip(titled, make_sets(list(titled.values()), folder, session), strict=True))
-    found = []
-    for way in ways:
-        parts = [[made[source.name, need.title] for source, need in asked[way.name, repeat]] for repeat in repeats]
-        unions = [united([each.synthetic for each in of_repeat], clients.dataset) for of_repeat in parts]
-        record = replace(
-            way.record,
-            images=[len(each) for each in unions],
-            bytes=[each.size_bytes for each in unions],
-            bytes_in_8_bits=[bytes_in_8_bits(each) for each in unions],
-            seconds=sum(each.seconds for of_repeat in parts for each in of_repeat),
-            privacy=_weakest([request for repeat in repeats for request in asked[way.name, repeat]]),
-        )
-        found.append(_Sent(record, unions))
-    return found
-
-
-def _weakest(requests: Sequence[tuple[SetSource, Need]]) -> Privacy | None:
-    """The weakest guarantee that sets give for the images that they are made of; None if one gives none."""
-    plans = [source.plan(need) for source, need in requests]
-    given = [plan.privacy for plan in plans if plan is not None and plan.privacy is not None]
-    return max(given, key=lambda each: (each.epsilon, each.delta)) if len(given) == len(requests) else None
 
 
 @dataclass(frozen=True)
@@ -218,7 +133,7 @@ class _Learning:
         sent: what they send, for the first of the ways.
     """
 
-    def __init__(self, asked: Federated, clients: Clients, sent: Sequence[_Sent]) -> None:
+    def __init__(self, asked: Federated, clients: Clients, sent: Sequence[Sent]) -> None:
         self.asked, self.clients, self.sent = asked, clients, sent
         self.made_on: dict[str, None] = {}
         self._done: dict[_Place, NetworkResult | AveragingResult] = {}
@@ -312,17 +227,6 @@ class _Learning:
             seconds=[each.seconds for each in done],
             failed=failed,
         )
-
-
-def _with_baselines(methods: Sequence[str]) -> list[str]:
-    """The ways of several names, with the baselines at the end if they are not among them.
-
-    Raises:
-        UserError: a name is given twice.
-    """
-    if doubled := [name for name in methods if methods.count(name) > 1]:
-        raise UserError(f"the method {doubled[0]!r} is named twice", "name each method once")
-    return list(dict.fromkeys([*methods, *BASELINES]))
 
 
 def _work(asked: Federated) -> tuple[int, int]:

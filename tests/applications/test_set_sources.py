@@ -120,3 +120,19 @@ def test_the_folder_of_a_method_of_a_module_has_a_plain_name(tmp_path: Path):
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith("potstill.methods-Random-")
     assert ":" not in folder.name
+
+
+def test_a_method_may_be_given_with_its_settings(tmp_path: Path):
+    stage = with_classes(small_digits(), [8, 3])
+    plain, few = (find_source(name, ON_CPU) for name in ("dm", "dm:batch_real=4"))
+    made_of_few = made(few, need(stage), tmp_path)
+    assert few.kind == "method"
+    assert find_source("optimised-random:tries=2", ON_CPU).kind == "selection"
+    assert "batch_real = 4" in (next(tmp_path.iterdir()) / "config.toml").read_text()
+    assert made(plain, need(stage), tmp_path).synthetic.fingerprint() != made_of_few.synthetic.fingerprint()
+
+
+def test_small_pictures_are_asked_for(tmp_path: Path):
+    stage = with_classes(small_digits(), [8, 3])
+    found = made(find_source("random", ON_CPU), need(stage, images_per_class=1, formation=2), tmp_path)
+    assert (found.synthetic.formation, len(found.synthetic), found.synthetic.pictures) == (2, 2, 8)

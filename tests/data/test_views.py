@@ -11,14 +11,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data import ImageDataset, brought_together, judges_of, with_classes, with_fewer_images, with_members
+from potstill.data import (
+    ImageDataset,
+    brought_together,
+    judges_of,
+    share_of,
+    with_classes,
+    with_fewer_images,
+    with_members,
+)
 from potstill.data.dataset_file import prepared_sha256
 from potstill.runtime.errors import UserError
 from tests.small import digits, small_digits
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.permutations(range(10)).flatmap(lambda order: st.integers(2, 10).map(lambda count: order[:count])))
+@given(st.permutations(range(10)).flatmap(lambda order: st.integers(1, 10).map(lambda count: order[:count])))
 def test_a_view_holds_the_images_of_its_classes_and_no_others(classes: list[int]):
     data = small_digits()
     view = with_classes(data, classes)
@@ -59,6 +67,22 @@ def test_the_account_says_which_classes_are_left():
     assert [len(split.class_sizes) for split in account.splits] == [2, 2, 2]
 
 
+def test_a_share_holds_its_training_images_with_their_classes_and_nothing_else():
+    data = small_digits()
+    first, others = data.train.class_index[7][:3], torch.cat([data.train.class_index[7][3:], data.train.class_index[2]])
+    one, two = share_of(data, first.flip(0)), share_of(data, others)
+    assert (one.class_names, two.class_names) == (("7",), ("2", "7"))
+    assert one.train.images.equal(data.train.images[first])
+    assert two.train.images.equal(data.train.images[others.sort().values])
+    assert (len(two.validation), len(two.test)) == (0, 0)
+    assert (two.mean, two.std, two.flips) == (data.mean, data.std, data.flips)
+    assert len({prepared_sha256(each) for each in (data, one, two)}) == 3
+    assert share_of(data, first).fingerprint == one.fingerprint, "whatever the order"
+    account = share_of(digits(), torch.arange(5)).account
+    assert account is not None
+    assert "5 of 1,295 training images" in account.remarks[-2]
+
+
 def test_judges_have_no_training_images():
     data = small_digits()
     judges = judges_of(data)
@@ -70,7 +94,7 @@ def test_judges_have_no_training_images():
 
 @pytest.mark.parametrize(
     ("classes", "message"),
-    [([3], "fewer than two classes"), ([1, 1], "not different classes"), ([0, 10], "not different classes of digits")],
+    [([], "no classes left"), ([1, 1], "not different classes"), ([0, 10], "not different classes of digits")],
 )
 def test_impossible_views_are_refused(classes: list[int], message: str):
     with pytest.raises(UserError, match=message):

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from potstill.data import Choices, ImageDataset, load_dataset
+from potstill.data import Choices, ImageDataset, load_dataset, share_of
 from potstill.distillation import validation
 from potstill.distillation.driver import DistillationResult, distill
 from potstill.distillation.plan import resolve
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
-from potstill.methods import DM, Random
+from potstill.methods import DC, DM, LD, Method, Random
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.events import read_events
 from potstill.runtime.files import write_json
@@ -55,6 +55,22 @@ def test_a_dataset_that_was_loaded_is_asked_for_again_as_it_was(tmp_path: Path):
         again = load_dataset(settings.dataset, image_size=settings.image_size, choices=settings.choices)
         assert again.fingerprint == given.fingerprint
     assert chosen.fingerprint != load_dataset(str(path)).fingerprint
+
+
+@pytest.mark.parametrize("method", [DM(), DC()])
+def test_a_single_class_is_distilled_like_several(method: Method, dataset: ImageDataset, tmp_path: Path):
+    one = share_of(dataset, dataset.train.class_index[3])
+    distill(replace(SETTINGS, method=method, ipc=2, validate_every=0), one, out=tmp_path / "run")
+    kept = SyntheticSet.load(RunFolder(tmp_path / "run").synthetic)
+    assert (kept.class_names, kept.labels.tolist()) == (("3",), [0, 0])
+    start = SyntheticSet.load(RunFolder(tmp_path / "run").start)
+    assert not kept.images.equal(start.images), "there is something to learn from one class"
+
+
+def test_labels_of_a_single_class_cannot_be_learned(dataset: ImageDataset):
+    one = share_of(dataset, dataset.train.class_index[3])
+    with pytest.raises(UserError, match="the dataset has a single class: ld has no labels to learn"):
+        distill(replace(SETTINGS, method=LD(), validate_every=0), one)
 
 
 def published(dataset: ImageDataset) -> Iterator[tuple[str, str, np.ndarray]]:

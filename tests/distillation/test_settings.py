@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from potstill.distillation.settings import Settings
+from potstill.distillation.settings import Settings, method_of
 from potstill.methods import DM, METHODS, DataDAM, Method, Random
 from potstill.runtime.errors import UserError
 
@@ -146,3 +146,27 @@ def test_settings_are_values():
     settings = Settings(method=DM())
     assert replace(settings, seed=0) == settings
     assert hash(settings) == hash(Settings(method=DM()))
+
+
+def test_a_method_is_named_with_its_settings():
+    assert method_of("dm") == DM()
+    assert method_of("dm:batch_real=64:learning_rate=10:augment=false") == DM(
+        batch_real=64, learning_rate=10, augment=False
+    )
+    assert method_of("dm:optimiser=adam") == DM(optimiser="adam")
+    assert method_of("potstill.methods.distribution.dm:DM:batch_real=3") == DM(batch_real=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dmm:batch_real=64", "unknown method 'dmm'"),
+        ("dm:batch=64", "unknown setting 'batch'"),
+        ("dm:batch_real=many", "batch_real = 'many' is not of type int"),
+        ("dm:batch_real=1.5", "batch_real = 1.5 is not of type int"),
+        ("dm:batch_real=0", "`batch_real=0` is too small"),
+    ],
+)
+def test_settings_that_a_method_has_not_are_refused(text: str, message: str):
+    with pytest.raises(UserError, match=message):
+        method_of(text)

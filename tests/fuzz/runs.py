@@ -32,6 +32,7 @@ from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.networks.weights import install
 from potstill.report import audit as audit_page
 from potstill.report import comparison as comparison_page
+from potstill.report import federated as federated_page
 from potstill.report import page
 from potstill.report.images import read_images
 from potstill.runtime.compute import CPU
@@ -52,9 +53,22 @@ from potstill.schema.audit import (
     Rate,
 )
 from potstill.schema.comparison import Comparison
+from potstill.schema.continual import LearnedDataset
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.experts import ExpertsManifest
+from potstill.schema.federated import (
+    CENTRAL,
+    FEDAVG,
+    Averaging,
+    Client,
+    Federated,
+    FederatedProtocol,
+    Partition,
+    Way,
+    standings,
+)
+from potstill.schema.federated import Learner as FederatedLearner
 from potstill.schema.manifest import Manifest
 from potstill.schema.privacy import Privacy
 from potstill.schema.recipe import Recipe
@@ -236,6 +250,50 @@ JUDGED_SEARCH = SearchResult(
     },
     sample=list(CANDIDATES),
 )
+
+
+def _federated() -> Federated:
+    """A record with every kind of way."""
+    ways = [*(Way(name=name, kind="sets", images=[4, 6], bytes=[1056, 1584]) for name in ("dm", "random"))]
+    ways += [Way(name=FEDAVG, kind="averaging"), Way(name=CENTRAL, kind="central")]
+    learners = [
+        FederatedLearner(
+            way=way.name,
+            network="convnet",
+            accuracies=[0.5 + 0.1 * place, 0.52 + 0.11 * place],
+            rounds=[[0.4, 0.5 + 0.1 * place], [0.3, 0.52 + 0.11 * place]] if way.name == FEDAVG else [],
+            bytes_up=[] if way.name == CENTRAL else [1056, 1584],
+            bytes_down=[] if way.name == CENTRAL else [0, 0],
+            seconds=[3.0, 4.0],
+        )
+        for place, way in enumerate(ways)
+    ]
+    return Federated(
+        protocol=FederatedProtocol(partition=Partition(clients=2), repeats=2),
+        averaging=Averaging(rounds=2),
+        dataset=LearnedDataset(name="digits", fingerprint="5f" * 32, train=12, test=4),
+        class_names=["0", "1"],
+        recipe=Recipe(name="quick", summary="", epochs=30, full_epochs=5),
+        matched="convnet",
+        networks=["convnet"],
+        clients=[[Client(class_sizes=[3, 4], images_per_class=1), Client(class_sizes=[5, 0], images_per_class=1)]] * 2,
+        ways=ways,
+        learners=[*learners, FederatedLearner(way="dm", network="mlp", failed="it diverged")],
+        standings=standings(learners, ["dm", "random"]),
+        made_on=["a machine"],
+    )
+
+
+FEDERATED = _federated()
+
+
+def _make_federated(folder: Path) -> Path:
+    FEDERATED.write(folder / Federated.FILE)
+    return folder / Federated.FILE
+
+
+def _use_federated(folder: Path) -> None:
+    federated_page.render(Federated.read(folder / Federated.FILE))
 
 
 def _space(file: str, structure: Structure) -> Kind:
@@ -480,6 +538,7 @@ KINDS = [
     _record(ExpertsManifest, "mnist-mtt-ipc1/experts.json", ExpertsManifest.FILE),
     _record(Robustness, ROBUSTNESS, Robustness.FILE),
     _record(AttackCurves, ATTACKS, AttackCurves.FILE),
+    _record(Federated, FEDERATED, Federated.FILE),
     _record(FullDataRecord, FULL_DATA, "full.json"),
     *(_synthetic(kind) for kind in ("plain", "whitened", "with learned steps")),
     Kind("config.toml, for --config", "toml", _make_config, _use_config),
@@ -511,6 +570,7 @@ KINDS = [
     _page(Robustness.FILE, "json"),
     _page(AttackCurves.FILE, "json"),
     _page(SearchResult.FILE, "json"),
+    Kind("federated.json, for its page", "json", _make_federated, _use_federated),
     Kind("comparison.json, for its page", "json", _make_comparison, _use_comparison, dear=True),
     Kind("audit.json, for its page", "json", _make_audit, _use_audit, dear=True),
 ]

@@ -33,6 +33,11 @@ def test_every_value_of_every_option_builds(name, option, value, build, draw):
     assert network(draw(2, (1, 16, 16))).shape == (2, 3)
 
 
+def test_of_a_single_class_there_is_something_to_learn(build, draw):
+    network = build("mlp:width=4", (1, 8, 8), classes=1)
+    assert network(draw(2, (1, 8, 8))).shape == (2, 2)
+
+
 def test_options_reach_the_network(build, draw):
     network = build("convnet:depth=2:width=6:norm=none:pooling=max")
     maps = network.observe(draw(1)).maps

@@ -37,6 +37,17 @@ from potstill.schema.continual import (
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.experts import Expert, ExpertsManifest
+from potstill.schema.federated import (
+    Averaging,
+    Client,
+    Federated,
+    FederatedProtocol,
+    Partition,
+    Standing,
+    Way,
+)
+from potstill.schema.federated import Gain as FederatedGain
+from potstill.schema.federated import Learner as FederatedLearner
 from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
 from potstill.schema.published import Published, PublishedIterations
@@ -259,6 +270,40 @@ attacked = st.builds(
     failed=st.none() | text,
 )
 
+
+def federated_learners() -> st.SearchStrategy[FederatedLearner]:
+    """Learners whose lists have an item for each repeat."""
+    several = st.integers(1, 3).flatmap(
+        lambda repeats: st.builds(
+            FederatedLearner,
+            accuracies=st.lists(fractions, min_size=repeats, max_size=repeats),
+            rounds=st.just([]) | st.just([[0.25, 0.5]] * repeats),
+            bytes_up=st.just([]) | st.lists(counts, min_size=repeats, max_size=repeats),
+            bytes_down=st.just([]) | st.lists(counts, min_size=repeats, max_size=repeats),
+            seconds=st.lists(amounts, max_size=3),
+        )
+    )
+    return several | st.builds(FederatedLearner, failed=text)
+
+
+clients = st.builds(Client, class_sizes=few_counts, images_per_class=positive, pictures=positive)
+standings = st.builds(
+    Standing,
+    of_central=st.none() | amounts,
+    of_central_ci95=st.none() | st.tuples(numbers, numbers),
+    gain=st.none()
+    | st.builds(
+        FederatedGain,
+        mean=numbers,
+        ci95=st.tuples(numbers, numbers),
+        p=fractions,
+        p_corrected=fractions,
+        repeats=counts,
+    ),
+    fedavg_rounds=st.none() | positive,
+    fedavg_bytes=st.none() | amounts,
+)
+
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "attacks": st.builds(
         AttackCurves,
@@ -375,6 +420,53 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
             ),
             max_size=2,
         ),
+        made_on=st.lists(text, max_size=2),
+    ),
+    "federated": st.builds(
+        Federated,
+        protocol=st.builds(
+            FederatedProtocol,
+            partition=st.builds(
+                Partition,
+                clients=positive,
+                kind=st.sampled_from(["dirichlet", "classes", "shards", "iid"]),
+                alpha=amounts,
+                per_client=positive,
+            ),
+            images_per_class=st.lists(positive, min_size=1, max_size=2).map(tuple),
+            formation=positive,
+            repeats=positive,
+            central_epochs=st.none() | positive,
+            iterations=st.none() | counts,
+        ),
+        averaging=st.builds(
+            Averaging,
+            rounds=counts,
+            fraction=fractions,
+            local_epochs=positive,
+            local_batch=positive,
+            local_rate=amounts,
+            one_shot_epochs=positive,
+        ),
+        dataset=st.builds(LearnedDataset, train=counts, test=counts),
+        class_names=st.lists(text, max_size=2),
+        recipe=recipes,
+        networks=st.lists(text, min_size=1, max_size=2),
+        clients=st.lists(st.lists(clients, max_size=2), min_size=1, max_size=2),
+        ways=st.lists(
+            st.builds(
+                Way,
+                kind=st.sampled_from(["sets", "averaging", "central"]),
+                images=few_counts,
+                bytes=few_counts,
+                bytes_in_8_bits=few_counts,
+                seconds=amounts,
+            ),
+            min_size=1,
+            max_size=2,
+        ),
+        learners=st.lists(federated_learners(), max_size=2),
+        standings=st.lists(standings, max_size=2),
         made_on=st.lists(text, max_size=2),
     ),
     "manifest": st.builds(

@@ -22,6 +22,7 @@ from potstill.schema.evaluation import Evaluation
 from potstill.schema.events import Traces
 from potstill.schema.exchange import Exchange
 from potstill.schema.experts import ExpertsManifest
+from potstill.schema.federated import Federated
 from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
 from potstill.schema.reproduction import ReproductionRecord
@@ -37,6 +38,7 @@ KINDS: dict[str, type[Record]] = {
     "evaluation": Evaluation,
     "exchange": Exchange,
     "experts": ExpertsManifest,
+    "federated": Federated,
     "manifest": Manifest,
     "reproduction": ReproductionRecord,
     "robustness": Robustness,
@@ -83,7 +85,7 @@ def _without_additions(new: Any, old: Any) -> Any:
 
 
 def test_there_is_a_file_of_almost_every_kind():
-    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - {"robustness", "audit", "attacks"}
+    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - {"attacks", "audit", "federated", "robustness"}
 
 
 def test_events_on_file_are_read():

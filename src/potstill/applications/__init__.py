@@ -1,4 +1,4 @@
-"""Applications of distilled sets: comparison, architecture search, continual learning, audits and poisoning.
+"""Applications of distilled sets: comparison, architecture search, continual and federated learning, audits, poisoning.
 
 They are independent of concrete methods.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from potstill.applications.continual.classes import learn_classes as learn_classes
     from potstill.applications.continual.classes import memory_of_bytes as memory_of_bytes
     from potstill.applications.continual.domains import learn_domains as learn_domains
+    from potstill.applications.federated.federating import federate as federate
     from potstill.applications.poisoning.backdoor import plant_backdoor as plant_backdoor
     from potstill.applications.poisoning.malicious_step import learn_malicious_step as learn_malicious_step
     from potstill.schema.audit import Audit as Audit
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from potstill.schema.continual import ClassProtocol as ClassProtocol
     from potstill.schema.continual import Continual as Continual
     from potstill.schema.continual import DomainProtocol as DomainProtocol
+    from potstill.schema.federated import Averaging as Averaging
+    from potstill.schema.federated import Federated as Federated
+    from potstill.schema.federated import FederatedProtocol as FederatedProtocol
+    from potstill.schema.federated import Partition as Partition
     from potstill.schema.poisoning import BackdoorProtocol as BackdoorProtocol
     from potstill.schema.poisoning import Poisoning as Poisoning
     from potstill.schema.poisoning import StepProtocol as StepProtocol

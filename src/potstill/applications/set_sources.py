@@ -12,10 +12,10 @@ import torch
 from potstill.data import ImageDataset
 from potstill.distillation.plan import Plan, resolve
 from potstill.distillation.run_folder import RunFolder
-from potstill.distillation.settings import Settings
+from potstill.distillation.settings import Settings, method_of
 from potstill.distillation.unit import Distillation, Distilled, is_complete
 from potstill.evaluation import Session, check_fits
-from potstill.methods import METHODS, Method, find_method
+from potstill.methods import METHODS, Method
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import sha256
@@ -37,6 +37,7 @@ class Need:
         network: the network that methods match.
         iterations: of a distillation; None is the method's number.
         seed: seed of all draws.
+        formation: 1, or f if each image holds f × f small pictures.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Need:
     network: str
     iterations: int | None
     seed: int
+    formation: int = 1
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Maker(SetSource):
     @property
     def kind(self) -> SetKind:
         """A method with the name of a selection is one."""
-        return "selection" if self.name in SELECTIONS else "method"
+        return "selection" if self.name.partition(":")[0] in SELECTIONS else "method"
 
     def check(self, need: Need) -> None:
         """The settings resolve."""
@@ -126,6 +128,7 @@ class Maker(SetSource):
             method=self.method,
             dataset=need.data.name,
             ipc=need.images_per_class,
+            formation=need.formation,
             network=need.network,
             iterations=None if self.kind == "selection" else need.iterations,
             seed=need.seed,
@@ -177,15 +180,16 @@ def find_source(name: str, compute: ComputeChoice) -> SetSource:
     """The source of a name.
 
     Args:
-        name: a selection or method, ``module:Class``, the folder of a run, or the file of a set.
+        name: a selection, a method or ``module:Class``, perhaps with settings, such as ``dm:batch_real=64``; the folder
+            of a run, or the file of a set.
         compute: where methods are run.
 
     Raises:
         UserError: there is no such thing.
     """
     path = Path(name)
-    if name in METHODS or (":" in name and not path.exists()):
-        return Maker(name, find_method(name)(), compute)
+    if name.partition(":")[0] in METHODS or (":" in name and not path.exists()):
+        return Maker(name, method_of(name), compute)
     if path.is_dir():
         if not (path / RunFolder(path).synthetic.name).exists():
             raise not_a_run(path)

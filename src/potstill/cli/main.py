@@ -43,6 +43,9 @@ COMMANDS = {
     ),
     "audit": Command("attack what a run gives away: can its members be told from other images?", "audit_command:run"),
     "poison": Command("measure what a poisoned set does to networks that learn from it", "poison_command:run"),
+    "federated": Command(
+        "let clients send distilled sets, beside averaged weights and real images", "federated_command:run"
+    ),
     "report": Command("write a page and figures about a run", "report_command:run"),
     "export": Command("write a set in a format that other programs read", "export_command:run"),
     "reproduce": Command(

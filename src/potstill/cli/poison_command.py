@@ -26,8 +26,8 @@ class Options:
     """Measure what a poisoned set does to networks that are trained on it.
 
     Attributes:
-        attack: backdoor: a patch in some training images, which are distilled as usual; or step: images that make trained
-            networks mistake one class for another by one step of training.
+        attack: backdoor: a patch in some training images, which are distilled as usual; or step: images that make
+            trained networks mistake one class for another by one step of training.
         dataset: the dataset.
         target: name of the class that the patch stands for, or that the attacked one is to be taken for. By default 0
             for a backdoor and 1 for a step.
@@ -42,7 +42,7 @@ class Options:
         epochs: for a step, passes of their training. By default 2.
         ipc: images of each class in a set. By default 10 for a backdoor and 1 for a step.
         iterations: iterations of every distillation. By default the method's number.
-        networks: specs, separated by commas; one for a step. By default convnet,mlp for a backdoor and lenet for a step.
+        networks: specs, separated by commas. By default convnet,mlp for a backdoor; one for a step, by default lenet.
         image_size: resize images to this height and width, in pixels.
         choices: columns and splits to take where its files leave a choice.
         data_root: folder with local copies of catalogue datasets.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from potstill.data.splits import stratified_split as stratified_split
     from potstill.data.views import brought_together as brought_together
     from potstill.data.views import judges_of as judges_of
+    from potstill.data.views import share_of as share_of
     from potstill.data.views import with_classes as with_classes
     from potstill.data.views import with_fewer_images as with_fewer_images
     from potstill.data.views import with_members as with_members

@@ -1,4 +1,7 @@
-"""Views of a dataset: fewer classes or training images, or the judges alone. Each has a fingerprint of its own."""
+"""Views of a dataset: fewer classes or images, one share of the images, or the judges alone.
+
+Each has a fingerprint of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ def with_classes(dataset: ImageDataset, classes: Sequence[int]) -> ImageDataset:
         classes: the labels of the classes, each once, in the order of the new labels.
 
     Raises:
-        UserError: there are fewer than two classes, a class is named twice, or it does not exist.
+        UserError: there is no class, a class is named twice, or it does not exist.
     """
-    if len(classes) < 2:
-        raise UserError(f"{dataset.name} has fewer than two classes left", "take at least two classes")
+    if not classes:
+        raise UserError(f"{dataset.name} has no classes left", "take at least one class")
     if len(set(classes)) < len(classes) or not set(classes) <= set(range(dataset.class_count)):
         known = f"labels from 0 to {dataset.class_count - 1}"
         raise UserError(f"{list(classes)} are not different classes of {dataset.name}", f"use {known}, each once")
@@ -88,6 +91,24 @@ def with_members(dataset: ImageDataset, chosen: Tensor) -> ImageDataset:
     """
     remark = f"{len(chosen):,} of {len(dataset.train):,} training images"
     return _with_training(dataset, chosen, remark, members=sha256(chosen.cpu().numpy().tobytes()))
+
+
+def share_of(dataset: ImageDataset, chosen: Tensor) -> ImageDataset:
+    """What one of several owners of the training images holds: some of them, of some classes, and no other images.
+
+    Normalisation and whitening stay those of the dataset. A class of which nothing is held is not a class of the share.
+
+    Args:
+        dataset: the dataset.
+        chosen: int64 (n,), at least one: the indices of the training images, each once.
+    """
+    members, none = with_members(dataset, chosen.cpu().sort().values), torch.empty(0, dtype=torch.int64)
+    parts = {"train": members.train, "validation": dataset.validation.take(none), "test": dataset.test.take(none)}
+    account = members.account
+    if account is not None:
+        account = account.with_sizes({name: part.class_sizes for name, part in parts.items()})
+    alone = as_view(members, parts, without=["validation", "test"], account=account)
+    return with_classes(alone, [label for label, size in enumerate(members.train.class_sizes) if size])
 
 
 def judges_of(dataset: ImageDataset) -> ImageDataset:

@@ -115,20 +115,21 @@ def distill(
         return run.go(time_limit)
 
 
-def log_progress(progress: Progress, name: str) -> Listener:
-    """A listener that regularly reports the iteration and loss of the distillation called ``name``."""
+def log_progress(progress: Progress, name: str = "") -> Listener:
+    """A listener that regularly reports the iteration and loss of a distillation, with its name if it has one."""
     pace, first, total = Pace(), 0, 0
+    prefix = f"{name}: " if name else ""
 
     def listen(event: str, fields: dict[str, Any]) -> None:
         nonlocal pace, first, total
         if event == "doing":
             if fields["doing"] and pace.due():
-                progress(f"{name}: {fields['doing']}")
+                progress(f"{prefix}{fields['doing']}")
         elif event in ("start", "resume"):
             pace, first, total = Pace(), fields["iteration"], fields["total"]
         elif event == "step" and pace.due():
             left = pace.left(fields["iteration"] - first, total - first)
-            progress(f"{name}: iteration {fields['iteration']} of {total}, loss {fields['loss']:.3g}, {left}")
+            progress(f"{prefix}iteration {fields['iteration']} of {total}, loss {fields['loss']:.3g}, {left}")
 
     return listen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,6 +160,25 @@ class Settings(RunSettings, Generic[M]):
         values = _checked(RunSettings, values, path)
         with _located(path):
             return Settings[Any](method=method(**table), **values)
+
+
+def method_of(text: str) -> Method:
+    """A method with some of its settings, such as ``dm:batch_real=64``; all others are at their defaults.
+
+    Args:
+        text: the name of a method or ``module:Class``, and settings as ``:name=value``.
+
+    Raises:
+        UserError: there is no such method or setting, or a value is of the wrong type.
+    """
+    name, *given = re.split(r":(?=\w+=)", text)
+    method, values = find_method(name), dict[str, Any]()
+    for setting, _, value in (each.partition("=") for each in given):
+        try:
+            values[setting] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:  # a word without quotes
+            values[setting] = value
+    return method(**_checked(method, values, Path(text)))
 
 
 def recorded_method(path: Path) -> str:

@@ -70,7 +70,7 @@ class Distillation(Unit[Distilled]):
             workplace.materials.dataset(self.dataset),
             out=folder,
             resume="auto",
-            listen=log_progress(workplace.progress, folder.name),
+            listen=log_progress(workplace.progress),
         )
         return Distilled(sha256=found.synthetic.fingerprint())
 

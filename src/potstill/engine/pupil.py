@@ -34,6 +34,7 @@ class Pupil(Trainer):
         *,
         temperature: float | None = None,
         after_epoch: Callable[[int, float], None] | None = None,
+        taking_part: Callable[[int], Tensor] | None = None,
     ) -> None:
         """Train the network on further examples.
 
@@ -46,6 +47,7 @@ class Pupil(Trainer):
             streams: the randomness of order and augmentation.
             temperature: T; None trains without knowledge distillation.
             after_epoch: called with the number of completed epochs and the mean loss of the last one.
+            taking_part: from an epoch, counted from 0, to the indices int64 (n,) of its examples; by default all.
         """
 
         def report(epoch: int, losses: list[float]) -> None:
@@ -54,7 +56,7 @@ class Pupil(Trainer):
 
         self._loss = cross_entropy if temperature is None else knowledge_loss(self.before(), temperature)
         try:
-            go_on(self, examples, schedule, [streams], after_epoch=report)
+            go_on(self, examples, schedule, [streams], after_epoch=report, taking_part=taking_part)
         finally:
             self._loss = cross_entropy
 

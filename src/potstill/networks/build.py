@@ -10,6 +10,9 @@ from potstill.networks.spec import parse, read_options
 from potstill.runtime.bounds import check_memory
 from potstill.runtime.errors import UserError, unknown
 
+LEAST_OUTPUTS = 2
+"""With a single class, a second output stands for all others: the loss of one output alone is always 0."""
+
 
 def build_network(
     spec: str, shape: ImageShape | tuple[int, int, int], classes: int, generator: torch.Generator
@@ -20,7 +23,7 @@ def build_network(
         spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, perhaps with options, such as
             ``"convnet:depth=5:width=64:norm=batch"``.
         shape: the shape of the images: channels, height, width.
-        classes: the number of classes.
+        classes: the number of classes; of a single one, the network has a second output for all others.
         generator: a CPU generator, from which the parameters are drawn; the global one is not used.
 
     Raises:
@@ -48,7 +51,7 @@ def outline_network(spec: str, shape: ImageShape | tuple[int, int, int], classes
     if shape.shorter_side < 2:
         raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
     with torch.device("meta"):
-        network = NETWORKS[name](shape, classes, **options)
+        network = NETWORKS[name](shape, max(classes, LEAST_OUTPUTS), **options)
     check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
     return network
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from potstill.report.continual import write_continual as write_continual
     from potstill.report.continual_lead import continual_verdict as continual_verdict
     from potstill.report.exchange import exchange_sentences as exchange_sentences
+    from potstill.report.federated import write_federated as write_federated
+    from potstill.report.federated_lead import federated_verdict as federated_verdict
     from potstill.report.inspection import check_folder as check_folder
     from potstill.report.inspection import write_inspection as write_inspection
     from potstill.report.page import read_run as read_run

@@ -57,8 +57,8 @@ def _backdoor(record: Poisoning, protocol: BackdoorProtocol, source: str, networ
     told = (
         f"Trained on a set by {source} from tampered images, {title} takes {_share(bad, 'success')} of the test images "
         f"of other classes for class {protocol.target} when they have the patch; trained on a set from the images as "
-        f"they were, {_share(control, 'success')}. Without the patch it recognises {percent(bad.mean('accuracy'))}, and "
-        f"{percent(control.mean('accuracy'))}."
+        f"they were, {_share(control, 'success')}. Without the patch it recognises {percent(bad.mean('accuracy'))}, "
+        f"and {percent(control.mean('accuracy'))}."
     )
     difference = paired_difference(bad.values("success"), control.values("success"))
     if difference is None:

@@ -126,8 +126,8 @@ class SetMetadata(Record):
             yield f"labels {labels.shape} for {count} images"
         if (labels.dtype, labels.shape[1:]) not in (("I64", ()), ("F32", (classes,))):
             yield f"labels are {labels}, not int64 (N,) or float32 (N, {classes})"
-        if classes < 2:
-            yield "fewer than two classes"
+        if not classes:
+            yield "no classes"
         if self.formation > largest_formation(*images.shape[2:]):
             yield f"a formation of {self.formation} does not suit images of {images.shape[3]}×{images.shape[2]} pixels"
         if len(self.mean) != channels or len(self.std) != channels:

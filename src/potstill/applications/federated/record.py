@@ -1,0 +1,87 @@
+"""The record of federated learning: what it must agree with, and what follows from the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from potstill.evaluation import find_recipe
+from potstill.runtime.errors import UserError, differing
+from potstill.schema.federated import Federated, Learner, Way, standings
+from potstill.schema.recipe import Recipe
+
+
+def usable_recipe(recipe: str | Recipe) -> Recipe:
+    """The recipe, if networks can be trained by it on the union of several sets.
+
+    Raises:
+        UserError: there is no such recipe; or it needs what such a union does not have.
+    """
+    found = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if found.learning_rate_grid:
+        problem = "tunes learning rates on validation images, which no client has"
+    elif found.replay:
+        problem = "replays learned steps, which a union of several sets does not have"
+    elif found.learned_rate:
+        problem = "trains at a learned rate, of which a union of several sets has several"
+    else:
+        return found
+    raise UserError(f"recipe {found.name!r} {problem}", "use a recipe such as dsa-1000 or quick")
+
+
+def check_earlier(path: Path, asked: Federated) -> None:
+    """Make sure that a record on file, if there is one, is of the same clients and sets.
+
+    Methods, networks, averaging and the number of repeats may differ: what is on file of them is kept beside the
+    record, trained and made.
+
+    Raises:
+        UserError: something else differs, and what.
+    """
+    if not path.exists():
+        return
+    stored = Federated.read(path)
+    if stored.dataset.fingerprint != asked.dataset.fingerprint:
+        raise UserError(f"{path} is about other images", "choose another `out`")
+    theirs, ours = _identity(stored), _identity(asked)
+    if changed := {name: (theirs[name], ours[name]) for name in ours if theirs[name] != ours[name]}:
+        raise UserError(f"{path} was made with other settings: {differing(changed)}", "choose another `out`")
+
+
+def _identity(record: Federated) -> dict[str, object]:
+    """What decides the results of a record, by the names of the options."""
+    protocol, partition = record.protocol, record.protocol.partition
+    return {
+        "clients": partition.clients,
+        "partition": partition.kind,
+        "alpha": partition.alpha,
+        "per_client": partition.per_client,
+        "ipc": "+".join(map(str, protocol.images_per_class)),
+        "formation": protocol.formation,
+        "iterations": protocol.iterations,
+        "seed": protocol.seed,
+        "recipe": record.recipe.to_json(),
+        "networks": record.matched,
+    }
+
+
+def with_results(
+    record: Federated, ways: Sequence[Way], learners: Sequence[Learner], made_on: Mapping[str, None]
+) -> Federated:
+    """The record with the results so far, and what follows from them.
+
+    Args:
+        record: the record without results.
+        ways: the ways to learn, with their costs.
+        learners: the results of each network in each way.
+        made_on: machines, precisions and versions, in the order in which they were first seen.
+    """
+    sets = [way.name for way in record.sets]
+    return replace(
+        record,
+        ways=list(ways),
+        learners=list(learners),
+        standings=standings(learners, sets),
+        made_on=list(made_on),
+    )

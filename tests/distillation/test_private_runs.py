@@ -129,3 +129,14 @@ def test_two_runs_with_one_seed_give_two_sets():
 def test_the_record_reads_what_it_writes():
     promised = METHOD.privacy((20,) * 10, 0)
     assert Privacy.from_json(Fields.of(Path("manifest.json"), json.loads(json.dumps(promised.to_json())))) == promised
+
+
+def test_the_claimed_epsilon_is_that_of_the_noise_rounded_up():
+    sizes = (5_400,) * 10
+    promised = DPDM(epsilon=1.0).privacy(sizes, 0)
+    assert 0.998 < promised.epsilon <= 1
+    assert promised.epsilon == float(f"{promised.epsilon:.5g}")
+    assert (promised.delta, promised.queries, promised.sampling_rate) == (1e-5, 150, 100 / 5_400)
+    assert "(0.999" in promised.title
+    assert "adding or removing one image" in promised.title
+    assert DPDM(epsilon=3.0).privacy(sizes, 0).noise_multiplier < promised.noise_multiplier

@@ -6,15 +6,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
-from potstill.distillation import Checkpoint, RunFolder, Settings, distill
+from potstill.distillation import Checkpoint, RunFolder, Settings, distill, driver
 from potstill.distillation.plan import resolve
 from potstill.methods import DM, DPDM, Problem
+from potstill.methods.private import dp_dm
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.fields import Fields
@@ -114,6 +116,24 @@ def test_a_resumed_run_has_the_same_bits_and_asks_nothing_again(tmp_path: Path, 
     for iteration in range(6):
         again, _ = METHOD.step(problem, again, iteration)
     assert resumed.synthetic.images.equal(again["images"])
+
+
+def test_a_run_that_is_killed_before_its_first_iteration_asks_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    killed = patch.object(DPDM, "step", kill), patch.object(driver._Run, "_finish", kill)
+    with killed[0], killed[1], pytest.raises(Killed):
+        distill(settings(), small_digits(), out=tmp_path / "run")
+    sums = Checkpoint.load(RunFolder(tmp_path / "run").checkpoint).state["sums"]
+    monkeypatch.setattr(dp_dm, "poisson_sample", kill)
+    distill(settings(), small_digits(), out=tmp_path / "run", resume=True)
+    assert Checkpoint.load(RunFolder(tmp_path / "run").checkpoint).state["sums"].equal(sums)
 
 
 def _problem(start: SyntheticSet) -> Problem:

@@ -177,8 +177,8 @@ class _Run:
         if self.folder is not None:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
             self._closing.enter_context(locked(self.folder.path))
-        if self.method.checkpoints_every_iteration:
-            self._checkpoint()
+        if self.plan.privacy is not None:
+            self._checkpoint()  # what was drawn is not drawn again
         self._mention("inspection", inspection=inspection)
         self._emit("start", total=self.plan.iterations)
 

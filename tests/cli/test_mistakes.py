@@ -84,6 +84,12 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "distill dp-dm --group 50 --queries 5 --validate-every 9": ("--validate-every chooses", "--validate-every 0"),
     "distill dp-dm --group 50 --queries 5 --network lenet:norm=batch": ("norm",),
     "distill dp-dm --group 50 --queries 5 --network convnet:norm=batch": ("batch norms", "--network convnet"),
+    "distill psg --queries 5 --batch-real 2000": ("--batch-real 2000 is more than the 1295 training images",),
+    "distill psg --queries 5 --iterations 6": (
+        "--iterations 6 asks for more private gradients than the 5",
+        "--queries 6",
+    ),
+    "distill psg --queries 0": ("--queries 0 is too small",),
     # Numbers out of range.
     "distill dm --ipc 0": ("--ipc 0 is too small", "--ipc 1 or more"),
     "distill dm --ipc -3": ("--ipc -3 is too small",),

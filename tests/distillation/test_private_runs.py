@@ -6,15 +6,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
-from potstill.distillation import Checkpoint, RunFolder, Settings, distill
+from potstill.distillation import Checkpoint, RunFolder, Settings, distill, driver
 from potstill.distillation.plan import resolve
 from potstill.methods import DM, DPDM, Problem
+from potstill.methods.private import dp_dm
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.fields import Fields
@@ -116,6 +118,24 @@ def test_a_resumed_run_has_the_same_bits_and_asks_nothing_again(tmp_path: Path, 
     assert resumed.synthetic.images.equal(again["images"])
 
 
+def test_a_run_that_is_killed_before_its_first_iteration_asks_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    killed = patch.object(DPDM, "step", kill), patch.object(driver._Run, "_finish", kill)
+    with killed[0], killed[1], pytest.raises(Killed):
+        distill(settings(), small_digits(), out=tmp_path / "run")
+    sums = Checkpoint.load(RunFolder(tmp_path / "run").checkpoint).state["sums"]
+    monkeypatch.setattr(dp_dm, "poisson_sample", kill)
+    distill(settings(), small_digits(), out=tmp_path / "run", resume=True)
+    assert Checkpoint.load(RunFolder(tmp_path / "run").checkpoint).state["sums"].equal(sums)
+
+
 def _problem(start: SyntheticSet) -> Problem:
     real = small_digits().train
     return Problem(real=real, start=start, network=NETWORK, streams=Streams(0).child("method"), flips=False)
@@ -129,3 +149,14 @@ def test_two_runs_with_one_seed_give_two_sets():
 def test_the_record_reads_what_it_writes():
     promised = METHOD.privacy((20,) * 10, 0)
     assert Privacy.from_json(Fields.of(Path("manifest.json"), json.loads(json.dumps(promised.to_json())))) == promised
+
+
+def test_the_claimed_epsilon_is_that_of_the_noise_rounded_up():
+    sizes = (5_400,) * 10
+    promised = DPDM(epsilon=1.0).privacy(sizes, 0)
+    assert 0.998 < promised.epsilon <= 1
+    assert promised.epsilon == float(f"{promised.epsilon:.5g}")
+    assert (promised.delta, promised.queries, promised.sampling_rate) == (1e-5, 150, 100 / 5_400)
+    assert "(0.999" in promised.title
+    assert "adding or removing one image" in promised.title
+    assert DPDM(epsilon=3.0).privacy(sizes, 0).noise_multiplier < promised.noise_multiplier

@@ -1,7 +1,7 @@
-"""DP-DM as its formula reads: one query and one class after another, nothing shared, nothing compiled.
+"""DP-DM and PSG as their formulas read: one image after another, nothing shared, nothing compiled.
 
-The plain twin of ``methods.private.dp_dm``. Synthetic images of class c are s_c (ipc, C, H, W), in the dtype of the
-network.
+The plain twins of ``methods.private.dp_dm`` and ``methods.private.psg``. Synthetic images of class c are
+s_c (ipc, C, H, W), in the dtype of the network.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.augmentation import Draw, siamese_augmentation
-from potstill.methods import DPDM, Problem
+from potstill.methods import DPDM, PSG, Problem
 from potstill.networks import Network
+from tests.twins.gradients import layerwise
 
 Moments = tuple[Tensor, Tensor]
 """Adam's first and second moment of the images."""
@@ -81,3 +82,51 @@ def dp_dm_step(
     step = iteration + 1
     update = (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
     return images.detach() - method.learning_rate * update, (first, second), loss.item()
+
+
+def private_gradient(network: Network, images: Tensor, labels: Tensor, bound: float) -> Tensor:
+    """sum_i clip(grad l(x_i; theta)) of all given images, one after another: (P,)."""
+    theta = list(network.parameters())
+    total = torch.zeros(sum(each.numel() for each in theta), dtype=theta[0].dtype)
+    for image, label in zip(images, labels, strict=True):
+        gradient = torch.autograd.grad(F.cross_entropy(network(image[None]), label[None]), theta)
+        flat = torch.cat([part.flatten() for part in gradient])
+        total += flat * min(1.0, bound / flat.norm().item())
+    return total
+
+
+def psg_step(
+    problem: Problem, method: PSG, noisy: Tensor, images: Tensor, momentum: Tensor, network: Network
+) -> tuple[Tensor, Tensor, float]:
+    """One update of the pixels, whose gradient on the whole set is matched to a noisy one.
+
+    Args:
+        problem: what is distilled.
+        method: with its hyper-parameters.
+        noisy: the private gradient of all parameters, one after another, (P,).
+        images: (classes * ipc, C, H, W), ordered by class.
+        momentum: of the images.
+        network: theta.
+
+    Returns:
+        The next images and momentum, and the loss before the update.
+    """
+    images = images.detach().requires_grad_()
+    theta = list(network.parameters())
+    g_s = torch.autograd.grad(F.cross_entropy(network(images), problem.start.labels), theta, create_graph=True)
+    g_r = [part.reshape(each.shape) for part, each in zip(noisy.split([t.numel() for t in theta]), theta, strict=True)]
+    loss = layerwise(g_r, g_s)
+    (gradient,) = torch.autograd.grad(loss, images)
+    momentum = method.momentum * momentum + gradient
+    return images.detach() - method.learning_rate * momentum, momentum, loss.item()
+
+
+def psg_training(problem: Problem, method: PSG, images: Tensor, network: Network, iteration: int, epochs: int) -> None:
+    """theta <- theta - eta * grad CE(theta; set), the whole set a batch of its own in a new order every epoch."""
+    streams, theta = problem.streams.child("iteration", iteration, "training"), list(network.parameters())
+    for epoch in range(epochs):
+        order = torch.randperm(len(images), generator=streams.generator("order", epoch))
+        gradients = torch.autograd.grad(F.cross_entropy(network(images[order]), problem.start.labels[order]), theta)
+        with torch.no_grad():
+            for parameter, gradient in zip(theta, gradients, strict=True):
+                parameter -= method.network_learning_rate * gradient

@@ -178,6 +178,8 @@ class _Run:
         if self.folder is not None:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
             self._closing.enter_context(locked(self.folder.path))
+        if self.plan.privacy is not None:
+            self._checkpoint()  # what was drawn is not drawn again
         self._mention("inspection", inspection=inspection)
         self._emit("start", total=self.plan.iterations)
 
@@ -243,7 +245,8 @@ class _Run:
                 self._emit("step", loss=loss)
             if self.validation.due(self.now):
                 self._validate()
-            if time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS:
+            waited = time.monotonic() - self._last_checkpoint
+            if self.method.checkpoints_every_iteration or waited > CHECKPOINT_SECONDS:
                 self._checkpoint()
         return "complete"
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from potstill.methods.gradient.dc import DC as DC
     from potstill.methods.gradient.dsa import DSA as DSA
     from potstill.methods.private.dp_dm import DPDM as DPDM
+    from potstill.methods.private.psg import PSG as PSG
     from potstill.methods.problem import Problem as Problem
     from potstill.methods.registry import METHODS as METHODS
     from potstill.methods.registry import entries as entries

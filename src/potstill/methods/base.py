@@ -50,6 +50,8 @@ class Method(ABC):
     default_start: ClassVar[Start] = "real"
     only_start: ClassVar[bool] = False
     """Whether the default start is the only one possible."""
+    checkpoints_every_iteration: ClassVar[bool] = False
+    """Whether a state must be stored before the next step uses it; otherwise checkpoints are written now and then."""
 
     @abstractmethod
     def default_iterations(self, images_per_class: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from potstill.schema import Record
+from potstill.schema import Record, poisoning
 from potstill.schema.attacks import AttackCurves, AttackedNetworks, Probe
 from potstill.schema.audit import (
     AreaDifference,
@@ -50,6 +50,13 @@ from potstill.schema.federated import Gain as FederatedGain
 from potstill.schema.federated import Learner as FederatedLearner
 from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
+from potstill.schema.poisoning import (
+    BackdoorProtocol,
+    PoisonedDataset,
+    Poisoning,
+    StepProtocol,
+    Victims,
+)
 from potstill.schema.published import Published, PublishedIterations
 from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
@@ -304,7 +311,32 @@ standings = st.builds(
     fedavg_bytes=st.none() | amounts,
 )
 
+outcomes = st.builds(poisoning.Outcome, accuracy=fractions, success=fractions, recognised=fractions)
+
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
+    "poisoning": st.builds(
+        Poisoning,
+        protocol=st.builds(BackdoorProtocol, share=fractions, side=positive, repeats=positive)
+        | st.builds(StepProtocol, experts=positive, epochs=positive, iterations=st.none() | counts),
+        dataset=st.builds(PoisonedDataset, train=counts, test=counts),
+        recipe=recipes,
+        networks=st.lists(text, min_size=1, max_size=2),
+        victims=st.lists(
+            st.builds(
+                Victims,
+                kind=st.sampled_from(["selection", "method", "set"]),
+                case=st.sampled_from(["poisoned", "clean", "before", "after"]),
+                images=counts,
+                bytes=counts,
+                outcomes=st.lists(outcomes, max_size=3),
+                making_seconds=amounts,
+                seconds=amounts,
+                failed=st.none() | text,
+            ),
+            max_size=3,
+        ),
+        made_on=st.lists(text, max_size=2),
+    ),
     "attacks": st.builds(
         AttackCurves,
         recipe=recipes,

@@ -25,6 +25,7 @@ from potstill.schema.experts import ExpertsManifest
 from potstill.schema.federated import Federated
 from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
+from potstill.schema.poisoning import Poisoning
 from potstill.schema.reproduction import ReproductionRecord
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Record]] = {
     "experts": ExpertsManifest,
     "federated": Federated,
     "manifest": Manifest,
+    "poisoning": Poisoning,
     "reproduction": ReproductionRecord,
     "robustness": Robustness,
     "search": SearchResult,
@@ -85,7 +87,8 @@ def _without_additions(new: Any, old: Any) -> Any:
 
 
 def test_there_is_a_file_of_almost_every_kind():
-    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - {"attacks", "audit", "federated", "robustness"}
+    without = {"robustness", "audit", "attacks", "poisoning", "federated"}
+    assert {path.stem.split("-")[0] for path in FILES} == set(KINDS) - without
 
 
 def test_events_on_file_are_read():

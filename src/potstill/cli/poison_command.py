@@ -40,7 +40,7 @@ class Options:
         attacked: for a step, name of the class that is attacked. By default 0.
         experts: for a step, networks that are trained for it, of which a fifth is held out. By default 60.
         epochs: for a step, passes of their training. By default 2.
-        ipc: images of each class in a set. By default 10 for a backdoor and 1 for a step.
+        images_per_class: images of each class in a set. By default 10 for a backdoor and 1 for a step.
         iterations: iterations of every distillation. By default the method's number.
         networks: specs, separated by commas. By default convnet,mlp for a backdoor; one for a step, by default lenet.
         image_size: resize images to this height and width, in pixels.
@@ -62,7 +62,7 @@ class Options:
     attacked: str | None = None
     experts: int | None = None
     epochs: int | None = None
-    ipc: int | None = None
+    images_per_class: int | None = None
     iterations: int | None = None
     networks: str | None = None
     image_size: int | None = None
@@ -99,7 +99,7 @@ def run(words: list[str]) -> None:
 
 
 def _backdoor(options: Options, dataset: ImageDataset, out: Path, progress: ProgressLines) -> Poisoning:
-    given = _given(options, "target", "share", "side", "repeats", "iterations")
+    given = _given(options, "target", "share", "side", "repeats", "images_per_class", "iterations")
     return applications.plant_backdoor(
         dataset,
         out,
@@ -112,7 +112,7 @@ def _backdoor(options: Options, dataset: ImageDataset, out: Path, progress: Prog
 
 
 def _step(options: Options, dataset: ImageDataset, out: Path, progress: ProgressLines) -> Poisoning:
-    given = _given(options, "target", "attacked", "experts", "epochs", "iterations")
+    given = _given(options, "target", "attacked", "experts", "epochs", "images_per_class", "iterations")
     networks = names(options.networks or "lenet")
     if len(networks) != 1:
         raise UserError("a step is learned for one network", "name one with --networks")
@@ -126,9 +126,8 @@ def _step(options: Options, dataset: ImageDataset, out: Path, progress: Progress
 
 
 def _given(options: Options, *fields: str) -> dict[str, Any]:
-    """The options that were given, by the names of the protocols."""
-    given = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
-    return given if options.ipc is None else {**given, "images_per_class": options.ipc}
+    """The options that were given, by name."""
+    return {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
 
 
 def _resources(options: Options, progress: ProgressLines) -> evaluation.Resources:

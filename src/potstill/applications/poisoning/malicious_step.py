@@ -38,6 +38,8 @@ PURPOSE = "malicious step"
 """The name of the stream of all draws."""
 REPLAY = "replay"
 """The recipe that takes the learned step."""
+ATTACK_RATE = 0.02
+"""The learning rate of the distillation, that of the authors' program for attacks."""
 EXPERT_RATE = 0.05
 """The learning rate of the experts, with momentum, which a few epochs take most of the way."""
 
@@ -236,7 +238,7 @@ class _Trial:
 
 def _stepping(name: str, experts: Path) -> Method:
     """The method, set to learn one step on all images for trained networks."""
-    settings: dict[str, Any] = {"passes": 1, "batches": 1, "initial": str(experts)}
+    settings: dict[str, Any] = {"passes": 1, "batches": 1, "initial": str(experts), "learning_rate": ATTACK_RATE}
     try:
         return replace(find_method(name)(), **settings)
     except TypeError as error:

@@ -27,6 +27,7 @@ from potstill.schema.audit import (
     Pair,
     Rate,
 )
+from potstill.schema.privacy import Privacy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -149,6 +150,27 @@ def test_no_word_says_private_without_epsilon_and_delta(set_found: float, networ
     [bound] = [each for each in said if "δ = 1e-05" in each]
     assert "neighbouring datasets differ by one image that is added or removed" in bound
     assert ("no guarantee with an ε below 0.90 can hold" in plain(bound)) is bool(set_found)
+
+
+def test_the_bound_stands_beside_the_promise():
+    promised = Privacy(
+        epsilon=1.0,
+        delta=1e-6,
+        sampling_rate=0.02,
+        clip=1.0,
+        noise_multiplier=1.3,
+        queries=1500,
+        accountant="an accountant",
+        public=("the labels",),
+    )
+    [said] = [plain(each) for each in audit_remarks(record(promised=promised)) if "prove" in each]
+    assert said == (
+        "Each set is (1.0, 1e-06)-differentially private with respect to adding or removing one image of the training "
+        "set. The attacks prove an ε of at least 0.10 (δ = 1e-06, 95 % confidence), which is no more than is promised."
+    )
+    [broken] = [each for each in audit_remarks(record(set_found=0.03, promised=promised)) if "prove" in each]
+    assert "at least 1.30" in broken
+    assert "which contradicts the promise" in broken
 
 
 def test_random_images_stand_beside_the_set():

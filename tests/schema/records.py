@@ -50,6 +50,7 @@ from potstill.schema.federated import Gain as FederatedGain
 from potstill.schema.federated import Learner as FederatedLearner
 from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
+from potstill.schema.privacy import Privacy
 from potstill.schema.published import Published, PublishedIterations
 from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
@@ -202,6 +203,16 @@ attack_results = st.builds(
     epsilon=amounts,
     roc=st.lists(st.tuples(fractions, fractions), min_size=2, max_size=3),
 )
+guarantees = st.builds(
+    Privacy,
+    epsilon=st.floats(0.01, 9),
+    delta=fractions,
+    sampling_rate=fractions,
+    clip=st.floats(0.01, 9),
+    noise_multiplier=amounts,
+    queries=positive,
+    accountant=text,
+)
 audits = st.builds(
     Audit,
     kind=st.sampled_from(["run", "selection", "method", "set"]),
@@ -227,6 +238,7 @@ audits = st.builds(
         ),
         max_size=2,
     ),
+    promised=st.none() | guarantees,
     differences=st.lists(st.builds(AreaDifference, attack=attack_names, mean=numbers, error=amounts), max_size=2),
     neighbours=st.none() | neighbours(),
     seconds=amounts,

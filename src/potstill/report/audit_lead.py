@@ -16,6 +16,8 @@ TITLES: dict[AttackName, str] = {
     "lira-online": "online LiRA",
 }
 """The attacks in words."""
+LEAST_EPSILON = 0.005
+"""Smaller lower bounds are not told from 0."""
 ARMS: tuple[Arm, ...] = ("set", "random")
 NEIGHBOURING = "neighbouring datasets differ by one image that is added or removed"
 
@@ -178,13 +180,21 @@ def _from_start(record: Audit) -> list[str]:
 
 
 def _bound(record: Audit) -> str:
-    """The lower bound of epsilon."""
-    found = [each.epsilon for each in record.attacked if each.usable and each.arm == "set"]
-    delta = f"{record.protocol.delta:g}"
-    if not found or max(found) < 0.005:
-        return f"The attacks prove no lower bound of ε above 0 (δ = {delta}; {NEIGHBOURING})."
+    """The lower bound of epsilon, beside what is promised."""
+    if record.epsilon is None:
+        return ""
+    delta = f"δ = {record.delta:g}"
+    promised = record.promised
+    if promised is not None:
+        proven = f"an ε of at least {record.epsilon:.2f}" if record.epsilon >= LEAST_EPSILON else "no ε above 0"
+        said = f"Each set is {promised.title}. The attacks prove {proven} ({delta}, 95{SPACE}% confidence)"
+        if record.epsilon > promised.epsilon:
+            return f"{said}, which contradicts the promise."
+        return f"{said}, which is no more than is promised."
+    if record.epsilon < LEAST_EPSILON:
+        return f"The attacks prove no lower bound of ε above 0 ({delta}; {NEIGHBOURING})."
     return (
-        f"By these attacks, no guarantee with an ε below {max(found):.2f} can hold (δ = {delta}, "
+        f"By these attacks, no guarantee with an ε below {record.epsilon:.2f} can hold ({delta}, "
         f"95{SPACE}% confidence; {NEIGHBOURING})."
     )
 

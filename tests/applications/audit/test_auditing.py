@@ -15,7 +15,7 @@ from potstill.distillation.driver import distill
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe, Resources
-from potstill.methods import DM
+from potstill.methods import DM, DPDM
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
@@ -143,6 +143,20 @@ def test_what_was_killed_goes_on_with_the_same_bits(after: int, tmp_path: Path, 
     assert len(begun) == 8 + 1, "nothing is trained twice but what was cut short"
     assert audited("random", tmp_path / "cut", protocol=protocol, networks=[NETWORK]) == resumed
     assert len(begun) == 9
+
+
+@pytest.mark.slow
+def test_a_promise_stands_in_the_record(tmp_path: Path):
+    pytest.importorskip("dp_accounting")
+    method = DPDM(epsilon=5.0, delta=1e-4, queries=2, group=4)
+    settings = Settings(method=method, ipc=1, network="convnet:depth=1:width=4", iterations=2, device="cpu")
+    distill(settings, four(), out=tmp_path / "run")
+    record = audited(tmp_path / "run", tmp_path / "out", protocol=replace(SIX, shadows=2), networks=[NETWORK])
+    assert record.promised is not None
+    assert 0 < record.promised.epsilon <= 5
+    assert record.delta == 1e-4
+    assert record.epsilon is not None
+    assert Audit.read(tmp_path / "out" / Audit.FILE) == record
 
 
 @pytest.mark.slow

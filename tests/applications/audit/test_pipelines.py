@@ -64,6 +64,13 @@ def test_a_pipeline_has_the_settings_of_the_run(run: Path):
     assert audited.start.fingerprint() == SyntheticSet.load(run / "checkpoint" / "start.safetensors").fingerprint()
 
 
+def test_precision_is_that_of_the_run_unless_another_is_asked_for(run: Path):
+    for asked, expected in (("auto", "float32"), ("float64", "float64")):
+        compute = replace(ON_CPU, precision=asked, compile="auto")
+        audited = Audited.named(str(run), small_digits(), PLAIN, compute)
+        assert pipeline_of(audited).plan(need()).compute.precision == expected
+
+
 def test_the_protocol_may_ask_for_other_sizes(run: Path):
     plan = pipeline_of(named(run, replace(PLAIN, images_per_class=1, iterations=5))).plan(need())
     assert (plan.ipc, plan.iterations) == (1, 5)

@@ -113,7 +113,7 @@ def plain(text: str) -> str:
 def test_what_the_images_give_away_comes_first():
     found = record(set_found=0.02, network_found=0.003)
     assert plain(audit_verdict(found)) == (
-        "The images themselves give members away: at 0.1 % false positives, offline LiRA finds 2.1 % "
+        "The sets themselves give members away: at 0.1 % false positives, offline LiRA finds 2.1 % "
         "(95 % interval 1.7 % to 2.5 %) of them. ConvNet gives members away: at 0.1 % false positives, offline LiRA "
         "finds 0.35 % (95 % interval 0.21 % to 0.56 %) of them."
     )
@@ -135,7 +135,7 @@ def test_where_nothing_is_found_no_guarantee_is_claimed():
         "(95 % interval 0.492 to 0.508), by a threshold on the loss."
     )
     said = " ".join(map(plain, audit_remarks(found)))
-    assert "No attack on the images themselves tells members from other images" in said
+    assert "No attack on the sets themselves tells members from other images" in said
     assert "That an attack fails is no guarantee: a stronger one may succeed." in said
     assert "carried out 8 times, each time on a random half of 10,000 images" in said
     assert "with 6 others as references" in said

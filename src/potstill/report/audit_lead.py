@@ -59,7 +59,7 @@ def audit_remarks(record: Audit) -> list[str]:
 def attacked_title(network: str, arm: Arm) -> str:
     """What was attacked, in words."""
     if not network:
-        return "the images themselves" if arm == "set" else "random images themselves"
+        return "the sets themselves" if arm == "set" else "random images themselves"
     return wording.network_title(network)
 
 

@@ -16,6 +16,7 @@ from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe, Resources
 from potstill.methods import DM, DPDM
+from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
@@ -117,6 +118,22 @@ def test_random_images_are_as_many_members(tmp_path: Path, monkeypatch: pytest.M
     ours = record.attack_on("set", "")
     assert ours is not None
     assert ours.attacks[0].begun == [], "noise is begun from no image"
+
+
+def test_scores_are_in_32_bits_where_others_would_be_in_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def watched(choice: ComputeChoice, **_: Any) -> Compute:
+        asked.append(choice.precision)
+        return CPU
+
+    monkeypatch.setattr("potstill.evaluation.session.settled", watched)
+    for precision in ("auto", "bfloat16"):
+        resources = Resources(compute=replace(ON_CPU, precision=precision))
+        protocol = replace(SIX, shadows=2, images_per_class=1)
+        audited("random", tmp_path / precision, protocol=protocol, networks=[NETWORK], resources=resources)
+        assert set(asked) == {"float32" if precision == "auto" else precision}
+        asked.clear()
 
 
 def test_of_a_finished_set_only_the_neighbours_are_found(tmp_path: Path):

@@ -123,8 +123,8 @@ def test_a_large_area_is_said_where_no_rate_is_high():
     found = record()
     small = replace(found.attacked[2], attacks=[attack("rmia", 0.001, 0.53)])
     assert plain(audit_verdict(replace(found, attacked=[small]))) == (
-        "ConvNet gives members away: the largest area under a ROC curve is 0.530 (95 % interval 0.522 to 0.538), "
-        "by RMIA."
+        "ConvNet gives members away: the largest area under a ROC curve is 0.530 (guesses: 0.5; 95 % interval 0.522 to "
+        "0.538), by RMIA."
     )
 
 
@@ -132,13 +132,22 @@ def test_where_nothing_is_found_no_guarantee_is_claimed():
     found = record()
     assert plain(audit_verdict(found)) == (
         "No attack on ConvNet tells members from other images: the largest area under a ROC curve is 0.500 "
-        "(95 % interval 0.492 to 0.508), by a threshold on the loss."
+        "(guesses: 0.5; 95 % interval 0.492 to 0.508), by a threshold on the loss."
     )
     said = " ".join(map(plain, audit_remarks(found)))
     assert "No attack on the sets themselves tells members from other images" in said
     assert "That an attack fails is no guarantee: a stronger one may succeed." in said
     assert "carried out 8 times, each time on a random half of 10,000 images" in said
     assert "with 6 others as references" in said
+
+
+def test_an_area_that_may_be_due_to_chance_is_said_to_be():
+    """Its own interval is above 0.5; but it is the largest of several."""
+    found = record()
+    lucky = [attack("rmia", 0.0005, 0.509), *(attack(name, 0.0005, 0.5) for name in ("threshold", "lira-online"))]
+    said = plain(audit_verdict(replace(found, attacked=[replace(found.attacked[2], attacks=lucky)])))
+    assert "is 0.509 (guesses: 0.5; 95 % interval 0.501 to 0.517), by RMIA." in said
+    assert said.endswith("Among 9 tests, that may be due to chance.")
 
 
 @pytest.mark.parametrize(("set_found", "network_found"), [(0.0, 0.0), (0.02, 0.003)])

@@ -16,6 +16,8 @@ TITLES: dict[AttackName, str] = {
     "lira-online": "online LiRA",
 }
 """The attacks in words."""
+GUESSES = 0.5
+"""The area under the ROC curve of guesses."""
 LEAST_EPSILON = 0.005
 """Smaller lower bounds are not told from 0."""
 ARMS: tuple[Arm, ...] = ("set", "random")
@@ -101,11 +103,12 @@ def _outcome(found: Attacked) -> str:
         by = attack_title(strongest.attack, found.network)
         return f"{gives}: at {fpr_in_words(rate.fpr)} false positives, {by} finds {rate_in_words(rate)} of them."
     low, high = largest.auc_interval()
-    measured = f"the largest area under a ROC curve is {area(largest.auc)} (95{SPACE}% interval {area(low)} to "
-    measured += f"{area(high)}), by {attack_title(largest.attack, found.network)}"
+    measured = f"the largest area under a ROC curve is {area(largest.auc)} (guesses: 0.5; 95{SPACE}% interval "
+    measured += f"{area(low)} to {area(high)}), by {attack_title(largest.attack, found.network)}"
     if found.finds_members:
         return f"{gives}: {measured}."
-    return f"No attack on {title} tells members from other images: {measured}."
+    chance = f" Among {found.tests} tests, that may be due to chance." if low > GUESSES else ""
+    return f"No attack on {title} tells members from other images: {measured}.{chance}"
 
 
 def _against_random(record: Audit, ours: Attacked) -> str:

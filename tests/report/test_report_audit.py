@@ -27,6 +27,7 @@ from potstill.schema.audit import (
     Pair,
     Rate,
 )
+from potstill.schema.privacy import Privacy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -112,7 +113,7 @@ def plain(text: str) -> str:
 def test_what_the_images_give_away_comes_first():
     found = record(set_found=0.02, network_found=0.003)
     assert plain(audit_verdict(found)) == (
-        "The images themselves give members away: at 0.1 % false positives, offline LiRA finds 2.1 % "
+        "The sets themselves give members away: at 0.1 % false positives, offline LiRA finds 2.1 % "
         "(95 % interval 1.7 % to 2.5 %) of them. ConvNet gives members away: at 0.1 % false positives, offline LiRA "
         "finds 0.35 % (95 % interval 0.21 % to 0.56 %) of them."
     )
@@ -122,8 +123,8 @@ def test_a_large_area_is_said_where_no_rate_is_high():
     found = record()
     small = replace(found.attacked[2], attacks=[attack("rmia", 0.001, 0.53)])
     assert plain(audit_verdict(replace(found, attacked=[small]))) == (
-        "ConvNet gives members away: the largest area under a ROC curve is 0.530 (95 % interval 0.522 to 0.538), "
-        "by RMIA."
+        "ConvNet gives members away: the largest area under a ROC curve is 0.530 (guesses: 0.5; 95 % interval 0.522 to "
+        "0.538), by RMIA."
     )
 
 
@@ -131,13 +132,22 @@ def test_where_nothing_is_found_no_guarantee_is_claimed():
     found = record()
     assert plain(audit_verdict(found)) == (
         "No attack on ConvNet tells members from other images: the largest area under a ROC curve is 0.500 "
-        "(95 % interval 0.492 to 0.508), by a threshold on the loss."
+        "(guesses: 0.5; 95 % interval 0.492 to 0.508), by a threshold on the loss."
     )
     said = " ".join(map(plain, audit_remarks(found)))
-    assert "No attack on the images themselves tells members from other images" in said
+    assert "No attack on the sets themselves tells members from other images" in said
     assert "That an attack fails is no guarantee: a stronger one may succeed." in said
     assert "carried out 8 times, each time on a random half of 10,000 images" in said
     assert "with 6 others as references" in said
+
+
+def test_an_area_that_may_be_due_to_chance_is_said_to_be():
+    """Its own interval is above 0.5; but it is the largest of several."""
+    found = record()
+    lucky = [attack("rmia", 0.0005, 0.509), *(attack(name, 0.0005, 0.5) for name in ("threshold", "lira-online"))]
+    said = plain(audit_verdict(replace(found, attacked=[replace(found.attacked[2], attacks=lucky)])))
+    assert "is 0.509 (guesses: 0.5; 95 % interval 0.501 to 0.517), by RMIA." in said
+    assert said.endswith("Among 9 tests, that may be due to chance.")
 
 
 @pytest.mark.parametrize(("set_found", "network_found"), [(0.0, 0.0), (0.02, 0.003)])
@@ -149,6 +159,27 @@ def test_no_word_says_private_without_epsilon_and_delta(set_found: float, networ
     [bound] = [each for each in said if "δ = 1e-05" in each]
     assert "neighbouring datasets differ by one image that is added or removed" in bound
     assert ("no guarantee with an ε below 0.90 can hold" in plain(bound)) is bool(set_found)
+
+
+def test_the_bound_stands_beside_the_promise():
+    promised = Privacy(
+        epsilon=1.0,
+        delta=1e-6,
+        sampling_rate=0.02,
+        clip=1.0,
+        noise_multiplier=1.3,
+        queries=1500,
+        accountant="an accountant",
+        public=("the labels",),
+    )
+    [said] = [plain(each) for each in audit_remarks(record(promised=promised)) if "prove" in each]
+    assert said == (
+        "Each set is (1.0, 1e-06)-differentially private with respect to adding or removing one image of the training "
+        "set. The attacks prove an ε of at least 0.10 (δ = 1e-06, 95 % confidence), which is no more than is promised."
+    )
+    [broken] = [each for each in audit_remarks(record(set_found=0.03, promised=promised)) if "prove" in each]
+    assert "at least 1.30" in broken
+    assert "which contradicts the promise" in broken
 
 
 def test_random_images_stand_beside_the_set():

@@ -77,8 +77,8 @@ def plain(text: str) -> str:
 
 def test_a_backdoor_that_survives_is_told_beside_its_control():
     assert plain(poisoning_verdict(BACKDOOR)) == (
-        "Trained on a set by dm from tampered images, ConvNet takes 41.0 % (95 % interval 28.3–53.7) of the test images "
-        "of other classes for class 0 when they have the patch; trained on a set from the images as they were, 1.5 % "
+        "Trained on a set by dm from tampered images, ConvNet takes 41.0 % (95 % interval 28.3–53.7) of the test "
+        "images of other classes for class 0 when they have the patch; trained on a set from the images as they were, 1.5 % "
         "(95 % interval 0.0–7.9). Without the patch it recognises 91.0 %, and 92.0 %. Some of the backdoor survives: "
         "+39.5 points, 95 % interval +33.1 to +45.9."
     )
@@ -98,8 +98,8 @@ def test_no_more_is_claimed_than_is_shown():
 def test_a_step_is_told_with_what_was_before_it():
     assert plain(poisoning_verdict(STEP)) == (
         "One step on 10 distilled images by dd makes 2 trained LeNet networks, none of which distillation has seen, "
-        "take 71.0 % (95 % interval 58.3–83.7) of class 0 for class 1 (0.1 % before the step). They recognise 19.0 % of "
-        "class 0 (99.0 % before) and 95.0 % of the other classes (97.0 % before)."
+        "take 71.0 % (95 % interval 58.3–83.7) of class 0 for class 1 (0.1 % before the step). They recognise 19.0 % "
+        "of class 0 (99.0 % before) and 95.0 % of the other classes (97.0 % before)."
     )
     assert plain(poisoning_remarks(STEP)[0]).startswith("One step on 10 real images by random makes 2 trained LeNet")
     assert poisoning_verdict(replace(STEP, victims=STEP.victims[1:])) == "A step on images by dd: not measured."

@@ -57,6 +57,7 @@ from potstill.schema.poisoning import (
     StepProtocol,
     Victims,
 )
+from potstill.schema.privacy import Privacy
 from potstill.schema.published import Published, PublishedIterations
 from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
@@ -209,6 +210,16 @@ attack_results = st.builds(
     epsilon=amounts,
     roc=st.lists(st.tuples(fractions, fractions), min_size=2, max_size=3),
 )
+guarantees = st.builds(
+    Privacy,
+    epsilon=st.floats(0.01, 9),
+    delta=fractions,
+    sampling_rate=fractions,
+    clip=st.floats(0.01, 9),
+    noise_multiplier=amounts,
+    queries=positive,
+    accountant=text,
+)
 audits = st.builds(
     Audit,
     kind=st.sampled_from(["run", "selection", "method", "set"]),
@@ -234,6 +245,7 @@ audits = st.builds(
         ),
         max_size=2,
     ),
+    promised=st.none() | guarantees,
     differences=st.lists(st.builds(AreaDifference, attack=attack_names, mean=numbers, error=amounts), max_size=2),
     neighbours=st.none() | neighbours(),
     seconds=amounts,

@@ -146,7 +146,7 @@ def _roc_chart(each: Attacked) -> CurveChart:
 def _row(each: Attacked, attack: AttackResult, rates: Sequence[float]) -> Row:
     low, high = attack.auc_interval()
     return Row(
-        network=wording.network_title(each.network) if each.network else "none, the images",
+        network=wording.network_title(each.network) if each.network else "none",
         arm=ARMS[each.arm],
         attack=attack_title(attack.attack, each.network),
         area=area(attack.auc),
@@ -221,7 +221,7 @@ def _distance_chart(near: Neighbours) -> CurveChart:
     """The distribution of the distances: the share of images that are closer than each."""
     high = max(*near.distances, *near.held_out)
     x_scale = linear_scale(0.0, high if high > LEAST_DISTANCE else 1.0, lambda value: f"{value:g}", 4)
-    y_scale = linear_scale(0.0, 1.0, wording.percent, 4)
+    y_scale = linear_scale(0.0, 1.0, fpr_in_words, 4)
     shares = np.linspace(0, 1, QUANTILES + 1)
 
     def path(values: Sequence[float]) -> str:

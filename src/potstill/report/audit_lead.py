@@ -16,6 +16,10 @@ TITLES: dict[AttackName, str] = {
     "lira-online": "online LiRA",
 }
 """The attacks in words."""
+GUESSES = 0.5
+"""The area under the ROC curve of guesses."""
+LEAST_EPSILON = 0.005
+"""Smaller lower bounds are not told from 0."""
 ARMS: tuple[Arm, ...] = ("set", "random")
 NEIGHBOURING = "neighbouring datasets differ by one image that is added or removed"
 
@@ -57,7 +61,7 @@ def audit_remarks(record: Audit) -> list[str]:
 def attacked_title(network: str, arm: Arm) -> str:
     """What was attacked, in words."""
     if not network:
-        return "the images themselves" if arm == "set" else "random images themselves"
+        return "the sets themselves" if arm == "set" else "random images themselves"
     return wording.network_title(network)
 
 
@@ -99,11 +103,12 @@ def _outcome(found: Attacked) -> str:
         by = attack_title(strongest.attack, found.network)
         return f"{gives}: at {fpr_in_words(rate.fpr)} false positives, {by} finds {rate_in_words(rate)} of them."
     low, high = largest.auc_interval()
-    measured = f"the largest area under a ROC curve is {area(largest.auc)} (95{SPACE}% interval {area(low)} to "
-    measured += f"{area(high)}), by {attack_title(largest.attack, found.network)}"
+    measured = f"the largest area under a ROC curve is {area(largest.auc)} (guesses: 0.5; 95{SPACE}% interval "
+    measured += f"{area(low)} to {area(high)}), by {attack_title(largest.attack, found.network)}"
     if found.finds_members:
         return f"{gives}: {measured}."
-    return f"No attack on {title} tells members from other images: {measured}."
+    chance = f" Among {found.tests} tests, that may be due to chance." if low > GUESSES else ""
+    return f"No attack on {title} tells members from other images: {measured}.{chance}"
 
 
 def _against_random(record: Audit, ours: Attacked) -> str:
@@ -178,13 +183,21 @@ def _from_start(record: Audit) -> list[str]:
 
 
 def _bound(record: Audit) -> str:
-    """The lower bound of epsilon."""
-    found = [each.epsilon for each in record.attacked if each.usable and each.arm == "set"]
-    delta = f"{record.protocol.delta:g}"
-    if not found or max(found) < 0.005:
-        return f"The attacks prove no lower bound of ε above 0 (δ = {delta}; {NEIGHBOURING})."
+    """The lower bound of epsilon, beside what is promised."""
+    if record.epsilon is None:
+        return ""
+    delta = f"δ = {record.delta:g}"
+    promised = record.promised
+    if promised is not None:
+        proven = f"an ε of at least {record.epsilon:.2f}" if record.epsilon >= LEAST_EPSILON else "no ε above 0"
+        said = f"Each set is {promised.title}. The attacks prove {proven} ({delta}, 95{SPACE}% confidence)"
+        if record.epsilon > promised.epsilon:
+            return f"{said}, which contradicts the promise."
+        return f"{said}, which is no more than is promised."
+    if record.epsilon < LEAST_EPSILON:
+        return f"The attacks prove no lower bound of ε above 0 ({delta}; {NEIGHBOURING})."
     return (
-        f"By these attacks, no guarantee with an ε below {max(found):.2f} can hold (δ = {delta}, "
+        f"By these attacks, no guarantee with an ε below {record.epsilon:.2f} can hold ({delta}, "
         f"95{SPACE}% confidence; {NEIGHBOURING})."
     )
 

@@ -14,6 +14,7 @@ from scipy import stats
 
 from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
+from potstill.schema.privacy import Privacy
 from potstill.schema.recipe import Recipe
 from potstill.schema.statistics import clopper_pearson
 
@@ -43,7 +44,8 @@ class AuditProtocol(Record):
             Each is attacked with all others but its complement as references.
         images_per_class: of every set; None is that of the run, or 10.
         iterations: of every distillation; None is the number of the run, or the method's.
-        delta: the probability with which a guarantee may fail, for the lower bound of epsilon.
+        delta: the probability with which a guarantee may fail, for the lower bound of epsilon; that of the pipelines'
+            own guarantee if they have one.
         seed: seed of all draws.
     """
 
@@ -406,6 +408,7 @@ class Audit(Record):
         networks: the specs of the networks.
         attacked: each network on the sets and on random images.
         differences: of the areas between the two.
+        promised: the guarantee of the pipelines, that with the largest epsilon; None without one.
         neighbours: the nearest real images; None until they are known.
         seconds: the time to make all sets.
         made_on: the machines, precisions and versions of all results; more than one if these differ.
@@ -424,9 +427,20 @@ class Audit(Record):
     networks: list[str] = field(default_factory=list)
     attacked: list[Attacked] = field(default_factory=list)
     differences: list[AreaDifference] = field(default_factory=list)
+    promised: Privacy | None = None
     neighbours: Neighbours | None = None
     seconds: Amount = 0.0
     made_on: list[str] = field(default_factory=list)
+
+    @property
+    def delta(self) -> float:
+        """The delta of the lower bounds of epsilon."""
+        return self.protocol.delta if self.promised is None else self.promised.delta
+
+    @property
+    def epsilon(self) -> float | None:
+        """The largest lower bound of epsilon on the sets, through networks or not; None without a result."""
+        return max((each.epsilon for each in self.attacked if each.usable and each.arm == "set"), default=None)
 
     def attack_on(self, arm: Arm, network: str) -> Attacked | None:
         """The result of a network on the sets or on random images, if there is one; without a network of the images."""

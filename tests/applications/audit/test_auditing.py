@@ -15,7 +15,8 @@ from potstill.distillation.driver import distill
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
 from potstill.evaluation import Recipe, Resources
-from potstill.methods import DM
+from potstill.methods import DM, DPDM
+from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
@@ -119,6 +120,22 @@ def test_random_images_are_as_many_members(tmp_path: Path, monkeypatch: pytest.M
     assert ours.attacks[0].begun == [], "noise is begun from no image"
 
 
+def test_scores_are_in_32_bits_where_others_would_be_in_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def watched(choice: ComputeChoice, **_: Any) -> Compute:
+        asked.append(choice.precision)
+        return CPU
+
+    monkeypatch.setattr("potstill.evaluation.session.settled", watched)
+    for precision in ("auto", "bfloat16"):
+        resources = Resources(compute=replace(ON_CPU, precision=precision))
+        protocol = replace(SIX, shadows=2, images_per_class=1)
+        audited("random", tmp_path / precision, protocol=protocol, networks=[NETWORK], resources=resources)
+        assert set(asked) == {"float32" if precision == "auto" else precision}
+        asked.clear()
+
+
 def test_of_a_finished_set_only_the_neighbours_are_found(tmp_path: Path):
     run = start_run(tmp_path / "run")
     record = audited(run / "synthetic.safetensors", tmp_path / "set", recipe=None)
@@ -143,6 +160,20 @@ def test_what_was_killed_goes_on_with_the_same_bits(after: int, tmp_path: Path, 
     assert len(begun) == 8 + 1, "nothing is trained twice but what was cut short"
     assert audited("random", tmp_path / "cut", protocol=protocol, networks=[NETWORK]) == resumed
     assert len(begun) == 9
+
+
+@pytest.mark.slow
+def test_a_promise_stands_in_the_record(tmp_path: Path):
+    pytest.importorskip("dp_accounting")
+    method = DPDM(epsilon=5.0, delta=1e-4, queries=2, group=4)
+    settings = Settings(method=method, ipc=1, network="convnet:depth=1:width=4", iterations=2, device="cpu")
+    distill(settings, four(), out=tmp_path / "run")
+    record = audited(tmp_path / "run", tmp_path / "out", protocol=replace(SIX, shadows=2), networks=[NETWORK])
+    assert record.promised is not None
+    assert 0 < record.promised.epsilon <= 5
+    assert record.delta == 1e-4
+    assert record.epsilon is not None
+    assert Audit.read(tmp_path / "out" / Audit.FILE) == record
 
 
 @pytest.mark.slow

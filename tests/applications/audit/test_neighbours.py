@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from potstill.applications.audit.neighbours import copies_in, neighbours_of, ssim
+from potstill.applications.audit.neighbours import closeness, copies_in, neighbours_of, ssim
 from potstill.synthetic import SyntheticSet
 from tests.small import digits
 
@@ -80,6 +80,25 @@ def test_a_start_from_noise_is_no_copy():
     assert found is not None
     assert found.start is not None
     assert (found.start.copied, found.start.barely) == (0, False)
+
+
+def test_closeness_is_the_distance_from_the_nearest_picture_of_the_class():
+    train = digits().train
+    noise = SyntheticSet.from_noise(train, 2, torch.Generator().manual_seed(0))
+    found = closeness(noise, train)
+    pixels, real = noise.pixels().double().flatten(1), train.images.double().flatten(1) / 255
+    for place in range(0, len(train), 100):
+        of_class = pixels[noise.labels == train.labels[place]]
+        assert found[place] == pytest.approx(-(of_class - real[place]).norm(dim=1).min().item(), abs=1e-5)
+
+
+def test_images_of_a_class_without_pictures_are_the_furthest():
+    train = digits().train
+    noise = SyntheticSet.from_noise(train, 1, torch.Generator().manual_seed(0))
+    without = replace(noise, images=noise.images[1:], labels=noise.labels[1:])
+    found, zeros = closeness(without, train), (train.labels == 0).numpy()
+    assert np.isfinite(found).all()
+    assert (found[zeros] == found.min()).all()
 
 
 def test_real_images_in_a_set_are_recognised():

@@ -32,6 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings(
         method=DM(learning_rate=0.5), ipc=2, network=NETWORK, iterations=2, start="real", seed=7, device="cpu"
     )
+    settings = replace(settings, precision="float64")
     distill(settings, small_digits(), out=out)
     return out
 
@@ -62,6 +63,13 @@ def test_a_pipeline_has_the_settings_of_the_run(run: Path):
     assert "seed" not in described
     assert audited.start is not None
     assert audited.start.fingerprint() == SyntheticSet.load(run / "checkpoint" / "start.safetensors").fingerprint()
+
+
+def test_precision_is_that_of_the_run_unless_another_is_asked_for(run: Path):
+    for asked, expected in (("auto", "float64"), ("float32", "float32")):
+        compute = replace(ON_CPU, precision=asked, compile="auto")
+        audited = Audited.named(str(run), small_digits(), PLAIN, compute)
+        assert pipeline_of(audited).plan(need()).compute.precision == expected
 
 
 def test_the_protocol_may_ask_for_other_sizes(run: Path):

@@ -26,6 +26,7 @@ from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
 from potstill.schema.audit import AreaDifference, Arm, Attacked, Audit, AuditProtocol
 from potstill.schema.evaluation import real_images_per_class
+from potstill.schema.privacy import Privacy
 from potstill.synthetic import SyntheticSet
 from potstill.units import Job, Runner, UnitLog, Workplace
 
@@ -72,7 +73,10 @@ def audit_pipeline(
     pool = Pool.of(dataset, protocol)
     audited = Audited.named(str(source), dataset, protocol, resources.compute)
     asked = _asked(audited, pool, protocol, networks, recipe)
-    session = Session(dataset, compute=resources.compute, executor=resources.executor, progress=resources.progress)
+    # In low precision, scores of different images would be equal.
+    precise = resources.compute.precision if resources.compute.precision != "auto" else "float32"
+    compute = replace(resources.compute, precision=precise)
+    session = Session(dataset, compute=compute, executor=resources.executor, progress=resources.progress)
     with locked(path):
         _check_earlier(path, asked)
         if audited.synthetic is not None:
@@ -87,7 +91,8 @@ def audit_pipeline(
         compute, found = session.settled(images), asked
         with session.with_crew(compute, images=images, longest=longest) as session:
             made = make_sets(requests, path.parent / "shadows", session)
-            attacks = _Attacks(asked, pool, [each for each in made if isinstance(each, Product)])
+            products = [each for each in made if isinstance(each, Product)]
+            attacks = _Attacks(replace(asked, promised=_weakest(products)), pool, products)
             with session.runner(compute, UnitLog.beside(path)) as runner:
                 for found in attacks.results(runner):
                     found.write(path)
@@ -111,6 +116,12 @@ def _requests(pipeline: Pipeline, pool: Pool, protocol: AuditProtocol) -> list[t
         )
         for shadow in range(protocol.shadows)
     ]
+
+
+def _weakest(products: Sequence[Product]) -> Privacy | None:
+    """The guarantee with the largest epsilon; None if a pipeline has none."""
+    found = [each.privacy for each in products if each.privacy is not None]
+    return max(found, key=lambda privacy: privacy.epsilon) if len(found) == len(products) else None
 
 
 def _asked(
@@ -137,11 +148,12 @@ def _asked(
     pool.check_sizes(settings.ipc * settings.formation**2)
     for name in (named := list(networks) or [settings.network]):
         build_network(name, ImageShape(*pool.dataset.shape), classes, torch.Generator())
-    _, need = _requests(pipeline, pool, protocol)[0]
-    pipeline.check(need)
+    needs = [need for _, need in _requests(pipeline, pool, protocol)]
+    for need in needs:
+        pipeline.check(need)
     return Audit(
         **common,
-        settings=pipeline.described(need),
+        settings=pipeline.described(needs[0]),
         images=settings.ipc * classes,
         recipe=audited.recipe(recipe),
         networks=named,
@@ -274,7 +286,7 @@ class _Attacks:
         begun = np.zeros_like(members)
         for row, origin in zip(begun, origins, strict=True):
             row[copies_in(origin, real)] = True
-        return Question(members, begun & members, self.asked.protocol.delta, self.asked.protocol.seed)
+        return Question(members, begun & members, self.asked.delta, self.asked.protocol.seed)
 
     def _record(self, made_on: list[str]) -> Audit:
         attacked: list[Attacked] = []

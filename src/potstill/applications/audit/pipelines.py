@@ -25,6 +25,7 @@ from potstill.methods import Method, method_name
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.schema.audit import AuditProtocol, SourceKind
+from potstill.schema.privacy import Privacy
 from potstill.schema.set_file import SetKind
 from potstill.synthetic import SyntheticSet
 
@@ -40,9 +41,11 @@ class Product(Made):
 
     Attributes:
         begun_from: the set before distillation, or the chosen images.
+        privacy: what the set guarantees for its members; None without a guarantee.
     """
 
     begun_from: SyntheticSet
+    privacy: Privacy | None = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ class Pipeline(SetSource):
 
     def made(self, run: RunFolder) -> Product:
         """The set of a run, and what it was begun from."""
+        manifest = run.read_manifest()
         return Product(
-            SyntheticSet.load(run.synthetic), run.read_manifest().seconds, begun_from=SyntheticSet.load(run.start)
+            SyntheticSet.load(run.synthetic), manifest.seconds, SyntheticSet.load(run.start), manifest.privacy
         )
 
     def described(self, need: Need) -> Mapping[str, Any]:
@@ -115,7 +119,7 @@ class Audited:
             name: the folder of a run, a selection or method, ``module:Class``, or the file of a set.
             dataset: what it is applied to, or was made from.
             protocol: may have another number of images per class or of iterations than the run or method.
-            compute: where pipelines are carried out.
+            compute: where pipelines are carried out; what is ``auto`` is as it was for a run.
 
         Raises:
             UserError: there is no such thing, or the set does not fit the dataset or was made from another one.
@@ -144,7 +148,8 @@ class Audited:
     def _of_run(
         cls, name: str, run: RunFolder, synthetic: SyntheticSet, protocol: AuditProtocol, compute: ComputeChoice
     ) -> Audited:
-        settings = replace(Settings.from_toml(run.config), **asdict(compute))
+        given = {name: value for name, value in asdict(compute).items() if value != "auto"}
+        settings = replace(Settings.from_toml(run.config), **given)
         if protocol.images_per_class is not None:
             settings = replace(settings, ipc=protocol.images_per_class)
         if protocol.iterations is not None:

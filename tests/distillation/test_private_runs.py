@@ -20,7 +20,7 @@ from potstill.methods.private import dp_dm
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.fields import Fields
-from potstill.schema.privacy import STATISTICS, Privacy
+from potstill.schema.privacy import CONSTANTS, STATISTICS, Privacy
 from potstill.schema.set_file import SetMetadata
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, small_digits
@@ -65,6 +65,7 @@ def test_statistics_of_the_real_images_must_be_declared_public():
     constants = resolve(settings(), small_digits()).privacy
     assert constants is not None
     assert STATISTICS not in constants.public
+    assert CONSTANTS in constants.public
 
 
 def test_a_private_run_neither_validates_nor_starts_from_real_images():

@@ -43,7 +43,7 @@ def test_a_guarantee_is_said_with_everything_that_it_rests_on(run_path: Path) ->
         "noise multiplier1.2873",
         "queries1,500",
         "accountantprivacy loss distributions of dp-accounting 0.6.0",
-        "taken for publicthe labels, the size of the images",
+        "taken for publicthe labels; the size of the images",
     ):
         assert line in told
 

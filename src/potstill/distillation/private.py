@@ -38,7 +38,7 @@ def _breaches(settings: Settings[Method], dataset: ImageDataset, privacy: Privac
         yield "`validate_every` chooses the set by real images", "use `validate_every=0`, or leave it out"
     if STATISTICS not in privacy.public and not has_public_statistics(settings.dataset, dataset):
         yield (
-            f"{STATISTICS} are computed from the real images",
+            "the mean and standard deviation of each channel are computed from the real images",
             "declare them public with `public_statistics=True`, or use a dataset of the catalogue",
         )
     generator = Streams(settings.seed).generator("check")

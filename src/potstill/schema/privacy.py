@@ -11,8 +11,9 @@ from potstill.schema.fields import Amount, Fraction, Positive, Range
 Open = Annotated[float, Range("a number above 0", 5e-324)]
 """A number above 0."""
 
-STATISTICS = "the mean and standard deviation of each channel"
-"""The statistics of pixels, as ``Privacy.public`` names them if they were computed from the training images."""
+STATISTICS = "the mean and standard deviation of each channel, computed from the training images"
+CONSTANTS = "the mean and standard deviation of each channel, constants of the catalogue"
+"""How ``Privacy.public`` names the statistics of pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)

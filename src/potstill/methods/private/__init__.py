@@ -11,7 +11,7 @@ from potstill.methods.base import Method, Start
 from potstill.privacy import accountant, calibrated, rounded_up, spent
 from potstill.runtime.bounds import positive
 from potstill.runtime.errors import UserError
-from potstill.schema.privacy import STATISTICS, Privacy
+from potstill.schema.privacy import CONSTANTS, STATISTICS, Privacy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class PrivateMethod(Method):
             )
         rate = max(self.sampling_rates(class_sizes))
         mechanism = calibrated(self.epsilon, self.delta, rate, self.query_count)
-        statistics = (STATISTICS,) if self.public_statistics else ()
+        statistics = STATISTICS if self.public_statistics else CONSTANTS
         return Privacy(
             epsilon=min(rounded_up(spent(mechanism, self.delta)), self.epsilon),
             delta=self.delta,
@@ -73,7 +73,7 @@ class PrivateMethod(Method):
             noise_multiplier=mechanism.noise_multiplier,
             queries=mechanism.queries,
             accountant=accountant(),
-            public=("the labels", "the number of images of each class", "the size of the images", *statistics),
+            public=("the labels", "the number of images of each class", "the size of the images", statistics),
         )
 
 

@@ -35,8 +35,9 @@ def view(run: Run) -> View | None:
             "Whatever anyone concludes from the set, they would have concluded almost as likely without any one of the "
             f"training images: by at most a factor of e^{privacy.epsilon}, except with probability "
             f"{privacy.delta:g}.",
-            "The guarantee covers the set and the noisy sums in the checkpoint. It does not cover the fingerprint of "
-            "the dataset and the account of its images, which manifest.json and this page hold: publish the set alone.",
+            "The guarantee covers the set, and what the checkpoint holds with noise. It does not cover the fingerprint "
+            "of the dataset and the account of its images, which manifest.json and this page hold: publish the set "
+            "alone.",
         ],
         rows=_rows(privacy),
     )
@@ -52,7 +53,7 @@ def _rows(privacy: Privacy) -> list[tuple[str, str]]:
         ("noise multiplier", f"{privacy.noise_multiplier:g}"),
         ("queries", wording.count(privacy.queries)),
         ("accountant", privacy.accountant),
-        ("taken for public", ", ".join(privacy.public)),
+        ("taken for public", "; ".join(privacy.public)),
     ]
 
 

@@ -77,10 +77,10 @@ def plain(text: str) -> str:
 
 def test_a_backdoor_that_survives_is_told_beside_its_control():
     assert plain(poisoning_verdict(BACKDOOR)) == (
-        "Trained on a set by dm from tampered images, ConvNet takes 41.0 % (95 % interval 28.3–53.7) of the test images "
-        "images of other classes for class 0 when they have the patch; trained on a set from the images as they were, 1.5 % "
-        "(95 % interval 0.0–7.9). Without the patch it recognises 91.0 %, and 92.0 %. Some of the backdoor survives: "
-        "+39.5 points, 95 % interval +33.1 to +45.9."
+        "Trained on a set by dm from tampered images, ConvNet takes 41.0 % (95 % interval 28.3–53.7) of the test "
+        "images of other classes for class 0 when they have the patch; trained on a set from the images as they were, "
+        "1.5 % (95 % interval 0.0–7.9). Without the patch it recognises 91.0 %, and 92.0 %. Some of the backdoor "
+        "survives: +39.5 points, 95 % interval +33.1 to +45.9."
     )
 
 

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
+from potstill.engine.chunked import ChunkedNetwork
+from potstill.networks import ImageShape, build_network
 from potstill.runtime.compilation import CompiledKinds, compiled
+from potstill.runtime.compute import CPU, Compute, supports_compilation
 from potstill.runtime.parallel import cpu_workers
 
 ISOLATES = "isolate_recompiles" in inspect.signature(torch.compile).parameters
@@ -39,12 +42,12 @@ def scaling(factor: float) -> Callable[[Tensor], Tensor]:
 
 def test_computes_what_the_function_does(counter: CompileCounter):
     x = torch.arange(3.0)
-    assert torch.equal(compiled(scaling(2.5))(x), 2.5 * x)
+    assert torch.equal(compiled(scaling(2.5), CPU)(x), 2.5 * x)
     assert counter.frame_count == 1
 
 
 def test_every_shape_gets_its_own_graph_once(counter: CompileCounter):
-    scale = compiled(scaling(2.0))
+    scale = compiled(scaling(2.0), CPU)
     for graphs, size in enumerate((3, 4, 5, 6), start=1):
         for _ in range(2):
             assert scale(torch.ones(size)).shape == (size,)
@@ -53,7 +56,7 @@ def test_every_shape_gets_its_own_graph_once(counter: CompileCounter):
 
 @pytest.mark.skipif(not ISOLATES, reason="this torch keeps one cache for all")
 def test_many_functions_of_one_code_are_all_compiled(counter: CompileCounter):
-    functions = [compiled(scaling(factor)) for factor in range(12)]
+    functions = [compiled(scaling(factor), CPU) for factor in range(12)]
     for factor, function in enumerate(functions):
         assert torch.equal(function(torch.ones(2)), torch.full((2,), float(factor)))
     assert counter.frame_count == 12
@@ -88,3 +91,19 @@ def test_a_kind_whose_first_call_fails_is_still_new():
         kinds.map(fails_once, [1, 2], lambda item: 0)
     assert calls == [1]
     assert kinds.map(fails_once, [1, 2], lambda item: 0) == [1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not supports_compilation(torch.device("cpu")), reason="there is no C++ compiler")
+def test_gradients_in_bfloat16_are_those_of_code_that_is_not_compiled():
+    shape, generator = ImageShape(1, 28, 28), torch.Generator().manual_seed(0)
+    images, labels = torch.randn(100, 1, 28, 28, generator=generator), torch.arange(100) % 10
+    found = []
+    for compiles in (True, False):
+        network = build_network("convnet:width=32", shape, 10, torch.Generator().manual_seed(1))
+        chunked = ChunkedNetwork(network, Compute(torch.device("cpu"), "bfloat16", compiles))
+        ((_, gradients),) = chunked.loss_gradients([(images, labels)])
+        found.append(torch.cat([gradient.flatten() for gradient in gradients]))
+    compiled_code, plain = found
+    assert compiled_code.isfinite().all()
+    assert (compiled_code - plain).norm() < 0.05 * plain.norm()

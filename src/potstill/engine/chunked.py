@@ -47,7 +47,7 @@ class ChunkedNetwork:
         self.network = place_network(network, compute)
         self.compute = compute
         compiles = is_compiled(network, compute)
-        self._forward = compiled(network) if compiles else network
+        self._forward = compiled(network, compute) if compiles else network
         self._kinds = CompiledKinds(compiles)
 
     def logits(self, images: Tensor, *, eager: bool = False) -> Tensor:

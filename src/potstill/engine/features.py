@@ -50,7 +50,7 @@ class FeatureExtractor:
             return describe(network, images)
 
         compiles = is_compiled(network, compute)
-        self._run = compiled(run) if compiles else run
+        self._run = compiled(run, compute) if compiles else run
         self._kinds = CompiledKinds(compiles)
 
     def redraw(self, generator: torch.Generator) -> None:

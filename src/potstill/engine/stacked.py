@@ -46,7 +46,7 @@ class StackedNetworks:
         self._computing = self._in_low_precision()
         self._buffers = {name: torch.stack([buffer] * count) for name, buffer in self.network.named_buffers()}
         self._eager_step: Callable[..., Any] = vmap(grad(self._loss, has_aux=True))
-        self._step = compiled(self._eager_step) if is_compiled(self.network, compute) else self._eager_step
+        self._step = compiled(self._eager_step, compute) if is_compiled(self.network, compute) else self._eager_step
 
     def begin(self, initial: InitialWeights, streams: Sequence[Streams]) -> None:
         """Set the initial weights of each network from its stream."""

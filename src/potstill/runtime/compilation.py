@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from potstill.runtime.compute import Compute
 from potstill.runtime.parallel import parallel_map
 
 T = TypeVar("T")
@@ -15,17 +16,30 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(function: F) -> F:
+SAFE_BITS = 256
+"""The width of vectors in code that is compiled for bfloat16 on a CPU.
+
+With 512, code that PyTorch 2.13 compiles for the gradient of a norm before a linear layer gives NaN on Intel's CPUs.
+"""
+
+
+def compiled(function: F, compute: Compute) -> F:
     """Compile ``function`` for exact shapes, with a cache of its own.
 
     All networks of one family run the same code. If they shared a cache, it would be full after eight networks, and
     the ninth would run uncompiled.
+
+    Args:
+        function: takes tensors.
+        compute: where and in which precision it computes.
     """
-    isolated = (
-        {"isolate_recompiles": True} if "isolate_recompiles" in inspect.signature(torch.compile).parameters else {}
-    )
+    options: dict[str, Any] = {}
+    if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
+        options["isolate_recompiles"] = True
+    if compute.device.type == "cpu" and compute.precision == "bfloat16":
+        options["options"] = {"cpp.simdlen": SAFE_BITS}
     make: Any = torch.compile
-    return make(function, dynamic=False, **isolated)
+    return make(function, dynamic=False, **options)
 
 
 class CompiledKinds:

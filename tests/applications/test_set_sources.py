@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from potstill.applications.set_sources import Made, Need, SetSource, find_source, find_sources, make_sets
-from potstill.data import ImageDataset, with_classes
+from potstill.data import ImageDataset, load_dataset, with_classes
 from potstill.distillation.driver import distill
 from potstill.distillation.settings import Settings
 from potstill.evaluation import Session
@@ -136,3 +136,10 @@ def test_small_pictures_are_asked_for(tmp_path: Path):
     stage = with_classes(small_digits(), [8, 3])
     found = made(find_source("random", ON_CPU), need(stage, images_per_class=1, formation=2), tmp_path)
     assert (found.synthetic.formation, len(found.synthetic), found.synthetic.pictures) == (2, 2, 8)
+
+
+def test_a_run_of_whitened_images_is_not_taken_for_one_of_plain_images(tmp_path: Path):
+    source = find_source("random", ON_CPU)
+    made(source, need(load_dataset("digits", zca=True)), tmp_path)
+    with pytest.raises(UserError, match=r"has other settings: `zca` \(on there, off here\)"):
+        made(source, need(load_dataset("digits")), tmp_path)

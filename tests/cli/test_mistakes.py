@@ -203,6 +203,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "evaluate run --attacks --epsilons small": ("--epsilons takes numbers separated by commas, not 'small'",),
     "evaluate run --attacks --attacked-images 0": ("--attacked-images 0 is too small",),
     "evaluate run --attacks --recipe tuned-300": ("tunes learning rates",),
+    "evaluate run --attacks --networks convent": ("unknown network 'convent'", "'convnet'"),
     "evaluate run --epsilons 0.1": ("--epsilons does not apply without --attacks",),
     "evaluate run --robustness --recipe coursework-50": ("no augmentation", "--recipe dsa-1000"),
     "compare run": ("nothing to compare", "herding"),

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data import with_backdoor
+from potstill.data import with_backdoor, with_relabelled
 from potstill.data.poisoned import with_patch
 from potstill.runtime.errors import UserError
 from tests.small import small_digits
@@ -49,3 +49,14 @@ def test_a_patch_is_one_pixel_from_the_corner_and_leaves_the_images_alone():
 def test_a_patch_that_covers_the_image_is_refused():
     with pytest.raises(UserError, match="does not leave much of images of 8×8"):
         with_backdoor(small_digits(), 0, 0.1, 7, 0)
+
+
+def test_the_account_says_what_was_done():
+    data = small_digits()
+    assert data.account is not None
+    planted, relabelled = with_backdoor(data, 0, 0.1, 2, 0).account, with_relabelled(data, 3, 5).account
+    assert planted is not None
+    assert relabelled is not None
+    assert planted.remarks[-1] == "tampered with: a white patch of 2×2 pixels in 20 training images, labelled 0"
+    assert relabelled.remarks[-1] == "tampered with: class 3 is labelled 5"
+    assert relabelled.splits[0].class_sizes[3] == 0

@@ -161,3 +161,37 @@ def test_the_claimed_epsilon_is_that_of_the_noise_rounded_up():
     assert "(0.999" in promised.title
     assert "adding or removing one image" in promised.title
     assert DPDM(epsilon=3.0).privacy(sizes, 0).noise_multiplier < promised.noise_multiplier
+
+
+def test_a_resumed_run_without_a_checkpoint_keeps_what_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(driver._Run, "_checkpoint", kill)
+        with pytest.raises(Killed):
+            distill(settings(), small_digits(), out=tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.checkpoint.exists()
+    with monkeypatch.context() as dying:
+        dying.setattr(DPDM, "step", kill)
+        dying.setattr(driver._Run, "_finish", kill)
+        with pytest.raises(Killed):
+            distill(settings(), small_digits(), out=tmp_path / "run", resume=True)
+    drawn = Checkpoint.load(folder.checkpoint).state["sums"]
+    distill(settings(), small_digits(), out=tmp_path / "run", resume=True)
+    assert Checkpoint.load(folder.checkpoint).state["sums"].equal(drawn)
+
+
+def test_a_run_is_not_resumed_with_another_guarantee(tmp_path: Path):
+    distill(settings(), small_digits(), out=tmp_path / "run", time_limit=0)
+    config = RunFolder(tmp_path / "run").config
+    text = config.read_text()
+    changed = text.replace(f"epsilon = {METHOD.epsilon}", f"epsilon = {METHOD.epsilon / 2}")
+    assert changed != text
+    config.write_text(changed)
+    with pytest.raises(UserError, match="was started with another guarantee"):
+        distill(Settings.from_toml(config), small_digits(), out=tmp_path / "run", resume=True)

@@ -80,6 +80,14 @@ def test_what_is_on_record_is_not_done_again(dataset: ImageDataset, tmp_path: Pa
     assert set(done) == {1}, "only the second repeats are new"
 
 
+def test_other_networks_of_the_same_protocol_stay_on_record(dataset: ImageDataset, tmp_path: Path):
+    measured(dataset, record=tmp_path / "attacks.json", repeats=1)
+    both = measured(dataset, record=tmp_path / "attacks.json", repeats=1, networks=["mlp:width=8"])
+    assert list(both.networks) == [NETWORK, "mlp:width=8"]
+    other = measured(dataset, record=tmp_path / "attacks.json", repeats=1, recipe=replace(RECIPE, epochs=3))
+    assert list(other.networks) == [NETWORK]
+
+
 @pytest.mark.slow
 def test_processes_give_the_same_numbers(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
     here = measured(dataset)
@@ -103,6 +111,9 @@ def test_a_network_that_cannot_be_trained_is_told(dataset: ImageDataset):
         ({"epsilons": []}, "are not all between 0 and 1"),
         ({"recipe": "tuned-300"}, "tunes learning rates"),
         ({"recipe": "replay"}, "replays learned steps"),
+        ({"recipe": "trajectory-1000"}, "this set has none"),
+        ({"networks": ["convent"]}, "unknown network 'convent'"),
+        ({"networks": []}, "no network is named"),
         ({"attacked_images": 0}, "`attacked_images=0` is too small"),
         ({"repeats": 0}, "`repeats=0` is too small"),
     ],

@@ -175,7 +175,8 @@ def test_the_bound_stands_beside_the_promise():
     [said] = [plain(each) for each in audit_remarks(record(promised=promised)) if "prove" in each]
     assert said == (
         "Each set is (1.0, 1e-06)-differentially private with respect to adding or removing one image of the training "
-        "set. The attacks prove an ε of at least 0.10 (δ = 1e-06, 95 % confidence), which is no more than is promised."
+        "set. The attacks prove an ε of at least 0.10 (δ = 1e-06, each at 95 % "
+        "confidence, if outcomes of images are independent), which is no more than is promised."
     )
     [broken] = [each for each in audit_remarks(record(set_found=0.03, promised=promised)) if "prove" in each]
     assert "at least 1.30" in broken

@@ -101,8 +101,24 @@ def test_a_step_is_told_with_what_was_before_it():
         "take 71.0 % (95 % interval 58.3–83.7) of class 0 for class 1 (0.1 % before the step). They recognise 19.0 % "
         "of class 0 (99.0 % before) and 95.0 % of the other classes (97.0 % before)."
     )
-    assert plain(poisoning_remarks(STEP)[0]).startswith("One step on 10 real images by random makes 2 trained LeNet")
+    assert plain(poisoning_remarks(STEP)[0]).startswith("One step on 10 random real images makes 2 trained LeNet")
     assert poisoning_verdict(replace(STEP, victims=STEP.victims[1:])) == "A step on images by dd: not measured."
+
+
+def test_centres_are_not_called_real_images():
+    centres = replace(STEP.victims[2], source="k-means")
+    said = plain(poisoning_remarks(replace(STEP, victims=[*STEP.victims, centres]))[1])
+    assert said.startswith("One step on 10 k-means centres makes 2 trained LeNet")
+
+
+def test_differences_without_spread_are_told():
+    always = [
+        replace(each, outcomes=[replace(outcome, success=success) for outcome in each.outcomes])
+        for each, success in zip(BACKDOOR.victims[:2], (1.0, 0.0), strict=True)
+    ]
+    assert poisoning_verdict(replace(BACKDOOR, victims=always)).endswith(
+        "The difference is +100.0 points in each of 2 repeats."
+    )
 
 
 @pytest.mark.parametrize("record", [BACKDOOR, STEP], ids=["backdoor", "step"])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from potstill.data.dataset import ImageDataset
+from potstill.data.labeled_images import LabeledImages
 from potstill.data.views import as_view
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
+from potstill.schema.account import Account
 
 WHITE = 255
 
@@ -62,7 +65,9 @@ def with_backdoor(dataset: ImageDataset, target: int, share: float, side: int, s
     images, labels = train.images.clone(), train.labels.clone()
     images[chosen], labels[chosen] = with_patch(images[chosen], side, WHITE), target
     parts = {**dataset.splits, "train": replace(train, images=images, labels=labels)}
-    return as_view(dataset, parts, backdoor={"target": target, "share": share, "side": side, "seed": seed})
+    done = f"a white patch of {side}×{side} pixels in {count:,} training images, labelled {dataset.class_names[target]}"
+    described = {"target": target, "share": share, "side": side, "seed": seed}
+    return as_view(dataset, parts, backdoor=described, account=_tampered(dataset, parts, done))
 
 
 def with_relabelled(dataset: ImageDataset, attacked: int, target: int) -> ImageDataset:
@@ -78,4 +83,13 @@ def with_relabelled(dataset: ImageDataset, attacked: int, target: int) -> ImageD
         labels = parts[name].labels.clone()
         labels[labels == attacked] = target
         parts[name] = replace(parts[name], labels=labels)
-    return as_view(dataset, parts, relabelled=[attacked, target])
+    done = f"class {dataset.class_names[attacked]} is labelled {dataset.class_names[target]}"
+    return as_view(dataset, parts, relabelled=[attacked, target], account=_tampered(dataset, parts, done))
+
+
+def _tampered(dataset: ImageDataset, parts: Mapping[str, LabeledImages], done: str) -> Account | None:
+    """The account of a dataset, with its new sizes and what was done to it."""
+    if dataset.account is None:
+        return None
+    account = dataset.account.with_sizes({name: part.class_sizes for name, part in parts.items()})
+    return replace(account, remarks=(*account.remarks, f"tampered with: {done}"))

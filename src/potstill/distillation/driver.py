@@ -197,6 +197,8 @@ class _Run:
         folder.events().truncate_after(self.now.iteration, validation=self.now.validated)
         self._earlier = folder.read_manifest() if folder.manifest.exists() else None
         self._seconds_before = self.now.seconds
+        if self.plan.privacy is not None and not folder.checkpoint.exists():
+            self._checkpoint()  # as in ``begin``
         self._emit("resume", total=self.plan.iterations)
 
     def go(self, time_limit: float | None) -> DistillationResult:

@@ -36,6 +36,7 @@ class Provenance:
             "dataset_fingerprint": self.dataset.fingerprint,
             "chosen_iteration": 0,
             **({} if self._input_sha256 is None else {"reads_sha256": self._input_sha256}),
+            **({} if self.plan.privacy is None else {"privacy": self.plan.privacy.to_json()}),
         }
 
     def of(self, iteration: int) -> dict[str, Any]:
@@ -47,11 +48,10 @@ class Provenance:
         values = {**self.of_start(), "chosen_iteration": iteration}
         if self.plan.privacy is not None:
             del values["dataset_fingerprint"]
-            values["privacy"] = self.plan.privacy.to_json()
         return values
 
     def checked(self, start: SyntheticSet, folder: Path) -> SyntheticSet:
-        """Check that the dataset and the input files are still those that the run in ``folder`` was started with.
+        """Check that dataset, input files and guarantee are still those that the run in ``folder`` was started with.
 
         Args:
             start: the initial set of the run.
@@ -61,7 +61,7 @@ class Provenance:
             ``start``.
 
         Raises:
-            UserError: the dataset or the input files have changed.
+            UserError: one of them has changed.
         """
         if start.provenance.get("dataset_fingerprint") != self.dataset.fingerprint:
             raise UserError(
@@ -72,6 +72,12 @@ class Provenance:
             raise UserError(
                 f"the experts that {folder} was started with have changed, or experts were added",
                 "restore them, or start again with another `out`",
+            )
+        privacy = self.plan.privacy
+        if privacy is not None and start.provenance.get("privacy") != privacy.to_json():
+            raise UserError(
+                f"{folder} was started with another guarantee: settings or the version of the accountant have changed",
+                "restore them, or start again with another `out`, which spends a guarantee of its own",
             )
         return start
 

@@ -18,7 +18,7 @@ from potstill.schema import Record
 from potstill.synthetic import SyntheticSet
 from potstill.units import Unit, Workplace
 
-DECISIVE = ("method", "ipc", "formation", "start", "network", "iterations", "seed", "validate_every")
+DECISIVE = ("method", "ipc", "formation", "start", "network", "iterations", "seed", "validate_every", "zca")
 """The settings of a run that make another set; where it is computed is not among them."""
 
 

@@ -6,10 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from statistics import fmean
 
 from potstill.data import ImageDataset
-from potstill.evaluation.checks import check_exchangeable, check_fits, check_repeats
+from potstill.evaluation.checks import (
+    check_exchangeable,
+    check_fits,
+    check_learned_rate,
+    check_networks,
+    check_repeats,
+)
 from potstill.evaluation.exchanging import curve_numbers
 from potstill.evaluation.probing import TrainAndProbe, curves
 from potstill.evaluation.procedures import images_in_training
@@ -72,6 +77,7 @@ def measure_attacks(
     if epsilons is None:
         epsilons = GREY_EPSILONS if session.dataset.shape[0] == 1 else COLOUR_EPSILONS
     _check(synthetic, session.dataset, recipe, epsilons)
+    check_networks(networks, session.dataset)
     check_repeats(repeats)
     check_least("attacked_images", attacked_images, 1)
     probes, tested = curves(sorted(set(epsilons)), STEPS), min(attacked_images, len(session.dataset.test))
@@ -97,9 +103,12 @@ def measure_attacks(
             probes=list(probes),
             networks={},
         )
+        if path is not None and path.exists() and (earlier := AttackCurves.read(path)).protocol == found.protocol:
+            found = replace(found, networks=earlier.networks, made_on=earlier.made_on)
         for network in dict.fromkeys(networks):
             for results in measured.results(network):
-                found = replace(found, networks={**found.networks, network: results}, made_on=list(measured.made_on))
+                made_on = list(dict.fromkeys([*found.made_on, *measured.made_on]))
+                found = replace(found, networks={**found.networks, network: results}, made_on=made_on)
                 if path is not None:
                     found.write(path)
     return found
@@ -162,10 +171,10 @@ class _Measured:
         """The number of random images per class on which clean accuracy is nearest to that on the set."""
         tried: dict[int, float] = {}
         for number in curve_numbers(self.largest, self.own):
-            for latest in self._attacked(network, EQUAL, number, self._elsewhere(number), self.probes[:1]):
-                if latest.failed is not None:
-                    return None
-                tried[number] = fmean(row[0] for row in latest.accuracies)
+            *_, latest = self._attacked(network, EQUAL, number, self._elsewhere(number), self.probes[:1])
+            if latest.failed is not None:
+                return None
+            tried[number] = latest.at(0).mean
             if tried[number] >= wanted:
                 break
         return min(tried, key=lambda number: abs(tried[number] - wanted))
@@ -233,6 +242,7 @@ def _check(synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, epsil
     """Refuse what cannot be attacked, before anything is computed."""
     check_fits(synthetic, dataset)
     check_exchangeable(recipe)
+    check_learned_rate(recipe, [synthetic])
     if recipe.learning_rate_grid:
         raise UserError(f"{recipe.name} tunes learning rates, which attacks do not", "use `recipe=dsa-1000`")
     if dataset.train.whitening is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from potstill.data import ImageDataset
+from potstill.networks import ImageShape, build_network
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
 from potstill.schema.recipe import Recipe
@@ -58,6 +61,18 @@ def check_validation(dataset: ImageDataset, purpose: str) -> None:
     """
     if not len(dataset.validation):
         raise UserError(f"{dataset.name} has no validation images to {purpose}", "use a larger dataset")
+
+
+def check_networks(networks: Sequence[str], dataset: ImageDataset) -> None:
+    """Build every network once, so that a wrong name is found before any training.
+
+    Raises:
+        UserError: there is no such network, the images are too small for one, or none is named.
+    """
+    if not networks:
+        raise UserError("no network is named", "use `networks=convnet`, for example")
+    for name in networks:
+        build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
 
 
 def check_learned_rate(recipe: Recipe, sets: Sequence[SyntheticSet]) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from statistics import fmean
 
 from potstill.report.wording import SPACE, count, network_title, percent, signed
-from potstill.schema.attacks import ATTACKS, EQUAL, RANDOM, SET, AttackCurves
+from potstill.schema.attacks import ATTACKS, EQUAL, RANDOM, SET, AttackCurves, AttackedNetworks
 from potstill.schema.statistics import welch_interval
+
+SOURCES = {SET: "the set", RANDOM: "as many random images", EQUAL: "random images of nearest accuracy"}
+"""What networks were trained on, in words."""
 
 
 def attack_sentences(found: AttackCurves, network: str) -> list[str]:
@@ -36,12 +39,11 @@ def attack_sentences(found: AttackCurves, network: str) -> list[str]:
         first, second = score(ours), score(equal)
         if first is not None and second is not None:
             sentences.append(_compared(how, over, first, second))
-    masking = [each for each in (ours, equal, found.of(network, RANDOM)) if each and found.masks_gradients(each)]
-    if masking:
-        sentences.append(
-            "Even PGD that may change pixels at will does not mislead it: its gradients are of no use to attacks, so "
-            "this is no robustness."
-        )
+    gap = welch_interval(ours.values_at(0), equal.values_at(0))
+    if gap is not None and not gap[0] <= 0 <= gap[1]:
+        sentences.append("Their accuracies on clean images differ, too, which may explain a part of this.")
+    results = (ours, found.of(network, RANDOM), equal)
+    sentences.extend(_masked(found, each) for each in results if each is not None and found.masks_gradients(each))
     return sentences
 
 
@@ -58,11 +60,21 @@ def _compared(how: str, over: str, ours: list[float], equal: list[float]) -> str
     told = f"{how} the set leaves {percent(first)} and random images leave {percent(second)}, over all {over}"
     ends = welch_interval(ours, equal)
     if ends is None:
-        return f"{told}; one repeat gives no interval."
+        why = "one repeat gives" if min(len(ours), len(equal)) < 2 else "repeats without spread give"
+        return f"{told}; {why} no interval."
     low, high = map(signed, ends)
     difference = f"{signed(first - second)} points (95{SPACE}% interval {low} to {high})"
     shown = ", so no difference is shown" if ends[0] <= 0 <= ends[1] else ""
     return f"{told}: a difference of {difference}{shown}."
+
+
+def _masked(found: AttackCurves, result: AttackedNetworks) -> str:
+    """That gradients are masked after training on some kind of images."""
+    left = percent(result.at(found.unlimited or 0).mean)
+    return (
+        f"After training on {SOURCES[result.trained_on]}, PGD that may change pixels at will still leaves {left}, more "
+        f"than chance ({percent(found.chance)}): gradients are masked there, and the other attacks cannot be trusted."
+    )
 
 
 def attack_title(kind: str) -> str:

@@ -190,7 +190,8 @@ def _bound(record: Audit) -> str:
     promised = record.promised
     if promised is not None:
         proven = f"an ε of at least {record.epsilon:.2f}" if record.epsilon >= LEAST_EPSILON else "no ε above 0"
-        said = f"Each set is {promised.title}. The attacks prove {proven} ({delta}, 95{SPACE}% confidence)"
+        sure = f"{delta}, each at 95{SPACE}% confidence, if outcomes of images are independent"
+        said = f"Each set is {promised.title}. The attacks prove {proven} ({sure})"
         if record.epsilon > promised.epsilon:
             return f"{said}, which contradicts the promise."
         return f"{said}, which is no more than is promised."
@@ -198,7 +199,7 @@ def _bound(record: Audit) -> str:
         return f"The attacks prove no lower bound of ε above 0 ({delta}; {NEIGHBOURING})."
     return (
         f"By these attacks, no guarantee with an ε below {record.epsilon:.2f} can hold ({delta}, "
-        f"95{SPACE}% confidence; {NEIGHBOURING})."
+        f"each attack at 95{SPACE}% confidence, if outcomes of images are independent; {NEIGHBOURING})."
     )
 
 

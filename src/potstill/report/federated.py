@@ -112,11 +112,12 @@ def _title(record: Federated) -> str:
 def _kind(partition: Partition) -> str:
     """The partition in a few words."""
     each = "each" if partition.clients > 1 else "alone"
+    one = partition.per_client == 1
     return {
         "dirichlet": f"Dirichlet shares, α = {partition.alpha:g}",
-        "classes": f"{partition.per_client} classes {each}",
-        "shards": f"{partition.per_client} shards {each}",
-        "iid": "alike",
+        "classes": f"{partition.per_client} {'class' if one else 'classes'} {each}",
+        "shards": f"{partition.per_client} {'shard' if one else 'shards'} {each}",
+        "iid": "images dealt at random",
     }[partition.kind]
 
 

@@ -68,7 +68,7 @@ def _against_random(record: Federated, learner: Learner, gain: Gain | None) -> s
     mean = learner.mean - random.mean
     points, side = f"{wording.points(abs(mean))} points", "above" if mean >= 0 else "below"
     if gain is None:
-        return f", {points} {side} as many random images, which one cannot tell from chance"
+        return f", {points} {side} as many random images, a difference that may be due to chance"
     low, high = (signed(end) for end in gain.ci95)
     interval = f"95{wording.SPACE}% interval {low} to {high}"
     if gain.is_significant:

@@ -34,9 +34,14 @@ def poisoning_remarks(record: Poisoning) -> list[str]:
         said = [_backdoor(record, protocol, source, network) for source, network in others]
         if len(record.networks) == 1:
             said.append("A single network, the one that methods match: another may answer to the patch differently.")
+        said.append(
+            "One patch, one target and one choice of the images that were changed: with others it may be different. "
+            f"Of {len(others) + 1} intervals as wide as these, some may miss by chance."
+        )
         said.append("A stronger attack, whose patch is learned during distillation, is not among those measured here.")
     else:
         said = [_step(record, protocol, source, network) for source, network in others]
+        said.append("One distilled set and one pair of classes: intervals are over networks alone.")
         said.append("The step was learned for networks trained like these, and says nothing about others.")
     if len(record.made_on) > 1:
         said.append("Results were measured under different conditions: see the end of the page.")
@@ -60,7 +65,10 @@ def _backdoor(record: Poisoning, protocol: BackdoorProtocol, source: str, networ
         f"they were, {_share(control, 'success')}. Without the patch it recognises {percent(bad.mean('accuracy'))}, "
         f"and {percent(control.mean('accuracy'))}."
     )
+    pairs = list(zip(bad.values("success"), control.values("success"), strict=False))
     difference = paired_difference(bad.values("success"), control.values("success"))
+    if difference is None and len(pairs) > 1:
+        return f"{told} The difference is {signed(pairs[0][0] - pairs[0][1])} points in each of {len(pairs)} repeats."
     if difference is None:
         return f"{told} One repeat shows no difference."
     low, high = map(signed, difference.interval)
@@ -74,9 +82,10 @@ def _step(record: Poisoning, protocol: StepProtocol, source: str, network: str) 
     before, after = record.of("no step", BEFORE, network), record.of(source, AFTER, network)
     if before is None or after is None or not (before.usable and after.usable):
         return f"A step on images by {source}: not measured."
-    learned = "distilled" if source not in BASELINES else "real"
+    what = {"random": "random real image", "k-means": "k-means centre"}.get(source, "distilled image")
+    by = "" if source in BASELINES else f" by {source}"
     return (
-        f"One step on {images(after.images, f'{learned} image')} by {source} makes {len(after.outcomes)} trained "
+        f"One step on {images(after.images, what)}{by} makes {len(after.outcomes)} trained "
         f"{network_title(network)} networks, none of which distillation has seen, take {_share(after, 'success')} of "
         f"class {protocol.attacked} for class {protocol.target} ({percent(before.mean('success'))} before the step). "
         f"They recognise {percent(after.mean('recognised'))} of class {protocol.attacked} "

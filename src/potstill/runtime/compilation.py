@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import platform
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ def compiled(function: F, compute: Compute) -> F:
     options: dict[str, Any] = {}
     if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
         options["isolate_recompiles"] = True
-    if compute.device.type == "cpu" and compute.precision == "bfloat16":
+    if compute.device.type == "cpu" and compute.precision == "bfloat16" and platform.machine() in ("x86_64", "AMD64"):
         options["options"] = {"cpp.simdlen": SAFE_BITS}
     make: Any = torch.compile
     return make(function, dynamic=False, **options)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from potstill.schema import Record, SetRecord
+from potstill.schema import Record, SetRecord, plain
 from potstill.schema.evaluation import Repeats
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.recipe import Recipe
@@ -96,7 +96,11 @@ class AttackedNetworks(Record):
 
     def at(self, probe: int) -> Repeats:
         """The accuracies of all repeats for one probe."""
-        return Repeats(accuracies=[each[probe] for each in self.accuracies])
+        return Repeats(accuracies=self.values_at(probe))
+
+    def values_at(self, probe: int) -> list[float]:
+        """The same as a list."""
+        return [each[probe] for each in self.accuracies]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +156,12 @@ class AttackCurves(SetRecord):
             if probe.kind == kind and not (kind in ATTACKS and probe.strength >= 1)
         ]
         return [0, *sorted(found, key=lambda number: self.probes[number].strength)] if found else []
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What two records must have in common for one to be continued as the other."""
+        names = ("set_sha256", "dataset_fingerprint", "seed", "recipe", "images", "probes")
+        return {name: plain(getattr(self, name)) for name in names}
 
     @property
     def unlimited(self) -> int | None:

@@ -144,7 +144,7 @@ class Way(Record):
             of this module.
         kind: whether sets are sent, weights are averaged, or all images are in one place.
         images: the images that all clients send, in each repeat.
-        bytes: their size with labels as they are stored, in 32 bits, in each repeat.
+        bytes: their size with 32-bit pixels, and labels as they are stored, in each repeat.
         bytes_in_8_bits: their size if each value of a pixel and each label were stored in 8 bits, in each repeat.
         seconds: the time to make all sets of all repeats.
         privacy: the weakest guarantee that a client's set gives for the client's images; None if one gives none.

@@ -49,6 +49,7 @@ def test_networks_that_were_never_seen_are_misled_by_the_distilled_step_alone(fo
     assert random.mean("success") < after.mean("success") - 0.1
     assert random.mean("recognised") > after.mean("recognised") + 0.2
     assert (before.images, after.images, random.images) == (0, 10, 10)
+    assert all("float32" in made_on for made_on in record.made_on), "the step is repeated as it was learned"
     assert record.of("k-means", AFTER, NETWORK) is not None
 
 

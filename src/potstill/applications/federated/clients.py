@@ -107,6 +107,11 @@ def united(sets: Sequence[SyntheticSet], like: ImageDataset) -> SyntheticSet:
     )
 
 
+def bytes_sent(synthetic: SyntheticSet) -> int:
+    """The bytes of the images and labels of a set; how they are normalised is agreed beforehand."""
+    return synthetic.images.nbytes + synthetic.labels.nbytes
+
+
 def bytes_in_8_bits(synthetic: SyntheticSet) -> int:
     """The bytes of a set if each value of a pixel, and each class or probability of a label, took one."""
     return synthetic.images.numel() + synthetic.labels.numel()

@@ -102,7 +102,8 @@ def federate(
     path = out / Federated.FILE
     with locked(path):
         check_earlier(path, asked)
-        asked.write(path)
+        if not path.exists():  # results on record stay while sets are made
+            asked.write(path)
         found = asked
         sent = make_sent(set_ways, clients, out / "clients", session)
         log = UnitLog.beside(path)

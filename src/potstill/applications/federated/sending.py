@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from potstill.applications.federated.clients import Clients, bytes_in_8_bits, united
+from potstill.applications.federated.clients import Clients, bytes_in_8_bits, bytes_sent, united
 from potstill.applications.set_sources import Need, SetSource, find_source, make_sets
 from potstill.evaluation import Session
 from potstill.runtime.compute_choice import ComputeChoice
@@ -49,8 +49,9 @@ class SetWay:
         Raises:
             UserError: one cannot.
         """
-        for source, need in self.requests(clients, 0):
-            source.check(need)
+        for repeat in range(clients.protocol.repeats):
+            for source, need in self.requests(clients, repeat):
+                source.check(need)
 
     def requests(self, clients: Clients, repeat: int) -> list[tuple[SetSource, Need]]:
         """What the clients of a repeat are to make, of those that send anything."""
@@ -89,6 +90,8 @@ class _Union:
     """What all clients of a repeat send in one way, the seconds that it took, and what it guarantees to each."""
 
     synthetic: SyntheticSet
+    bytes: int
+    bytes_in_8_bits: int
     seconds: float
     privacy: Privacy | None
 
@@ -101,9 +104,15 @@ def _unions(ways: Sequence[SetWay], clients: Clients, repeat: int, folder: Path,
     found = []
     for requests in asked:
         sets = [made[source.name, need.title] for source, need in requests]
-        union = united([each.synthetic for each in sets], clients.dataset)
+        sent = [each.synthetic for each in sets]
         found.append(
-            _Union(union, sum(each.seconds for each in sets), _weakest(_guarantee(*each) for each in requests))
+            _Union(
+                synthetic=united(sent, clients.dataset),
+                bytes=sum(map(bytes_sent, sent)),
+                bytes_in_8_bits=sum(map(bytes_in_8_bits, sent)),
+                seconds=sum(each.seconds for each in sets),
+                privacy=_weakest(_guarantee(*each) for each in requests),
+            )
         )
     return found
 
@@ -113,8 +122,8 @@ def _sent(way: SetWay, unions: Sequence[_Union]) -> Sent:
     record = replace(
         way.record,
         images=[len(each) for each in sets],
-        bytes=[each.size_bytes for each in sets],
-        bytes_in_8_bits=[bytes_in_8_bits(each) for each in sets],
+        bytes=[each.bytes for each in unions],
+        bytes_in_8_bits=[each.bytes_in_8_bits for each in unions],
         seconds=sum(each.seconds for each in unions),
         privacy=_weakest(each.privacy for each in unions),
     )
@@ -127,10 +136,13 @@ def _guarantee(source: SetSource, need: Need) -> Privacy | None:
 
 
 def _weakest(guarantees: Iterable[Privacy | None]) -> Privacy | None:
-    """The weakest of several guarantees; None if one of them is."""
+    """What holds for all of several guarantees: the largest epsilon and delta; None if one of them is."""
     given = list(guarantees)
     there = [each for each in given if each is not None]
-    return max(there, key=lambda each: (each.epsilon, each.delta)) if len(there) == len(given) else None
+    if not there or len(there) < len(given):
+        return None
+    most = max(there, key=lambda each: each.epsilon)
+    return replace(most, delta=max(each.delta for each in there))
 
 
 def find_ways(methods: Sequence[str], compute: ComputeChoice) -> list[SetWay]:

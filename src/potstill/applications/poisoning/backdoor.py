@@ -10,18 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-import torch
-
 from potstill.applications.poisoning.record import check_earlier, class_named, described
 from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_backdoor
 from potstill.evaluation import Recipe, Resources, Session, find_recipe
-from potstill.evaluation.checks import check_exchangeable
+from potstill.evaluation.checks import check_exchangeable, check_networks
 from potstill.evaluation.probing import TrainAndProbe
 from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import NetworkTraining
-from potstill.networks import ImageShape, build_network
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
@@ -246,7 +243,4 @@ def _check(dataset: ImageDataset, protocol: BackdoorProtocol, networks: Sequence
         raise UserError(f"{recipe.name} needs learning rates of each set's own", "use a recipe such as dsa-1000")
     if dataset.train.whitening is not None:
         raise UserError("a patch is made of pixels, and whitened images have none", "leave `zca` out")
-    if not networks:
-        raise UserError("no network is named", "use `networks=convnet`, for example")
-    for name in networks:
-        build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    check_networks(networks, dataset)

@@ -18,12 +18,12 @@ from potstill.applications.poisoning.record import check_earlier, class_named, d
 from potstill.applications.set_sources import Maker, Need, make_sets
 from potstill.data import ImageDataset, with_relabelled
 from potstill.evaluation import Resources, Session, find_recipe
+from potstill.evaluation.checks import check_networks
 from potstill.evaluation.specs import selected, training_on
 from potstill.evaluation.training import RANDOM, TrainAndTest
 from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import train_experts
 from potstill.methods import Method, find_method
-from potstill.networks import ImageShape, build_network
 from potstill.networks.initial import HELD_OUT
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
@@ -78,7 +78,7 @@ def learn_malicious_step(
     attacked = class_named(dataset, protocol.attacked, "attacked")
     target = class_named(dataset, protocol.target, "target")
     _check(dataset, protocol, network)
-    experts = out / "experts"
+    experts = (out / "experts").resolve()  # its name is a setting of the run
     maker = Maker(method, _stepping(method, experts), resources.compute)
     asked = Poisoning(
         protocol=protocol,
@@ -117,7 +117,8 @@ def learn_malicious_step(
         if made.synthetic.replay is None:
             raise UserError(f"{method} learns no steps", "use `method=dd`")
         images = protocol.experts * len(dataset.test)
-        with session.runner(session.settled(images), UnitLog.beside(path), images=images) as runner:
+        compute = session.settled(images).precise  # a learned step must be repeated exactly as it was learned
+        with session.runner(compute, UnitLog.beside(path), images=images) as runner:
             trial = _Trial(runner, dataset, attacked, target, method, made.synthetic, network)
             for victims in trial.results(made.seconds):
                 record = replace(asked, victims=victims, made_on=list(trial.made_on))
@@ -274,4 +275,4 @@ def _check(dataset: ImageDataset, protocol: StepProtocol, network: str) -> None:
         )
     if protocol.attacked == protocol.target:
         raise UserError(f"class {protocol.target} is attacked to be taken for itself", "use two classes")
-    build_network(network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    check_networks([network], dataset)

@@ -78,6 +78,6 @@ class PrivateMethod(Method):
 
 
 def _below(value: float) -> float:
-    """The largest power of ten below ``value``, or half of it, to suggest."""
+    """The largest power of ten below ``value``, to suggest."""
     exponent = len(f"{1 / value:.0f}")
     return 10.0**-exponent

@@ -65,7 +65,7 @@ def _title(found: AttackCurves, result: AttackedNetworks) -> str:
     if result.trained_on == SET:
         return "the set"
     number = wording.images(result.images_per_class * round(1 / found.chance), "random image")
-    return f"{number}, equal accuracy" if result.trained_on == EQUAL else number
+    return f"{number}, nearest accuracy" if result.trained_on == EQUAL else number
 
 
 def _chart(found: AttackCurves, results: list[AttackedNetworks], kind: Kind) -> CurveChart:

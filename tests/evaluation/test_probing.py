@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from potstill.data.poisoned import with_patch
 from potstill.evaluation.probing import TrainAndProbe, changed, curves
 from potstill.evaluation.recipes import Recipe
 from potstill.evaluation.specs import training_on
-from potstill.evaluation.training import RANDOM, NetworkTraining, TrainAndTest
+from potstill.evaluation.training import RANDOM, TrainAndTest
 from potstill.runtime.compute import CPU
 from potstill.runtime.streams import Streams
 from potstill.schema.attacks import ATTACKS, CORRUPTIONS, Probe
@@ -35,8 +35,7 @@ def training(workplace: Workplace) -> TrainAndTest:
 
 
 def probed(training: TrainAndTest, *probes: Probe, tested: int = 1000) -> TrainAndProbe:
-    same = {field.name: getattr(training, field.name) for field in fields(NetworkTraining)}
-    return TrainAndProbe(**same, probes=probes, tested=tested)
+    return training.asking(TrainAndProbe, probes=probes, tested=tested)
 
 
 def test_clean_images_are_recognised_as_in_an_ordinary_test(training: TrainAndTest, workplace: Workplace):

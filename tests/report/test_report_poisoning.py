@@ -12,11 +12,11 @@ from browsing import watched
 from potstill.evaluation import find_recipe
 from potstill.report.poisoning import render, write_poisoning
 from potstill.report.poisoning_lead import poisoning_remarks, poisoning_verdict
+from potstill.schema.continual import LearnedDataset
 from potstill.schema.poisoning import (
     BackdoorProtocol,
     Case,
     Outcome,
-    PoisonedDataset,
     Poisoning,
     StepProtocol,
     Victims,
@@ -44,7 +44,7 @@ def victims(source: str, case: Case, *outcomes: tuple[float, float, float], **ch
 
 BACKDOOR = Poisoning(
     protocol=BackdoorProtocol(),
-    dataset=PoisonedDataset(name="<b>&", fingerprint="ab", train=54_000, test=10_000),
+    dataset=LearnedDataset(name="<b>&", fingerprint="ab", train=54_000, test=10_000),
     recipe=find_recipe("quick"),
     matched="convnet",
     networks=["convnet"],

@@ -52,7 +52,6 @@ from potstill.schema.inspection import Contradictory, Inspection, Place, Repeate
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
 from potstill.schema.poisoning import (
     BackdoorProtocol,
-    PoisonedDataset,
     Poisoning,
     StepProtocol,
     Victims,
@@ -330,7 +329,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         Poisoning,
         protocol=st.builds(BackdoorProtocol, share=fractions, side=positive, repeats=positive)
         | st.builds(StepProtocol, experts=positive, epochs=positive, iterations=st.none() | counts),
-        dataset=st.builds(PoisonedDataset, train=counts, test=counts),
+        dataset=st.builds(LearnedDataset, train=counts, test=counts),
         recipe=recipes,
         networks=st.lists(text, min_size=1, max_size=2),
         victims=st.lists(

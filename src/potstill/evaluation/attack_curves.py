@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from potstill.data import ImageDataset
@@ -22,7 +22,7 @@ from potstill.evaluation.recipes import default_recipe, find_recipe
 from potstill.evaluation.series import TrainingSpec
 from potstill.evaluation.session import Session
 from potstill.evaluation.specs import trained_on_random, trained_on_set, training_on
-from potstill.evaluation.training import NetworkTraining, TrainAndTest
+from potstill.evaluation.training import TrainAndTest
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
@@ -228,9 +228,7 @@ class _Measured:
                 return
 
     def _unit(self, spec: TrainingSpec, network: str, repeat: int, probes: tuple[Probe, ...]) -> TrainAndProbe:
-        training = spec.repeat(network, repeat, None)
-        same = {field.name: getattr(training, field.name) for field in fields(NetworkTraining)}
-        return TrainAndProbe(**same, probes=probes, tested=self.tested)
+        return spec.repeat(network, repeat, None).asking(TrainAndProbe, probes=probes, tested=self.tested)
 
 
 def _images_in(probes: Sequence[Probe], tested: int) -> int:

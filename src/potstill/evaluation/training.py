@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -46,6 +46,7 @@ _NO_SETS = (FULL, EARLY, RANDOM, NONE, "")
 """What ``images`` and ``like`` may be beside the SHA-256 of a set."""
 
 R = TypeVar("R", bound=Record)
+U = TypeVar("U", bound="NetworkTraining[Any]")
 
 Follow = Callable[[Trainer, int], AfterEpoch]
 """From a trainer and its number of epochs to what is called after each of them."""
@@ -92,6 +93,15 @@ class NetworkTraining(Unit[R]):
     def streams(self) -> Streams:
         """The randomness of the training."""
         return Streams(self.seed, self.stream)
+
+    def asking(self, kind: type[U], **questions: Any) -> U:
+        """The same training as a unit of another kind.
+
+        Args:
+            kind: the kind.
+            questions: the fields that it has beside those of a training.
+        """
+        return kind(**{field.name: getattr(self, field.name) for field in fields(NetworkTraining)}, **questions)
 
     def trained(self, workplace: Workplace, follow: Follow | None = None) -> tuple[Trainer, int]:
         """Train the network.

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
 
 from potstill.schema import Record
+from potstill.schema.continual import LearnedDataset
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.recipe import Recipe
 from potstill.schema.set_file import SetKind
@@ -86,16 +87,6 @@ PROTOCOLS: Mapping[str, type[BackdoorProtocol] | type[StepProtocol]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoisonedDataset(Record):
-    """The dataset, as it was before anyone tampered with it."""
-
-    name: str
-    fingerprint: str
-    train: Count
-    test: Count
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome(Record):
     """How one network answers.
 
@@ -163,7 +154,7 @@ class Poisoning(Record):
 
     Attributes:
         protocol: what was done.
-        dataset: to what.
+        dataset: to what; as it was before anyone tampered with it.
         recipe: how networks were trained; of a step, how it was taken.
         matched: the network that methods match, or that the experts are.
         networks: the networks that learn from the sets.
@@ -175,7 +166,7 @@ class Poisoning(Record):
     FILE: ClassVar[str] = "poisoning.json"
 
     protocol: BackdoorProtocol | StepProtocol
-    dataset: PoisonedDataset
+    dataset: LearnedDataset
     recipe: Recipe
     matched: str
     networks: list[str]

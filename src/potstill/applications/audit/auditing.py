@@ -15,13 +15,13 @@ from potstill.applications.audit.neighbours import copies_in, neighbours_of
 from potstill.applications.audit.pipelines import Audited, Pipeline, Product
 from potstill.applications.audit.pool import POPULATION, PURPOSE, Pool
 from potstill.applications.audit.scoring import Scored, TrainAndScore
+from potstill.applications.on_record import check_same
 from potstill.applications.set_sources import Need, images_in_making, make_sets
 from potstill.data import ImageDataset
 from potstill.evaluation import Recipe, Resources, Session
 from potstill.evaluation.checks import check_test
 from potstill.evaluation.procedures import images_in_training, initial_weights, random_set
 from potstill.networks import ImageShape, build_network
-from potstill.runtime.errors import UserError, differing
 from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
 from potstill.schema.audit import AreaDifference, Arm, Attacked, Audit, AuditProtocol
@@ -171,12 +171,11 @@ def _check_earlier(path: Path, asked: Audit) -> None:
     if not path.exists():
         return
     stored = Audit.read(path)
-    if stored.dataset.fingerprint != asked.dataset.fingerprint:
-        raise UserError(f"{path} is about other images", "choose another `out`")
-    theirs, ours = _identity(stored), _identity(asked)
-    changed = {name: (theirs.get(name), ours.get(name)) for name in ours | theirs if theirs.get(name) != ours.get(name)}
-    if changed:
-        raise UserError(f"{path} was made with other settings: {differing(changed)}", "choose another `out`")
+    check_same(
+        path,
+        ([stored.dataset.fingerprint], [asked.dataset.fingerprint]),
+        (_identity(stored), _identity(asked)),
+    )
 
 
 def _identity(record: Audit) -> dict[str, Any]:

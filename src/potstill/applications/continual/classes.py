@@ -14,15 +14,15 @@ from pathlib import Path
 import torch
 
 from potstill.applications.continual.memories import joined
-from potstill.applications.continual.record import check_earlier, described, usable_recipe, with_results
+from potstill.applications.continual.record import check_earlier, usable_recipe, with_results
+from potstill.applications.on_record import described
 from potstill.applications.set_sources import Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_classes
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
-from potstill.evaluation.checks import check_test
+from potstill.evaluation.checks import check_networks, check_test
 from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import TrainAndTest
-from potstill.networks import ImageShape, build_network
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
@@ -318,10 +318,7 @@ def _check(dataset: ImageDataset, protocol: ClassProtocol, networks: Sequence[st
         )
     if min(dataset.test.class_sizes) == 0:
         raise UserError(f"{dataset.name} has a class without test images", "use a dataset with test images of each")
-    if not networks:
-        raise UserError("no network is named", "use `networks=convnet`, for example")
-    for name in networks:
-        build_network(name, ImageShape(*dataset.shape), classes, torch.Generator())
+    check_networks(networks, dataset)
 
 
 def _images(recipe: Recipe, steps: _Steps) -> int:

@@ -11,15 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from potstill.applications.continual.domain_course import DomainCourse, Outcome
-from potstill.applications.continual.record import check_earlier, described, usable_recipe, with_results
+from potstill.applications.continual.record import check_earlier, usable_recipe, with_results
+from potstill.applications.on_record import described
 from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, brought_together
 from potstill.evaluation import Recipe, Resources, Session
-from potstill.evaluation.checks import check_test
-from potstill.networks import RANDOM_WEIGHTS, ImageShape, build_network
+from potstill.evaluation.checks import check_networks, check_test
+from potstill.networks import RANDOM_WEIGHTS
 from potstill.runtime.bounds import at_least, positive
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
@@ -257,7 +256,4 @@ def _check(stages: Sequence[ImageDataset], protocol: DomainProtocol, networks: S
                 f"a class of {dataset.name} has {fewest} training images, fewer than are to be kept",
                 f"use `images_per_class={fewest}` or less",
             )
-    if not networks:
-        raise UserError("no network is named", "use `networks=convnet`, for example")
-    for name in networks:
-        build_network(name, ImageShape(*stages[0].shape), stages[0].class_count, torch.Generator())
+    check_networks(networks, stages[0])

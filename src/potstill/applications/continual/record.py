@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from potstill.data import ImageDataset
+from potstill.applications.on_record import check_same
 from potstill.evaluation import find_recipe
-from potstill.runtime.errors import UserError, differing
-from potstill.schema.continual import Continual, LearnedDataset, Learner, Memory, gains_over_random
+from potstill.runtime.errors import UserError
+from potstill.schema.continual import Continual, Learner, Memory, gains_over_random
 from potstill.schema.recipe import Recipe
 
 
@@ -32,13 +32,6 @@ def usable_recipe(recipe: str | Recipe) -> Recipe:
     raise UserError(f"recipe {found.name!r} {problem}", remedy)
 
 
-def described(dataset: ImageDataset) -> LearnedDataset:
-    """A dataset as the record has it."""
-    return LearnedDataset(
-        name=dataset.name, fingerprint=dataset.fingerprint, train=len(dataset.train), test=len(dataset.test)
-    )
-
-
 def check_earlier(path: Path, asked: Continual) -> None:
     """Make sure that a record on file, if there is one, is of the same protocol and data.
 
@@ -50,12 +43,8 @@ def check_earlier(path: Path, asked: Continual) -> None:
     if not path.exists():
         return
     stored = Continual.read(path)
-    if [each.fingerprint for each in stored.datasets] != [each.fingerprint for each in asked.datasets]:
-        raise UserError(f"{path} is about other images", "choose another `out`")
-    theirs, ours = _identity(stored), _identity(asked)
-    changed = {name: (theirs.get(name), ours.get(name)) for name in ours | theirs if theirs.get(name) != ours.get(name)}
-    if changed:
-        raise UserError(f"{path} was made with other settings: {differing(changed)}", "choose another `out`")
+    theirs, ours = ([each.fingerprint for each in record.datasets] for record in (stored, asked))
+    check_same(path, (theirs, ours), (_identity(stored), _identity(asked)))
 
 
 def _identity(record: Continual) -> dict[str, object]:

@@ -7,23 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from potstill.applications.federated.averaging import AveragingResult, FederatedAveraging
 from potstill.applications.federated.clients import Clients
 from potstill.applications.federated.record import check_earlier, usable_recipe, with_results
 from potstill.applications.federated.sending import Sent, find_ways, make_sent
+from potstill.applications.on_record import described
 from potstill.data import ImageDataset
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
-from potstill.evaluation.checks import check_test
+from potstill.evaluation.checks import check_networks, check_test
 from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import FULL
-from potstill.networks import RANDOM_WEIGHTS, ImageShape, build_network
+from potstill.networks import RANDOM_WEIGHTS
 from potstill.runtime.bounds import at_least, check_least, positive
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
-from potstill.schema.continual import LearnedDataset
 from potstill.schema.federated import (
     CENTRAL,
     FEDAVG,
@@ -87,9 +85,7 @@ def federate(
     asked = Federated(
         protocol=protocol,
         averaging=averaging,
-        dataset=LearnedDataset(
-            name=dataset.name, fingerprint=dataset.fingerprint, train=len(dataset.train), test=len(dataset.test)
-        ),
+        dataset=described(dataset),
         class_names=list(dataset.class_names),
         recipe=recipe,
         matched=networks[0],
@@ -267,7 +263,4 @@ def _check(dataset: ImageDataset, protocol: FederatedProtocol, averaging: Averag
     for images in protocol.images_per_class:
         check_least("ipc", images, 1)
     check_test(dataset)
-    if not networks:
-        raise UserError("no network is named", "use `networks=convnet`, for example")
-    for name in networks:
-        build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    check_networks(networks, dataset)

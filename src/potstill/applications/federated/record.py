@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from potstill.applications.on_record import check_same
 from potstill.evaluation import find_recipe
-from potstill.runtime.errors import UserError, differing
+from potstill.runtime.errors import UserError
 from potstill.schema.federated import Federated, Learner, Way, standings
 from potstill.schema.recipe import Recipe
 
@@ -42,11 +43,11 @@ def check_earlier(path: Path, asked: Federated) -> None:
     if not path.exists():
         return
     stored = Federated.read(path)
-    if stored.dataset.fingerprint != asked.dataset.fingerprint:
-        raise UserError(f"{path} is about other images", "choose another `out`")
-    theirs, ours = _identity(stored), _identity(asked)
-    if changed := {name: (theirs[name], ours[name]) for name in ours if theirs[name] != ours[name]}:
-        raise UserError(f"{path} was made with other settings: {differing(changed)}", "choose another `out`")
+    check_same(
+        path,
+        ([stored.dataset.fingerprint], [asked.dataset.fingerprint]),
+        (_identity(stored), _identity(asked)),
+    )
 
 
 def _identity(record: Federated) -> dict[str, object]:

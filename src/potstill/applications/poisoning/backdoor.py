@@ -7,10 +7,11 @@ images are tampered with before distillation, and distilled as usual.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from potstill.applications.poisoning.record import check_earlier, class_named, described
+from potstill.applications.on_record import described
+from potstill.applications.poisoning.record import check_earlier, class_named
 from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_backdoor
 from potstill.evaluation import Recipe, Resources, Session, find_recipe
@@ -18,7 +19,6 @@ from potstill.evaluation.checks import check_exchangeable, check_networks
 from potstill.evaluation.probing import TrainAndProbe
 from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import training_on
-from potstill.evaluation.training import NetworkTraining
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
@@ -168,8 +168,7 @@ class _Learning:
         self.runner, self.target, self.sets, self.networks = runner, target, sets, networks
         self.probes = (Probe(kind="clean"), Probe(kind="patch", strength=float(protocol.side), without=target))
         self.tested, self.repeats = len(dataset.test), protocol.repeats
-        base = training_on(judges_of(dataset), runner.workplace, recipe, protocol.seed, purpose=PURPOSE)
-        self.base = {field.name: getattr(base, field.name) for field in fields(NetworkTraining)}
+        self.base = training_on(judges_of(dataset), runner.workplace, recipe, protocol.seed, purpose=PURPOSE)
         self.made_on: dict[str, None] = {}
         self._done: dict[_Place, Probed] = {}
 
@@ -193,12 +192,9 @@ class _Learning:
         for repeat in range(self.repeats):
             for network, spec in enumerate(self.networks):
                 for number, sets in enumerate(self.sets):
-                    changes = {
-                        "images": self.runner.workplace.materials.add(sets.made[repeat].synthetic),
-                        "network": spec,
-                        "stream": (PURPOSE, "repeat", repeat),
-                    }
-                    unit = TrainAndProbe(**self.base | changes, probes=self.probes, tested=self.tested)
+                    images = self.runner.workplace.materials.add(sets.made[repeat].synthetic)
+                    training = replace(self.base, images=images, network=spec, stream=(PURPOSE, "repeat", repeat))
+                    unit = training.asking(TrainAndProbe, probes=self.probes, tested=self.tested)
                     title = f"repeat {repeat + 1}, {spec} on {sets.source.name}, {sets.case}"
                     yield Job(unit, title, _Place(repeat, network, number))
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from potstill.applications.poisoning.record import check_earlier, class_named, described
+from potstill.applications.on_record import described
+from potstill.applications.poisoning.record import check_earlier, class_named
 from potstill.applications.set_sources import Maker, Need, make_sets
 from potstill.data import ImageDataset, with_relabelled
 from potstill.evaluation import Resources, Session, find_recipe

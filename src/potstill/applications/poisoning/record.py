@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from potstill.applications.on_record import check_same
 from potstill.data import ImageDataset
 from potstill.evaluation.checks import check_test
-from potstill.runtime.errors import UserError, differing, unknown
-from potstill.schema.poisoning import PoisonedDataset, Poisoning
-
-
-def described(dataset: ImageDataset) -> PoisonedDataset:
-    """A dataset as the record has it."""
-    return PoisonedDataset(
-        name=dataset.name, fingerprint=dataset.fingerprint, train=len(dataset.train), test=len(dataset.test)
-    )
+from potstill.runtime.errors import UserError, unknown
+from potstill.schema.poisoning import Poisoning
 
 
 def class_named(dataset: ImageDataset, name: str, option: str) -> int:
@@ -48,12 +42,11 @@ def check_earlier(path: Path, asked: Poisoning) -> None:
     if not path.exists():
         return
     stored = Poisoning.read(path)
-    if stored.dataset.fingerprint != asked.dataset.fingerprint:
-        raise UserError(f"{path} is about other images", "choose another `out`")
-    theirs, ours = _identity(stored), _identity(asked)
-    changed = {name: (theirs.get(name), ours.get(name)) for name in ours | theirs if theirs.get(name) != ours.get(name)}
-    if changed:
-        raise UserError(f"{path} was made with other settings: {differing(changed)}", "choose another `out`")
+    check_same(
+        path,
+        ([stored.dataset.fingerprint], [asked.dataset.fingerprint]),
+        (_identity(stored), _identity(asked)),
+    )
 
 
 def _identity(record: Poisoning) -> dict[str, object]:

@@ -105,6 +105,12 @@ def test_a_step_is_told_with_what_was_before_it():
     assert poisoning_verdict(replace(STEP, victims=STEP.victims[1:])) == "A step on images by dd: not measured."
 
 
+def test_an_interval_does_not_leave_what_is_possible():
+    bad = replace(BACKDOOR.victims[0], outcomes=[Outcome(accuracy=0.9, success=s, recognised=0.5) for s in (0.0, 0.6)])
+    said = plain(poisoning_verdict(replace(BACKDOOR, victims=[bad, BACKDOOR.victims[1]])))
+    assert said.endswith("95 % interval −100.0 to +100.0.")
+
+
 def test_centres_are_not_called_real_images():
     centres = replace(STEP.victims[2], source="k-means")
     said = plain(poisoning_remarks(replace(STEP, victims=[*STEP.victims, centres]))[1])

@@ -71,7 +71,7 @@ def _backdoor(record: Poisoning, protocol: BackdoorProtocol, source: str, networ
         return f"{told} The difference is {signed(pairs[0][0] - pairs[0][1])} points in each of {len(pairs)} repeats."
     if difference is None:
         return f"{told} One repeat shows no difference."
-    low, high = map(signed, difference.interval)
+    low, high = (signed(max(-1.0, min(end, 1.0))) for end in difference.interval)  # no difference is larger
     ends = f"{signed(difference.mean)} points, 95{SPACE}% interval {low} to {high}"
     if difference.interval[0] > 0:
         return f"{told} Some of the backdoor survives: {ends}."

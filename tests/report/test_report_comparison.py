@@ -16,8 +16,9 @@ from run_folder import entry, evaluation, make_run, write_record
 
 from potstill.report.charts.scatter import LABEL_HEIGHT, placed_labels
 from potstill.report.comparison import render, write_comparison
-from potstill.report.comparison_images import Images, compared_images
+from potstill.report.comparison_images import compared_images
 from potstill.report.comparison_lead import lead
+from potstill.report.strips import Strips
 from potstill.runtime.errors import UserError
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Repeats
@@ -134,7 +135,7 @@ def with_runs(folder: Path, **run: Any) -> dict[str, Any]:
     return record
 
 
-def images_of(record: dict[str, Any], folder: Path) -> Images | None:
+def images_of(record: dict[str, Any], folder: Path) -> Strips | None:
     write_record(folder / "comparison" / "comparison.json", record)
     return compared_images(Comparison.read(folder / "comparison" / "comparison.json"), folder / "comparison")
 

@@ -11,10 +11,11 @@ from potstill.distillation.settings import Settings
 from potstill.evaluation import Resources, find_recipe
 from potstill.experts.plan import ExpertPlan
 from potstill.methods import DM, MTT, Random
-from potstill.reproductions import Reproduction, Row, reproduce
+from potstill.reproductions import Published, Reproduction, Row, reproduce
 from potstill.reproductions.base import shortened
 from potstill.reproductions.estimate import Cost, estimate
 from potstill.runtime.compute_choice import ComputeChoice
+from potstill.schema.published import PublishedSearch
 from tests.small import NETWORK, small_digits
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,14 @@ def test_the_full_data_are_judged_by_a_part():
     assert cost.evaluating > 0
 
 
+def test_a_search_is_judged_by_its_candidates():
+    found = PublishedSearch(space="convnet-22", found="ConvNetD3", accuracy=90.0, time="1 s", full=Published(99.0))
+    cost = cost_of(replace(ROW, search=found))
+    assert cost.searching > 0
+    assert cost.seconds == cost.distilling + cost.evaluating + cost.searching
+    assert " to search" in str(cost)
+
+
 def test_a_cost_in_words():
     cost = Cost(distilling=2400, evaluating=600, untimed="tests are not timed")
     assert str(cost) == "about 50 min: 40 min to distil, 10 min to evaluate; tests are not timed"
@@ -79,5 +88,8 @@ def test_a_shortened_recipe_has_a_name_of_its_own():
     recipe = find_recipe("dc-300")
     assert shortened(recipe, 1.0) is recipe
     short = shortened(recipe, 0.1)
-    assert (short.name, short.epochs, short.full_epochs) == ("dc-300-scale-0.1", 30, 5)
-    assert shortened(recipe, 0.0001).epochs == 1
+    assert (short.name, short.epochs, short.full_epochs) == ("dc-300-scale-0.1", 50, 5)
+    assert shortened(recipe, 0.5).epochs == 150
+    assert shortened(recipe, 0.0001).full_epochs == 1
+    few = replace(recipe, epochs=20)
+    assert shortened(few, 0.1).epochs == 20, "trainings on small sets are not cut below what says something"

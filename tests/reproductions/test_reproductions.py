@@ -29,9 +29,10 @@ from potstill.reproductions import REPRODUCTIONS, Published, Reproduction, Row, 
 from potstill.reproductions import run as running
 from potstill.runtime import progress as pacing
 from potstill.runtime.compute_choice import ComputeChoice
-from potstill.runtime.errors import UserError
-from potstill.schema.published import PublishedIterations
-from potstill.schema.reproduction import FullDataRecord, ReproductionRecord
+from potstill.runtime.errors import Diverged, UserError
+from potstill.schema.published import PublishedIterations, PublishedSearch
+from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
+from potstill.schema.search import SearchResult
 from tests.small import NETWORK
 
 pytestmark = pytest.mark.slow
@@ -63,6 +64,10 @@ SMALL = Reproduction(
 )
 
 
+def outcomes_of(*given: Any, **named: Any) -> list[Outcome]:
+    return reproduce(*given, **named).outcomes
+
+
 @pytest.mark.parametrize(
     ("accuracy", "verdict"),
     [(0.5, "inside"), (0.52, "inside"), (0.521, "above"), (0.48, "inside"), (0.479, "below"), (0.0, "below")],
@@ -75,17 +80,18 @@ def test_verdicts(accuracy: float, verdict: str):
 def test_published_figures_as_tables_print_them():
     assert str(Published(91.7, 0.5)) == "91.7 ± 0.5"
     assert str(Published(94)) == "94.0"
+    assert str(Published(91.81, 0.25)) == "91.81 ± 0.25"
 
 
 def test_every_row_is_distilled_evaluated_and_recorded(tmp_path: Path):
-    outcomes = reproduce(SMALL, tmp_path)
+    outcomes = outcomes_of(SMALL, tmp_path)
     assert [(o.row, o.network) for o in outcomes] == [("Random!", NETWORK), ("Random!", OTHER), ("dm", NETWORK)]
     assert [o.verdict for o in outcomes] == ["above", "nothing published", "inside"]
     assert all(o.measured.repeats == 2 for o in outcomes)
     assert outcomes[2].iterations == PublishedIterations(done=20, published=20)
     record = json.loads((tmp_path / ReproductionRecord.FILE).read_text())
     assert [entry["verdict"] for entry in record["outcomes"]] == [o.verdict for o in outcomes]
-    assert record["outcomes"][0]["published"] == {"mean": 1.0, "std": 0.5}
+    assert record["outcomes"][0]["published"] == {"mean": 1.0, "std": 0.5, "time": ""}
     assert record["outcomes"][0]["measured"]["accuracies"] == outcomes[0].measured.accuracies
     assert record["recipe"] == "coursework-50"
     assert (tmp_path / "random" / "synthetic.safetensors").exists()
@@ -93,7 +99,7 @@ def test_every_row_is_distilled_evaluated_and_recorded(tmp_path: Path):
 
 def test_another_dataset_has_no_verdict_and_is_named(tmp_path: Path):
     mnist = replace(SMALL, rows=(replace(SMALL.rows[0], settings=partial(settings, Random(), dataset="mnist")),))
-    outcomes = reproduce(mnist, tmp_path, dataset="digits", repeats=1)
+    outcomes = outcomes_of(mnist, tmp_path, dataset="digits", repeats=1)
     assert [(o.dataset, o.verdict) for o in outcomes] == [("digits", "another dataset")] * 2
     (entry, _) = json.loads((tmp_path / ReproductionRecord.FILE).read_text())["outcomes"]
     assert (entry["dataset"], entry["verdict"]) == ("digits", "another dataset")
@@ -114,20 +120,20 @@ def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatc
 
 
 def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
-    outcomes = reproduce(SMALL, tmp_path, scale=0.25, rows=["dm"], repeats=1)
+    outcomes = outcomes_of(SMALL, tmp_path, scale=0.25, rows=["dm"], repeats=1)
     assert [o.iterations for o in outcomes] == [PublishedIterations(done=5, published=20)]
     assert outcomes[0].measured.repeats == 1
     (entry,) = json.loads((tmp_path / ReproductionRecord.FILE).read_text())["outcomes"]
     assert entry["iterations"] == {"done": 5, "published": 20}
     assert entry["scale"] == 0.25
     recipe = json.loads((tmp_path / "dm" / "evaluation.json").read_text())["recipe"]
-    assert (recipe["name"], recipe["epochs"]) == ("coursework-50-scale-0.25", 12), "evaluations are shortened too"
+    assert (recipe["name"], recipe["full_epochs"]) == ("coursework-50-scale-0.25", 12), "evaluations are shortened too"
     with pytest.raises(UserError, match=r"dm was started with other settings: `iterations` \(5 there, 20 here\)"):
         reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
 
 
 def test_even_the_smallest_share_is_one_iteration(tmp_path: Path):
-    assert reproduce(SMALL, tmp_path, scale=0.001, rows=["dm"], repeats=1)[0].iterations == PublishedIterations(
+    assert outcomes_of(SMALL, tmp_path, scale=0.001, rows=["dm"], repeats=1)[0].iterations == PublishedIterations(
         done=1, published=20
     )
 
@@ -140,14 +146,14 @@ def test_rows_that_a_call_leaves_out_stay_in_the_record(tmp_path: Path):
 
 
 def test_a_time_limit_counts_over_all_calls(tmp_path: Path):
-    (first,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
+    (first,) = outcomes_of(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
     assert first.iterations == PublishedIterations(done=0, published=20)
-    (again,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
-    assert again.iterations == PublishedIterations(done=0, published=20), "its time is used up"
-    assert (again.unfinished, again.note) == (True, "stopped by the time limit")
-    (rest,) = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
-    assert rest.iterations == PublishedIterations(done=20, published=20)
-    assert (rest.unfinished, rest.note) == (False, "")
+    again = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, time_limit=0.0)
+    assert again.outcomes[0].iterations == PublishedIterations(done=0, published=20), "its time is used up"
+    assert (again.unfinished, again.outcomes[0].note) == (["dm"], "stopped by the time limit")
+    rest = reproduce(SMALL, tmp_path, rows=["dm"], repeats=1)
+    assert rest.outcomes[0].iterations == PublishedIterations(done=20, published=20)
+    assert (rest.unfinished, rest.outcomes[0].note) == ([], "")
 
 
 def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -165,7 +171,7 @@ def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path
     monkeypatch.setattr(DC, "step", mortal)
     with pytest.raises(KeyboardInterrupt):
         reproduce(replace(SMALL, rows=(row,)), tmp_path, repeats=1)
-    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, repeats=1)
+    (outcome,) = outcomes_of(replace(SMALL, rows=(row,)), tmp_path, repeats=1)
     assert outcome.iterations == PublishedIterations(done=4, published=4)
     assert steps == 5
 
@@ -174,14 +180,14 @@ def test_full_data_is_trained_on_without_a_set_and_resumed(tmp_path: Path, monke
     monkeypatch.setattr(running, "distill", lambda *given, **named: pytest.fail("distilled"))
     row = Row(label="full data", settings=partial(settings, DM()), published={OTHER: Published(90.0, 20.0)}, full=True)
     table = replace(SMALL, recipe="coursework-50", rows=(row,))
-    (one,) = reproduce(table, tmp_path, resources=PLAIN)
+    (one,) = outcomes_of(table, tmp_path, resources=PLAIN)
     (path,) = (tmp_path / "full-data").iterdir()
     assert (one.measured.repeats, FullDataRecord.read(path).result.epochs) == (1, 50)
     assert (one.iterations, one.seconds) == (None, None)
-    (two,) = reproduce(table, tmp_path, resources=PLAIN, repeats=2)
+    (two,) = outcomes_of(table, tmp_path, resources=PLAIN, repeats=2)
     assert two.measured.accuracies[0] == one.measured.accuracies[0]
     monkeypatch.setattr(Trainer, "fit", lambda *given, **named: pytest.fail("trained"))
-    assert reproduce(table, tmp_path, resources=PLAIN, repeats=2)[0].measured == two.measured
+    assert outcomes_of(table, tmp_path, resources=PLAIN, repeats=2)[0].measured == two.measured
 
 
 def test_another_place_of_the_dataset_keeps_the_published_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -220,7 +226,7 @@ def test_a_second_call_goes_on_where_the_first_stopped(tmp_path: Path, monkeypat
     distilled: list[Any] = []
     distil = running.distill
     monkeypatch.setattr(running, "distill", lambda *given, **named: distilled.append(given) or distil(*given, **named))
-    outcomes = reproduce(SMALL, tmp_path)
+    outcomes = outcomes_of(SMALL, tmp_path)
     assert trainings == 4 + 3, "six trainings, and the one that was cut short"
     assert len(distilled) == 1, "the random images are there already"
     assert [o.measured.repeats for o in outcomes] == [2, 2, 2]
@@ -243,7 +249,7 @@ def test_rows_that_match_experts_share_those_of_one_plan(tmp_path: Path, monkeyp
     monkeypatch.setattr(
         running, "train_experts", lambda plan, *given, **named: trained.append(plan) or train(plan, *given, **named)
     )
-    outcomes = reproduce(replace(SMALL, rows=rows), tmp_path, repeats=1)
+    outcomes = outcomes_of(replace(SMALL, rows=rows), tmp_path, repeats=1)
     assert len(outcomes) == 2
     folders = list(tmp_path.glob("experts-*"))
     assert len(folders) == 1
@@ -294,7 +300,7 @@ def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: P
     )
     table = replace(SMALL, rows=(wild, SMALL.rows[1]))
     for _ in range(2):
-        outcomes = reproduce(table, tmp_path, repeats=1, resources=PLAIN)
+        outcomes = outcomes_of(table, tmp_path, repeats=1, resources=PLAIN)
         assert [outcome.row for outcome in outcomes] == ["wild", "dm"]
         assert outcomes[0].note == "diverged: its last good set"
         assert outcomes[0].iterations is not None
@@ -302,37 +308,68 @@ def test_a_row_that_diverges_has_its_last_good_set_and_stops_nothing(tmp_path: P
         assert outcomes[1].note == ""
 
 
-def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def two_networks(monkeypatch: pytest.MonkeyPatch) -> PublishedSearch:
+    """A search over two networks, and what someone printed of it."""
     monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
+    return PublishedSearch(space="two", found="wide", accuracy=70.0, time="34 s", full=Published(90.0, time="8 min"))
+
+
+def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     row = Row(
         label="dm",
         settings=partial(settings, DM(batch_real=8), iterations=40),
-        published={"wide": None},
-        search="two",
+        published={},
+        search=two_networks(monkeypatch),
     )
     table = replace(SMALL, rows=(row,))
-    reproduce(table, tmp_path, time_limit=1e-3, resources=PLAIN)
-    record = tmp_path / "dm" / "search.json"
-    before = json.loads(record.read_text())["set_sha256"]
-    (outcome,) = reproduce(table, tmp_path, resources=PLAIN)
-    assert outcome.iterations == PublishedIterations(done=40, published=40)
-    assert json.loads(record.read_text())["set_sha256"] != before
+    stopped = reproduce(table, tmp_path, time_limit=1e-3, resources=PLAIN)
+    assert (stopped.unfinished, stopped.searches[0].note) == (["dm"], "stopped by the time limit")
+    path = tmp_path / "dm" / "search.json"
+    before = json.loads(path.read_text())["set_sha256"]
+    assert reproduce(table, tmp_path, resources=PLAIN).unfinished == []
+    assert json.loads(path.read_text())["set_sha256"] != before
 
 
-def test_a_search_finds_a_network_and_trains_it_on_the_full_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(searching, "SPACES", {"two": {"small": "mlp:width=4", "wide": "mlp:width=32"}})
+def test_a_set_is_evaluated_and_searched_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    published = two_networks(monkeypatch)
     row = Row(
-        label="from real", settings=partial(settings, Random()), published={"wide": Published(90.0, 20.0)}, search="two"
+        label="from real", settings=partial(settings, Random()), published={OTHER: Published(50.0)}, search=published
     )
-    (outcome,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, resources=PLAIN)
-    assert outcome.network in ("small", "wide")
-    assert outcome.row == "from real"
-    assert outcome.note.startswith("2 candidates in ")
-    assert outcome.note.endswith("published: wide")
-    assert outcome.measured.repeats == 1
-    candidates = json.loads((tmp_path / "from-real" / "search.json").read_text())["candidates"]
-    assert [len(made["accuracies"]) for made in candidates.values()] == [2, 2], "as often as the table says"
-    assert outcome.verdict in ("inside", "above", "below")
+    table = replace(SMALL, rows=(row,))
+    record = reproduce(table, tmp_path, resources=PLAIN)
+    (outcome,), (found,) = record.outcomes, record.searches
+    assert (outcome.network, outcome.measured.repeats) == (OTHER, 2)
+    assert found.found in ("small", "wide")
+    assert (found.row, found.published, found.comparable, found.candidates) == ("from real", published, True, 2)
+    assert (found.on_set.repeats, found.full.repeats) == (1, 1)
+    assert found.full_seconds is not None
+    assert found.full_seconds > 0
+    assert 0 < found.on_set.mean < found.full.mean <= 1
+    searched = SearchResult.read(tmp_path / "from-real" / "search.json")
+    assert [len(made.accuracies) for made in searched.candidates.values()] == [1, 1], "once, unless told otherwise"
+    assert found.on_set.accuracies == searched.candidates[found.found].accuracies
+    assert ReproductionRecord.read(tmp_path / ReproductionRecord.FILE) == record
+    again = reproduce(table, tmp_path, resources=PLAIN, repeats=2)
+    assert again.searches[0].on_set.repeats == 2
+
+
+def test_a_search_without_any_result_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **named: (_ for _ in ()).throw(Diverged("it diverged", "no")))
+    row = Row(label="it", settings=partial(settings, Random()), published={}, search=two_networks(monkeypatch))
+    (found,) = reproduce(replace(SMALL, rows=(row,)), tmp_path, resources=PLAIN).searches
+    assert found.found is None
+    assert (found.on_set.failed, found.full.failed) == ("every candidate failed", "not trained")
+
+
+def test_random_images_are_those_of_equal_number(tmp_path: Path):
+    more = replace(SMALL.rows[0], label="two", settings=partial(settings, Random(), ipc=2))
+    record = reproduce(replace(SMALL, rows=(*SMALL.rows, more)), tmp_path, resources=PLAIN, repeats=1)
+    drawn, other, ours, twice, _ = record.outcomes
+    assert (ours.row, ours.method, ours.ipc, ours.folder) == ("dm", "dm", 1, "dm")
+    assert (twice.row, twice.ipc) == ("two", 2)
+    assert record.random(ours) == drawn
+    assert record.random(drawn) is None, "it is its own baseline"
+    assert (drawn.network, other.network) == (NETWORK, OTHER)
 
 
 def test_unknown_rows_names_and_scales_are_refused(tmp_path: Path):
@@ -357,8 +394,8 @@ def test_every_table_can_be_begun(name: str):
         method = settings.method.resolved(settings.ipc)
         assert method.default_iterations(settings.ipc) >= 0
         assert not isinstance(method, TaughtCoreset) or row.experts is not None or made.name == "dd-baselines"
-        specs = SPACES[row.search] if row.search else {network: network for network in row.published}
-        for network in (settings.network, *(specs[name] for name in row.published)):
+        searched = () if row.search is None else (SPACES[row.search.space][row.search.found],)
+        for network in (settings.network, *searched, *row.published):
             build_network(network, shape, 10, torch.Generator())
         for figure in row.published.values():
             assert figure is None or 0 < figure.mean < 100
@@ -371,6 +408,7 @@ def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: 
     assert "1.0 ± 0.5" in told
     assert "above" in told
     assert "Published: nobody." in told
+    assert (tmp_path / "out" / "reproduction.html").is_file()
     assert main(["list", "reproductions"]) == 0
     assert "dc-distances" in capsys.readouterr().out
 

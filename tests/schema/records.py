@@ -57,9 +57,9 @@ from potstill.schema.poisoning import (
     Victims,
 )
 from potstill.schema.privacy import Privacy
-from potstill.schema.published import Published, PublishedIterations
+from potstill.schema.published import Published, PublishedIterations, PublishedSearch
 from potstill.schema.recipe import Recipe
-from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
+from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord, Searched
 from potstill.schema.robustness import KINDS, Robustness
 from potstill.schema.search import DISTILLED, Candidate, Proxy, SearchResult
 
@@ -322,6 +322,7 @@ standings = st.builds(
     fedavg_bytes=st.none() | amounts,
 )
 
+published = st.builds(Published, mean=numbers, std=st.none() | amounts)
 outcomes = st.builds(poisoning.Outcome, accuracy=fractions, success=fractions, recognised=fractions)
 
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
@@ -565,10 +566,23 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         outcomes=st.lists(
             st.builds(
                 Outcome,
-                published=st.none() | st.builds(Published, mean=numbers, std=st.none() | amounts),
+                published=st.none() | published,
                 measured=repeats,
                 iterations=st.none() | st.builds(PublishedIterations, done=counts, published=counts),
                 seconds=st.none() | amounts,
+                training_seconds=st.none() | amounts,
+            ),
+            max_size=2,
+        ),
+        searches=st.lists(
+            st.builds(
+                Searched,
+                published=st.builds(PublishedSearch, accuracy=numbers, full=published),
+                candidates=counts,
+                on_set=repeats,
+                full=repeats,
+                seconds=amounts,
+                full_seconds=st.none() | amounts,
             ),
             max_size=2,
         ),

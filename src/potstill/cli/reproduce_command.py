@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill import evaluation, reproductions
+from potstill import evaluation, report, reproductions
 from potstill.cli.going_on import go_on_with, going_on, same_again, without
 from potstill.cli.options import (
     ChoiceOptions,
@@ -22,12 +22,11 @@ from potstill.cli.options import (
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
-from potstill.evaluation import find_recipe
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.executor_choice import AUTO
 
 if TYPE_CHECKING:
-    from potstill.reproductions import Outcome
+    from potstill.reproductions import ReproductionRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Options:
 
     Attributes:
         name: the table; see potstill list reproductions.
-        scale: the fraction of the published iterations to run, and of the epochs of every evaluation.
+        scale: the fraction of the published iterations to run, and of the recipe's epochs.
         time_limit: time limit for each distillation, in all calls together, such as 30m.
         repeats: trainings of each network, instead of the table's number.
         rows: labels of the rows to run, separated by commas. By default all.
@@ -69,7 +68,7 @@ def run(words: list[str]) -> None:
         going_on(same_again("reproduce", words)),
         ProgressLines("estimating how long it will take") as progress,
     ):
-        outcomes = reproductions.reproduce(
+        record = reproductions.reproduce(
             reproduction,
             out,
             scale=options.scale,
@@ -86,23 +85,27 @@ def run(words: list[str]) -> None:
                 announce=progress.announce,
             ),
         )
-    recipe = reproductions.shortened(find_recipe(reproduction.recipe), options.scale)
-    table_console().print(table(outcomes, f"{reproduction.title}; recipe {recipe.name}"))
+    table_console().print(table(record))
+    if record.searches:
+        table_console().print(searches(record))
+    say(report.reproduction_verdict(record), *report.reproduction_remarks(record))
     for note in (f"Published: {reproduction.source}.", *reproduction.notes):
         say(note)
-    say(f"written to {out / reproductions.ReproductionRecord.FILE}")
-    if stopped := list(dict.fromkeys(outcome.row for outcome in outcomes if outcome.unfinished)):
+    page = report.write_reproduction(out)
+    say(f"written to {out / reproductions.ReproductionRecord.FILE}; the page is {page}")
+    if stopped := record.unfinished:
         again = go_on_with(["reproduce", *without("--time-limit", words)])
         say(f"stopped by the time limit: {', '.join(stopped)}; {again}")
 
 
-def table(outcomes: list[Outcome], title: str) -> Table:
+def table(record: ReproductionRecord) -> Table:
     """Published and measured results in one table."""
-    shown = Table(title=title)
+    shown = Table(title=f"{record.title}; recipe {record.recipe}")
     for column in ("row", "network", "dataset", "published", "measured", "verdict", "iterations", "distilled in", ""):
         shown.add_column(column)
-    for outcome in outcomes:
+    for outcome in record.outcomes:
         iterations = outcome.iterations
+        distilled = iterations is not None and iterations.published
         shown.add_row(
             outcome.row,
             outcome.network,
@@ -110,8 +113,27 @@ def table(outcomes: list[Outcome], title: str) -> Table:
             "-" if outcome.published is None else f"{outcome.published}%",
             percent(outcome.measured),
             outcome.verdict,
-            f"{iterations.done} of {iterations.published}" if iterations and iterations.published else "-",
-            "-" if outcome.seconds is None else f"{outcome.seconds:.0f} s",
+            f"{iterations.done} of {iterations.published}" if iterations and distilled else "-",
+            f"{outcome.seconds:.0f} s" if outcome.seconds is not None and distilled else "-",
             outcome.note,
+        )
+    return shown
+
+
+def searches(record: ReproductionRecord) -> Table:
+    """What was found by searching with the sets, published and here."""
+    shown = Table(title="architecture search with the sets")
+    for column in ("row", "published", "found here", "on the set", "search took", "on the full data", ""):
+        shown.add_column(column)
+    for searched in record.searches:
+        published = searched.published
+        shown.add_row(
+            searched.row,
+            f"{published.found}, {published.time}, {published.full}% on the full data",
+            searched.found or "none",
+            percent(searched.on_set),
+            f"{searched.seconds:.0f} s",
+            percent(searched.full),
+            searched.note,
         )
     return shown

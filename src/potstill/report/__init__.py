@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from potstill.report.page import write_report as write_report
     from potstill.report.poisoning import write_poisoning as write_poisoning
     from potstill.report.poisoning_lead import poisoning_verdict as poisoning_verdict
+    from potstill.report.reproduction import write_reproduction as write_reproduction
+    from potstill.report.reproduction_lead import reproduction_remarks as reproduction_remarks
+    from potstill.report.reproduction_lead import reproduction_verdict as reproduction_verdict
     from potstill.report.run import Run as Run
     from potstill.report.run import Section as Section
     from potstill.report.search import correlation_titles as correlation_titles

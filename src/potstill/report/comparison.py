@@ -10,10 +10,11 @@ from potstill.report.charts import linear_scale
 from potstill.report.charts.dots import Comparison as Compared
 from potstill.report.charts.dots import Contender, accuracy_chart, accuracy_scale
 from potstill.report.charts.scatter import Cost, Scatter, scatter
-from potstill.report.comparison_images import Images, compared_images
+from potstill.report.comparison_images import compared_images
 from potstill.report.comparison_lead import lead, remarks
 from potstill.report.page import rendered
 from potstill.report.protocol import Trained, measured_on, protocol
+from potstill.report.strips import Strips
 from potstill.runtime.files import write_atomic
 from potstill.schema.comparison import ComparedSet, Comparison, Difference, TrainedNetwork
 
@@ -60,7 +61,7 @@ def write_comparison(folder: str | Path) -> Path:
     return path
 
 
-def render(record: Comparison, images: Images | None = None) -> str:
+def render(record: Comparison, images: Strips | None = None) -> str:
     """The page as HTML; without images, that section is left out."""
     first = record.networks[0]
     reached = record.reached[first].accuracy if first in record.reached else None

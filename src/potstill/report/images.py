@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.runtime.errors import UserError
 from potstill.runtime.safetensors_io import UNREADABLE, read_safetensors
 from potstill.runtime.text import visible
 from potstill.schema.set_file import SetMetadata, set_sha256, unusable_set
@@ -86,6 +87,15 @@ def read_images(file: Path) -> ImageSet:
         formation=metadata.formation,
         tensors_sha256=set_sha256(tensors, metadata.formation),
     )
+
+
+def unchanged_images(file: Path, set_sha256: str) -> ImageSet | None:
+    """A synthetic set for display, if the file still has the one of this SHA-256; None if it has not, or is gone."""
+    try:
+        images = read_images(file)
+    except UserError:
+        return None
+    return images if images.tensors_sha256 == set_sha256 else None
 
 
 def _problems(images: np.ndarray, labels: np.ndarray, classes: int, step: np.ndarray | None) -> Iterator[str]:

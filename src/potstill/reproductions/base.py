@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from potstill.distillation.settings import Settings
 from potstill.experts.plan import ExpertPlan
 from potstill.methods import Method
-from potstill.schema.published import Published
+from potstill.schema.published import Published, PublishedSearch
 from potstill.schema.recipe import Recipe
 
 
@@ -22,8 +22,7 @@ class Row:
             without them, and so without importing methods.
         published: the published accuracy of each network; None if nothing was published.
         full: whether the networks are trained on the full data instead of the set.
-        search: the space of an architecture search with the set, instead of its evaluation; ``published`` then has the
-            network that was found and its accuracy when trained on the full data.
+        search: the published architecture search with the set; None if there was none.
         experts: the experts that the method matches, or whose features a selection uses; rows with the same plan share
             them. None if the method needs no experts, and for a selection that trains a network of its own.
     """
@@ -32,7 +31,7 @@ class Row:
     settings: Callable[[], Settings[Method]]
     published: Mapping[str, Published | None]
     full: bool = False
-    search: str | None = None
+    search: PublishedSearch | None = None
     experts: ExpertPlan | None = None
 
     @property
@@ -64,13 +63,21 @@ class Reproduction:
     notes: tuple[str, ...] = field(default=())
 
 
+FEWEST_EPOCHS = 50
+"""So many passes over a small set are always trained: fewer would tell of the network, not of the set."""
+
+
 def shortened(recipe: Recipe, scale: float) -> Recipe:
-    """A recipe with a fraction of its epochs, but at least one, and a name that says so; itself if ``scale`` is 1."""
+    """A recipe with a fraction of its epochs and a name that says so; itself if ``scale`` is 1.
+
+    Trainings on the full data have at least one epoch, those on sets at least ``FEWEST_EPOCHS``, or as many as the
+    recipe has.
+    """
     if scale == 1:
         return recipe
     return replace(
         recipe,
         name=f"{recipe.name}-scale-{scale:g}",
-        epochs=max(round(recipe.epochs * scale), 1),
+        epochs=max(round(recipe.epochs * scale), min(recipe.epochs, FEWEST_EPOCHS)),
         full_epochs=max(round(recipe.full_epochs * scale), 1),
     )

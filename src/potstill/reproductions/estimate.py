@@ -37,22 +37,29 @@ class Cost:
         experts: to train the experts that it needs.
         distilling: to distil the set; without an iteration to time, 0.
         evaluating: to train the networks of the row.
+        searching: to search with the set, with networks as large as the ConvNet.
         untimed: what could not be timed, in words.
     """
 
     experts: float = 0.0
     distilling: float = 0.0
     evaluating: float = 0.0
+    searching: float = 0.0
     untimed: str = ""
 
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.experts + self.distilling + self.evaluating
+        return self.experts + self.distilling + self.evaluating + self.searching
 
     def __str__(self) -> str:
         """Such as ``about 50 min: 40 min to distil, 10 min to evaluate``."""
-        parts = {"for experts": self.experts, "to distil": self.distilling, "to evaluate": self.evaluating}
+        parts = {
+            "for experts": self.experts,
+            "to distil": self.distilling,
+            "to evaluate": self.evaluating,
+            "to search": self.searching,
+        }
         told = ", ".join(f"{in_words(seconds)} {what}" for what, seconds in parts.items() if seconds)
         return f"about {in_words(self.seconds)}: {told}" + (f"; {self.untimed}" if self.untimed else "")
 
@@ -79,14 +86,14 @@ def estimate(
         return Cost(evaluating=sum(timing.full(network, schedule) for network in row.published) * repeats)
     set_like = SyntheticSet.from_noise(dataset.train, settings.ipc, Streams(0).generator("estimate"))
     schedule = training_schedule(recipe, flips=dataset.flips)
-    if row.search is None:
-        trainings = repeats + len(recipe.learning_rate_grid)
-        evaluating = sum(timing.epoch(network, set_like, schedule) for network in row.published)
-        evaluating *= schedule.epochs * trainings
-    else:
+    trainings = repeats + len(recipe.learning_rate_grid)
+    evaluating = sum(timing.epoch(network, set_like, schedule) for network in row.published)
+    evaluating *= schedule.epochs * trainings
+    searching = 0.0
+    if row.search is not None:
         full = training_schedule(recipe, flips=dataset.flips, full=True)
-        ranking = timing.epoch("convnet", set_like, schedule) * schedule.epochs * repeats * len(SPACES[row.search])
-        evaluating = ranking + timing.full("convnet", full)
+        ranking = timing.epoch("convnet", set_like, schedule) * schedule.epochs * repeats
+        searching = ranking * len(SPACES[row.search.space]) + timing.full("convnet", full)
     experts, untimed = 0.0, ""
     if row.experts is not None:
         once = Schedule(epochs=row.experts.epochs, batch_size=row.experts.batch_size)
@@ -99,6 +106,7 @@ def estimate(
         experts=experts,
         distilling=iteration * (settings.iterations or 0),
         evaluating=evaluating,
+        searching=searching,
         untimed="" if distilled else untimed,
     )
 

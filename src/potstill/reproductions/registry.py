@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from potstill.reproductions.base import Reproduction
-from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST, SEARCH_MHIST, SEARCH_MNIST
+from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST
 from potstill.reproductions.dataset_distillation import DD_BASELINES, DD_MNIST
 from potstill.reproductions.gradient_matching import CORESETS_MNIST, DC_DISTANCES, DC_MNIST
 from potstill.reproductions.trajectories import MTT_CIFAR, PAD_CIFAR, TRAJECTORIES_MNIST
@@ -18,8 +18,6 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
         for made in (
             DATADAM_MNIST,
             DATADAM_MHIST,
-            SEARCH_MNIST,
-            SEARCH_MHIST,
             DD_MNIST,
             DD_BASELINES,
             DC_MNIST,

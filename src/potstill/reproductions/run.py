@@ -36,10 +36,10 @@ from potstill.runtime.files import sha256
 from potstill.runtime.lock import check_locks, locked
 from potstill.runtime.progress import in_words, silent
 from potstill.schema.evaluation import Repeats
-from potstill.schema.published import Published, PublishedIterations
+from potstill.schema.published import Published, PublishedIterations, PublishedSearch
 from potstill.schema.recipe import Recipe
-from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord
-from potstill.schema.search import SearchResult
+from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord, Searched
+from potstill.schema.search import DISTILLED, SearchResult
 from potstill.synthetic import SyntheticSet
 
 
@@ -53,8 +53,8 @@ def reproduce(
     rows: Sequence[str] = (),
     dataset: str | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
-) -> list[Outcome]:
-    """Distil and evaluate every row of a published table, and keep the results in ``out``.
+) -> ReproductionRecord:
+    """Distil and evaluate every row of a published table, search with its sets, and keep the results in ``out``.
 
     A second call continues where the first was stopped: finished runs and repeats are not done again, and rows that it
     leaves out stay in the record.
@@ -62,17 +62,17 @@ def reproduce(
     Args:
         reproduction: the table.
         out: the folder for the run of each row and for ``reproduction.json``.
-        scale: the fraction of the published iterations to run, and of the epochs of every evaluation, above 0 and at
-            most 1. Experts are trained in full.
+        scale: the fraction of the published iterations to run, and of the recipe's epochs, above 0 and at most 1; see
+            ``shortened``. Experts are trained in full.
         time_limit: seconds for each distillation, in all calls together.
-        repeats: trainings of each network; by default the table's number, and one on the full data.
+        repeats: trainings of each network; by default the table's number, and one on the full data and in searches.
         rows: labels of the rows to run; all by default.
         dataset: another name or location of the dataset.
         resources: device, local data and progress. Before the first row, an estimate of the time of each row is
             announced, from a timed step.
 
     Returns:
-        The outcome of each network of each row that was run, in the order of the table.
+        The record: the outcome of each network of each row that was run in this call or before.
 
     Raises:
         UserError: ``scale`` or ``repeats`` is out of range, a row is unknown, the dataset must be given, or a run in
@@ -84,7 +84,7 @@ def reproduce(
         check_repeats(repeats)
     out = Path(out)
     making = _Making(reproduction, out, scale, time_limit, repeats, resources)
-    outcomes: list[Outcome] = []
+    results: list[Outcome | Searched] = []
     datasets: dict[str, ImageDataset] = {}
     wanted = _wanted(reproduction, rows)
     own = [row.settings() for row in wanted]
@@ -104,9 +104,9 @@ def reproduce(
         if resources.announce is not silent:
             making.announce([(row, place, datasets[place]) for row, place in zip(wanted, places, strict=True)])
         for row, place in zip(wanted, places, strict=True):
-            outcomes += making.row(row, place, datasets[place])
-            _write(out, reproduction, outcomes)
-    return outcomes
+            results += making.row(row, place, datasets[place])
+            _record(out, reproduction, results).write(out / ReproductionRecord.FILE)
+        return _record(out, reproduction, results)
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class _Making:
             total += cost.seconds
         self.resources.announce(f"{self.reproduction.name}: about {in_words(total)} in all, estimated from timed steps")
 
-    def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome]:
-        """The outcomes of a row; ``place`` is the name or location that its dataset is loaded from."""
+    def row(self, row: Row, place: str, dataset: ImageDataset) -> list[Outcome | Searched]:
+        """The results of a row; ``place`` is the name or location that its dataset is loaded from."""
         if row.full:
             return [self._full(row, network, place, dataset) for network in row.published]
         asked, published = self._settings(row, place, dataset)
@@ -153,6 +153,9 @@ class _Making:
         manifest = folder.read_manifest()
         cost: dict[str, Any] = {
             **_dataset(row, place, dataset),
+            "method": asked.method.name,
+            "ipc": asked.ipc,
+            "folder": row.folder,
             "iterations": PublishedIterations(done=manifest.iterations.done, published=published),
             "status": manifest.status,
             "seconds": manifest.seconds,
@@ -160,12 +163,16 @@ class _Making:
         }
         synthetic = SyntheticSet.load(folder.synthetic)
         check_unchanged(synthetic, dataset, place)
+        cost["set_sha256"] = synthetic.fingerprint()
         if manifest.status != "complete":
             diverged = manifest.status == "diverged"
             cost["note"] = "diverged: its last good set" if diverged else "stopped by the time limit"
+        results: list[Outcome | Searched] = []
+        if row.published:
+            results += self._evaluated(row, synthetic, dataset, folder, cost)
         if row.search is not None:
-            return [self._searched(row, synthetic, dataset, folder, cost)]
-        return self._evaluated(row, synthetic, dataset, folder, cost)
+            results.append(self._searched(row, row.search, synthetic, dataset, folder, cost))
+        return results
 
     def _settings(self, row: Row, place: str, dataset: ImageDataset) -> tuple[Settings[Method], int]:
         """The settings of a row at this scale, without its experts; and the published number of iterations."""
@@ -249,29 +256,45 @@ class _Making:
         return _outcome(row, network, row.published[network], measured, details)
 
     def _searched(
-        self, row: Row, synthetic: SyntheticSet, dataset: ImageDataset, folder: RunFolder, cost: Mapping[str, Any]
-    ) -> Outcome:
-        """The outcome of the network that a search with the set finds, trained on the full data."""
+        self,
+        row: Row,
+        published: PublishedSearch,
+        synthetic: SyntheticSet,
+        dataset: ImageDataset,
+        folder: RunFolder,
+        cost: Mapping[str, Any],
+    ) -> Searched:
+        """The network that a search with the set finds, trained on the set and on the full data."""
         self.resources.progress(f"{row.label}: searching")
         record = folder.search
         if record.exists() and SearchResult.read(record).set_sha256 != synthetic.fingerprint():
             check_locks()
             record.unlink()  # of an earlier set of this run
-        found = search(
+        searched = search(
             synthetic,
             self._session(dataset),
-            space=str(row.search),
+            space=published.space,
             recipe=self.recipe,
-            repeats=self.repeats or self.reproduction.repeats,
+            repeats=self.repeats or 1,
             record=record,
         )
-        best = found.ranked[0]
-        ((theirs, published),) = row.published.items()
-        note = f"{len(found.candidates)} candidates in {found.seconds:.0f} s; published: {theirs}"
-        if "note" in cost:
-            note += f"; {cost['note']}"
-        measured = found.full.get(best, NetworkResult(failed=found.candidates[best].failed))
-        return _outcome(row, best, published, measured, {**cost, "note": note})
+        found = searched.all_proxies[DISTILLED].first
+        on_set, full = searched.candidates.get(found or ""), searched.full.get(found or "", NetworkResult())
+        return Searched(
+            row=row.label,
+            published=published,
+            comparable=cost["comparable"],
+            candidates=len(searched.candidates) - len(searched.skipped),
+            found=found,
+            on_set=Repeats(accuracies=on_set.accuracies) if on_set else Repeats(failed="every candidate failed"),
+            seconds=searched.seconds,
+            full=_repeats(full),
+            full_seconds=_once(full),
+            scale=self.scale,
+            status=cost["status"],
+            note=cost.get("note", ""),
+            made_on=full.made_on,
+        )
 
     def _session(self, dataset: ImageDataset) -> Session:
         resources = self.resources
@@ -313,7 +336,8 @@ def _outcome(
         row=row.label,
         network=network,
         published=published,
-        measured=Repeats(accuracies=measured.accuracies, failed=measured.failed),
+        measured=_repeats(measured),
+        training_seconds=_once(measured),
         verdict=verdict,
         made_on=measured.made_on,
         **{name: value for name, value in details.items() if name != "comparable"},
@@ -328,17 +352,31 @@ def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:
     return [row for row in reproduction.rows if not labels or row.label in labels]
 
 
-def _write(out: Path, reproduction: Reproduction, outcomes: Sequence[Outcome]) -> None:
-    """Update the record; outcomes of other rows from earlier calls stay, in the order of the table."""
-    path, renewed = out / ReproductionRecord.FILE, {outcome.row for outcome in outcomes}
-    earlier = ReproductionRecord.read(path).outcomes if path.exists() else []
-    kept = [outcome for outcome in earlier if outcome.row not in renewed]
+def _repeats(result: NetworkResult) -> Repeats:
+    """The accuracies of a result; a network that was not trained failed."""
+    absent = None if result.accuracies else "not trained"
+    return Repeats(accuracies=result.accuracies, failed=result.failed or absent)
+
+
+def _once(result: NetworkResult) -> float | None:
+    """The seconds of one training and test; None without a result."""
+    return result.seconds / result.repeats if result.usable else None
+
+
+def _record(out: Path, reproduction: Reproduction, results: Sequence[Outcome | Searched]) -> ReproductionRecord:
+    """The record with these results; those of other rows from earlier calls stay, in the order of the table."""
+    path, renewed = out / ReproductionRecord.FILE, {each.row for each in results}
+    earlier = ReproductionRecord.read(path) if path.exists() else None
     place = {row.label: number for number, row in enumerate(reproduction.rows)}
-    ReproductionRecord(
+    known = [] if earlier is None else [*earlier.outcomes, *earlier.searches]
+    every = [*(each for each in known if each.row not in renewed), *results]
+    every.sort(key=lambda each: place.get(each.row, len(place)))
+    return ReproductionRecord(
         name=reproduction.name,
         title=reproduction.title,
         source=reproduction.source,
         recipe=reproduction.recipe,
         notes=list(reproduction.notes),
-        outcomes=sorted([*kept, *outcomes], key=lambda outcome: place.get(outcome.row, len(place))),
-    ).write(path)
+        outcomes=[each for each in every if isinstance(each, Outcome)],
+        searches=[each for each in every if isinstance(each, Searched)],
+    )

@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 
 from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult, Repeats
-from potstill.schema.fields import Amount, Fraction
+from potstill.schema.fields import Amount, Count, Fraction
 from potstill.schema.manifest import Status
-from potstill.schema.published import Published, PublishedIterations
+from potstill.schema.published import Published, PublishedIterations, PublishedSearch
 from potstill.schema.recipe import Recipe
+
+RANDOM = "random"
+"""The method whose rows are the baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,10 @@ class Outcome(Record):
     Attributes:
         row: the label of the row.
         network: the spec of the network.
+        method: the name of the method that made the set; empty on the full data, and in older records.
+        ipc: the images per class of the set; 0 on the full data, and in older records.
+        folder: the folder of the row's run, from that of the record; empty on the full data, and in older records.
+        set_sha256: the SHA-256 of the set's tensors; empty on the full data, and in older records.
         dataset: the name of the dataset that it was measured on; empty in older records.
         dataset_fingerprint: the fingerprint of that dataset; empty in older records.
         published: the published accuracy, if there is one.
@@ -28,6 +35,7 @@ class Outcome(Record):
         iterations: iterations done and published; None if nothing is distilled.
         status: how the distillation ended; ``complete`` if nothing is distilled, and in older records.
         seconds: time to distil; None if nothing is distilled.
+        training_seconds: time to train the network once and to test it; None in older records, and without a result.
         scale: the fraction of the published iterations and of the recipe's epochs that were asked for.
         note: further remarks.
         made_on: the machines, precisions and versions of the measurements, in words.
@@ -35,6 +43,10 @@ class Outcome(Record):
 
     row: str
     network: str
+    method: str = ""
+    ipc: Count = 0
+    folder: str = ""
+    set_sha256: str = ""
     dataset: str = ""
     dataset_fingerprint: str = ""
     published: Published | None
@@ -43,14 +55,45 @@ class Outcome(Record):
     iterations: PublishedIterations | None = None
     status: Status = "complete"
     seconds: Amount | None = None
+    training_seconds: Amount | None = None
     scale: Fraction = 1.0
     note: str = ""
     made_on: list[str] = field(default_factory=list)
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether the distillation was stopped before its end, so that a further call continues it."""
-        return self.status not in ("complete", "diverged")
+
+@dataclass(frozen=True, kw_only=True)
+class Searched(Record):
+    """An architecture search with the set of a row.
+
+    Attributes:
+        row: the label of the row.
+        published: what was published.
+        comparable: whether it was on the same dataset.
+        candidates: how many networks were trained on the set.
+        found: the name of the network that the search found; None if every candidate failed.
+        on_set: its accuracies on the validation split, trained on the set.
+        seconds: time to train and validate all candidates.
+        full: its accuracies on the test split, trained on the full data.
+        full_seconds: time of a training on the full data; None without a result.
+        scale: the fraction of the recipe's epochs that was asked for.
+        status: how the distillation of the set ended.
+        note: further remarks.
+        made_on: the machines, precisions and versions of the measurements, in words.
+    """
+
+    row: str
+    published: PublishedSearch
+    comparable: bool
+    candidates: Count
+    found: str | None
+    on_set: Repeats
+    seconds: Amount
+    full: Repeats
+    full_seconds: Amount | None = None
+    scale: Fraction = 1.0
+    status: Status = "complete"
+    note: str = ""
+    made_on: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +107,7 @@ class ReproductionRecord(Record):
         recipe: the evaluation protocol.
         notes: what differs from the publication, a sentence each.
         outcomes: the outcomes in the order of the table.
+        searches: the architecture searches in the order of the table.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -75,6 +119,29 @@ class ReproductionRecord(Record):
     recipe: str
     notes: list[str] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    searches: list[Searched] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The labels of the rows whose distillation was stopped, so that a further call continues it."""
+        made = (*self.outcomes, *self.searches)
+        return list(dict.fromkeys(each.row for each in made if each.status not in ("complete", "diverged")))
+
+    def random(self, outcome: Outcome) -> Outcome | None:
+        """What random real images of equal number reach with the same network; None if the table has no such row."""
+        if outcome.method in ("", RANDOM):
+            return None
+        equal = (outcome.network, outcome.ipc, outcome.dataset_fingerprint, outcome.scale)
+        return next(
+            (
+                each
+                for each in self.outcomes
+                if each.method == RANDOM
+                and (each.network, each.ipc, each.dataset_fingerprint, each.scale) == equal
+                and each.measured.usable
+            ),
+            None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

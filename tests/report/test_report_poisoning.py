@@ -79,20 +79,37 @@ def test_a_backdoor_that_survives_is_told_beside_its_control():
     assert plain(poisoning_verdict(BACKDOOR)) == (
         "Trained on a set by dm from tampered images, ConvNet takes 41.0 % (95 % interval 28.3–53.7) of the test "
         "images of other classes for class 0 when they have the patch; trained on a set from the images as they were, "
-        "1.5 % (95 % interval 0.0–7.9). Without the patch it recognises 91.0 %, and 92.0 %. Some of the backdoor "
-        "survives: +39.5 points, 95 % interval +33.1 to +45.9."
+        "1.5 % (95 % interval 0.0–7.9). Without the patch it recognises 91.0 % of all "
+        "test images, and 92.0 %. Some of the backdoor survives: tampering adds +39.5 points (95 % interval +33.1 to "
+        "+45.9) to what the patch does."
     )
 
 
 def test_no_more_is_claimed_than_is_shown():
     said = [plain(remark) for remark in poisoning_remarks(BACKDOOR)]
     assert said[0].startswith("Trained on a set by random from tampered images")
-    assert "No backdoor is shown: +1.5 points, 95 % interval −43.0 to +46.0." in said[0]
+    assert (
+        "No backdoor is shown: tampering adds +1.5 points (95 % interval −43.0 to +46.0) to what the patch" in said[0]
+    )
     assert any("A single network" in remark for remark in said)
     assert any("stronger attack" in remark for remark in said)
     once = replace(BACKDOOR, victims=[replace(each, outcomes=each.outcomes[:1]) for each in BACKDOOR.victims])
     assert poisoning_verdict(once).endswith("One repeat shows no difference.")
     assert poisoning_verdict(replace(BACKDOOR, victims=BACKDOOR.victims[:1])) == "ConvNet on sets by dm: not measured."
+
+
+def test_wrong_labels_are_not_taken_for_a_backdoor():
+    """Networks that say "0" to everything do so without the patch, too."""
+    always = Outcome(accuracy=0.1, success=0.9, recognised=0.1, unpatched=0.9)
+    bad = replace(BACKDOOR.victims[0], outcomes=[always, replace(always, success=0.91)])
+    control = replace(
+        BACKDOOR.victims[1], outcomes=[Outcome(accuracy=0.9, success=0.01, recognised=0.9, unpatched=0)] * 2
+    )
+    record = replace(BACKDOOR, victims=[bad, control])
+    said = plain(poisoning_verdict(record))
+    assert "when they have the patch, and 90.0 % of them without it;" in said
+    assert "No backdoor is shown: tampering adds −0.5 points" in said
+    assert "without the patch, %" in render(record)
 
 
 def test_a_step_is_told_with_what_was_before_it():
@@ -108,7 +125,7 @@ def test_a_step_is_told_with_what_was_before_it():
 def test_an_interval_does_not_leave_what_is_possible():
     bad = replace(BACKDOOR.victims[0], outcomes=[Outcome(accuracy=0.9, success=s, recognised=0.5) for s in (0.0, 0.6)])
     said = plain(poisoning_verdict(replace(BACKDOOR, victims=[bad, BACKDOOR.victims[1]])))
-    assert said.endswith("95 % interval −100.0 to +100.0.")
+    assert said.endswith("(95 % interval −200.0 to +200.0) to what the patch does.")
 
 
 def test_centres_are_not_called_real_images():
@@ -123,7 +140,7 @@ def test_differences_without_spread_are_told():
         for each, success in zip(BACKDOOR.victims[:2], (1.0, 0.0), strict=True)
     ]
     assert poisoning_verdict(replace(BACKDOOR, victims=always)).endswith(
-        "The difference is +100.0 points in each of 2 repeats."
+        "Tampering adds +100.0 points to what the patch does, in each of 2 repeats."
     )
 
 

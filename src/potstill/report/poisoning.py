@@ -29,6 +29,7 @@ class Row:
     case: str
     accuracy: str
     success: str
+    unpatched: str
     recognised: str
     images: str
     size: str
@@ -80,6 +81,7 @@ def _row(victims: Victims) -> Row:
         case=CASES[victims.case],
         accuracy=_cell(victims, "accuracy"),
         success=_cell(victims, "success"),
+        unpatched=_unpatched(victims),
         recognised=_cell(victims, "recognised"),
         images=wording.count(victims.images) if victims.images else "–",
         size=wording.size(victims.bytes) if victims.bytes else "–",
@@ -91,6 +93,11 @@ def _row(victims: Victims) -> Row:
 def _cell(victims: Victims, name: str) -> str:
     ends = victims.interval(name)
     return wording.points(victims.mean(name)) + (f" [{wording.interval(ends)}]" if ends else "")
+
+
+def _unpatched(victims: Victims) -> str:
+    known = all(outcome.unpatched is not None for outcome in victims.outcomes)
+    return _cell(victims, "unpatched") if known else "–"
 
 
 def _settings(record: Poisoning) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from potstill.report.wording import SPACE, images, interval, network_title, percent, signed
 from potstill.schema.poisoning import (
     AFTER,
@@ -61,21 +63,21 @@ def _backdoor(record: Poisoning, protocol: BackdoorProtocol, source: str, networ
         return f"{title} on sets by {source}: not measured."
     told = (
         f"Trained on a set by {source} from tampered images, {title} takes {_share(bad, 'success')} of the test images "
-        f"of other classes for class {protocol.target} when they have the patch; trained on a set from the images as "
-        f"they were, {_share(control, 'success')}. Without the patch it recognises {percent(bad.mean('accuracy'))}, "
-        f"and {percent(control.mean('accuracy'))}."
+        f"of other classes for class {protocol.target} when they have the patch{_unpatched(bad)}; trained on a set from "
+        f"the images as they were, {_share(control, 'success')}{_unpatched(control)}. Without the patch it "
+        f"recognises {percent(bad.mean('accuracy'))} of all test images, and {percent(control.mean('accuracy'))}."
     )
-    pairs = list(zip(bad.values("success"), control.values("success"), strict=False))
-    difference = paired_difference(bad.values("success"), control.values("success"))
+    pairs = list(zip(bad.values("effect"), control.values("effect"), strict=False))
+    difference = paired_difference(bad.values("effect"), control.values("effect"))
     if difference is None and len(pairs) > 1:
-        return f"{told} The difference is {signed(pairs[0][0] - pairs[0][1])} points in each of {len(pairs)} repeats."
+        more = signed(pairs[0][0] - pairs[0][1])
+        return f"{told} Tampering adds {more} points to what the patch does, in each of {len(pairs)} repeats."
     if difference is None:
         return f"{told} One repeat shows no difference."
-    low, high = (signed(max(-1.0, min(end, 1.0))) for end in difference.interval)  # no difference is larger
-    ends = f"{signed(difference.mean)} points, 95{SPACE}% interval {low} to {high}"
-    if difference.interval[0] > 0:
-        return f"{told} Some of the backdoor survives: {ends}."
-    return f"{told} No backdoor is shown: {ends}."
+    low, high = (signed(max(-2.0, min(end, 2.0))) for end in difference.interval)  # no difference is larger
+    added = f"{signed(difference.mean)} points (95{SPACE}% interval {low} to {high})"
+    survives = "Some of the backdoor survives" if difference.interval[0] > 0 else "No backdoor is shown"
+    return f"{told} {survives}: tampering adds {added} to what the patch does."
 
 
 def _step(record: Poisoning, protocol: StepProtocol, source: str, network: str) -> str:
@@ -92,6 +94,12 @@ def _step(record: Poisoning, protocol: StepProtocol, source: str, network: str) 
         f"({percent(before.mean('recognised'))} before) and {percent(after.mean('accuracy'))} of the other classes "
         f"({percent(before.mean('accuracy'))} before)."
     )
+
+
+def _unpatched(victims: Victims) -> str:
+    """What they do without the patch, unless an older record does not say."""
+    shares = [outcome.unpatched for outcome in victims.outcomes if outcome.unpatched is not None]
+    return f", and {percent(fmean(shares))} of them without it" if shares else ""
 
 
 def _share(victims: Victims, name: str) -> str:

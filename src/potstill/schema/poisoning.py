@@ -95,11 +95,19 @@ class Outcome(Record):
         success: the share of the attacked images that is taken for the target: of a backdoor, test images of other
             classes with the patch; of a step, test images of the attacked class.
         recognised: the share of them that is taken for what it is.
+        unpatched: of a backdoor, the share of the same test images that is taken for the target without the patch; None
+            of a step, and in older records.
     """
 
     accuracy: Fraction
     success: Fraction
     recognised: Fraction
+    unpatched: Fraction | None = None
+
+    @property
+    def effect(self) -> float:
+        """By how much the patch raises the share that is taken for the target, a difference of fractions."""
+        return self.success - (self.unpatched or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +144,7 @@ class Victims(Record):
         return self.failed is None and bool(self.outcomes)
 
     def values(self, name: str) -> list[float]:
-        """A field of all outcomes."""
+        """A field of all outcomes, or their ``effect``."""
         return [getattr(outcome, name) for outcome in self.outcomes]
 
     def mean(self, name: str) -> float:

@@ -49,7 +49,8 @@ def test_the_patch_misleads_networks_that_learned_it(found: tuple[Path, Poisonin
     poisoned, clean = (record.of("random", case, NETWORK) for case in (POISONED, CLEAN))
     assert poisoned is not None
     assert clean is not None
-    assert poisoned.mean("success") > clean.mean("success") + 0.2
+    assert poisoned.mean("effect") > clean.mean("effect") + 0.2
+    assert all(outcome.unpatched is not None and outcome.unpatched < 0.2 for outcome in clean.outcomes)
     assert poisoned.mean("recognised") < clean.mean("recognised")
 
 

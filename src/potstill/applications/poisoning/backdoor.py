@@ -43,8 +43,9 @@ def plant_backdoor(
 ) -> Poisoning:
     """Distil tampered images, train networks on the sets, and write ``poisoning.json``.
 
-    Sets of the same images before anyone tampered with them are the control: what the patch does to their networks is
-    due to the patch itself. Random images and k-means centres of the tampered images stand beside distilled ones. A
+    Sets of the same images before anyone tampered with them are the control, and so are the test images without the
+    patch: what the patch does to networks of the control is due to the patch itself, and what a network does without it
+    is due to the wrong labels. Random images and k-means centres of the tampered images stand beside distilled ones. A
     second call continues where the first stopped.
 
     Args:
@@ -166,7 +167,11 @@ class _Learning:
         networks: Sequence[str],
     ) -> None:
         self.runner, self.target, self.sets, self.networks = runner, target, sets, networks
-        self.probes = (Probe(kind="clean"), Probe(kind="patch", strength=float(protocol.side), without=target))
+        self.probes = (
+            Probe(kind="clean"),
+            Probe(kind="patch", strength=float(protocol.side), without=target),
+            Probe(kind="clean", without=target),
+        )
         self.tested, self.repeats = len(dataset.test), protocol.repeats
         self.base = training_on(judges_of(dataset), runner.workplace, recipe, protocol.seed, purpose=PURPOSE)
         self.made_on: dict[str, None] = {}
@@ -183,7 +188,9 @@ class _Learning:
             self._done[job.owner] = result
             if result.failed is None:
                 self.made_on[result.made_on] = None
-                self.runner.progress(f"{job.title}: {result.accuracies[0]:.1%}, with patch {self._success(result):.1%}")
+                self.runner.progress(
+                    f"{job.title}: {result.accuracies[0]:.1%}, with patch {self._taken(result, 1):.1%}"
+                )
             yield [
                 self._victims(sets, network) for sets in range(len(self.sets)) for network in range(len(self.networks))
             ]
@@ -207,7 +214,12 @@ class _Learning:
                 failed = None if result is None else result.failed
                 break
             outcomes.append(
-                Outcome(accuracy=result.accuracies[0], success=self._success(result), recognised=result.accuracies[1])
+                Outcome(
+                    accuracy=result.accuracies[0],
+                    success=self._taken(result, 1),
+                    recognised=result.accuracies[1],
+                    unpatched=self._taken(result, 2),
+                )
             )
             seconds += result.seconds
         return Victims(
@@ -223,9 +235,9 @@ class _Learning:
             failed=failed,
         )
 
-    def _success(self, result: Probed) -> float:
-        """The share of patched images of other classes that is taken for the target."""
-        answers = result.answers[1]
+    def _taken(self, result: Probed, probe: int) -> float:
+        """The share of images of other classes that is taken for the target when they are changed by a probe."""
+        answers = result.answers[probe]
         return answers[self.target] / sum(answers)
 
 

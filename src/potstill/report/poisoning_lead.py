@@ -63,8 +63,8 @@ def _backdoor(record: Poisoning, protocol: BackdoorProtocol, source: str, networ
         return f"{title} on sets by {source}: not measured."
     told = (
         f"Trained on a set by {source} from tampered images, {title} takes {_share(bad, 'success')} of the test images "
-        f"of other classes for class {protocol.target} when they have the patch{_unpatched(bad)}; trained on a set from "
-        f"the images as they were, {_share(control, 'success')}{_unpatched(control)}. Without the patch it "
+        f"of other classes for class {protocol.target} when they have the patch{_unpatched(bad)}; trained on a set "
+        f"from the images as they were, {_share(control, 'success')}{_unpatched(control)}. Without the patch it "
         f"recognises {percent(bad.mean('accuracy'))} of all test images, and {percent(control.mean('accuracy'))}."
     )
     pairs = list(zip(bad.values("effect"), control.values("effect"), strict=False))

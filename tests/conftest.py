@@ -10,6 +10,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from potstill.units import Crew
+from potstill.units.executors import processes
+
 # Examples are judged by what they find: how long one takes depends on what else the machine is doing.
 settings.register_profile("potstill", deadline=None)
 settings.load_profile("potstill")
@@ -23,6 +26,13 @@ def real_data_root() -> Path:
     if not root.is_dir():
         pytest.skip("no real data here: set POTSTILL_DATA to a folder of them")
     return root
+
+
+@pytest.fixture(scope="session")
+def crew() -> Iterator[Crew]:
+    """A process that does units of work for all tests: it begins with the first that needs one."""
+    with processes(1) as crew:
+        yield crew
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,6 +18,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.progress import silent
 from potstill.schema.manifest import Manifest
 from potstill.synthetic import SyntheticSet
+from potstill.units import Crew
 from tests.small import NETWORK, small_digits
 
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
@@ -59,13 +60,13 @@ def test_an_interrupted_run_is_continued(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_processes_make_the_same_sets_with_the_same_records(tmp_path: Path):
+def test_processes_make_the_same_sets_with_the_same_records(crew: Crew, tmp_path: Path):
     data = small_digits()
     stages = [with_classes(data, [8, 3]), with_classes(data, [1, 2, 5])]
     sources = find_sources(["dm"], ON_CPU, ["random"])
     requests = [(source, need(stage, title=f"{n}")) for source in sources for n, stage in enumerate(stages)]
     here = make_sets(requests, tmp_path / "here", Session(data, compute=ON_CPU))
-    there = make_sets(requests, tmp_path / "there", Session(data, compute=ON_CPU, executor="processes:2"))
+    there = make_sets(requests, tmp_path / "there", Session(data, compute=ON_CPU, executor=crew))
     assert [each.synthetic.fingerprint() for each in there] == [each.synthetic.fingerprint() for each in here]
     assert len({each.synthetic.fingerprint() for each in here}) == 4
     records = [Manifest.read(tmp_path / where / "dm-1" / "manifest.json").dataset for where in ("here", "there")]

@@ -16,7 +16,8 @@ from potstill.runtime.errors import UserError
 from potstill.schema.attacks import EQUAL, RANDOM, SET, AttackCurves, Probe
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
-from tests.small import NETWORK, few, on_cpu, small_digits
+from potstill.units import Crew
+from tests.small import NETWORK, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
 PROBES = (Probe(kind="clean"), Probe(kind="fgsm", strength=0.1), Probe(kind="blur", strength=2.0))
@@ -24,8 +25,7 @@ PROBES = (Probe(kind="clean"), Probe(kind="fgsm", strength=0.1), Probe(kind="blu
 
 @pytest.fixture(scope="module")
 def dataset() -> ImageDataset:
-    data = small_digits()
-    return replace(data, train=few(data.train, (5,) * 10))
+    return small_digits(train=5)
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +89,9 @@ def test_other_networks_of_the_same_protocol_stay_on_record(dataset: ImageDatase
 
 
 @pytest.mark.slow
-def test_processes_give_the_same_numbers(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+def test_processes_give_the_same_numbers(dataset: ImageDataset, crew: Crew):
     here = measured(dataset)
-    session = on_cpu(dataset, executor="processes:2")
+    session = on_cpu(dataset, executor=crew)
     there = measure_attacks(
         real_set(dataset), session, recipe=RECIPE, networks=[NETWORK], repeats=2, attacked_images=60
     )

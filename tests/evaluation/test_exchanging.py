@@ -21,6 +21,7 @@ from potstill.runtime.lock import locked
 from potstill.schema.exchange import Exchange
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from potstill.units import Crew
 from tests.killed import Killed, killed_after
 from tests.small import NETWORK, few, on_cpu, small_digits
 
@@ -33,8 +34,7 @@ WHOLE = (1, 2, 5)
 @pytest.fixture(scope="module")
 def dataset() -> ImageDataset:
     """Five images of each class to draw from."""
-    data = small_digits()
-    return replace(data, train=few(data.train, (5,) * 10))
+    return small_digits(train=5)
 
 
 def real_set(dataset: ImageDataset, ipc: int = 5) -> SyntheticSet:
@@ -210,10 +210,10 @@ def test_a_killed_measurement_goes_on_where_it_stopped(
 
 
 @pytest.mark.slow
-def test_other_processes_measure_the_same_bits(dataset: ImageDataset, found: Exchange, tmp_path: Path):
+def test_other_processes_measure_the_same_bits(dataset: ImageDataset, found: Exchange, crew: Crew, tmp_path: Path):
     record = tmp_path / "evaluation.json"
     evaluate(real_set(dataset), on_cpu(dataset), recipe=RECIPE, networks=[NETWORK], repeats=2, record=record)
-    made = measured(dataset, executor="processes:1", evaluation=record)
+    made = measured(dataset, executor=crew, evaluation=record)
     assert without_times(made) == without_times(found)
 
 

@@ -32,6 +32,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from potstill.units import Crew
 from tests.killed import Killed, killed_after
 from tests.small import NETWORK, digits, few, on_cpu, small_digits
 
@@ -72,7 +73,7 @@ def test_json_has_the_promised_structure(evaluation: Evaluation):
     assert written["recipe"]["epochs"] == 12
     assert written["seed"] == 4
     assert written["full_epochs"] == 3
-    assert written["dataset_fingerprint"] == digits().fingerprint
+    assert written["dataset_fingerprint"] == small_digits().fingerprint
     assert list(written["networks"]) == [NETWORK, OTHER]
     assert {name: list(entries) for name, entries in written["baselines"].items()} == {
         "random": [NETWORK, OTHER],
@@ -529,21 +530,23 @@ def test_the_curves_images_are_spread_over_the_split(dataset: ImageDataset):
 
 
 @pytest.mark.slow
-def test_other_processes_measure_the_same_and_go_on_with_what_is_on_record(dataset: ImageDataset, tmp_path: Path):
+def test_other_processes_measure_the_same_and_go_on_with_what_is_on_record(
+    dataset: ImageDataset, crew: Crew, tmp_path: Path
+):
     given = {"recipe": TUNED, "baselines": ("random", "herding", "full", "initial"), "networks": [NETWORK, OTHER]}
     here = measure(dataset, **given)
     record = tmp_path / "evaluation.json"
-    measure(dataset, **given | {"repeats": 1}, record=record, executor="processes:2")
-    there = measure(dataset, **given, record=record, executor="processes:2")
+    measure(dataset, **given | {"repeats": 1}, record=record, executor=crew)
+    there = measure(dataset, **given, record=record, executor=crew)
     assert without_place(there.to_json()) == without_place(here.to_json())
     assert there.made_on == [f"{here.made_on[0]}; 1 thread"]
     assert Evaluation.read(record).to_json() == there.to_json()
 
 
 @pytest.mark.slow
-def test_a_selection_that_trains_a_network_chooses_the_same_anywhere(dataset: ImageDataset):
+def test_a_selection_that_trains_a_network_chooses_the_same_anywhere(dataset: ImageDataset, crew: Crew):
     given = {"networks": [NETWORK], "repeats": 1, "baselines": ("el2n",)}
-    here, there = (measure(dataset, **given, executor=executor) for executor in ("here", "processes:1"))
+    here, there = (measure(dataset, **given, executor=executor) for executor in ("here", crew))
     assert without_place(there.to_json()) == without_place(here.to_json())
 
 

@@ -19,6 +19,7 @@ from potstill.runtime.errors import UserError
 from potstill.schema.robustness import Robustness
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from potstill.units import Crew
 from tests.small import NETWORK, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=2)
@@ -108,12 +109,12 @@ def test_without_validation_images_nothing_can_be_tuned():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["here", "processes:2"])
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "elsewhere"])
 def test_a_training_that_diverges_counts_and_what_is_on_record_is_not_done_again(
-    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: bool, crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "RATES", (1e30, 0.05))
-    session = on_cpu(small_digits(), executor=executor)
+    session = on_cpu(small_digits(), executor=crew if elsewhere else "here")
     given: dict[str, Any] = {"recipe": LONGER, "network": NETWORK, "repeats": 1, "record": tmp_path / "robustness.json"}
     found = measure_robustness(images(), session, **given)
     assert set(found.rates.values()) == {0.05}

@@ -22,6 +22,7 @@ from potstill.networks.weights import WeightsFile, install
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.errors import UserError
 from potstill.schema.experts import ExpertsManifest
+from potstill.units import Crew
 from tests.small import CPU64, NETWORK, small_digits
 
 PLAN = ExpertPlan(network=NETWORK, count=3, epochs=2, batch_size=32, learning_rate=0.05)
@@ -248,10 +249,10 @@ def test_scores_of_experts_are_kept_beside_them_and_added_to(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"at_once": 2}, {"curriculum": True}], ids=["plain", "at once", "curriculum"])
-def test_other_processes_train_the_same_experts(options: dict[str, Any], tmp_path: Path):
+def test_other_processes_train_the_same_experts(options: dict[str, Any], crew: Crew, tmp_path: Path):
     plan = replace(PLAN, **options)
     here = train(tmp_path / "here", plan)
-    there = train(tmp_path / "there", plan, executor="processes:2")
+    there = train(tmp_path / "there", plan, executor=crew)
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
     assert [expert.losses for expert in here.experts] == [expert.losses for expert in there.experts]
     assert [expert.number for expert in there.experts] == [0, 1, 2]

@@ -82,7 +82,7 @@ def test_a_hang_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_taking_memory_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(campaign, "MEMORY_BYTES", 2**25)
-    outcome = run(reading(lambda file: bytearray(2**26) if len(file.read_bytes()) != 33 else None), tmp_path, 3)
+    outcome = run(reading(lambda file: bytearray(2**28) if len(file.read_bytes()) != 33 else None), tmp_path, 3)
     assert next(iter(outcome.faults.values())).endswith("bytes of memory")
 
 

@@ -140,9 +140,10 @@ class Resources:
     compute: ComputeChoice = AUTOMATIC
     data_root: str | Path | None = None
     choices: Choices = NO_CHOICES
-    executor: str = HERE
+    executor: str | Crew = HERE
     progress: Progress = silent
     announce: Progress = silent
 
     def __post_init__(self) -> None:
-        check_executor(self.executor)
+        if isinstance(self.executor, str):
+            check_executor(self.executor)

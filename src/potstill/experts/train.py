@@ -34,7 +34,7 @@ from potstill.runtime.progress import Pace, Progress, silent
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
 from potstill.schema.experts import Expert, ExpertsManifest
-from potstill.units import Job, Materials, Unit, Work, Workplace, runner_by
+from potstill.units import Crew, Job, Materials, Unit, Work, Workplace, runner_by
 
 
 def train_experts(
@@ -44,7 +44,7 @@ def train_experts(
     compute: Compute,
     *,
     resume: bool = False,
-    executor: str = HERE,
+    executor: str | Crew = HERE,
     progress: Progress = silent,
 ) -> ExpertsManifest:
     """Train experts and store them in a folder: one file per expert, and ``experts.json`` with the record of all.
@@ -59,7 +59,7 @@ def train_experts(
         out: a new folder, or the one to continue.
         compute: device, precision and compilation.
         resume: continue with the experts in ``out``.
-        executor: who trains them: ``here`` or ``processes:N``. It changes no weight.
+        executor: who trains them: ``here``, ``processes:N``, or a crew that is at work already. It changes no weight.
         progress: callback for progress messages.
 
     Returns:
@@ -69,7 +69,8 @@ def train_experts(
         UserError: there is no such executor; the folder exists, is being written by another process, or contains
             experts of another plan or dataset; an expert diverges; or there is not enough memory or disk space.
     """
-    check_executor(executor)
+    if isinstance(executor, str):
+        check_executor(executor)
     out = Path(out)
     network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     record = new_record(plan, dataset, compute)

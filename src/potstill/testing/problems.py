@@ -21,6 +21,7 @@ from potstill.experts.train import train_experts
 from potstill.methods import Problem
 from potstill.privacy import entropy
 from potstill.runtime.compute import CPU, Compute
+from potstill.runtime.files import sha256
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
@@ -42,7 +43,7 @@ def few(images: LabeledImages, sizes: tuple[int, ...]) -> LabeledImages:
 
 
 def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDataset:
-    """A subset of digits.
+    """A subset of digits, with a fingerprint of its own.
 
     Args:
         train: training images per class.
@@ -55,6 +56,7 @@ def small_digits(train: int = 20, validation: int = 5, test: int = 5) -> ImageDa
         train=few(all_of_it.train, (train,) * 10),
         validation=few(all_of_it.validation, (validation,) * 10),
         test=few(all_of_it.test, (test,) * 10),
+        fingerprint=sha256(f"{train}, {validation}, {test} per class of {all_of_it.fingerprint}".encode()),
     )
 
 

@@ -21,6 +21,7 @@ from potstill.runtime.errors import UserError
 from potstill.schema.search import Candidate, SearchResult
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from potstill.units import Crew
 from tests.small import on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=30, full_epochs=5, learning_rate=0.05, augmentation="none")
@@ -254,10 +255,10 @@ def test_the_command_prints_the_ranking(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_other_processes_find_the_same(tmp_path: Path):
+def test_other_processes_find_the_same(crew: Crew, tmp_path: Path):
     options: dict[str, Any] = {"proxies": ("distilled", "k-means", "early-stopping"), "repeats": 2, "sample": 3}
     here = searched(**options)
-    there = searched(**options, executor="processes:2", record=tmp_path / "search.json")
+    there = searched(**options, executor=crew, record=tmp_path / "search.json")
     for name, proxy in here.all_proxies.items():
         assert accuracies(there.all_proxies[name].candidates) == accuracies(proxy.candidates)
     assert accuracies(there.full) == accuracies(here.full)

@@ -20,6 +20,7 @@ from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
+from potstill.units import Crew
 from tests.killed import Killed, killed_after
 from tests.small import digits, few
 
@@ -177,7 +178,7 @@ def test_a_promise_stands_in_the_record(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_processes_find_the_same(tmp_path: Path):
+def test_processes_find_the_same(crew: Crew, tmp_path: Path):
     protocol = replace(SIX, shadows=2, images_per_class=2)
     here = audited("dm", tmp_path / "here", protocol=protocol, networks=[NETWORK])
     there = audited(
@@ -185,7 +186,7 @@ def test_processes_find_the_same(tmp_path: Path):
         tmp_path / "there",
         protocol=protocol,
         networks=[NETWORK],
-        resources=Resources(compute=ON_CPU, executor="processes:2"),
+        resources=Resources(compute=ON_CPU, executor=crew),
     )
     assert timeless(there) == timeless(here)
 

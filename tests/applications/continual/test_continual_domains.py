@@ -19,6 +19,7 @@ from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
+from potstill.units import Crew
 from tests.small import digits, few
 
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
@@ -140,11 +141,9 @@ def test_what_was_interrupted_goes_on_with_the_same_bits(after: int, tmp_path: P
 
 
 @pytest.mark.slow
-def test_processes_give_the_same_bits(tmp_path: Path):
+def test_processes_give_the_same_bits(crew: Crew, tmp_path: Path):
     some = {"memories": ["random"], "protocol": replace(TWO, repeats=1)}
-    assert timeless(learned(tmp_path / "one", executor="processes:1", **some)) == timeless(
-        learned(tmp_path / "here", **some)
-    )
+    assert timeless(learned(tmp_path / "one", executor=crew, **some)) == timeless(learned(tmp_path / "here", **some))
 
 
 def test_a_course_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

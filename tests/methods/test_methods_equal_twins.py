@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from potstill.engine import layout
 from potstill.methods import DM, DataDAM, Method, Problem, State
 from potstill.networks import Observation
+from potstill.networks.weights import keep_weights, kept_weights, snapshot
 from potstill.runtime.compute import supports_compilation
 from tests.small import NETWORK, digits, few, problem
 from tests.twins.matching import attention, datadam_loss, datadam_step, dm_loss, dm_step
@@ -54,6 +56,13 @@ def assert_near(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
     assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max()
 
 
+def written(problem: Problem, folder: Path) -> Path:
+    """A file of weights of the problem's network, with other buffers than a new one has."""
+    weights = snapshot(problem.build_network(torch.Generator().manual_seed(7)))
+    weights = {name: tensor * 2 for name, tensor in weights.items()}
+    return kept_weights(folder, keep_weights(folder, weights, {}))
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("augment", [True, False])
 def test_dm_equals_its_twin(network: str, augment: bool):
@@ -66,6 +75,17 @@ def test_dm_equals_its_twin(network: str, augment: bool):
 def test_datadam_equals_its_twin(network: str, augment: bool):
     given = problem(ipc=3, network=network, precision="float64")
     check_equal(given, DataDAM(batch_real=20, augment=augment))
+
+
+@pytest.mark.parametrize("kind", [DM, DataDAM])
+@pytest.mark.parametrize("radius", [0.0, 3.0, 1e6])
+@pytest.mark.parametrize("network", [NETWORK, BATCH_NORM])
+def test_networks_near_given_weights_are_those_of_the_twin(
+    kind: type[DM | DataDAM], radius: float, network: str, tmp_path: Path
+):
+    given = problem(ipc=3, network=network, precision="float64")
+    weights = written(given, tmp_path)
+    check_equal(given, kind(batch_real=8, around=str(weights), radius=radius))
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 4.0])

@@ -108,6 +108,29 @@ def record() -> Federated:
     )
 
 
+def with_rounds(*finals: float, rounds: int = 3) -> Federated:
+    """The record with refined sets, at 9 kB up and 300 kB down a round; each round but the last is 0.05 lower."""
+    found = record()
+    refined = Learner(
+        way="refined dm",
+        network="convnet",
+        accuracies=list(finals),
+        rounds=[[last - 0.05 * (rounds - number) for number in range(1, rounds + 1)] for last in finals],
+        bytes_up=[9_000 * rounds] * len(finals),
+        bytes_down=[300_000 * rounds] * len(finals),
+        seconds=[3.0] * len(finals),
+    )
+    way = Way(name="refined dm", kind="refined", images=[24, 24], bytes=[27_000] * 2, bytes_in_8_bits=[7_500] * 2)
+    learners = [*found.learners[:3], refined, *found.learners[3:]]
+    return replace(
+        found,
+        protocol=replace(found.protocol, refine=rounds, radius=2.5),
+        ways=[*found.ways[:3], way, *found.ways[3:]],
+        learners=learners,
+        standings=standings(learners, SETS),
+    )
+
+
 def plain(text: str) -> str:
     return text.replace("\u00a0", " ")
 
@@ -133,6 +156,43 @@ def test_the_verdict_says_what_one_round_reaches_and_what_others_take_for_it():
         for each in said
     )
     assert "Of 4 clients in 2 repeats, 1 has images of a single class and 1 has too few images to send any." in said
+
+
+def test_the_verdict_says_what_refined_sets_reach_after_each_round_and_what_they_cost():
+    found = with_rounds(0.88, 0.88, 0.88)
+    once, said = plain(federated_verdict(record())), plain(federated_verdict(found))
+    assert said == (
+        f"{once} With sets by dm, matched near the server's weights, ConvNet reaches 78.0 %, 83.0 % and 88.0 % after "
+        "each of 3 rounds (27 kB up, 900 kB down). FedAvg takes 5 rounds and 6 MB for as much, 6.47 times the bytes."
+    )
+    assert "reaches 88.0 % after one round (9 kB up" in plain(federated_verdict(with_rounds(0.88, 0.88, rounds=1)))
+    many = plain(federated_verdict(with_rounds(0.88, 0.88, rounds=8)))
+    assert "reaches 53.0 % after one round and 88.0 % after 8 rounds" in many
+    assert any("Only ConvNet, whose weights are sent, is refined." in each for each in remarks(found))
+    assert not any("refined" in each for each in remarks(record()))
+
+
+def test_other_refined_sets_are_a_remark_and_those_that_failed_are_not():
+    found = with_rounds(0.88, 0.88)
+    ways = [replace(way, name="datadam") if way.name == "dm" else way for way in found.ways]
+    assert any("With sets by dm, matched near" in each for each in remarks(replace(found, ways=ways)))
+    learners = [replace(each, failed="it diverged") if each.way == "refined dm" else each for each in found.learners]
+    assert federated_verdict(replace(found, learners=learners)) == federated_verdict(record())
+
+
+def test_the_page_has_the_rounds_of_refined_sets_as_a_line():
+    page = plain(render(with_rounds(0.88, 0.87, 0.89)))
+    lines = [line.split('points="')[1].split('"')[0].split() for line in page.split("<polyline")[1:]]
+    assert [len(line) for line in lines] == [5, 3, 5], "of FedAvg for each network, and of refined sets"
+    assert page.count('class="point') == 6 + 3
+    row = page[page.index("<bdi>refined dm</bdi>") :].split("</tr>")[0]
+    for cell in ("88.0 %", "27 kB", "900 kB", "5 rounds, 6 MB", "–"):
+        assert cell in row, cell
+    sent = page[page.index('<table id="sent">') :].split("</section>")[0]
+    assert sent.count("<tr>") == 1 + 4
+    assert "Refined sets are made anew in every round" in sent
+    assert "3 rounds, networks matched within 2.5 of the server's weights" in page.replace("&#39;", "'")
+    assert "Refined sets" not in render(record())
 
 
 def test_that_sets_show_what_clients_have_is_always_said():
@@ -233,11 +293,11 @@ def test_the_verdict_never_contradicts_the_numbers(finals: list[tuple[float, flo
 def test_a_chart_has_what_has_a_cost():
     points = [("dm", 100.0, 0.8), ("nothing", 0.0, 0.5), ("FedAvg", 1000.0, 0.9)]
     chart = course_chart(
-        "ConvNet", "bytes", "{:.0f}".format, Reached(points, [(500.0, 0.4), (1000.0, 0.9)], ("all", 0.95))
+        "ConvNet", "bytes", "{:.0f}".format, Reached(points, [[(500.0, 0.4), (1000.0, 0.9)]], ("all", 0.95))
     )
     assert chart is not None
     assert [point.name for point in chart.points] == ["dm", "FedAvg"]
-    ends = [float(part) for part in chart.line.split()[-1].split(",")]
+    ends = [float(part) for part in chart.lines[0].split()[-1].split(",")]
     assert ends == pytest.approx([chart.points[-1].x, 100 - chart.points[-1].y], abs=0.01), "the line ends at its point"
     assert chart.level is not None
     assert chart.points[-1].y < chart.level.height < 100
@@ -251,7 +311,7 @@ def test_a_chart_has_what_has_a_cost():
 def test_the_page_is_sound_in_a_browser(
     width: int, browser: Browser, tmp_path: Path, complaints: list[str], requests: list[str]
 ):
-    record().write(tmp_path / Federated.FILE)
+    with_rounds(0.88, 0.87, 0.89).write(tmp_path / Federated.FILE)
     path = write_federated(tmp_path)
     page = watched(browser, complaints, requests)
     page.set_viewport_size({"width": width, "height": 900})

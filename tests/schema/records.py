@@ -482,6 +482,8 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
             repeats=positive,
             central_epochs=st.none() | positive,
             iterations=st.none() | counts,
+            refine=counts,
+            radius=amounts,
         ),
         averaging=st.builds(
             Averaging,
@@ -500,7 +502,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         ways=st.lists(
             st.builds(
                 Way,
-                kind=st.sampled_from(["sets", "averaging", "central"]),
+                kind=st.sampled_from(["sets", "refined", "averaging", "central"]),
                 images=few_counts,
                 bytes=few_counts,
                 bytes_in_8_bits=few_counts,

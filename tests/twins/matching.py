@@ -8,6 +8,7 @@ and s_c (ipc, C, H, W), in the dtype of the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from potstill.augmentation import Draw, siamese_augmentation
 from potstill.methods import DM, DataDAM, Problem
 from potstill.networks import Network, Observation
+from potstill.networks.weights import Weights, WeightsFile
 from potstill.runtime.streams import Streams
 
 
@@ -61,7 +63,7 @@ def dm_step(
         The next images and momentum, both (classes * ipc, C, H, W), and the loss before the step.
     """
     streams = problem.streams.child("iteration", iteration)
-    network = _new_network(problem, streams, images.dtype)
+    network = _new_network(problem, method, streams, images.dtype)
 
     def loss_of(pixels: Tensor) -> Tensor:
         return dm_loss(network, *_batches(problem, streams, pixels, method.batch_real, method.augment))
@@ -93,7 +95,7 @@ def datadam_step(
     """
     streams = problem.streams.child("iteration", iteration)
     if network is None:
-        network = _new_network(problem, streams, images.dtype)
+        network = _new_network(problem, method, streams, images.dtype)
     elif iteration % method.network_iterations == 0:
         network.initialise(streams.generator("network"))
     power, factor = (1.0, 100.0) if method.follow_released_code else (method.power, method.loss_scale)
@@ -127,9 +129,23 @@ def _train(network: Network, method: DataDAM, images: Tensor, labels: Tensor, st
     network.requires_grad_(False)
 
 
-def _new_network(problem: Problem, streams: Streams, dtype: torch.dtype) -> Network:
-    network = problem.build_network(streams.generator("network")).to(problem.compute.device, dtype)
-    return network.requires_grad_(False).train()
+def _new_network(problem: Problem, method: DM | DataDAM, streams: Streams, dtype: torch.dtype) -> Network:
+    generator = streams.generator("network")
+    network = problem.build_network(generator if method.around is None else torch.Generator())
+    if method.around is not None:
+        _move_near(network, WeightsFile(Path(method.around)).read(), method.settled_radius, generator)
+    return network.to(problem.compute.device, dtype).requires_grad_(False).train()
+
+
+def _move_near(network: Network, weights: Weights, radius: float, generator: torch.Generator) -> None:
+    """FedDM's networks about w: w + g min(1, rho / ||g||), g ~ N(0, 1), over all parameters before the classifier."""
+    given = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier")}
+    network.load_state_dict(given, strict=False)
+    near = [(name, tensor) for name, tensor in network.named_parameters() if name in given]
+    g = [torch.randn(tensor.shape, generator=generator) for _, tensor in near]
+    length = torch.cat([part.flatten().double() for part in g]).norm().item()
+    for (_, tensor), step in zip(near, g, strict=True):
+        tensor.data += min(1, radius / length) * step
 
 
 def _batches(

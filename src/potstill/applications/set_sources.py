@@ -26,6 +26,19 @@ from potstill.synthetic import SyntheticSet
 from potstill.units import Job, Workplace
 
 
+@dataclass(frozen=True)
+class Around:
+    """Weights near which networks are matched.
+
+    Attributes:
+        weights: a file of weights of the matched network.
+        radius: how far from them networks are drawn.
+    """
+
+    weights: Path
+    radius: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Need:
     """A set that is needed.
@@ -38,6 +51,7 @@ class Need:
         iterations: of a distillation; None is the method's number.
         seed: seed of all draws.
         formation: 1, or f if each image holds f × f small pictures.
+        around: match networks near given weights; None matches new random ones.
     """
 
     title: str
@@ -47,6 +61,7 @@ class Need:
     iterations: int | None
     seed: int
     formation: int = 1
+    around: Around | None = None
 
 
 @dataclass(frozen=True)
@@ -123,9 +138,14 @@ class Maker(SetSource):
         return resolve(self.settings(need), need.data)
 
     def settings(self, need: Need) -> Settings[Method]:
-        """The settings of the run that makes a set."""
+        """The settings of the run that makes a set.
+
+        Raises:
+            UserError: the method cannot match networks near weights, if it is to.
+        """
+        near = need.around
         return Settings(
-            method=self.method,
+            method=self.method if near is None else self.method.matching_around(near.weights, near.radius),
             dataset=need.data.name,
             ipc=need.images_per_class,
             formation=need.formation,

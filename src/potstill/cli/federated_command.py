@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
@@ -25,7 +26,7 @@ PARAMETERS = {"dirichlet": "alpha", "classes": "per_client", "shards": "per_clie
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Let clients who keep their images send sets, from which a server learns in one round.
+    """Let clients who keep their images send sets, from which a server learns in one round, or in several.
 
     Attributes:
         dataset: the dataset, whose training images clients share.
@@ -42,6 +43,9 @@ class Options:
             such as dm:batch_real=64. Several joined by +, such as dm+k-means, are for clients in turn. Random images
             and k-means centres are always added.
         iterations: iterations of every distillation; there is one for each client, method and repeat.
+        refine: rounds in which the server sends the weights of the first network, each client makes a set that matches
+            networks near them, and the server trains on; beside the single round of sets. 0 leaves them out.
+        radius: how far from the weights these networks are drawn. By default 5.
         repeats: repeats, each with another partition, other sets and other networks.
         networks: specs, separated by commas. Methods match the first.
         recipe: how networks are trained on sets and on all images; see potstill list recipes.
@@ -69,6 +73,8 @@ class Options:
     formation: int = 1
     methods: str = "dm"
     iterations: int = 200
+    refine: int = 0
+    radius: float | None = None
     repeats: int = 5
     networks: str = "convnet:depth=2:width=32,mlp"
     recipe: str = "dsa-1000"
@@ -99,6 +105,7 @@ def run(words: list[str]) -> None:
         central_epochs=options.central_epochs,
         iterations=options.iterations,
         seed=options.seed,
+        **_refining(options),
     )
     averaging = applications.Averaging(
         rounds=options.rounds,
@@ -146,6 +153,19 @@ def _partition(options: Options) -> applications.Partition:
     return applications.Partition(clients=options.clients, kind=options.partition, **given)
 
 
+def _refining(options: Options) -> dict[str, Any]:
+    """The rounds, and the radius if one was given.
+
+    Raises:
+        UserError: there is a radius, but no round.
+    """
+    if options.radius is None:
+        return {"refine": options.refine}
+    if not options.refine:
+        raise UserError("--radius does not apply without --refine", "leave it out, or use --refine 5, for example")
+    return {"refine": options.refine, "radius": options.radius}
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     """Numbers joined by +.
 
@@ -161,7 +181,17 @@ def _numbers(text: str) -> tuple[int, ...]:
 def table(record: Federated) -> Table:
     """What each network reaches in every way, and what it costs."""
     made = Table(title=f"accuracy, recipe {record.recipe.label}, mean of the repeats")
-    for column in ("network", "way", "accuracy", "of central", "against random", "bytes", "FedAvg needs"):
+    for column in (
+        "network",
+        "way",
+        "accuracy",
+        "of central",
+        "against random",
+        "rounds",
+        "up",
+        "down",
+        "FedAvg needs",
+    ):
         made.add_column(column)
     for learner in record.learners:
         made.add_row(learner.network, learner.way, *_cells(record, learner))
@@ -171,7 +201,7 @@ def table(record: Federated) -> Table:
 def _cells(record: Federated, learner: Learner) -> list[str]:
     standing = record.standing(learner.way, learner.network)
     if not learner.usable or standing is None:
-        return [f"failed: {learner.failed}" if learner.failed else "-", *["-"] * 4]
+        return [f"failed: {learner.failed}" if learner.failed else "-", *["-"] * 6]
     gain, reached = standing.gain, standing.fedavg_bytes
     rounds = f"{standing.fedavg_rounds} round{'s' * (standing.fedavg_rounds != 1)}"
     against = "-" if gain is None else f"{100 * gain.mean:+.1f} [{100 * gain.ci95[0]:+.1f}, {100 * gain.ci95[1]:+.1f}]"
@@ -179,6 +209,7 @@ def _cells(record: Federated, learner: Learner) -> list[str]:
         f"{learner.mean:.1%}",
         "-" if standing.of_central is None else f"{standing.of_central:.1%}",
         against,
-        f"{learner.bytes:,.0f}" if learner.bytes_up else "-",
+        str(len(learner.course) or 1) if learner.bytes_up else "-",
+        *(f"{fmean(sent):,.0f}" if sent else "-" for sent in (learner.bytes_up, learner.bytes_down)),
         "-" if reached is None else f"{reached:,.0f} in {rounds}",
     ]

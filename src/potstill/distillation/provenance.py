@@ -70,7 +70,7 @@ class Provenance:
             )
         if start.provenance.get("reads_sha256", self._input_sha256) != self._input_sha256:
             raise UserError(
-                f"the experts that {folder} was started with have changed, or experts were added",
+                f"the weights that {folder} was started with have changed, or some were added",
                 "restore them, or start again with another `out`",
             )
         privacy = self.plan.privacy

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from potstill import synthetic
 from potstill.methods.citations import Citation
+from potstill.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,6 +69,18 @@ class Method(ABC):
     def input_files(self) -> list[Path]:
         """Files other than the dataset that the steps depend on; a resumed run needs the same ones."""
         return []
+
+    def matching_around(self, weights: Path, radius: float) -> Self:
+        """A copy that matches networks near given weights instead of new random ones; by default there is none.
+
+        Args:
+            weights: a file of weights of the network that is matched, which need not exist yet.
+            radius: how far from them networks are drawn.
+
+        Raises:
+            UserError: the method, or its settings, does not allow it.
+        """
+        raise UserError(f"{self.name} does not match networks near given weights", "use a method that does, such as dm")
 
     def privacy(self, class_sizes: Sequence[int], iterations: int) -> Privacy | None:
         """What the set guarantees for the training images; by default nothing.

@@ -3,7 +3,8 @@
 - ``convnet``, ``resnet``, ``classic``: the families; a new one is a file here and an entry of ``NETWORKS``.
 - ``base``: what all networks have in common; ``layers``: what families are built of.
 - ``spec``: networks named in text, such as ``convnet:depth=4``; ``registry``: the families by name.
-- ``weights``, ``initial``: trained parameters in files, and where a network's parameters come from.
+- ``weights``, ``initial``, ``nearby``: trained parameters in files, where a network's parameters come from before it is
+  trained, and random ones near trained ones.
 
 It imports ``runtime`` alone.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from potstill.networks.build import build_network as build_network
     from potstill.networks.initial import RANDOM_WEIGHTS as RANDOM_WEIGHTS
     from potstill.networks.initial import InitialWeights as InitialWeights
+    from potstill.networks.nearby import NearbyWeights as NearbyWeights
     from potstill.networks.registry import NETWORKS as NETWORKS
     from potstill.networks.registry import entries as entries
     from potstill.networks.spec import Option as Option

@@ -13,11 +13,14 @@ from torch import Tensor
 
 from potstill.networks.base import Network
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import write_atomic
+from potstill.runtime.files import sha256, write_atomic
 from potstill.runtime.safetensors_io import UNREADABLE, pack, read_header, read_safetensors
 from potstill.schema.fields import Fields
 
 FORMAT = "potstill.weights/1"
+
+CLASSIFIER = "classifier."
+"""How the names of the parameters of every network's classifier begin."""
 
 Weights = dict[str, Tensor]
 """Parameters and buffers by name, as in ``Network.state_dict``."""
@@ -39,8 +42,37 @@ def write_weights(path: Path, epochs: Mapping[int, Weights], about: Mapping[str,
     Raises:
         UserError: the file cannot be written.
     """
+    write_atomic(path, _packed(epochs, about))
+
+
+def keep_weights(folder: Path, weights: Weights, about: Mapping[str, Any]) -> str:
+    """Write the weights of a network into a folder, in a file that is named after its contents.
+
+    Args:
+        folder: the folder.
+        weights: the weights.
+        about: JSON values that describe them.
+
+    Returns:
+        The SHA-256 of the file, as ``sha256_of_files`` has it: the file is at ``kept_weights(folder, sha256)``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    content = _packed({0: weights}, about)
+    key = sha256(sha256(content).encode())
+    write_atomic(kept_weights(folder, key), content)
+    return key
+
+
+def kept_weights(folder: Path, key: str) -> Path:
+    """The file of weights that :func:`keep_weights` wrote into a folder under a SHA-256."""
+    return folder / f"{key}.safetensors"
+
+
+def _packed(epochs: Mapping[int, Weights], about: Mapping[str, Any]) -> bytes:
     tensors = {f"{epoch}.{name}": tensor for epoch, weights in epochs.items() for name, tensor in weights.items()}
-    write_atomic(path, pack(tensors, {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}))
+    return pack(tensors, {"format": FORMAT, "about": json.dumps(about, sort_keys=True)})
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -110,7 +142,30 @@ def install(network: Network, weights: Weights, source: Path) -> None:
         UserError: a tensor is missing, has another shape or kind of number, or does not belong to the network; it is
             named.
     """
-    own = network.state_dict()
+    _install(network.state_dict(), weights, source)
+
+
+@torch.no_grad()
+def install_features(network: Network, weights: Weights, source: Path) -> list[str]:
+    """Set the parameters and buffers of ``network`` in place, except those of its classifier.
+
+    Args:
+        network: on any device, in any floating dtype.
+        weights: one tensor for each parameter and buffer; the classifier may be of other classes, or absent.
+        source: the file that they were read from, for the error.
+
+    Returns:
+        The names of what was set.
+
+    Raises:
+        UserError: as for :func:`install`.
+    """
+    own, given = _without_classifier(network.state_dict()), _without_classifier(weights)
+    _install(own, given, source)
+    return list(own)
+
+
+def _install(own: Weights, weights: Weights, source: Path) -> None:
     for name in [*own, *weights]:
         ours, theirs = (_described(t[name]) if name in t else "absent" for t in (own, weights))
         if ours != theirs:
@@ -120,6 +175,10 @@ def install(network: Network, weights: Weights, source: Path) -> None:
             )
     for name, tensor in own.items():
         tensor.copy_(weights[name])
+
+
+def _without_classifier(weights: Weights) -> Weights:
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(CLASSIFIER)}
 
 
 def _described(tensor: Tensor) -> str:

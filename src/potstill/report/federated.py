@@ -85,7 +85,7 @@ def render(record: Federated) -> str:
         facts=[f"recipe {record.recipe.label}", *map(wording.network_title, record.networks)],
         lead=federated_verdict(record),
         remarks=remarks(record),
-        charts=[chart for network in networks if (chart := _chart(network, shown))],
+        charts=[chart for network in networks if (chart := _chart(record, network, shown))],
         rows=[_row(record, each) for network in networks for each in shown if each.network == network],
         repeats=max((len(learner.accuracies) for learner in shown), default=0),
         failures=[
@@ -93,7 +93,8 @@ def render(record: Federated) -> str:
             for each in record.learners
             if each.failed
         ],
-        ways=[_way_row(way) for way in record.sets],
+        refined=bool(record.refined),
+        ways=[_way_row(way) for way in (*record.sets, *record.refined)],
         class_names=record.class_names if len(record.class_names) <= MOST_CLASSES else [],
         clients=[
             (f"repeat {number}", _client_rows(repeat, len(record.class_names)))
@@ -121,28 +122,34 @@ def _kind(partition: Partition) -> str:
     }[partition.kind]
 
 
-def _chart(network: str, learners: Sequence[Learner]) -> CourseChart | None:
-    """The accuracy of a network against the bytes that are sent, with the rounds of FedAvg as a line.
+def _chart(record: Federated, network: str, learners: Sequence[Learner]) -> CourseChart | None:
+    """The accuracy of a network against the bytes that are sent, with rounds as lines.
 
     Args:
+        record: the record.
         network: the spec of the network.
         learners: those with results, of all networks.
     """
     own = {each.way: each for each in learners if each.network == network}
     fedavg, central = own.pop(FEDAVG, None), own.pop(CENTRAL, None)
-    ends = [*own.values(), *([fedavg] if fedavg is not None else [])]
-    course = [] if fedavg is None else fedavg.course
-    a_round = 0.0 if fedavg is None or not course else bytes_a_round(fedavg)
+    averaged = [] if fedavg is None else [fedavg]
+    refined = [own[way.name] for way in record.refined if way.name in own]
     return course_chart(
         wording.network_title(network),
         "bytes sent, up and down",
         wording.size,
         Reached(
-            points=[(_without_settings(each.way), each.bytes, each.mean) for each in ends],
-            course=[(number * a_round, reached) for number, reached in enumerate(course, start=1) if a_round],
+            points=[(_without_settings(each.way), each.bytes, each.mean) for each in (*own.values(), *averaged)],
+            courses=[_course(each) for each in (*averaged, *refined) if each.course and each.bytes],
             level=None if central is None else (central.way, central.mean),
         ),
     )
+
+
+def _course(learner: Learner) -> list[tuple[float, float]]:
+    """The bytes until each round, and the accuracy after it."""
+    a_round = bytes_a_round(learner)
+    return [(number * a_round, reached) for number, reached in enumerate(learner.course, start=1)]
 
 
 def _without_settings(way: str) -> str:
@@ -227,11 +234,20 @@ def _settings(record: Federated) -> list[tuple[str, str]]:
         ("methods match", wording.network_title(record.matched)),
         ("recipe on sets and on all images", recipe_title(record.recipe)),
         ("central training", f"{epochs} epochs on all training images"),
+        *_refining(record),
         *_averaging(record.averaging),
         ("repeats", f"{protocol.repeats}, each with a partition, sets and networks of its own"),
         ("seed", str(protocol.seed)),
         *measured_on(record.made_on),
     ]
+
+
+def _refining(record: Federated) -> list[tuple[str, str]]:
+    if not record.refined:
+        return []
+    rounds = f"{record.protocol.refine} round{'s' * (record.protocol.refine > 1)}"
+    near = f"networks matched within {record.protocol.radius:g} of the server's weights"
+    return [("refined sets", f"{rounds}, {near}, from which it trains on by the recipe on sets")]
 
 
 def _averaging(averaging: Averaging) -> list[tuple[str, str]]:

@@ -6,7 +6,20 @@ from statistics import fmean
 
 from potstill.report import wording
 from potstill.report.continual_lead import signed
-from potstill.schema.federated import BASELINES, FEDAVG, ONE_SHOT, Federated, Gain, Learner, Standing, Way
+from potstill.schema.federated import (
+    BASELINES,
+    FEDAVG,
+    ONE_SHOT,
+    REFINED,
+    Federated,
+    Gain,
+    Learner,
+    Standing,
+    Way,
+)
+
+MOST_ROUNDS = 5
+"""The most rounds of which each accuracy is said; of more, the first and the last."""
 
 LEAKS = (
     "What is sent shows something of what a client has. Random images are its own; k-means centres, and images that "
@@ -15,8 +28,14 @@ LEAKS = (
 
 
 def federated_verdict(record: Federated) -> str:
-    """What the first network learns from what the clients send in the first way, and what others take for as much."""
-    return _outcome(record, first_way(record), record.networks[0])
+    """What the first network learns from what the clients send in the first way, and what others take for as much.
+
+    If this way was refined in several rounds, also what these reach and cost.
+    """
+    way = first_way(record)
+    said = _outcome(record, way, record.networks[0])
+    further = [_refined(record, each) for each in record.refined if each.name == REFINED + way.name]
+    return " ".join([said, *filter(None, further)])
 
 
 def remarks(record: Federated) -> list[str]:
@@ -24,6 +43,12 @@ def remarks(record: Federated) -> list[str]:
     way = first_way(record)
     repeats = max((len(learner.accuracies) for learner in record.learners), default=0)
     said = [_outcome(record, way, network) for network in record.networks[1:]]
+    said += [text for each in record.refined if each.name != REFINED + way.name and (text := _refined(record, each))]
+    if record.refined:
+        said.append(
+            "Refined sets take more bytes than those of one round. Only "
+            f"{wording.network_title(record.matched)}, whose weights are sent, is refined."
+        )
     said += [better for network in record.networks if (better := _better(record, way, network))]
     said += [averaged for network in record.networks if (averaged := _averaged(record, network))]
     said += [LEAKS, *_guarantees(record)]
@@ -86,6 +111,25 @@ def _against_fedavg(record: Federated, learner: Learner, standing: Standing) -> 
     said = f" FedAvg takes {_rounds(standing.fedavg_rounds)} and {wording.size(standing.fedavg_bytes)} for as much"
     ratio = standing.fedavg_bytes / learner.bytes if learner.bytes else 0.0
     return f"{said}, {wording.times(ratio)} the bytes." if ratio else f"{said}."
+
+
+def _refined(record: Federated, way: Way) -> str:
+    """What a network reaches after each round of refined sets, and what these cost."""
+    learner = record.learner(way.name, record.matched)
+    if learner is None or not learner.rounds:
+        return ""
+    course = [wording.percent(reached) for reached in learner.course]
+    if len(course) == 1:
+        reaches = f"{course[0]} after one round"
+    elif len(course) <= MOST_ROUNDS:
+        reaches = f"{', '.join(course[:-1])} and {course[-1]} after each of {_rounds(len(course))}"
+    else:
+        reaches = f"{course[0]} after one round and {course[-1]} after {_rounds(len(course))}"
+    sets = f"sets by {way.name.removeprefix(REFINED)}, matched near the server's weights"
+    up, down = (wording.size(fmean(sent or [0])) for sent in (learner.bytes_up, learner.bytes_down))
+    said = f"With {sets}, {wording.network_title(learner.network)} reaches {reaches} ({up} up, {down} down)."
+    standing = record.standing(way.name, learner.network)
+    return said if standing is None else f"{said}{_against_fedavg(record, learner, standing)}"
 
 
 def _rounds(number: int) -> str:

@@ -18,11 +18,13 @@ BASELINES = ("random", "k-means")
 """The sets that always stand beside the others, in as many images and bytes."""
 FEDAVG, ONE_SHOT, CENTRAL = "FedAvg", "one-shot FedAvg", "central training"
 """The ways in which no sets are sent."""
+REFINED = "refined "
+"""How the name of a way with several rounds of sets begins; the rest is that of the way with one."""
 
 SIGNIFICANCE = 0.05
 
 PartitionKind = Literal["dirichlet", "classes", "shards", "iid"]
-WayKind = Literal["sets", "averaging", "central"]
+WayKind = Literal["sets", "refined", "averaging", "central"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ class Partition(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class FederatedProtocol(Record):
-    """One round in which every client sends a set that is made of its own images, and what it is compared with.
+    """Rounds in which every client sends a set that is made of its own images, and what they are compared with.
 
     Attributes:
         partition: how the training images are divided among clients.
@@ -56,6 +58,9 @@ class FederatedProtocol(Record):
         central_epochs: passes over all images in central training; None is the recipe's number for full data.
         iterations: iterations of every distillation; None is the method's number.
         seed: seed of all draws.
+        refine: rounds in which clients match networks near the server's weights, and the server trains on; beside the
+            one round of sets, which needs no weights. 0 leaves them out.
+        radius: how far from the server's weights networks are drawn in these rounds.
     """
 
     partition: Partition = Partition()
@@ -65,6 +70,8 @@ class FederatedProtocol(Record):
     central_epochs: Positive | None = None
     iterations: Count | None = 200
     seed: int = 0
+    refine: Count = 0
+    radius: Amount = 5.0
 
     def share(self, client: int) -> int:
         """The images of each class that a client, counted from 0, sends."""
@@ -142,8 +149,9 @@ class Way(Record):
     Attributes:
         name: the selection or method by which clients make sets, or several for clients that take turns; or a constant
             of this module.
-        kind: whether sets are sent, weights are averaged, or all images are in one place.
-        images: the images that all clients send, in each repeat.
+        kind: whether sets are sent once, or in several rounds that refine the server's weights; weights are averaged;
+            or all images are in one place.
+        images: the images that all clients send, in each repeat and all its rounds.
         bytes: their size with 32-bit pixels, and labels as they are stored, in each repeat.
         bytes_in_8_bits: their size if each value of a pixel and each label were stored in 8 bits, in each repeat.
         seconds: the time to make all sets of all repeats.
@@ -167,7 +175,7 @@ class Learner(Record):
         way: the name of the way.
         network: the spec of the network.
         accuracies: at the end, one for each repeat; those of two learners with the same number are a pair.
-        rounds: for each repeat the accuracies after each round of averaging; empty for other ways.
+        rounds: for each repeat the accuracies after each round of averaging or refining; empty for other ways.
         bytes_up: what all clients send, in each repeat; empty if images are not kept by clients at all.
         bytes_down: what the server sends to all clients, in each repeat, without the result.
         seconds: time to train and test, in each repeat.
@@ -200,7 +208,7 @@ class Learner(Record):
 
     @property
     def course(self) -> list[float]:
-        """The mean accuracy after each round of averaging."""
+        """The mean accuracy after each round."""
         return [fmean(each) for each in zip(*self.rounds, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
@@ -331,9 +339,9 @@ def rounds_to(fedavg: Learner, accuracy: float) -> int | None:
     return next((number for number, reached in enumerate(fedavg.course, start=1) if reached >= accuracy), None)
 
 
-def bytes_a_round(fedavg: Learner) -> float:
-    """The bytes in both directions of a round of averaging; every round takes as many."""
-    return fedavg.bytes / len(fedavg.course)
+def bytes_a_round(learner: Learner) -> float:
+    """The bytes in both directions of a round of averaging or refining; every round takes as many."""
+    return learner.bytes / len(learner.course)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,8 +391,13 @@ class Federated(Record):
 
     @property
     def sets(self) -> list[Way]:
-        """The ways in which sets are sent."""
+        """The ways in which sets are sent once."""
         return [way for way in self.ways if way.kind == "sets"]
+
+    @property
+    def refined(self) -> list[Way]:
+        """The ways in which sets are sent in several rounds."""
+        return [way for way in self.ways if way.kind == "refined"]
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:

@@ -130,7 +130,9 @@ def test_images_may_hold_several_pictures(tmp_path: Path):
 def test_all_ways_start_from_the_same_weights(tmp_path: Path):
     """A learning rate that changes nothing shows them."""
     still = replace(RECIPE, learning_rate=1e-30, weight_decay=0.0)
-    record = learned(tmp_path, recipe=still, averaging=replace(ROUNDS, local_rate=1e-30), networks=["mlp:width=16"])
+    protocol = replace(TWO, refine=1)
+    record = learned(tmp_path, protocol=protocol, recipe=still, averaging=replace(ROUNDS, local_rate=1e-30))
+    assert [each.way for each in record.learners] == [*WAYS[:3], "refined dm", *WAYS[3:]]
     for repeat in range(2):
         assert len({learner.accuracies[repeat] for learner in record.learners}) == 1
 
@@ -220,6 +222,28 @@ def test_ways_and_repeats_are_added_without_training_the_others_again(tmp_path: 
     assert [way.kind for way in learned(tmp_path, averaging=Averaging(rounds=0)).ways] == [*["sets"] * 3, "central"]
 
 
+@pytest.mark.slow
+def test_rounds_of_sets_are_added_beside_all_that_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    networks = [NETWORK, "mlp:width=8"]
+    once = replace(TWO, repeats=1)
+    first = learned(tmp_path, protocol=once, networks=networks)
+    trainings = killed_after(10**6, monkeypatch)
+    record = learned(tmp_path, protocol=replace(once, refine=2), networks=networks)
+    assert len(trainings) == 2, "one for each round"
+    assert Federated.read(tmp_path / Federated.FILE) == record
+    assert [way.name for way in record.ways] == [*WAYS[:3], "refined dm", *WAYS[3:]]
+    refined = [each for each in record.learners if each.way == "refined dm"]
+    assert [each.network for each in refined] == [NETWORK], "the one that methods match"
+    assert [each for each in record.learners if each not in refined] == first.learners
+    assert [way for way in record.ways if way.kind != "refined"] == first.ways
+    standing = record.standing("refined dm", NETWORK)
+    assert standing is not None
+    assert standing.of_central is not None
+    assert standing.gain is None, "its bytes are not those of random images"
+    assert record.sets == first.sets
+    assert record.refined == [record.ways[3]]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -253,6 +277,12 @@ def test_a_record_of_something_else_is_not_mixed(change: dict[str, Any], message
         ({"averaging": replace(ROUNDS, fraction=1.5)}, "`fraction=1.5` is more than all clients"),
         ({"averaging": replace(ROUNDS, fraction=0.0)}, "`fraction=0.0` is not positive"),
         ({"averaging": replace(ROUNDS, rounds=-1)}, "`rounds=-1` is too small"),
+        ({"protocol": replace(TWO, refine=-1)}, "`refine=-1` is too small"),
+        ({"protocol": replace(TWO, refine=1, radius=-1.0)}, "`radius=-1.0` is too small"),
+        (
+            {"protocol": replace(TWO, refine=1), "methods": ["dm", "dc"]},
+            "dc does not match networks near given",
+        ),
         ({"methods": ["dmm"]}, "unknown method 'dmm'; did you mean 'dm'"),
         ({"methods": ["dm+dmm"]}, "unknown method 'dmm'"),
         ({"methods": ["dm", "dm"]}, "the method 'dm' is named twice"),

@@ -115,7 +115,7 @@ class FederatedAveraging(Unit[AveragingResult]):
                 workplace.progress(f"round {number + 1} of {self.averaging.rounds}, {accuracies[-1]:.1%}, {left}")
         return AveragingResult(
             accuracies=accuracies,
-            weights_bytes=FLOAT_BYTES * sum(tensor.numel() for tensor in state.values() if tensor.is_floating_point()),
+            weights_bytes=bytes_of_weights(state),
             sent=sent,
             seconds=time.perf_counter() - started,
             made_on=workplace.in_words,
@@ -156,6 +156,11 @@ def local_schedule(averaging: Averaging) -> Schedule:
         weight_decay=0.0,
         decay="none",
     )
+
+
+def bytes_of_weights(state: State) -> int:
+    """The bytes of the weights of a network as they are sent, in float32; without counters, such as batches seen."""
+    return FLOAT_BYTES * sum(tensor.numel() for tensor in state.values() if tensor.is_floating_point())
 
 
 def weighted_average(states: Sequence[State], weights: Sequence[int]) -> State:

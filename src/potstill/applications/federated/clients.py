@@ -13,8 +13,12 @@ from torch import Tensor
 from potstill.applications.federated.partitions import partitioned
 from potstill.applications.set_sources import Need
 from potstill.data import ImageDataset, share_of
+from potstill.runtime.streams import Streams
 from potstill.schema.federated import Client, FederatedProtocol
 from potstill.synthetic import SyntheticSet
+
+PURPOSE = "federated"
+"""The name of the stream of all trainings."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class Clients:
     def partition_seed(self, repeat: int) -> int:
         """The seed of the partition of a repeat."""
         return self.protocol.seed + repeat
+
+    def streams(self, repeat: int) -> Streams:
+        """The randomness of all trainings of a repeat."""
+        return Streams(self.protocol.seed, (PURPOSE, "repeat", repeat))
 
     @cached_property
     def shares(self) -> list[list[Tensor]]:

@@ -1,4 +1,4 @@
-"""One round in which clients send distilled sets, beside averaged weights, real images and training on all images."""
+"""Rounds in which clients send distilled sets, beside averaged weights, real images and training on all images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from potstill.applications.federated.averaging import AveragingResult, FederatedAveraging
 from potstill.applications.federated.clients import Clients
 from potstill.applications.federated.record import check_earlier, usable_recipe, with_results
+from potstill.applications.federated.refining import Refining
 from potstill.applications.federated.sending import Sent, find_ways, make_sent
 from potstill.applications.on_record import described
 from potstill.data import ImageDataset
@@ -34,9 +35,6 @@ from potstill.schema.federated import (
 )
 from potstill.units import Job, Runner, UnitLog, Workplace
 
-PURPOSE = "federated"
-"""The name of the stream of all draws."""
-
 
 def federate(
     dataset: ImageDataset,
@@ -53,8 +51,9 @@ def federate(
 
     The training images are divided among clients. Each makes a set of its own images alone and sends it once; a server
     trains networks from scratch on the union. Beside it stand random images and k-means centres of each client in equal
-    number, federated averaging in several rounds and in one, and training on all images. A second call continues where
-    the first stopped.
+    number, federated averaging in several rounds and in one, and training on all images. With ``protocol.refine``, sets
+    are also sent in several rounds, in each of which clients match networks near the server's weights and the server
+    trains on, as in FedDM. A second call continues where the first stopped.
 
     Args:
         dataset: the dataset, whose mean and standard deviation all clients know beforehand.
@@ -72,7 +71,8 @@ def federate(
 
     Raises:
         UserError: there are more clients than images, no client has enough images of a class, a method, network or
-            recipe is unknown or does not fit, or the record on file is of something else.
+            recipe is unknown or does not fit, a method cannot match networks near weights and should, or the record on
+            file is of something else.
     """
     out, recipe = Path(out), usable_recipe(recipe)
     _check(dataset, protocol, averaging, networks)
@@ -81,6 +81,7 @@ def federate(
     set_ways = find_ways(methods, resources.compute)
     for way in set_ways:
         way.check(clients)
+    refinable = set_ways[: len(methods)] if protocol.refine else []
     others = [Way(name=FEDAVG, kind="averaging"), Way(name=ONE_SHOT, kind="averaging")] if averaging.rounds else []
     asked = Federated(
         protocol=protocol,
@@ -91,8 +92,15 @@ def federate(
         matched=networks[0],
         networks=list(networks),
         clients=clients.records,
-        ways=[*(way.record for way in set_ways), *others, Way(name=CENTRAL, kind="central")],
+        ways=[
+            *(way.record for way in set_ways),
+            *(way.refined for way in refinable),
+            *others,
+            Way(name=CENTRAL, kind="central"),
+        ],
     )
+    refining = Refining(asked, clients, refinable, out)
+    refining.check()
     images, longest = _work(asked)
     session = Session(dataset, compute=resources.compute, executor=resources.executor, progress=resources.progress)
     path = out / Federated.FILE
@@ -102,12 +110,16 @@ def federate(
             asked.write(path)
         found = asked
         sent = make_sent(set_ways, clients, out / "clients", session)
-        log = UnitLog.beside(path)
-        with session.runner(session.settled(images), log, images=images, longest=longest) as runner:
-            learning = _Learning(asked, clients, sent)
+        log, compute, ways, learners = UnitLog.beside(path), session.settled(images), [each.way for each in sent], []
+        learning = _Learning(asked, clients, sent)
+        with session.runner(compute, log, images=images, longest=longest) as runner:
             for learners in learning.results(runner):
-                ways = [*(each.way for each in sent), *asked.ways[len(sent) :]]
                 found = with_results(asked, ways, learners, learning.made_on)
+                found.write(path)
+        if refinable:
+            for refined, further in refining.rounds(session, compute, log):
+                made_on = learning.made_on | refining.made_on
+                found = with_results(asked, [*ways, *refined], [*learners, *further], made_on)
                 found.write(path)
     return found
 
@@ -153,11 +165,13 @@ class _Learning:
     def _jobs(self, workplace: Workplace) -> Iterator[Job[Any, _Place]]:
         """The trainings; those of one repeat and network share initial weights, and those on sets all other draws."""
         protocol, dataset = self.asked.protocol, self.clients.dataset
-        base = training_on(dataset, workplace, self.asked.recipe, protocol.seed, purpose=PURPOSE)
+        base = training_on(dataset, workplace, self.asked.recipe, protocol.seed)
         for repeat in range(protocol.repeats):
-            here = replace(base, stream=(*base.stream, "repeat", repeat))
+            here = replace(base, stream=self.clients.streams(repeat).path)
             for network, spec in enumerate(self.asked.networks):
                 for number, way in enumerate(self.asked.ways):
+                    if way.kind == "refined":
+                        continue  # its rounds alternate with the making of sets
                     if way.kind == "averaging":
                         unit, weight = self._averaging(way, here.dataset, spec, repeat)
                     elif way.kind == "central":
@@ -186,14 +200,15 @@ class _Learning:
             network=network,
             initial=RANDOM_WEIGHTS.to_json(),
             seed=protocol.seed,
-            stream=(PURPOSE, "repeat", repeat),
+            stream=self.clients.streams(repeat).path,
         )
         return unit, averaging.rounds * averaging.fraction * averaging.local_epochs * self.asked.dataset.train
 
     def _learners(self) -> list[Learner]:
         return [
             self._learner(way, network)
-            for way in range(len(self.asked.ways))
+            for way, about in enumerate(self.asked.ways)
+            if about.kind != "refined"
             for network in range(len(self.asked.networks))
         ]
 
@@ -253,7 +268,7 @@ def _check_sent(clients: Clients) -> None:
 
 def _check(dataset: ImageDataset, protocol: FederatedProtocol, averaging: Averaging, networks: Sequence[str]) -> None:
     """Refuse what cannot be done, before anything is computed."""
-    at_least(protocol, formation=1, repeats=1, central_epochs=1, iterations=0)
+    at_least(protocol, formation=1, repeats=1, central_epochs=1, iterations=0, refine=0, radius=0)
     at_least(averaging, rounds=0, local_epochs=1, local_batch=1, one_shot_epochs=1)
     positive(averaging, "local_rate", "fraction")
     if averaging.fraction > 1:

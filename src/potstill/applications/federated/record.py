@@ -34,8 +34,8 @@ def usable_recipe(recipe: str | Recipe) -> Recipe:
 def check_earlier(path: Path, asked: Federated) -> None:
     """Make sure that a record on file, if there is one, is of the same clients and sets.
 
-    Methods, networks, averaging and the number of repeats may differ: what is on file of them is kept beside the
-    record, trained and made.
+    Methods, networks, averaging, refining and the number of repeats may differ: what is on file of them is kept beside
+    the record, trained and made.
 
     Raises:
         UserError: something else differs, and what.
@@ -74,15 +74,17 @@ def with_results(
 
     Args:
         record: the record without results.
-        ways: the ways to learn, with their costs.
-        learners: the results of each network in each way.
+        ways: those of its ways whose costs are known, with them.
+        learners: the results of each network in each way, in any order of the ways.
         made_on: machines, precisions and versions, in the order in which they were first seen.
     """
-    sets = [way.name for way in record.sets]
+    sets, costs = [way.name for way in record.sets], {way.name: way for way in ways}
+    order = [way.name for way in record.ways]
+    ordered = sorted(learners, key=lambda learner: order.index(learner.way))
     return replace(
         record,
-        ways=list(ways),
-        learners=list(learners),
-        standings=standings(learners, sets),
+        ways=[costs.get(way.name, way) for way in record.ways],
+        learners=ordered,
+        standings=standings(ordered, sets),
         made_on=list(made_on),
     )

@@ -11,7 +11,7 @@ from potstill.applications.set_sources import Need, SetSource, find_source, make
 from potstill.evaluation import Session
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.schema.federated import BASELINES, Way
+from potstill.schema.federated import BASELINES, REFINED, Way
 from potstill.schema.privacy import Privacy
 from potstill.synthetic import SyntheticSet
 
@@ -42,6 +42,11 @@ class SetWay:
     def record(self) -> Way:
         """It without any costs."""
         return Way(name=self.name, kind="sets")
+
+    @property
+    def refined(self) -> Way:
+        """Its several rounds, without any costs."""
+        return Way(name=REFINED + self.name, kind="refined")
 
     def check(self, clients: Clients) -> None:
         """Make sure that its sources can be applied, before anything is computed.
@@ -81,13 +86,24 @@ def make_sent(ways: Sequence[SetWay], clients: Clients, folder: Path, session: S
     Raises:
         UserError: a set cannot be made, or the folder has something else in its place.
     """
-    repeats = [_unions(ways, clients, repeat, folder, session) for repeat in range(clients.protocol.repeats)]
+    repeats = [
+        received([way.requests(clients, repeat) for way in ways], clients, folder, session)
+        for repeat in range(clients.protocol.repeats)
+    ]
     return [_sent(way, [unions[number] for unions in repeats]) for number, way in enumerate(ways)]
 
 
 @dataclass(frozen=True)
-class _Union:
-    """What all clients of a repeat send in one way, the seconds that it took, and what it guarantees to each."""
+class Received:
+    """What all clients of a repeat send at once.
+
+    Attributes:
+        synthetic: the union of their sets.
+        bytes: the size of all sets, as they are stored.
+        bytes_in_8_bits: their size if each value of a pixel and each label took one byte.
+        seconds: the time to make them.
+        privacy: what they guarantee to each client.
+    """
 
     synthetic: SyntheticSet
     bytes: int
@@ -96,9 +112,24 @@ class _Union:
     privacy: Privacy | None
 
 
-def _unions(ways: Sequence[SetWay], clients: Clients, repeat: int, folder: Path, session: Session) -> list[_Union]:
-    """What the clients of a repeat send in each way; ways may share the set of a client."""
-    asked = [way.requests(clients, repeat) for way in ways]
+def received(
+    asked: Sequence[Sequence[tuple[SetSource, Need]]], clients: Clients, folder: Path, session: Session
+) -> list[Received]:
+    """Make what clients are to send.
+
+    Args:
+        asked: several times what clients are to make. A set that is asked for twice is made once: its source has the
+            same name, and the need the same title.
+        clients: the clients.
+        folder: for the runs of all clients.
+        session: its executor makes the sets.
+
+    Returns:
+        What is received each time.
+
+    Raises:
+        UserError: a set cannot be made, or the folder has something else in its place.
+    """
     different = {(source.name, need.title): (source, need) for requests in asked for source, need in requests}
     made = dict(zip(different, make_sets(list(different.values()), folder, session), strict=True))
     found = []
@@ -106,7 +137,7 @@ def _unions(ways: Sequence[SetWay], clients: Clients, repeat: int, folder: Path,
         sets = [made[source.name, need.title] for source, need in requests]
         sent = [each.synthetic for each in sets]
         found.append(
-            _Union(
+            Received(
                 synthetic=united(sent, clients.dataset),
                 bytes=sum(map(bytes_sent, sent)),
                 bytes_in_8_bits=sum(map(bytes_in_8_bits, sent)),
@@ -117,17 +148,25 @@ def _unions(ways: Sequence[SetWay], clients: Clients, repeat: int, folder: Path,
     return found
 
 
-def _sent(way: SetWay, unions: Sequence[_Union]) -> Sent:
-    sets = [each.synthetic for each in unions]
-    record = replace(
-        way.record,
-        images=[len(each) for each in sets],
-        bytes=[each.bytes for each in unions],
-        bytes_in_8_bits=[each.bytes_in_8_bits for each in unions],
-        seconds=sum(each.seconds for each in unions),
-        privacy=_weakest(each.privacy for each in unions),
+def _sent(way: SetWay, repeats: Sequence[Received]) -> Sent:
+    record = replace(with_costs(way.record, [[each] for each in repeats]), privacy=_weakest(r.privacy for r in repeats))
+    return Sent(record, [each.synthetic for each in repeats])
+
+
+def with_costs(way: Way, repeats: Sequence[Sequence[Received]]) -> Way:
+    """A way with the images, bytes and seconds of its sets.
+
+    Args:
+        way: the way.
+        repeats: what is received in each round of each repeat.
+    """
+    return replace(
+        way,
+        images=[sum(len(each.synthetic) for each in rounds) for rounds in repeats],
+        bytes=[sum(each.bytes for each in rounds) for rounds in repeats],
+        bytes_in_8_bits=[sum(each.bytes_in_8_bits for each in rounds) for rounds in repeats],
+        seconds=sum(each.seconds for rounds in repeats for each in rounds),
     )
-    return Sent(record, sets)
 
 
 def _guarantee(source: SetSource, need: Need) -> Privacy | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -15,9 +16,13 @@ from potstill.engine.features import Descriptors, FeatureExtractor
 from potstill.methods.pixel_descent import PixelDescent
 from potstill.methods.problem import Problem
 from potstill.methods.state import State, descend
-from potstill.networks import Network
+from potstill.networks import NearbyWeights, Network
 from potstill.runtime.bounds import at_least
+from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
+
+RADIUS = 5.0
+"""How far from given weights networks are drawn by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,20 +30,47 @@ class DistributionMatching(PixelDescent):
     """Gradient descent on a loss between the class means of real and of synthetic descriptors.
 
     A method of this family defines a descriptor and a loss. Each iteration draws a new network, which is never trained.
+    Networks may be drawn near given weights instead, as clients do in FedDM (Xiong et al., CVPR 2023).
 
     Attributes:
         batch_real: real images per class in each iteration.
         augment: apply Siamese augmentation to real and synthetic images.
+        around: a file of weights of the matched network, of ``potstill experts`` for example; each iteration's network
+            is drawn near them. Their classifier is not used. By default networks are new and random.
+        radius: how far from ``around`` networks are drawn at most, as the Euclidean length of a step through all
+            parameters; 0 matches the weights themselves. By default 5.
     """
 
     published_learning_rate: ClassVar[float] = 1.0
 
     batch_real: int = 256
     augment: bool = True
+    around: str | None = None
+    radius: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, batch_real=1)
+        at_least(self, batch_real=1, radius=0)
+        if self.radius is not None and self.around is None:
+            raise UserError(f"`radius={self.radius}` has no effect without `around`", "name a file of weights too")
+
+    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
+        """A copy with the learning rate filled in, and the radius if there are weights."""
+        found = super().resolved(images_per_class, dataset)
+        return found if self.around is None else replace(found, radius=self.settled_radius)
+
+    @property
+    def settled_radius(self) -> float:
+        """The radius in effect."""
+        return RADIUS if self.radius is None else self.radius
+
+    def matching_around(self, weights: Path, radius: float) -> Self:
+        """A copy whose networks are drawn near given weights."""
+        return replace(self, around=str(weights), radius=radius)
+
+    def input_files(self) -> list[Path]:
+        """The file of weights near which networks are drawn, if there is one."""
+        return [] if self.around is None else [Path(self.around)]
 
     @abstractmethod
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
@@ -54,6 +86,8 @@ class DistributionMatching(PixelDescent):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state."""
+        if self.around is not None:  # raises if the weights do not fit, before any work is done
+            self.redraw(problem, self.extractor(problem).network, problem.streams.generator("network"))
         return self.pixel_optimiser.init("images", problem.start_images)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
@@ -69,8 +103,25 @@ class DistributionMatching(PixelDescent):
         """
         streams = problem.streams.child("iteration", iteration)
         extractor = self.extractor(problem)
-        extractor.redraw(streams.generator("network"))
+        self.redraw(problem, extractor.network, streams.generator("network"))
         return self.update(problem, extractor, state, streams, iteration)
+
+    def redraw(self, problem: Problem, network: Network, generator: torch.Generator) -> None:
+        """Draw the parameters of an iteration's network in place: new ones, or some near given weights.
+
+        Args:
+            problem: the distillation problem.
+            network: the network.
+            generator: a CPU generator.
+
+        Raises:
+            UserError: the given weights are absent or do not fit the network.
+        """
+        if self.around is None:
+            network.initialise(generator)
+            return
+        path, radius = Path(self.around), self.settled_radius
+        problem.cached((path, radius), lambda: NearbyWeights(path, radius)).draw(network, generator)
 
     def extractor(self, problem: Problem) -> FeatureExtractor:
         """The feature extractor, built on the first call."""

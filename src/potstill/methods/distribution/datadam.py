@@ -85,6 +85,11 @@ class DataDAM(DistributionMatching):
                 f"`network_steps={self.network_steps}` has no effect with `network_iterations=1`",
                 "use `network_iterations=2` or more, or `network_steps=0`",
             )
+        if self.network_iterations > 1 and self.around is not None:
+            raise UserError(
+                f"`network_iterations={self.network_iterations}` trains a network, and `around` draws one near weights",
+                "use `network_iterations=1`, or leave `around` out",
+            )
 
     def default_iterations(self, images_per_class: int) -> int:
         """8,000 as in the paper, for any number of images per class."""
@@ -121,7 +126,8 @@ class DataDAM(DistributionMatching):
         streams = problem.streams.child("iteration", iteration)
         extractor, network = self.extractor(problem), self._network(problem)
         if iteration % self.network_iterations == 0:
-            network.redraw(streams.generator("network"))
+            self.redraw(problem, network.network, streams.generator("network"))
+            network.weights.take_over()
         else:
             network.restore(state)
         loss = 0.0

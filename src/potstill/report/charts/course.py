@@ -1,4 +1,4 @@
-"""A course: accuracy against a growing cost as a line, beside points of one cost, and a level of none."""
+"""Courses: accuracy against a growing cost as lines, beside points of one cost, and a level of none."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class CourseChart:
         x_label: the label of the horizontal axis.
         x_ticks: positions from the left.
         y_ticks: positions from the bottom.
-        line: the course, as an attribute of SVG in a square of 100 by 100; empty if there is none.
-        points: the end of the course last; the first is highlighted.
+        lines: the courses, each as an attribute of SVG in a square of 100 by 100.
+        points: the ends of the courses are among them; the first is highlighted.
         level: what is reached at no cost that counts.
         summary: the chart in one sentence.
     """
@@ -44,7 +44,7 @@ class CourseChart:
     x_label: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
-    line: str
+    lines: tuple[str, ...]
     points: tuple[Point, ...]
     level: Level | None
     summary: str
@@ -56,12 +56,12 @@ class Reached:
 
     Attributes:
         points: name, cost and accuracy of each point.
-        course: costs and accuracies of the line, whose end is the last of ``points``; it may be empty.
+        courses: costs and accuracies of each line, whose end is one of ``points``.
         level: a name and an accuracy.
     """
 
     points: Sequence[tuple[str, float, float]]
-    course: Sequence[tuple[float, float]] = ()
+    courses: Sequence[Sequence[tuple[float, float]]] = ()
     level: tuple[str, float] | None = None
 
 
@@ -80,8 +80,9 @@ def course_chart(title: str, x_label: str, show: Callable[[float], str], reached
     points = [point for point in reached.points if point[1] > 0]
     if not points:
         return None
-    costs = [cost for _, cost, _ in points] + [cost for cost, _ in reached.course]
-    heights = [height for *_, height in points] + [height for _, height in reached.course]
+    on_lines = [place for course in reached.courses for place in course]
+    costs = [cost for _, cost, _ in points] + [cost for cost, _ in on_lines]
+    heights = [height for *_, height in points] + [height for _, height in on_lines]
     heights += [reached.level[1]] if reached.level else []
     x_scale = logarithmic_scale(min(costs) / ROOM, max(costs) * ROOM, show, ticks=TICKS)
     low, high = int(10 * min(heights)) / 10, min(10, int(10 * max(heights)) + 1) / 10
@@ -99,8 +100,10 @@ def course_chart(title: str, x_label: str, show: Callable[[float], str], reached
         x_label=x_label,
         x_ticks=x_scale.ticks,
         y_ticks=y_scale.ticks,
-        line=" ".join(
-            f"{x_scale.position(cost):.2f},{100 - y_scale.position(height):.2f}" for cost, height in reached.course
+        lines=tuple(
+            " ".join(f"{x_scale.position(cost):.2f},{100 - y_scale.position(height):.2f}" for cost, height in course)
+            for course in reached.courses
+            if course
         ),
         points=tuple(
             Point(name, x, y, label.height, label.start < x) for (name, x, y), label in zip(places, labels, strict=True)

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def victims(source: str, case: Case, *outcomes: tuple[float, float, float], **changes: object) -> Victims:
-    found = [Outcome(accuracy=a, success=s, recognised=r) for a, s, r in outcomes]
+    found = [
+        Outcome(accuracy=a, success=s, recognised=r, unpatched=None if case in ("before", "after") else 0.0)
+        for a, s, r in outcomes
+    ]
     made = Victims(
         source=source,
         kind="method",
@@ -78,10 +81,10 @@ def plain(text: str) -> str:
 def test_a_backdoor_that_survives_is_told_beside_its_control():
     assert plain(poisoning_verdict(BACKDOOR)) == (
         "Trained on a set by dm from tampered images, ConvNet takes 41.0 % (95 % interval 28.3–53.7) of the test "
-        "images of other classes for class 0 when they have the patch; trained on a set from the images as they were, "
-        "1.5 % (95 % interval 0.0–7.9). Without the patch it recognises 91.0 % of all "
-        "test images, and 92.0 %. Some of the backdoor survives: tampering adds +39.5 points (95 % interval +33.1 to "
-        "+45.9) to what the patch does."
+        "images of other classes for class 0 when they have the patch, and 0.0 % of them without it; trained on a set "
+        "from the images as they were, 1.5 % (95 % interval 0.0–7.9), and 0.0 % of them without it. Without the patch "
+        "it recognises 91.0 % of all test images, and 92.0 %. Some of the backdoor survives: tampering adds +39.5 "
+        "points (95 % interval +33.1 to +45.9) to what the patch does."
     )
 
 
@@ -112,6 +115,14 @@ def test_wrong_labels_are_not_taken_for_a_backdoor():
     assert "without the patch, %" in render(record)
 
 
+def test_an_older_record_does_not_say_what_the_labels_did():
+    bare = [replace(each, outcomes=[replace(o, unpatched=None) for o in each.outcomes]) for each in BACKDOOR.victims]
+    said = plain(poisoning_verdict(replace(BACKDOOR, victims=bare)))
+    assert "without it" not in said
+    assert "survives" not in said
+    assert said.endswith("to the share with the patch, of which wrong labels may be the cause.")
+
+
 def test_a_step_is_told_with_what_was_before_it():
     assert plain(poisoning_verdict(STEP)) == (
         "One step on 10 distilled images by dd makes 2 trained LeNet networks, none of which distillation has seen, "
@@ -123,7 +134,8 @@ def test_a_step_is_told_with_what_was_before_it():
 
 
 def test_an_interval_does_not_leave_what_is_possible():
-    bad = replace(BACKDOOR.victims[0], outcomes=[Outcome(accuracy=0.9, success=s, recognised=0.5) for s in (0.0, 0.6)])
+    wide = [Outcome(accuracy=0.9, success=s, recognised=0.5, unpatched=0.0) for s in (0.0, 0.6)]
+    bad = replace(BACKDOOR.victims[0], outcomes=wide)
     said = plain(poisoning_verdict(replace(BACKDOOR, victims=[bad, BACKDOOR.victims[1]])))
     assert said.endswith("(95 % interval −200.0 to +200.0) to what the patch does.")
 

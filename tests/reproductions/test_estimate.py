@@ -13,7 +13,7 @@ from potstill.experts.plan import ExpertPlan
 from potstill.methods import DM, MTT, Random
 from potstill.reproductions import Published, Reproduction, Row, reproduce
 from potstill.reproductions.base import shortened
-from potstill.reproductions.estimate import Cost, estimate
+from potstill.reproductions.estimate import Cost, _Timing, estimate
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.schema.published import PublishedSearch
 from tests.small import NETWORK, small_digits
@@ -25,8 +25,8 @@ ROW = Row(label="dm", settings=lambda: SETTINGS, published={NETWORK: None})
 RECIPE = replace(find_recipe("coursework-50"), epochs=3)
 
 
-def cost_of(row: Row, *, distilled: bool = False) -> Cost:
-    return estimate(row, row.settings(), small_digits(), RECIPE, 2, distilled=distilled)
+def cost_of(row: Row, *, searches: int = 1, distilled: bool = False) -> Cost:
+    return estimate(row, row.settings(), small_digits(), RECIPE, 2, searches, distilled=distilled)
 
 
 def test_a_row_is_judged_by_its_steps():
@@ -56,10 +56,14 @@ def test_the_full_data_are_judged_by_a_part():
     assert cost.evaluating > 0
 
 
-def test_a_search_is_judged_by_its_candidates():
+def test_a_search_is_judged_by_its_candidates(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_Timing, "epoch", lambda *given: 0.5)
+    monkeypatch.setattr(_Timing, "full", lambda *given: 7.0)
     found = PublishedSearch(space="convnet-22", found="ConvNetD3", accuracy=90.0, time="1 s", full=Published(99.0))
-    cost = cost_of(replace(ROW, search=found))
-    assert cost.searching > 0
+    once, often = (cost_of(replace(ROW, search=found), searches=searches) for searches in (1, 4))
+    assert once.searching == 22 * RECIPE.epochs * 0.5 + 7.0
+    assert often.searching == 4 * 22 * RECIPE.epochs * 0.5 + 7.0
+    cost = once
     assert cost.seconds == cost.distilling + cost.evaluating + cost.searching
     assert " to search" in str(cost)
 

@@ -372,6 +372,12 @@ def test_random_images_are_those_of_equal_number(tmp_path: Path):
     assert (drawn.network, other.network) == (NETWORK, OTHER)
 
 
+def test_a_folder_holds_one_table(tmp_path: Path):
+    reproduce(SMALL, tmp_path, rows=["dm"], repeats=1, resources=PLAIN)
+    with pytest.raises(UserError, match=r"reproduction.json is of the table small, not of other"):
+        reproduce(replace(SMALL, name="other"), tmp_path, rows=["dm"], repeats=1, resources=PLAIN)
+
+
 def test_unknown_rows_names_and_scales_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match="small has no row 'dn'; its rows are Random!, dm"):
         reproduce(SMALL, tmp_path, rows=["dn"])
@@ -407,7 +413,7 @@ def test_the_command_prints_published_and_measured(tmp_path: Path, monkeypatch: 
     told = capsys.readouterr().out
     assert "1.0 ± 0.5" in told
     assert "above" in told
-    assert "Published: nobody." in told
+    assert "Source: nobody." in told
     assert (tmp_path / "out" / "reproduction.html").is_file()
     assert main(["list", "reproductions"]) == 0
     assert "dc-distances" in capsys.readouterr().out

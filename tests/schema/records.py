@@ -322,8 +322,14 @@ standings = st.builds(
     fedavg_bytes=st.none() | amounts,
 )
 
-published = st.builds(Published, mean=numbers, std=st.none() | amounts)
-outcomes = st.builds(poisoning.Outcome, accuracy=fractions, success=fractions, recognised=fractions)
+published = st.builds(Published, mean=numbers, std=st.none() | amounts, time=st.text(max_size=9))
+outcomes = st.builds(
+    poisoning.Outcome,
+    accuracy=fractions,
+    success=fractions,
+    recognised=fractions,
+    unpatched=st.none() | fractions,
+)
 
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "poisoning": st.builds(
@@ -581,6 +587,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
                 Searched,
                 published=st.builds(PublishedSearch, accuracy=numbers, full=published),
                 candidates=counts,
+                repeats=st.integers(1, 9),
                 on_set=repeats,
                 full=repeats,
                 seconds=amounts,

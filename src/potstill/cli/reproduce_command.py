@@ -89,7 +89,7 @@ def run(words: list[str]) -> None:
     if record.searches:
         table_console().print(searches(record))
     say(report.reproduction_verdict(record), *report.reproduction_remarks(record))
-    for note in (f"Published: {reproduction.source}.", *reproduction.notes):
+    for note in (f"Source: {reproduction.source}.", *reproduction.notes):
         say(note)
     page = report.write_reproduction(out)
     say(f"written to {out / reproductions.ReproductionRecord.FILE}; the page is {page}")
@@ -123,7 +123,7 @@ def table(record: ReproductionRecord) -> Table:
 def searches(record: ReproductionRecord) -> Table:
     """What was found by searching with the sets, published and here."""
     shown = Table(title="architecture search with the sets")
-    for column in ("row", "published", "found here", "on the set", "search took", "on the full data", ""):
+    for column in ("row", "published", "found here", "on the set, validation", "search took", "on the full data", ""):
         shown.add_column(column)
     for searched in record.searches:
         published = searched.published
@@ -132,7 +132,7 @@ def searches(record: ReproductionRecord) -> Table:
             f"{published.found}, {published.time}, {published.full}% on the full data",
             searched.found or "none",
             percent(searched.on_set),
-            f"{searched.seconds:.0f} s",
+            f"{searched.seconds / searched.repeats:.0f} s",
             percent(searched.full),
             searched.note,
         )

@@ -96,8 +96,7 @@ def _cell(victims: Victims, name: str) -> str:
 
 
 def _unpatched(victims: Victims) -> str:
-    known = all(outcome.unpatched is not None for outcome in victims.outcomes)
-    return _cell(victims, "unpatched") if known else "–"
+    return _cell(victims, "unpatched") if victims.shown_unpatched else "–"
 
 
 def _settings(record: Poisoning) -> list[tuple[str, str]]:

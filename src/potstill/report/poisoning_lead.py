@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import fmean
-
 from potstill.report.wording import SPACE, images, interval, network_title, percent, signed
 from potstill.schema.poisoning import (
     AFTER,
@@ -69,15 +67,18 @@ def _backdoor(record: Poisoning, protocol: BackdoorProtocol, source: str, networ
     )
     pairs = list(zip(bad.values("effect"), control.values("effect"), strict=False))
     difference = paired_difference(bad.values("effect"), control.values("effect"))
+    shown = bad.shown_unpatched and control.shown_unpatched
+    what = "what the patch does" if shown else "the share with the patch, of which wrong labels may be the cause"
     if difference is None and len(pairs) > 1:
         more = signed(pairs[0][0] - pairs[0][1])
-        return f"{told} Tampering adds {more} points to what the patch does, in each of {len(pairs)} repeats."
+        return f"{told} Tampering adds {more} points to {what}, in each of {len(pairs)} repeats."
     if difference is None:
         return f"{told} One repeat shows no difference."
     low, high = (signed(max(-2.0, min(end, 2.0))) for end in difference.interval)  # no difference is larger
-    added = f"{signed(difference.mean)} points (95{SPACE}% interval {low} to {high})"
-    survives = "Some of the backdoor survives" if difference.interval[0] > 0 else "No backdoor is shown"
-    return f"{told} {survives}: tampering adds {added} to what the patch does."
+    added = f"tampering adds {signed(difference.mean)} points (95{SPACE}% interval {low} to {high}) to {what}"
+    if difference.interval[0] <= 0:
+        return f"{told} No backdoor is shown: {added}."
+    return f"{told} Some of the backdoor survives: {added}." if shown else f"{told} In this record {added}."
 
 
 def _step(record: Poisoning, protocol: StepProtocol, source: str, network: str) -> str:
@@ -98,8 +99,7 @@ def _step(record: Poisoning, protocol: StepProtocol, source: str, network: str) 
 
 def _unpatched(victims: Victims) -> str:
     """What they do without the patch, unless an older record does not say."""
-    shares = [outcome.unpatched for outcome in victims.outcomes if outcome.unpatched is not None]
-    return f", and {percent(fmean(shares))} of them without it" if shares else ""
+    return f", and {percent(victims.mean('unpatched'))} of them without it" if victims.shown_unpatched else ""
 
 
 def _share(victims: Victims, name: str) -> str:

@@ -72,7 +72,7 @@ def render(record: ReproductionRecord, images: Strips | None = None) -> str:
         "reproduction.html.jinja",
         dated="",
         title=record.title,
-        facts=[f"published: {record.source}", f"recipe {record.recipe}"],
+        facts=[record.source, f"recipe {record.recipe}"],
         lead=reproduction_verdict(record),
         remarks=reproduction_remarks(record),
         chart=accuracy_chart([_compared(record, network) for network in networks]),
@@ -126,7 +126,9 @@ def _compared(record: ReproductionRecord, network: str) -> Comparison:
 def _kind(outcome: Outcome) -> str:
     if outcome.method == RANDOM:
         return "random"
-    return "distilled" if outcome.iterations is not None and outcome.iterations.published else "full"
+    if outcome.iterations is None:
+        return "full"
+    return "distilled" if outcome.iterations.published else "other"
 
 
 def _lines(record: ReproductionRecord, network: str) -> list[Line]:
@@ -172,7 +174,7 @@ def _search_lines(searched: Searched) -> Iterator[SearchLine]:
         candidates=wording.count(searched.candidates),
         found=searched.found or "none",
         on_set=_accuracy(searched.on_set, 2),
-        seconds=wording.duration(searched.seconds),
+        seconds=wording.duration(searched.seconds / searched.repeats),
         full=_accuracy(searched.full, 2),
         training=_time(searched.full_seconds),
     )
@@ -195,13 +197,15 @@ def _settings(record: ReproductionRecord) -> list[tuple[str, str]]:
     measured = (*record.outcomes, *record.searches)
     scales = sorted({each.scale for each in measured})
     datasets = dict.fromkeys(outcome.dataset for outcome in record.outcomes if outcome.dataset)
+    searches = sorted({searched.repeats for searched in record.searches})
     repeats = sorted({outcome.measured.repeats for outcome in record.outcomes if outcome.measured.usable})
     return [
         ("table", record.name),
-        ("published", record.source),
+        ("source", record.source),
         *([("dataset", ", ".join(datasets))] if datasets else []),
         ("recipe", record.recipe),
         ("scale", ", ".join(f"{scale:g}" for scale in scales) or "–"),
         ("trainings of each network", ", ".join(map(str, repeats)) or "–"),
+        *([("trainings of each candidate", ", ".join(map(str, searches)))] if searches else []),
         *measured_on(dict.fromkeys(place for each in measured for place in each.made_on)),
     ]

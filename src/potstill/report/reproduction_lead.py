@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from potstill.report.wording import SPACE, count, images, interval, network_title, percent
 from potstill.schema.published import Published
-from potstill.schema.reproduction import Outcome, ReproductionRecord
+from potstill.schema.reproduction import ANOTHER, FEWEST_EPOCHS, Outcome, ReproductionRecord
 from potstill.schema.statistics import welch_interval
 
 VERDICTS = ("inside", "above", "below")
@@ -39,30 +39,33 @@ def _against(record: ReproductionRecord) -> list[tuple[Outcome, Outcome]]:
     return [(outcome, random) for outcome, random in pairs if random is not None]
 
 
-def _below_random(record: ReproductionRecord) -> list[tuple[Outcome, Published, Outcome]]:
-    """The published results of sets that lie below the interval of random images."""
+def _printed(record: ReproductionRecord) -> list[tuple[Outcome, Published, Outcome]]:
+    """The published results of sets that random images stand beside, on the same dataset."""
     return [
         (outcome, outcome.published, random)
         for outcome, random in _against(record)
-        if outcome.published is not None
-        and outcome.verdict != ANOTHER
-        and random.measured.interval is not None
-        and outcome.published.mean < 100 * random.measured.interval[0]
+        if outcome.published is not None and outcome.verdict != ANOTHER
     ]
 
 
-ANOTHER = "another dataset"
-"""The verdict of an outcome on another dataset than the published one."""
+def _below_random(record: ReproductionRecord) -> list[tuple[Outcome, Published, Outcome]]:
+    """The published results of sets that lie below the interval of random images."""
+    return [
+        (outcome, published, random)
+        for outcome, published, random in _printed(record)
+        if (ends := random.measured.interval) is not None and published.mean < 100 * ends[0]
+    ]
 
 
 def _published_and_random(record: ReproductionRecord) -> str:
-    printed = [o for o, _ in _against(record) if o.published is not None and o.verdict != ANOTHER]
-    if not printed:
-        return ""
+    told = [each for each in _printed(record) if each[2].measured.interval is not None]
+    if not told:
+        once = "Random real images were trained on once, which does not tell whether published results lie below them."
+        return once if _printed(record) else ""
     below = len(_below_random(record))
     lie = "lies" if below == 1 else "lie"
-    whole = f"Of {images(len(printed), 'published result')} on sets, {count(below) if below else 'none'} {lie}"
-    return f"{whole} below what random real images of equal number reach here."
+    whole = f"Of {images(len(told), 'published result')} on sets, {count(below) if below else 'none'} {lie} clearly"
+    return f"{whole} below what random real images of equal number reach here (under its 95{SPACE}% interval)."
 
 
 def _ours_and_random(record: ReproductionRecord) -> str:
@@ -75,11 +78,11 @@ def _ours_and_random(record: ReproductionRecord) -> str:
         if (ends := welch_interval(outcome.measured.accuracies, random.measured.accuracies)) is not None
     ]
     if not apart:
-        return "One training each shows no difference between our sets and random images."
+        return "No difference between our sets and random real images can be tested: there are too few trainings."
     above = [outcome for outcome, ends in apart if ends[0] > 0]
     below = [outcome for outcome, ends in apart if ends[1] < 0]
     unclear = len(pairs) - len(above) - len(below)
-    parts = [f"above them in {count(len(above))} of {images(len(pairs), 'case')}"]
+    parts = [f"above random real images in {count(len(above))} of {images(len(pairs), 'case')}"]
     if below:
         parts.append(f"below in {count(len(below))} ({_named(below)})")
     if unclear:
@@ -92,9 +95,9 @@ def _ours_and_published(record: ReproductionRecord) -> str:
     judged = [outcome for outcome in record.outcomes if outcome.verdict in VERDICTS]
     if not judged:
         return ""
-    numbers = {verdict: [each for each in judged if each.verdict == verdict] for verdict in VERDICTS}
-    parts = [f"{count(len(some))} {verdict}" for verdict, some in numbers.items() if some]
-    return f"Of {images(len(judged), 'result')} published with a deviation, ours lie {' and '.join(parts)} it."
+    numbers = {verdict: sum(each.verdict == verdict for each in judged) for verdict in VERDICTS}
+    parts = [f"{verdict} it in {count(number)}" for verdict, number in numbers.items() if number]
+    return f"Of {images(len(judged), 'result')} published with a deviation, ours: {', '.join(parts)}."
 
 
 def _below(outcome: Outcome, published: Published, random: Outcome) -> str:
@@ -109,7 +112,10 @@ def _below(outcome: Outcome, published: Published, random: Outcome) -> str:
 
 def _scaled(scales: set[float]) -> str:
     shares = " and ".join(f"{100 * scale:g}{SPACE}%" for scale in sorted(scales))
-    return f"At a scale of {shares}: so much of the published iterations, and of the epochs on the full data."
+    return (
+        f"At a scale of {shares}: so much of the published iterations and of the recipe's epochs, of which trainings "
+        f"on sets keep at least {FEWEST_EPOCHS}, or all if there are fewer."
+    )
 
 
 def _named(outcomes: Sequence[Outcome]) -> str:

@@ -10,6 +10,7 @@ from potstill.experts.plan import ExpertPlan
 from potstill.methods import Method
 from potstill.schema.published import Published, PublishedSearch
 from potstill.schema.recipe import Recipe
+from potstill.schema.reproduction import FEWEST_EPOCHS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +62,6 @@ class Reproduction:
     repeats: int = 5
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
-
-
-FEWEST_EPOCHS = 50
-"""So many passes over a small set are always trained: fewer would tell of the network, not of the set."""
 
 
 def shortened(recipe: Recipe, scale: float) -> Recipe:

@@ -65,7 +65,14 @@ class Cost:
 
 
 def estimate(
-    row: Row, settings: Settings[Method], dataset: ImageDataset, recipe: Recipe, repeats: int, *, distilled: bool
+    row: Row,
+    settings: Settings[Method],
+    dataset: ImageDataset,
+    recipe: Recipe,
+    repeats: int,
+    searches: int,
+    *,
+    distilled: bool,
 ) -> Cost:
     """Time a step of each kind of work of a row, and multiply.
 
@@ -75,6 +82,7 @@ def estimate(
         dataset: its dataset.
         recipe: how its networks are trained.
         repeats: trainings of each network.
+        searches: trainings of each candidate of a search.
         distilled: whether its set is there already.
 
     Returns:
@@ -92,7 +100,7 @@ def estimate(
     searching = 0.0
     if row.search is not None:
         full = training_schedule(recipe, flips=dataset.flips, full=True)
-        ranking = timing.epoch("convnet", set_like, schedule) * schedule.epochs * repeats
+        ranking = timing.epoch("convnet", set_like, schedule) * schedule.epochs * searches
         searching = ranking * len(SPACES[row.search.space]) + timing.full("convnet", full)
     experts, untimed = 0.0, ""
     if row.experts is not None:

@@ -38,7 +38,7 @@ from potstill.runtime.progress import in_words, silent
 from potstill.schema.evaluation import Repeats
 from potstill.schema.published import Published, PublishedIterations, PublishedSearch
 from potstill.schema.recipe import Recipe
-from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord, Searched
+from potstill.schema.reproduction import ANOTHER, FullDataRecord, Outcome, ReproductionRecord, Searched
 from potstill.schema.search import DISTILLED, SearchResult
 from potstill.synthetic import SyntheticSet
 
@@ -91,6 +91,7 @@ def reproduce(
     if lacking := [each.dataset for each in own if dataset is None and "FOLDER" in each.dataset]:
         raise UserError(f"{reproduction.name} needs your own copy of the images", f"use `dataset={lacking[0]}`")
     with locked(out / ReproductionRecord.FILE):
+        _check_earlier(out / ReproductionRecord.FILE, reproduction)
         places = [dataset or each.dataset for each in own]
         for each, place in zip(own, places, strict=True):
             if place not in datasets:
@@ -133,7 +134,7 @@ class _Making:
             folder = RunFolder(self.out / row.folder)
             finished = folder.manifest.exists() and folder.read_manifest().status in ("complete", "diverged")
             repeats = self.repeats or (1 if row.full else self.reproduction.repeats)
-            cost = estimate(row, settings, dataset, self.recipe, repeats, distilled=finished)
+            cost = estimate(row, settings, dataset, self.recipe, repeats, self.repeats or 1, distilled=finished)
             if self.time_limit is not None:
                 cost = replace(cost, distilling=min(cost.distilling, self.time_limit))
             self.resources.announce(f"{row.label}: {cost}")
@@ -285,6 +286,7 @@ class _Making:
             published=published,
             comparable=cost["comparable"],
             candidates=len(searched.candidates) - len(searched.skipped),
+            repeats=self.repeats or 1,
             found=found,
             on_set=Repeats(accuracies=on_set.accuracies) if on_set else Repeats(failed="every candidate failed"),
             seconds=searched.seconds,
@@ -293,7 +295,7 @@ class _Making:
             scale=self.scale,
             status=cost["status"],
             note=cost.get("note", ""),
-            made_on=full.made_on,
+            made_on=list(dict.fromkeys([*(on_set.made_on if on_set else []), *full.made_on])),
         )
 
     def _session(self, dataset: ImageDataset) -> Session:
@@ -329,7 +331,7 @@ def _outcome(
     if measured.failed is not None:
         verdict = f"failed: {measured.failed}"
     elif not details["comparable"]:
-        verdict = "another dataset"
+        verdict = ANOTHER
     else:
         verdict = "nothing published" if published is None else published.verdict(measured.mean)
     return Outcome(
@@ -350,6 +352,16 @@ def _wanted(reproduction: Reproduction, labels: Sequence[str]) -> list[Row]:
         if label not in known:
             raise UserError(f"{reproduction.name} has no row {label!r}", f"its rows are {', '.join(known)}")
     return [row for row in reproduction.rows if not labels or row.label in labels]
+
+
+def _check_earlier(path: Path, reproduction: Reproduction) -> None:
+    """Make sure that a record on file is of the same table.
+
+    Raises:
+        UserError: it is of another one.
+    """
+    if path.exists() and (name := ReproductionRecord.read(path).name) != reproduction.name:
+        raise UserError(f"{path} is of the table {name}, not of {reproduction.name}", "choose another `out`")
 
 
 def _repeats(result: NetworkResult) -> Repeats:

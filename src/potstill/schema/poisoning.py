@@ -106,8 +106,11 @@ class Outcome(Record):
 
     @property
     def effect(self) -> float:
-        """By how much the patch raises the share that is taken for the target, a difference of fractions."""
-        return self.success - (self.unpatched or 0.0)
+        """By how much the patch raises the share that is taken for the target, a difference of fractions.
+
+        An older record does not say what networks do without the patch: then it is the share with it.
+        """
+        return self.success if self.unpatched is None else self.success - self.unpatched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +149,11 @@ class Victims(Record):
     def values(self, name: str) -> list[float]:
         """A field of all outcomes, or their ``effect``."""
         return [getattr(outcome, name) for outcome in self.outcomes]
+
+    @property
+    def shown_unpatched(self) -> bool:
+        """Whether it is known what the networks do without the patch."""
+        return all(outcome.unpatched is not None for outcome in self.outcomes)
 
     def mean(self, name: str) -> float:
         """The mean of a field of all outcomes."""

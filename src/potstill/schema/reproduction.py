@@ -7,13 +7,19 @@ from typing import Any, ClassVar
 
 from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult, Repeats
-from potstill.schema.fields import Amount, Count, Fraction
+from potstill.schema.fields import Amount, Count, Fraction, Positive
 from potstill.schema.manifest import Status
 from potstill.schema.published import Published, PublishedIterations, PublishedSearch
 from potstill.schema.recipe import Recipe
 
 RANDOM = "random"
 """The method whose rows are the baseline."""
+
+FEWEST_EPOCHS = 50
+"""So many passes over a small set are always trained: fewer would tell of the network, not of the set."""
+
+ANOTHER = "another dataset"
+"""The verdict of an outcome on another dataset than the published one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,21 +76,23 @@ class Searched(Record):
         published: what was published.
         comparable: whether it was on the same dataset.
         candidates: how many networks were trained on the set.
+        repeats: trainings of each.
         found: the name of the network that the search found; None if every candidate failed.
         on_set: its accuracies on the validation split, trained on the set.
-        seconds: time to train and validate all candidates.
+        seconds: time to train and validate all candidates, in all repeats.
         full: its accuracies on the test split, trained on the full data.
         full_seconds: time of a training on the full data; None without a result.
         scale: the fraction of the recipe's epochs that was asked for.
         status: how the distillation of the set ended.
         note: further remarks.
-        made_on: the machines, precisions and versions of the measurements, in words.
+        made_on: the machines, precisions and versions of all trainings, in words.
     """
 
     row: str
     published: PublishedSearch
     comparable: bool
     candidates: Count
+    repeats: Positive = 1
     found: str | None
     on_set: Repeats
     seconds: Amount

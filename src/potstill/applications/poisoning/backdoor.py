@@ -44,9 +44,9 @@ def plant_backdoor(
     """Distil tampered images, train networks on the sets, and write ``poisoning.json``.
 
     Sets of the same images before anyone tampered with them are the control, and so are the test images without the
-    patch: what the patch does to networks of the control is due to the patch itself, and what a network does without it
-    is due to the wrong labels. Random images and k-means centres of the tampered images stand beside distilled ones. A
-    second call continues where the first stopped.
+    patch: what the patch does to networks of the control is due to the patch itself, and what a network takes for the
+    target without it, beyond the control, is due to the wrong labels. Random images and k-means centres of the tampered
+    images stand beside distilled ones. A second call continues where the first stopped.
 
     Args:
         dataset: the dataset.

@@ -144,7 +144,8 @@ def _better(record: Federated, way: Way, network: str) -> str:
     if best is None or own is None or best.mean <= own.mean:
         return ""
     title = wording.network_title(network)
-    return f"With {title}, sets by {best.way} have the highest mean: {wording.percent(best.mean)}."
+    sent = "sets sent once" if record.refined else "sets"
+    return f"With {title}, {sent} by {best.way} have the highest mean: {wording.percent(best.mean)}."
 
 
 def _averaged(record: Federated, network: str) -> str:

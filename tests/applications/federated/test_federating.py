@@ -118,6 +118,7 @@ def test_clients_may_take_turns_in_methods_and_numbers(tmp_path: Path):
     assert runs >= {"dm-repeat1-client1", "average-repeat1-client2", "dm-repeat1-client2"}
     assert "average-repeat1-client1" not in runs
     assert record.learner("dm", NETWORK) != record.learner("dm + average", NETWORK)
+    assert not (tmp_path / "weights").exists(), "there are no rounds for which weights would be kept"
 
 
 def test_images_may_hold_several_pictures(tmp_path: Path):

@@ -101,7 +101,7 @@ def federate(
     )
     refining = Refining(asked, clients, refinable, out)
     refining.check()
-    images, longest = _work(asked)
+    (images, longest), (more, longest_of_more) = _work(asked), refining.work()
     session = Session(dataset, compute=resources.compute, executor=resources.executor, progress=resources.progress)
     path = out / Federated.FILE
     with locked(path):
@@ -112,11 +112,11 @@ def federate(
         sent = make_sent(set_ways, clients, out / "clients", session)
         log, compute, ways, learners = UnitLog.beside(path), session.settled(images), [each.way for each in sent], []
         learning = _Learning(asked, clients, sent)
-        with session.runner(compute, log, images=images, longest=longest) as runner:
-            for learners in learning.results(runner):
-                found = with_results(asked, ways, learners, learning.made_on)
-                found.write(path)
-        if refinable:
+        with session.with_crew(compute, images=images + more, longest=max(longest, longest_of_more)) as session:
+            with session.runner(compute, log) as runner:
+                for learners in learning.results(runner):
+                    found = with_results(asked, ways, learners, learning.made_on)
+                    found.write(path)
             for refined, further in refining.rounds(session, compute, log):
                 made_on = learning.made_on | refining.made_on
                 found = with_results(asked, [*ways, *refined], [*learners, *further], made_on)

@@ -129,7 +129,7 @@ class Refining:
     Args:
         asked: the record without results.
         clients: the clients of all repeats.
-        ways: what clients send.
+        ways: what clients send; without any there is nothing to do.
         folder: of the record; sets are made in ``clients`` and weights kept in ``weights``.
     """
 
@@ -153,11 +153,22 @@ class Refining:
                 except UserError as error:
                     raise UserError(f"{error.problem}, which `refine` takes", error.remedy) from error
 
+    def work(self) -> tuple[int, int]:
+        """About as many images as networks see, in all rounds and in the longest piece of work."""
+        protocol, recipe, making, training = self.asked.protocol, self.asked.recipe, [0], [0]
+        for way in range(len(self.ways)):
+            for repeat, clients in enumerate(self.clients.records):
+                requests = self._requests(_Course(way, repeat, ""), 0)
+                making += [images_in_making(source.plan(need), need) for source, need in requests]
+                sent = sum(client.sent_images for client in clients)
+                training.append(images_in_training(recipe, sent, sent * protocol.formation**2))
+        return protocol.refine * (sum(making) + sum(training)), max(*making, *training)
+
     def rounds(self, session: Session, compute: Compute, log: UnitLog) -> Iterator[tuple[list[Way], list[Learner]]]:
         """Do all rounds, each of all repeats and ways.
 
         Args:
-            session: its executor makes the sets and trains.
+            session: its crew makes the sets and trains.
             compute: where the server trains.
             log: the results on record.
 
@@ -167,20 +178,19 @@ class Refining:
         Raises:
             UserError: a set cannot be made, or weights on file are absent or have changed.
         """
-        protocol = self.asked.protocol
+        if not self.ways:
+            return
         self._begin()
-        images, longest = self._work()
-        with session.with_crew(compute, images=images, longest=longest) as session:
-            for number in range(protocol.refine):
-                lost = {course.way for course in self._courses if course.failed is not None}
-                going = [course for course in self._courses if course.way not in lost]
-                asked = [self._requests(course, number) for course in going]
-                for course, sent in zip(going, received(asked, self.clients, self.sets, session), strict=True):
-                    course.received.append(sent)
-                with session.runner(compute, log, images=images, longest=longest) as runner:
-                    self._train(going, number, runner)
-                numbers = range(len(self.ways))
-                yield [self._way(way) for way in numbers], [self._learner(way) for way in numbers]
+        numbers = range(len(self.ways))
+        for number in range(self.asked.protocol.refine):
+            lost = {course.way for course in self._courses if course.failed is not None}
+            going = [course for course in self._courses if course.way not in lost]
+            asked = [self._requests(course, number) for course in going]
+            for course, sent in zip(going, received(asked, self.clients, self.sets, session), strict=True):
+                course.received.append(sent)
+            with session.runner(compute, log) as runner:
+                self._train(going, number, runner)
+            yield [self._way(way) for way in numbers], [self._learner(way) for way in numbers]
 
     def _begin(self) -> None:
         """Keep the weights that all other trainings of the network start from, too, in each repeat."""
@@ -260,12 +270,3 @@ class Refining:
             bytes_down=[len(course.results) * senders[course.repeat] * self._bytes_of_weights for course in courses],
             seconds=[sum(result.seconds for result in course.results) for course in courses],
         )
-
-    def _work(self) -> tuple[int, int]:
-        """About as many images as networks see, in all rounds and in the longest piece of work."""
-        protocol, recipe, making, training = self.asked.protocol, self.asked.recipe, [0], [0]
-        for course in self._courses:
-            making += [images_in_making(source.plan(need), need) for source, need in self._requests(course, 0)]
-            sent = sum(client.sent_images for client in self.clients.records[course.repeat])
-            training.append(images_in_training(recipe, sent, sent * protocol.formation**2))
-        return protocol.refine * (sum(making) + sum(training)), max(*making, *training)

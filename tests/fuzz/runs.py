@@ -60,6 +60,7 @@ from potstill.schema.experts import ExpertsManifest
 from potstill.schema.federated import (
     CENTRAL,
     FEDAVG,
+    REFINED,
     Averaging,
     Client,
     Federated,
@@ -255,13 +256,15 @@ JUDGED_SEARCH = SearchResult(
 def _federated() -> Federated:
     """A record with every kind of way."""
     ways = [*(Way(name=name, kind="sets", images=[4, 6], bytes=[1056, 1584]) for name in ("dm", "random"))]
+    ways += [Way(name=REFINED + "dm", kind="refined", images=[8, 12], bytes=[1056, 1584])]
     ways += [Way(name=FEDAVG, kind="averaging"), Way(name=CENTRAL, kind="central")]
+    in_rounds = (REFINED + "dm", FEDAVG)
     learners = [
         FederatedLearner(
             way=way.name,
             network="convnet",
             accuracies=[0.5 + 0.1 * place, 0.52 + 0.11 * place],
-            rounds=[[0.4, 0.5 + 0.1 * place], [0.3, 0.52 + 0.11 * place]] if way.name == FEDAVG else [],
+            rounds=[[0.4, 0.5 + 0.1 * place], [0.3, 0.52 + 0.11 * place]] if way.name in in_rounds else [],
             bytes_up=[] if way.name == CENTRAL else [1056, 1584],
             bytes_down=[] if way.name == CENTRAL else [0, 0],
             seconds=[3.0, 4.0],
@@ -269,7 +272,7 @@ def _federated() -> Federated:
         for place, way in enumerate(ways)
     ]
     return Federated(
-        protocol=FederatedProtocol(partition=Partition(clients=2), repeats=2),
+        protocol=FederatedProtocol(partition=Partition(clients=2), repeats=2, refine=2),
         averaging=Averaging(rounds=2),
         dataset=LearnedDataset(name="digits", fingerprint="5f" * 32, train=12, test=4),
         class_names=["0", "1"],

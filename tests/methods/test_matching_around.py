@@ -61,6 +61,11 @@ def test_weights_that_do_not_fit_are_refused_before_any_step(tmp_path: Path):
         DM(around=str(tmp_path / "absent.safetensors")).prepare(given)
 
 
+def test_weights_of_its_own_are_not_replaced(tmp_path: Path):
+    with pytest.raises(UserError, match="has weights of its own"):
+        DM(around="mine.safetensors").matching_around(tmp_path / "others.safetensors", 1.0)
+
+
 def test_a_run_matches_its_weights_and_is_resumed_with_no_others(tmp_path: Path):
     one, other = (weights_of(tmp_path / "weights", seed) for seed in (0, 1))
 

@@ -61,7 +61,7 @@ class Options:
         data_root: folder with local copies of catalogue datasets.
         seed: seed for all random draws.
         compute: device, precision and compilation.
-        out: folder for federated.json, federated.html and the runs of all clients.
+        out: folder for federated.json, federated.html, the runs of all clients and, with refine, the server's weights.
     """
 
     dataset: str = "digits"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,8 @@ def resume_conflicts(
 ) -> dict[str, tuple[Any, Any]]:
     """Find the settings that contradict those of a run.
 
-    A setting that the user did not give contradicts nothing. Two spellings of the same path are equal.
+    A setting that the user did not give contradicts nothing. Two spellings of the same path are equal, and so are files
+    that are named after the same contents.
 
     Args:
         asked: the settings that the user gives.
@@ -145,10 +147,12 @@ def _same_setting(name: str, ours: Any, theirs: Any) -> bool:
 
 
 def _same_or_one_path(ours: Any, theirs: Any) -> bool:
-    """Whether two values are equal, or spell the same path in two ways."""
-    if isinstance(ours, str) and isinstance(theirs, str) and ours and theirs:
-        return ours == theirs or Path(ours).resolve() == Path(theirs).resolve()
-    return ours == theirs
+    """Whether two values are equal, spell the same path in two ways, or name files after the same contents."""
+    if ours == theirs or not (isinstance(ours, str) and isinstance(theirs, str) and ours and theirs):
+        return ours == theirs
+    one, other = Path(ours), Path(theirs)
+    named_after_contents = one.name == other.name and re.fullmatch("[0-9a-f]{64}", one.stem) is not None
+    return named_after_contents or one.resolve() == other.resolve()
 
 
 def _values(options: Any) -> dict[str, Any]:

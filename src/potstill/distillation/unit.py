@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 from potstill.data import ImageDataset
 from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.plan import Plan
-from potstill.distillation.run_folder import RunFolder
+from potstill.distillation.run_folder import RunFolder, resume_conflicts
 from potstill.distillation.settings import Settings
 from potstill.methods import Method
 from potstill.runtime.errors import UserError, differing
@@ -93,8 +93,9 @@ def is_complete(run: RunFolder, plan: Plan[Method], dataset: ImageDataset) -> bo
     if not run.config.exists():
         return False
     stored, asked = Settings.from_toml(run.config, type(plan.method)), plan.settings
-    both = {name: (getattr(stored, name), getattr(asked, name)) for name in DECISIVE}
-    if changed := {name: values for name, values in both.items() if values[0] != values[1]}:
+    indecisive = {each.name for each in fields(Settings)} - set(DECISIVE)
+    conflicts = resume_conflicts(asked, stored, unasked=stored)
+    if changed := {name: values for name, values in conflicts.items() if name not in indecisive}:
         raise UserError(f"{run.path} has other settings: {differing(changed)}", "choose another `out`")
     if SyntheticSet.load(run.start).provenance.get("dataset_fingerprint") != dataset.fingerprint:
         raise UserError(f"{run.path} was made from other images", "choose another `out`")

@@ -32,7 +32,7 @@ from potstill.runtime.reading import read_toml
 from potstill.runtime.streams import Streams
 from potstill.schema.federated import Averaging, Federated, Learner, Way
 from potstill.synthetic import SyntheticSet
-from potstill.units import UnitLog
+from potstill.units import Crew, UnitLog
 from tests.killed import Killed, killed_after
 from tests.small import small_digits
 
@@ -45,7 +45,11 @@ NETWORK = "mlp:width=16"
 
 
 def refined(
-    folder: Path, protocol: FederatedProtocol = TWO, recipe: Recipe = RECIPE, methods: Sequence[str] = ("dm",)
+    folder: Path,
+    protocol: FederatedProtocol = TWO,
+    recipe: Recipe = RECIPE,
+    methods: Sequence[str] = ("dm",),
+    executor: str | Crew = "here",
 ) -> list[tuple[list[Way], list[Learner]]]:
     """What is known after each round."""
     data = small_digits()
@@ -64,7 +68,8 @@ def refined(
     )
     made = Refining(asked, clients, ways, folder)
     made.check()
-    return list(made.rounds(Session(data, compute=CPU), CPU, UnitLog.beside(folder / "federated.json")))
+    session = Session(data, compute=CPU, executor=executor)
+    return list(made.rounds(session, CPU, UnitLog.beside(folder / "federated.json")))
 
 
 def timeless(rounds: list[tuple[list[Way], list[Learner]]]) -> list[tuple[list[Way], list[Learner]]]:
@@ -191,6 +196,19 @@ def test_what_was_killed_while_a_client_distils_goes_on_with_the_same_bits(
     assert same_weights(tmp_path, whole)
 
 
+@pytest.mark.slow
+def test_another_process_makes_and_trains_the_same(whole: Path, crew: Crew, tmp_path: Path):
+    assert timeless(refined(tmp_path, executor=crew)) == timeless(refined(whole))
+    assert same_weights(tmp_path, whole)
+
+
+def test_weights_that_are_gone_are_named(whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "weights")
+    with pytest.raises(UserError, match=r"the weights of repeat 1, round 1 of refined dm are gone from .*weights"):
+        refined(tmp_path)
+
+
 def same_weights(one: Path, other: Path) -> bool:
     found = [sorted(path.name for path in (folder / "weights").iterdir()) for folder in (one, other)]
     return found[0] == found[1]
@@ -201,10 +219,11 @@ def test_rounds_are_added_and_a_folder_may_move(whole: Path, tmp_path: Path, mon
     first = refined(tmp_path / "here", replace(TWO, refine=1))
     assert len(begun) == 1
     shutil.move(tmp_path / "here", tmp_path / "there")
-    shutil.rmtree(tmp_path / "there" / "clients")  # their settings name the place of the weights
+    made = {run: (run / "manifest.json").stat().st_mtime_ns for run in (tmp_path / "there" / "clients").iterdir()}
     more = refined(tmp_path / "there")
     assert len(begun) == 1 + 1, "the first round is on record"
     assert more[0][1] == first[0][1]
+    assert all((run / "manifest.json").stat().st_mtime_ns == written for run, written in made.items())
     assert timeless(more) == timeless(refined(whole))
 
 

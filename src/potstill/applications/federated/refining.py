@@ -227,6 +227,8 @@ class Refining:
         for job, result in runner.results(jobs, sum(job.weight for job in jobs)):
             job.owner.results.append(result)
             if result.failed is None:
+                if not kept_weights(self.weights, result.weights).is_file():
+                    raise UserError(f"the weights of {job.title} are gone from {self.weights}", "restore them")
                 job.owner.weights = result.weights
                 self.made_on[result.made_on] = None
             said = f"{result.accuracy:.1%}" if result.failed is None else f"failed: {result.failed}"

@@ -65,7 +65,13 @@ class DistributionMatching(PixelDescent):
         return RADIUS if self.radius is None else self.radius
 
     def matching_around(self, weights: Path, radius: float) -> Self:
-        """A copy whose networks are drawn near given weights."""
+        """A copy whose networks are drawn near given weights.
+
+        Raises:
+            UserError: this one is to match networks near other weights.
+        """
+        if self.around is not None:
+            raise UserError(f"{self.name} with `around={self.around}` has weights of its own", "leave `around` out")
         return replace(self, around=str(weights), radius=radius)
 
     def input_files(self) -> list[Path]:

@@ -29,7 +29,7 @@ from potstill.runtime.lock import Lock, locked
 from potstill.runtime.writer import Writer
 from potstill.schema.evaluation import Evaluation
 from potstill.synthetic import SyntheticSet
-from tests.small import NETWORK, on_cpu, small_digits, small_experts
+from tests.small import NETWORK, digits, on_cpu, small_digits, small_experts
 
 RESOURCES = Resources(compute=ComputeChoice(device="cpu", precision="float32", compile="off"))
 RECIPE = replace(RECIPES["quick"], epochs=2, full_epochs=1)
@@ -81,7 +81,7 @@ def the_set(runs: Path) -> SyntheticSet:
 
 COMMANDS: dict[str, Callable[[Path], object]] = {
     "distill": lambda runs: distill(SETTINGS, out=runs / "dm", resume=True),
-    "experts": lambda runs: train_experts(replace(PLAN, count=3), small_digits(), runs / "experts", CPU, resume=True),
+    "experts": lambda runs: train_experts(replace(PLAN, count=3), digits(), runs / "experts", CPU, resume=True),
     "scores": lambda runs: keep_scores(PLAN, small_digits(), runs / "experts", CPU, ["forgetting"]),
     "evaluate": lambda runs: evaluate(
         the_set(runs),

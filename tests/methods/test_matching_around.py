@@ -33,11 +33,6 @@ def test_a_copy_names_the_file_that_it_reads(kind: type[DM | DataDAM], tmp_path:
     assert kind(around="w").resolved(1).radius == 5
 
 
-def test_without_weights_nothing_is_recorded_of_them():
-    for method in (DM(), DataDAM()):
-        assert not {"around", "radius"} & set(Settings(method=method.resolved(1)).to_dict()["method"])
-
-
 @pytest.mark.parametrize("method", [DC(), *(METHODS[name]() for name in SELECTIONS)])
 def test_other_methods_refuse_in_one_line(method: Method):
     with pytest.raises(UserError, match=rf"^{method.name} does not match networks near given weights; use a method"):

@@ -131,9 +131,9 @@ def _train(network: Network, method: DataDAM, images: Tensor, labels: Tensor, st
 
 def _new_network(problem: Problem, method: DM | DataDAM, streams: Streams, dtype: torch.dtype) -> Network:
     generator = streams.generator("network")
-    network = problem.build_network(generator if method.around is None else torch.Generator())
-    if method.around is not None:
-        _move_near(network, WeightsFile(Path(method.around)).read(), method.settled_radius, generator)
+    network = problem.build_network(torch.Generator() if method.around else generator)
+    if method.around:
+        _move_near(network, WeightsFile(Path(method.around)).read(), method.radius, generator)
     return network.to(problem.compute.device, dtype).requires_grad_(False).train()
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from potstill.report.wording import SPACE, count, images, interval, network_title, percent
 from potstill.schema.published import Published
-from potstill.schema.reproduction import ANOTHER, FEWEST_EPOCHS, Outcome, ReproductionRecord
+from potstill.schema.recipe import FEWEST_EPOCHS
+from potstill.schema.reproduction import ANOTHER, Outcome, ReproductionRecord
 from potstill.schema.statistics import welch_interval
 
 VERDICTS = ("inside", "above", "below")

@@ -9,8 +9,7 @@ from potstill.distillation.settings import Settings
 from potstill.experts.plan import ExpertPlan
 from potstill.methods import Method
 from potstill.schema.published import Published, PublishedSearch
-from potstill.schema.recipe import Recipe
-from potstill.schema.reproduction import FEWEST_EPOCHS
+from potstill.schema.recipe import FEWEST_EPOCHS, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,6 @@ from potstill.schema.recipe import Recipe
 RANDOM = "random"
 """The method whose rows are the baseline."""
 
-FEWEST_EPOCHS = 50
-"""So many passes over a small set are always trained: fewer would tell of the network, not of the set."""
-
 ANOTHER = "another dataset"
 """The verdict of an outcome on another dataset than the published one."""
 

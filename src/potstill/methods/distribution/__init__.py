@@ -38,31 +38,21 @@ class DistributionMatching(PixelDescent):
         around: a file of weights of the matched network, of ``potstill experts`` for example; each iteration's network
             is drawn near them. Their classifier is not used. By default networks are new and random.
         radius: how far from ``around`` networks are drawn at most, as the Euclidean length of a step through all
-            parameters; 0 matches the weights themselves. By default 5.
+            parameters; 0 matches the weights themselves.
     """
 
     published_learning_rate: ClassVar[float] = 1.0
 
     batch_real: int = 256
     augment: bool = True
-    around: str | None = None
-    radius: float | None = None
+    around: str = ""
+    radius: float = RADIUS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, batch_real=1, radius=0)
-        if self.radius is not None and self.around is None:
+        if self.radius != RADIUS and not self.around:
             raise UserError(f"`radius={self.radius}` has no effect without `around`", "name a file of weights too")
-
-    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """A copy with the learning rate filled in, and the radius if there are weights."""
-        found = super().resolved(images_per_class, dataset)
-        return found if self.around is None else replace(found, radius=self.settled_radius)
-
-    @property
-    def settled_radius(self) -> float:
-        """The radius in effect."""
-        return RADIUS if self.radius is None else self.radius
 
     def matching_around(self, weights: Path, radius: float) -> Self:
         """A copy whose networks are drawn near given weights.
@@ -70,13 +60,13 @@ class DistributionMatching(PixelDescent):
         Raises:
             UserError: this one is to match networks near other weights.
         """
-        if self.around is not None:
+        if self.around:
             raise UserError(f"{self.name} with `around={self.around}` has weights of its own", "leave `around` out")
         return replace(self, around=str(weights), radius=radius)
 
     def input_files(self) -> list[Path]:
         """The file of weights near which networks are drawn, if there is one."""
-        return [] if self.around is None else [Path(self.around)]
+        return [Path(self.around)] if self.around else []
 
     @abstractmethod
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
@@ -92,7 +82,7 @@ class DistributionMatching(PixelDescent):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state."""
-        if self.around is not None:  # raises if the weights do not fit, before any work is done
+        if self.around:  # raises if the weights do not fit, before any work is done
             self.redraw(problem, self.extractor(problem).network, problem.streams.generator("network"))
         return self.pixel_optimiser.init("images", problem.start_images)
 
@@ -123,10 +113,10 @@ class DistributionMatching(PixelDescent):
         Raises:
             UserError: the given weights are absent or do not fit the network.
         """
-        if self.around is None:
+        if not self.around:
             network.initialise(generator)
             return
-        path, radius = Path(self.around), self.settled_radius
+        path, radius = Path(self.around), self.radius
         problem.cached((path, radius), lambda: NearbyWeights(path, radius)).draw(network, generator)
 
     def extractor(self, problem: Problem) -> FeatureExtractor:

@@ -85,7 +85,7 @@ class DataDAM(DistributionMatching):
                 f"`network_steps={self.network_steps}` has no effect with `network_iterations=1`",
                 "use `network_iterations=2` or more, or `network_steps=0`",
             )
-        if self.network_iterations > 1 and self.around is not None:
+        if self.network_iterations > 1 and self.around:
             raise UserError(
                 f"`network_iterations={self.network_iterations}` trains a network, and `around` draws one near weights",
                 "use `network_iterations=1`, or leave `around` out",

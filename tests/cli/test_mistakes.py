@@ -129,6 +129,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "search run --top 0": ("--top 0 is too small",),
     "search run --repeats 0": ("--repeats 0 is too small",),
     "search run --full-epochs 0": ("--full-epochs 0 is too small",),
+    "search run --candidates 0": ("--candidates 0 is too small",),
+    "search run --candidates 23": ("23 candidates cannot be drawn from 22", "--candidates 22"),
     "search run --full-sample -1": ("--full-sample -1 is too small",),
     "search run --full-images 0": ("--full-images 0 is too small",),
     "search run --full-sample 23": ("23 candidates cannot be drawn", "--full-sample"),

@@ -11,10 +11,12 @@ from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
     from potstill.applications.architecture_search.proxies import PROXIES as PROXIES
+    from potstill.applications.architecture_search.sample import drawn_space as drawn_space
     from potstill.applications.architecture_search.searching import OnFullData as OnFullData
     from potstill.applications.architecture_search.searching import search as search
     from potstill.applications.architecture_search.spaces import SPACES as SPACES
     from potstill.applications.architecture_search.spaces import space_named as space_named
+    from potstill.applications.architecture_search.spaces import specs_of as specs_of
     from potstill.applications.audit.auditing import audit_pipeline as audit_pipeline
     from potstill.applications.comparison import compare as compare
     from potstill.applications.continual.classes import learn_classes as learn_classes

@@ -34,6 +34,7 @@ class Options:
     Attributes:
         target: folder of a run, or a synthetic.safetensors.
         space: the search space: convnet-22, convnet-720, or a JSON or TOML file of network specs by name.
+        candidates: search among so many candidates of the space, drawn to represent it. By default all.
         recipe: how candidates are trained on the set, and the best of them on the full data.
         repeats: trainings of each candidate.
         proxies: what candidates are ranked by, separated by commas: distilled (the set), random, herding, k-means or
@@ -53,6 +54,7 @@ class Options:
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
     space: str = "convnet-22"
+    candidates: int | None = None
     recipe: str = "coursework-50"
     repeats: int = 1
     proxies: str = "distilled"
@@ -72,8 +74,10 @@ class Options:
 def run(words: list[str]) -> None:
     """Search, and print the ranking."""
     options = parse(Options, words, command="search")
-    at_least(options, top=1, full_sample=0, full_epochs=1, full_images=1)
+    at_least(options, candidates=1, top=1, full_sample=0, full_epochs=1, full_images=1)
     space = applications.space_named(options.space)
+    if options.candidates is not None:
+        space = applications.drawn_space(applications.specs_of(space), options.candidates, options.seed)
     target = Target.opened(options.target)
     path = options.out or target.beside / applications.SearchResult.FILE
     with going_on(same_again("search", words)), ProgressLines("searching") as progress:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.applications.architecture_search.sample import check_sample, grid_levels, sampled
+from potstill.applications.architecture_search.sample import check_sample, drawn_space, grid_levels, sampled
 from potstill.applications.architecture_search.spaces import SPACES
 from potstill.runtime.errors import UserError
 
@@ -65,3 +65,12 @@ def test_more_than_there_are_cannot_be_drawn():
         UserError, match="5 candidates cannot be drawn from the 4 that fit the images; use `full_sample=4`"
     ):
         check_sample(5, 4)
+
+
+def test_a_part_of_a_space_is_such_a_sample_in_the_order_of_the_space():
+    part = drawn_space(GRID, 48, seed=0)
+    assert list(part) == [name for name in GRID if name in set(sampled(GRID, list(GRID), 48, 0))]
+    assert all(GRID[name] == spec for name, spec in part.items())
+    assert drawn_space(GRID, 48, seed=1) != part
+    with pytest.raises(UserError, match="721 candidates cannot be drawn from 720"):
+        drawn_space(GRID, 721, seed=0)

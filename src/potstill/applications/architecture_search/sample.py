@@ -1,4 +1,4 @@
-"""The sample of candidates that are trained on the full data: representative of all, whatever their rank."""
+"""Samples of candidates that represent a whole space: to search among them alone, or to train them on the full data."""
 
 from __future__ import annotations
 
@@ -31,6 +31,26 @@ def check_sample(count: int, candidates: int) -> None:
         )
 
 
+def drawn_space(specs: Mapping[str, str], count: int, seed: int) -> dict[str, str]:
+    """A part of a space that is too large to be searched whole; see ``sampled``.
+
+    Args:
+        specs: the specs of the whole space by name.
+        count: the number of candidates to draw.
+        seed: of the choice.
+
+    Returns:
+        The specs of these by name, in the order of the space.
+
+    Raises:
+        UserError: the space has not so many candidates.
+    """
+    if count > len(specs):
+        raise UserError(f"{count:,} candidates cannot be drawn from {len(specs):,}", f"use `candidates={len(specs)}`")
+    drawn = set(sampled(specs, list(specs), count, seed))
+    return {name: spec for name, spec in specs.items() if name in drawn}
+
+
 def sampled(specs: Mapping[str, str], ranked: Sequence[str], count: int, seed: int) -> list[str]:
     """Draw candidates that represent all of a space. A larger sample holds every smaller one.
 
@@ -39,7 +59,7 @@ def sampled(specs: Mapping[str, str], ranked: Sequence[str], count: int, seed: i
 
     Args:
         specs: the specs of the whole space by name.
-        ranked: the names of the candidates to draw from, from best to worst.
+        ranked: the names of the candidates to draw from, from best to worst, or in any order of the space.
         count: the number to draw, at most that of the candidates.
         seed: of the choice, which depends on nothing but the arguments.
     """

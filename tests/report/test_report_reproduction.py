@@ -10,6 +10,7 @@ import pytest
 from browsing import contrasts, watched
 from run_folder import make_run
 
+from potstill.report.charts.pictures import as_rgb, data_uri
 from potstill.report.images import read_images
 from potstill.report.reproduction import render, reproduced_images, write_reproduction
 from potstill.report.reproduction_lead import reproduction_remarks, reproduction_verdict
@@ -151,6 +152,12 @@ def test_images_are_those_that_were_measured(tmp_path: Path):
     assert strips is not None
     assert [strip.name for strip in strips.strips] == ["ours: before", "ours: after", "ours: change"]
     assert all(len(strip.pictures) == 10 for strip in strips.strips)
+    before, after, _ = (strip.pictures for strip in strips.strips)
+    for shown, file in ((before, run / "checkpoint" / "start.safetensors"), (after, run / "synthetic.safetensors")):
+        images = read_images(file)
+        first = as_rgb(images.pixels[[members[0] for members in images.members]])
+        assert [picture for _, picture in shown] == [data_uri(rgb) for rgb in first]
+    assert before != after
     assert "Not shown, because the run was changed or removed: random real." in strips.notes
     chosen = replace(made, iterations=PublishedIterations(done=0, published=0))
     strips = reproduced_images(of(chosen), tmp_path)

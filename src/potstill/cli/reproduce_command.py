@@ -104,8 +104,7 @@ def table(record: ReproductionRecord) -> Table:
     for column in ("row", "network", "dataset", "published", "measured", "verdict", "iterations", "distilled in", ""):
         shown.add_column(column)
     for outcome in record.outcomes:
-        iterations = outcome.iterations
-        distilled = iterations is not None and iterations.published
+        iterations = outcome.distilled
         shown.add_row(
             outcome.row,
             outcome.network,
@@ -113,8 +112,8 @@ def table(record: ReproductionRecord) -> Table:
             "-" if outcome.published is None else f"{outcome.published}%",
             percent(outcome.measured),
             outcome.verdict,
-            f"{iterations.done} of {iterations.published}" if iterations and distilled else "-",
-            f"{outcome.seconds:.0f} s" if outcome.seconds is not None and distilled else "-",
+            f"{iterations.done} of {iterations.published}" if iterations else "-",
+            f"{outcome.seconds:.0f} s" if iterations and outcome.seconds is not None else "-",
             outcome.note,
         )
     return shown

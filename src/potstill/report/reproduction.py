@@ -102,7 +102,7 @@ def _shown(outcome: Outcome, folder: Path) -> Shown | None:
     after = unchanged_images(paths.synthetic, outcome.set_sha256)
     if after is None:
         return None
-    if outcome.iterations is None or not outcome.iterations.published:
+    if outcome.distilled is None:
         return Shown(after)  # images that were chosen rather than distilled have no state before
     try:
         before = read_images(paths.start)
@@ -128,7 +128,7 @@ def _kind(outcome: Outcome) -> str:
         return "random"
     if outcome.iterations is None:
         return "full"
-    return "distilled" if outcome.iterations.published else "other"
+    return "distilled" if outcome.distilled else "other"
 
 
 def _lines(record: ReproductionRecord, network: str) -> list[Line]:
@@ -136,9 +136,9 @@ def _lines(record: ReproductionRecord, network: str) -> list[Line]:
 
 
 def _line(outcome: Outcome) -> Line:
-    published, measured, iterations = outcome.published, outcome.measured, outcome.iterations
+    published, measured, iterations = outcome.published, outcome.measured, outcome.distilled
     ends = measured.interval if measured.usable else None
-    done = iterations is not None and iterations.published
+    ran = f"{wording.count(iterations.done)} of {wording.count(iterations.published)}" if iterations else "–"
     return Line(
         row=outcome.row,
         published="–" if published is None else str(published),
@@ -147,10 +147,8 @@ def _line(outcome: Outcome) -> Line:
         verdict=outcome.verdict,
         published_time="–" if published is None or not published.time else published.time,
         training=_time(outcome.training_seconds),
-        iterations=f"{wording.count(iterations.done)} of {wording.count(iterations.published)}"
-        if iterations is not None and done
-        else "–",
-        distilled=_time(outcome.seconds) if done else "–",
+        iterations=ran,
+        distilled=_time(outcome.seconds) if iterations else "–",
         note=outcome.note,
     )
 

@@ -63,6 +63,11 @@ class Outcome(Record):
     note: str = ""
     made_on: list[str] = field(default_factory=list)
 
+    @property
+    def distilled(self) -> PublishedIterations | None:
+        """The iterations of a set that was distilled; None on the full data, and if images were chosen."""
+        return self.iterations if self.iterations is not None and self.iterations.published else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Searched(Record):

@@ -6,13 +6,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from potstill.data import LabeledImages
+from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.experts.feature_source import Pixels
 from potstill.methods.coresets import OptimisedRandom
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
-from potstill.selection import SELECTIONS, random_indices
+from potstill.selection import SELECTIONS, random, random_indices
+from potstill.selection.random import optimised_random
 from tests.experts.sources import trained
 from tests.small import digits, few, small_digits
 
@@ -43,16 +47,25 @@ def test_a_class_with_too_few_images_is_named():
         random_indices(real, 4, generator())
 
 
-@pytest.mark.slow
-def test_optimised_random_beats_most_random_choices():
-    real = small_digits(train=30).train
-    chosen = SELECTIONS["optimised-random"].images(trained(real), 1, Streams(0))
-    pixels = {image.numpy().tobytes() for image in real.normalised()}
-    assert {image.numpy().tobytes() for image in chosen} <= pixels
+def test_optimised_random_keeps_the_choice_whose_network_judges_best(monkeypatch: pytest.MonkeyPatch):
+    tried: list[Tensor] = []
+    right = [2, 9, 9, 4]
+    monkeypatch.setattr(Trainer, "fit", lambda _, images, *given: tried.append(images.images))
+
+    def predict(_: Trainer, judged: LabeledImages) -> Tensor:
+        answers = judged.labels.clone()
+        answers[right[len(tried) - 1] :] += 1
+        return answers
+
+    monkeypatch.setattr(Trainer, "predict", predict)
+    real = few(digits().train, (20, 20))
+    indices = optimised_random(trained(real), 2, Streams(0), tries=4)
+    assert real.images[indices].equal(tried[1])
+    assert not tried[1].equal(tried[2])
 
 
-@pytest.mark.slow
-def test_optimised_random_needs_an_image_to_judge_by():
+def test_optimised_random_needs_an_image_to_judge_by(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(random, "SCHEDULE", Schedule(epochs=1))
     real = small_digits(train=4).train
     assert len(SELECTIONS["optimised-random"].images(trained(real), 3, Streams(0))) == 30
     with pytest.raises(UserError, match=r"class '0' has 4 images: choosing 4 leaves none .*use `ipc=3` or less"):

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from potstill.engine.schedule import Schedule
 from potstill.experts.difficulty import NeverLearned, forgetting_events
 from potstill.experts.feature_source import Pixels
 from potstill.methods import METHODS, Start
 from potstill.methods.coresets import Forgetting
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
-from potstill.selection import SELECTIONS, Choice
+from potstill.selection import SELECTIONS, Choice, random
 from potstill.selection.registry import finite
 from tests.experts.sources import training
 from tests.small import digits, few
@@ -36,7 +37,8 @@ def test_different_images_of_each_class_whatever_their_numbers(name: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SELECTIONS)
-def test_images_are_balanced_and_the_same_each_time(name: str):
+def test_images_are_balanced_and_the_same_each_time(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(random, "SCHEDULE", Schedule(epochs=2))
     selection, training_on = SELECTIONS[name], training(few(digits().train, (30, 40, 35)))
     made = [selection.images(selection.source(training_on), 2, Streams(0)) for _ in range(2)]
     assert made[0].shape == (6, 1, 8, 8)

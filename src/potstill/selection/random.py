@@ -13,7 +13,7 @@ from potstill.runtime.streams import Streams
 
 TRIES = 20
 JUDGES = 100
-"""Held-out training images per class on which a choice is tested."""
+"""The most held-out training images per class on which a choice is tested."""
 
 SCHEDULE = Schedule(epochs=100)
 
@@ -91,7 +91,8 @@ def optimised_random(source: FeatureSource, images_per_class: int, streams: Stre
             f"class {name!r} has {smallest} images: choosing {images_per_class} leaves none to judge the choice by",
             f"use `ipc={smallest - 1}` or less" if smallest > 1 else "optimised-random needs two images per class",
         )
-    judges = min(JUDGES, smallest - images_per_class)
+    # At most half of what is left, or a small class would have no others to choose.
+    judges = min(JUDGES, (smallest - images_per_class + 1) // 2)
     judging = random_indices(real, judges, streams.generator("judges"))
     others = torch.ones(len(real), dtype=torch.bool)
     others[judging.cpu()] = False

@@ -358,11 +358,11 @@ def test_what_is_not_a_duration(text: str) -> None:
         duration(text)
 
 
-@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "compiled"), [(signal.SIGINT, "on"), (signal.SIGTERM, "off")])
+def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, compiled: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     metrics = out / "metrics.jsonl"
-    words = ["-m", "potstill", "distill", "dm", *TINY[:-1], "100000", "--out", str(out)]
+    words = ["-m", "potstill", "distill", "dm", *TINY[:-1], "100000", "--compile", compiled, "--out", str(out)]
     with child(*words, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 120
         while not (metrics.exists() and '"step"' in metrics.read_text()) and time.monotonic() < deadline:

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from potstill.cli.main import COMMANDS
@@ -23,13 +25,13 @@ print(json.dumps([codes, sorted(sys.modules)]))
 """
 
 
-def run(*lines: list[str]) -> tuple[list[int], set[str]]:
-    """The exit codes of commands that a new process runs, and the slow libraries that it has imported."""
+def run(*lines: list[str], slow: set[str] = SLOW) -> tuple[list[int], set[str]]:
+    """The exit codes of commands that a new process runs, and which of the ``slow`` libraries it has imported."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(lines)], capture_output=True, text=True, check=True
     )
     codes, modules = json.loads(done.stdout.splitlines()[-1])
-    return codes, SLOW & set(modules)
+    return codes, slow & set(modules)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -44,6 +46,17 @@ def test_lists_and_citations_come_at_once():
 
 def test_the_version_and_the_list_of_commands_come_at_once():
     assert run(["--version"], ["--help"], ["nonsense"]) == ([0, 0, 2], set())
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_no_library_that_it_does_not_use(tmp_path: Path):
+    unused = {"torch._dynamo", "matplotlib", "scipy.stats", "sklearn", "datasets", "pandas", "pyarrow"}
+    data, out = str(tmp_path / "few.npz"), str(tmp_path / "run")
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(data, x=pixels, y=np.repeat(np.arange(3), 20))
+    small = ["--network", "convnet:depth=1:width=4", "--iterations", "2", "--compile", "off"]
+    line = ["distill", "dm", "--dataset", data, "--ipc", "1", *small, "--out", out]
+    assert run(line, slow=unused) == ([0], set())
 
 
 @pytest.mark.slow

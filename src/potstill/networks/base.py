@@ -124,10 +124,12 @@ class Network(nn.Module):
         shape = images.shape[1:]
         if shape not in self._largest:
             sizes = [shape.numel()]
-            traced = copy.deepcopy(self).to("meta").eval()
+            traced = copy.deepcopy(self).eval()
             for module in traced.modules():
                 module.register_forward_hook(lambda _, __, made: sizes.append(made.numel()))
-            traced(torch.empty(1, *shape, dtype=self.classifier.weight.dtype, device="meta"))
+            # Not on the device "meta": the norms there import half of PyTorch's compiler, which takes seconds.
+            with torch.no_grad():
+                traced(self.classifier.weight.new_zeros(1, *shape))
             self._largest[shape] = max(sizes)
         return self._largest[shape]
 

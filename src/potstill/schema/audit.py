@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
 
-from scipy import stats
+import scipy
 
 from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
@@ -149,7 +149,7 @@ class AttackResult(Record):
 
     def auc_interval(self, level: float = 0.95) -> tuple[float, float]:
         """The interval of the mean area, by its standard error."""
-        half = float(stats.norm.ppf((1 + level) / 2)) * self.auc_error
+        half = float(scipy.stats.norm.ppf((1 + level) / 2)) * self.auc_error
         return max(self.auc - half, 0.0), min(self.auc + half, 1.0)
 
     def rate(self, fpr: float) -> Rate | None:
@@ -264,7 +264,7 @@ class AreaDifference(Record):
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the difference."""
-        half = float(stats.norm.ppf(0.975)) * self.error
+        half = float(scipy.stats.norm.ppf(0.975)) * self.error
         return self.mean - half, self.mean + half
 
 

@@ -8,7 +8,7 @@ from statistics import fmean, variance
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from potstill.schema import Record, SetRecord, plain
 from potstill.schema.evaluation import repeats_arguments
@@ -119,7 +119,7 @@ def exchange_rate(accuracies: Sequence[float], points: Sequence[Point]) -> Rate:
 def _parts_in_monotonic_curve(points: Sequence[Point]) -> np.ndarray:
     """The part that each point has in the monotonic curve at each of them: (points, points), and rows add up to 1."""
     repeats = np.array([len(point.accuracies) for point in points], float)
-    pooled = optimize.isotonic_regression([point.mean for point in points], weights=repeats)
+    pooled = scipy.optimize.isotonic_regression([point.mean for point in points], weights=repeats)
     parts = np.zeros((len(points), len(points)))
     for begin, end in zip(pooled.blocks, pooled.blocks[1:], strict=False):
         parts[begin:end, begin:end] = repeats[begin:end] / repeats[begin:end].sum()
@@ -151,7 +151,7 @@ def _half_widths(accuracies: Sequence[float], points: Sequence[Point], shares: n
     total = parts.sum(1)
     certain = total < ROUNDING**2
     effective = total**2 / np.where(certain, 1, (parts**2 / freedom).sum(1))
-    return np.where(certain, 0, stats.t.ppf((1 + LEVEL) / 2, np.where(certain, 1, effective)) * np.sqrt(total))
+    return np.where(certain, 0, scipy.stats.t.ppf((1 + LEVEL) / 2, np.where(certain, 1, effective)) * np.sqrt(total))
 
 
 @dataclass(frozen=True, kw_only=True)

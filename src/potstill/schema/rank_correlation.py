@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+import scipy
 
 from potstill.schema.statistics import ROUNDING
 
@@ -129,7 +129,7 @@ def _resamples(count: int) -> np.ndarray:
 
 def _spearman(xs: np.ndarray, ys: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Pearson's correlation of the ranks in each resample; NaN where all values are equal."""
-    ranks = [rankdata(values[drawn], axis=1) for values in (xs, ys)]
+    ranks = [scipy.stats.rankdata(values[drawn], axis=1) for values in (xs, ys)]
     x, y = (rank - rank.mean(1, keepdims=True) for rank in ranks)
     return _ratio((x * y).sum(1), (x * x).sum(1) * (y * y).sum(1))
 

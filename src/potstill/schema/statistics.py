@@ -10,7 +10,7 @@ from functools import cache
 from typing import TypeVar
 
 import numpy as np
-from scipy import stats
+import scipy
 
 RESAMPLES = 9999
 ROUNDING = 1e-9
@@ -31,7 +31,7 @@ def confidence_interval(
     """
     if len(values) < 2:
         return None
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    half = scipy.stats.t.ppf((1 + level) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     mean = statistics.fmean(values)
     return max(least, float(mean - half)), min(1.0, float(mean + half))
 
@@ -48,7 +48,7 @@ def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[fl
 @cache
 def _resampled(values: tuple[float, ...], level: float) -> tuple[float, float]:
     """The interval, which records of many results need whenever one of these is added."""
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (np.asarray(values),),
         np.mean,
         confidence_level=level,
@@ -106,8 +106,8 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
     mean, spread = statistics.fmean(differences), statistics.stdev(differences)
     if spread < ROUNDING and abs(mean) > ROUNDING:
         return None
-    half = float(stats.t.ppf(0.975, len(differences) - 1)) * spread / math.sqrt(len(differences))
-    p = float(stats.ttest_rel([a for a, _ in pairs], [b for _, b in pairs]).pvalue) if spread >= ROUNDING else 1.0
+    half = float(scipy.stats.t.ppf(0.975, len(differences) - 1)) * spread / math.sqrt(len(differences))
+    p = float(scipy.stats.ttest_rel([a for a, _ in pairs], [b for _, b in pairs]).pvalue) if spread >= ROUNDING else 1.0
     return PairedDifference(mean, (mean - half, mean + half), p, len(differences))
 
 
@@ -119,7 +119,7 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
     """
     if min(len(first), len(second)) < 2 or max(statistics.stdev(first), statistics.stdev(second)) < ROUNDING:
         return None
-    found = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    found = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval()
     return float(found.low), float(found.high)
 
 
@@ -146,6 +146,6 @@ def clopper_pearson(found: float, of: float, level: float = 0.95) -> tuple[float
         level: the probability with which such intervals hold the rate.
     """
     tail = (1 - level) / 2
-    low = 0.0 if found <= ROUNDING else float(stats.beta.ppf(tail, found, of - found + 1))
-    high = 1.0 if found >= of - ROUNDING else float(stats.beta.isf(tail, found + 1, of - found))
+    low = 0.0 if found <= ROUNDING else float(scipy.stats.beta.ppf(tail, found, of - found + 1))
+    high = 1.0 if found >= of - ROUNDING else float(scipy.stats.beta.isf(tail, found + 1, of - found))
     return low, high

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -100,6 +99,8 @@ def k_means_centres(features: Tensor, count: int, seed: int) -> Tensor:
     Returns:
         float32 (count, D).
     """
+    from sklearn.cluster import KMeans  # takes a second, which only runs with k-means should pay
+
     clusters = KMeans(n_clusters=count, n_init=STARTS, random_state=seed % 2**32)  # type: ignore[arg-type]
     # With several threads, the order of summation would vary.
     with threadpool_limits(1):

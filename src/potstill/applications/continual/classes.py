@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 
 from potstill.applications.continual.memories import joined
-from potstill.applications.continual.record import check_earlier, usable_recipe, with_results
+from potstill.applications.continual.record import check_earlier, with_results
 from potstill.applications.on_record import described
+from potstill.applications.recipes import recipe_for_several_sets
 from potstill.applications.set_sources import Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_classes
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
@@ -71,7 +72,7 @@ def learn_classes(
             class or more than there are, a memory, network or recipe is unknown or does not fit, or the record on file
             is of something else.
     """
-    out, recipe = Path(out), usable_recipe(recipe)
+    out, recipe = Path(out), recipe_for_several_sets(recipe, "a memory of several stages")
     _check(dataset, protocol, networks)
     sources = find_sources(memories, resources.compute, BASELINES)
     steps = _Steps(dataset, protocol, networks[0])

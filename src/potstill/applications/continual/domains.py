@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from potstill.applications.continual.domain_course import DomainCourse, Outcome
-from potstill.applications.continual.record import check_earlier, usable_recipe, with_results
+from potstill.applications.continual.record import check_earlier, with_results
 from potstill.applications.on_record import described
+from potstill.applications.recipes import recipe_for_several_sets
 from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, brought_together
 from potstill.evaluation import Recipe, Resources, Session
@@ -60,7 +61,7 @@ def learn_domains(
         UserError: there are fewer than two stages, their classes or sizes differ, a class has too few images, a memory,
             network or recipe is unknown or does not fit, or the record on file is of something else.
     """
-    out, recipe = Path(out), usable_recipe(recipe)
+    out, recipe = Path(out), recipe_for_several_sets(recipe, "a memory of several stages")
     _check(stages, protocol, networks)
     domains = _Domains(brought_together(stages), protocol, networks[0])
     sources = find_sources(memories, resources.compute, BASELINES)

@@ -7,29 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.applications.on_record import check_same
-from potstill.evaluation import find_recipe
-from potstill.runtime.errors import UserError
 from potstill.schema.continual import Continual, Learner, Memory, gains_over_random
-from potstill.schema.recipe import Recipe
-
-
-def usable_recipe(recipe: str | Recipe) -> Recipe:
-    """The recipe, if networks can learn in stages with it.
-
-    Raises:
-        UserError: there is no such recipe; or it needs what a memory of several stages does not have.
-    """
-    found = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    remedy = "use a recipe such as dsa-1000 or quick"
-    if found.learning_rate_grid:
-        problem = "tunes learning rates on validation images of classes that are no longer there"
-    elif found.replay:
-        problem = "replays learned steps, which a memory of several stages does not have"
-    elif found.learned_rate:
-        problem = "trains at a learned rate, of which a memory of several stages has several"
-    else:
-        return found
-    raise UserError(f"recipe {found.name!r} {problem}", remedy)
 
 
 def check_earlier(path: Path, asked: Continual) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from potstill.applications.federated.averaging import AveragingResult, FederatedAveraging
 from potstill.applications.federated.clients import Clients
-from potstill.applications.federated.record import check_earlier, usable_recipe, with_results
+from potstill.applications.federated.record import check_earlier, with_results
 from potstill.applications.federated.refining import Refining
 from potstill.applications.federated.sending import Sent, find_ways, make_sent
 from potstill.applications.on_record import described
+from potstill.applications.recipes import recipe_for_several_sets
 from potstill.data import ImageDataset
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
 from potstill.evaluation.checks import check_networks, check_test
@@ -74,7 +75,7 @@ def federate(
             recipe is unknown or does not fit, a method cannot match networks near weights and should, or the record on
             file is of something else.
     """
-    out, recipe = Path(out), usable_recipe(recipe)
+    out, recipe = Path(out), recipe_for_several_sets(recipe, "a union of several sets")
     _check(dataset, protocol, averaging, networks)
     clients = Clients(dataset, protocol, networks[0])
     _check_sent(clients)

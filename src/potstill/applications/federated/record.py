@@ -7,28 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.applications.on_record import check_same
-from potstill.evaluation import find_recipe
-from potstill.runtime.errors import UserError
 from potstill.schema.federated import Federated, Learner, Way, standings
-from potstill.schema.recipe import Recipe
-
-
-def usable_recipe(recipe: str | Recipe) -> Recipe:
-    """The recipe, if networks can be trained by it on the union of several sets.
-
-    Raises:
-        UserError: there is no such recipe; or it needs what such a union does not have.
-    """
-    found = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    if found.learning_rate_grid:
-        problem = "tunes learning rates on validation images, which no client has"
-    elif found.replay:
-        problem = "replays learned steps, which a union of several sets does not have"
-    elif found.learned_rate:
-        problem = "trains at a learned rate, of which a union of several sets has several"
-    else:
-        return found
-    raise UserError(f"recipe {found.name!r} {problem}", "use a recipe such as dsa-1000 or quick")
 
 
 def check_earlier(path: Path, asked: Federated) -> None:

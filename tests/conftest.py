@@ -11,7 +11,7 @@ import torch
 from hypothesis import settings
 
 from potstill.units import Crew
-from potstill.units.executors import processes
+from potstill.units.processes import processes
 
 # Examples are judged by what they find: how long one takes depends on what else the machine is doing.
 settings.register_profile("potstill", deadline=None)

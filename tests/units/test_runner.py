@@ -7,20 +7,22 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import torch
 
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
-from potstill.runtime.executor_choice import processes_in
+from potstill.runtime.executor_choice import check_executor
 from potstill.runtime.writer import Writer
 from potstill.units import Crew, Runner, UnitLog, Work, crew_by, runner_by
-from potstill.units.executors import processes, settled
+from potstill.units.executors import settled
+from potstill.units.processes import processes
 from potstill.units.runner import Job
 from tests.children import child
 from tests.units.toys import Square, job, workplace
@@ -69,11 +71,7 @@ def test_a_crew_that_is_at_work_serves_several_runners(tmp_path: Path):
         assert crew is not None
         for number in (2, 3):
             with runner_by(crew, workplace()) as runner:
-                assert crew.has_worked.is_set() == (number == 3)
                 assert [result.value for _, result in runner.results([job(number, trace=str(trace))], 1)] == [number**2]
-        killed = pytest.raises(UserError, match="a worker process was killed, probably because memory ran out")
-        with killed, runner_by(crew, workplace()) as runner:
-            list(runner.results([job(4, does="die")], 1))
     assert len({line.split()[1] for line in trace.read_text().splitlines()}) == 1
 
 
@@ -85,12 +83,57 @@ def test_an_error_in_another_process_is_the_same_error():
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_is_told_and_what_was_done_is_kept(tmp_path: Path):
-    log = UnitLog(tmp_path / "a.units.jsonl")
-    killed = pytest.raises(UserError, match="a worker process was killed, probably because memory ran out")
-    with killed, runner_by("processes:1", workplace(), log) as runner:
-        list(runner.results([job(1), job(2, does="die")], 2))
+def test_a_unit_that_kills_its_workers_is_tried_again_then_named_and_what_was_done_is_kept(tmp_path: Path):
+    log, trace, messages = UnitLog(tmp_path / "a.units.jsonl"), tmp_path / "trace", list[str]()
+    fatal = "the square of 2"
+    killed = pytest.raises(
+        UserError, match=f"a worker process was killed, probably because memory ran out: 3 times with {fatal}; use"
+    )
+    with killed, runner_by("processes:1", workplace(messages), log) as runner:
+        list(runner.results([job(1), job(2, does="die", trace=str(trace)), job(3)], 3))
+    assert len({line.split()[1] for line in trace.read_text().splitlines()}) == 3
+    assert [fatal in message for message in messages if "begins again" in message] == [True, True]
     assert UnitLog(tmp_path / "a.units.jsonl").get(job(1).unit, CPU) == Square(value=1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_loses_no_unit(tmp_path: Path):
+    """Nor does the other worker, which Python's pool ends with it."""
+    traces = [tmp_path / f"trace{number}" for number in range(4)]
+    jobs = [job(n, does="die once" if n == 2 else "nap", trace=str(trace)) for n, trace in enumerate(traces)]
+    with runner_by("processes:2", workplace()) as runner:
+        found = {each.owner: result.value for each, result in runner.results(jobs, 4)}
+    assert found == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert len(traces[2].read_text().splitlines()) == 2
+
+
+def test_processes_that_are_killed_again_go_on_one_by_one(monkeypatch: pytest.MonkeyPatch):
+    """As if memory had run out: with one process, the unit that needs too much is known."""
+    sizes: list[int] = []
+
+    class Pool(Executor):
+        """Of the first two, every unit but the first kills a process."""
+
+        def __init__(self, count: int, *_: object) -> None:
+            sizes.append(count)
+            self.lasts, self.is_broken = len(sizes) == 3, False
+
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            if self.is_broken:
+                raise BrokenExecutor
+            future: Future[Any] = Future()
+            if self.lasts or args[0]["number"] == 1:
+                future.set_result({"value": args[0]["number"]})
+            else:
+                self.is_broken = True
+                future.set_exception(BrokenExecutor())
+            return future
+
+    monkeypatch.setattr("potstill.units.processes.ProcessPoolExecutor", Pool)
+    with runner_by("processes:4", workplace()) as runner:
+        found = [each.owner for each, _ in runner.results([job(n) for n in range(1, 6)], 5)]
+    assert sorted(found) == [1, 2, 3, 4, 5]
+    assert sizes == [4, 4, 1]
 
 
 SLEEPER = """
@@ -137,20 +180,21 @@ def _runs(pid: int) -> bool:
 @pytest.mark.parametrize(
     "name",
     [
-        "there",
-        "processes:0",
-        "processes:-1",
-        "processes:two",
-        "processes2",
-        "processes",
-        "processes:99999",
-        "",
-        "here:2",
+        *("there", "", "here:2", "auto:2", "processes2"),
+        *("processes:0", "processes:-1", "processes:two", "processes", "processes:99999"),
+        *("dask", "dask:", "dask:here and there", "slurm:", "slurm:gpu:0", "slurm:gpu:many", "slurm:a b"),
     ],
 )
 def test_an_unknown_executor_is_refused(name: str):
-    with pytest.raises(UserError, match="unknown executor"):
-        processes_in(name)
+    with pytest.raises(UserError, match=r"unknown executor|does not name"):
+        check_executor(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["here", "auto", "processes:12", "dask:10.0.0.1:8786", "dask:scheduler.json", "slurm:a-b,c", "slurm:gpu:8"]
+)
+def test_a_known_executor_is_not(name: str):
+    check_executor(name)
 
 
 def test_auto_takes_processes_for_long_work_on_a_cpu_with_several_cores(monkeypatch: pytest.MonkeyPatch):

@@ -27,8 +27,8 @@ class Squaring(Unit[Square]):
 
     Attributes:
         number: the number.
-        does: something to do before: ``nothing``, ``fail``, ``die``, ``sleep``, ``nap``, or ``meet``: wait until
-            another unit has begun in another process.
+        does: something to do before: ``nothing``, ``fail``, ``die``, ``die once``, ``sleep``, ``nap``, or ``meet``:
+            wait until another unit has begun in another process.
         trace: a file to which a line is added for each time that the unit is done, or nothing.
     """
 
@@ -48,6 +48,9 @@ class Squaring(Unit[Square]):
                 raise UserError(f"{self.number} cannot be squared", "take `number=2`")
             case "die":
                 os.kill(os.getpid(), 9)
+            case "die once":
+                if len(Path(self.trace).read_text().splitlines()) == 1:
+                    os.kill(os.getpid(), 9)
             case "sleep":
                 time.sleep(60)
             case "nap":

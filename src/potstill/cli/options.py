@@ -38,9 +38,10 @@ ChoiceOptions = Annotated[Choices, tyro.conf.arg(name="")]
 ExecutorOption = Annotated[
     str,
     tyro.conf.arg(
-        metavar="here|processes:N|auto",
-        help="who does the trainings: this process, one after the other; N processes of one thread each; or what is "
-        "faster. It changes no result.",
+        metavar="here|auto|KIND:WHERE",
+        help="who does the trainings: here, one after the other; processes:N, N processes of one thread each; auto, "
+        "what of these is faster; dask:ADDRESS, the workers of a Dask scheduler; slurm:PARTITION, jobs of Slurm. It "
+        "changes no result.",
     ),
 ]
 """``--executor`` among a command's options."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -31,8 +32,10 @@ class Session:
         seed: seed of all trainings; with the same seed, networks start from the same initial weights.
         initial: what networks start from: ``random`` weights, or a folder or file written by ``potstill experts``.
             The recipe ``replay`` uses the initial weights that a set was distilled for instead.
-        executor: who does the trainings: ``here``, this process, one after the other; ``processes:N``, N processes of
-            one thread each; ``auto``, what is faster; or a crew that is at work already. It changes no result.
+        executor: who does the trainings. ``here``: this process, one after the other; ``processes:N``: N processes of
+            one thread each; ``auto``: what is faster; ``dask:ADDRESS``: the workers of a Dask scheduler;
+            ``slurm:PARTITION``: jobs of Slurm; or a ``concurrent.futures.Executor`` of your own, or a crew. It changes
+            no result.
         progress: called with a short message after every training, and now and then during long ones.
 
     Raises:
@@ -44,7 +47,7 @@ class Session:
     compute: Compute | ComputeChoice = AUTOMATIC
     seed: int = 0
     initial: str = "random"
-    executor: str | Crew = HERE
+    executor: str | Executor | Crew = HERE
     progress: Progress = silent
 
     def __post_init__(self) -> None:
@@ -140,7 +143,7 @@ class Resources:
     compute: ComputeChoice = AUTOMATIC
     data_root: str | Path | None = None
     choices: Choices = NO_CHOICES
-    executor: str | Crew = HERE
+    executor: str | Executor | Crew = HERE
     progress: Progress = silent
     announce: Progress = silent
 

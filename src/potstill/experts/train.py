@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,7 +45,7 @@ def train_experts(
     compute: Compute,
     *,
     resume: bool = False,
-    executor: str | Crew = HERE,
+    executor: str | Executor | Crew = HERE,
     progress: Progress = silent,
 ) -> ExpertsManifest:
     """Train experts and store them in a folder: one file per expert, and ``experts.json`` with the record of all.
@@ -59,7 +60,7 @@ def train_experts(
         out: a new folder, or the one to continue.
         compute: device, precision and compilation.
         resume: continue with the experts in ``out``.
-        executor: who trains them: ``here``, ``processes:N``, or a crew that is at work already. It changes no weight.
+        executor: who trains them, as for ``potstill.Session``. It changes no weight.
         progress: callback for progress messages.
 
     Returns:

@@ -1,43 +1,31 @@
-"""Executors: who does units of work. ``here`` is this process; ``processes:N`` are N others, of one thread each."""
+"""Executors: who does units of work, by name: this process, others of this machine, or workers on other machines."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from multiprocessing import get_context
-from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
-from threading import Event
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 import torch
 
-from potstill.runtime.executor_choice import AUTO, HERE, processes_in
+from potstill.runtime.executor_choice import AUTO, HERE, check_executor
 from potstill.runtime.parallel import core_count
-from potstill.runtime.writer import Writer, remove_unfinished
-from potstill.units.worker import begin_worker
+from potstill.units.crew import Crew, shared_folder
+from potstill.units.dask_workers import dask_workers
+from potstill.units.processes import processes
+from potstill.units.slurm_jobs import slurm_jobs
+
+CREWS: dict[str, Callable[[str], AbstractContextManager[Crew]]] = {
+    "processes": lambda count: processes(int(count)),
+    "dask": dask_workers,
+    "slurm": slurm_jobs,
+}
+"""How a crew comes about, by the kind of executor: from what stands after the colon of its name."""
 
 PROCESSES_PIXELS = 100_000_000
 """The work from which processes pay for the seconds that it takes to start them."""
-
-
-@dataclass(frozen=True)
-class Crew:
-    """Workers in other processes.
-
-    Attributes:
-        executor: hands units to the workers.
-        size: the number of units that they do at once.
-        folder: where the workers find sets and datasets.
-        has_worked: set once a unit has come back.
-    """
-
-    executor: Executor
-    size: int
-    folder: Path
-    has_worked: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True)
@@ -71,47 +59,33 @@ def settled(name: str, device: torch.device, work: Work) -> str:
 
 
 @contextmanager
-def crew_by(executor: str | Crew, device: torch.device, work: Work) -> Iterator[Crew | None]:
+def crew_by(executor: str | Executor | Crew, device: torch.device, work: Work) -> Iterator[Crew | None]:
     """The crew of an executor, for the time of the context; None if this process does the work.
 
     Args:
-        executor: its name, or a crew that is at work already and stays so.
+        executor: its name; or an executor of your own or a crew, which are at work already and stay so.
         device: where units are computed.
         work: the amount of work, by which ``auto`` decides.
 
     Raises:
-        UserError: there is no such executor.
+        UserError: there is no such executor, or it does not answer.
     """
     if isinstance(executor, Crew):
         yield executor
-    elif count := processes_in(settled(executor, device, work)):
-        with processes(count) as crew:
-            yield crew
-    else:
+        return
+    if isinstance(executor, Executor):
+        with shared_folder() as folder:
+            yield Crew(executor, _workers_of(executor), folder)
+        return
+    check_executor(executor)
+    kind, _, which = settled(executor, device, work).partition(":")
+    if kind == HERE:
         yield None
+        return
+    with CREWS[kind](which) as crew:
+        yield crew
 
 
-@contextmanager
-def processes(count: int) -> Iterator[Crew]:
-    """Worker processes of one thread each, for the time of the context.
-
-    They end with the context, however it is left, and with this process, however it ends.
-
-    Args:
-        count: the number of processes.
-    """
-    context = get_context("spawn")
-    watched, held = context.Pipe(duplex=False)
-    executor = ProcessPoolExecutor(count, context, begin_worker, (watched,))
-    remove_unfinished(Path(gettempdir()))  # of processes that were killed
-    prefix = Writer.here().unfinished_prefix
-    with TemporaryDirectory(prefix=prefix, suffix=".tmp", ignore_cleanup_errors=True) as folder:
-        try:
-            yield Crew(executor, count, Path(folder))
-        except BaseException:
-            held.close()  # what is in progress is given up
-            raise
-        finally:
-            executor.shutdown(cancel_futures=True)
-            held.close()
-            watched.close()
+def _workers_of(executor: Executor) -> int:
+    """The number of workers, which the executors of Python know; others get as many units as there are cores here."""
+    return getattr(executor, "_max_workers", None) or core_count()

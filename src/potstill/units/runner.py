@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import signal
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import Any, Generic, TypeVar
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.progress import QUIET_SECONDS, Pace, Progress
 from potstill.schema.fields import Fields
-from potstill.units.executors import Crew, Work, crew_by
+from potstill.units.crew import ON_RECORD, Crew, WorkerLost
+from potstill.units.executors import Work, crew_by
 from potstill.units.log import UnitLog
 from potstill.units.unit import R, Unit, described
-from potstill.units.worker import work
 from potstill.units.workplace import Workplace
 
 Owner = TypeVar("Owner")
 
+ATTEMPTS = 3
+"""How often a unit is handed out whose workers are killed: it may be the reason."""
+
 
 @contextmanager
 def runner_by(
-    executor: str | Crew,
+    executor: str | Executor | Crew,
     workplace: Workplace,
     log: UnitLog | None = None,
     *,
@@ -35,7 +37,8 @@ def runner_by(
     """A runner, for the time of the context.
 
     Args:
-        executor: who does the units: ``here``, ``processes:N``, ``auto``, or a crew that is at work already.
+        executor: who does the units: a name such as ``here`` or ``processes:2``; or an executor of your own or a crew,
+            which are at work already.
         workplace: provides what units name; its device is that of all units.
         log: the results on record; None keeps results in memory.
         amount: the amount of work, by which ``auto`` decides.
@@ -118,15 +121,22 @@ class Runner:
         return self._kept(job.unit, job.unit.run(replace(self.workplace, progress=about_it)))
 
     def _by_crew(self, crew: Crew, jobs: Iterator[Job[R, Owner]], total: float) -> Iterator[tuple[Job[R, Owner], R]]:
-        hands: dict[Future[dict[str, Any]], list[Job[R, Owner]]] = {}
+        hands: dict[Future[dict[str, Any]], _Asked[R, Owner]] = {}
+        again: deque[_Asked[R, Owner]] = deque()
         pace, done = Pace(), 0.0
         while True:
-            while len(hands) < crew.size and (job := self._drawn(jobs)) is not None:
-                same = next((others for others in hands.values() if others[0].unit.key == job.unit.key), None)
+            while len(hands) < crew.size:
+                if again:
+                    asked = again.popleft()
+                    hands[self._submitted(crew, asked.unit)] = asked
+                    continue
+                if (job := self._drawn(jobs)) is None:
+                    break
+                same = next((each for each in (*hands.values(), *again) if each.unit.key == job.unit.key), None)
                 if same is not None:
-                    same.append(job)
+                    same.jobs.append(job)
                 elif (known := self._known(job.unit)) is None:
-                    hands[self._submitted(crew, job.unit)] = [job]
+                    hands[self._submitted(crew, job.unit)] = _Asked([job])
                 else:
                     total -= job.weight
                     yield job, known
@@ -134,13 +144,30 @@ class Runner:
                 return
             ended, _ = wait(hands, QUIET_SECONDS, FIRST_COMPLETED)
             for future in [each for each in hands if each in ended]:  # in the order in which they began
-                equal = hands.pop(future)
-                result = self._kept(equal[0].unit, _result(crew, equal[0].unit, future))
-                done += equal[0].weight
-                yield from ((job, result) for job in equal)
+                asked = hands.pop(future)
+                try:
+                    result = self._kept(asked.unit, _result(crew, asked.unit, future))
+                except WorkerLost as lost:
+                    again.append(self._tried_again(crew, asked, lost))
+                    continue
+                done += asked.jobs[0].weight
+                yield from ((job, result) for job in asked.jobs)
             if not ended and pace.due():
                 left = f"; {pace.left(done, max(total, done))}" if done else ""
-                self.progress(f"in progress: {', '.join(equal[0].title for equal in hands.values())}{left}")
+                titles = ", ".join(asked.title for asked in hands.values())
+                self.progress(f"in progress: {titles}{left}" + (f"; {crew.in_words}" if crew.in_words else ""))
+
+    def _tried_again(self, crew: Crew, asked: _Asked[R, Owner], lost: WorkerLost) -> _Asked[R, Owner]:
+        """A unit whose worker was lost, for another one.
+
+        Raises:
+            UserError: it has lost too many.
+        """
+        asked.losses += 1
+        if asked.losses == ATTEMPTS:
+            raise UserError(f"{lost}: {ATTEMPTS} times with {asked.title}", f"{crew.remedy}; {ON_RECORD}") from lost
+        self.progress(f"{lost}; {asked.title} begins again")
+        return asked
 
     def _drawn(self, jobs: Iterator[Job[R, Owner]]) -> Job[R, Owner] | None:
         """The next job. What it takes to prepare it is done as if it were done here."""
@@ -149,11 +176,7 @@ class Runner:
 
     def _submitted(self, crew: Crew, unit: Unit[Any]) -> Future[dict[str, Any]]:
         files = self.workplace.materials.kept_in(crew.folder)
-        try:
-            with _unheard():
-                return crew.executor.submit(work, described(unit), files, self.workplace.compute)
-        except BrokenExecutor as error:
-            raise _broken(crew) from error
+        return crew.submit(described(unit), files, self.workplace.compute)
 
     def _kept(self, unit: Unit[R], result: R) -> R:
         if unit.is_final(result):
@@ -161,33 +184,29 @@ class Runner:
         return result
 
 
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Let no process that is started within this context hear Ctrl-C: the one that started it decides."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+@dataclass
+class _Asked(Generic[R, Owner]):
+    """A unit that was handed out.
+
+    Attributes:
+        jobs: all that wait for it.
+        losses: how many workers it has lost.
+    """
+
+    jobs: list[Job[R, Owner]]
+    losses: int = 0
+
+    @property
+    def unit(self) -> Unit[R]:
+        """The unit of all of the jobs."""
+        return self.jobs[0].unit
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return self.jobs[0].title
 
 
 def _result(crew: Crew, unit: Unit[R], future: Future[dict[str, Any]]) -> R:
     """The result that a worker has sent."""
-    try:
-        found = unit.result_from(Fields(Path("the result of a worker"), future.result()))
-    except BrokenExecutor as error:
-        raise _broken(crew) from error
-    crew.has_worked.set()
-    return found
-
-
-def _broken(crew: Crew) -> UserError:
-    """The error for a crew of which a process has ended."""
-    if crew.has_worked.is_set():
-        problem = "a worker process was killed, probably because memory ran out"
-    else:
-        problem = "a worker process ended at once; a script must guard its entry by if __name__ == '__main__'"
-    return UserError(problem, "use fewer processes, or `executor=here`; what was done is on record")
+    return unit.result_from(Fields(Path("the result of a worker"), crew.result(future)))

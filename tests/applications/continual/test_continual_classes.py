@@ -242,7 +242,10 @@ def test_impossible_protocols_are_refused_before_anything_is_done(change: dict[s
         ({"memories": ["absent/run.safetensors"]}, "absent/run.safetensors"),
         ({"networks": []}, "no network is named"),
         ({"networks": ["convent"]}, "unknown network 'convent'"),
-        ({"recipe": "tuned-300"}, "tunes learning rates on validation images, of which a memory of several stages has none"),
+        (
+            {"recipe": "tuned-300"},
+            "tunes learning rates on validation images, of which a memory of several",
+        ),
         ({"recipe": "replay"}, "replays learned steps"),
         ({"recipe": "soft-label"}, "trains at a learned rate"),
     ],

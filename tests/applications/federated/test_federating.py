@@ -290,7 +290,10 @@ def test_a_record_of_something_else_is_not_mixed(change: dict[str, Any], message
         ({"methods": ["absent/run.safetensors"]}, "absent/run.safetensors"),
         ({"networks": []}, "no network is named"),
         ({"networks": ["convent"]}, "unknown network 'convent'"),
-        ({"recipe": "tuned-300"}, "tunes learning rates on validation images, of which a union of several sets has none"),
+        (
+            {"recipe": "tuned-300"},
+            "tunes learning rates on validation images, of which a union of several",
+        ),
         ({"recipe": "replay"}, "replays learned steps"),
         ({"recipe": "soft-label"}, "trains at a learned rate"),
     ],

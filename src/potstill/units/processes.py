@@ -1,0 +1,108 @@
+"""``processes:N``: worker processes of one thread each, on this machine."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import gettempdir
+from threading import current_thread, main_thread
+from typing import Any
+
+from potstill.runtime.compute import Compute
+from potstill.runtime.errors import UserError
+from potstill.units.crew import Crew, WorkerLost, passing_folder
+from potstill.units.worker import begin_worker
+
+
+@contextmanager
+def processes(count: int) -> Iterator[Crew]:
+    """Worker processes of one thread each, for the time of the context.
+
+    They end with the context, however it is left, and with this process, however it ends.
+
+    Args:
+        count: the number of processes.
+    """
+    watched, held = get_context("spawn").Pipe(duplex=False)
+    with passing_folder(Path(gettempdir())) as folder:
+        crew = _Processes(count, folder, watched)
+        try:
+            yield crew
+        except BaseException:
+            held.close()  # what is in progress is given up
+            raise
+        finally:
+            crew.end()
+            held.close()
+            watched.close()
+
+
+class _Processes(Crew):
+    """Processes, which are started again if one is killed: with it, Python's pool of processes gives up the others.
+
+    Args:
+        count: the number of processes.
+        folder: where sets and datasets are written for them.
+        watched: the end of a pipe, by which they see that this process has ended.
+    """
+
+    remedy = "use fewer processes, or `executor=here`"
+
+    def __init__(self, count: int, folder: Path, watched: Connection) -> None:
+        self._watched = watched
+        self._has_worked, self._losses = False, 0
+        super().__init__(self._started(count), count, folder)
+
+    def submit(self, unit: dict[str, Any], files: Mapping[str, Path], compute: Compute) -> Future[dict[str, Any]]:
+        with _unheard():
+            try:
+                return self._handed_out(unit, files, compute)
+            except BrokenExecutor:
+                self._restart()
+                return self._handed_out(unit, files, compute)
+
+    def result(self, future: Future[dict[str, Any]]) -> dict[str, Any]:
+        try:
+            found = future.result()
+        except BrokenExecutor as error:
+            if not self._has_worked:
+                raise UserError(
+                    "a worker process ended at once; a script must guard its entry by if __name__ == '__main__'",
+                    self.remedy,
+                ) from error
+            raise WorkerLost("a worker process was killed, probably because memory ran out") from error
+        self._has_worked, self._losses = True, 0
+        return found
+
+    def end(self) -> None:
+        """End the processes; what is in progress is finished first, unless their pipe is closed."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def _restart(self) -> None:
+        """Start new processes; a single one if the last ones were killed without a result, as if memory ran out."""
+        self._losses += 1
+        if self._losses > 1:
+            self._size = 1
+        self.end()
+        self._executor = self._started(self._size)
+
+    def _started(self, count: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(count, get_context("spawn"), begin_worker, (self._watched,))
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let no process that is started within this context hear Ctrl-C: the one that started it decides."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

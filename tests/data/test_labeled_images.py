@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.profiler import ProfilerActivity, profile
 
-from potstill.data import LabeledImages, Whitening
+from potstill.data import LabeledImages, Whitening, class_sampler
+from potstill.data.class_sampler import ClassSampler
 from potstill.runtime.errors import UserError
 
 
@@ -139,6 +143,29 @@ def test_sample_per_class_favours_no_image(size: int, count: int):
     share = torch.bincount(rows, minlength=len(images))[images.class_index[0]] / (draws * count)
     # Five standard deviations of the share of one image in independent draws.
     assert (share - 1 / size).abs().max() < 5 * (1 / size * (1 - 1 / size) / (draws * count)) ** 0.5
+
+
+@given(st.lists(st.integers(20, 60), min_size=1, max_size=4), st.integers(0, 2**32))
+def test_draws_that_are_not_different_enough_go_on(sizes: list[int], seed: int):
+    """Without spare draws, every second class of twice the images needs another round."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(class_sampler, "SPARE_DRAWS", 0)
+        drawn = with_sizes(sizes).sample_per_class(10, torch.Generator().manual_seed(seed))
+    assert all(len(row.unique()) == 10 for row in drawn)
+
+
+def test_one_large_class_costs_the_others_nothing():
+    """An index that was padded to the largest class would have a hundred times as many entries as images."""
+    labels = torch.cat([torch.zeros(50_000, dtype=torch.int64), torch.arange(1, 500)])
+    sizes = torch.bincount(labels)
+    sampler = ClassSampler(labels, sizes)
+    assert sum(tensor.numel() for tensor in vars(sampler).values()) <= len(labels) + 2 * len(sizes)
+    generator = torch.Generator().manual_seed(0)
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
+        drawn = sampler.draw(4, generator)
+    assert labels[drawn].equal(torch.arange(500)[:, None].expand(500, 4))
+    shapes = [shape for event in profiled.events() or [] for shape in event.input_shapes if len(shape) == 2]
+    assert max(math.prod(shape) for shape in shapes) <= 500 * 8
 
 
 def test_sample_per_class_refuses_an_empty_class():

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from potstill.data.class_sampler import ClassSampler
 from potstill.data.whitening import Whitening
 from potstill.runtime.errors import UserError
 
@@ -160,24 +161,15 @@ class LabeledImages:
         """
         if min(self.class_sizes) == 0:
             raise ValueError(f"class {self.class_names[self.class_sizes.index(0)]!r} has no images to draw from")
-        members, absent, sizes = self._members
-        # A row of random keys orders a class at random; absent members of smaller classes sort last.
-        keys = torch.rand(members.shape, generator=generator).masked_fill_(absent, torch.inf)
-        order = keys.topk(min(count, members.shape[1]), largest=False).indices
-        # Cycling through the first n of the order repeats each of n members equally often.
-        rounds = torch.arange(count) % sizes[:, None]
-        return members.gather(1, order.gather(1, rounds)).to(self.images.device, non_blocking=True)
+        return self._sampler.draw(count, generator).to(self.images.device, non_blocking=True)
 
     @cached_property
     def _sizes(self) -> Tensor:
         return torch.bincount(self.labels.cpu(), minlength=self.class_count)
 
     @cached_property
-    def _members(self) -> tuple[Tensor, Tensor, Tensor]:
-        """On the CPU: indices padded to (classes, largest class), which of them are padding, and the class sizes."""
-        members = torch.nn.utils.rnn.pad_sequence([index.cpu() for index in self.class_index], batch_first=True)
-        absent = torch.arange(members.shape[1]) >= self._sizes[:, None]
-        return members, absent, self._sizes
+    def _sampler(self) -> ClassSampler:
+        return ClassSampler(self.labels, self._sizes)
 
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.networks.base import ImageShape
+from potstill.networks.group_norm import GroupNorm
 from potstill.networks.spec import Activation, Norm, Pooling
 from potstill.runtime.errors import UserError
 
@@ -99,14 +100,14 @@ def make_norm(name: Norm, shape: ImageShape) -> nn.Module:
         case "layer":
             return nn.LayerNorm([shape.channels, shape.height, shape.width])
         case "instance":
-            return nn.GroupNorm(shape.channels, shape.channels)
+            return GroupNorm(shape.channels, shape.channels)
         case "group":
             if shape.channels % GROUPS:
                 raise UserError(
                     f"norm=group cannot divide {shape.channels} channels into {GROUPS} groups",
                     f"choose a width that is a multiple of {GROUPS}, or another norm",
                 )
-            return nn.GroupNorm(GROUPS, shape.channels)
+            return GroupNorm(GROUPS, shape.channels)
 
 
 def make_pooling(name: Pooling) -> nn.Module:

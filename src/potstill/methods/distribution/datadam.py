@@ -157,7 +157,14 @@ class DataDAM(DistributionMatching):
 
 def attention(activations: Tensor, power: float) -> Tensor:
     """Spatial attention maps (N, H * W) of activations (N, K, H, W): sum_k |A_k|^power, normalised to unit length."""
-    return F.normalize(activations.abs().pow(power).sum(dim=1).flatten(1), dim=1)
+    return F.normalize(_powers(activations, power).sum(dim=1).flatten(1), dim=1)
+
+
+def _powers(activations: Tensor, power: float) -> Tensor:
+    """|activations|^power. PyTorch computes no power but the second without logarithms."""
+    if power == 4:
+        return activations.square().square()
+    return activations.square() if power == 2 else activations.abs().pow(power)
 
 
 def attention_and_embedding(network: Network, images: Tensor, *, power: float) -> Descriptors:

@@ -104,16 +104,16 @@ def test_a_worker_that_is_killed_loses_no_unit_and_a_lost_scheduler_no_result(sh
     assert [path.name for path in shared.iterdir() if path.name.startswith(".potstill")] == []
 
 
-def test_workers_with_another_version_are_refused_by_name(shared: Path, monkeypatch: pytest.MonkeyPatch):
+def test_workers_with_other_code_are_refused_by_name(shared: Path, monkeypatch: pytest.MonkeyPatch):
     with cluster(shared, 1) as dask:
-        monkeypatch.setattr(dask_workers, "VERSION", "9.9")
-        has_another = r"has Potstill .*, and this is 9\.9; install"
+        monkeypatch.setattr(dask_workers, "CODE", "other")
+        has_another = "has other code of Potstill; install"
         named = pytest.raises(UserError, match=rf"the worker tcp://127\.0\.0\.1:\d+ {has_another}")
         with named, runner_by(f"dask:{dask.address}", workplace()):
             pass
         # One that comes later sees it by itself.
-        monkeypatch.setattr("potstill.units.crew.VERSION", "9.9")
-        monkeypatch.setattr(dask_workers, "check_version", lambda *given: None)
+        monkeypatch.setattr("potstill.units.crew.CODE", "other")
+        monkeypatch.setattr(dask_workers, "check_code", lambda *given: None)
         named = pytest.raises(UserError, match=rf"the worker \d+ on .* {has_another}")
         with named, runner_by(f"dask:{dask.address}", workplace()) as runner:
             list(runner.results([job(1)], 1))
@@ -127,7 +127,7 @@ def test_a_worker_that_cannot_import_potstill_is_named_and_one_that_has_ended_is
         def run(self, *_: object, on_error: str) -> dict[str, object]:
             return {"tcp://a:1": OSError("closed"), "tcp://b:2": self.found}
 
-    dask_workers.check_workers(cast("Any", Client(dask_workers.VERSION)))
+    dask_workers.check_workers(cast("Any", Client(dask_workers.CODE)))
     with pytest.raises(
         UserError, match=r"the worker tcp://b:2 cannot import Potstill: No module named 'potstill'; install"
     ):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 import torch
 
-from potstill.runtime.compute import CPU
+from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import check_executor
 from potstill.runtime.writer import Writer
@@ -25,6 +27,7 @@ from potstill.units.executors import settled
 from potstill.units.processes import processes
 from potstill.units.runner import Job
 from tests.children import child
+from tests.small import small_digits
 from tests.units.toys import Square, job, workplace
 
 
@@ -107,33 +110,148 @@ def test_a_worker_that_is_killed_loses_no_unit(tmp_path: Path):
     assert len(traces[2].read_text().splitlines()) == 2
 
 
-def test_processes_that_are_killed_again_go_on_one_by_one(monkeypatch: pytest.MonkeyPatch):
-    """As if memory had run out: with one process, the unit that needs too much is known."""
-    sizes: list[int] = []
+class BreakingPool(Executor):
+    """As Python's pool of processes: when one is killed, all units in progress are lost, and it takes no more.
 
-    class Pool(Executor):
-        """Of the first two, every unit but the first kills a process."""
+    Attributes:
+        kills: the numbers of units that kill their process, once for each time that they are named.
+        begun: the units of each time that some were done together.
+    """
 
-        def __init__(self, count: int, *_: object) -> None:
-            sizes.append(count)
-            self.lasts, self.is_broken = len(sizes) == 3, False
+    kills: ClassVar[list[int]] = []
+    begun: ClassVar[list[list[int]]] = []
 
-        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-            if self.is_broken:
-                raise BrokenExecutor
-            future: Future[Any] = Future()
-            if self.lasts or args[0]["number"] == 1:
-                future.set_result({"value": args[0]["number"]})
+    def __init__(self, count: int, *_: object) -> None:
+        self.waiting: list[tuple[int, Future[Any]]] = []
+        self.is_broken = False
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self.is_broken:
+            raise BrokenExecutor
+        future = self.Ending(self)
+        self.waiting.append((args[0].unit["number"], future))
+        return future
+
+    class Ending(Future[Any]):
+        """Asked whether it is done, it makes the pool do all its units."""
+
+        def __init__(self, pool: BreakingPool) -> None:
+            super().__init__()
+            self.pool = pool
+
+        def done(self) -> bool:
+            self.pool.go()
+            return super().done()
+
+    def go(self) -> None:
+        """Do what was handed out."""
+        waiting, self.waiting = self.waiting, []
+        if not waiting:
+            return
+        numbers = [number for number, _ in waiting]
+        self.begun.append(numbers)
+        fatal = next((number for number in numbers if number in self.kills), None)
+        for number, future in waiting:
+            if fatal is None:
+                future.set_result({"value": number})
             else:
-                self.is_broken = True
                 future.set_exception(BrokenExecutor())
-            return future
+        if fatal is not None:
+            self.is_broken = True
+            self.kills.remove(fatal)
 
-    monkeypatch.setattr("potstill.units.processes.ProcessPoolExecutor", Pool)
-    with runner_by("processes:4", workplace()) as runner:
-        found = [each.owner for each, _ in runner.results([job(n) for n in range(1, 6)], 5)]
-    assert sorted(found) == [1, 2, 3, 4, 5]
-    assert sizes == [4, 4, 1]
+
+def test_units_that_were_lost_with_another_are_done_alone_and_only_the_fatal_one_is_blamed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("potstill.units.processes.ProcessPoolExecutor", BreakingPool)
+    monkeypatch.setattr("potstill.units.runner.wait", lambda *given: None)
+    monkeypatch.setattr("potstill.units.processes.CONTEXT", Begun())
+    monkeypatch.setattr(BreakingPool, "kills", [2, 4, 6])
+    monkeypatch.setattr(BreakingPool, "begun", [])
+    with runner_by("processes:2", workplace()) as runner:
+        found = sorted(each.owner for each, _ in runner.results([job(n) for n in range(1, 7)], 6))
+    assert found == [1, 2, 3, 4, 5, 6]
+    assert BreakingPool.begun == [[1, 2], [1], [2], [3, 4], [3], [4], [5, 6], [5], [6]]
+    monkeypatch.setattr(BreakingPool, "kills", [2] * 9)
+    with (
+        runner_by("processes:2", workplace()) as runner,
+        pytest.raises(UserError, match=r"3 times with the square of 2"),
+    ):
+        list(runner.results([job(n) for n in range(1, 7)], 6))
+    assert len(BreakingPool.kills) == 5, "once beside another, and three times alone"
+
+
+class Begun:
+    """Stands for the ways in which processes are started; they have begun."""
+
+    def Event(self) -> Any:
+        """Set from the beginning."""
+        event = threading.Event()
+        event.set()
+        return event
+
+    def Pipe(self, duplex: bool) -> Any:
+        """A real one."""
+        return multiprocessing.Pipe(duplex)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_in_its_first_unit_is_no_unguarded_script(tmp_path: Path):
+    with runner_by("processes:1", workplace()) as runner:
+        ((_, result),) = runner.results([job(2, does="die once", trace=str(tmp_path / "trace"))], 1)
+    assert result.value == 4
+
+
+def test_results_that_came_with_a_failure_are_on_record(tmp_path: Path):
+    log = UnitLog(tmp_path / "a.units.jsonl")
+    jobs = [job(1, does="fail"), job(2), job(3)]
+    with ThreadPoolExecutor(1) as executor:
+        runner = Runner(workplace(), log, Together(executor, 3, tmp_path))
+        with pytest.raises(UserError, match="1 cannot be squared"):
+            list(runner.results(jobs, 3))
+    assert [log.get(each.unit, CPU) is not None for each in jobs] == [False, True, True]
+
+
+class Together(Crew):
+    """A crew all of whose units have ended when it is asked for the first."""
+
+    given: ClassVar[list[Future[Any]]] = []
+
+    def submit(self, unit: dict[str, Any], files: Mapping[str, Path], compute: Compute) -> Future[dict[str, Any]]:
+        self.given.append(super().submit(unit, files, compute))
+        if len(self.given) == self.size:
+            wait(self.given)
+        return self.given[-1]
+
+
+def test_what_is_not_wanted_any_more_does_not_begin(tmp_path: Path):
+    traces = [tmp_path / f"trace{n}" for n in range(4)]
+    with ThreadPoolExecutor(1) as executor:
+        results = Runner(workplace(), crew=Crew(executor, 4, tmp_path)).results(
+            [job(n, does="nap" if n else "nothing", trace=str(trace)) for n, trace in enumerate(traces)], 4
+        )
+        next(results)
+        cast("Any", results).close()
+    assert not traces[3].exists()
+
+
+def test_an_executor_of_ones_own_does_units_and_sees_datasets_relative_paths_and_its_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    there = workplace()
+    key = there.materials.add(small_digits())
+    with ThreadPoolExecutor(2) as executor, runner_by(executor, there) as runner:
+        assert runner.crew is not None
+        assert runner.crew.size == 2
+        assert [result.value for _, result in runner.results([job(3, trace="trace")], 1)] == [9]
+        assert (tmp_path / "trace").exists()
+        assert [path.name for path in runner.crew.folder.iterdir()] == [f"{key}.safetensors"]
+        (runner.crew.folder / f"{key}.safetensors").unlink()
+        with pytest.raises(UserError, match=r"the worker \d+ on .* cannot see .*safetensors; start the command in a"):
+            list(runner.results([job(4)], 1))
+    assert [path.name for path in tmp_path.iterdir()] == ["trace"]
 
 
 SLEEPER = """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -36,10 +38,16 @@ PROGRAMS = {
         SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NTASKS=1 SLURM_NODEID=0 "$@" > $(name "$out") 2> $(name "$err")
     """,
     "sacct": """
+        if [ "$1" = --noheader ]; then exit 0; fi
         echo 'JobID|State|NodeList'
         for file in "$JOBS"/*; do echo "$(basename "$file")|$(cat "$file")|here"; done
     """,
-    "scancel": """echo CANCELLED > "$JOBS/$1"; kill -9 -- -$(cat "$JOBS.$1.pid")""",
+    "scancel": """
+        end() { echo CANCELLED > "$JOBS/$1"; kill -9 -- -$(cat "$JOBS.$1.pid"); }
+        if [ "${1:0:7}" != --name= ]; then end "$1"; exit; fi
+        grep -q -- "--job-name=${1#--name=}$" "$JOBS.script" || exit 1
+        for job in $(grep -l RUNNING "$JOBS"/*); do end "$(basename "$job")"; done
+    """,
 }
 
 
@@ -88,6 +96,45 @@ def test_what_a_unit_refuses_is_said_and_jobs_that_are_not_done_are_cancelled(jo
     while "CANCELLED" not in [state.read_text().strip() for state in jobs.iterdir()]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_job_whose_time_is_nearly_up_is_not_put_into_the_queue_again(jobs: Path, tmp_path: Path):
+    """Slurm warns it with a signal, at which submitit would ask for the same job again and again."""
+    trace = tmp_path / "trace"
+    with runner_by("slurm:cpu", workplace()) as runner:
+        results = runner.results([job(3, does="nap", trace=str(trace))], 1)
+        Thread(target=_warn, args=(trace,), daemon=True).start()
+        assert [result.value for _, result in results] == [9]
+    assert len(list(jobs.iterdir())) == 1
+
+
+def _warn(trace: Path) -> None:
+    while not trace.exists() or not trace.read_text().endswith("\n"):
+        time.sleep(0.05)
+    os.kill(int(trace.read_text().split()[1]), signal.SIGUSR2)
+
+
+@pytest.mark.parametrize("state", ["SUSPENDED", "PREEMPTED"])
+def test_a_job_that_is_taken_for_lost_is_cancelled(state: str, jobs: Path, tmp_path: Path):
+    trace = tmp_path / "trace"
+
+    def hold() -> None:
+        while not trace.exists():
+            time.sleep(0.05)
+        (jobs / "0").write_text(state)
+
+    Thread(target=hold, daemon=True).start()
+    with runner_by("slurm:cpu", workplace()) as runner:
+        results = runner.results([job(3, does="sleep once", trace=str(trace))], 1)
+        assert [result.value for _, result in results] == [9]
+    assert (jobs / "0").read_text().strip() == "CANCELLED"
+
+
+def test_accounts_that_slurm_does_not_keep_are_told(jobs: Path, tmp_path: Path):
+    (tmp_path / "programs" / "sacct").write_text("#!/bin/sh\necho 'Slurm accounting storage is disabled' >&2; exit 1")
+    told = pytest.raises(UserError, match=r"^sacct does not answer here: Slurm accounting storage is disabled; start")
+    with told, runner_by("slurm:cpu", workplace()):
+        pass
 
 
 def test_a_partition_that_slurm_refuses_is_told(jobs: Path):

@@ -19,7 +19,7 @@ SET = problem(ipc=1).start
 def elsewhere(materials: Materials, folder: Path) -> Materials:
     """The same materials in another process."""
     found = Materials()
-    found.find_in(materials.kept_in(folder))
+    found.find_only(materials.kept_in(folder))
     return found
 
 

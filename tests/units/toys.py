@@ -27,8 +27,8 @@ class Squaring(Unit[Square]):
 
     Attributes:
         number: the number.
-        does: something to do before: ``nothing``, ``fail``, ``die``, ``die once``, ``sleep``, ``nap``, or ``meet``:
-            wait until another unit has begun in another process.
+        does: something to do before: ``nothing``, ``fail``, ``die``, ``die once``, ``sleep``, ``sleep once``, ``nap``,
+            or ``meet``: wait until another unit has begun in another process.
         trace: a file to which a line is added for each time that the unit is done, or nothing.
     """
 
@@ -51,6 +51,9 @@ class Squaring(Unit[Square]):
             case "die once":
                 if len(Path(self.trace).read_text().splitlines()) == 1:
                     os.kill(os.getpid(), 9)
+            case "sleep once":
+                if len(Path(self.trace).read_text().splitlines()) == 1:
+                    time.sleep(60)
             case "sleep":
                 time.sleep(60)
             case "nap":

@@ -40,7 +40,6 @@ class TrainAndProbe(NetworkTraining[Probed]):
     """
 
     result: ClassVar[type[Record]] = Probed
-    version: ClassVar[int] = 1
 
     probes: tuple[Probe, ...]
     tested: Positive

@@ -75,6 +75,8 @@ class NetworkTraining(Unit[R]):
         diverging: whether a loss that is no longer finite ends the training as failed, or counts as it is.
     """
 
+    version: ClassVar[int] = 2
+
     dataset: str
     images: str
     images_per_class: Count = 0
@@ -175,7 +177,6 @@ class TrainAndTest(NetworkTraining[NetworkResult]):
     """
 
     result: ClassVar[type[Record]] = NetworkResult
-    version: ClassVar[int] = 1
 
     judged_by: Literal["test", "validation"] = "test"
 

@@ -131,6 +131,7 @@ class TrainTogether(Unit[TrainedTogether]):
     """
 
     result: ClassVar[type[Record]] = TrainedTogether
+    version: ClassVar[int] = 2
 
     plan: Mapping[str, Any]
     dataset: str

@@ -91,7 +91,7 @@ def optimised_random(source: FeatureSource, images_per_class: int, streams: Stre
             f"class {name!r} has {smallest} images: choosing {images_per_class} leaves none to judge the choice by",
             f"use `ipc={smallest - 1}` or less" if smallest > 1 else "optimised-random needs two images per class",
         )
-    # At most half of what is left, or a small class would have no others to choose.
+    # About half of what is left, or a small class would have no others to choose.
     judges = min(JUDGES, (smallest - images_per_class + 1) // 2)
     judging = random_indices(real, judges, streams.generator("judges"))
     others = torch.ones(len(real), dtype=torch.bool)

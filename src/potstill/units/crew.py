@@ -14,7 +14,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.reading import cannot_write
 from potstill.runtime.writer import Writer, remove_unfinished
-from potstill.units.worker import VERSION, work
+from potstill.units.worker import CODE, Order, work
 
 ON_RECORD = "what was done is on record"
 
@@ -24,16 +24,20 @@ class WorkerLost(Exception):
 
 
 class Crew:
-    """Workers behind any executor. They import Potstill, and read the files of ``folder``.
+    """Workers behind any executor. They import Potstill, and see the files of a folder and the current directory.
 
     Args:
         executor: a ``concurrent.futures.Executor`` of processes or machines. It is not shut down here.
         size: the number of units to hand out at once.
-        folder: where sets and datasets are written for the workers: one that all their machines see.
+        folder: where sets and datasets are written for the workers, as ``SHA256.safetensors``. In a folder of yours
+            they stay.
     """
 
     remedy = "use fewer workers"
     """What helps if units lose their workers again and again."""
+
+    loses_all = False
+    """Whether a worker that is killed takes the units of all others with it."""
 
     def __init__(self, executor: Executor, size: int, folder: str | Path) -> None:
         self._executor, self._size = executor, size
@@ -71,6 +75,12 @@ class Crew:
     def result(self, future: Future[dict[str, Any]]) -> dict[str, Any]:
         """The result of a unit that has ended.
 
+        Args:
+            future: what ``submit`` has returned.
+
+        Returns:
+            The result, as JSON values.
+
         Raises:
             WorkerLost: its worker ended, and another one may do it.
             UserError: the unit cannot be done, or no worker can do it any more.
@@ -78,17 +88,18 @@ class Crew:
         try:
             return future.result()
         except BrokenExecutor as error:
-            raise UserError("a worker was killed, probably because memory ran out", self.remedy) from error
+            problem = "a worker was killed, probably because memory ran out"
+            raise UserError(problem, f"{self.remedy}; {ON_RECORD}") from error
         except CancelledError as error:
             raise UserError("the executor has given up the work", f"start it again; {ON_RECORD}") from error
 
     def _handed_out(self, unit: dict[str, Any], files: Mapping[str, Path], compute: Compute) -> Future[dict[str, Any]]:
-        return self._executor.submit(work, unit, files, compute, VERSION)
+        return self._executor.submit(work, Order(unit, files, compute, Path.cwd(), CODE))
 
 
 @contextmanager
-def passing_folder(parent: Path) -> Iterator[Path]:
-    """A new folder for files that workers read, for the time of the context.
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A new folder for files that workers read, for the duration of the context.
 
     What processes that were killed have left there is removed.
 
@@ -110,5 +121,5 @@ def passing_folder(parent: Path) -> Iterator[Path]:
 
 
 def shared_folder() -> AbstractContextManager[Path]:
-    """A :func:`passing_folder` that other machines see: in ``POTSTILL_SHARED``, or else in the current directory."""
-    return passing_folder(Path(os.environ.get("POTSTILL_SHARED") or "."))
+    """A :func:`temporary_folder` that other machines see: in ``POTSTILL_SHARED``, or else in the current directory."""
+    return temporary_folder(Path(os.environ.get("POTSTILL_SHARED") or "."))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.units.crew import ON_RECORD, Crew, shared_folder
-from potstill.units.worker import VERSION, check_version, version_here
+from potstill.units.worker import CODE, check_code, code_here
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -22,25 +23,28 @@ SECONDS = 5
 
 @contextmanager
 def dask_workers(address: str) -> Iterator[Crew]:
-    """The workers of a Dask scheduler, for the time of the context. They and the scheduler go on after it.
+    """The workers of a Dask scheduler, for the duration of the context. They and the scheduler go on after it.
 
     Args:
         address: such as ``127.0.0.1:8786`` or ``tls://10.0.0.1:8786``; or a scheduler file, which ends with ``.json``.
 
     Raises:
-        UserError: ``distributed`` is not installed, no scheduler answers, or a worker has another version of Potstill.
+        UserError: ``distributed`` is not installed, no scheduler answers, or a worker has other code of Potstill.
     """
-    client = _connected(address)
+    log = logging.getLogger("distributed")
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
-        check_workers(client)
-        with shared_folder() as folder:
-            yield _DaskWorkers(client, address, folder)
+        with _connected(address) as client:
+            check_workers(client)
+            with shared_folder() as folder:
+                yield _DaskWorkers(client, address, folder)
     finally:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of a scheduler that has gone it is known by now
-        client.close(timeout=2)
+        log.setLevel(level)
 
 
-def _connected(address: str) -> Client:
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
     try:
         from distributed import Client  # optional
     except ImportError as error:
@@ -48,9 +52,8 @@ def _connected(address: str) -> Client:
     is_file = address.endswith(".json")
     if is_file and not Path(address).is_file():
         raise UserError(f"there is no scheduler file {address}", "start one: dask scheduler --scheduler-file FILE.json")
-    logging.getLogger("distributed").setLevel(logging.ERROR)
     try:
-        return Client(
+        client = Client(
             None if is_file else address,
             scheduler_file=address if is_file else None,
             timeout=SECONDS,
@@ -59,21 +62,29 @@ def _connected(address: str) -> Client:
         )
     except (OSError, ValueError, TypeError) as error:  # not there; not an address
         raise UserError(f"no Dask scheduler answers at {address}", "start one with: dask scheduler") from error
+    try:
+        yield client
+    finally:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # that a scheduler has gone is known by now
+        client.close(timeout=2)
 
 
 def check_workers(client: Client) -> None:
     """Make sure that all workers compute what this program would. Those that come later see to it themselves.
 
+    Args:
+        client: of their scheduler.
+
     Raises:
-        UserError: one has another version of Potstill, or none.
+        UserError: one has other code of Potstill, or none.
     """
-    versions: Any = client.run(version_here, on_error="return")
-    for worker, found in versions.items():
+    codes: Any = client.run(code_here, on_error="return")
+    for worker, found in codes.items():
         if isinstance(found, OSError):
             continue  # it has ended in the meantime
         if isinstance(found, BaseException):
             raise UserError(f"the worker {worker} cannot import Potstill: {found}", "install it there") from found
-        check_version(f"the worker {worker}", found, VERSION)
+        check_code(f"the worker {worker}", found, CODE)
 
 
 class _DaskWorkers(Crew):
@@ -97,22 +108,32 @@ class _DaskWorkers(Crew):
     def in_words(self) -> str:
         return "" if self._workers else f"the scheduler {self._address} has no worker"
 
+    def submit(self, unit: dict[str, Any], files: Mapping[str, Path], compute: Compute) -> Future[dict[str, Any]]:
+        from distributed.client import ClosedClientError
+
+        try:
+            return self._handed_out(unit, files, compute)
+        except ClosedClientError as error:
+            raise self._gone() from error
+
     def result(self, future: Future[dict[str, Any]]) -> dict[str, Any]:
         from distributed import KilledWorker
 
         try:
             return future.result()
         except CancelledError as error:
-            raise UserError(
-                f"the Dask scheduler at {self._address} has gone", f"start it again with its workers; {ON_RECORD}"
-            ) from error
+            raise self._gone() from error
         except KilledWorker as error:
             raise UserError(
                 f"several workers of {self._address} were killed by the same unit, probably because memory ran out",
                 f"start workers with more memory; {ON_RECORD}",
             ) from error
 
+    def _gone(self) -> UserError:
+        problem = f"the Dask scheduler at {self._address} has gone"
+        return UserError(problem, f"start it again with its workers; {ON_RECORD}")
+
     @property
     def _workers(self) -> int:
         """The number of worker processes: their threads do one unit after the other."""
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        return len(self._client.scheduler_info(n_workers=-1).get("workers", ()))  # a client that has closed knows none

@@ -15,21 +15,23 @@ from typing import Any
 
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
-from potstill.units.crew import Crew, WorkerLost, passing_folder
+from potstill.units.crew import Crew, WorkerLost, temporary_folder
 from potstill.units.worker import begin_worker
+
+CONTEXT = get_context("spawn")
 
 
 @contextmanager
 def processes(count: int) -> Iterator[Crew]:
-    """Worker processes of one thread each, for the time of the context.
+    """Worker processes of one thread each, for the duration of the context.
 
     They end with the context, however it is left, and with this process, however it ends.
 
     Args:
         count: the number of processes.
     """
-    watched, held = get_context("spawn").Pipe(duplex=False)
-    with passing_folder(Path(gettempdir())) as folder:
+    watched, held = CONTEXT.Pipe(duplex=False)
+    with temporary_folder(Path(gettempdir())) as folder:
         crew = _Processes(count, folder, watched)
         try:
             yield crew
@@ -43,7 +45,7 @@ def processes(count: int) -> Iterator[Crew]:
 
 
 class _Processes(Crew):
-    """Processes, which are started again if one is killed: with it, Python's pool of processes gives up the others.
+    """Processes, which are started again if one is killed: Python's pool gives up the units of all of them then.
 
     Args:
         count: the number of processes.
@@ -52,10 +54,10 @@ class _Processes(Crew):
     """
 
     remedy = "use fewer processes, or `executor=here`"
+    loses_all = True
 
     def __init__(self, count: int, folder: Path, watched: Connection) -> None:
-        self._watched = watched
-        self._has_worked, self._losses = False, 0
+        self._watched, self._has_begun = watched, CONTEXT.Event()
         super().__init__(self._started(count), count, folder)
 
     def submit(self, unit: dict[str, Any], files: Mapping[str, Path], compute: Compute) -> Future[dict[str, Any]]:
@@ -63,36 +65,25 @@ class _Processes(Crew):
             try:
                 return self._handed_out(unit, files, compute)
             except BrokenExecutor:
-                self._restart()
+                self.end()
+                self._executor = self._started(self.size)
                 return self._handed_out(unit, files, compute)
 
     def result(self, future: Future[dict[str, Any]]) -> dict[str, Any]:
         try:
-            found = future.result()
+            return future.result()
         except BrokenExecutor as error:
-            if not self._has_worked:
-                raise UserError(
-                    "a worker process ended at once; a script must guard its entry by if __name__ == '__main__'",
-                    self.remedy,
-                ) from error
+            if not self._has_begun.is_set():
+                problem = "a worker process ended at once; a script must guard its entry by if __name__ == '__main__'"
+                raise UserError(problem, self.remedy) from error
             raise WorkerLost("a worker process was killed, probably because memory ran out") from error
-        self._has_worked, self._losses = True, 0
-        return found
 
     def end(self) -> None:
         """End the processes; what is in progress is finished first, unless their pipe is closed."""
         self._executor.shutdown(cancel_futures=True)
 
-    def _restart(self) -> None:
-        """Start new processes; a single one if the last ones were killed without a result, as if memory ran out."""
-        self._losses += 1
-        if self._losses > 1:
-            self._size = 1
-        self.end()
-        self._executor = self._started(self._size)
-
     def _started(self, count: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(count, get_context("spawn"), begin_worker, (self._watched,))
+        return ProcessPoolExecutor(count, CONTEXT, begin_worker, (self._watched, self._has_begun))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from potstill.units.workplace import Workplace
 Owner = TypeVar("Owner")
 
 ATTEMPTS = 3
-"""How often a unit is handed out whose workers are killed: it may be the reason."""
+"""How many workers a unit may lose: it may be the reason."""
 
 
 @contextmanager
@@ -99,7 +99,7 @@ class Runner:
             Each job with its result, as it ends.
 
         Raises:
-            UserError: a unit cannot be done, or a worker was killed.
+            UserError: a unit cannot be done, or its workers were killed again and again.
         """
         if self.crew is not None:
             yield from self._by_crew(self.crew, iter(jobs), total)
@@ -124,46 +124,73 @@ class Runner:
         hands: dict[Future[dict[str, Any]], _Asked[R, Owner]] = {}
         again: deque[_Asked[R, Owner]] = deque()
         pace, done = Pace(), 0.0
-        while True:
-            while len(hands) < crew.size:
-                if again:
-                    asked = again.popleft()
-                    hands[self._submitted(crew, asked.unit)] = asked
-                    continue
-                if (job := self._drawn(jobs)) is None:
-                    break
-                same = next((each for each in (*hands.values(), *again) if each.unit.key == job.unit.key), None)
-                if same is not None:
-                    same.jobs.append(job)
-                elif (known := self._known(job.unit)) is None:
-                    hands[self._submitted(crew, job.unit)] = _Asked([job])
-                else:
-                    total -= job.weight
-                    yield job, known
-            if not hands:
-                return
-            ended, _ = wait(hands, QUIET_SECONDS, FIRST_COMPLETED)
-            for future in [each for each in hands if each in ended]:  # in the order in which they began
-                asked = hands.pop(future)
-                try:
-                    result = self._kept(asked.unit, _result(crew, asked.unit, future))
-                except WorkerLost as lost:
-                    again.append(self._tried_again(crew, asked, lost))
-                    continue
-                done += asked.jobs[0].weight
-                yield from ((job, result) for job in asked.jobs)
-            if not ended and pace.due():
-                left = f"; {pace.left(done, max(total, done))}" if done else ""
-                titles = ", ".join(asked.title for asked in hands.values())
-                self.progress(f"in progress: {titles}{left}" + (f"; {crew.in_words}" if crew.in_words else ""))
+        try:
+            while True:
+                while len(hands) < (1 if any(asked.alone for asked in (*again, *hands.values())) else crew.size):
+                    if again:
+                        asked = again.popleft()
+                        hands[self._submitted(crew, asked.unit)] = asked
+                        continue
+                    if (job := self._drawn(jobs)) is None:
+                        break
+                    same = next((each for each in hands.values() if each.unit.key == job.unit.key), None)
+                    if same is not None:
+                        same.jobs.append(job)
+                    elif (known := self._known(job.unit)) is None:
+                        hands[self._submitted(crew, job.unit)] = _Asked([job])
+                    else:
+                        total -= job.weight
+                        yield job, known
+                if not hands:
+                    return
+                wait(hands, QUIET_SECONDS, FIRST_COMPLETED)
+                ended = [(future, asked) for future, asked in hands.items() if future.done()]
+                for future, _ in ended:
+                    del hands[future]
+                found, lost = self._collected(crew, ended)
+                again.extend(self._tried_again(crew, asked, loss) for asked, loss in lost)
+                for asked, result in found:
+                    done += asked.jobs[0].weight
+                    yield from ((job, result) for job in asked.jobs)
+                if not ended and pace.due():
+                    left = f"; {pace.left(done, max(total, done))}" if done else ""
+                    titles = ", ".join(asked.title for asked in hands.values())
+                    self.progress(f"in progress: {titles}{left}" + (f"; {crew.in_words}" if crew.in_words else ""))
+        finally:
+            for future in hands:
+                future.cancel()
 
-    def _tried_again(self, crew: Crew, asked: _Asked[R, Owner], lost: WorkerLost) -> _Asked[R, Owner]:
-        """A unit whose worker was lost, for another one.
+    def _collected(
+        self, crew: Crew, ended: Sequence[tuple[Future[dict[str, Any]], _Asked[R, Owner]]]
+    ) -> tuple[list[tuple[_Asked[R, Owner], R]], list[tuple[_Asked[R, Owner], WorkerLost]]]:
+        """The results of units that have ended, and those that have lost their workers. All results are on record.
 
         Raises:
-            UserError: it has lost too many.
+            UserError: a unit cannot be done, or no worker can do any.
         """
-        asked.losses += 1
+        found: list[tuple[_Asked[R, Owner], R]] = []
+        lost: list[tuple[_Asked[R, Owner], WorkerLost]] = []
+        failed: list[Exception] = []
+        for future, asked in ended:  # in the order in which they began
+            try:
+                result = asked.unit.result_from(Fields(Path("the result of a worker"), crew.result(future)))
+                found.append((asked, self._kept(asked.unit, result)))
+            except WorkerLost as loss:
+                lost.append((asked, loss))
+            except Exception as error:  # raised once the others are on record
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        return found, lost
+
+    def _tried_again(self, crew: Crew, asked: _Asked[R, Owner], lost: WorkerLost) -> _Asked[R, Owner]:
+        """A unit whose worker was lost, for another one: alone, if units of other workers can be the reason.
+
+        Raises:
+            UserError: it has lost too many that no other unit can have killed.
+        """
+        asked.losses += asked.alone or crew.size == 1 or not crew.loses_all
+        asked.alone = crew.loses_all
         if asked.losses == ATTEMPTS:
             raise UserError(f"{lost}: {ATTEMPTS} times with {asked.title}", f"{crew.remedy}; {ON_RECORD}") from lost
         self.progress(f"{lost}; {asked.title} begins again")
@@ -190,11 +217,13 @@ class _Asked(Generic[R, Owner]):
 
     Attributes:
         jobs: all that wait for it.
-        losses: how many workers it has lost.
+        losses: how many workers it has lost that no other unit can have killed.
+        alone: whether no other unit is to be done at the same time.
     """
 
     jobs: list[Job[R, Owner]]
     losses: int = 0
+    alone: bool = False
 
     @property
     def unit(self) -> Unit[R]:
@@ -205,8 +234,3 @@ class _Asked(Generic[R, Owner]):
     def title(self) -> str:
         """What it is, for messages."""
         return self.jobs[0].title
-
-
-def _result(crew: Crew, unit: Unit[R], future: Future[dict[str, Any]]) -> R:
-    """The result that a worker has sent."""
-    return unit.result_from(Fields(Path("the result of a worker"), crew.result(future)))

@@ -5,34 +5,67 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import chdir
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event as EventType
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
-from potstill.runtime.machine import package_version
+from potstill.runtime.files import sha256
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.writer import host_name
 from potstill.units.unit import unit_from
 from potstill.units.workplace import Materials, Workplace
 
-VERSION = package_version()
-"""Of the code in this process: an installation may change while it runs."""
+PACKAGE = Path(__file__).parents[1]
+
+
+def _code_sha256() -> str:
+    """The SHA-256 of all modules of Potstill and their names."""
+    modules = sorted(PACKAGE.rglob("*.py"))
+    return sha256("\n".join(f"{path.relative_to(PACKAGE)} {sha256(path.read_bytes())}" for path in modules).encode())
+
+
+CODE = _code_sha256()
+"""Of this process: an installation may change while it runs."""
 
 _ONE_AT_A_TIME = Lock()
 """What a workplace keeps from unit to unit serves one at a time."""
 
 
-def begin_worker(watched: Connection) -> None:
+@dataclass(frozen=True)
+class Order:
+    """What a worker is given to do.
+
+    Attributes:
+        unit: the unit, as ``described`` returns it.
+        files: the sets and datasets that it may name.
+        compute: device, precision and compilation.
+        directory: where the command runs: relative paths mean the same to the worker.
+        code: ``CODE`` there.
+    """
+
+    unit: dict[str, Any]
+    files: Mapping[str, Path]
+    compute: Compute
+    directory: Path
+    code: str
+
+
+def begin_worker(watched: Connection, has_begun: EventType) -> None:
     """Prepare a worker process: it ends at once when the process that started it closes a pipe, or ends.
 
     Args:
         watched: the worker's end of the pipe. Nothing is ever sent through it.
+        has_begun: set here, so that a process that cannot even begin is told apart from one that is killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides
+    has_begun.set()
     Thread(target=_end_with, args=(watched,), daemon=True).start()
 
 
@@ -43,56 +76,47 @@ def _end_with(watched: Connection) -> None:
         os._exit(1)
 
 
-def work(description: dict[str, Any], files: Mapping[str, Path], compute: Compute, version: str) -> dict[str, Any]:
+def work(order: Order) -> dict[str, Any]:
     """Do a unit in a worker process, after those that other threads of the process are doing.
 
     Args:
-        description: the unit, as ``described`` returns it.
-        files: the sets and datasets that units name.
-        compute: device, precision and compilation.
-        version: that of Potstill where the unit was described.
+        order: the unit, and what it takes.
 
     Returns:
         The result as JSON values.
 
     Raises:
-        UserError: the unit cannot be done; this is another version of Potstill, or it cannot see the files.
+        UserError: the unit cannot be done; the code here is another, or a file or directory cannot be seen from here.
     """
-    check_version(f"the worker {in_words()}", VERSION, version)
-    for path in files.values():
+    here = f"the worker {os.getpid()} on {host_name()}"
+    check_code(here, CODE, order.code)
+    for path in (order.directory, *order.files.values()):
         if not path.exists():
-            raise UserError(
-                f"the worker {in_words()} cannot see {path}", "start the command in a folder that all share"
-            )
-    workplace = _workplace(compute)
-    workplace.materials.find_in(files)
-    with _ONE_AT_A_TIME, cpu_workers(compute.device, 1):
-        return unit_from(description).run(workplace).to_json()
+            raise UserError(f"{here} cannot see {path}", "start the command in a directory that all machines share")
+    with _ONE_AT_A_TIME, chdir(order.directory), cpu_workers(order.compute.device, 1):
+        workplace = _workplace(order.compute)
+        workplace.materials.find_only(order.files)
+        return unit_from(order.unit).run(workplace).to_json()
 
 
-def version_here() -> str:
-    """Of Potstill, asked of a worker."""
-    return VERSION
+def code_here() -> str:
+    """``CODE``, asked of a worker."""
+    return CODE
 
 
-def check_version(worker: str, theirs: str, ours: str) -> None:
+def check_code(worker: str, theirs: str, ours: str) -> None:
     """Make sure that a worker computes what this program would.
 
     Args:
         worker: which one, for the message.
-        theirs: its version of Potstill.
-        ours: that of the program that hands out units.
+        theirs: ``CODE`` there.
+        ours: ``CODE`` of the program that hands out units.
 
     Raises:
-        UserError: the versions differ.
+        UserError: they differ.
     """
     if theirs != ours:
-        raise UserError(f"{worker} has Potstill {theirs}, and this is {ours}", "install the same, and start it again")
-
-
-def in_words() -> str:
-    """This process, for messages."""
-    return f"{os.getpid()} on {host_name()}"
+        raise UserError(f"{worker} has other code of Potstill", "install the same version there, and start it again")
 
 
 @cache

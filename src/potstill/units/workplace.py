@@ -72,9 +72,10 @@ class Materials:
                 self._files[key] = path
         return dict(self._files)
 
-    def find_in(self, files: Mapping[str, Path]) -> None:
-        """Make sets and datasets known by their files, as ``kept_in`` returns them. None is read yet."""
-        self._files.update(files)
+    def find_only(self, files: Mapping[str, Path]) -> None:
+        """Know these sets and datasets, by their files as ``kept_in`` returns them, and no others. None is read yet."""
+        self._files = dict(files)
+        self._there = {key: material for key, material in self._there.items() if key in files}
 
     def _read(self, key: str, read: Callable[[Path], T], sha256: Callable[[T], str]) -> T:
         if key not in self._files:

@@ -53,6 +53,7 @@ class DomainCourse(Unit[Outcome]):
     """
 
     result: ClassVar[type[Record]] = Outcome
+    version: ClassVar[int] = 2
 
     stages: tuple[str, ...]
     memories: tuple[str, ...]

@@ -72,6 +72,7 @@ class FederatedAveraging(Unit[AveragingResult]):
     """
 
     result: ClassVar[type[Record]] = AveragingResult
+    version: ClassVar[int] = 2
 
     dataset: str
     partition: Partition

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from potstill.engine import layout
 from potstill.engine.features import Descriptors, FeatureExtractor, embedding, mean_by_class
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU
@@ -56,6 +57,24 @@ def test_pullback_equals_autograd(chunk: int | None):
     for mean, value in zip(means, expected, strict=True):
         torch.testing.assert_close(mean, value.detach(), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(pullback(gradients), plain, rtol=1e-9, atol=1e-12)
+
+
+def test_graphs_that_take_too_much_are_computed_again_with_the_same_bits(monkeypatch: pytest.MonkeyPatch):
+    images = torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    network = build_network(NETWORK, ImageShape(1, 8, 8), 3, torch.Generator().manual_seed(1))
+    extractor = FeatureExtractor(network, embedding, CPU, chunk=5)
+
+    def matched() -> tuple[Tensor, Tensor, int]:
+        kept: list[Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda saved: kept.append(saved) or saved, lambda saved: saved):
+            (means,), pullback = extractor.class_means_and_pullback(images, 3)
+        return means, pullback((means.cos(),)), len(kept)
+
+    *at_once, kept = matched()
+    monkeypatch.setattr(layout, "CPU_GRAPH_BYTES", 12 * sum(network.map_sizes(images)) * 4 - 1)
+    *again, kept_then = matched()
+    assert all(one.equal(other) for one, other in zip(at_once, again, strict=True))
+    assert kept > kept_then == 0
 
 
 def test_batch_norm_sees_all_images_at_once():

@@ -40,8 +40,8 @@ ExecutorOption = Annotated[
     tyro.conf.arg(
         metavar="here|auto|KIND:WHERE",
         help="who does the trainings: here, one after the other; processes:N, N processes of one thread each; auto, "
-        "whichever of these is faster; dask:ADDRESS, the workers of a Dask scheduler; slurm:PARTITION, jobs of Slurm. It "
-        "changes no result.",
+        "whichever of these is faster; dask:ADDRESS, the workers of a Dask scheduler; slurm:PARTITION, jobs of Slurm. "
+        "It changes no result.",
     ),
 ]
 """``--executor`` among a command's options."""

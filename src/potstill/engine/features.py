@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.data import Examples
-from potstill.engine.layout import arrange_images, chunk_size, is_compiled, place_network
+from potstill.engine.layout import arrange_images, chunk_size, is_compiled, keeps_graphs, place_network
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
@@ -110,17 +110,20 @@ class FeatureExtractor:
         """
         size = self._chunk_of(images)
         leaves = [some.detach().requires_grad_() for some in images.split(size)]
-        chunks = self._describe_all(leaves)
+        kept = keeps_graphs(images, self.network, self.compute) or len(leaves) == 1
+        with torch.set_grad_enabled(kept):
+            chunks = self._describe_all(leaves)
         share = len(images) // classes
+
+        def gradient(job: tuple[Tensor, Descriptors, Descriptors]) -> Tensor:
+            leaf, described, gradients = job
+            return torch.autograd.grad(described if kept else self._describe(leaf), leaf, gradients)[0]
 
         def pullback(gradients: Descriptors) -> Tensor:
             per_image = [(part / share).repeat_interleave(share, dim=0).split(size) for part in gradients]
-            jobs = zip(leaves, chunks, zip(*per_image, strict=True), strict=True)
-            return torch.cat(
-                self._kinds.map(
-                    lambda job: torch.autograd.grad(job[1], job[0], job[2])[0], list(jobs), lambda job: job[0].shape
-                )
-            )
+            jobs = list(zip(leaves, chunks, zip(*per_image, strict=True), strict=True))
+            with torch.enable_grad():
+                return torch.cat(self._kinds.map(gradient, jobs, lambda job: (job[0].shape, "gradient")))
 
         means = tuple(mean_by_class(torch.cat(part).detach(), classes) for part in zip(*chunks, strict=True))
         return means, pullback
@@ -131,7 +134,9 @@ class FeatureExtractor:
         return self.chunk or chunk_size(images, self.network, self.compute.device)
 
     def _describe_all(self, chunks: Sequence[Tensor]) -> list[Descriptors]:
-        return self._kinds.map(self._describe, chunks, lambda chunk: (chunk.shape, chunk.requires_grad))
+        return self._kinds.map(
+            self._describe, chunks, lambda chunk: (chunk.shape, chunk.requires_grad and torch.is_grad_enabled())
+        )
 
     def _describe(self, images: Tensor) -> Descriptors:
         return tuple(part.to(images.dtype) for part in self._run(arrange_images(images, self.compute)))

@@ -27,6 +27,9 @@ For ten images of 28x28 this takes a ConvNet one half to two thirds of the time;
 GPU_CHUNK_PIXELS = 1280 * 1024
 """Pixels of a chunk on a GPU: enough to occupy it, few enough to bound the memory."""
 
+CPU_GRAPH_BYTES, GPU_GRAPH_BYTES = 2**30, 2**32
+"""What the graphs of many chunks may take together. Beyond it, each is computed again when its gradient is."""
+
 
 def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
     """How many images to take through a network at a time, if no gradient is needed and images are independent.
@@ -39,7 +42,19 @@ def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
     pixels = images.shape[2] * images.shape[3]
     if device.type != "cpu":
         return max(GPU_CHUNK_PIXELS // pixels, 1)
-    return max(min(CPU_CHUNK_VALUES // network.largest_map(images), CPU_CHUNK_PIXELS // pixels), 1)
+    return max(min(CPU_CHUNK_VALUES // max(network.map_sizes(images)), CPU_CHUNK_PIXELS // pixels), 1)
+
+
+def keeps_graphs(images: Tensor, network: Network, compute: Compute) -> bool:
+    """Whether the graphs of all chunks of a batch are kept until its gradient is known: it saves a forward pass.
+
+    Args:
+        images: (N, C, H, W), all of the batch.
+        network: on any device.
+        compute: where it will run.
+    """
+    graph_bytes = len(images) * sum(network.map_sizes(images)) * compute.dtype.itemsize
+    return graph_bytes <= (CPU_GRAPH_BYTES if compute.device.type == "cpu" else GPU_GRAPH_BYTES)
 
 
 def part_size(images: Tensor, network: Network, device: torch.device) -> int:

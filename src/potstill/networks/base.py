@@ -103,7 +103,7 @@ class Network(nn.Module):
         self.neck = neck
         self.classifier = nn.Linear(embedding_size, classes)
         self.needs_whole_batches = any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
-        self._largest: dict[torch.Size, int] = {}
+        self._map_sizes: dict[torch.Size, tuple[int, ...]] = {}
 
     def observe(self, images: Tensor) -> Observation:
         """The feature maps, embedding and logits of ``images`` (N, C, H, W)."""
@@ -119,19 +119,20 @@ class Network(nn.Module):
         """The logits (N, classes) of ``images`` (N, C, H, W)."""
         return self.classifier(self._trunk(images))
 
-    def largest_map(self, images: Tensor) -> int:
-        """The number of values of the largest map of one image of ``images`` (N, C, H, W), which fills the cache."""
+    def map_sizes(self, images: Tensor) -> tuple[int, ...]:
+        """The numbers of values of all that is computed from one image of ``images`` (N, C, H, W), and of the image."""
         shape = images.shape[1:]
-        if shape not in self._largest:
+        if shape not in self._map_sizes:
             sizes = [shape.numel()]
             traced = copy.deepcopy(self).eval()
             for module in traced.modules():
-                module.register_forward_hook(lambda _, __, made: sizes.append(made.numel()))
+                if not any(True for _ in module.children()):
+                    module.register_forward_hook(lambda _, __, made: sizes.append(made.numel()))
             # Not on the device "meta": the norms there import half of PyTorch's compiler, which takes seconds.
             with torch.no_grad():
                 traced(self.classifier.weight.new_zeros(1, *shape))
-            self._largest[shape] = max(sizes)
-        return self._largest[shape]
+            self._map_sizes[shape] = tuple(sizes)
+        return self._map_sizes[shape]
 
     def _trunk(self, images: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """The embedding; if ``maps`` is given, the map of each block is appended to it."""

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
-from torch.func import vmap
+from torch.func import grad, vmap
 
 from potstill.networks import group_norm
 from potstill.networks.group_norm import GroupNorm
@@ -97,5 +97,6 @@ def test_its_own_path_is_for_channels_last_maps_alone(monkeypatch: pytest.Monkey
     norm(given.contiguous())
     norm(given[:, :, 0])
     vmap(norm, in_dims=0)(given.contiguous()[:, None])
+    grad(lambda maps: norm(maps).square().sum())(given)
     made(1, 1)(maps(1, 3))
     assert paths == ["ours"]

@@ -17,13 +17,15 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """From maps (N, C, H, W) to normalised maps, in the same order."""
-        if input.device.type != "cpu" or not _is_channels_last(input) or torch.compiler.is_compiling():
+        # torch.func and the compiler take PyTorch's own apart.
+        others = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if others or input.device.type != "cpu" or not _is_channels_last(input):
             return super().forward(input)
         return _ChannelsLast.apply(input, self.weight, self.bias, self.num_groups, self.eps)
 
 
 def _is_channels_last(maps: Tensor) -> bool:
-    """Whether the channels of a pixel are neighbours, and more than one. Under ``vmap``, only strides are known."""
+    """Whether the channels of a pixel are neighbours, and more than one."""
     return maps.dim() == 4 and maps.shape[1] > 1 and maps.stride(1) == 1 and maps.stride(3) == maps.shape[1]
 
 

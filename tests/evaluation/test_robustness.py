@@ -120,6 +120,6 @@ def test_a_training_that_diverges_counts_and_what_is_on_record_is_not_done_again
     assert set(found.rates.values()) == {0.05}
     (tmp_path / "robustness.json").unlink()
     monkeypatch.setattr(Trainer, "fit", None)  # nothing can be trained any more
-    monkeypatch.setattr("potstill.units.runner.work", None)
+    monkeypatch.setattr("potstill.units.crew.work", None)
     assert measure_robustness(images(), session, **given).accuracies == found.accuracies
     assert Robustness.read(tmp_path / "robustness.json").accuracies == found.accuracies

@@ -96,7 +96,7 @@ def test_mtt_equals_its_twin(augment: bool, keep: Keep, experts: str):
 
 
 def test_tesla_equals_its_twin_and_not_the_gradient_of_the_loss(experts: str):
-    """The bias, as a number: of four steps a fifth of the exact gradient's length at a rate of 0.05, 84 % at 0.5."""
+    """The bias, as a number: of four steps a sixth of the exact gradient's length at a rate of 0.05, 84 % at 0.5."""
     given, apart = problem(ipc=2, precision="float64"), {}
     for rate in (0.05, 0.5):
         method = TESLA(experts=experts, **SMALL | {"initial_rate": rate, "student_steps": 4})
@@ -113,7 +113,7 @@ def test_tesla_equals_its_twin_and_not_the_gradient_of_the_loss(experts: str):
     assert apart[0.5] == pytest.approx(BIAS[0.5], rel=0.05)
 
 
-BIAS = {0.05: 0.187, 0.5: 0.838}
+BIAS = {0.05: 0.166, 0.5: 0.838}
 
 
 @pytest.mark.parametrize("method", [DATM, PAD])

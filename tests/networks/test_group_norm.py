@@ -80,6 +80,12 @@ def test_what_follows_may_change_the_maps_in_place(side: int):
     torch.testing.assert_close(gradient, expected)
 
 
+@pytest.mark.parametrize("side", [3, 32])
+def test_what_overflows_is_not_finite(side: int):
+    norm = GroupNorm(4, 4)
+    assert not norm(maps(4, side, torch.float32) * 1e30).isfinite().any()
+
+
 def test_only_what_is_differentiated_is_computed():
     norm = made(4, 4).requires_grad_(False)
     given = maps(4, 3).requires_grad_()

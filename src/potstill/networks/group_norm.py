@@ -91,7 +91,9 @@ def _moments(rows: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor, Ten
     count = rows.shape[1] * rows.shape[2] // groups
     mean = _in_groups(_sums(rows), groups) / count
     centred = rows - mean
-    return mean, (_in_groups(_sums(centred.square()), groups) / count + eps).rsqrt(), centred
+    variance = _in_groups(_sums(centred.square()), groups) / count
+    # NaN where the variance has overflowed, as PyTorch's: whoever diverges must notice.
+    return mean, (variance + eps).rsqrt() + (variance - variance), centred
 
 
 def _sums(rows: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
@@ -68,8 +70,8 @@ class FeatureExtractor:
         Returns:
             For each descriptor (classes, D_l), in the dtype of the images.
         """
-        chunks = self._describe_all(images.split(self._chunk_of(images)))
-        return tuple(mean_by_class(torch.cat(part), classes) for part in zip(*chunks, strict=True))
+        rows = self._described_rows(images.split(self._chunk_of(images)), len(images))
+        return tuple(mean_by_class(part, classes) for part in rows)
 
     @torch.no_grad()
     def describe(self, images: Examples) -> Descriptors:
@@ -111,21 +113,27 @@ class FeatureExtractor:
         size = self._chunk_of(images)
         leaves = [some.detach().requires_grad_() for some in images.split(size)]
         kept = keeps_graphs(images, self.network, self.compute) or len(leaves) == 1
-        with torch.set_grad_enabled(kept):
-            chunks = self._describe_all(leaves)
+        chunks = self._describe_all(leaves) if kept else [()] * len(leaves)
+        with torch.no_grad():
+            whole = map(torch.cat, zip(*chunks, strict=True)) if kept else self._described_rows(leaves, len(images))
+            means = tuple(mean_by_class(part, classes) for part in whole)
         share = len(images) // classes
-
-        def gradient(job: tuple[Tensor, Descriptors, Descriptors]) -> Tensor:
-            leaf, described, gradients = job
-            return torch.autograd.grad(described if kept else self._describe(leaf), leaf, gradients)[0]
 
         def pullback(gradients: Descriptors) -> Tensor:
             per_image = [(part / share).repeat_interleave(share, dim=0).split(size) for part in gradients]
-            jobs = list(zip(leaves, chunks, zip(*per_image, strict=True), strict=True))
-            with torch.enable_grad():
-                return torch.cat(self._kinds.map(gradient, jobs, lambda job: (job[0].shape, "gradient")))
+            rows = _Rows(len(images))
 
-        means = tuple(mean_by_class(torch.cat(part).detach(), classes) for part in zip(*chunks, strict=True))
+            def back(job: tuple[int, Tensor, Descriptors, Descriptors]) -> None:
+                start, leaf, described, gradients = job
+                found = described if kept else self._describe(leaf)
+                rows.put(start, torch.autograd.grad(found, leaf, gradients))
+
+            starts = range(0, len(images), size)
+            jobs = list(zip(starts, leaves, chunks, zip(*per_image, strict=True), strict=True))
+            with torch.enable_grad():
+                self._kinds.map(back, jobs, lambda job: (job[1].shape, "gradient"))
+            return rows.parts[0]
+
         return means, pullback
 
     def _chunk_of(self, images: Tensor) -> int:
@@ -138,8 +146,43 @@ class FeatureExtractor:
             self._describe, chunks, lambda chunk: (chunk.shape, chunk.requires_grad and torch.is_grad_enabled())
         )
 
+    @torch.no_grad()
+    def _described_rows(self, chunks: Sequence[Tensor], count: int) -> Descriptors:
+        """The descriptors of all chunks, without a graph."""
+        rows, starts = _Rows(count), [0, *accumulate(len(chunk) for chunk in chunks)]
+
+        def described(job: tuple[int, Tensor]) -> None:
+            rows.put(job[0], self._describe(job[1]))
+
+        jobs = list(zip(starts, chunks, strict=False))
+        self._kinds.map(described, jobs, lambda job: (job[1].shape, False))
+        return rows.parts
+
     def _describe(self, images: Tensor) -> Descriptors:
         return tuple(part.to(images.dtype) for part in self._run(arrange_images(images, self.compute)))
+
+
+class _Rows:
+    """Matrices whose rows come in chunks.
+
+    A chunk's rows are copied at once. If they were kept as they are, each would lie between the large maps of chunks in
+    the heap, where nothing as large would fit any more: images of 224x224 pixels left holes of 26 MB each.
+
+    Args:
+        count: the number of rows.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.parts: Descriptors = ()
+        self._count, self._lock = count, Lock()
+
+    def put(self, start: int, parts: Descriptors) -> None:
+        """Copy the rows that begin with ``start``."""
+        with self._lock:
+            if not self.parts:
+                self.parts = tuple(part.new_empty(self._count, *part.shape[1:]) for part in parts)
+        for whole, part in zip(self.parts, parts, strict=True):
+            whole[start : start + len(part)] = part
 
 
 def mean_by_class(descriptors: Tensor, classes: int) -> Tensor:

@@ -18,6 +18,7 @@ import pytest
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.units import UnitLog, dask_workers, runner_by
+from potstill.units.worker import check_code, code_sha256
 from tests.children import child
 from tests.units.toys import Square, job, workplace
 
@@ -106,13 +107,15 @@ def test_a_worker_that_is_killed_loses_no_unit_and_a_lost_scheduler_no_result(sh
 
 def test_workers_with_other_code_are_refused_by_name(shared: Path, monkeypatch: pytest.MonkeyPatch):
     with cluster(shared, 1) as dask:
-        monkeypatch.setattr(dask_workers, "CODE", "other")
+        monkeypatch.setattr(
+            dask_workers, "check_code", lambda worker, theirs, ours: check_code(worker, theirs, "other")
+        )
         has_another = "has other code of Potstill; install"
         named = pytest.raises(UserError, match=rf"the worker tcp://127\.0\.0\.1:\d+ {has_another}")
         with named, runner_by(f"dask:{dask.address}", workplace()):
             pass
         # One that comes later sees it by itself.
-        monkeypatch.setattr("potstill.units.crew.CODE", "other")
+        monkeypatch.setattr("potstill.units.crew.code_sha256", lambda: "other")
         monkeypatch.setattr(dask_workers, "check_code", lambda *given: None)
         named = pytest.raises(UserError, match=rf"the worker \d+ on .* {has_another}")
         with named, runner_by(f"dask:{dask.address}", workplace()) as runner:
@@ -127,7 +130,7 @@ def test_a_worker_that_cannot_import_potstill_is_named_and_one_that_has_ended_is
         def run(self, *_: object, on_error: str) -> dict[str, object]:
             return {"tcp://a:1": OSError("closed"), "tcp://b:2": self.found}
 
-    dask_workers.check_workers(cast("Any", Client(dask_workers.CODE)))
+    dask_workers.check_workers(cast("Any", Client(code_sha256())))
     with pytest.raises(
         UserError, match=r"the worker tcp://b:2 cannot import Potstill: No module named 'potstill'; install"
     ):

@@ -14,7 +14,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.reading import cannot_write
 from potstill.runtime.writer import Writer, remove_unfinished
-from potstill.units.worker import CODE, Order, work
+from potstill.units.worker import Order, code_sha256, work
 
 ON_RECORD = "what was done is on record"
 
@@ -94,7 +94,7 @@ class Crew:
             raise UserError("the executor has given up the work", f"start it again; {ON_RECORD}") from error
 
     def _handed_out(self, unit: dict[str, Any], files: Mapping[str, Path], compute: Compute) -> Future[dict[str, Any]]:
-        return self._executor.submit(work, Order(unit, files, compute, Path.cwd(), CODE))
+        return self._executor.submit(work, Order(unit, files, compute, Path.cwd(), code_sha256()))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.units.crew import ON_RECORD, Crew, shared_folder
-from potstill.units.worker import CODE, check_code, code_here
+from potstill.units.worker import check_code, code_sha256
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -78,13 +78,13 @@ def check_workers(client: Client) -> None:
     Raises:
         UserError: one has other code of Potstill, or none.
     """
-    codes: Any = client.run(code_here, on_error="return")
+    codes: Any = client.run(code_sha256, on_error="return")
     for worker, found in codes.items():
         if isinstance(found, OSError):
             continue  # it has ended in the meantime
         if isinstance(found, BaseException):
             raise UserError(f"the worker {worker} cannot import Potstill: {found}", "install it there") from found
-        check_code(f"the worker {worker}", found, CODE)
+        check_code(f"the worker {worker}", found, code_sha256())
 
 
 class _DaskWorkers(Crew):

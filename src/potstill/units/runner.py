@@ -102,7 +102,12 @@ class Runner:
             UserError: a unit cannot be done, or its workers were killed again and again.
         """
         if self.crew is not None:
-            yield from self._by_crew(self.crew, iter(jobs), total)
+            hands: dict[Future[dict[str, Any]], _Asked[R, Owner]] = {}
+            try:
+                yield from self._by_crew(self.crew, iter(jobs), total, hands)
+            finally:  # what is not wanted any more
+                for future in hands:
+                    future.cancel()
             return
         with cpu_workers(self.workplace.compute.device):
             for job in jobs:
@@ -120,45 +125,45 @@ class Runner:
 
         return self._kept(job.unit, job.unit.run(replace(self.workplace, progress=about_it)))
 
-    def _by_crew(self, crew: Crew, jobs: Iterator[Job[R, Owner]], total: float) -> Iterator[tuple[Job[R, Owner], R]]:
-        hands: dict[Future[dict[str, Any]], _Asked[R, Owner]] = {}
+    def _by_crew(
+        self,
+        crew: Crew,
+        jobs: Iterator[Job[R, Owner]],
+        total: float,
+        hands: dict[Future[dict[str, Any]], _Asked[R, Owner]],
+    ) -> Iterator[tuple[Job[R, Owner], R]]:
+        """The results by a crew; ``hands`` has what was handed out and has not ended."""
         again: deque[_Asked[R, Owner]] = deque()
         pace, done = Pace(), 0.0
-        try:
-            while True:
-                while len(hands) < (1 if any(asked.alone for asked in (*again, *hands.values())) else crew.size):
-                    if again:
-                        asked = again.popleft()
-                        hands[self._submitted(crew, asked.unit)] = asked
-                        continue
-                    if (job := self._drawn(jobs)) is None:
-                        break
-                    same = next((each for each in hands.values() if each.unit.key == job.unit.key), None)
-                    if same is not None:
-                        same.jobs.append(job)
-                    elif (known := self._known(job.unit)) is None:
-                        hands[self._submitted(crew, job.unit)] = _Asked([job])
-                    else:
-                        total -= job.weight
-                        yield job, known
-                if not hands:
-                    return
-                wait(hands, QUIET_SECONDS, FIRST_COMPLETED)
-                ended = [(future, asked) for future, asked in hands.items() if future.done()]
-                for future, _ in ended:
-                    del hands[future]
-                found, lost = self._collected(crew, ended)
-                again.extend(self._tried_again(crew, asked, loss) for asked, loss in lost)
-                for asked, result in found:
-                    done += asked.jobs[0].weight
-                    yield from ((job, result) for job in asked.jobs)
-                if not ended and pace.due():
-                    left = f"; {pace.left(done, max(total, done))}" if done else ""
-                    titles = ", ".join(asked.title for asked in hands.values())
-                    self.progress(f"in progress: {titles}{left}" + (f"; {crew.in_words}" if crew.in_words else ""))
-        finally:
-            for future in hands:
-                future.cancel()
+        while True:
+            while len(hands) < (1 if any(asked.alone for asked in (*again, *hands.values())) else crew.size):
+                if again:
+                    asked = again.popleft()
+                    hands[self._submitted(crew, asked.unit)] = asked
+                    continue
+                if (job := self._drawn(jobs)) is None:
+                    break
+                same = next((each for each in hands.values() if each.unit.key == job.unit.key), None)
+                if same is not None:
+                    same.jobs.append(job)
+                elif (known := self._known(job.unit)) is None:
+                    hands[self._submitted(crew, job.unit)] = _Asked([job])
+                else:
+                    total -= job.weight
+                    yield job, known
+            if not hands:
+                return
+            wait(hands, QUIET_SECONDS, FIRST_COMPLETED)
+            ended = [(future, hands.pop(future)) for future in [*hands] if future.done()]
+            found, lost = self._collected(crew, ended)
+            again.extend(self._tried_again(crew, asked, loss) for asked, loss in lost)
+            for asked, result in found:
+                done += asked.jobs[0].weight
+                yield from ((job, result) for job in asked.jobs)
+            if not ended and pace.due():
+                titles = ", ".join(asked.title for asked in hands.values())
+                left = pace.left(done, max(total, done)) if done else ""
+                self.progress("; ".join(filter(None, (f"in progress: {titles}", left, crew.in_words))))
 
     def _collected(
         self, crew: Crew, ended: Sequence[tuple[Future[dict[str, Any]], _Asked[R, Owner]]]

@@ -128,7 +128,12 @@ class _Jobs(Executor):
             with self._lock:
                 pending = dict(self._pending)
             for future, job in pending.items():
-                if _is_complete(future, job):
+                try:
+                    ended = _is_complete(future, job)
+                except Exception as error:  # whatever goes wrong must reach whoever waits
+                    ended = True
+                    future.set_exception(error)
+                if ended:
                     with self._lock:
                         del self._pending[future]
 
@@ -150,8 +155,6 @@ def _is_complete(future: Future[Any], job: submitit.Job[Any]) -> bool:
         said = _last_line(job.stderr() or "")
         about = f"{job.state}: {said}" if said else job.state
         returned, raised = None, WorkerLost(f"job {job.job_id} of Slurm ended without a result ({about})")
-    except Exception as error:  # whatever goes wrong must reach whoever waits
-        returned, raised = None, error
     if raised is None:
         future.set_result(returned)
     else:

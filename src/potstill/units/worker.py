@@ -25,14 +25,12 @@ from potstill.units.workplace import Materials, Workplace
 PACKAGE = Path(__file__).parents[1]
 
 
-def _code_sha256() -> str:
-    """The SHA-256 of all modules of Potstill and their names."""
+@cache
+def code_sha256() -> str:
+    """The SHA-256 of all modules of Potstill and their names, when it was first asked for: they may change later."""
     modules = sorted(PACKAGE.rglob("*.py"))
     return sha256("\n".join(f"{path.relative_to(PACKAGE)} {sha256(path.read_bytes())}" for path in modules).encode())
 
-
-CODE = _code_sha256()
-"""Of this process: an installation may change while it runs."""
 
 _ONE_AT_A_TIME = Lock()
 """What a workplace keeps from unit to unit serves one at a time."""
@@ -47,7 +45,7 @@ class Order:
         files: the sets and datasets that it may name.
         compute: device, precision and compilation.
         directory: where the command runs: relative paths mean the same to the worker.
-        code: ``CODE`` there.
+        code: ``code_sha256`` there.
     """
 
     unit: dict[str, Any]
@@ -89,7 +87,7 @@ def work(order: Order) -> dict[str, Any]:
         UserError: the unit cannot be done; the code here is another, or a file or directory cannot be seen from here.
     """
     here = f"the worker {os.getpid()} on {host_name()}"
-    check_code(here, CODE, order.code)
+    check_code(here, code_sha256(), order.code)
     for path in (order.directory, *order.files.values()):
         if not path.exists():
             raise UserError(f"{here} cannot see {path}", "start the command in a directory that all machines share")
@@ -99,18 +97,13 @@ def work(order: Order) -> dict[str, Any]:
         return unit_from(order.unit).run(workplace).to_json()
 
 
-def code_here() -> str:
-    """``CODE``, asked of a worker."""
-    return CODE
-
-
 def check_code(worker: str, theirs: str, ours: str) -> None:
     """Make sure that a worker computes what this program would.
 
     Args:
         worker: which one, for the message.
-        theirs: ``CODE`` there.
-        ours: ``CODE`` of the program that hands out units.
+        theirs: ``code_sha256`` there.
+        ours: that of the program that hands out units.
 
     Raises:
         UserError: they differ.

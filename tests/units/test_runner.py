@@ -197,6 +197,17 @@ class Begun:
 
 
 @pytest.mark.slow
+def test_relative_paths_mean_to_a_worker_what_they_mean_here(
+    crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever directory the worker was started in."""
+    monkeypatch.chdir(tmp_path)
+    with runner_by(crew, workplace()) as runner:
+        list(runner.results([job(3, trace="trace")], 1))
+    assert (tmp_path / "trace").exists()
+
+
+@pytest.mark.slow
 def test_a_worker_that_is_killed_in_its_first_unit_is_no_unguarded_script(tmp_path: Path):
     with runner_by("processes:1", workplace()) as runner:
         ((_, result),) = runner.results([job(2, does="die once", trace=str(tmp_path / "trace"))], 1)
@@ -236,9 +247,7 @@ def test_what_is_not_wanted_any_more_does_not_begin(tmp_path: Path):
     assert not traces[3].exists()
 
 
-def test_an_executor_of_ones_own_does_units_and_sees_datasets_relative_paths_and_its_own_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_executor_of_ones_own_does_units_and_sees_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     there = workplace()
     key = there.materials.add(small_digits())

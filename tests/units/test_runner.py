@@ -201,8 +201,9 @@ def test_relative_paths_mean_to_a_worker_what_they_mean_here(
     crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Whatever directory the worker was started in."""
-    monkeypatch.chdir(tmp_path)
     with runner_by(crew, workplace()) as runner:
+        list(runner.results([job(2)], 1))  # by now it is started
+        monkeypatch.chdir(tmp_path)
         list(runner.results([job(3, trace="trace")], 1))
     assert (tmp_path / "trace").exists()
 

@@ -22,7 +22,7 @@ from potstill.data import load_dataset
 from potstill.distillation import Settings, make_start, resolve
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods import DC, Problem
-from potstill.methods.gradient import distance_gradient
+from potstill.methods.gradient import distance_gradients
 from potstill.methods.inner_network import InnerNetwork
 from potstill.runtime.compute import Compute
 from potstill.runtime.parallel import cpu_workers
@@ -105,10 +105,10 @@ def _two_ways(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
 
     def one_after_another(iteration: int) -> None:
         with cpu_workers(compute.device):
-            distance_gradient(network, images, labels, targets, "layerwise", batched=False)
+            distance_gradients(network, images, labels, targets, "layerwise", batched=False)
 
     def in_one_pass(iteration: int) -> None:
-        distance_gradient(network, images, labels, targets, "layerwise", batched=True)
+        distance_gradients(network, images, labels, targets, "layerwise", batched=True)
 
     return in_turns(one_after_another, in_one_pass, options.steps, compute.device)
 

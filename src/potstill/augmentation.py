@@ -36,6 +36,10 @@ class Draw:
         """The sets of all ``draws``, one after another."""
         return Draw(torch.cat([draw.operations for draw in draws]), torch.cat([draw.uniforms for draw in draws]))
 
+    def rows(self, index: Tensor | slice) -> Draw:
+        """The sets at some indices."""
+        return Draw(self.operations[index], self.uniforms[index])
+
 
 @dataclass(frozen=True, kw_only=True)
 class SiameseAugmentation:

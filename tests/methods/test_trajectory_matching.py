@@ -80,6 +80,18 @@ def near(ours: Tensor, theirs: Tensor) -> None:
     assert (ours - theirs).abs().max() <= 1e-9 * theirs.abs().max()
 
 
+def test_several_students_move_the_pixels_by_their_mean(experts: str):
+    given, method = problem(ipc=2, precision="float64"), MTT(experts=experts, segments=3, **SMALL)
+    state, settings = method.prepare(given), method.settled(2)
+    streams = given.streams.child("iteration", 0)
+    each = [method.match(given, settings, state, streams.child("segment", k), range(2)) for k in range(3)]
+    assert len({match.loss for match in each}) == 3
+    after, loss = method.step(given, state, 0)
+    assert loss == pytest.approx(sum(match.loss for match in each) / 3, rel=1e-12)
+    near(after["images.momentum"], sum(match.gradients["images"] for match in each) / 3)
+    near(after["rate.momentum"], sum(match.rate for match in each) / 3)
+
+
 @pytest.mark.parametrize("keep", get_args(Keep))
 @pytest.mark.parametrize("augment", [True, False])
 def test_mtt_equals_its_twin(augment: bool, keep: Keep, experts: str):

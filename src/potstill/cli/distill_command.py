@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -57,7 +58,8 @@ def run(words: list[str]) -> None:
     again = ("--data-root", root) if root is not None else ()
     with (
         going_on(lambda: resuming_distillation(distillation.RunFolder(out), *again)),
-        DistillationProgress(sys.stderr) as progress,
+        distillation.joined_ranks() as ranks,
+        DistillationProgress(sys.stderr if ranks.is_first else StringIO()) as progress,
     ):
         progress.doing("reading the data")
         dataset = data.load_dataset(
@@ -75,7 +77,10 @@ def run(words: list[str]) -> None:
             time_limit=limit,
             command=shlex.join(["potstill", "distill", *words]),
             listen=progress,
+            ranks=ranks,
         )
+    if not ranks.is_first:
+        return
     chosen = done.synthetic.provenance["chosen_iteration"]
     ended = f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})"
     if done.status != "complete":

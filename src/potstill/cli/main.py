@@ -13,7 +13,8 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NamedTuple
 
-from potstill.runtime.errors import UserError, unknown, with_flags
+from potstill.runtime.errors import LostRank, UserError, unknown, with_flags
+from potstill.runtime.machine import torchrun_rank
 from potstill.runtime.reading import reason
 
 
@@ -72,11 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except UserError as error:
+        if isinstance(error, LostRank) and torchrun_rank():
+            return 2  # rank 0 says it
         return _failed(2, str(error))
     except KeyboardInterrupt as interruption:
         if arguments is None:  # it is about to end: a second interruption would add nothing
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
+        if torchrun_rank():
+            return 130  # rank 0 says it
         return _failed(130, "; ".join(["interrupted", *interruption.args]))
     except BrokenPipeError:
         _discard_output()
@@ -104,14 +109,19 @@ def _run(words: list[str]) -> None:
         from potstill.runtime.machine import package_version
 
         print(f"potstill {package_version()}")
+    elif words[0] != "distill" and torchrun_rank() is not None:
+        raise UserError(
+            f"{words[0]} cannot be shared by ranks", "start it without torchrun; `executor` spreads its trainings"
+        )
     else:
         _command(words[0])(words[1:])
 
 
 def _failed(code: int, message: str) -> int:
     """The exit code, after its message, if that can be printed."""
+    who = f"potstill: rank {rank}" if (rank := torchrun_rank()) else "potstill"
     with suppress(OSError):
-        print(f"potstill: {with_flags(message)}", file=sys.stderr)
+        print(f"{who}: {with_flags(message)}", file=sys.stderr)
     _discard_output()
     return code
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from potstill.distillation.run_folder import resumed_settings as resumed_settings
     from potstill.distillation.settings import Settings as Settings
     from potstill.distillation.starts import make_start as make_start
+    from potstill.runtime.ranks import joined_ranks as joined_ranks
     from potstill.schema.run_folder import not_a_run as not_a_run
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

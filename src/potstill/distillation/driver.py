@@ -15,6 +15,7 @@ import torch
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation.checkpoint import Checkpoint
+from potstill.distillation.following import Lead, check_ranks, follow
 from potstill.distillation.plan import Plan, resolve
 from potstill.distillation.provenance import Provenance, continued, describe_run
 from potstill.distillation.run_folder import RunFolder, resumed_settings, run_to_resume
@@ -29,7 +30,8 @@ from potstill.runtime.interrupts import Interrupts
 from potstill.runtime.lock import locked
 from potstill.runtime.machine import reset_peak_memory
 from potstill.runtime.parallel import cpu_workers
-from potstill.runtime.progress import Pace, Progress
+from potstill.runtime.progress import Pace, Progress, silent
+from potstill.runtime.ranks import ALONE, Ranks
 from potstill.runtime.streams import Streams
 from potstill.schema.inspection import Inspection
 from potstill.schema.manifest import Manifest, Status
@@ -71,8 +73,12 @@ def distill(
     time_limit: float | None = None,
     command: str = "",
     listen: Listener = lambda _event, _fields: None,
+    ranks: Ranks = ALONE,
 ) -> DistillationResult:
     """Distil a dataset.
+
+    Several ranks do it together: each calls this function with the same arguments, within
+    ``joined_ranks``. Rank 0 writes, listens and decides when to stop; all return the set.
 
     Args:
         settings: the settings; or just a method, or the name of one, with every other setting at its default.
@@ -83,13 +89,14 @@ def distill(
         time_limit: seconds after which this session stops; the run can be resumed.
         command: the command line to record in the manifest.
         listen: called with the name and the fields of every event.
+        ranks: the processes that share the work of each iteration; by default this one does all of it.
 
     Returns:
         The set, its settings with every default filled in, and how the run ended.
 
     Raises:
         UserError: the settings cannot be carried out, or contradict those of the run to resume; or another process
-            writes that run.
+            writes that run; or ranks do not agree, or one of them is lost.
         Diverged: the loss became infinite or NaN; the last good set is kept.
         KeyboardInterrupt: the run was interrupted; it is kept and can be resumed.
     """
@@ -105,9 +112,12 @@ def distill(
         dataset = load_dataset(
             settings.dataset, choices=settings.choices, image_size=settings.image_size, zca=settings.zca
         )
-    plan = resolve(settings, dataset, time_limit)
-    with cpu_workers(plan.compute.device), ExitStack() as closing:
-        run = _Run(plan, dataset, folder, command, listen, closing)
+    plan = resolve(replace(settings, device=ranks.device(settings.device)), dataset, time_limit)
+    check_ranks(plan, dataset, ranks)
+    with cpu_workers(plan.compute.device, ranks.workers), ExitStack() as closing:
+        if not ranks.is_first:
+            return _followed(plan, dataset, ranks)
+        run = _Run(plan, dataset, folder, command, listen, ranks, closing)
         if earlier is None:
             run.begin()
         else:
@@ -134,6 +144,37 @@ def log_progress(progress: Progress, name: str = "") -> Listener:
     return listen
 
 
+def _followed(plan: Plan[Method], dataset: ImageDataset, ranks: Ranks) -> DistillationResult:
+    """The result of a run that rank 0 leads, on another rank."""
+    dataset = dataset.to(plan.compute.device)
+    nothing = SyntheticSet.from_noise(dataset.train, 1, Streams(plan.seed).generator("start"))
+    synthetic, ending = follow(_problem(plan, dataset, nothing, ranks), plan.method)
+    return DistillationResult(
+        synthetic=replace(synthetic, provenance=Provenance(plan, dataset).of(ending["chosen_iteration"])),
+        settings=plan.settings,
+        status=ending["status"],
+        folder=None,
+        privacy=plan.privacy,
+    )
+
+
+def _problem(
+    plan: Plan[Method], dataset: ImageDataset, start: SyntheticSet, ranks: Ranks, progress: Progress = silent
+) -> Problem:
+    return Problem(
+        real=dataset.train,
+        start=start,
+        network=plan.network,
+        streams=Streams(plan.seed).child("method"),
+        compute=plan.compute,
+        flips=dataset.flips,
+        dataset=plan.dataset,
+        dataset_fingerprint=dataset.fingerprint,
+        ranks=ranks,
+        progress=progress,
+    )
+
+
 class _Run:
     """One distillation in progress: call ``begin`` or ``resume``, then ``go``.
 
@@ -149,11 +190,13 @@ class _Run:
         folder: RunFolder | None,
         command: str,
         listen: Listener,
+        ranks: Ranks,
         closing: ExitStack,
     ) -> None:
         self.interrupts, self._closing = closing.enter_context(Interrupts()), closing
         self.plan, self.method, self.compute = plan, plan.method, plan.compute
         self.folder, self.command = folder, command
+        self.ranks, self.lead = ranks, Lead(ranks, self.compute.device)
         self.dataset = dataset.to(self.compute.device)
         self.validation = Validation(plan, self.dataset)
         self.provenance = Provenance(plan, self.dataset)
@@ -205,6 +248,7 @@ class _Run:
         """Iterate to the end, or until the time limit."""
         try:
             self.interrupts.release()
+            self.lead.begin(self.problem.start)
             status = self._loop(time_limit)
             self.interrupts.hold()
         except KeyboardInterrupt:
@@ -219,8 +263,10 @@ class _Run:
                 f"the memory of {self.compute.device} is too small for an iteration",
                 "start again with a smaller `ipc` or batch, or keep less: `keep=roots`, where the method has it",
             ) from error
+        chosen = self._finish(status)
+        self.lead.end(self.now.chosen[0], {"status": status, "chosen_iteration": chosen.provenance["chosen_iteration"]})
         return DistillationResult(
-            synthetic=self._finish(status),
+            synthetic=chosen,
             settings=self.plan.settings,
             status=status,
             folder=self.folder.path if self.folder else None,
@@ -237,6 +283,7 @@ class _Run:
         while self.now.iteration < total:
             if time_limit is not None and self._session_seconds() > time_limit:
                 return "time limit"
+            self.lead.iterate(self.now.state, self.now.iteration)
             state, loss = self.method.step(self.problem, self.now.state, self.now.iteration)
             iteration = self.now.iteration + 1
             self._check_finite(loss, state, iteration)
@@ -272,17 +319,7 @@ class _Run:
         )
 
     def _problem(self, start: SyntheticSet) -> Problem:
-        return Problem(
-            real=self.dataset.train,
-            start=start,
-            network=self.plan.network,
-            streams=Streams(self.plan.seed).child("method"),
-            compute=self.compute,
-            flips=self.dataset.flips,
-            dataset=self.plan.dataset,
-            dataset_fingerprint=self.dataset.fingerprint,
-            progress=self._tell,
-        )
+        return _problem(self.plan, self.dataset, start, self.ranks, self._tell)
 
     def _new_start(self) -> SyntheticSet:
         """Make the initial set, after a check that the network can be built."""

@@ -66,6 +66,14 @@ class Method(ABC):
         """Images processed by networks per iteration; used to decide whether compilation pays off."""
         return 0
 
+    def parts(self, classes: int) -> int:
+        """Into how many parts the work of an iteration falls, which the ranks of ``problem.ranks`` share; by default 1.
+
+        A method with more parts does those of ``problem.ranks.share(parts)`` in ``step`` and gathers the results; its
+        ``prepare`` runs on rank 0 alone.
+        """
+        return 1
+
     def input_files(self) -> list[Path]:
         """Files other than the dataset that the steps depend on; a resumed run needs the same ones."""
         return []

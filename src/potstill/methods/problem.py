@@ -13,6 +13,7 @@ from potstill.data import LabeledImages
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.progress import Progress, silent
+from potstill.runtime.ranks import ALONE, Ranks
 from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
 
@@ -32,6 +33,7 @@ class Problem:
         flips: whether a mirrored image keeps its class.
         dataset: name of the dataset, used to look up published settings; empty if unknown.
         dataset_fingerprint: fingerprint of the dataset, used to verify that experts belong to it; None if unknown.
+        ranks: the processes that share the work of an iteration.
         progress: callback for progress messages during long preparations.
     """
 
@@ -43,6 +45,7 @@ class Problem:
     flips: bool = True
     dataset: str = ""
     dataset_fingerprint: str | None = None
+    ranks: Ranks = ALONE
     progress: Progress = field(default=silent, repr=False, compare=False)
     _tools: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 

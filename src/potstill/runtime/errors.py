@@ -35,6 +35,10 @@ class Diverged(UserError):
     """The loss of a distillation is no longer finite; the last good set is kept."""
 
 
+class LostRank(UserError):
+    """Another rank ended, and nothing can be exchanged any more."""
+
+
 def with_flags(message: str) -> str:
     """A message with its options as the command line writes them.
 

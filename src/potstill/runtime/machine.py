@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import subprocess
 import sys
@@ -110,3 +111,9 @@ def peak_memory_bytes(device: torch.device) -> int:
             return 0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+
+
+def torchrun_rank() -> int | None:
+    """The number of this process among those that ``torchrun`` started together; None if it is alone."""
+    ranks = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    return int(ranks[0]) if all(map(str.isdecimal, ranks)) and int(ranks[1]) > 1 else None

@@ -80,8 +80,22 @@ class DistributionMatching(PixelDescent):
         """The real batches of all classes plus the synthetic images."""
         return (self.batch_real + images_per_class) * classes
 
+    def parts(self, classes: int) -> int:
+        """Each class is a part."""
+        return classes
+
     def prepare(self, problem: Problem) -> State:
-        """The initial pixels and their optimiser state."""
+        """The initial pixels and their optimiser state.
+
+        Raises:
+            UserError: the weights in ``around`` do not fit; or ranks cannot share the classes, because the network has
+                batch norms, which see them together.
+        """
+        if problem.ranks.count > 1 and self.extractor(problem).network.needs_whole_batches:
+            raise UserError(
+                f"the batch norms of {problem.network} see the images of all classes together",
+                "start it without torchrun, or use another norm",
+            )
         if self.around:  # raises if the weights do not fit, before any work is done
             self.redraw(problem, self.extractor(problem).network, problem.streams.generator("network"))
         return self.pixel_optimiser.init("images", problem.start_images)
@@ -153,7 +167,8 @@ class DistributionMatching(PixelDescent):
         """The loss between real and synthetic class means, and its gradient with respect to the synthetic images.
 
         One real batch and one augmentation are drawn per class. The augmentation is applied to the real and the
-        synthetic images of that class, and both pass through the same network.
+        synthetic images of that class, and both pass through the same network. Ranks take the images of some classes
+        each, and gather the means, of which the loss may be any function, and the gradient.
 
         Args:
             problem: the distillation problem.
@@ -164,22 +179,23 @@ class DistributionMatching(PixelDescent):
         Returns:
             The loss, and the gradient (classes * ipc, C, H, W).
         """
-        classes = problem.class_count
-        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"))
+        classes, ranks = problem.class_count, problem.ranks
+        indices = ranks.own(problem.real.sample_per_class(self.batch_real, streams.generator("real batch")), classes)
         real = problem.real.normalised(indices.flatten()).to(images.dtype)
-        images = images.detach().requires_grad_()
+        images = ranks.own(images.detach(), classes).requires_grad_()
         augmented = images
         if self.augment:
             augmentation = siamese_augmentation(flips=problem.flips)
-            draw = augmentation.draw(streams.generator("augmentation"), classes)
+            draw = augmentation.draw(streams.generator("augmentation"), classes).rows(ranks.share(classes))
             real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
-        targets = extractor.class_means(real, classes)
-        means, pullback = extractor.class_means_and_pullback(augmented, classes)
+        targets = extractor.class_means(real, len(indices))
+        means, pullback = extractor.class_means_and_pullback(augmented, len(indices))
+        targets, means = (tuple(ranks.gathered(mean, classes) for mean in ours) for ours in (targets, means))
         means = tuple(mean.requires_grad_() for mean in means)
         loss = self.loss(targets, means)
-        back = pullback(torch.autograd.grad(loss, means))
+        back = pullback(tuple(ranks.own(part, classes) for part in torch.autograd.grad(loss, means)))
         (gradient,) = torch.autograd.grad(augmented, images, back) if self.augment else (back,)
-        return loss.item(), gradient
+        return loss.item(), ranks.gathered(gradient, classes)
 
 
 def squared_distance(targets: Tensor, means: Tensor) -> Tensor:

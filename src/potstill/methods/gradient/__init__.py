@@ -102,6 +102,10 @@ class GradientMatching(PixelDescent):
         """The real batches of all classes plus the synthetic images."""
         return (self.batch_real + images_per_class) * classes
 
+    def parts(self, classes: int) -> int:
+        """Each class is a part."""
+        return classes
+
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""
         state = self.pixel_optimiser.init("images", problem.start_images)
@@ -145,23 +149,23 @@ class GradientMatching(PixelDescent):
         self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
     ) -> tuple[float, Tensor]:
         """The sum over classes of the gradient distance, and its gradient with respect to the pixels."""
-        classes = problem.class_count
+        classes, ranks = problem.class_count, problem.ranks
         freeze_statistics(problem, network, streams)
-        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"))
+        indices = ranks.own(problem.real.sample_per_class(self.batch_real, streams.generator("real batch")), classes)
         real = problem.real.normalised(indices.flatten()).to(images.dtype)
-        images = images.detach().requires_grad_()
+        images = ranks.own(images.detach(), classes).requires_grad_()
         augmentation = self.augmentation(problem)
-        draw = augmentation.draw(streams.generator("augmentation"), classes)
+        draw = augmentation.draw(streams.generator("augmentation"), classes).rows(ranks.share(classes))
         real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
-        labels = torch.arange(classes, device=images.device)
-        batches = [(some, label.expand(len(some))) for some, label in zip(real.chunk(classes), labels, strict=True)]
+        labels = torch.arange(classes, device=images.device)[ranks.share(classes)]
+        batches = [(some, label.expand(len(some))) for some, label in zip(real.chunk(len(labels)), labels, strict=True)]
         targets = [gradients for _, gradients in network.chunked.loss_gradients(batches)]
-        synthetic = augmented.detach().unflatten(0, (classes, -1))
-        loss, back = distance_gradient(network.weights.network, synthetic, labels, targets, self.distance)
-        if augmented is images:
-            return loss, back.flatten(0, 1)
-        (gradient,) = torch.autograd.grad(augmented, images, back.flatten(0, 1))
-        return loss, gradient
+        synthetic = augmented.detach().unflatten(0, (len(labels), -1))
+        losses, back = distance_gradients(network.weights.network, synthetic, labels, targets, self.distance)
+        gradient = back.flatten(0, 1)
+        if augmented is not images:
+            (gradient,) = torch.autograd.grad(augmented, images, gradient)
+        return sum(ranks.gathered(losses, classes).tolist()), ranks.gathered(gradient, classes)
 
     def _network(self, problem: Problem) -> InnerNetwork:
         def make() -> InnerNetwork:
@@ -190,7 +194,7 @@ def interpolated(published: Mapping[int, Loops], images_per_class: int) -> Loops
     return Loops(images_per_class, published[known[-1]].inner)
 
 
-def distance_gradient(
+def distance_gradients(
     network: Network,
     images: Tensor,
     labels: Tensor,
@@ -198,8 +202,8 @@ def distance_gradient(
     distance: DistanceName,
     *,
     batched: bool | None = None,
-) -> tuple[float, Tensor]:
-    """The sum over classes c of D(targets_c, gradient of the cross-entropy of images_c), and its gradient.
+) -> tuple[Tensor, Tensor]:
+    """For each class c, D(targets_c, gradient of the cross-entropy of images_c); and the gradient of the sum.
 
     Args:
         network: the network, with the parameters of this iteration.
@@ -211,7 +215,7 @@ def distance_gradient(
             the faster option for the device: on two cores the vectorised pass is slower (``benchmarks/gradients.py``).
 
     Returns:
-        The sum, and its gradient with respect to ``images``, of the same shape.
+        The distances (classes,), and the gradient of their sum with respect to ``images``, of the same shape.
     """
     batched = images.device.type != "cpu" if batched is None else batched
     of = DISTANCES[distance]
@@ -227,7 +231,7 @@ def distance_gradient(
 
         stacked = [torch.stack(parts) for parts in zip(*targets, strict=True)]
         gradients, losses = vmap(grad_and_value(apart))(images.contiguous(), shared, stacked)
-        return losses.sum().item(), gradients
+        return losses, gradients
 
     parameters = list(network.parameters())
 
@@ -238,7 +242,7 @@ def distance_gradient(
         return apart.detach(), torch.autograd.grad(apart, pixels)[0]
 
     found = parallel_map(of_class, list(zip(images, shared, targets, strict=True)))
-    return sum(loss.item() for loss, _ in found), torch.stack([gradient for _, gradient in found])
+    return torch.stack([loss for loss, _ in found]), torch.stack([gradient for _, gradient in found])
 
 
 @torch.no_grad()

@@ -105,6 +105,10 @@ class DPDM(PrivateMethod):
         """Of the pixels."""
         return Adam(self.learning_rate)
 
+    def parts(self, classes: int) -> int:
+        """Each class is a part."""
+        return classes
+
     def prepare(self, problem: Problem) -> State:
         """The noisy sums of all queries, and the initial pixels; nothing else ever reads a real image."""
         noise = self.clip * self.privacy(problem.real.class_sizes, 0).noise_multiplier
@@ -133,16 +137,18 @@ class DPDM(PrivateMethod):
         """
         epoch, place = divmod(iteration, self.queries)
         order = torch.randperm(self.queries, generator=problem.streams.generator("order", epoch))
-        query, classes = int(order[place]), problem.class_count
+        query, classes, ranks = int(order[place]), problem.class_count, problem.ranks
+        share = ranks.share(classes)
         extractor, draw = self._query(problem, query, state["references"][query])
-        images = self.decoded(problem, state).images.detach().requires_grad_()
-        augmented = self._augmented(problem, images, draw)
-        (means,), pullback = extractor.class_means_and_pullback(augmented, classes)
-        difference = means - state["sums"][query] / self.group
+        images = ranks.own(self.decoded(problem, state).images.detach(), classes).requires_grad_()
+        augmented = self._augmented(problem, images, draw.rows(share))
+        (means,), pullback = extractor.class_means_and_pullback(augmented, share.stop - share.start)
+        difference = means - state["sums"][query][share] / self.group
         back = pullback((2 * difference,))
         gradient = torch.autograd.grad(augmented, images, back)[0] if self.augment else back
-        gradients = self.pullback(problem, state, {"images": gradient})
-        return descend(state, gradients, {"images": self.optimiser}, iteration), difference.square().sum().item()
+        gradients = self.pullback(problem, state, {"images": ranks.gathered(gradient, classes)})
+        loss = ranks.gathered(difference, classes).square().sum().item()
+        return descend(state, gradients, {"images": self.optimiser}, iteration), loss
 
     def _sums(self, problem: Problem, query: int, reference: Tensor) -> Tensor:
         """The sums of g_t of a random choice of each class, without noise.
@@ -159,7 +165,7 @@ class DPDM(PrivateMethod):
         labels = real.labels[chosen].cpu()
         images = real.normalised(chosen).to(problem.start_images.dtype)
         extractor, draw = self._query(problem, query, reference)
-        draw = Draw(draw.operations[labels], draw.uniforms[labels])
+        draw = draw.rows(labels)
         (embedded,) = extractor.describe_tensor(self._augmented(problem, images, draw))
         # Again in double precision: no rounding may leave a norm above the bound.
         return sums.index_add_(0, labels, clipped(embedded.cpu().double().nan_to_num(0, 0, 0), self.clip))

@@ -89,6 +89,8 @@ class TrajectoryMatching(Method, Generic[P]):
         expert_epochs: M, epochs of the expert that these steps should reproduce.
         latest_start: T+, exclusive upper bound of the expert epoch from which the student starts.
         student_batch: synthetic images per student step; 0 uses all of them.
+        segments: students per iteration, each beside M epochs of an expert of its own; their gradients are averaged.
+            One, as published; ranks share several.
         optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
         learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
         momentum: momentum of the SGD updates of pixels and student learning rate.
@@ -107,6 +109,7 @@ class TrajectoryMatching(Method, Generic[P]):
     expert_epochs: int | None = None
     latest_start: int | None = None
     student_batch: int | None = None
+    segments: int = 1
     optimiser: OptimiserName = "sgd"
     learning_rate: float | None = None
     momentum: float = 0.5
@@ -117,7 +120,7 @@ class TrajectoryMatching(Method, Generic[P]):
 
     def __post_init__(self) -> None:
         at_least(self, student_steps=1, expert_epochs=1, latest_start=1, student_batch=0, learning_rate=0)
-        at_least(self, rate_learning_rate=0)
+        at_least(self, segments=1, rate_learning_rate=0)
         below_one(self, "momentum")
         positive(self, "initial_rate")
 
@@ -144,7 +147,11 @@ class TrajectoryMatching(Method, Generic[P]):
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The images of all steps, three times each: once forward and twice backward."""
         settings = self.settled(images_per_class)
-        return 3 * settings.student_steps * settings.batch_of(classes * images_per_class)
+        return 3 * self.segments * settings.student_steps * settings.batch_of(classes * images_per_class)
+
+    def parts(self, classes: int) -> int:
+        """Each student is a part."""
+        return self.segments
 
     def input_files(self) -> list[Path]:
         """The files of the experts."""
@@ -159,7 +166,7 @@ class TrajectoryMatching(Method, Generic[P]):
         return optimisers["images"].init("images", images) | optimisers["rate"].init("rate", rate)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """Match one student with one expert, and update everything that is learned.
+        """Match each student with an expert, and update everything that is learned.
 
         Args:
             problem: the distillation problem.
@@ -170,7 +177,7 @@ class TrajectoryMatching(Method, Generic[P]):
             The next state, and the loss before this step.
         """
         settings, streams = self._settings(problem), problem.streams.child("iteration", iteration)
-        match = self.match(problem, settings, state, streams, range(settings.latest_start))
+        match = self.matches(problem, settings, state, streams, range(settings.latest_start))
         return self.moved(settings, state, match, iteration), match.loss
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:
@@ -183,6 +190,22 @@ class TrajectoryMatching(Method, Generic[P]):
             "images": pixel_optimiser(self.optimiser, settings.learning_rate, self.momentum),
             "rate": SGD(settings.rate_learning_rate, self.momentum),
         }
+
+    def matches(self, problem: Problem, settings: P, state: State, streams: Streams, starts: range) -> Match:
+        """The mean over all students of an iteration, of which each rank trains some; see ``match``."""
+        if self.segments == 1:
+            return self.match(problem, settings, state, streams, starts)
+        share = range(self.segments)[problem.ranks.share(self.segments)]
+        ours = [self.match(problem, settings, state, streams.child("segment", part), starts) for part in share]
+
+        def mean(tensors: list[Tensor]) -> Tensor:
+            return problem.ranks.gathered(torch.stack(tensors), self.segments).mean(0)
+
+        return Match(
+            loss=mean([match.rate.new_tensor(match.loss) for match in ours]).item(),
+            gradients={name: mean([match.gradients[name] for match in ours]) for name in ours[0].gradients},
+            rate=mean([match.rate for match in ours]),
+        )
 
     def match(self, problem: Problem, settings: P, state: State, streams: Streams, starts: range) -> Match:
         """Train a student from an epoch of an expert, and compare its end with the expert M epochs later.

@@ -125,7 +125,7 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
         return state | self.optimisers(self._settings(problem))["labels"].init("labels", labels)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
-        """Match one student with one expert, and update pixels, labels and rate.
+        """Match each student with an expert, and update pixels, labels and rate.
 
         Args:
             problem: the distillation problem.
@@ -136,7 +136,7 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
             The next state, and the loss before this step.
         """
         settings, streams = self._settings(problem), problem.streams.child("iteration", iteration)
-        match = self.match(problem, settings, state, streams, settings.starts_at(iteration))
+        match = self.matches(problem, settings, state, streams, settings.starts_at(iteration))
         if settings.loss_threshold and match.loss > settings.loss_threshold:
             return state, match.loss
         return self.moved(settings, state, match, iteration), match.loss

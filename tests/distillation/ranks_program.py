@@ -1,0 +1,67 @@
+"""What each rank of ``test_ranks`` does: small distillations by every method whose work can be shared."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from potstill.distillation import Settings, distill
+from potstill.methods import DATM, DC, DM, DPDM, DSA, MTT, DataDAM, Method
+from potstill.runtime.ranks import ALONE, Ranks, joined_ranks
+from tests.small import NETWORK, digits
+
+PRIVATE = "dp-dm"
+"""It draws from the system's entropy: only a run that goes on from the same noise can be the same."""
+
+
+def runs(experts: str) -> dict[str, Settings[Method]]:
+    """The settings of each run, by its name."""
+    matching = {
+        "student_steps": 3,
+        "expert_epochs": 2,
+        "latest_start": 2,
+        "student_batch": 7,
+        "learning_rate": 10.0,
+        "experts": experts,
+        "segments": 4,
+    }
+    methods = {
+        "dm": DM(batch_real=8),
+        "datadam": DataDAM(batch_real=8, network_iterations=2, network_steps=1),
+        "dc": DC(batch_real=8, outer_loops=2, inner_epochs=1),
+        "dsa": DSA(batch_real=8, outer_loops=2, inner_epochs=1),
+        "mtt": MTT(**matching),
+        "datm": DATM(**matching, loss_threshold=0.0),
+        PRIVATE: DPDM(epsilon=5.0, delta=1e-4, queries=4, group=16),
+    }
+    settings = {
+        name: Settings(method=method, network=NETWORK, ipc=2, iterations=3, validate_every=0, device="cpu")
+        for name, method in methods.items()
+    }
+    return {
+        **settings,
+        "formed": replace(settings["dm"], formation=2),
+        "perceptron": replace(settings["dm"], network="mlp:width=16"),
+    }
+
+
+def distil(folder: Path, experts: str, ranks: Ranks = ALONE) -> dict[str, str]:
+    """Do all runs in a folder, or go on with those that are there; the fingerprints of their sets by name."""
+    return {
+        name: distill(settings, digits(), out=folder / name, resume="auto", ranks=ranks).synthetic.fingerprint()
+        for name, settings in runs(experts).items()
+    }
+
+
+def main() -> None:
+    """Join the ranks, distil, and write what this rank found."""
+    folder, experts = sys.argv[1:]
+    with joined_ranks() as ranks:
+        found = distil(Path(folder), experts, ranks)
+    (Path(folder) / f"rank{ranks.rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Ranks: three processes find the bits of one; a rank that is killed, or that differs, ends them all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from potstill.distillation import RunFolder, distill
+from potstill.distillation.following import check_ranks
+from potstill.distillation.plan import resolve
+from potstill.distillation.settings import Settings
+from potstill.methods import DM, MTT, Random
+from potstill.runtime.errors import UserError
+from potstill.runtime.ranks import Ranks
+from tests.children import child
+from tests.distillation import ranks_program
+from tests.runs import lasting
+from tests.small import NETWORK, digits, small_digits, small_experts
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+
+
+@pytest.mark.slow
+def test_three_ranks_make_the_sets_of_one(tmp_path: Path):
+    pytest.importorskip("dp_accounting")
+    alone, together, experts = tmp_path / "alone", tmp_path / "together", small_experts()
+    noised = ranks_program.runs(experts)[ranks_program.PRIVATE]
+    distill(noised, digits(), out=alone / ranks_program.PRIVATE, time_limit=0)
+    shutil.copytree(alone / ranks_program.PRIVATE, together / ranks_program.PRIVATE)
+    expected = ranks_program.distil(alone, experts)
+    program = ("-m", "tests.distillation.ranks_program", str(together), experts)
+    with child(*TORCHRUN, "3", *program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as started:
+        output, _ = started.communicate(timeout=300)
+    assert started.returncode == 0, output
+    for rank in range(3):
+        assert json.loads((together / f"rank{rank}.json").read_text()) == expected
+    for name in expected:
+        assert lasting(together / name) == lasting(alone / name)
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_the_run_and_one_rank_goes_on(tmp_path: Path):
+    run = RunFolder(tmp_path / "run")
+    words = ("-m", "potstill", "distill", "dm", "--dataset", "digits", "--ipc", "1", "--network", "convnet:width=16")
+    length = ("--iterations", "40", "--validate-every", "0", "--device", "cpu", "--precision", "float32")
+    with child(
+        *TORCHRUN, "2", *words, *length, "--out", str(run.path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as started:
+        wait_for(lambda: run.metrics.exists() and '"iteration": 3' in run.metrics.read_text())
+        os.kill(rank_process(started.pid, 1), signal.SIGKILL)
+        output, _ = started.communicate(timeout=60)
+    assert started.returncode == 1
+    # torchrun also stops the other ranks: rank 0 says what it learns first.
+    said = ("potstill: another rank ended, and this one cannot go on alone", "potstill: interrupted; go on with: ")
+    assert any(words in output for words in said), output
+    assert "potstill: rank 1" not in output
+    manifest = run.read_manifest()
+    assert manifest.status == "interrupted"
+    assert 0 < manifest.iterations.done < 40
+    settings = Settings.from_toml(run.config)
+    distill(settings, out=run.path, resume=True)
+    distill(settings, out=tmp_path / "alone")
+    assert lasting(run.path) == lasting(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_torchrun_with_another_command_is_refused():
+    with child(*TORCHRUN, "2", "-m", "potstill", "list", stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as started:
+        output, _ = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "potstill: list cannot be shared by ranks; start it without torchrun" in output
+
+
+@pytest.mark.parametrize("parts", [1, 3, 10, 11])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_part_has_one_rank_and_no_rank_two_more_than_another(parts: int, count: int):
+    shares = [range(parts)[Ranks(rank, count).share(parts)] for rank in range(count)]
+    assert [part for share in shares for part in share] == list(range(parts))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_an_iteration_with_too_few_parts_is_refused():
+    dataset, two = small_digits(), Ranks(count=2)
+
+    def refusal(settings: Settings, ranks: Ranks = two) -> str:
+        with pytest.raises(UserError) as refused:
+            check_ranks(resolve(settings, dataset), dataset, ranks)
+        return str(refused.value)
+
+    assert refusal(Settings(method=Random())) == (
+        "an iteration of random has one part, which ranks cannot share; start it without torchrun"
+    )
+    assert "use `segments=2` or more, or start it without torchrun" in refusal(Settings(method=MTT(), network=NETWORK))
+    assert refusal(Settings(method=DM()), Ranks(count=11)) == (
+        "11 ranks share the 10 parts of an iteration; start 10 ranks or fewer"
+    )
+
+
+@pytest.mark.parametrize("name", ["images", "settings", "PyTorch", "code of Potstill"])
+def test_ranks_that_differ_are_refused(name: str):
+    class Differing(Ranks):
+        def told(self, text: str) -> list[str]:
+            other = json.loads(text)
+            return [text, json.dumps({**other, name: other[name] + "!"})]
+
+    dataset = small_digits()
+    with pytest.raises(UserError, match=f"rank 1 has other {name} than rank 0; start all ranks alike"):
+        check_ranks(resolve(Settings(method=DM()), dataset), dataset, Differing(count=2))
+
+
+def test_batch_norms_are_refused_before_there_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Ranks, "told", lambda _ranks, text: [text, text])
+    settings = Settings(method=DM(), network="convnet:width=8:norm=batch", device="cpu")
+    with pytest.raises(UserError, match="see the images of all classes together"):
+        distill(settings, small_digits(), out=tmp_path / "run", ranks=Ranks(count=2))
+    assert not (tmp_path / "run").exists()
+
+
+def rank_process(parent: int, rank: int) -> int:
+    """The process of a rank among the children of a torchrun."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    wanted = f"RANK={rank}".encode()
+    return next(int(each) for each in children if wanted in Path(f"/proc/{each}/environ").read_bytes().split(b"\0"))
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

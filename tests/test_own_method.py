@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "docs" / "your-own-method.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "docs" / "examples" / "pixel_means.py"
 NAME = "pixel_means:PixelMeans"
+LENGTH = ("--iterations", "10", "--validate-every", "0")
+"""In place of the document's ``--iterations 100``, which would take most of its time to validate."""
 SOURCES = Path(potstill.__file__).parents[1]
 
 
@@ -45,6 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("elsewhere")
     shutil.copy(EXAMPLE, folder)
     (block,) = re.findall(r"(?ms)^```\n(export PYTHONPATH=.+?)^```$", DOCUMENT)
+    block = block.replace("--iterations 100", " ".join(LENGTH))
     # -P: the current directory is found because the commands say so, and for no other reason.
     shell = f'potstill() {{ PYTHONPATH="$PYTHONPATH:{SOURCES}" "{sys.executable}" -P -m potstill "$@"; }}\n{block}'
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -65,7 +68,7 @@ def test_its_commands_distil_and_resume(folder: Path):
     run = RunFolder(folder / "runs" / "pixel-means")
     manifest = run.read_manifest()
     assert manifest.method.name == NAME
-    assert (manifest.status, manifest.iterations.done) == ("complete", 100)
+    assert (manifest.status, manifest.iterations.done) == ("complete", 10)
     assert SyntheticSet.load(run.synthetic).provenance["method"]["name"] == NAME
     assert tomllib.loads(run.config.read_text())["method"] == {"name": NAME, "batch_real": 64, "learning_rate": 0.1}
 
@@ -75,7 +78,7 @@ def test_resuming_an_interrupted_run_imports_it_and_ends_with_the_same_bits(
     folder: Path, importable: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    options = ["--dataset", "digits", "--ipc", "1", "--iterations", "100"]
+    options = ["--dataset", "digits", "--ipc", "1", *LENGTH]
     assert main(["distill", NAME, *options, "--time-limit", "0.001s"]) == 0
     (started,) = Path("runs").iterdir()
     assert started.name == "pixel_means-PixelMeans-digits-ipc1"

@@ -15,7 +15,7 @@ from tests.fuzz.campaign import Kind, run
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.mutations import mutated
 
-COUNT = 200
+COUNT = 100
 DEAR_COUNT = 40
 """Of kinds that are read in many steps; ``python -m benchmarks.fuzz`` reads thousands of each."""
 FEW = 10

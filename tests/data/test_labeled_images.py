@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import pytest
 import torch
@@ -123,6 +124,17 @@ def test_sample_per_class_is_balanced_and_even(sizes: list[int], count: int, see
         uses = torch.bincount(row, minlength=len(images))[images.class_index[label]]
         assert uses.min() >= count // size
         assert uses.max() <= -(-count // size)
+
+
+@given(class_sizes, st.integers(1, 30), st.randoms(use_true_random=False))
+def test_some_classes_are_drawn_from_alone(sizes: list[int], count: int, order: Random):
+    images, chosen = with_sizes(sizes), list(range(len(sizes)))
+    order.shuffle(chosen)
+    chosen = torch.tensor(chosen[: len(sizes) // 2 + 1])
+    drawn = images.sample_per_class(count, torch.Generator().manual_seed(0), chosen)
+    assert images.labels[drawn].equal(chosen[:, None].expand(-1, count))
+    for row, size in zip(drawn, (sizes[label] for label in chosen.tolist()), strict=True):
+        assert len(row.unique()) == min(count, size)
 
 
 def test_sample_per_class_depends_on_its_generator_alone():

@@ -51,6 +51,12 @@ def test_dsa_equals_its_twin(distance: DistanceName):
     check_equal(problem(ipc=2, precision="float64"), DSA(batch_real=12, distance=distance, outer_loops=1), (1, 0))
 
 
+@pytest.mark.parametrize("kind", [DC, DSA])
+def test_some_classes_of_a_step_equal_those_of_the_twin(kind: type[DC | DSA]):
+    method = kind(batch_real=8, classes_per_step=3, outer_loops=2, inner_epochs=1)
+    check_equal(problem(ipc=2, precision="float64"), method, (2, 1), iterations=4)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [DC, DSA])
 def test_the_inner_loop_equals_its_twin(kind: type[DC | DSA]):

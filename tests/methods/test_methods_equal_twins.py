@@ -78,6 +78,12 @@ def test_datadam_equals_its_twin(network: str, augment: bool):
 
 
 @pytest.mark.parametrize("kind", [DM, DataDAM])
+@pytest.mark.parametrize("network", [NETWORK, BATCH_NORM])
+def test_some_classes_of_a_step_equal_those_of_the_twin(kind: type[DM | DataDAM], network: str):
+    check_equal(problem(ipc=3, network=network, precision="float64"), kind(batch_real=8, classes_per_step=3), 4)
+
+
+@pytest.mark.parametrize("kind", [DM, DataDAM])
 @pytest.mark.parametrize("radius", [0.0, 3.0, 1e6])
 @pytest.mark.parametrize("network", [NETWORK, BATCH_NORM])
 def test_networks_near_given_weights_are_those_of_the_twin(

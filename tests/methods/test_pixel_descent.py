@@ -27,6 +27,26 @@ def test_every_matching_method_has_a_choice_of_optimisers():
     assert MATCHING == ["datadam", "datm", "dc", "dm", "dsa", "mtt", "pad", "tesla"]
 
 
+@pytest.mark.parametrize("name", ["dc", "dm"])
+def test_classes_that_a_step_leaves_out_get_no_gradient_and_all_have_their_turn(name: str):
+    given, method = problem(ipc=2), made(name, classes_per_step=3, momentum=0.0)
+    state, turns = method.prepare(given), torch.zeros(10, dtype=torch.int64)
+    for iteration in range(12):
+        after, _ = method.step(given, state, iteration)
+        moved = (after["images"] != state["images"]).unflatten(0, (10, 2)).flatten(2).any(2)
+        assert (moved.all(1) == moved.any(1)).all()
+        assert moved.any(1).sum() == 3
+        state, turns = after, turns + moved.any(1)
+    assert (turns > 0).sum() >= 8  # after as many draws, 1.4 classes in a hundred are still to come
+
+
+@pytest.mark.parametrize("name", ["datadam", "dsa"])
+def test_all_classes_of_a_step_are_the_default(name: str):
+    plain, asked = (made(name, classes_per_step=count) for count in (0, 10))
+    (first, _), (second, _) = (method.step(given := problem(), method.prepare(given), 0) for method in (plain, asked))
+    assert first["images"].equal(second["images"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MATCHING)
 def test_a_step_is_that_of_the_pictures_led_back(name: str):

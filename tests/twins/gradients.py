@@ -15,6 +15,7 @@ from potstill.augmentation import Draw, SiameseAugmentation, siamese_augmentatio
 from potstill.methods import DC, DSA, Problem
 from potstill.networks import Network
 from potstill.runtime.streams import Streams
+from tests.twins.matching import step_classes
 
 Gradients = Sequence[Tensor]
 
@@ -48,12 +49,17 @@ DISTANCES = {"layerwise": layerwise, "euclidean": euclidean, "cosine": cosine}
 
 
 def dc_loss(
-    network: Network, real_by_class: Sequence[Tensor], synthetic_by_class: Sequence[Tensor], distance: str
+    network: Network,
+    real_by_class: Sequence[Tensor],
+    synthetic_by_class: Sequence[Tensor],
+    distance: str,
+    classes: Sequence[int] | None = None,
 ) -> Tensor:
-    """L = sum_c D(grad_theta CE(x_c), grad_theta CE(s_c))."""
+    """L = sum_c D(grad_theta CE(x_c), grad_theta CE(s_c)), over all classes or the given ones."""
     loss = torch.zeros(())
     theta = list(network.parameters())
-    for c, (x, s) in enumerate(zip(real_by_class, synthetic_by_class, strict=True)):
+    classes = range(len(real_by_class)) if classes is None else classes
+    for c, x, s in zip(classes, real_by_class, synthetic_by_class, strict=True):
         g_r = torch.autograd.grad(F.cross_entropy(network(x), torch.full((len(x),), c)), theta)
         g_s = torch.autograd.grad(F.cross_entropy(network(s), torch.full((len(s),), c)), theta, create_graph=True)
         loss = loss + DISTANCES[distance](g_r, g_s)
@@ -92,16 +98,18 @@ def dc_step(
     images = images.detach().requires_grad_()
     real, synthetic = [], []
     drawn = None
+    classes = step_classes(problem, method, streams)
     if augmentation is not None:
-        drawn = augmentation.draw(streams.generator("augmentation"), problem.class_count)
-    for c, members in enumerate(problem.real.sample_per_class(method.batch_real, streams.generator("real batch"))):
+        drawn = augmentation.draw(streams.generator("augmentation"), len(classes))
+    batches = problem.real.sample_per_class(method.batch_real, streams.generator("real batch"), torch.tensor(classes))
+    for place, (c, members) in enumerate(zip(classes, batches, strict=True)):
         x, s = problem.real.normalised(members).to(images.dtype), images.chunk(problem.class_count)[c]
         if augmentation is not None and drawn is not None:
-            of_class = Draw(drawn.operations[c : c + 1], drawn.uniforms[c : c + 1])
+            of_class = Draw(drawn.operations[place : place + 1], drawn.uniforms[place : place + 1])
             x, s = augmentation.apply(x, of_class), augmentation.apply(s, of_class)
         real.append(x)
         synthetic.append(s)
-    loss = dc_loss(network, real, synthetic, method.distance)
+    loss = dc_loss(network, real, synthetic, method.distance, classes)
     (gradient,) = torch.autograd.grad(loss, images)
     momentum = method.momentum * momentum + gradient
     images = images.detach() - method.settled_learning_rate * momentum

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.augmentation import Draw, siamese_augmentation
-from potstill.methods import DM, DataDAM, Problem
+from potstill.methods import DC, DM, DSA, DataDAM, Problem
 from potstill.networks import Network, Observation
 from potstill.networks.weights import Weights, WeightsFile
 from potstill.runtime.streams import Streams
@@ -66,7 +66,7 @@ def dm_step(
     network = _new_network(problem, method, streams, images.dtype)
 
     def loss_of(pixels: Tensor) -> Tensor:
-        return dm_loss(network, *_batches(problem, streams, pixels, method.batch_real, method.augment))
+        return dm_loss(network, *_batches(problem, method, streams, pixels))
 
     return _descend(loss_of, images, momentum, method.settled_learning_rate, method.momentum)
 
@@ -104,7 +104,7 @@ def datadam_step(
         drawn = streams.child("update", update)
 
         def loss_of(pixels: Tensor, network: Network = network, drawn: Streams = drawn) -> Tensor:
-            batches = _batches(problem, drawn, pixels, method.batch_real, method.augment)
+            batches = _batches(problem, method, drawn, pixels)
             return datadam_loss(network, *batches, power=power, balance=method.mmd_weight, factor=factor)
 
         images, momentum, loss = _descend(loss_of, images, momentum, method.settled_learning_rate, method.momentum)
@@ -149,20 +149,29 @@ def _move_near(network: Network, weights: Weights, radius: float, generator: tor
 
 
 def _batches(
-    problem: Problem, streams: Streams, images: Tensor, batch_real: int, augment: bool
+    problem: Problem, method: DM | DataDAM, streams: Streams, images: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Of each class a batch of real images and the synthetic ones, under one augmentation a class."""
-    indices = problem.real.sample_per_class(batch_real, streams.generator("real batch"))
+    """Of each class of the step a batch of real images and the synthetic ones, under one augmentation a class."""
+    classes = step_classes(problem, method, streams)
+    indices = problem.real.sample_per_class(method.batch_real, streams.generator("real batch"), torch.tensor(classes))
     real = [problem.real.normalised(members).to(images.dtype) for members in indices]
-    synthetic = list(images.chunk(problem.class_count))
-    if augment:
+    synthetic = [images.chunk(problem.class_count)[c] for c in classes]
+    if method.augment:
         augmentation = siamese_augmentation(flips=problem.flips)
-        draw = augmentation.draw(streams.generator("augmentation"), problem.class_count)
-        for c in range(problem.class_count):
+        draw = augmentation.draw(streams.generator("augmentation"), len(classes))
+        for c in range(len(classes)):
             of_class = Draw(draw.operations[c : c + 1], draw.uniforms[c : c + 1])
             real[c] = augmentation.apply(real[c], of_class)
             synthetic[c] = augmentation.apply(synthetic[c], of_class)
     return real, synthetic
+
+
+def step_classes(problem: Problem, method: DM | DataDAM | DC | DSA, streams: Streams) -> list[int]:
+    """The classes that the loss of a step has: all, or a random choice."""
+    if not method.classes_per_step:
+        return list(range(problem.class_count))
+    order = torch.randperm(problem.class_count, generator=streams.generator("classes"))
+    return sorted(order[: method.classes_per_step].tolist())
 
 
 def _descend(

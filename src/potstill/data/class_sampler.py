@@ -22,8 +22,8 @@ class ClassSampler:
         self._sizes = sizes.cpu()
         self._begins = self._sizes.cumsum(0) - self._sizes
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw ``count`` images of each class, each choice with equal probability.
+    def draw(self, count: int, generator: torch.Generator, classes: Tensor | None = None) -> Tensor:
+        """Draw ``count`` images of each class, or of each of some classes, each choice with equal probability.
 
         Of a class with ``count`` images or more none is drawn twice. Of a smaller class of n images each is drawn
         floor(count / n) times, and a random choice of them once more. No class is empty.
@@ -31,15 +31,17 @@ class ClassSampler:
         Args:
             count: the number of images per class.
             generator: a CPU generator: its state determines the images.
+            classes: int64 (chosen,); None draws of all classes.
 
         Returns:
             int64 (classes, count): indices.
         """
-        places = torch.empty(len(self._sizes), count, dtype=torch.int64)
-        is_large = self._sizes >= 2 * count
-        places[is_large] = _distinct(self._sizes[is_large], count, generator)
-        places[~is_large] = _cycling(self._sizes[~is_large], count, generator)
-        return self._members[self._begins[:, None] + places]
+        sizes, begins = (all_ if classes is None else all_[classes] for all_ in (self._sizes, self._begins))
+        places = torch.empty(len(sizes), count, dtype=torch.int64)
+        is_large = sizes >= 2 * count
+        places[is_large] = _distinct(sizes[is_large], count, generator)
+        places[~is_large] = _cycling(sizes[~is_large], count, generator)
+        return self._members[begins[:, None] + places]
 
 
 def _distinct(sizes: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -143,8 +143,8 @@ class LabeledImages:
         result = chosen.float().mul_(scale).add_(shift)
         return result if self.whitening is None else self.whitening.apply(result)
 
-    def sample_per_class(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw ``count`` images of each class at random.
+    def sample_per_class(self, count: int, generator: torch.Generator, classes: Tensor | None = None) -> Tensor:
+        """Draw ``count`` images of each class, or of each of some classes, at random.
 
         Of a class with ``count`` images or more none is drawn twice. Of a smaller class of n images each is drawn
         floor(count / n) times, and a random choice of them once more.
@@ -152,6 +152,7 @@ class LabeledImages:
         Args:
             count: the number of images per class.
             generator: a CPU generator: its state determines the images, whatever the device.
+            classes: int64 (chosen,), on the CPU; None draws of all classes.
 
         Returns:
             int64 (classes, count): indices, on the images' device.
@@ -161,7 +162,7 @@ class LabeledImages:
         """
         if min(self.class_sizes) == 0:
             raise ValueError(f"class {self.class_names[self.class_sizes.index(0)]!r} has no images to draw from")
-        return self._sampler.draw(count, generator).to(self.images.device, non_blocking=True)
+        return self._sampler.draw(count, generator, classes).to(self.images.device, non_blocking=True)
 
     @cached_property
     def _sizes(self) -> Tensor:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
+import torch
+from torch import Tensor
+
 from potstill.methods.base import Method
 from potstill.methods.state import SGD, Adam, Optimiser
 from potstill.runtime.bounds import at_least, below_one
+from potstill.runtime.streams import Streams
 
 OptimiserName = Literal["sgd", "adam"]
 
@@ -28,9 +32,11 @@ def pixel_optimiser(name: OptimiserName, learning_rate: float, momentum: float) 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelDescent(Method):
-    """A method that descends a loss in the pixels.
+    """A method that descends a loss in the pixels, which is a sum over classes.
 
     Attributes:
+        classes_per_step: classes that the loss of an iteration has, drawn anew each time; the images of the others get
+            no gradient. 0 takes all classes, as published; a thousand of them do not fit into every memory.
         optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
         learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
         momentum: momentum of the pixel updates with ``sgd``.
@@ -38,13 +44,29 @@ class PixelDescent(Method):
 
     published_learning_rate: ClassVar[float]
 
+    classes_per_step: int = 0
     optimiser: OptimiserName = "sgd"
     learning_rate: float | None = None
     momentum: float = 0.5
 
     def __post_init__(self) -> None:
-        at_least(self, learning_rate=0)
+        at_least(self, learning_rate=0, classes_per_step=0)
         below_one(self, "momentum")
+
+    def parts(self, classes: int) -> int:
+        """Each class of an iteration is a part."""
+        return min(self.classes_per_step or classes, classes)
+
+    def classes_of(self, classes: int, streams: Streams) -> Tensor:
+        """The classes of an iteration: int64 (parts,), ascending, on the CPU.
+
+        Args:
+            classes: the number of all classes.
+            streams: random streams of the iteration.
+        """
+        if (count := self.parts(classes)) == classes:
+            return torch.arange(classes)
+        return torch.randperm(classes, generator=streams.generator("classes"))[:count].sort().values
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """A copy with the learning rate filled in."""
@@ -61,3 +83,29 @@ class PixelDescent(Method):
     def pixel_optimiser(self) -> Optimiser:
         """The optimiser in effect."""
         return pixel_optimiser(self.optimiser, self.settled_learning_rate, self.momentum)
+
+
+def of_classes(images: Tensor, chosen: Tensor, classes: int) -> Tensor:
+    """The images (chosen * n, ...) of some classes.
+
+    Args:
+        images: (classes * n, ...), ordered by class.
+        chosen: int64 (chosen,).
+        classes: the number of all classes.
+    """
+    return images.unflatten(0, (classes, -1))[chosen.to(images.device)].flatten(0, 1)
+
+
+def for_all_classes(gradient: Tensor, chosen: Tensor, classes: int) -> Tensor:
+    """A gradient (classes * n, ...) that is zero for all but some classes; the inverse of ``of_classes``.
+
+    Args:
+        gradient: (chosen * n, ...), ordered by class.
+        chosen: int64 (chosen,).
+        classes: the number of all classes.
+    """
+    if len(chosen) == classes:
+        return gradient
+    by_class = gradient.unflatten(0, (len(chosen), -1))
+    whole = by_class.new_zeros(classes, *by_class.shape[1:])
+    return whole.index_copy_(0, chosen.to(whole.device), by_class).flatten(0, 1)

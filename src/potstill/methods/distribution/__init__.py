@@ -13,7 +13,7 @@ from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.features import Descriptors, FeatureExtractor
-from potstill.methods.pixel_descent import PixelDescent
+from potstill.methods.pixel_descent import PixelDescent, for_all_classes, of_classes
 from potstill.methods.problem import Problem
 from potstill.methods.state import State, descend
 from potstill.networks import NearbyWeights, Network
@@ -74,15 +74,11 @@ class DistributionMatching(PixelDescent):
 
     @abstractmethod
     def loss(self, targets: Descriptors, means: Descriptors) -> Tensor:
-        """The loss between real means ``targets`` and synthetic means ``means``, (classes, D_l) each."""
+        """The loss between real means ``targets`` and synthetic means ``means``, (classes of the step, D_l) each."""
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """The real batches of all classes plus the synthetic images."""
-        return (self.batch_real + images_per_class) * classes
-
-    def parts(self, classes: int) -> int:
-        """Each class is a part."""
-        return classes
+        """The real batches of all classes of a step plus their synthetic images."""
+        return (self.batch_real + images_per_class) * self.parts(classes)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state.
@@ -166,8 +162,8 @@ class DistributionMatching(PixelDescent):
     ) -> tuple[float, Tensor]:
         """The loss between real and synthetic class means, and its gradient with respect to the synthetic images.
 
-        One real batch and one augmentation are drawn per class. The augmentation is applied to the real and the
-        synthetic images of that class, and both pass through the same network. Ranks take the images of some classes
+        One real batch and one augmentation are drawn per class of this step. The augmentation is applied to the real
+        and the synthetic images of that class, and both pass through the same network. Ranks take some of these classes
         each, and gather the means, of which the loss may be any function, and the gradient.
 
         Args:
@@ -179,23 +175,25 @@ class DistributionMatching(PixelDescent):
         Returns:
             The loss, and the gradient (classes * ipc, C, H, W).
         """
-        classes, ranks = problem.class_count, problem.ranks
-        indices = ranks.own(problem.real.sample_per_class(self.batch_real, streams.generator("real batch")), classes)
+        every, ranks = problem.class_count, problem.ranks
+        chosen = self.classes_of(every, streams)
+        share = ranks.share(parts := len(chosen))
+        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"), chosen)[share]
         real = problem.real.normalised(indices.flatten()).to(images.dtype)
-        images = ranks.own(images.detach(), classes).requires_grad_()
+        images = of_classes(images.detach(), chosen[share], every).requires_grad_()
         augmented = images
         if self.augment:
             augmentation = siamese_augmentation(flips=problem.flips)
-            draw = augmentation.draw(streams.generator("augmentation"), classes).rows(ranks.share(classes))
+            draw = augmentation.draw(streams.generator("augmentation"), parts).rows(share)
             real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
         targets = extractor.class_means(real, len(indices))
         means, pullback = extractor.class_means_and_pullback(augmented, len(indices))
-        targets, means = (tuple(ranks.gathered(mean, classes) for mean in ours) for ours in (targets, means))
+        targets, means = (tuple(ranks.gathered(mean, parts) for mean in ours) for ours in (targets, means))
         means = tuple(mean.requires_grad_() for mean in means)
         loss = self.loss(targets, means)
-        back = pullback(tuple(ranks.own(part, classes) for part in torch.autograd.grad(loss, means)))
+        back = pullback(tuple(part[share] for part in torch.autograd.grad(loss, means)))
         (gradient,) = torch.autograd.grad(augmented, images, back) if self.augment else (back,)
-        return loss.item(), ranks.gathered(gradient, classes)
+        return loss.item(), for_all_classes(ranks.gathered(gradient, parts), chosen, every)
 
 
 def squared_distance(targets: Tensor, means: Tensor) -> Tensor:

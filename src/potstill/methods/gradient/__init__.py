@@ -17,7 +17,7 @@ from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.methods.inner_network import InnerNetwork
-from potstill.methods.pixel_descent import PixelDescent
+from potstill.methods.pixel_descent import PixelDescent, for_all_classes, of_classes
 from potstill.methods.problem import Problem
 from potstill.methods.state import State, descend
 from potstill.networks import Network
@@ -99,12 +99,8 @@ class GradientMatching(PixelDescent):
         return NO_AUGMENTATION
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
-        """The real batches of all classes plus the synthetic images."""
-        return (self.batch_real + images_per_class) * classes
-
-    def parts(self, classes: int) -> int:
-        """Each class is a part."""
-        return classes
+        """The real batches of all classes of a step plus their synthetic images."""
+        return (self.batch_real + images_per_class) * self.parts(classes)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""
@@ -148,16 +144,18 @@ class GradientMatching(PixelDescent):
     def _gradient(
         self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
     ) -> tuple[float, Tensor]:
-        """The sum over classes of the gradient distance, and its gradient with respect to the pixels."""
-        classes, ranks = problem.class_count, problem.ranks
+        """The sum over the classes of a step of the gradient distance, and its gradient with respect to the pixels."""
+        every, ranks = problem.class_count, problem.ranks
+        chosen = self.classes_of(every, streams)
+        share = ranks.share(parts := len(chosen))
         freeze_statistics(problem, network, streams)
-        indices = ranks.own(problem.real.sample_per_class(self.batch_real, streams.generator("real batch")), classes)
+        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"), chosen)[share]
         real = problem.real.normalised(indices.flatten()).to(images.dtype)
-        images = ranks.own(images.detach(), classes).requires_grad_()
+        images = of_classes(images.detach(), chosen[share], every).requires_grad_()
         augmentation = self.augmentation(problem)
-        draw = augmentation.draw(streams.generator("augmentation"), classes).rows(ranks.share(classes))
+        draw = augmentation.draw(streams.generator("augmentation"), parts).rows(share)
         real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
-        labels = torch.arange(classes, device=images.device)[ranks.share(classes)]
+        labels = chosen[share].to(images.device)
         batches = [(some, label.expand(len(some))) for some, label in zip(real.chunk(len(labels)), labels, strict=True)]
         targets = [gradients for _, gradients in network.chunked.loss_gradients(batches)]
         synthetic = augmented.detach().unflatten(0, (len(labels), -1))
@@ -165,7 +163,8 @@ class GradientMatching(PixelDescent):
         gradient = back.flatten(0, 1)
         if augmented is not images:
             (gradient,) = torch.autograd.grad(augmented, images, gradient)
-        return sum(ranks.gathered(losses, classes).tolist()), ranks.gathered(gradient, classes)
+        gradient = for_all_classes(ranks.gathered(gradient, parts), chosen, every)
+        return sum(ranks.gathered(losses, parts).tolist()), gradient
 
     def _network(self, problem: Problem) -> InnerNetwork:
         def make() -> InnerNetwork:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.engine import layout
 from potstill.methods import DM, DataDAM, Method, Problem, State
+from potstill.methods.distribution import datadam
 from potstill.networks import Observation
 from potstill.networks.weights import keep_weights, kept_weights, snapshot
 from potstill.runtime.compute import supports_compilation
@@ -202,6 +204,20 @@ def test_twin_of_datadam_by_hand():
     mmd = (3 - 1) ** 2 + 4**2
     loss = datadam_loss(Identity(), real, synthetic, power=2.0, balance=0.1, factor=10.0)  # type: ignore[arg-type]
     assert loss.item() == pytest.approx(10 * (sam + 0.1 * mmd))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_fourth_power_has_the_bits_of_plain_operations(dtype: torch.dtype, memory_format: torch.memory_format):
+    maps = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0)).to(dtype=dtype)
+    maps = maps.contiguous(memory_format=memory_format).requires_grad_()
+    plain = (maps.float() if dtype == torch.bfloat16 else maps).square().square().sum(1).flatten(1)
+    both = [datadam.attention(maps, 4.0), F.normalize(plain, dim=1)]
+    assert both[0].equal(both[1])
+    weights = torch.arange(120.0).view(4, 30).to(both[0].dtype)
+    ours, theirs = (torch.autograd.grad((attended * weights).sum(), maps)[0] for attended in both)
+    assert ours.dtype == dtype
+    assert ours.equal(theirs)
 
 
 def test_twin_of_attention_has_unit_length():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -156,15 +156,46 @@ class DataDAM(DistributionMatching):
 
 
 def attention(activations: Tensor, power: float) -> Tensor:
-    """Spatial attention maps (N, H * W) of activations (N, K, H, W): sum_k |A_k|^power, normalised to unit length."""
-    return F.normalize(_powers(activations, power).sum(dim=1).flatten(1), dim=1)
+    """Spatial attention maps (N, H * W) of activations (N, K, H, W): sum_k |A_k|^power, normalised to unit length.
+
+    They are in float32 or better. The fourth power can be differentiated once.
+    """
+    return F.normalize(_summed_powers(activations, power).flatten(1), dim=1)
 
 
-def _powers(activations: Tensor, power: float) -> Tensor:
-    """|activations|^power. PyTorch computes no power but the second without logarithms."""
-    if power == 4:
-        return activations.square().square()
-    return activations.square() if power == 2 else activations.abs().pow(power)
+def _summed_powers(activations: Tensor, power: float) -> Tensor:
+    """The sum over channels of |activations|^power, in float32 or better: (N, K, H, W) to (N, H, W).
+
+    PyTorch computes no power but the second without logarithms.
+    """
+    if power == 4 and not torch.compiler.is_compiling():
+        return _FourthPowers.apply(activations)
+    wide = activations.float() if activations.dtype == torch.bfloat16 else activations
+    powers = wide.square().square() if power == 4 else wide.square() if power == 2 else wide.abs().pow(power)
+    return powers.sum(dim=1)
+
+
+class _FourthPowers(torch.autograd.Function):
+    """The sum over channels of the fourth power: bit by bit what PyTorch finds, but only the activations are kept.
+
+    They are the largest tensors of the loss, and autograd would keep two copies of them in float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, activations: Tensor) -> Tensor:
+        ctx.save_for_backward(activations)
+        return _widened(activations).square_().square_().sum(dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (activations,) = ctx.saved_tensors
+        wide = _widened(activations)
+        return wide.square().mul_(gradients[0][:, None]).mul_(wide).mul_(4).to(activations.dtype)
+
+
+def _widened(activations: Tensor) -> Tensor:
+    """A copy in float32 or better, with the same strides."""
+    return activations.to(torch.promote_types(activations.dtype, torch.float32), copy=True)
 
 
 def attention_and_embedding(network: Network, images: Tensor, *, power: float) -> Descriptors:
@@ -179,6 +210,4 @@ def attention_and_embedding(network: Network, images: Tensor, *, power: float) -
         Attention maps (N, H_l * W_l) for each block l but the last, then the embedding (N, D).
     """
     seen = network.observe(images)
-    return *(
-        attention(maps.float() if maps.dtype == torch.bfloat16 else maps, power) for maps in seen.maps[:-1]
-    ), seen.embedding
+    return *(attention(maps, power) for maps in seen.maps[:-1]), seen.embedding

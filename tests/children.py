@@ -40,8 +40,19 @@ def child(*words: str, stdout: int | None = None, stderr: int | None = None) -> 
         try:
             yield process
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            for number in [*_descendants(process.pid), process.pid]:
+                with suppress(ProcessLookupError):
+                    os.killpg(number, signal.SIGKILL)
+
+
+def _descendants(parent: int) -> list[int]:
+    """Processes below one that lead groups of their own, as those of torchrun do; on Linux."""
+    try:
+        children = [int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    except OSError:
+        return []
+    below = [number for child in children for number in _descendants(child)]
+    return below + [child for child in children if os.getpgid(child) == child]
 
 
 def _prepare() -> None:

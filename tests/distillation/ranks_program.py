@@ -1,4 +1,4 @@
-"""What each rank of ``test_ranks`` does: small distillations by every method whose work can be shared."""
+"""What each rank of ``test_ranks`` does: small distillations by methods of every family that can be divided."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def runs(experts: str) -> dict[str, Settings[Method]]:
     }
     return {
         **settings,
-        "formed": replace(settings["dm"], formation=2),
+        "validated": replace(settings["dm"], validate_every=2, formation=2),
+        "few classes": replace(settings["dm"], method=replace(methods["dm"], classes_per_step=4)),
         "perceptron": replace(settings["dm"], network="mlp:width=16"),
     }
 

@@ -9,21 +9,24 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from potstill.data import LabeledImages
 from potstill.distillation import RunFolder, distill
 from potstill.distillation.following import check_ranks
 from potstill.distillation.plan import resolve
 from potstill.distillation.settings import Settings
-from potstill.methods import DM, MTT, Random
+from potstill.methods import DC, DM, MTT, Random
 from potstill.runtime.errors import UserError
-from potstill.runtime.ranks import Ranks
+from potstill.runtime.ranks import Messages, Ranks
 from tests.children import child
 from tests.distillation import ranks_program
 from tests.runs import lasting
-from tests.small import NETWORK, digits, small_digits, small_experts
+from tests.small import digits, problem, small_digits, small_experts
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
@@ -50,21 +53,22 @@ def test_three_ranks_make_the_sets_of_one(tmp_path: Path):
 def test_a_killed_rank_ends_the_run_and_one_rank_goes_on(tmp_path: Path):
     run = RunFolder(tmp_path / "run")
     words = ("-m", "potstill", "distill", "dm", "--dataset", "digits", "--ipc", "1", "--network", "convnet:width=16")
-    length = ("--iterations", "40", "--validate-every", "0", "--device", "cpu", "--precision", "float32")
+    options = ("--iterations", "80", "--validate-every", "0", "--device", "cpu", "--precision", "float32")
     with child(
-        *TORCHRUN, "2", *words, *length, "--out", str(run.path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        *TORCHRUN, "3", *words, *options, "--out", str(run.path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as started:
         wait_for(lambda: run.metrics.exists() and '"iteration": 3' in run.metrics.read_text())
         os.kill(rank_process(started.pid, 1), signal.SIGKILL)
         output, _ = started.communicate(timeout=60)
     assert started.returncode == 1
-    # torchrun also stops the other ranks: rank 0 says what it learns first.
-    said = ("potstill: another rank ended, and this one cannot go on alone", "potstill: interrupted; go on with: ")
-    assert any(words in output for words in said), output
-    assert "potstill: rank 1" not in output
+    # torchrun also stops the other ranks: rank 0 reports what it learns first, and rank 2 leaves it to rank 0.
+    first = ("potstill: another rank ended, and this one cannot go on alone (", "potstill: interrupted; go on with: ")
+    assert any(report in output for report in first), output
+    assert "potstill: rank" not in output
     manifest = run.read_manifest()
     assert manifest.status == "interrupted"
-    assert 0 < manifest.iterations.done < 40
+    assert 0 < manifest.iterations.done < 80
+    assert manifest.compute.ranks == 3
     settings = Settings.from_toml(run.config)
     distill(settings, out=run.path, resume=True)
     distill(settings, out=tmp_path / "alone")
@@ -76,7 +80,7 @@ def test_torchrun_with_another_command_is_refused():
     with child(*TORCHRUN, "2", "-m", "potstill", "list", stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as started:
         output, _ = started.communicate(timeout=60)
     assert started.returncode == 1
-    assert "potstill: list cannot be shared by ranks; start it without torchrun" in output
+    assert "potstill: list cannot be divided among ranks; start it without torchrun" in output
 
 
 @pytest.mark.parametrize("parts", [1, 3, 10, 11])
@@ -95,33 +99,60 @@ def test_an_iteration_with_too_few_parts_is_refused():
             check_ranks(resolve(settings, dataset), dataset, ranks)
         return str(refused.value)
 
-    assert refusal(Settings(method=Random())) == (
-        "an iteration of random has one part, which ranks cannot share; start it without torchrun"
+    for method in (Random(), MTT()):
+        assert f"an iteration of {method.name} cannot be divided among ranks" in refusal(Settings(method=method))
+    assert "an iteration of mtt has 2 parts, and there are 3 ranks" in refusal(
+        Settings(method=MTT(segments=2)), Ranks(count=3)
     )
-    assert "use `segments=2` or more, or start it without torchrun" in refusal(Settings(method=MTT(), network=NETWORK))
     assert refusal(Settings(method=DM()), Ranks(count=11)) == (
-        "11 ranks share the 10 parts of an iteration; start 10 ranks or fewer"
+        "an iteration of dm has 10 parts, and there are 11 ranks; start 10 ranks or fewer"
     )
 
 
-@pytest.mark.parametrize("name", ["images", "settings", "PyTorch", "code of Potstill"])
+@pytest.mark.parametrize("name", ["images", "`batch_real`", "`seed`", "version of PyTorch", "code of Potstill"])
 def test_ranks_that_differ_are_refused(name: str):
     class Differing(Ranks):
-        def told(self, text: str) -> list[str]:
+        def texts_of_all(self, text: str) -> list[str]:
             other = json.loads(text)
-            return [text, json.dumps({**other, name: other[name] + "!"})]
+            return [text, json.dumps({**other, name: f"{other[name]}!"})]
 
     dataset = small_digits()
-    with pytest.raises(UserError, match=f"rank 1 has other {name} than rank 0; start all ranks alike"):
+    with pytest.raises(UserError, match=f"rank 1 differs from rank 0 in its {name}; start all ranks alike"):
         check_ranks(resolve(Settings(method=DM()), dataset), dataset, Differing(count=2))
 
 
 def test_batch_norms_are_refused_before_there_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Ranks, "told", lambda _ranks, text: [text, text])
-    settings = Settings(method=DM(), network="convnet:width=8:norm=batch", device="cpu")
+    monkeypatch.setattr(Ranks, "texts_of_all", lambda _ranks, text: [text, text])
+    settings = Settings(method=DM(), network="convnet:width=8:norm=batch", device="cpu", iterations=2, validate_every=0)
     with pytest.raises(UserError, match="see the images of all classes together"):
         distill(settings, small_digits(), out=tmp_path / "run", ranks=Ranks(count=2))
     assert not (tmp_path / "run").exists()
+    # Nor does a run go on that one rank began.
+    distill(settings, small_digits(), out=tmp_path / "run", time_limit=0)
+    monkeypatch.setattr(Messages, "send", lambda *_: None)
+    with pytest.raises(UserError, match="see the images of all classes together"):
+        distill(settings, small_digits(), out=tmp_path / "run", resume=True, ranks=Ranks(count=2))
+
+
+@pytest.mark.parametrize("method", [DM(batch_real=8), DC(batch_real=8, outer_loops=1)])
+def test_a_rank_takes_the_real_images_of_its_share_alone(method: DM | DC, monkeypatch: pytest.MonkeyPatch):
+    taken: list[int] = []
+    normalised = LabeledImages.normalised
+
+    def noted(images: LabeledImages, indices: torch.Tensor) -> torch.Tensor:
+        taken.append(indices.numel())
+        return normalised(images, indices)
+
+    def repeated(ranks: Ranks, rows: torch.Tensor, parts: int) -> torch.Tensor:
+        own = range(parts)[ranks.share(parts)]
+        return rows.detach().unflatten(0, (len(own), -1))[[0] * parts].flatten(0, 1)
+
+    monkeypatch.setattr(Ranks, "gathered", repeated)
+    given = replace(problem(), ranks=Ranks(rank=1, count=3))
+    state = method.prepare(given)
+    monkeypatch.setattr(LabeledImages, "normalised", noted)
+    method.step(given, state, 0)
+    assert taken == [3 * 8]
 
 
 def rank_process(parent: int, rank: int) -> int:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import tyro
 
@@ -19,6 +19,10 @@ from potstill.cli.progress import DistillationProgress
 from potstill.distillation.settings import RunSettings, Settings, recorded_method
 from potstill.methods import METHODS, Method, find_method, method_name
 from potstill.runtime.errors import UserError
+from potstill.runtime.machine import torchrun_rank
+
+if TYPE_CHECKING:
+    from potstill.runtime.ranks import Ranks
 
 M = TypeVar("M", bound=Method)
 
@@ -45,7 +49,16 @@ class Options(Generic[M]):
 
 
 def run(words: list[str]) -> None:
-    """Distil, and print the location of the set."""
+    """Distil, and print the location of the set; with the other ranks, if ``torchrun`` started several."""
+    if torchrun_rank() is None:
+        _distil(words)
+        return
+    with distillation.joined_ranks() as ranks:  # first of all: what fails from here on ends the others too
+        _distil(words, ranks)
+
+
+def _distil(words: list[str], ranks: Ranks | None = None) -> None:
+    shown = sys.stderr if ranks is None or ranks.is_first else StringIO()
     options = _read(words)
     settings = options.settings
     out = options.out or settings.default_folder
@@ -58,8 +71,7 @@ def run(words: list[str]) -> None:
     again = ("--data-root", root) if root is not None else ()
     with (
         going_on(lambda: resuming_distillation(distillation.RunFolder(out), *again)),
-        distillation.joined_ranks() as ranks,
-        DistillationProgress(sys.stderr if ranks.is_first else StringIO()) as progress,
+        DistillationProgress(shown) as progress,
     ):
         progress.doing("reading the data")
         dataset = data.load_dataset(
@@ -77,9 +89,9 @@ def run(words: list[str]) -> None:
             time_limit=limit,
             command=shlex.join(["potstill", "distill", *words]),
             listen=progress,
-            ranks=ranks,
+            **({} if ranks is None else {"ranks": ranks}),
         )
-    if not ranks.is_first:
+    if shown is not sys.stderr:
         return
     chosen = done.synthetic.provenance["chosen_iteration"]
     ended = f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})"

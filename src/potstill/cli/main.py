@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NamedTuple
 
-from potstill.runtime.errors import LostRank, UserError, unknown, with_flags
+from potstill.runtime.errors import LostRank, UserError, is_lack_of_memory, unknown, with_flags
 from potstill.runtime.machine import torchrun_rank
 from potstill.runtime.reading import reason
 
@@ -74,14 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except UserError as error:
         if isinstance(error, LostRank) and torchrun_rank():
-            return 2  # rank 0 says it
+            return 2  # rank 0 reports it
         return _failed(2, str(error))
     except KeyboardInterrupt as interruption:
         if arguments is None:  # it is about to end: a second interruption would add nothing
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
         if torchrun_rank():
-            return 130  # rank 0 says it
+            return 130  # rank 0 reports it
         return _failed(130, "; ".join(["interrupted", *interruption.args]))
     except BrokenPipeError:
         _discard_output()
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return _failed(2, str(refused))
     except (MemoryError, RuntimeError) as error:
-        if not _is_lack_of_memory(error):
+        if not is_lack_of_memory(error):
             raise
         return _failed(2, "out of memory; use fewer or smaller images or networks")
     finally:
@@ -109,10 +109,8 @@ def _run(words: list[str]) -> None:
         from potstill.runtime.machine import package_version
 
         print(f"potstill {package_version()}")
-    elif words[0] != "distill" and torchrun_rank() is not None:
-        raise UserError(
-            f"{words[0]} cannot be shared by ranks", "start it without torchrun; `executor` spreads its trainings"
-        )
+    elif words[0] in COMMANDS and words[0] != "distill" and torchrun_rank() is not None:
+        raise UserError(f"{words[0]} cannot be divided among ranks", "start it without torchrun")
     else:
         _command(words[0])(words[1:])
 
@@ -142,12 +140,6 @@ def _command(name: str) -> Callable[[list[str]], None]:
         raise unknown("command", name, COMMANDS, listing="potstill --help")
     module, _, function = COMMANDS[name].function.partition(":")
     return getattr(import_module(f"potstill.cli.{module}"), function)
-
-
-def _is_lack_of_memory(error: Exception) -> bool:
-    """Whether an allocator failed: PyTorch's own error on a GPU, a plain one on a CPU."""
-    message = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in message or "can't allocate memory" in message
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:

@@ -77,8 +77,8 @@ def distill(
 ) -> DistillationResult:
     """Distil a dataset.
 
-    Several ranks do it together: each calls this function with the same arguments, within
-    ``joined_ranks``. Rank 0 writes, listens and decides when to stop; all return the set.
+    Several ranks do it together: each calls this function with the same arguments, within ``joined_ranks``. Rank 0
+    writes, listens and decides when to stop; all return the set. After an error they are of no more use.
 
     Args:
         settings: the settings; or just a method, or the name of one, with every other setting at its default.
@@ -147,14 +147,9 @@ def log_progress(progress: Progress, name: str = "") -> Listener:
 def _followed(plan: Plan[Method], dataset: ImageDataset, ranks: Ranks) -> DistillationResult:
     """The result of a run that rank 0 leads, on another rank."""
     dataset = dataset.to(plan.compute.device)
-    nothing = SyntheticSet.from_noise(dataset.train, 1, Streams(plan.seed).generator("start"))
-    synthetic, ending = follow(_problem(plan, dataset, nothing, ranks), plan.method)
+    synthetic, status = follow(plan, ranks, lambda start: _problem(plan, dataset, start, ranks))
     return DistillationResult(
-        synthetic=replace(synthetic, provenance=Provenance(plan, dataset).of(ending["chosen_iteration"])),
-        settings=plan.settings,
-        status=ending["status"],
-        folder=None,
-        privacy=plan.privacy,
+        synthetic=synthetic, settings=plan.settings, status=status, folder=None, privacy=plan.privacy
     )
 
 
@@ -264,7 +259,7 @@ class _Run:
                 "start again with a smaller `ipc` or batch, or keep less: `keep=roots`, where the method has it",
             ) from error
         chosen = self._finish(status)
-        self.lead.end(self.now.chosen[0], {"status": status, "chosen_iteration": chosen.provenance["chosen_iteration"]})
+        self.lead.end(chosen, status)
         return DistillationResult(
             synthetic=chosen,
             settings=self.plan.settings,
@@ -355,7 +350,14 @@ class _Run:
         chosen = self._checkpoint()
         if self.folder is not None:
             manifest = describe_run(
-                self.plan, self.dataset, self.now, chosen, status=status, started=self._started, command=self.command
+                self.plan,
+                self.dataset,
+                self.now,
+                chosen,
+                status=status,
+                started=self._started,
+                command=self.command,
+                ranks=self.ranks.count,
             )
             continued(manifest, self._earlier).write(self.folder.manifest)
         self._emit("finish", status=status, chosen_iteration=chosen.provenance["chosen_iteration"])

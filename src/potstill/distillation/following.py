@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,14 +17,17 @@ from torch import Tensor
 
 from potstill.data import ImageDataset
 from potstill.distillation.plan import Plan
+from potstill.distillation.provenance import Provenance
 from potstill.methods import Method, Problem, State
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Diverged, LostRank, UserError
+from potstill.runtime.files import sha256
 from potstill.runtime.ranks import Messages, Ranks
+from potstill.schema.manifest import Status
 from potstill.synthetic import SyntheticSet
 from potstill.units.worker import code_sha256
 
-START = "start"
-"""Name of the tensor that holds the file of the initial set."""
+SET = "set"
+"""Name of the tensor that holds the file of a set."""
 
 
 def check_ranks(plan: Plan[Method], dataset: ImageDataset, ranks: Ranks) -> None:
@@ -36,34 +39,45 @@ def check_ranks(plan: Plan[Method], dataset: ImageDataset, ranks: Ranks) -> None
         ranks: all of them.
 
     Raises:
-        UserError: a rank has other code, another PyTorch, other images or other settings; or the work of an iteration
-            does not fall into as many parts.
+        UserError: an iteration cannot be divided among so many ranks; or one of them differs from rank 0 in code,
+            PyTorch, images, weights, settings or kind of device.
     """
     if ranks.count == 1:
         return
-    parts = plan.method.parts(dataset.class_count)
+    name, parts = plan.method.name, plan.method.parts_of_iteration(dataset.class_count)
     if parts == 1:
-        remedy = "start it without torchrun"
-        if hasattr(plan.method, "segments"):
-            remedy = f"use `segments={ranks.count}` or more, or {remedy}"
-        raise UserError(f"an iteration of {plan.method.name} has one part, which ranks cannot share", remedy)
+        remedy = "start it without torchrun; docs/scaling.md says what can be divided"
+        raise UserError(f"an iteration of {name} cannot be divided among ranks", remedy)
     if ranks.count > parts:
-        raise UserError(f"{ranks.count} ranks share the {parts} parts of an iteration", f"start {parts} ranks or fewer")
-    settings = {name: value for name, value in plan.settings.to_dict().items() if name != "device"}
-    ours = {
-        "code of Potstill": code_sha256(),
-        "PyTorch": torch.__version__,
-        "images": dataset.fingerprint,
-        "settings": json.dumps(settings, sort_keys=True, default=str),
-    }
-    first, *others = map(json.loads, ranks.told(json.dumps(ours)))
+        remedy = f"start {parts} ranks or fewer"
+        raise UserError(f"an iteration of {name} has {parts} parts, and there are {ranks.count} ranks", remedy)
+    first, *others = map(json.loads, ranks.texts_of_all(json.dumps(_identity(plan, dataset))))
     for rank, theirs in enumerate(others, 1):
-        if differing := [name for name in ours if theirs[name] != first[name]]:
-            raise UserError(f"rank {rank} has other {' and '.join(differing)} than rank 0", "start all ranks alike")
+        differing = [name for name in sorted(first | theirs) if theirs.get(name) != first.get(name)]
+        if differing:
+            raise UserError(f"rank {rank} differs from rank 0 in its {', '.join(differing)}", "start all ranks alike")
+
+
+def _identity(plan: Plan[Method], dataset: ImageDataset) -> dict[str, Any]:
+    """What must be equal on all ranks, as JSON values by name."""
+    method, settings = plan.method, plan.settings.to_dict()
+    options = {**{f"`{name}`": value for name, value in settings.pop("method").items()}}
+    options |= {f"`{name}`": value for name, value in settings.items() if name not in ("dataset", "device")}
+    source = inspect.getsourcefile(type(method))
+    identity = {
+        **options,
+        "code of Potstill": code_sha256(),
+        "code of the method": sha256(Path(source).read_bytes()) if source else "",
+        "version of PyTorch": torch.__version__,
+        "images": dataset.fingerprint,
+        "weights": Provenance(plan, dataset).input_sha256,
+        "kind of device": plan.compute.device.type,
+    }
+    return json.loads(json.dumps(identity, default=str))
 
 
 class Lead:
-    """How rank 0 leads the others: it sends them the start, the state before each iteration, and the last one.
+    """How rank 0 leads the others: it sends them the start, the state before each iteration, and the set that is kept.
 
     What the others compute of a state is not used: all go on from that of rank 0. Alone it does nothing.
 
@@ -79,47 +93,46 @@ class Lead:
     def begin(self, start: SyntheticSet) -> None:
         """Send the initial set."""
         if not self._alone:
-            self._messages.send({}, {START: _packed(start)})
+            self._messages.send({}, {SET: _packed(start)})
 
     def iterate(self, state: State, iteration: int) -> None:
         """Let the others do an iteration with this one."""
         self._messages.send({"iteration": iteration}, state)
 
-    def end(self, state: State, ending: Mapping[str, Any]) -> None:
-        """Send the state that is kept, and how the run ended.
-
-        Args:
-            state: the state.
-            ending: JSON values by name.
-        """
-        self._messages.send({"ending": dict(ending)}, state)
+    def end(self, chosen: SyntheticSet, status: Status) -> None:
+        """Send the set that is kept, and how the run ended; whoever has ended before does not need it."""
+        if not self._alone:
+            with suppress(LostRank):
+                self._messages.send({"status": status}, {SET: _packed(chosen)})
 
 
-def follow(problem: Problem, method: Method) -> tuple[SyntheticSet, dict[str, Any]]:
+def follow(
+    plan: Plan[Method], ranks: Ranks, problem_of: Callable[[SyntheticSet], Problem]
+) -> tuple[SyntheticSet, Status]:
     """Do the share of a rank other than 0, until rank 0 ends.
 
-    Ctrl-C is left to rank 0.
+    Ctrl-C is left to rank 0, and so is a divergence, which all ranks notice.
 
     Args:
-        problem: the problem; its start is replaced with that of rank 0.
-        method: the method.
+        plan: the plan of the run.
+        ranks: all of them.
+        problem_of: makes the problem from the initial set.
 
     Returns:
-        The set that rank 0 keeps, without provenance, and how it ended.
+        The set that rank 0 keeps, and how the run ended.
 
     Raises:
-        LostRank: rank 0 ended without a word.
+        LostRank: rank 0 ended unexpectedly.
     """
-    device = problem.compute.device
+    messages = Messages(ranks, plan.compute.device)
     with _interrupts_ignored():
-        _, tensors = Messages(problem.ranks, torch.device("cpu")).receive()
-        problem = replace(problem, start=_unpacked(tensors[START]))
-        messages = Messages(problem.ranks, device)
+        problem = problem_of(_unpacked(messages.receive()[1][SET]))
         while True:
-            values, state = messages.receive()
-            if "ending" in values:
-                return method.result(problem, state), values["ending"]
-            method.step(problem, state, values["iteration"])
+            values, tensors = messages.receive()
+            if "status" in values:
+                return _unpacked(tensors[SET]), values["status"]
+            with suppress(Diverged):
+                plan.method.step(problem, tensors, values["iteration"])
 
 
 @contextmanager
@@ -138,13 +151,13 @@ def _interrupts_ignored() -> Iterator[None]:
 def _packed(synthetic: SyntheticSet) -> Tensor:
     """The file of a set."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "start.safetensors"
+        path = Path(folder) / "set.safetensors"
         synthetic.save(path)
         return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
 
 
 def _unpacked(content: Tensor) -> SyntheticSet:
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "start.safetensors"
-        path.write_bytes(content.numpy().tobytes())
+        path = Path(folder) / "set.safetensors"
+        path.write_bytes(content.cpu().numpy().tobytes())
         return SyntheticSet.load(path)

@@ -35,7 +35,7 @@ class Provenance:
             **self.plan.settings.to_dict(),
             "dataset_fingerprint": self.dataset.fingerprint,
             "chosen_iteration": 0,
-            **({} if self._input_sha256 is None else {"reads_sha256": self._input_sha256}),
+            **({} if self.input_sha256 is None else {"reads_sha256": self.input_sha256}),
             **({} if self.plan.privacy is None else {"privacy": self.plan.privacy.to_json()}),
         }
 
@@ -68,7 +68,7 @@ class Provenance:
                 f"dataset {self.plan.dataset!r} is not the one that {folder} was started with",
                 "restore the dataset, or start again with another `out`",
             )
-        if start.provenance.get("reads_sha256", self._input_sha256) != self._input_sha256:
+        if start.provenance.get("reads_sha256", self.input_sha256) != self.input_sha256:
             raise UserError(
                 f"the weights that {folder} was started with have changed, or some were added",
                 "restore them, or start again with another `out`",
@@ -82,7 +82,7 @@ class Provenance:
         return start
 
     @cached_property
-    def _input_sha256(self) -> str | None:
+    def input_sha256(self) -> str | None:
         """The SHA-256 of the files that the method's steps depend on; None if there are no such files."""
         paths = [path for path in self.plan.method.input_files() if path.is_file()]
         return sha256_of_files(paths) if paths else None
@@ -97,6 +97,7 @@ def describe_run(
     status: Status,
     started: str,
     command: str,
+    ranks: int = 1,
 ) -> Manifest:
     """The manifest of a run, from its present session alone; ``continued`` adds the earlier ones.
 
@@ -108,6 +109,7 @@ def describe_run(
         status: how the session ended.
         started: when the session started, in ISO 8601.
         command: the command line that started it; empty for a session started from Python.
+        ranks: the processes that shared the work of this session.
     """
     method, compute = plan.method, plan.compute
     return Manifest(
@@ -126,7 +128,9 @@ def describe_run(
         set_bytes=chosen.size_bytes,
         tensors_sha256=chosen.fingerprint(),
         machine=describe_machine(),
-        compute=ComputeRecord(device=str(compute.device), precision=compute.precision, compile=compute.compile),
+        compute=ComputeRecord(
+            device=str(compute.device), precision=compute.precision, compile=compute.compile, ranks=ranks
+        ),
         status=status,
         started=started,
         command=command,

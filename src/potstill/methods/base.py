@@ -66,11 +66,11 @@ class Method(ABC):
         """Images processed by networks per iteration; used to decide whether compilation pays off."""
         return 0
 
-    def parts(self, classes: int) -> int:
-        """Into how many parts the work of an iteration falls, which the ranks of ``problem.ranks`` share; by default 1.
+    def parts_of_iteration(self, classes: int) -> int:
+        """Into how many parts an iteration can be divided, among the ranks of ``problem.ranks``; by default 1.
 
-        A method with more parts does those of ``problem.ranks.share(parts)`` in ``step`` and gathers the results; its
-        ``prepare`` runs on rank 0 alone.
+        A method with more parts does those of ``problem.ranks.share(parts)`` in ``step``, and gathers the results with
+        ``problem.ranks.gathered``. Its ``start`` and ``prepare`` run on rank 0 alone, and exchange nothing.
         """
         return 1
 

@@ -53,7 +53,7 @@ class PixelDescent(Method):
         at_least(self, learning_rate=0, classes_per_step=0)
         below_one(self, "momentum")
 
-    def parts(self, classes: int) -> int:
+    def parts_of_iteration(self, classes: int) -> int:
         """Each class of an iteration is a part."""
         return min(self.classes_per_step or classes, classes)
 
@@ -64,7 +64,7 @@ class PixelDescent(Method):
             classes: the number of all classes.
             streams: random streams of the iteration.
         """
-        if (count := self.parts(classes)) == classes:
+        if (count := self.parts_of_iteration(classes)) == classes:
             return torch.arange(classes)
         return torch.randperm(classes, generator=streams.generator("classes"))[:count].sort().values
 

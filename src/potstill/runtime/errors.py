@@ -36,7 +36,7 @@ class Diverged(UserError):
 
 
 class LostRank(UserError):
-    """Another rank ended, and nothing can be exchanged any more."""
+    """Another rank ended, and nothing can be exchanged with it any more."""
 
 
 def with_flags(message: str) -> str:
@@ -56,6 +56,12 @@ def _flag(option: re.Match[str]) -> str:
     if value in (None, "True"):
         return f"--{name}"
     return f"--no-{name}" if value == "False" else f"--{name} {value}"
+
+
+def is_lack_of_memory(error: Exception) -> bool:
+    """Whether an allocator failed: PyTorch's own error on a GPU, a plain one on a CPU."""
+    message = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in message or "can't allocate memory" in message
 
 
 def in_one_line(error: Exception) -> str:

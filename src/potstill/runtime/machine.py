@@ -115,5 +115,6 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 def torchrun_rank() -> int | None:
     """The number of this process among those that ``torchrun`` started together; None if it is alone."""
-    ranks = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
-    return int(ranks[0]) if all(map(str.isdecimal, ranks)) and int(ranks[1]) > 1 else None
+    if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+        return None
+    return int(os.environ["RANK"])

@@ -92,11 +92,15 @@ class Iterations(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeRecord(Record):
-    """Device, precision and whether networks were compiled."""
+    """Device, precision, whether networks were compiled, and how many processes shared the work.
+
+    With several, seconds and memory are those of rank 0.
+    """
 
     device: str
     precision: str
     compile: bool
+    ranks: Count = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,20 +78,15 @@ class DistributionMatching(PixelDescent):
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real batches of all classes of a step plus their synthetic images."""
-        return (self.batch_real + images_per_class) * self.parts(classes)
+        return (self.batch_real + images_per_class) * self.parts_of_iteration(classes)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state.
 
         Raises:
-            UserError: the weights in ``around`` do not fit; or ranks cannot share the classes, because the network has
-                batch norms, which see them together.
+            UserError: the weights in ``around`` do not fit, or ranks cannot share the classes.
         """
-        if problem.ranks.count > 1 and self.extractor(problem).network.needs_whole_batches:
-            raise UserError(
-                f"the batch norms of {problem.network} see the images of all classes together",
-                "start it without torchrun, or use another norm",
-            )
+        self.extractor(problem)
         if self.around:  # raises if the weights do not fit, before any work is done
             self.redraw(problem, self.extractor(problem).network, problem.streams.generator("network"))
         return self.pixel_optimiser.init("images", problem.start_images)
@@ -130,10 +125,19 @@ class DistributionMatching(PixelDescent):
         problem.cached((path, radius), lambda: NearbyWeights(path, radius)).draw(network, generator)
 
     def extractor(self, problem: Problem) -> FeatureExtractor:
-        """The feature extractor, built on the first call."""
+        """The feature extractor, built on the first call.
+
+        Raises:
+            UserError: ranks cannot share the classes, because batch norms see them together.
+        """
 
         def make() -> FeatureExtractor:
             network = problem.build_network(problem.streams.generator("network"))
+            if network.needs_whole_batches and problem.ranks.count > 1:
+                raise UserError(
+                    f"the batch norms of {problem.network} see the images of all classes together",
+                    "start it without torchrun, or use another norm",
+                )
             return FeatureExtractor(network, self.descriptor(), problem.compute)
 
         return problem.cached((self, "extractor"), make)

@@ -100,7 +100,7 @@ class GradientMatching(PixelDescent):
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real batches of all classes of a step plus their synthetic images."""
-        return (self.batch_real + images_per_class) * self.parts(classes)
+        return (self.batch_real + images_per_class) * self.parts_of_iteration(classes)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from potstill.augmentation import Draw, siamese_augmentation
 from potstill.engine.features import Descriptors, FeatureExtractor, embedding
 from potstill.methods.citations import Citation
+from potstill.methods.pixel_descent import of_classes
 from potstill.methods.private import PrivateMethod
 from potstill.methods.problem import Problem
 from potstill.methods.state import Adam, State, descend
@@ -105,7 +106,7 @@ class DPDM(PrivateMethod):
         """Of the pixels."""
         return Adam(self.learning_rate)
 
-    def parts(self, classes: int) -> int:
+    def parts_of_iteration(self, classes: int) -> int:
         """Each class is a part."""
         return classes
 
@@ -140,7 +141,8 @@ class DPDM(PrivateMethod):
         query, classes, ranks = int(order[place]), problem.class_count, problem.ranks
         share = ranks.share(classes)
         extractor, draw = self._query(problem, query, state["references"][query])
-        images = ranks.own(self.decoded(problem, state).images.detach(), classes).requires_grad_()
+        images = of_classes(self.decoded(problem, state).images.detach(), torch.arange(classes)[share], classes)
+        images.requires_grad_()
         augmented = self._augmented(problem, images, draw.rows(share))
         (means,), pullback = extractor.class_means_and_pullback(augmented, share.stop - share.start)
         difference = means - state["sums"][query][share] / self.group

@@ -149,7 +149,7 @@ class TrajectoryMatching(Method, Generic[P]):
         settings = self.settled(images_per_class)
         return 3 * self.segments * settings.student_steps * settings.batch_of(classes * images_per_class)
 
-    def parts(self, classes: int) -> int:
+    def parts_of_iteration(self, classes: int) -> int:
         """Each student is a part."""
         return self.segments
 

@@ -80,7 +80,7 @@ def test_torchrun_with_another_command_is_refused():
     with child(*TORCHRUN, "2", "-m", "potstill", "list", stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as started:
         output, _ = started.communicate(timeout=60)
     assert started.returncode == 1
-    assert "potstill: list cannot be divided among ranks; start it without torchrun" in output
+    assert "list cannot be divided among ranks; start it without torchrun" in output
 
 
 @pytest.mark.parametrize("parts", [1, 3, 10, 11])

@@ -37,7 +37,7 @@ def test_images_beyond_the_first_rows_are_hashed_too():
     assert found[-1] == found[0]
 
 
-def parts_of_iteration(*pictures: list[tuple[int, int]]) -> dict[str, LabeledImages]:
+def parts(*pictures: list[tuple[int, int]]) -> dict[str, LabeledImages]:
     """Splits of the given (picture, label) pairs."""
     images = noise(10)
     return {

@@ -121,7 +121,7 @@ class Unroller:
         for step, (batch, rate) in enumerate(zip(batches, rates, strict=True)):
             if step % stride == 0:
                 kept[step] = parameters
-            parts = self.parts_of_iteration(parameters, batch, with_graph=self.keep == "graphs")
+            parts = self.parts(parameters, batch, with_graph=self.keep == "graphs")
             if self.keep == "graphs":
                 graphs[step] = parts
             parameters = _descended(parameters, parts, rate)
@@ -137,10 +137,10 @@ class Unroller:
         """
         found = [parameters]
         for batch, rate in zip(batches[:-1], rates[:-1], strict=True):
-            found.append(_descended(found[-1], self.parts_of_iteration(found[-1], batch, with_graph=False), rate))
+            found.append(_descended(found[-1], self.parts(found[-1], batch, with_graph=False), rate))
         return found
 
-    def parts_of_iteration(self, parameters: Parameters, batch: Batch, *, with_graph: bool) -> list[Part]:
+    def parts(self, parameters: Parameters, batch: Batch, *, with_graph: bool) -> list[Part]:
         """The share of each part of a batch in the gradient of its mean cross-entropy.
 
         Args:

@@ -217,7 +217,7 @@ def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):
     assert manifest["tensors_sha256"] == SyntheticSet.load(folder.synthetic).fingerprint()
     machine = {"processor", "cores", "accelerator", "system", "python", "torch", "potstill"}
     assert set(manifest["machine"]) == machine
-    assert manifest["compute"] == {"device": "cpu", "precision": "float32", "compile": False}
+    assert manifest["compute"] == {"device": "cpu", "precision": "float32", "compile": False, "ranks": 1}
     assert manifest["status"] == "complete"
     assert datetime.fromisoformat(manifest["started"]).tzinfo is not None
     assert manifest["command"] == "potstill distill dm"

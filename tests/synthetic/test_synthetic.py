@@ -499,6 +499,14 @@ def test_a_set_is_shown_in_one_line_and_is_indexed_like_a_list(soft: bool):
     assert [label.tolist() for _, label in (given[place] for place in range(len(given)))] == given.labels.tolist()
 
 
+@pytest.mark.parametrize("second", [2, 3, 4, 5])
+def test_a_cut_set_whose_first_bytes_are_those_of_a_pickle_is_no_pickle(second: int, tmp_path: Path):
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(bytes([0x80, second, 0, 0, 0, 0, 0, 0]) + b'{"__metadata__":')
+    with pytest.raises(UserError, match=r"cut\.safetensors is .*truncated or not safetensors"):
+        SyntheticSet.load(cut)
+
+
 def test_a_set_whose_first_bytes_are_those_of_a_pickle_is_read(tmp_path: Path):
     given, path = synthetic_set(), tmp_path / "set"
     for padding in range(3000):

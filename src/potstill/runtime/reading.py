@@ -98,6 +98,8 @@ def is_pickle(path: Path) -> bool:
     except OSError:
         return False
     plain = start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    # A safetensors file begins with the length of its header, in eight bytes that may be 80 02 00 ...
+    plain = plain and start[3:9] != b"\0\0\0\0\0{"
     return plain or (start.startswith(b"PK\x03\x04") and b"data.pkl" in start)
 
 

@@ -22,7 +22,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.machine import torchrun_rank
 
 if TYPE_CHECKING:
-    from potstill.runtime.ranks import Ranks
+    from potstill.distillation import Ranks
 
 M = TypeVar("M", bound=Method)
 
@@ -58,7 +58,7 @@ def run(words: list[str]) -> None:
 
 
 def _distil(words: list[str], ranks: Ranks | None = None) -> None:
-    shown = sys.stderr if ranks is None or ranks.is_first else StringIO()
+    leads = ranks is None or ranks.is_first
     options = _read(words)
     settings = options.settings
     out = options.out or settings.default_folder
@@ -71,7 +71,7 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     again = ("--data-root", root) if root is not None else ()
     with (
         going_on(lambda: resuming_distillation(distillation.RunFolder(out), *again)),
-        DistillationProgress(shown) as progress,
+        DistillationProgress(sys.stderr if leads else StringIO()) as progress,
     ):
         progress.doing("reading the data")
         dataset = data.load_dataset(
@@ -89,9 +89,9 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
             time_limit=limit,
             command=shlex.join(["potstill", "distill", *words]),
             listen=progress,
-            **({} if ranks is None else {"ranks": ranks}),
+            ranks=ranks or distillation.ALONE,
         )
-    if shown is not sys.stderr:
+    if not leads:
         return
     chosen = done.synthetic.provenance["chosen_iteration"]
     ended = f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from potstill.distillation.run_folder import resumed_settings as resumed_settings
     from potstill.distillation.settings import Settings as Settings
     from potstill.distillation.starts import make_start as make_start
+    from potstill.runtime.ranks import ALONE as ALONE
+    from potstill.runtime.ranks import Ranks as Ranks
     from potstill.runtime.ranks import joined_ranks as joined_ranks
     from potstill.schema.run_folder import not_a_run as not_a_run
 else:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +19,7 @@ from potstill.distillation.provenance import Provenance
 from potstill.methods import Method, Problem, State
 from potstill.runtime.errors import Diverged, LostRank, UserError
 from potstill.runtime.files import sha256
+from potstill.runtime.interrupts import interrupts_ignored
 from potstill.runtime.ranks import Messages, Ranks
 from potstill.schema.manifest import Status
 from potstill.synthetic import SyntheticSet
@@ -60,12 +59,11 @@ def check_ranks(plan: Plan[Method], dataset: ImageDataset, ranks: Ranks) -> None
 
 def _identity(plan: Plan[Method], dataset: ImageDataset) -> dict[str, Any]:
     """What must be equal on all ranks, as JSON values by name."""
-    method, settings = plan.method, plan.settings.to_dict()
-    options = {**{f"`{name}`": value for name, value in settings.pop("method").items()}}
-    options |= {f"`{name}`": value for name, value in settings.items() if name not in ("dataset", "device")}
-    source = inspect.getsourcefile(type(method))
+    settings = plan.settings.to_dict()
+    options = settings.pop("method") | settings
+    source = inspect.getsourcefile(type(plan.method))
     identity = {
-        **options,
+        **{f"`{name}`": value for name, value in options.items() if name not in ("dataset", "device")},
         "code of Potstill": code_sha256(),
         "code of the method": sha256(Path(source).read_bytes()) if source else "",
         "version of PyTorch": torch.__version__,
@@ -125,7 +123,7 @@ def follow(
         LostRank: rank 0 ended unexpectedly.
     """
     messages = Messages(ranks, plan.compute.device)
-    with _interrupts_ignored():
+    with interrupts_ignored():
         problem = problem_of(_unpacked(messages.receive()[1][SET]))
         while True:
             values, tensors = messages.receive()
@@ -133,19 +131,6 @@ def follow(
                 return _unpacked(tensors[SET]), values["status"]
             with suppress(Diverged):
                 plan.method.step(problem, tensors, values["iteration"])
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Within this context Ctrl-C, which reaches all ranks of a terminal, changes nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _packed(synthetic: SyntheticSet) -> Tensor:

@@ -90,9 +90,11 @@ def of_classes(images: Tensor, chosen: Tensor, classes: int) -> Tensor:
 
     Args:
         images: (classes * n, ...), ordered by class.
-        chosen: int64 (chosen,).
+        chosen: int64 (chosen,), ascending.
         classes: the number of all classes.
     """
+    if len(chosen) == classes:
+        return images
     return images.unflatten(0, (classes, -1))[chosen.to(images.device)].flatten(0, 1)
 
 

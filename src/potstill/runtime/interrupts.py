@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -71,3 +72,19 @@ class Interrupts:
     def _react(self, number: int, frame: FrameType | None) -> None:
         self._last = time.monotonic()
         self._handlers[number](number, frame)
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Within this context Ctrl-C changes nothing, neither here nor in processes that are started: another one decides.
+
+    Outside the main thread, where Python handles no signals, it changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -82,11 +82,16 @@ class Ranks:
         Args:
             rows: (own parts * n, ...), n of each part, ordered by part.
             parts: the number of parts.
+
+        Raises:
+            ValueError: the number of rows is no multiple of that of this rank's parts.
         """
         shares = [share.stop - share.start for share in self._shares(parts)]
-        by_part = rows.detach().reshape(shares[self.rank], -1)
+        if len(rows) % shares[self.rank]:
+            raise ValueError(f"{len(rows)} rows are not equally many for each of {shares[self.rank]} parts")
         if self.count == 1:
             return rows.detach()
+        by_part = rows.detach().reshape(shares[self.rank], -1)
         padded = torch.zeros(max(shares), by_part.shape[1], dtype=rows.dtype)
         padded[: len(by_part)] = by_part.cpu()
         found = [torch.empty_like(padded) for _ in shares]

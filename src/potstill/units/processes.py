@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -10,11 +9,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import gettempdir
-from threading import current_thread, main_thread
 from typing import Any
 
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.interrupts import interrupts_ignored
 from potstill.units.crew import Crew, WorkerLost, temporary_folder
 from potstill.units.worker import begin_worker
 
@@ -61,7 +60,7 @@ class _Processes(Crew):
         super().__init__(self._started(count), count, folder)
 
     def submit(self, unit: dict[str, Any], files: Mapping[str, Path], compute: Compute) -> Future[dict[str, Any]]:
-        with _unheard():
+        with interrupts_ignored():
             try:
                 return self._handed_out(unit, files, compute)
             except BrokenExecutor:
@@ -84,16 +83,3 @@ class _Processes(Crew):
 
     def _started(self, count: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(count, CONTEXT, begin_worker, (self._watched, self._has_begun))
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Let no process that is started within this context hear Ctrl-C: the one that started it decides."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

@@ -86,9 +86,9 @@ class DistributionMatching(PixelDescent):
         Raises:
             UserError: the weights in ``around`` do not fit, or ranks cannot share the classes.
         """
-        self.extractor(problem)
+        extractor = self.extractor(problem)
         if self.around:  # raises if the weights do not fit, before any work is done
-            self.redraw(problem, self.extractor(problem).network, problem.streams.generator("network"))
+            self.redraw(problem, extractor.network, problem.streams.generator("network"))
         return self.pixel_optimiser.init("images", problem.start_images)
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:

@@ -140,11 +140,11 @@ def test_a_damaged_copy_is_replaced(
 
 
 def test_a_full_disk_costs_the_cache_and_nothing_else(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(tensors: object, path: str | Path, *arguments: object, **options: object) -> None:
-        Path(path).write_bytes(b"half of")
+    def full(raw: object, path: Path) -> None:
+        path.write_bytes(b"half of")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(cache_module, "save_file", full)
+    monkeypatch.setattr(cache_module, "write_copy", full)
     assert len(load_dataset(str(folder), cache=tmp_path / "cache").train) == 6
     assert cached(tmp_path / "cache") == []
 

@@ -104,7 +104,7 @@ def test_impossible_views_are_refused(classes: list[int], message: str):
 def coloured(data: ImageDataset, **changes: Any) -> ImageDataset:
     """The dataset in colour, under another name and with other statistics."""
     parts = {
-        name: replace(part, images=part.images.repeat(1, 3, 1, 1), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+        name: replace(part, stored=part.images.repeat(1, 3, 1, 1), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
         for name, part in data.splits.items()
     }
     return replace(data, name="coloured", fingerprint="coloured", **parts, **changes)
@@ -149,7 +149,7 @@ def renamed(data: ImageDataset, names: tuple[str, ...]) -> ImageDataset:
 
 
 def resized(data: ImageDataset) -> ImageDataset:
-    return replace(data, **{name: replace(part, images=part.images[..., :4, :4]) for name, part in data.splits.items()})
+    return replace(data, **{name: replace(part, stored=part.images[..., :4, :4]) for name, part in data.splits.items()})
 
 
 def uneven() -> ImageDataset:

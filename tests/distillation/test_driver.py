@@ -104,7 +104,7 @@ def test_the_manifest_of_a_run_that_went_on_says_how_it_was_begun(dataset: Image
 def test_a_run_begins_with_a_look_at_its_dataset_which_the_manifest_keeps(dataset: ImageDataset, tmp_path: Path):
     images = dataset.test.images.clone()
     images[0] = dataset.train.images[0]
-    leaking = replace(dataset, test=replace(dataset.test, images=images))
+    leaking = replace(dataset, test=replace(dataset.test, stored=images))
     told: list[tuple[str, dict[str, Any]]] = []
     folder = RunFolder(tmp_path / "run")
     distill(SETTINGS, leaking, out=folder.path, time_limit=0, listen=lambda *event: told.append(event))

@@ -335,7 +335,7 @@ def _classes(dataset: ImageDataset) -> list[tuple[int, Tensor]]:
 def test_the_test_split_plays_no_part_in_training(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
     """Poison it: what is learned stays the same to the bit."""
     test = dataset.test
-    poisoned = replace(dataset, test=replace(test, images=255 - test.images, labels=(test.labels + 1) % 10))
+    poisoned = replace(dataset, test=replace(test, stored=255 - test.images, labels=(test.labels + 1) % 10))
     trainings = Trainings(monkeypatch)
     honest, misled = (measure(some, baselines=("random", "full")) for some in (dataset, poisoned))
     assert len(trainings.learned) == 10

@@ -42,7 +42,7 @@ def test_the_text_of_a_clean_dataset():
 def test_a_part_of_the_range_is_said():
     data = spread()
     parts = {name: replace(getattr(data, name)) for name in ("train", "validation", "test")}
-    halved = {name: replace(part, images=part.images // 2) for name, part in parts.items()}
+    halved = {name: replace(part, stored=part.images // 2) for name, part in parts.items()}
     assert "  range       0 to 127 of 255" in str(inspect(replace(data, **halved))).splitlines()
 
 
@@ -55,7 +55,7 @@ def test_the_text_of_one_with_faults():
     images = data.test.images.clone()
     images[0] = data.train.images[0]
     images[2] = 9
-    found = inspect(replace(data, account=account, test=replace(data.test, images=images)))
+    found = inspect(replace(data, account=account, test=replace(data.test, stored=images)))
     lines = str(found).splitlines()
     assert "  repeated    1 of 6 test images (17%) is also in train" in lines
     assert "  near-empty  1 of 22 images (4.5%)" in lines

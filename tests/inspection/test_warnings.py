@@ -24,7 +24,7 @@ def with_images(part: LabeledImages, **images: torch.Tensor) -> LabeledImages:
     changed = part.images.clone()
     for place, image in images.items():
         changed[int(place[1:])] = image
-    return replace(part, images=changed)
+    return replace(part, stored=changed)
 
 
 def test_test_images_among_the_training_images():
@@ -83,8 +83,8 @@ def test_imbalance_from_a_factor_of_ten(cats: int, told: bool):
 
 def test_splits_that_are_nearly_black_or_white():
     data = clean()
-    dark = replace(data.train, images=data.train.images // 17)
-    white = replace(data.test, images=255 - data.test.images // 8)
+    dark = replace(data.train, stored=data.train.images // 17)
+    white = replace(data.test, stored=255 - data.test.images // 8)
     found = warnings(replace(data, train=dark, test=white))
     assert found == (
         "all pixels of train lie between 0 and 14 of 255, so its images are nearly black: check how they were stored",

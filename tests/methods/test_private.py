@@ -48,7 +48,7 @@ def counted(given: Problem) -> Problem:
 
 def without_images(given: Problem) -> Problem:
     """The problem with real images that are all of one value."""
-    return replace(given, real=replace(given.real, images=torch.full_like(given.real.images, 77)))
+    return replace(given, real=replace(given.real, stored=torch.full_like(given.real.images, 77)))
 
 
 def noiseless(given: Problem, method: DPDM, *, everyone: bool = True) -> Tensor:
@@ -106,7 +106,7 @@ def test_an_image_is_included_at_the_rate_of_its_class():
 @pytest.mark.parametrize("clip", [1.0, 0.2])
 def test_one_image_more_moves_each_sum_of_its_class_by_the_clip_at_most_and_no_other(clip: float):
     everyone = few(digits().train, (50, 50, 50))
-    wild = replace(everyone, images=everyone.images.clone())
+    wild = replace(everyone, stored=everyone.images.clone())
     wild.images[0] = torch.randint(0, 256, wild.images[0].shape, generator=torch.Generator().manual_seed(0)).byte()
     without = wild.take(torch.arange(1, len(wild)))
     method = DPDM(**{**SMALL, "delta": 1e-3, "clip": clip, "augment": False})

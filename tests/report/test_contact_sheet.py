@@ -21,7 +21,7 @@ def sheet_of(classes: int, per_class: int, side: int = 4, channels: int = 1) -> 
     labels = [label for label in range(classes) for _ in range(per_class)]
     images = noise(len(labels), shape=(channels, side, side))
     train = split(images, labels, names)
-    data = dataset(train, replace(train, images=255 - images))
+    data = dataset(train, replace(train, stored=255 - images))
     # Looking through the images is tested elsewhere.
     few = inspect(dataset(split(noise(4), [0, 1, 0, 1]), split(noise(4, 1), [0, 1, 0, 1])))
     record = replace(few, dataset=replace(data.record, account=data.account))

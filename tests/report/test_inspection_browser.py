@@ -28,7 +28,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train = split(noise(len(labels), shape=(3, 8, 8)), labels, names)
     other = noise(len(labels), 1, shape=(3, 8, 8))
     other[:5] = train.images[6:11]
-    data = dataset(train, replace(train, images=other))
+    data = dataset(train, replace(train, stored=other))
     return write_inspection(inspect(data), data, tmp_path_factory.mktemp("inspection"))
 
 

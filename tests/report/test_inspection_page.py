@@ -29,7 +29,7 @@ def faulty() -> ImageDataset:
         remarks=("1 of 22 images has alpha",),
         class_names=("cat & <b>kitten</b>", "dog"),
     )
-    return replace(data, account=account, train=replace(data.train, images=train), test=replace(data.test, images=test))
+    return replace(data, account=account, train=replace(data.train, stored=train), test=replace(data.test, stored=test))
 
 
 def text(page: Path) -> str:

@@ -95,8 +95,9 @@ def test_the_average_is_made_however_few_images_a_class_has():
 @pytest.mark.parametrize("shape", [(4, 3), (4,)])
 def test_features_that_are_not_finite_are_refused(shape: tuple[int, ...]):
     values = torch.zeros(shape)
-    assert finite(values) is values
+    images = torch.tensor([5, 6, 7, 8])
+    assert finite(values, images) is values
     values[2] = torch.nan
     values[3] = torch.inf
-    with pytest.raises(UserError, match=r"image 2 has features that are not finite \(2 in all\)"):
-        finite(values)
+    with pytest.raises(UserError, match=r"image 7 has features that are not finite \(2 in all\)"):
+        finite(values, images)

@@ -272,7 +272,7 @@ def _record(judged: Sequence[Judged], networks: Sequence[str], dataset: ImageDat
             fingerprint=dataset.fingerprint,
             train=len(dataset.train),
             test=len(dataset.test),
-            bytes=dataset.train.images.numel(),
+            bytes=dataset.train.nbytes,
         ),
         recipe=first.recipe,
         seed=first.seed,

@@ -13,7 +13,7 @@ import tyro
 
 from potstill import data, distillation
 from potstill.cli.going_on import go_on_with, going_on, resuming_distillation
-from potstill.cli.options import duration, parse
+from potstill.cli.options import MemoryOption, duration, parse, within_memory
 from potstill.cli.output import say
 from potstill.cli.progress import DistillationProgress
 from potstill.distillation.settings import RunSettings, Settings, recorded_method
@@ -44,6 +44,7 @@ class Options(Generic[M]):
     out: Path | None = None
     resume: bool = False
     time_limit: str | None = None
+    memory_limit: MemoryOption = None
     config: Path | None = None
     data_root: Path | None = None
 
@@ -68,8 +69,10 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     root = options.data_root
-    again = ("--data-root", root) if root is not None else ()
+    given = {"--data-root": root, "--memory-limit": options.memory_limit}
+    again = [word for name, value in given.items() if value is not None for word in (name, value)]
     with (
+        within_memory(options.memory_limit),
         going_on(lambda: resuming_distillation(distillation.RunFolder(out), *again)),
         DistillationProgress(sys.stderr if leads else StringIO()) as progress,
     ):
@@ -80,6 +83,7 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
             choices=stored.choices,
             image_size=stored.image_size,
             zca=stored.zca,
+            progress=progress.doing,
         )
         done = distillation.distill(
             settings,

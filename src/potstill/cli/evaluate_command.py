@@ -11,7 +11,17 @@ import tyro
 
 from potstill import evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, numbers, parse, percent
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    names,
+    numbers,
+    parse,
+    percent,
+    within_memory,
+)
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
@@ -76,6 +86,7 @@ class Options:
     attacks: bool = False
     epsilons: str | None = None
     attacked_images: int | None = None
+    memory_limit: MemoryOption = None
 
 
 def run(words: list[str]) -> None:
@@ -86,6 +97,11 @@ def run(words: list[str]) -> None:
 
 def _evaluate(words: list[str]) -> None:
     options = parse(Options, words, command="evaluate")
+    with within_memory(options.memory_limit):
+        _carry_out(options)
+
+
+def _carry_out(options: Options) -> None:
     at_least(options, repeats=1, full_repeats=1, full_epochs=1)
     target = Target.opened(options.target)
     synthetic = target.synthetic

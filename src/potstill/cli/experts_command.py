@@ -10,7 +10,7 @@ import tyro
 
 from potstill import data, experts, runtime
 from potstill.cli.going_on import going_on
-from potstill.cli.options import ComputeOptions, ExecutorOption, names, parse
+from potstill.cli.options import ComputeOptions, ExecutorOption, MemoryOption, names, parse, within_memory
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
 from potstill.experts.plan import ExpertPlan, Score
@@ -39,6 +39,7 @@ class Options:
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
     data_root: Path | None = None
+    memory_limit: MemoryOption = None
 
 
 def run(words: list[str]) -> None:
@@ -50,9 +51,18 @@ def run(words: list[str]) -> None:
         stored = Options(plan=plan, compute=compute)  # options that are not given again keep their stored values
         options = parse(Options, words, command="experts", default=stored)
     plan, scores = options.plan, _scores(options.scores, options.plan)
-    with going_on(lambda: _resuming(out, options)), ProgressLines("training experts") as progress:
+    with (
+        within_memory(options.memory_limit),
+        going_on(lambda: _resuming(out, options)),
+        ProgressLines("training experts") as progress,
+    ):
         dataset = data.load_dataset(
-            plan.dataset, data_root=options.data_root, choices=plan.choices, image_size=plan.image_size, zca=plan.zca
+            plan.dataset,
+            data_root=options.data_root,
+            choices=plan.choices,
+            image_size=plan.image_size,
+            zca=plan.zca,
+            progress=progress,
         )
         compute = runtime.settled(options.compute, long_run=plan.is_long(dataset))
         if not options.resume:
@@ -84,7 +94,7 @@ def _resuming(out: Path, options: Options) -> list[object]:
     """The words that continue the experts; none if they were not started."""
     if not (out / experts.ExpertsManifest.FILE).exists():
         return []
-    again = {"--scores": options.scores, "--data-root": options.data_root}
+    again = {"--scores": options.scores, "--data-root": options.data_root, "--memory-limit": options.memory_limit}
     given = [word for name, value in again.items() if value is not None for word in (name, value)]
     return ["experts", "--out", out, "--resume", *given]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from potstill import data, inspection, report
-from potstill.cli.options import ChoiceOptions, parse
+from potstill.cli.options import ChoiceOptions, MemoryOption, parse, within_memory
 from potstill.cli.output import Table, say, table_console
+from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Options:
     choices: ChoiceOptions = NO_CHOICES
     image_size: int | None = None
     data_root: Path | None = None
+    memory_limit: MemoryOption = None
     out: Path | None = None
 
 
@@ -44,11 +46,17 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="inspect")
     out = options.out or Path("runs") / f"inspect-{data.short_name(options.dataset)}"
     report.check_folder(out)
-    dataset = data.load_dataset(
-        options.dataset, data_root=options.data_root, choices=options.choices, image_size=options.image_size
-    )
-    found = inspection.inspect(dataset)
-    page = report.write_inspection(found, dataset, out)
+    with within_memory(options.memory_limit), ProgressLines("reading the images") as progress:
+        dataset = data.load_dataset(
+            options.dataset,
+            data_root=options.data_root,
+            choices=options.choices,
+            image_size=options.image_size,
+            progress=progress,
+        )
+        progress("inspecting the images")
+        found = inspection.inspect(dataset)
+        page = report.write_inspection(found, dataset, out)
     table_console().print(table(found))
     say(*str(found).splitlines())
     say(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")

@@ -7,11 +7,13 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from potstill.data.choices import Choices
+from potstill.runtime.bounds import memory_limit
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 
@@ -45,6 +47,17 @@ ExecutorOption = Annotated[
     ),
 ]
 """``--executor`` among a command's options."""
+
+
+MemoryOption = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="BYTES",
+        help="the memory to plan for, such as 500M or 4G; by default all of the machine. Decoded images that take more "
+        "than a quarter of it stay on disk.",
+    ),
+]
+"""``--memory-limit`` among a command's options."""
 
 
 def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | None = None) -> T:
@@ -132,6 +145,15 @@ def _plain(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
+def within_memory(limit: str | None) -> AbstractContextManager[None]:
+    """A context in which memory is planned for the value of ``--memory-limit``.
+
+    Raises:
+        UserError: the value is not a size.
+    """
+    return memory_limit(None if limit is None else size(limit))
+
+
 def duration(text: str) -> float:
     """Seconds from ``90``, ``90s``, ``10m``, ``2h`` or ``1h30m``.
 
@@ -148,6 +170,18 @@ def duration(text: str) -> float:
     if not seconds:
         raise UserError(f"a duration of {text!r} leaves no time", "write 90s, 10m, 2h or 1h30m")
     return seconds
+
+
+def size(text: str) -> float:
+    """Bytes from ``500M``, ``4G``, ``4GB`` or ``1.5T``, in powers of a thousand.
+
+    Raises:
+        UserError: the text is not a size, or is zero.
+    """
+    match = re.fullmatch(r"(?i)(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip())
+    if match is None or not (found := float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " ")):
+        raise UserError(f"{text!r} is not a size of memory", "write 500M or 4G")
+    return found
 
 
 def names(text: str) -> list[str]:

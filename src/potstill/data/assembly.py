@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.dataset import ImageDataset, channel_statistics, fingerprint
+from potstill.data.images_on_disk import ImagesOnDisk, richer
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.raw import RawDataset, Split
-from potstill.data.shaping import richest, with_channels
+from potstill.data.shaping import richest
 from potstill.data.splits import TEST_FRACTION, complete_splits
-from potstill.data.whitening import fit_whitening
+from potstill.data.whitening import Whitening, fit_whitening
 from potstill.runtime.errors import UserError
 from potstill.schema.account import Account, SplitAccount
 
@@ -45,7 +45,7 @@ def assemble(
         mean, std = entry.mean, entry.std
     else:
         mean, std = channel_statistics(train)
-    whitening = fit_whitening(train, mean, std) if zca else None
+    whitening = _whitening(train, mean, std) if zca else None
     splits = {
         split: LabeledImages(part.images, part.labels, raw.class_names, mean, std, whitening)
         for split, part in complete.items()
@@ -59,6 +59,12 @@ def assemble(
         fingerprint=fingerprint(raw, held_out),
         account=_account(raw, splits, held_out, validation_fraction),
     )
+
+
+def _whitening(train: Tensor | ImagesOnDisk, mean: tuple[float, ...], std: tuple[float, ...]) -> Whitening:
+    if isinstance(train, ImagesOnDisk):
+        raise UserError("whitening is fitted to images in memory, and these are read from disk", "omit `zca`")
+    return fit_whitening(train, mean, std)
 
 
 def _account(
@@ -105,7 +111,4 @@ def _same_channels(splits: Mapping[str, Split]) -> dict[str, Split]:
     """The splits that have images, converted to the richest channels among them."""
     present = {name: split for name, split in splits.items() if len(split.labels)}
     channels = richest(split.images.shape[1] for split in present.values())
-    return {
-        name: Split(torch.from_numpy(with_channels(split.images.numpy(), channels)), split.labels)
-        for name, split in present.items()
-    }
+    return {name: Split(richer(split.images, channels), split.labels) for name, split in present.items()}

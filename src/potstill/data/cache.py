@@ -7,29 +7,33 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-
 from potstill.data.choices import Choices
-from potstill.data.raw import RawDataset, Split
-from potstill.data.reading import read_source
+from potstill.data.decoded_copy import FORMAT, read_copy, write_copy
+from potstill.data.raw import RawDataset
+from potstill.data.reading import Room, read_source
 from potstill.data.sources.base import Source
+from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, staged
-from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, read_safetensors
-from potstill.schema.account import Account
-from potstill.schema.fields import Fields
+from potstill.runtime.progress import Progress, silent
 
-FORMAT = "potstill.decoded/4"
+IMAGES_SHARE = 0.25
+"""Of the memory, what decoded images may take; those of a larger dataset stay on disk."""
 
 
 def read_cached(
-    source: Source, folder: Path | None, choices: Choices, image_size: int | None, channels: int | None
+    source: Source,
+    folder: Path | None,
+    choices: Choices,
+    image_size: int | None,
+    channels: int | None,
+    progress: Progress = silent,
 ) -> RawDataset:
     """Read a source, from its decoded copy in ``folder`` if there is an intact one.
 
     A copy is found by the source's signature and the options. A source that has changed, or whose copy is damaged, is
-    decoded again. A copy that cannot be written is not an error: the user asked for images, not for a cache.
+    decoded again. A copy that cannot be written is not an error: the user asked for images, not for a cache. If the
+    images take more than ``IMAGES_SHARE`` of the memory, they stay in the copy and are read when they are asked for.
 
     Args:
         source: where the images come from.
@@ -37,44 +41,25 @@ def read_cached(
         choices: as in :func:`potstill.data.reading.read_source`.
         image_size: likewise.
         channels: likewise.
+        progress: told of what takes long.
 
     Raises:
-        UserError: the source cannot be read or understood.
+        UserError: the source cannot be read or understood, or its images fit neither in memory nor on disk.
     """
+    in_memory = IMAGES_SHARE * memory_bytes()
     signature = source.signature() if folder is not None else None
     if folder is None or signature is None:
-        return read_source(source, choices, image_size, channels)
+        return read_source(source, choices, image_size, channels, Room(in_memory))
     key = sha256(json.dumps([FORMAT, signature, asdict(choices), image_size, channels], sort_keys=True).encode())
     path = folder / f"{source.name.replace('/', '--')}-{key[:16]}.safetensors"
-    if (cached := _load(path)) is not None:
+    if (cached := read_copy(path, in_memory)) is not None:
         return cached
-    raw = read_source(source, choices, image_size, channels)
-    if raw.may_be_kept:
-        with contextlib.suppress(UserError, SafetensorError):
-            _save(raw, path)
+    raw = read_source(source, choices, image_size, channels, Room(in_memory, lambda: staged(path), progress))
+    if raw.is_in_memory and raw.may_be_kept:
+        with contextlib.suppress(UserError), staged(path) as unfinished:
+            write_copy(raw, unfinished)
+        if raw.nbytes > in_memory:
+            return read_copy(path, in_memory) or raw
+    elif not raw.may_be_kept:
+        path.unlink(missing_ok=True)  # what is read from it is open
     return raw
-
-
-def _load(path: Path) -> RawDataset | None:
-    """The dataset in a file, or None if the file is absent or differs from what was written."""
-    try:
-        tensors, metadata = read_safetensors(path)
-        if metadata.pop(SHA256, None) != content_sha256(tensors, metadata):
-            return None
-        fields = Fields.of_metadata(path, metadata)
-        names = fields.value("splits", list[str])
-        return RawDataset(
-            splits={name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in names},
-            account=Account.from_json(fields.part("account")),
-        )
-    except (*UNREADABLE, UserError, KeyError):
-        return None
-
-
-def _save(raw: RawDataset, path: Path) -> None:
-    """Write the copy so that it is whole or absent."""
-    tensors = {f"{name}.images": split.images for name, split in raw.splits.items()}
-    tensors |= {f"{name}.labels": split.labels for name, split in raw.splits.items()}
-    metadata = {"splits": json.dumps([*raw.splits]), "account": json.dumps(raw.account.to_json())}
-    with staged(path) as unfinished:
-        save_file(tensors, unfinished, metadata | {SHA256: content_sha256(tensors, metadata)})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from potstill.data.choices import NO_CHOICES, Choices
+from potstill.data.images_on_disk import ImagesOnDisk, value_counts
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.raw import RawDataset
 from potstill.runtime.files import sha256
@@ -124,15 +125,15 @@ class ImageDataset:
         return replace(self, train=train, validation=validation, test=test)
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Tensor | ImagesOnDisk) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
 
     A constant channel gets a standard deviation of 1, so that normalised pixels are finite.
 
     Args:
-        images: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W), in memory or on disk.
     """
-    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)]).double()
+    counts = value_counts(images).double()
     values = torch.arange(256, dtype=torch.float64) / 255
     share = counts / counts.sum(1, keepdim=True)
     mean = share @ values
@@ -149,7 +150,7 @@ def fingerprint(raw: RawDataset, held_out: Mapping[str, Tensor]) -> str:
         held_out: for each split that was held out, the indices of its images in the published training split.
     """
     parts = {
-        "published": {name: split.digest for name, split in raw.splits.items()},
+        "published": {name: raw.digest(name) for name in raw.splits},
         "held out": {name: sha256(indices.numpy().tobytes()) for name, indices in held_out.items()},
         "class names": raw.class_names,
     }

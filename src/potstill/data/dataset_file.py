@@ -1,27 +1,31 @@
 """A prepared dataset as one file, with which another process continues where this one has it in memory.
 
 The file holds the dataset whole: pixels, labels, normalisation and whitening of the three splits, how they were found
-and understood, and how they are loaded again.
+and understood, and how they are loaded again. Of images that are read from disk it holds which ones of which copy.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from potstill.data.choices import Choices
 from potstill.data.dataset import ImageDataset
+from potstill.data.decoded_copy import read_copy
+from potstill.data.images_on_disk import ImagesOnDisk
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.whitening import Whitening
 from potstill.runtime.errors import UserError
-from potstill.runtime.files import write_atomic
+from potstill.runtime.files import sha256, write_atomic
 from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, pack, read_safetensors
 from potstill.schema.account import Account
 from potstill.schema.fields import Fields
 
-FORMAT = "potstill.dataset/1"
+FORMAT = "potstill.dataset/2"
 SPLITS = ("train", "validation", "test")
 
 
@@ -42,10 +46,14 @@ def write_dataset(dataset: ImageDataset, path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    tensors = {}
-    for name in SPLITS:
-        part: LabeledImages = getattr(dataset, name)
-        tensors[f"{name}.images"], tensors[f"{name}.labels"] = part.images, part.labels
+    tensors, on_disk = {}, {}
+    for name, part in dataset.splits.items():
+        tensors[f"{name}.labels"] = part.labels
+        if isinstance(part.stored, Tensor):
+            tensors[f"{name}.images"] = part.stored
+        else:
+            tensors[f"{name}.rows"] = part.stored.rows
+            on_disk[name] = _reference(part.stored)
     if (whitening := dataset.train.whitening) is not None:
         tensors["whitening.matrix"], tensors["whitening.mean"] = whitening.matrix, whitening.mean
     about = {
@@ -59,6 +67,7 @@ def write_dataset(dataset: ImageDataset, path: Path) -> None:
         "image_size": dataset.image_size,
         "choices": asdict(dataset.choices),
         "account": None if dataset.account is None else dataset.account.to_json(),
+        "on_disk": on_disk,
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "about": json.dumps(about)}
@@ -79,9 +88,12 @@ def read_dataset(path: Path) -> ImageDataset:
         whitening = None
         if "whitening.matrix" in tensors:
             whitening = Whitening(tensors["whitening.matrix"], tensors["whitening.mean"])
+        on_disk = about.value("on_disk", dict[str, Any])
         parts = {
             name: LabeledImages(
-                images=tensors[f"{name}.images"],
+                stored=tensors[f"{name}.images"]
+                if name not in on_disk
+                else _referred(Fields(path, on_disk[name]), tensors[f"{name}.rows"]),
                 labels=tensors[f"{name}.labels"],
                 class_names=about.value("class_names", tuple[str, ...]),
                 mean=about.value("mean", tuple[float, ...]),
@@ -104,3 +116,29 @@ def read_dataset(path: Path) -> ImageDataset:
         choices=Choices.among(about.value("choices", dict[str, Any])),
         account=about.value("account", Account | None),
     )
+
+
+def _reference(images: ImagesOnDisk) -> dict[str, Any]:
+    stored = images.stored
+    return {
+        "copy": str(stored.path.absolute()),
+        "split": stored.split,
+        "checksums": sha256(stored.checksums.tobytes()),
+        "channels": images.channels,
+    }
+
+
+def _referred(reference: Fields, rows: Tensor) -> ImagesOnDisk:
+    """The images of a copy that a dataset names.
+
+    Raises:
+        UserError: the copy is not there, or has other images.
+    """
+    path, split = Path(reference.value("copy", str)), reference.value("split", str)
+    raw = read_copy(path, in_memory=0)
+    images = None if raw is None or split not in raw.splits else raw.splits[split].images
+    if not isinstance(images, ImagesOnDisk) or sha256(images.stored.checksums.tobytes()) != reference.value(
+        "checksums", str
+    ):
+        raise UserError(f"the decoded images in {path} are not there, or are others", "start the command again")
+    return replace(images, rows=rows, channels=reference.value("channels", int))

@@ -1,4 +1,4 @@
-"""From the encoded images of a dataset to uint8 (N, C, H, W) for each split.
+"""From the encoded images of a dataset to uint8 (N, C, H, W) for each split, in memory.
 
 What depends on all images is decided here, once for all splits: the number that is white, and whether alpha is kept.
 """
@@ -76,14 +76,20 @@ def decode_splits(
             decoded.append(_Decoded(raster, content if raster.pixels is None else None, where))
         return decoded
 
-    with _pool() as pool:
-        found = {split: _in_order(pool, first_pass, images) for split, images in encoded.items()}
-        remarks = (*_animations(found), *_flattened(found))
+    with decoders() as pool:
+        found = {split: list(in_order(pool, first_pass, images)) for split, images in encoded.items()}
+        everything = [image.raster for images in found.values() for image in images]
+        remarks = (
+            *animation_remarks(sum(raster.animated for raster in everything)),
+            *flattening_remarks(sum(raster.flattened for raster in everything), len(everything)),
+        )
         scale = _judge_deep(found)
         if scale is not None:
             second_pass = partial(_scaled, scale, budget, image_size, channels)
-            found = {split: _in_order(pool, second_pass, images) for split, images in found.items()}
-    without_alpha, alpha_remarks = _judge_alpha(found)
+            found = {split: list(in_order(pool, second_pass, images)) for split, images in found.items()}
+    without_alpha, alpha_remarks = judge_alpha(
+        sum(has_alpha(raster.shape[0]) for raster in everything), len(everything)
+    )
     splits = {split: _stack(images, without_alpha) for split, images in found.items()}
     if scale is None:
         scale = judge({split: [measure(images.numpy(), split)] for split, images in splits.items() if len(images)})
@@ -117,31 +123,37 @@ def _judge_deep(found: Mapping[str, list[_Decoded]]) -> Scale | None:
     )
 
 
-def _judge_alpha(found: Mapping[str, list[_Decoded]]) -> tuple[bool, tuple[str, ...]]:
-    """Whether alpha is dropped, and the decision in words: if only some images have it, the majority decides."""
-    everything = [image for images in found.values() for image in images]
-    count = sum(_pixels(image).shape[0] in (2, 4) for image in everything)
-    if count in (0, len(everything)):
+def has_alpha(channels: int) -> bool:
+    """Whether the last of so many channels is alpha."""
+    return channels in (2, 4)
+
+
+def judge_alpha(count: int, images: int) -> tuple[bool, tuple[str, ...]]:
+    """Whether alpha is dropped, and the decision in words: if only some images have it, the majority decides.
+
+    Args:
+        count: the number of images with alpha.
+        images: the number of all images.
+    """
+    if count in (0, images):
         return False, ()
-    dropped = 2 * count <= len(everything)
-    without = "half of them" if 2 * count == len(everything) else "most"
+    dropped = 2 * count <= images
+    without = "half of them" if 2 * count == images else "most"
     kept = "the others are taken as opaque, since most have it"
-    return dropped, (_alpha(count, everything, f"it is dropped, since {without} have none" if dropped else kept),)
+    return dropped, (_alpha(count, images, f"it is dropped, since {without} have none" if dropped else kept),)
 
 
-def _flattened(found: Mapping[str, list[_Decoded]]) -> tuple[str, ...]:
-    """In words, whether alpha was dropped because of the channels that were asked for."""
-    everything = [image for images in found.values() for image in images]
-    count = sum(image.raster.flattened for image in everything)
-    return (_alpha(count, everything, "it is dropped, since the dataset is published without"),) if count else ()
+def flattening_remarks(count: int, images: int) -> tuple[str, ...]:
+    """In words, whether the alpha of some images was dropped because of the channels that were asked for."""
+    return (_alpha(count, images, "it is dropped, since the dataset is published without"),) if count else ()
 
 
-def _alpha(count: int, images: list[_Decoded], outcome: str) -> str:
-    return f"{count:,} of {len(images):,} images {'has' if count == 1 else 'have'} alpha: {outcome}"
+def _alpha(count: int, images: int, outcome: str) -> str:
+    return f"{count:,} of {images:,} images {'has' if count == 1 else 'have'} alpha: {outcome}"
 
 
-def _animations(found: Mapping[str, list[_Decoded]]) -> tuple[str, ...]:
-    count = sum(image.raster.animated for images in found.values() for image in images)
+def animation_remarks(count: int) -> tuple[str, ...]:
+    """In words, whether some images have several frames."""
     if not count:
         return ()
     return (f"{count:,} {'image has' if count == 1 else 'images have'} several frames, of which the first is read",)
@@ -152,7 +164,7 @@ def _stack(images: list[_Decoded], without_alpha: bool) -> Tensor:
     while images:
         image = images.pop()
         pixels = _pixels(image)
-        named.append((pixels[:-1] if without_alpha and pixels.shape[0] in (2, 4) else pixels, image.where))
+        named.append((pixels[:-1] if without_alpha and has_alpha(pixels.shape[0]) else pixels, image.where))
     named.reverse()
     return stack_images(named)
 
@@ -183,7 +195,7 @@ class _Budget:
 
 
 @contextmanager
-def _pool() -> Iterator[Executor]:
+def decoders() -> Iterator[Executor]:
     """Threads that decode; after an error nothing more is started. Pillow's warnings are not for the user."""
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=core_count()) as pool:
         warnings.simplefilter("ignore")
@@ -194,21 +206,19 @@ def _pool() -> Iterator[Executor]:
             raise
 
 
-def _in_order(pool: Executor, decode: Callable[[list[T]], list[R]], images: Iterable[T]) -> list[R]:
+def in_order(pool: Executor, decode: Callable[[list[T]], list[R]], images: Iterable[T]) -> Iterator[R]:
     """Decode images in parallel, in order; unlike ``pool.map`` this keeps only some encoded images in memory."""
     waiting: deque[tuple[Future[list[R]], int]] = deque()
-    decoded: list[R] = []
     size = 0
     for chunk, chunk_size in _chunks(images):
         waiting.append((pool.submit(decode, chunk), chunk_size))
         size += chunk_size
         while len(waiting) > WAITING or (size > WAITING_BYTES and waiting):
             future, done = waiting.popleft()
-            decoded += future.result()
+            yield from future.result()
             size -= done
     for future, _ in waiting:
-        decoded += future.result()
-    return decoded
+        yield from future.result()
 
 
 def _chunks(images: Iterable[T]) -> Iterator[tuple[list[T], int]]:

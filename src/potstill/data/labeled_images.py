@@ -1,7 +1,9 @@
-"""Labelled images as they are kept on the device: bytes, labels and an index of each class."""
+"""Labelled images: bytes on the device or on disk, labels, and an index of each class."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from potstill.data.class_sampler import ClassSampler
+from potstill.data.images_on_disk import BLOCK_BYTES, ImagesOnDisk
 from potstill.data.whitening import Whitening
 from potstill.runtime.errors import UserError
 
@@ -34,7 +37,7 @@ class LabeledImages:
     """Images of one split with their labels.
 
     Attributes:
-        images: uint8 (N, C, H, W), on any device.
+        stored: uint8 (N, C, H, W), on any device; or images on disk, which are read when they are asked for.
         labels: int64 (N,), indices into ``class_names``, on the same device.
         class_names: the name of each class.
         mean: of each channel, of pixels scaled to [0, 1].
@@ -45,7 +48,7 @@ class LabeledImages:
         UserError: images or labels have another type or shape, or labels are out of range.
     """
 
-    images: Tensor
+    stored: Tensor | ImagesOnDisk
     labels: Tensor
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
@@ -53,13 +56,13 @@ class LabeledImages:
     whitening: Whitening | None = None
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.dim() != 4:
+        if isinstance(self.stored, Tensor) and (self.stored.dtype != torch.uint8 or self.stored.dim() != 4):
             raise UserError(
-                f"images are {self.images.dtype} {tuple(self.images.shape)}", "pass them as torch.uint8 (N, C, H, W)"
+                f"images are {self.stored.dtype} {tuple(self.stored.shape)}", "pass them as torch.uint8 (N, C, H, W)"
             )
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+        if self.labels.dtype != torch.int64 or self.labels.shape != (len(self),):
             raise UserError(
-                f"labels are {self.labels.dtype} {tuple(self.labels.shape)} for {len(self.images)} images",
+                f"labels are {self.labels.dtype} {tuple(self.labels.shape)} for {len(self)} images",
                 "pass one class index per image, as torch.int64",
             )
         if (
@@ -78,7 +81,7 @@ class LabeledImages:
         return f"LabeledImages({len(self):,} images of {shape} pixels, {self.class_count} classes)"
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.stored)
 
     def __getitem__(self, index: int | slice | Tensor) -> tuple[Tensor, Tensor]:
         """The normalised image and the label at ``index``, or the images and labels at several.
@@ -94,7 +97,31 @@ class LabeledImages:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
-        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+        return self.stored.shape[1], self.stored.shape[2], self.stored.shape[3]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are, or are moved to when they are read."""
+        return self.stored.device
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all images."""
+        return math.prod(self.stored.shape)
+
+    @property
+    def images(self) -> Tensor:
+        """uint8 (N, C, H, W): all images, in memory.
+
+        Raises:
+            UserError: they stay on disk, because they do not fit in memory.
+        """
+        if isinstance(self.stored, Tensor):
+            return self.stored
+        raise UserError(
+            f"this needs all {len(self):,} images in memory ({self.nbytes / 1e6:,.0f} MB), but they are read from disk",
+            "raise the memory limit, or use fewer or smaller images",
+        )
 
     @property
     def class_count(self) -> int:
@@ -115,15 +142,37 @@ class LabeledImages:
         """A copy on ``device``."""
         return replace(
             self,
-            images=self.images.to(device),
+            stored=self.stored.to(device),
             labels=self.labels.to(device),
             whitening=None if self.whitening is None else self.whitening.to(device),
         )
 
+    def blocks(self) -> Iterator[Tensor]:
+        """All images in order, some megabytes at a time: uint8 (n, C, H, W) each, on the images' device."""
+        if isinstance(self.stored, Tensor):
+            yield from self.stored.split(max(BLOCK_BYTES // max(math.prod(self.shape), 1), 1))
+        else:
+            yield from self.stored.blocks()
+
     def take(self, indices: Tensor) -> LabeledImages:
         """The images at ``indices`` (int64 (n,)), in that order."""
-        indices = indices.to(self.images.device)
-        return replace(self, images=self.images[indices], labels=self.labels[indices])
+        indices = indices.to(self.device)
+        return replace(self, stored=self.stored[indices], labels=self.labels[indices])
+
+    def read(self, indices: Tensor | slice) -> Tensor:
+        """Some images as they are stored.
+
+        Args:
+            indices: a slice, or int64 (n,).
+
+        Returns:
+            uint8 (n, C, H, W), on the images' device.
+        """
+        if not isinstance(self.stored, Tensor):
+            return self.stored[indices].read()
+        if isinstance(indices, slice):
+            return self.stored[indices]
+        return self.stored.index_select(0, indices.to(self.device))
 
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
         """Images as networks see them: (pixels / 255 - mean) / std, then whitened if the split has a whitening.
@@ -134,10 +183,7 @@ class LabeledImages:
         Returns:
             float32 (n, C, H, W), n the number of indices, on the images' device.
         """
-        if isinstance(indices, Tensor):
-            chosen = self.images.index_select(0, indices.reshape(-1).to(self.images.device))
-        else:
-            chosen = self.images if indices is None else self.images[indices]
+        chosen = self.read(indices.reshape(-1) if isinstance(indices, Tensor) else indices or slice(None))
         scale, shift = self._affine
         # Two in-place passes over the one new buffer are twice as fast here as a broadcasting addcmul.
         result = chosen.float().mul_(scale).add_(shift)
@@ -162,7 +208,7 @@ class LabeledImages:
         """
         if min(self.class_sizes) == 0:
             raise ValueError(f"class {self.class_names[self.class_sizes.index(0)]!r} has no images to draw from")
-        return self._sampler.draw(count, generator, classes).to(self.images.device, non_blocking=True)
+        return self._sampler.draw(count, generator, classes).to(self.device, non_blocking=True)
 
     @cached_property
     def _sizes(self) -> Tensor:
@@ -176,5 +222,5 @@ class LabeledImages:
     def _affine(self) -> tuple[Tensor, Tensor]:
         """float32 (C, 1, 1) scale and shift, on the images' device: normalised = bytes * scale + shift."""
         mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (self.mean, self.std))
-        device = self.images.device
+        device = self.device
         return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)

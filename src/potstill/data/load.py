@@ -17,6 +17,7 @@ from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import cache_folder, expanded
 from potstill.runtime.files import data_root as data_root_of_environment
+from potstill.runtime.progress import Progress, silent
 
 
 def load_dataset(
@@ -28,8 +29,12 @@ def load_dataset(
     validation_fraction: float = 0.1,
     zca: bool = False,
     cache: str | Path | None = "user",
+    progress: Progress = silent,
 ) -> ImageDataset:
-    """Load a labelled image dataset, with every image decoded to bytes in memory.
+    """Load a labelled image dataset, with every image decoded to bytes.
+
+    The images are in memory, unless they take more than a quarter of it, or of the ``memory_limit`` around this call.
+    Then they stay in a decoded copy on disk, and are read when they are asked for.
 
     Args:
         spec: a name of :data:`CATALOGUE`; a folder of class folders, of parquet files, or of the published files of
@@ -44,9 +49,11 @@ def load_dataset(
             one image of a class of two or more, if the dataset has no validation split; 0 holds none out.
         zca: whether to whiten, with a ZCA fitted to the training images alone.
         cache: where decoded images are kept; ``"user"`` is ``potstill`` in the user's cache folder, None keeps none.
+        progress: told of what takes long.
 
     Raises:
-        UserError: the dataset is unknown, unavailable, damaged or ambiguous, or an option is out of range.
+        UserError: the dataset is unknown, unavailable, damaged or ambiguous, or an option is out of range, or the
+            images fit neither in memory nor on disk.
     """
     check_least("image_size", image_size, 1)
     if not 0 <= validation_fraction < 1:
@@ -56,7 +63,7 @@ def load_dataset(
     resized = entry is not None and entry.resized
     size = min(entry.shape[1:]) if image_size is None and entry is not None and resized else image_size
     folder = cache_folder("decoded") if cache == "user" else None if cache is None else Path(cache)
-    raw = read_cached(source, folder, choices, size, entry.shape[0] if entry is not None else None)
+    raw = read_cached(source, folder, choices, size, entry.shape[0] if entry is not None else None, progress)
     raw = replace(raw, account=replace(raw.account, remarks=(*raw.account.remarks, *_namesake(entry, data_root))))
     made = assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
     return replace(made, spec=spec, image_size=image_size, choices=choices)

@@ -61,10 +61,10 @@ def with_backdoor(dataset: ImageDataset, target: int, share: float, side: int, s
             "use a smaller `share`",
         )
     order = torch.randperm(len(others), generator=Streams(seed, ("backdoor",)).generator("images"))
-    chosen = others[order[:count]].to(train.images.device)
+    chosen = others[order[:count]].to(train.device)
     images, labels = train.images.clone(), train.labels.clone()
     images[chosen], labels[chosen] = with_patch(images[chosen], side, WHITE), target
-    parts = {**dataset.splits, "train": replace(train, images=images, labels=labels)}
+    parts = {**dataset.splits, "train": replace(train, stored=images, labels=labels)}
     done = f"a white patch of {side}×{side} pixels in {count:,} training images, labelled {dataset.class_names[target]}"
     described = {"target": target, "share": share, "side": side, "seed": seed}
     return as_view(dataset, parts, backdoor=described, account=_tampered(dataset, parts, done))

@@ -47,12 +47,14 @@ class Raster(NamedTuple):
 
     Attributes:
         pixels: uint8 (C, H, W); None if the numbers are not bytes and what white is has yet to be judged.
+        shape: (C, H, W), also where there are no pixels yet.
         extent: the range of the numbers, if they are not plain bytes.
         animated: whether there are more frames than the first, which alone was read.
         flattened: whether it is transparent in places, but its alpha was dropped for the channels that were asked for.
     """
 
     pixels: np.ndarray | None
+    shape: tuple[int, int, int]
     extent: Extent | None = None
     animated: bool = False
     flattened: bool = False
@@ -120,7 +122,8 @@ def _raster(
         values = np.asarray(image)
         extent = measure(values, where, container)
         if white is None:
-            return Raster(None, extent, animated)
+            height, width = values.shape if image_size is None else (image_size, image_size)
+            return Raster(None, (channels or 1, height, width), extent, animated)
         _check_opaque(values[..., None], image.info.get("transparency"), where)
         image = Image.fromarray(to_bytes(values, white[extent.kind], where))
     else:
@@ -141,7 +144,7 @@ def _raster(
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     if container is not None and extent is None:
         extent = Extent("upper bytes", container, pixels.min().item(), pixels.max().item(), where)
-    return Raster(pixels, extent, animated, flattened)
+    return Raster(pixels, pixels.shape, extent, animated, flattened)
 
 
 def _with_alpha(image: Image.Image) -> Image.Image:

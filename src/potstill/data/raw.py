@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from potstill.data.images_on_disk import ImagesOnDisk
 from potstill.schema.account import Account
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Decoded images of one published split: uint8 (N, C, H, W) and int64 (N,), on the CPU."""
+    """Decoded images of one published split: uint8 (N, C, H, W), in memory or on disk, and int64 (N,), on the CPU."""
 
-    images: Tensor
+    images: Tensor | ImagesOnDisk
     labels: Tensor
 
     def take(self, indices: Tensor) -> Split:
         """The images at ``indices`` (int64 (n,)), in that order."""
         return Split(self.images[indices], self.labels[indices])
 
-    @cached_property
+    def blocks(self) -> Iterable[Tensor]:
+        """All images in order: uint8 (n, C, H, W) each."""
+        return (self.images,) if isinstance(self.images, Tensor) else self.images.blocks()
+
+    @property
     def digest(self) -> str:
         """SHA-256 of shape, pixels and labels."""
         digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        digest.update(self.images.contiguous().numpy().data)
+        for block in self.blocks():
+            digest.update(block.contiguous().numpy().data)
         digest.update(self.labels.contiguous().numpy().data)
         return digest.hexdigest()
 
@@ -40,11 +46,27 @@ class RawDataset:
         splits: the published splits: ``train``, and perhaps ``validation`` and ``test``.
         account: what was found, and how it was understood; it has the class names in the order of the labels.
         may_be_kept: whether a decoded copy may be read in its place; see :class:`potstill.data.found.Encoded`.
+        digests: those of the splits, of which they are known.
     """
 
     splits: Mapping[str, Split]
     account: Account
     may_be_kept: bool = True
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def digest(self, name: str) -> str:
+        """The digest of a split."""
+        return self.digests.get(name) or self.splits[name].digest
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the images are in memory; otherwise they are read when they are asked for."""
+        return all(isinstance(split.images, Tensor) for split in self.splits.values())
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all images."""
+        return sum(math.prod(split.images.shape) for split in self.splits.values())
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
-"""From what was understood to decoded images."""
+"""From what was understood to decoded images, in memory or, where they do not fit, on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,17 +14,40 @@ import torch
 
 from potstill.data.arrays import scale_splits
 from potstill.data.choices import Choices
-from potstill.data.decode import decode_splits
+from potstill.data.decode import Named, decode_splits
+from potstill.data.decode_onto_disk import Encodings, decode_onto_disk
+from potstill.data.decoded_copy import Draft, Shape, read_copy
 from potstill.data.found import Arrays, Encoded, Part
 from potstill.data.pixels import Pictures
+from potstill.data.raster import Raster, read_raster
 from potstill.data.raw import RawDataset, Split
 from potstill.data.sources.base import Source
 from potstill.data.understanding import Understood, understand
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import check_space
+from potstill.runtime.progress import Progress, silent
 from potstill.schema.account import Account, SplitAccount
 
 
-def read_source(source: Source, choices: Choices, image_size: int | None, channels: int | None) -> RawDataset:
+@dataclass(frozen=True)
+class Room:
+    """Where decoded images go.
+
+    Attributes:
+        in_memory: the most bytes of images that are kept in memory.
+        on_disk: makes the path of a file for more of them, within a context after which it may have moved; None if
+            there is no place for it.
+        progress: told of what takes long.
+    """
+
+    in_memory: float = math.inf
+    on_disk: Callable[[], AbstractContextManager[Path]] | None = None
+    progress: Progress = silent
+
+
+def read_source(
+    source: Source, choices: Choices, image_size: int | None, channels: int | None, room: Room = Room()
+) -> RawDataset:
     """Find, understand and decode a dataset.
 
     Args:
@@ -29,13 +55,20 @@ def read_source(source: Source, choices: Choices, image_size: int | None, channe
         choices: the user's choices where several readings are possible.
         image_size: the side in pixels, as in :func:`potstill.data.decode.decode_splits`.
         channels: 1 or 3, as in :func:`potstill.data.decode.decode_splits`.
+        room: where the images go. Those of files that hold arrays are read into memory in any case.
 
     Raises:
-        UserError: the source cannot be read, or its contents cannot be understood.
+        UserError: the source cannot be read, or its contents cannot be understood, or there is no room for its images.
     """
     understood = understand(source.find(choices), choices)
     unstamped: set[Path] = set()
-    pictures = _pictures(understood.parts, image_size, channels, unstamped)
+    encoded = _encoded(understood.parts, unstamped)
+    first = _first_of(encoded, image_size, channels)
+    needed = 0 if first is None else sum(images.count for images in encoded.values()) * math.prod(first.shape)
+    if first is not None and needed > room.in_memory:
+        raw = _read_onto_disk(understood, encoded, first, image_size, channels, room, needed)
+        return replace(raw, may_be_kept=not unstamped)
+    pictures = _pictures(understood.parts, encoded, image_size, channels)
     for name, images in pictures.splits.items():
         if len(images) != (count := len(understood.labels[name])):
             raise UserError(
@@ -45,10 +78,11 @@ def read_source(source: Source, choices: Choices, image_size: int | None, channe
     splits = {
         name: Split(images, torch.from_numpy(understood.labels[name])) for name, images in pictures.splits.items()
     }
-    return RawDataset(splits, _account(understood, pictures), may_be_kept=not unstamped)
+    account = _account(understood, pictures.pixels, pictures.remarks)
+    return RawDataset(splits, account, may_be_kept=not unstamped)
 
 
-def _account(understood: Understood, pictures: Pictures) -> Account:
+def _account(understood: Understood, pixels: str, remarks: tuple[str, ...]) -> Account:
     count = len(understood.class_names)
     return Account(
         layout=understood.layout,
@@ -61,29 +95,88 @@ def _account(understood: Understood, pictures: Pictures) -> Account:
             )
             for name, labels in understood.labels.items()
         ),
-        pixels=pictures.pixels,
+        pixels=pixels,
         left_out=understood.left_out,
-        remarks=(*understood.remarks, *pictures.remarks),
+        remarks=(*understood.remarks, *remarks),
     )
 
 
-def _pictures(
-    splits: Mapping[str, tuple[Part, ...]], image_size: int | None, channels: int | None, unstamped: set[Path]
-) -> Pictures:
-    """The images of all splits: what depends on all of them is decided for all of them.
+def _read_onto_disk(
+    understood: Understood,
+    encoded: Mapping[str, Encodings],
+    first: Raster,
+    image_size: int | None,
+    channels: int | None,
+    room: Room,
+    needed: int,
+) -> RawDataset:
+    """Decode a dataset into a file from which its images are read when they are asked for.
 
-    Folders of files that no signature stamps are added to ``unstamped``.
+    Raises:
+        UserError: as ``read_source``.
     """
+    if room.on_disk is None:
+        raise UserError(
+            f"the decoded images need {needed / 1e9:,.1f} GB, more than the {room.in_memory / 1e9:,.1f} GB that they "
+            "may take of the memory, and there is no cache for a copy on disk",
+            "name a `cache`, or use a smaller `image_size` or fewer images",
+        )
+    labels = {name: torch.from_numpy(values) for name, values in understood.labels.items()}
+    with room.on_disk() as path:
+        check_space(path, "the decoded images need", needed, "use a `cache` on another disk, or smaller images")
+
+        def begin(shapes: Mapping[str, Shape]) -> Draft:
+            return Draft(path, shapes, labels, understood.class_names)
+
+        written = decode_onto_disk(
+            encoded, begin, first, image_size=image_size, channels=channels, progress=room.progress
+        )
+        room.progress("completing the decoded copy")
+        written.draft.finish(_account(understood, written.pixels, written.remarks))
+        raw = read_copy(path, in_memory=0)
+    if raw is None:
+        raise UserError(f"the decoded copy {path} changed while it was written", "start again")
+    return raw
+
+
+def _encoded(splits: Mapping[str, tuple[Part, ...]], unstamped: set[Path]) -> dict[str, Encodings]:
+    """The images of each split that are encoded one by one.
+
+    When they are read, folders of files that no signature stamps are added to ``unstamped``.
+    """
+
+    def of(parts: tuple[Part, ...]) -> Encodings:
+        images = [part.images for part in parts if isinstance(part.images, Encoded)]
+        return Encodings(sum(map(len, images)), lambda: chain.from_iterable(_noted(some, unstamped) for some in images))
+
+    return {split: of(parts) for split, parts in splits.items()}
+
+
+def _first_of(encoded: Mapping[str, Encodings], image_size: int | None, channels: int | None) -> Raster | None:
+    """The first image, which tells how much memory all will take; None if there is none, or it cannot be read."""
+    images: Iterable[Named] = chain.from_iterable(images.read() for images in encoded.values())
+    for content, where in images:
+        try:
+            return read_raster(content, where, image_size=image_size, channels=channels)
+        except UserError:
+            return None
+    return None
+
+
+def _pictures(
+    splits: Mapping[str, tuple[Part, ...]],
+    encoded: Mapping[str, Encodings],
+    image_size: int | None,
+    channels: int | None,
+) -> Pictures:
+    """The images of all splits: what depends on all of them is decided for all of them."""
     arrays = {
         split: [part.images for part in parts if isinstance(part.images, Arrays)] for split, parts in splits.items()
     }
     if any(arrays.values()):
         return scale_splits(arrays, image_size=image_size)
-    encoded = {
-        split: chain.from_iterable(_noted(part.images, unstamped) for part in parts if isinstance(part.images, Encoded))
-        for split, parts in splits.items()
-    }
-    return decode_splits(encoded, image_size=image_size, channels=channels)
+    each = {split: images.read() for split, images in encoded.items()}
+    return decode_splits(each, image_size=image_size, channels=channels)
 
 
 def _noted(images: Encoded, unstamped: set[Path]) -> Iterator[tuple[bytes | Path, str]]:

@@ -49,18 +49,33 @@ def stack_images(images: list[tuple[np.ndarray, str]]) -> Tensor:
         return torch.empty(0, 1, 1, 1, dtype=torch.uint8)
     (first, first_name) = images[0]
     for image, name in images:
-        if image.shape[1:] != first.shape[1:]:
-            (height, width), (other_height, other_width) = first.shape[1:], image.shape[1:]
-            raise UserError(
-                f"images differ in size: {first_name} is {width}×{height}, {name} is {other_width}×{other_height}",
-                "resize them with `image_size`",
-            )
+        check_same_size(first.shape, first_name, image.shape, name)
     channels = richest(image.shape[0] for image, _ in images)
     stacked = torch.empty(len(images), channels, *first.shape[1:], dtype=torch.uint8)
     target = stacked.numpy()
     for index in reversed(range(len(images))):
         target[index] = with_channels(images.pop()[0], channels)
     return stacked
+
+
+def check_same_size(shape: tuple[int, ...], where: str, other: tuple[int, ...], other_where: str) -> None:
+    """Check that two images of shape (C, H, W) have the same height and width.
+
+    Args:
+        shape: of one image.
+        where: its name in errors.
+        other: the shape of the other.
+        other_where: its name in errors.
+
+    Raises:
+        UserError: they differ in size.
+    """
+    if shape[1:] != other[1:]:
+        (height, width), (other_height, other_width) = shape[1:], other[1:]
+        raise UserError(
+            f"images differ in size: {where} is {width}×{height}, {other_where} is {other_width}×{other_height}",
+            "resize them with `image_size`",
+        )
 
 
 def richest(channels: Iterable[int]) -> int:

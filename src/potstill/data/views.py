@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from potstill.data.dataset import ImageDataset, channel_statistics
+from potstill.data.images_on_disk import richer
 from potstill.data.labeled_images import LabeledImages
-from potstill.data.shaping import richest, with_channels
+from potstill.data.shaping import richest
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
 from potstill.runtime.streams import Streams
@@ -172,12 +173,10 @@ def _with_channels(dataset: ImageDataset, channels: int) -> ImageDataset:
     if (dataset.shape[0], channels) == (1, 3):
         mean, std = dataset.mean * channels, dataset.std * channels
     else:
-        train = torch.from_numpy(with_channels(dataset.train.images.cpu().numpy(), channels))
-        mean, std = channel_statistics(train)
+        mean, std = channel_statistics(richer(dataset.train.to("cpu").stored, channels))
     parts = {}
     for name, part in dataset.splits.items():
-        images = torch.from_numpy(with_channels(part.images.cpu().numpy(), channels)).to(part.images.device)
-        parts[name] = replace(part, images=images, mean=mean, std=std)
+        parts[name] = replace(part, stored=richer(part.stored, channels), mean=mean, std=std)
     return as_view(dataset, parts, channels=channels)
 
 
@@ -187,7 +186,7 @@ def _of_classes(part: LabeledImages, classes: Sequence[int]) -> LabeledImages:
     labels = places[part.labels.cpu()].to(part.labels.device)
     kept = (labels >= 0).nonzero().flatten()
     names = tuple(part.class_names[label] for label in classes)
-    return replace(part, images=part.images[kept], labels=labels[kept], class_names=names)
+    return replace(part, stored=part.stored[kept], labels=labels[kept], class_names=names)
 
 
 def as_view(dataset: ImageDataset, parts: dict[str, LabeledImages], **difference: object) -> ImageDataset:

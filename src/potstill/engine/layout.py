@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from potstill.networks import Network
+from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.compute import Compute
 
 CPU_CHUNK_VALUES = 20 * 128 * 32 * 32
@@ -28,7 +29,10 @@ GPU_CHUNK_PIXELS = 1280 * 1024
 """Pixels of a chunk on a GPU: enough to occupy it, few enough to bound the memory."""
 
 CPU_GRAPH_BYTES, GPU_GRAPH_BYTES = 2**30, 2**32
-"""What the graphs of many chunks may take together. Beyond it, each is computed again when its gradient is."""
+"""What the graphs of many chunks may take together; on a CPU, an eighth of its memory at most.
+
+Beyond it, each is computed again when its gradient is.
+"""
 
 
 def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
@@ -54,7 +58,9 @@ def keeps_graphs(images: Tensor, network: Network, compute: Compute) -> bool:
         compute: where it will run.
     """
     graph_bytes = len(images) * sum(network.map_sizes(images)) * compute.dtype.itemsize
-    return graph_bytes <= (CPU_GRAPH_BYTES if compute.device.type == "cpu" else GPU_GRAPH_BYTES)
+    if compute.device.type != "cpu":
+        return graph_bytes <= GPU_GRAPH_BYTES
+    return graph_bytes <= min(CPU_GRAPH_BYTES, memory_bytes() / 8)
 
 
 def part_size(images: Tensor, network: Network, device: torch.device) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from potstill.experts.manifest import check_experts
 from potstill.experts.plan import Score
 from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, WeightsFile, install, weight_files
+from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Pace, Progress, silent
@@ -31,6 +33,9 @@ EARLY = 0.2
 """Fraction of the training after which EL2N and GraNd are computed."""
 EPOCHS = 10
 """Default number of training epochs."""
+
+FEATURE_VALUES = 2**26
+"""The most values of features that are in memory at once: 256 MB; in little memory, an eighth of it."""
 
 Trajectory = Callable[[], list[Weights]]
 """Returns the weights of a network before its training and after every epoch."""
@@ -79,11 +84,31 @@ class FeatureSource(ABC):
     @cached_property
     def features(self) -> Tensor:
         """float32 (N, D), on the CPU: the feature vector of each image, computed once."""
-        return self._describe()
+        return self._describe(self.real)
+
+    def features_by_class(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The features of the images of each class; where all would take much memory, of some classes at a time.
+
+        Yields:
+            int64 (n,), the indices of the images of a class, and float32 (n, D), their features; both on the CPU.
+        """
+        members = [index.cpu() for index in self.real.class_index]
+        most = int(min(FEATURE_VALUES, memory_bytes() / 32)) // self._width
+        if len(self.real) <= most:
+            yield from ((index, self.features[index]) for index in members)
+            return
+        for group in grouped(members, most):
+            features = self._describe(self.real.take(torch.cat(group)))
+            yield from zip(group, features.split([len(index) for index in group]), strict=True)
+
+    @property
+    @abstractmethod
+    def _width(self) -> int:
+        """The number of features of an image."""
 
     @abstractmethod
-    def _describe(self) -> Tensor:
-        """Compute the features, on first use."""
+    def _describe(self, images: LabeledImages) -> Tensor:
+        """float32 (n, D), on the CPU: the features of some images."""
 
     def trainer(self) -> Trainer:
         """An untrained network of the architecture, for selections that train networks themselves."""
@@ -106,6 +131,22 @@ class FeatureSource(ABC):
         return {"el2n": self.el2n, "grand": self.grand, "forgetting": self.forgetting}[name]()
 
 
+def grouped(members: Sequence[Tensor], most: int) -> Iterator[list[Tensor]]:
+    """Consecutive classes that together have at most ``most`` images, or are a single class with more.
+
+    Args:
+        members: for each class its images, int64 (n,).
+        most: the number of images.
+    """
+    group: list[Tensor] = []
+    for index in members:
+        if group and sum(map(len, group)) + len(index) > most:
+            yield group
+            group = []
+        group.append(index)
+    yield group
+
+
 def _without_networks(what: str) -> UserError:
     return UserError(f"pixels provide {what}", "use `features=trained` or a folder of experts")
 
@@ -113,8 +154,12 @@ def _without_networks(what: str) -> UserError:
 class Pixels(FeatureSource):
     """The normalised pixels themselves."""
 
-    def _describe(self) -> Tensor:
-        return self.real.normalised().flatten(1).cpu()
+    @property
+    def _width(self) -> int:
+        return math.prod(self.real.shape)
+
+    def _describe(self, images: LabeledImages) -> Tensor:
+        return images.normalised().flatten(1).cpu()
 
 
 class NetworkSource(FeatureSource):
@@ -140,10 +185,18 @@ class NetworkSource(FeatureSource):
     def _open(self) -> list[Trajectory]:
         """Load or compute the trajectories, on first use."""
 
-    def _describe(self) -> Tensor:
+    @property
+    def _width(self) -> int:
+        return self.training.build_network().embed(torch.zeros(1, *self.real.shape)).shape[1]
+
+    @cached_property
+    def _extractor(self) -> FeatureExtractor:
         extractor = FeatureExtractor(self._network_with(self.trajectories[0]()[-1]), embedding, self.training.compute)
         extractor.network.eval()
-        return extractor.describe(self.real)[0].cpu()
+        return extractor
+
+    def _describe(self, images: LabeledImages) -> Tensor:
+        return self._extractor.describe(images)[0].cpu()
 
     def trainer(self) -> Trainer:
         """An untrained network of the architecture."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from potstill.networks.weights import WeightsFile
 from potstill.runtime.compute import Compute
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError, differing
-from potstill.runtime.files import staged
+from potstill.runtime.files import check_space, staged
 from potstill.runtime.machine import describe_machine
 from potstill.schema.experts import ExpertsManifest
 
@@ -64,13 +63,8 @@ def create_folder(out: Path, record: ExpertsManifest, plan: ExpertPlan, network:
     """
     if out.exists():
         raise UserError(f"{out} already exists", "use `resume=True` to continue it, or another `out`")
-    disk = next(folder for folder in out.absolute().parents if folder.exists())
-    needed, free = plan.bytes_kept(network), shutil.disk_usage(disk).free
-    if needed > free:
-        raise UserError(
-            f"these experts need {needed / 1e9:,.1f} GB, but the disk of {out} has {free / 1e9:,.1f} GB free",
-            "use a smaller `count` or `epochs`, `last_only=True`, or another `out`",
-        )
+    remedy = "use a smaller `count` or `epochs`, `last_only=True`, or another `out`"
+    check_space(out, "these experts need", plan.bytes_kept(network), remedy)
     with staged(out) as unfinished:
         unfinished.mkdir()
         record.write(unfinished / ExpertsManifest.FILE)

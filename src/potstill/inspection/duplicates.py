@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -13,7 +13,6 @@ from potstill.data import LabeledImages
 from potstill.schema.inspection import Contradictory, Pair, Place, Repeated
 
 EXAMPLES = 8
-ROWS = 4096  # hashed at a time, so that images on an accelerator are never copied as a whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,25 +38,25 @@ class Grouped:
         return Place(split=self.split, index=index, label=int(self.labels[index]))
 
 
-def digests(images: Tensor) -> np.ndarray:
+def digests(blocks: Iterable[Tensor]) -> np.ndarray:
     """The 128-bit BLAKE2b hash of the pixels of each image.
 
     Args:
-        images: uint8 (N, C, H, W).
+        blocks: uint8 (n, C, H, W) each, N images together.
 
     Returns:
         16 bytes (N,), NumPy's ``V16``.
     """
     found = bytearray()
-    for rows in images.flatten(1).split(ROWS):
-        for row in rows.cpu().contiguous().numpy():
+    for block in blocks:
+        for row in block.flatten(1).cpu().contiguous().numpy():
             found += blake2b(row, digest_size=16).digest()
     return np.frombuffer(bytes(found), dtype="V16")
 
 
 def grouped(splits: Mapping[str, LabeledImages]) -> list[Grouped]:
     """Number the different pictures of all splits together."""
-    _, pictures = np.unique(np.concatenate([digests(part.images) for part in splits.values()]), return_inverse=True)
+    _, pictures = np.unique(np.concatenate([digests(part.blocks()) for part in splits.values()]), return_inverse=True)
     ends = np.cumsum([len(part) for part in splits.values()])
     return [
         Grouped(name, numbers, part.labels.cpu().numpy(), *np.unique(numbers, return_index=True))

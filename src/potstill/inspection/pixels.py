@@ -14,7 +14,6 @@ FAINT_BELOW = 64
 """A split is faint if all its values lie within less than this, of 255: a quarter of the range."""
 
 EXAMPLES = 8
-ROWS = 4096  # examined at a time
 
 
 def examine(name: str, part: LabeledImages) -> SplitPixels:
@@ -24,7 +23,7 @@ def examine(name: str, part: LabeledImages) -> SplitPixels:
         name: the name of the split.
         part: its images, at least one.
     """
-    ends = [torch.stack(torch.aminmax(rows.flatten(2), dim=2)) for rows in part.images.split(ROWS)]
+    ends = [torch.stack(torch.aminmax(block.flatten(2), dim=2)) for block in part.blocks()]
     low, high = torch.cat(ends, dim=1).cpu()
     indices = ((high - low).amax(1) < EMPTY_BELOW).nonzero().flatten().tolist()
     labels = part.labels.cpu()

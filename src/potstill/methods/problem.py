@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import math
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,13 +12,21 @@ from torch import Tensor
 
 from potstill.data import LabeledImages
 from potstill.networks import ImageShape, Network, build_network
+from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.compute import CPU, Compute
+from potstill.runtime.parallel import read_ahead
 from potstill.runtime.progress import Progress, silent
 from potstill.runtime.ranks import ALONE, Ranks
 from potstill.runtime.streams import Streams
 from potstill.synthetic import SyntheticSet
 
 T = TypeVar("T")
+
+VALUES_AT_ONCE = 2**27
+"""The most values of real images, and of gradients to match, that are in memory at once: 512 MB in float32.
+
+In little memory there are fewer: an eighth of it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +78,30 @@ class Problem:
         """The initial images on the device: float64 if the networks compute in float64, otherwise float32."""
         images = self.start.images.to(self.compute.device)
         return images.double() if self.compute.precision == "float64" else images
+
+    def real_batches(
+        self, indices: Tensor, *, together: bool = False, kept_per_class: int = 0
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Normalised batches of real images, of some classes at a time where all of them would take much memory.
+
+        Args:
+            indices: int64 (classes, n): the images of each class.
+            together: whether the images of all classes are needed at once.
+            kept_per_class: how many other values the caller keeps for each class, such as those of a gradient.
+
+        Yields:
+            A slice of the classes, and their images (classes of the slice * n, C, H, W), in the dtype of the start.
+        """
+        most = int(min(VALUES_AT_ONCE, memory_bytes() / 32))
+        at_once = max(most // (indices.shape[1] * math.prod(self.real.shape) + kept_per_class), 1)
+        at_once = len(indices) if together else at_once
+        groups = [slice(first, first + at_once) for first in range(0, len(indices), at_once)]
+        dtype = torch.float64 if self.compute.precision == "float64" else torch.float32
+
+        def read(group: slice) -> Tensor:
+            return self.real.normalised(indices[group].flatten()).to(dtype)
+
+        yield from zip(groups, read_ahead(read, groups), strict=True)
 
     def build_network(self, generator: torch.Generator) -> Network:
         """A network of the architecture to match, with weights drawn from ``generator``."""

@@ -121,7 +121,7 @@ class WeightsFile:
             raise UserError(f"{self.path} has no epoch {epoch}", f"it has {self.epochs[0]} to {self.epochs[-1]}")
         prefix = f"{epoch}."
         try:
-            tensors, _ = read_safetensors(self.path, prefix=prefix)
+            tensors, _ = read_safetensors(self.path, choose=lambda name: name.startswith(prefix))
         except UNREADABLE as error:
             raise _unusable(self.path, f"it cannot be read ({error})") from error
         if not all(tensor.isfinite().all() for tensor in tensors.values()):

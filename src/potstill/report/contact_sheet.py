@@ -29,16 +29,15 @@ LARGEST_SIDE = 96
 
 
 class Pictured(Protocol):
-    """The images of a split, in anything that NumPy can read."""
-
-    @property
-    def images(self) -> Any:
-        """uint8 (N, C, H, W)."""
-        ...
+    """The images of a split."""
 
     @property
     def labels(self) -> Any:
-        """int64 (N,)."""
+        """int64 (N,), in anything that NumPy can read."""
+        ...
+
+    def read(self, indices: slice, /) -> Any:
+        """uint8 (n, C, H, W), in anything that NumPy can read: the images of a slice."""
         ...
 
 
@@ -118,7 +117,7 @@ def picture(part: Pictured, index: int, reduction: int) -> np.ndarray:
         index: of the image in it.
         reduction: a whole number, from 1.
     """
-    rgb = as_rgb(np.asarray(part.images[index])[None].astype(np.float32) / 255)[0]
+    rgb = as_rgb(np.asarray(part.read(slice(index, index + 1))).astype(np.float32) / 255)[0]
     return np.asarray(Image.fromarray(rgb).reduce(reduction))
 
 

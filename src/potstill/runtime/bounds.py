@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import math
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +90,34 @@ def _check_finite(name: str, value: float, allowed: str) -> None:
         raise UserError(f"`{name}={value}` is not a finite number", f"use {allowed}")
 
 
+_limit: ContextVar[float] = ContextVar("_limit", default=math.inf)
+
+
+@contextlib.contextmanager
+def memory_limit(limit: float | None) -> Iterator[None]:
+    """Within this context :func:`memory_bytes` is at most ``limit`` bytes; None changes nothing.
+
+    Raises:
+        UserError: the limit is not positive.
+    """
+    if limit is not None and not limit > 0:
+        raise UserError(f"`memory_limit={limit}` is not positive", "use a number of bytes above 0")
+    token = _limit.set(min(_limit.get(), math.inf if limit is None else limit))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def memory_bytes() -> float:
-    """The memory of the machine, or of the container around this process; infinite if the system does not report it."""
+    """The memory of the machine, or of the container around this process, or its ``memory_limit`` if that is less.
+
+    Infinite if there is no limit and the system reports nothing.
+    """
+    return min(_limit.get(), _installed_bytes())
+
+
+def _installed_bytes() -> float:
     try:
         installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
@@ -111,4 +139,5 @@ def check_memory(what: str, needed: float, remedy: str) -> None:
         UserError: it does not fit.
     """
     if needed > (there := memory_bytes()):
-        raise UserError(f"{what} needs {needed / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f} GB", remedy)
+        whose = "the memory limit is" if there == _limit.get() else "this machine has"
+        raise UserError(f"{what} needs {needed / 1e9:,.1f} GB, and {whose} {there / 1e9:,.1f} GB", remedy)

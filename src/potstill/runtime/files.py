@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -68,6 +69,23 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise cannot_write(path, error, "choose another `out`") from error
+
+
+def check_space(path: Path, what: str, needed: float, remedy: str) -> None:
+    """Check that a disk has room.
+
+    Args:
+        path: of a file or folder that need not exist yet.
+        what: what needs the room, with the verb, such as ``these experts need``.
+        needed: the bytes.
+        remedy: what to do if there is too little.
+
+    Raises:
+        UserError: there is too little.
+    """
+    disk = next(folder for folder in path.absolute().parents if folder.exists())
+    if needed > (free := shutil.disk_usage(disk).free):
+        raise UserError(f"{what} {needed / 1e9:,.1f} GB, but the disk of {path} has {free / 1e9:,.1f} GB free", remedy)
 
 
 @contextlib.contextmanager

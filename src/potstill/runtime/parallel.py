@@ -9,7 +9,7 @@ the chunks: the bits are the same on one core or on many.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -60,6 +60,19 @@ def cpu_workers(device: torch.device, workers: int | None = None) -> Iterator[No
         finally:
             _pool.reset(token)
             pool.shutdown(cancel_futures=True)
+
+
+def read_ahead(read: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """The result of ``read`` for each item, in order; while the caller uses one, the next is read by another thread."""
+    if len(items) < 2:
+        yield from map(read, items)
+        return
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read, items[0])
+        for item in items[1:]:
+            ready, coming = coming, reader.submit(read, item)
+            yield ready.result()
+        yield coming.result()
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> list[R]:

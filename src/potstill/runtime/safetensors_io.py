@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -76,13 +76,15 @@ class Entry:
         return f"{DTYPES[self.dtype][0]} {self.shape}"
 
 
-def read_safetensors(path: Path, framework: str = "pt", *, prefix: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+def read_safetensors(
+    path: Path, framework: str = "pt", *, choose: Callable[[str], bool] = lambda _: True
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the tensors and the metadata of a file.
 
     Args:
         path: the file.
         framework: ``pt`` for PyTorch tensors, ``np`` for NumPy arrays.
-        prefix: reads only the tensors whose names begin with it.
+        choose: whether to read the tensor of a name; by default all are read.
 
     Returns:
         The tensors by name, in alphabetical order, and the metadata.
@@ -92,7 +94,7 @@ def read_safetensors(path: Path, framework: str = "pt", *, prefix: str = "") -> 
         SafetensorError, OSError: the file is truncated or not safetensors; see ``UNREADABLE``.
     """
     with _opened(path) as (stream, entries, metadata):
-        chosen = [entry for entry in entries if entry.name.startswith(prefix)]
+        chosen = [entry for entry in entries if choose(entry.name)]
         needed = sum(entry.end - entry.begin for entry in chosen)
         if needed > memory_bytes():
             raise SafetensorError(f"its tensors have {needed:,} bytes, more than the memory of this machine")

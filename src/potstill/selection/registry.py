@@ -145,8 +145,13 @@ def by_features(pick: Callable[[Tensor, int, int], Tensor]) -> Rule:
     """A rule that applies ``pick`` to each class: its features (n, D), the number to choose and a seed."""
 
     def rule(source: FeatureSource, count: int, streams: Streams) -> Tensor:
-        features = finite(source.features)
-        return within_classes(source.real, lambda members, label: pick(features[members], count, _seed(streams, label)))
+        classes = enumerate(source.features_by_class())
+        return torch.cat(
+            [
+                members[pick(finite(features, members), count, _seed(streams, label))]
+                for label, (members, features) in classes
+            ]
+        )
 
     return rule
 
@@ -155,7 +160,7 @@ def by_score(score: Callable[[FeatureSource], Tensor]) -> Rule:
     """A rule that chooses the images with the highest ``score`` (N,) in each class."""
 
     def rule(source: FeatureSource, count: int, _: Streams) -> Tensor:
-        scores = finite(score(source))
+        scores = finite(score(source), torch.arange(len(source.real)))
         return within_classes(source.real, lambda members, _: hardest(scores[members], count))
 
     return rule
@@ -175,8 +180,12 @@ def within_classes(real: LabeledImages, pick: Callable[[Tensor, int], Tensor]) -
     return torch.cat([members[pick(members, label)] for label, members in classes])
 
 
-def finite(values: Tensor) -> Tensor:
-    """Return ``values`` (N,) or (N, D) unchanged if all are finite.
+def finite(values: Tensor, images: Tensor) -> Tensor:
+    """Return ``values`` (n,) or (n, D) unchanged if all are finite.
+
+    Args:
+        values: a score or features of each of some images.
+        images: int64 (n,), the indices of these images.
 
     Raises:
         UserError: some are not finite; the message names the first such image.
@@ -185,7 +194,7 @@ def finite(values: Tensor) -> Tensor:
     rows = (wrong.any(1) if wrong.dim() > 1 else wrong).nonzero().flatten()
     if len(rows):
         raise UserError(
-            f"image {int(rows[0])} has features that are not finite ({len(rows)} in all)",
+            f"image {int(images[rows[0]])} has features that are not finite ({len(rows)} in all)",
             "train the network with a smaller learning rate, or use `features=pixels`",
         )
     return values
@@ -196,9 +205,8 @@ def _random(source: FeatureSource, count: int, streams: Streams) -> Tensor:
 
 
 def _centres(source: FeatureSource, count: int, streams: Streams) -> Tensor:
-    pixels = Pixels(source.real).features
-    classes = enumerate(index.cpu() for index in source.real.class_index)
-    made = [k_means_centres(pixels[members], count, _seed(streams, label)) for label, members in classes]
+    classes = enumerate(Pixels(source.real).features_by_class())
+    made = [k_means_centres(pixels, count, _seed(streams, label)) for label, (_, pixels) in classes]
     return torch.cat(made).unflatten(1, source.real.shape)
 
 

@@ -34,7 +34,7 @@ def stage(name: str, *, dark: bool = False, classes: Sequence[int] = range(4)) -
     sizes = {"train": 12, "validation": 3, "test": 5}
     parts = {part: few(images, (sizes[part],) * 4) for part, images in data.splits.items()}
     if dark:
-        parts = {part: replace(images, images=255 - images.images) for part, images in parts.items()}
+        parts = {part: replace(images, stored=255 - images.images) for part, images in parts.items()}
     return with_classes(replace(data, name=name, fingerprint=name, spec="", account=None, **parts), classes)
 
 

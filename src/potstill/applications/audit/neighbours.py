@@ -99,7 +99,7 @@ def closeness(synthetic: SyntheticSet, real: LabeledImages) -> np.ndarray:
     for label in labels.unique().tolist():
         of_class = shown[labels == label]
         for places in (theirs == label).nonzero().flatten().split(PART):
-            flat = _pixels(real.images[places.to(real.images.device)].cpu()).flatten(1)
+            flat = _pixels(real.read(places).cpu()).flatten(1)
             found[places] = (
                 -torch.cdist(flat, of_class, compute_mode="donot_use_mm_for_euclid_dist").min(1).values.double()
             )

@@ -6,6 +6,7 @@ memories as in Zhao and Bilen, "Dataset Condensation with Distribution Matching"
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -106,7 +107,7 @@ def learn_classes(
 
 def memory_of_bytes(dataset: ImageDataset, size: int) -> int:
     """The number of images that fit into a memory of ``size`` bytes, stored in float32 with their labels."""
-    return size // (4 * dataset.train.images[0].numel() + LABEL_BYTES)
+    return size // (4 * math.prod(dataset.shape) + LABEL_BYTES)
 
 
 class _Steps:

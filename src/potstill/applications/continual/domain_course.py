@@ -145,7 +145,7 @@ class Together:
 
     def __init__(self, dataset: ImageDataset, kept: Sequence[SyntheticSet]) -> None:
         pictures = [each.decoded() for each in kept]
-        device = dataset.train.images.device
+        device = dataset.train.device
         self._real = dataset.train
         self._kept = torch.cat([each.images for each in pictures]).to(device)
         labels = [dataset.train.labels, *(each.labels.to(device) for each in pictures)]

@@ -183,14 +183,17 @@ class DistributionMatching(PixelDescent):
         chosen = self.classes_of(every, streams)
         share = ranks.share(parts := len(chosen))
         indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"), chosen)[share]
-        real = problem.real.normalised(indices.flatten()).to(images.dtype)
         images = of_classes(images.detach(), chosen[share], every).requires_grad_()
-        augmented = images
+        augmented, draw = images, None
+        augmentation = siamese_augmentation(flips=problem.flips)
         if self.augment:
-            augmentation = siamese_augmentation(flips=problem.flips)
             draw = augmentation.draw(streams.generator("augmentation"), parts).rows(share)
-            real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
-        targets = extractor.class_means(real, len(indices))
+            augmented = augmentation.apply(images, draw)
+        found = []
+        for group, real in problem.real_batches(indices, together=extractor.network.needs_whole_batches):
+            augmented_real = real if draw is None else augmentation.apply(real, draw.rows(group))
+            found.append(extractor.class_means(augmented_real, len(indices[group])))
+        targets = tuple(map(torch.cat, zip(*found, strict=True)))
         means, pullback = extractor.class_means_and_pullback(augmented, len(indices))
         targets, means = (tuple(ranks.gathered(mean, parts) for mean in ours) for ours in (targets, means))
         means = tuple(mean.requires_grad_() for mean in means)

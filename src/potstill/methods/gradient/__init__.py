@@ -150,21 +150,26 @@ class GradientMatching(PixelDescent):
         share = ranks.share(parts := len(chosen))
         freeze_statistics(problem, network, streams)
         indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"), chosen)[share]
-        real = problem.real.normalised(indices.flatten()).to(images.dtype)
         images = of_classes(images.detach(), chosen[share], every).requires_grad_()
         augmentation = self.augmentation(problem)
         draw = augmentation.draw(streams.generator("augmentation"), parts).rows(share)
-        real, augmented = augmentation.apply(real, draw), augmentation.apply(images, draw)
+        augmented = augmentation.apply(images, draw)
         labels = chosen[share].to(images.device)
-        batches = [(some, label.expand(len(some))) for some, label in zip(real.chunk(len(labels)), labels, strict=True)]
-        targets = [gradients for _, gradients in network.chunked.loss_gradients(batches)]
         synthetic = augmented.detach().unflatten(0, (len(labels), -1))
-        losses, back = distance_gradients(network.weights.network, synthetic, labels, targets, self.distance)
-        gradient = back.flatten(0, 1)
+        losses, back = [], []
+        parameters = sum(parameter.numel() for parameter in network.network.parameters())
+        for group, real in problem.real_batches(indices, kept_per_class=parameters):
+            some = augmentation.apply(real, draw.rows(group)).chunk(len(labels[group]))
+            batches = [(batch, label.expand(len(batch))) for batch, label in zip(some, labels[group], strict=True)]
+            targets = [gradients for _, gradients in network.chunked.loss_gradients(batches)]
+            found = distance_gradients(network.weights.network, synthetic[group], labels[group], targets, self.distance)
+            losses.append(found[0])
+            back.append(found[1])
+        gradient = torch.cat(back).flatten(0, 1)
         if augmented is not images:
             (gradient,) = torch.autograd.grad(augmented, images, gradient)
         gradient = for_all_classes(ranks.gathered(gradient, parts), chosen, every)
-        return sum(ranks.gathered(losses, parts).tolist()), gradient
+        return sum(ranks.gathered(torch.cat(losses), parts).tolist()), gradient
 
     def _network(self, problem: Problem) -> InnerNetwork:
         def make() -> InnerNetwork:

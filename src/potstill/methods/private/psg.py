@@ -203,7 +203,7 @@ class PSG(PrivateMethod):
         parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
         total = torch.zeros(sum(each.numel() for each in parameters.values()), dtype=torch.float64)
         (rate,) = self.sampling_rates(problem.real.class_sizes)
-        chosen = poisson_sample(len(problem.real), rate).to(problem.real.images.device)
+        chosen = poisson_sample(len(problem.real), rate).to(problem.real.device)
         if not len(chosen):
             return total
         images = problem.real.normalised(chosen).to(next(iter(parameters.values())).dtype)

@@ -72,7 +72,7 @@ def _run(name: str, words: tuple[str, ...], folder: Path, limit: str) -> dict[st
         "seconds": round(time.monotonic() - begun, 1),
         "peak bytes of the process": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
         "peak bytes of the run": manifest["peak_memory_bytes"],
-        "set sha256": manifest["synthetic_sha256"],
+        "set sha256": manifest["tensors_sha256"],
     }
 
 

@@ -131,8 +131,9 @@ class DistillationProgress:
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         """Show one event."""
         iteration, seconds = fields["iteration"], fields["seconds"]
-        if event == "inspection":
-            for line in fields["inspection"].summary():
+        if event in ("inspection", "memory"):
+            memory = f"memory: about {fields.get('planned', 0) / 1e9:.2g} GB planned"
+            for line in fields["inspection"].summary() if event == "inspection" else [memory]:
                 self._bar.console.print(printed(line), markup=False, highlight=False, soft_wrap=True)
             return
         self._notes.pop("doing", None)

@@ -16,6 +16,7 @@ import torch
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation.checkpoint import Checkpoint
 from potstill.distillation.following import Lead, check_ranks, follow
+from potstill.distillation.memory import planned_memory
 from potstill.distillation.plan import Plan, resolve
 from potstill.distillation.provenance import Provenance, continued, describe_run
 from potstill.distillation.run_folder import RunFolder, resumed_settings, run_to_resume
@@ -212,6 +213,7 @@ class _Run:
         self.problem = replace(problem, start=self.method.start(problem))
         self.now = Checkpoint(state=self._prepared())
         inspection = self._inspected()
+        planned = planned_memory(self.method, self.problem)
         self.interrupts.hold()
         if self.folder is not None:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
@@ -219,6 +221,8 @@ class _Run:
         if self.plan.privacy is not None:
             self._checkpoint()  # what was drawn is not drawn again
         self._mention("inspection", inspection=inspection)
+        if planned is not None:
+            self._mention("memory", planned=planned)
         self._emit("start", total=self.plan.iterations)
 
     def resume(self, folder: RunFolder) -> None:
@@ -231,6 +235,7 @@ class _Run:
         else:
             self.now = Checkpoint(state=self._prepared())
         self._inspected()
+        planned_memory(self.method, self.problem)
         self.interrupts.hold()
         folder.events().truncate_after(self.now.iteration, validation=self.now.validated)
         self._earlier = folder.read_manifest() if folder.manifest.exists() else None

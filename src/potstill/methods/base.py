@@ -74,6 +74,14 @@ class Method(ABC):
         """
         return 1
 
+    def planned_bytes(self, problem: Problem) -> float | None:
+        """About how much memory an iteration takes on a CPU, beside what is there before it; None if that is unknown.
+
+        Args:
+            problem: the distillation problem.
+        """
+        return None
+
     def input_files(self) -> list[Path]:
         """Files other than the dataset that the steps depend on; a resumed run needs the same ones."""
         return []

@@ -79,6 +79,16 @@ class Problem:
         images = self.start.images.to(self.compute.device)
         return images.double() if self.compute.precision == "float64" else images
 
+    def classes_at_once(self, batch: int, kept_per_class: int = 0) -> int:
+        """Of how many classes real images are in memory at once, at least one.
+
+        Args:
+            batch: the number of images of a class.
+            kept_per_class: how many other values are kept for each class, such as those of a gradient.
+        """
+        most = int(min(VALUES_AT_ONCE, memory_bytes() / 32))
+        return max(most // (batch * math.prod(self.real.shape) + kept_per_class), 1)
+
     def real_batches(
         self, indices: Tensor, *, together: bool = False, kept_per_class: int = 0
     ) -> Iterator[tuple[slice, Tensor]]:
@@ -92,9 +102,7 @@ class Problem:
         Yields:
             A slice of the classes, and their images (classes of the slice * n, C, H, W), in the dtype of the start.
         """
-        most = int(min(VALUES_AT_ONCE, memory_bytes() / 32))
-        at_once = max(most // (indices.shape[1] * math.prod(self.real.shape) + kept_per_class), 1)
-        at_once = len(indices) if together else at_once
+        at_once = len(indices) if together else self.classes_at_once(indices.shape[1], kept_per_class)
         groups = [slice(first, first + at_once) for first in range(0, len(indices), at_once)]
         dtype = torch.float64 if self.compute.precision == "float64" else torch.float32
 

@@ -91,6 +91,14 @@ def reset_peak_memory(device: torch.device) -> None:
             Path("/proc/self/clear_refs").write_text("5")
 
 
+def resident_bytes() -> int:
+    """The memory of this process that is in use; 0 where the system does not report it."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
 def peak_memory_bytes(device: torch.device) -> int:
     """The peak memory since the last reset, in bytes: of the allocator on a GPU, otherwise resident in the process.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
+from potstill.engine import memory
 from potstill.engine.features import Descriptors, FeatureExtractor
 from potstill.methods.pixel_descent import PixelDescent, for_all_classes, of_classes
 from potstill.methods.problem import Problem
@@ -79,6 +81,14 @@ class DistributionMatching(PixelDescent):
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real batches of all classes of a step plus their synthetic images."""
         return (self.batch_real + images_per_class) * self.parts_of_iteration(classes)
+
+    def planned_bytes(self, problem: Problem) -> float:
+        """What the maps of the network and the real batches take."""
+        parts = -(-self.parts_of_iteration(problem.class_count) // problem.ranks.count)
+        network, images = self.extractor(problem).network, parts * problem.pictures_per_class
+        at_once = parts if network.needs_whole_batches else min(problem.classes_at_once(self.batch_real), parts)
+        real = at_once * self.batch_real * math.prod(problem.real.shape)
+        return memory.of_features(network, problem.compute, problem.real.shape, images, real)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, vmap
 
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
+from potstill.engine import memory
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.methods.inner_network import InnerNetwork
@@ -101,6 +102,16 @@ class GradientMatching(PixelDescent):
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The real batches of all classes of a step plus their synthetic images."""
         return (self.batch_real + images_per_class) * self.parts_of_iteration(classes)
+
+    def planned_bytes(self, problem: Problem) -> float:
+        """What gradients, the maps of the network and the real batches take."""
+        network, images = self._network(problem).network, problem.pictures_per_class
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        parts = -(-self.parts_of_iteration(problem.class_count) // problem.ranks.count)
+        at_once = min(problem.classes_at_once(self.batch_real, parameters), parts)
+        real = at_once * self.batch_real * math.prod(problem.real.shape)
+        shape = problem.real.shape
+        return memory.of_gradients(network, problem.compute, shape, images, self.batch_real, at_once, real)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""

@@ -1,0 +1,84 @@
+"""How much memory an iteration takes on a CPU, about, from the shapes of what it computes.
+
+The factors were fitted to the measured peaks of ``benchmarks.planned_memory``: there the plans of ConvNets are between
+0.95 and 1.25 times what the process came to take, and that of a ResNet with batch norms 1.5 times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from potstill.engine.layout import chunk_size, keeps_graphs, part_size
+from potstill.networks import Network
+from potstill.runtime.compute import Compute
+from potstill.runtime.parallel import core_count
+
+FIXED_BYTES = 60_000_000
+"""What the first use of PyTorch's operations takes, and the heap loses."""
+REAL_COPIES = 3.5
+"""Of a batch of real images: as bytes, normalised and augmented, with what is freed on the way."""
+KEPT_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 2.0, 3.0
+"""Of the maps of a network: while graphs are kept, while each is computed and used, and if gradients have gradients."""
+
+
+def of_features(network: Network, compute: Compute, shape: Sequence[int], images: int, real_values: float) -> float:
+    """The bytes that it takes to match features.
+
+    Args:
+        network: that describes the images.
+        compute: where it runs.
+        shape: (C, H, W) of the images.
+        images: the number of synthetic images of an iteration.
+        real_values: the values of the real images that are in memory at once.
+    """
+    all_images = torch.empty(images, *shape, device="meta")
+    whole = _map_bytes(network, compute, shape)
+    if network.needs_whole_batches or keeps_graphs(all_images, network, compute):
+        synthetic = KEPT_GRAPH * images * whole
+    else:
+        synthetic = PASSING_GRAPH * core_count() * chunk_size(all_images, network, compute.device) * whole
+    real = 4 * REAL_COPIES * real_values + core_count() * chunk_size(all_images, network, compute.device) * whole
+    return FIXED_BYTES + max(synthetic, real) + 8 * _parameters(network) + 24 * images * _values(shape)
+
+
+def of_gradients(
+    network: Network,
+    compute: Compute,
+    shape: Sequence[int],
+    images: int,
+    batch_real: int,
+    classes: int,
+    real_values: float,
+) -> float:
+    """The bytes that it takes to match gradients class by class.
+
+    Args:
+        network: whose gradients are matched.
+        compute: where it runs.
+        shape: (C, H, W) of the images.
+        images: the number of synthetic images of a class.
+        batch_real: the number of real images of a class.
+        classes: the number of classes whose gradients are in memory at once.
+        real_values: the values of the real images that are in memory at once.
+    """
+    whole = _map_bytes(network, compute, shape)
+    part = part_size(torch.empty(batch_real, *shape, device="meta"), network, compute.device)
+    synthetic = DOUBLE_GRAPH * core_count() * images * whole
+    real = PASSING_GRAPH * core_count() * part * whole
+    gradients = 4 * (classes + 10) * _parameters(network)
+    return FIXED_BYTES + max(synthetic, real) + 4 * REAL_COPIES * real_values + gradients
+
+
+def _map_bytes(network: Network, compute: Compute, shape: Sequence[int]) -> int:
+    """What the maps of one image take."""
+    return sum(network.map_sizes(torch.empty(1, *shape))) * compute.dtype.itemsize
+
+
+def _parameters(network: Network) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _values(shape: Sequence[int]) -> int:
+    return torch.Size(shape).numel()

@@ -1,6 +1,6 @@
 """A dataset of a thousand classes whose decoded images take several times the memory limit: dm and herding.
 
-    python -m benchmarks.larger_than_memory [--folder FOLDER] [--limit 1G] [--classes 1000] [--images 260] [--out FILE]
+    python -m benchmarks.larger_than_memory [--folder FOLDER] [--limit 1.6G] [--classes 1000] [--images 400]
 
 The images are generated: 64x64 pixels in colour, two gratings that depend on the class, noise of their own, as JPEG.
 Each run is a process of its own, whose peak of resident memory is measured; the kernel's cache of files is not part of
@@ -31,7 +31,7 @@ from potstill.cli.options import size
 SIDE = 64
 COMMON = ("--ipc", "1", "--network", "convnet:width=32", "--validate-every", "0", "--precision", "float32")
 RUNS = {
-    "dm": ("dm", "--batch-real", "32", "--classes-per-step", "100", "--iterations", "20", "--compile", "off"),
+    "dm": ("dm", "--batch-real", "32", "--classes-per-step", "50", "--iterations", "20", "--compile", "off"),
     "herding": ("herding", "--features", "trained", "--teacher-epochs", "1", "--compile", "off"),
 }
 """The arguments of each run, beside the common ones."""
@@ -40,9 +40,9 @@ RUNS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("larger-than-memory"), help="a new or earlier folder")
-    parser.add_argument("--limit", default="1G")
+    parser.add_argument("--limit", default="1.6G")
     parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--images", type=int, default=260, help="per class")
+    parser.add_argument("--images", type=int, default=400, help="per class")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     data = options.folder / "data"

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.pairs import record_of, write
 from potstill.distillation import Settings, distill
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write(record, options.out)
 
 
-def _measured(name: str, dataset: str, ipc: str, network: str, batch: str, precision: str) -> dict[str, float]:
+def _measured(name: str, dataset: str, ipc: str, network: str, batch: str, precision: Any) -> dict[str, float]:
     """The planned and the measured peak of two iterations, in bytes, and the ratio of the two."""
     planned: list[float] = []
 
@@ -58,8 +59,9 @@ def _measured(name: str, dataset: str, ipc: str, network: str, batch: str, preci
         if event == "memory":
             planned.append(fields["planned"])
 
+    method: Any = find_method(name)
     settings = Settings(
-        method=find_method(name)(batch_real=int(batch)),
+        method=method(batch_real=int(batch)),
         dataset=dataset,
         ipc=int(ipc),
         network=network,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ import torch
 from PIL import Image
 
 from potstill.cli import main
-from potstill.cli.options import duration
+from potstill.cli.options import duration, size
 from potstill.cli.output import table_console
 from potstill.data import load_dataset
+from potstill.data.images_on_disk import StoredImages
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 from tests.children import child
@@ -350,6 +353,57 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400)])
 def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("500M", 5e8), ("4G", 4e9), ("4gb", 4e9), ("1.5 T", 1.5e12), ("20KB", 20_000), ("70", 70)]
+)
+def test_sizes_of_memory(text: str, found: float) -> None:
+    assert size(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "G", "4 gigabytes", "-4G", "4GiB", "0M", "1e9"])
+def test_what_is_not_a_size_of_memory(text: str) -> None:
+    with pytest.raises(UserError, match="is not a size of memory"):
+        size(text)
+
+
+def test_images_beyond_the_memory_limit_are_inspected_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = np.random.default_rng(0)
+    for place in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / "set" / place).mkdir(parents=True)
+        for number in range(12):
+            pixels = Image.fromarray(draws.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+            pixels.save(tmp_path / "set" / place / f"{number}.png")
+    read = []
+    monkeypatch.setattr(StoredImages, "read", spied(StoredImages.read, read))
+    words = ["inspect", str(tmp_path / "set"), "--out", str(tmp_path / "a")]
+    assert main(words) == 0
+    assert not read
+    assert main([*words[:-1], str(tmp_path / "b"), "--memory-limit", "200K"]) == 0
+    assert read
+    assert (tmp_path / "a/inspection.json").read_text() == (tmp_path / "b/inspection.json").read_text()
+
+
+def spied(function: Callable[..., Any], calls: list[object]) -> Callable[..., Any]:
+    def spy(*arguments: object) -> Any:
+        calls.append(arguments)
+        return function(*arguments)
+
+    return spy
+
+
+def test_more_memory_than_there_may_be_is_refused_and_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["distill", "dm", *TINY, "--out", str(tmp_path / "run")]
+    assert main([*words, "--memory-limit", "50M"]) == 2
+    assert re.search(
+        r"dm needs about \d+ MB of memory, and may take 50 MB; use a smaller --ipc", capsys.readouterr().err
+    )
+    assert not (tmp_path / "run").exists()
+    assert main([*words, "--memory-limit", "20G"]) == 0
+    assert re.search(r"memory: about \d+ MB planned", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5m", "1h30", "5m 10"])

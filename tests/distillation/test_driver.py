@@ -109,7 +109,7 @@ def test_a_run_begins_with_a_look_at_its_dataset_which_the_manifest_keeps(datase
     folder = RunFolder(tmp_path / "run")
     distill(SETTINGS, leaking, out=folder.path, time_limit=0, listen=lambda *event: told.append(event))
     names = [name for name, _ in told if name != "doing"]
-    assert names[:2] == ["inspection", "start"]
+    assert names[:3] == ["inspection", "memory", "start"]
     account = dict(told)["inspection"]["inspection"].account
     assert any("also in train" in warning for warning in account.warnings)
     assert folder.read_manifest().dataset.account == account
@@ -176,7 +176,7 @@ def test_folder_holds_what_is_promised(run: Run):
 def test_events_are_told_and_recorded(run: Run):
     _, folder, heard = run
     recorded = list(read_events(folder.metrics))
-    heard = [(event, fields) for event, fields in heard if event not in ("doing", "inspection")]  # only told
+    heard = [(event, fields) for event, fields in heard if event not in ("doing", "inspection", "memory")]  # only told
     assert recorded == [{"event": event, **fields} for event, fields in heard]
     assert [event for event, _ in heard] == ["start", *["step", "step", "validation"] * 3, "finish"]
     steps = [fields for event, fields in heard if event == "step"]

@@ -92,5 +92,5 @@ def test_a_method_that_chooses_its_start_takes_no_other():
 
 def test_images_that_no_memory_holds_are_not_asked_for():
     settings = Settings(method=DM(), ipc=10**9, start="noise")
-    with pytest.raises(UserError, match=r"a set with `ipc=1000000000` needs 2,560\.0 GB, and this"):
+    with pytest.raises(UserError, match=r"a set with `ipc=1000000000` needs 2\.56 TB, and this"):
         resolve(settings, digits())

@@ -11,7 +11,7 @@ import torch
 
 from potstill.data import Whitening
 from potstill.experts.difficulty import el2n, grand
-from potstill.experts.feature_source import Pixels, StoredExperts, TrainedNetwork, feature_source
+from potstill.experts.feature_source import Pixels, StoredExperts, TrainedNetwork, feature_source, grouped
 from potstill.experts.plan import ExpertPlan, Score
 from potstill.experts.train import train_experts
 from potstill.networks import ImageShape, build_network
@@ -20,7 +20,7 @@ from potstill.runtime import progress as pacing
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from tests.experts.sources import stored, trained, training
-from tests.small import NETWORK, few, small_digits
+from tests.small import NETWORK, digits, few, small_digits
 
 
 def test_features_are_those_of_a_network_that_has_learned():
@@ -31,6 +31,24 @@ def test_features_are_those_of_a_network_that_has_learned():
     means = torch.stack([features[classes == c].mean(0) for c in range(10)])
     assert (torch.cdist(features, means).argmin(1) == classes).double().mean() > 0.8
     assert Pixels(real).features.equal(real.normalised().flatten(1))
+
+
+@pytest.mark.parametrize("kind", ["pixels", "trained"])
+def test_features_of_some_classes_at_a_time_are_those_of_all_at_once(kind: str, monkeypatch: pytest.MonkeyPatch):
+    real = few(digits().train, (7, 4, 5, 30, 1, 8, 6, 3, 2, 9))
+    made = Pixels(real) if kind == "pixels" else trained(real)
+    whole = list(made.features_by_class())
+    monkeypatch.setattr("potstill.experts.feature_source.FEATURE_VALUES", 11 * made._width)
+    apart = list(made.features_by_class())
+    assert [len(members) for members, _ in apart] == list(real.class_sizes)
+    for (members, features), (all_members, all_features) in zip(apart, whole, strict=True):
+        assert members.equal(all_members)
+        torch.testing.assert_close(features, all_features, rtol=1e-6, atol=1e-6)
+
+
+def test_classes_are_grouped_up_to_a_number_of_images():
+    members = [torch.arange(size) for size in (3, 4, 5, 20, 1, 1)]
+    assert [[len(index) for index in group] for group in grouped(members, 8)] == [[3, 4], [5], [20], [1, 1]]
 
 
 def test_features_of_experts_are_the_first_ones_at_its_end(tmp_path: Path):

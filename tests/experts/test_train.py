@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-from potstill.experts import manifest
 from potstill.experts import train as experts
 from potstill.experts.difficulty import DIFFICULTY, read_difficulty
 from potstill.experts.manifest import expert_file, stored_plan
@@ -19,6 +18,7 @@ from potstill.experts.plan import ExpertPlan
 from potstill.experts.train import keep_scores, train_experts
 from potstill.networks import ImageShape, build_network
 from potstill.networks.weights import WeightsFile, install
+from potstill.runtime import files
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.errors import UserError
 from potstill.schema.experts import ExpertsManifest
@@ -217,8 +217,8 @@ def test_experts_of_one_folder_are_of_one_precision(tmp_path: Path):
 
 
 def test_a_disk_too_small_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(manifest.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(UserError, match=r"these experts need 0\.0 GB, but .* has 0\.0 GB free; use a smaller"):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(UserError, match=r"these experts need [\d.]+ [kM]B, but .* has 1 kB free; use a smaller"):
         train(tmp_path / "experts")
     assert list(tmp_path.iterdir()) == []
 

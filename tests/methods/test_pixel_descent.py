@@ -10,6 +10,7 @@ import torch
 
 from potstill.methods import METHODS
 from potstill.methods.state import Adam
+from potstill.runtime import memory_limit
 from potstill.synthetic.formation import pulled_back
 from tests.methods.test_conformance import case_of
 from tests.small import problem
@@ -45,6 +46,32 @@ def test_all_classes_of_a_step_are_the_default(name: str):
     plain, asked = (made(name, classes_per_step=count) for count in (0, 10))
     (first, _), (second, _) = (method.step(given := problem(), method.prepare(given), 0) for method in (plain, asked))
     assert first["images"].equal(second["images"])
+
+
+@pytest.mark.parametrize("name", ["datadam", "dc", "dm"])
+def test_real_images_of_some_classes_at_a_time_make_the_same_step(name: str, monkeypatch: pytest.MonkeyPatch):
+    given, method = problem(ipc=2, precision="float64"), made(name)
+    indices = torch.arange(40).reshape(10, 4)
+    whole, loss = method.step(given, method.prepare(given), 0)
+    assert [group for group, _ in given.real_batches(indices)] == [slice(0, 10)]
+    monkeypatch.setattr("potstill.methods.problem.VALUES_AT_ONCE", 3 * 4 * 64)
+    groups = list(given.real_batches(indices))
+    assert [group for group, _ in groups] == [slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10)]
+    assert torch.cat([images for _, images in groups]).equal(given.real.normalised(indices.flatten()).double())
+    assert len(list(given.real_batches(indices, together=True))) == 1
+    assert len(list(given.real_batches(indices, kept_per_class=10**6))) == 10
+    apart, loss_apart = method.step(given, method.prepare(given), 0)
+    torch.testing.assert_close(apart["images"], whole["images"], rtol=1e-12, atol=1e-14)
+    assert loss_apart == pytest.approx(loss, rel=1e-12)
+
+
+def test_real_images_of_some_classes_at_a_time_are_less_to_plan_for():
+    given, method = problem(), made("dm", batch_real=500)
+    before = method.planned_bytes(given)
+    with memory_limit(4_000_000):
+        assert method.planned_bytes(given) < before
+    assert made("dm", batch_real=1000).planned_bytes(given) > before
+    assert METHODS["mtt"]().planned_bytes(given) is None
 
 
 @pytest.mark.slow

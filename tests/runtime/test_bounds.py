@@ -7,7 +7,16 @@ from math import inf, nan
 
 import pytest
 
-from potstill.runtime.bounds import all_finite, at_least, below_one, positive
+from potstill.runtime.bounds import (
+    all_finite,
+    at_least,
+    below_one,
+    bytes_in_words,
+    check_memory,
+    memory_bytes,
+    memory_limit,
+    positive,
+)
 from potstill.runtime.errors import UserError
 
 
@@ -51,3 +60,25 @@ def test_what_is_out_of_range_is_refused(check, value, message):
     with pytest.raises(UserError) as error:
         check(Options(rate=value))
     assert str(error.value) == message
+
+
+def test_a_memory_limit_holds_within_its_context_and_the_least_of_several_counts():
+    whole = memory_bytes()
+    with memory_limit(3e6):
+        assert memory_bytes() == 3e6
+        with memory_limit(5e6):
+            assert memory_bytes() == 3e6
+        with memory_limit(None), memory_limit(2e6), pytest.raises(UserError, match=r"and the memory limit is 2 MB"):
+            check_memory("it", 2.5e6, "use less")
+        check_memory("it", 2.5e6, "use less")
+    assert memory_bytes() == whole
+    with memory_limit(whole + 1e12):
+        assert memory_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (31360, "31.4 kB"), (999_600, "1 MB"), (4e9, "4 GB"), (2.5e15, "2,500 TB")],
+)
+def test_bytes_in_words(number: float, words: str):
+    assert bytes_in_words(number) == words

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from potstill.runtime.parallel import core_count, cpu_workers, parallel_map
+from potstill.runtime.parallel import core_count, cpu_workers, parallel_map, read_ahead
 
 CPU = torch.device("cpu")
 
@@ -132,3 +132,26 @@ def test_there_are_as_many_workers_as_cores():
     with cpu_workers(CPU):
         parallel_map(meet, range(core_count()))
     assert len(seen) == core_count() >= 1
+
+
+def test_the_next_item_is_read_while_one_is_used_and_no_further_one():
+    read, second = [], threading.Event()
+
+    def double(item: int) -> int:
+        read.append(item)
+        if item == 1:
+            second.set()
+        return 2 * item
+
+    results = read_ahead(double, range(4))
+    assert next(results) == 0
+    assert second.wait(30)
+    assert 3 not in read
+    assert list(results) == [2, 4, 6]
+    assert read == [0, 1, 2, 3]
+
+
+def test_a_single_item_is_read_by_the_caller_and_an_error_reaches_it():
+    assert list(read_ahead(lambda _: threading.get_ident(), [0])) == [threading.get_ident()]
+    with pytest.raises(ZeroDivisionError):
+        list(read_ahead(lambda item: 1 // item, [1, 0, 1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from potstill import inspection
 from potstill.cli.output import printed, say
+from potstill.runtime.bounds import bytes_in_words
 from potstill.runtime.progress import in_words
 
 if TYPE_CHECKING:
@@ -131,10 +133,12 @@ class DistillationProgress:
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         """Show one event."""
         iteration, seconds = fields["iteration"], fields["seconds"]
-        if event in ("inspection", "memory"):
-            memory = f"memory: about {fields.get('planned', 0) / 1e9:.2g} GB planned"
-            for line in fields["inspection"].summary() if event == "inspection" else [memory]:
-                self._bar.console.print(printed(line), markup=False, highlight=False, soft_wrap=True)
+        if event == "inspection":
+            self._print(fields["inspection"].summary())
+            return
+        if event == "memory":
+            rounded = float(f"{fields['planned']:.2g}")
+            self._print([f"memory: about {bytes_in_words(rounded)} planned"])
             return
         self._notes.pop("doing", None)
         if event == "doing":
@@ -154,3 +158,7 @@ class DistillationProgress:
             left = f"{in_words((self._total - iteration) * spent / done)} left" if rate else ""
             at = f"iteration {iteration} of {self._total}" if self._total else ""
             self._lines(", ".join(part for part in (at, rate, left, note) if part) or "distilling")
+
+    def _print(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._bar.console.print(printed(line), markup=False, highlight=False, soft_wrap=True)

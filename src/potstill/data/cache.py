@@ -58,8 +58,9 @@ def read_cached(
     if raw.is_in_memory and raw.may_be_kept:
         with contextlib.suppress(UserError), staged(path) as unfinished:
             write_copy(raw, unfinished)
-        if raw.nbytes > in_memory:
-            return read_copy(path, in_memory) or raw
-    elif not raw.may_be_kept:
-        path.unlink(missing_ok=True)  # what is read from it is open
-    return raw
+        return raw if raw.nbytes <= in_memory else read_copy(path, in_memory) or raw
+    if not raw.may_be_kept:
+        if not raw.is_in_memory:
+            path.unlink(missing_ok=True)  # what is read from it is open
+        return raw
+    return read_copy(path, in_memory=0) or raw  # under its final name

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -218,6 +218,8 @@ class _OfSplit:
         found = self.colours
         if found is not None and self.alpha is not None and not without_alpha:
             found = _wider(found, self.alpha)
+            if not all(map(has_alpha, self.channels)):
+                found = _wider(found, replace(found, high=255))  # alpha that is missing is opaque
         if found is None or self.first is None:
             return self.others
         if not self.others:

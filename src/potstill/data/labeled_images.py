@@ -14,6 +14,7 @@ from torch import Tensor
 from potstill.data.class_sampler import ClassSampler
 from potstill.data.images_on_disk import BLOCK_BYTES, ImagesOnDisk
 from potstill.data.whitening import Whitening
+from potstill.runtime.bounds import bytes_in_words
 from potstill.runtime.errors import UserError
 
 
@@ -119,7 +120,7 @@ class LabeledImages:
         if isinstance(self.stored, Tensor):
             return self.stored
         raise UserError(
-            f"this needs all {len(self):,} images in memory ({self.nbytes / 1e6:,.0f} MB), but they are read from disk",
+            f"this needs all {len(self):,} images in memory, {bytes_in_words(self.nbytes)}, but they stay on disk",
             "raise the memory limit, or use fewer or smaller images",
         )
 

@@ -23,6 +23,7 @@ from potstill.data.raster import Raster, read_raster
 from potstill.data.raw import RawDataset, Split
 from potstill.data.sources.base import Source
 from potstill.data.understanding import Understood, understand
+from potstill.runtime.bounds import bytes_in_words
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import check_space
 from potstill.runtime.progress import Progress, silent
@@ -117,8 +118,8 @@ def _read_onto_disk(
     """
     if room.on_disk is None:
         raise UserError(
-            f"the decoded images need {needed / 1e9:,.1f} GB, more than the {room.in_memory / 1e9:,.1f} GB that they "
-            "may take of the memory, and there is no cache for a copy on disk",
+            f"the decoded images need {bytes_in_words(needed)}, more than the {bytes_in_words(room.in_memory)} "
+            "of memory that they may take, and there is no cache for a copy on disk",
             "name a `cache`, or use a smaller `image_size` or fewer images",
         )
     labels = {name: torch.from_numpy(values) for name, values in understood.labels.items()}

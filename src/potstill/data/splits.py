@@ -59,8 +59,9 @@ def stratified_split(labels: Tensor, fraction: float, purpose: str) -> tuple[Ten
     """
     labels = labels.cpu()
     held = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist() if fraction > 0 else []:
-        members = (labels == label).nonzero().flatten()
+    present, sizes = labels.unique(return_counts=True)
+    by_class = labels.argsort(stable=True).split(sizes.tolist())
+    for label, members in zip(present.tolist(), by_class, strict=True) if fraction > 0 else []:
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         generator = Streams(0).generator("data split", purpose, label)
         held[members[torch.randperm(len(members), generator=generator)[:count]]] = True

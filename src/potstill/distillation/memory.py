@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from potstill.methods import Method, Problem
-from potstill.runtime.bounds import memory_bytes
+from potstill.runtime.bounds import bytes_in_words, memory_bytes
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import resident_bytes
+
+SYNTHETIC_COPIES = 6
+"""How often all synthetic images are in memory: in the state, its gradient, the next state and what is written."""
 
 
 def planned_memory(method: Method, problem: Problem) -> float | None:
@@ -20,10 +23,10 @@ def planned_memory(method: Method, problem: Problem) -> float | None:
     """
     if problem.compute.device.type != "cpu" or (growth := method.planned_bytes(problem)) is None:
         return None
-    planned = resident_bytes() + growth
+    planned = resident_bytes() + growth + SYNTHETIC_COPIES * problem.start.images.nbytes
     if planned > (there := memory_bytes()):
         raise UserError(
-            f"{method.name} needs about {planned / 1e9:,.2g} GB of memory, and may take {there / 1e9:,.2g} GB",
+            f"{method.name} needs about {bytes_in_words(planned)} of memory, and may take {bytes_in_words(there)}",
             "use a smaller `ipc`, `batch_real` or `classes_per_step`, or a smaller network",
         )
     return planned

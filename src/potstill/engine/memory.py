@@ -17,13 +17,11 @@ from potstill.runtime.parallel import core_count
 
 FIXED_BYTES = 60_000_000
 """What the first use of PyTorch's operations takes, and the heap loses."""
-REAL_COPIES = 3.5
-"""Of a batch of real images: as bytes, normalised and augmented, with what is freed on the way."""
 KEPT_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 2.0, 3.0
 """Of the maps of a network: while graphs are kept, while each is computed and used, and if gradients have gradients."""
 
 
-def of_features(network: Network, compute: Compute, shape: Sequence[int], images: int, real_values: float) -> float:
+def of_features(network: Network, compute: Compute, shape: Sequence[int], images: int, real: float) -> float:
     """The bytes that it takes to match features.
 
     Args:
@@ -31,7 +29,7 @@ def of_features(network: Network, compute: Compute, shape: Sequence[int], images
         compute: where it runs.
         shape: (C, H, W) of the images.
         images: the number of synthetic images of an iteration.
-        real_values: the values of the real images that are in memory at once.
+        real: the bytes that real images take.
     """
     all_images = torch.empty(images, *shape, device="meta")
     whole = _map_bytes(network, compute, shape)
@@ -39,8 +37,8 @@ def of_features(network: Network, compute: Compute, shape: Sequence[int], images
         synthetic = KEPT_GRAPH * images * whole
     else:
         synthetic = PASSING_GRAPH * core_count() * chunk_size(all_images, network, compute.device) * whole
-    real = 4 * REAL_COPIES * real_values + core_count() * chunk_size(all_images, network, compute.device) * whole
-    return FIXED_BYTES + max(synthetic, real) + 8 * _parameters(network) + 24 * images * _values(shape)
+    real += core_count() * chunk_size(all_images, network, compute.device) * whole
+    return FIXED_BYTES + max(synthetic, real) + 8 * _parameters(network)
 
 
 def of_gradients(
@@ -50,7 +48,7 @@ def of_gradients(
     images: int,
     batch_real: int,
     classes: int,
-    real_values: float,
+    real: float,
 ) -> float:
     """The bytes that it takes to match gradients class by class.
 
@@ -61,14 +59,14 @@ def of_gradients(
         images: the number of synthetic images of a class.
         batch_real: the number of real images of a class.
         classes: the number of classes whose gradients are in memory at once.
-        real_values: the values of the real images that are in memory at once.
+        real: the bytes that real images take.
     """
     whole = _map_bytes(network, compute, shape)
     part = part_size(torch.empty(batch_real, *shape, device="meta"), network, compute.device)
     synthetic = DOUBLE_GRAPH * core_count() * images * whole
-    real = PASSING_GRAPH * core_count() * part * whole
+    of_real = PASSING_GRAPH * core_count() * part * whole
     gradients = 4 * (classes + 10) * _parameters(network)
-    return FIXED_BYTES + max(synthetic, real) + 4 * REAL_COPIES * real_values + gradients
+    return FIXED_BYTES + real + max(synthetic, of_real) + gradients
 
 
 def _map_bytes(network: Network, compute: Compute, shape: Sequence[int]) -> int:
@@ -78,7 +76,3 @@ def _map_bytes(network: Network, compute: Compute, shape: Sequence[int]) -> int:
 
 def _parameters(network: Network) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _values(shape: Sequence[int]) -> int:
-    return torch.Size(shape).numel()

@@ -35,7 +35,7 @@ EPOCHS = 10
 """Default number of training epochs."""
 
 FEATURE_VALUES = 2**26
-"""The most values of features that are in memory at once: 256 MB; in little memory, an eighth of it."""
+"""The most values of features that are in memory at once: 256 MB; in little memory, a sixteenth of it."""
 
 Trajectory = Callable[[], list[Weights]]
 """Returns the weights of a network before its training and after every epoch."""
@@ -93,7 +93,7 @@ class FeatureSource(ABC):
             int64 (n,), the indices of the images of a class, and float32 (n, D), their features; both on the CPU.
         """
         members = [index.cpu() for index in self.real.class_index]
-        most = int(min(FEATURE_VALUES, memory_bytes() / 32)) // self._width
+        most = int(min(FEATURE_VALUES, memory_bytes() / 64)) // self._width
         if len(self.real) <= most:
             yield from ((index, self.features[index]) for index in members)
             return

@@ -25,7 +25,13 @@ T = TypeVar("T")
 VALUES_AT_ONCE = 2**27
 """The most values of real images, and of gradients to match, that are in memory at once: 512 MB in float32.
 
-In little memory there are fewer: an eighth of it.
+In little memory there are fewer: a sixteenth of it, because augmentation makes several copies.
+"""
+
+REAL_COPIES, READ_AHEAD = 3.5, 2.0
+"""How often real images are in memory: as bytes, normalised and augmented; and more often if others are read meanwhile.
+
+Measured by ``benchmarks.planned_memory``.
 """
 
 
@@ -86,8 +92,21 @@ class Problem:
             batch: the number of images of a class.
             kept_per_class: how many other values are kept for each class, such as those of a gradient.
         """
-        most = int(min(VALUES_AT_ONCE, memory_bytes() / 32))
+        most = int(min(VALUES_AT_ONCE, memory_bytes() / 64))
         return max(most // (batch * math.prod(self.real.shape) + kept_per_class), 1)
+
+    def real_bytes(self, batch: int, classes: int, *, together: bool = False, kept_per_class: int = 0) -> float:
+        """About what the real images of an iteration take in memory.
+
+        Args:
+            batch: the number of images of a class.
+            classes: the number of classes of the iteration.
+            together: as for ``real_batches``.
+            kept_per_class: as for ``real_batches``.
+        """
+        at_once = classes if together else min(self.classes_at_once(batch, kept_per_class), classes)
+        copies = REAL_COPIES + (READ_AHEAD if at_once < classes else 0)
+        return 4 * copies * at_once * batch * math.prod(self.real.shape)
 
     def real_batches(
         self, indices: Tensor, *, together: bool = False, kept_per_class: int = 0
@@ -103,7 +122,8 @@ class Problem:
             A slice of the classes, and their images (classes of the slice * n, C, H, W), in the dtype of the start.
         """
         at_once = len(indices) if together else self.classes_at_once(indices.shape[1], kept_per_class)
-        groups = [slice(first, first + at_once) for first in range(0, len(indices), at_once)]
+        starts = range(0, len(indices), at_once)
+        groups = [slice(first, min(first + at_once, len(indices))) for first in starts]
         dtype = torch.float64 if self.compute.precision == "float64" else torch.float32
 
         def read(group: slice) -> Tensor:

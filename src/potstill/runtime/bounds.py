@@ -127,6 +127,15 @@ def _installed_bytes() -> float:
     return installed
 
 
+def bytes_in_words(number: float) -> str:
+    """A number of bytes to three digits, in powers of a thousand: 31360 as ``31.4 kB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 999.5:
+            return f"{number:.0f} bytes" if unit == "bytes" else f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB" if number < 999.5 else f"{number:,.0f} TB"
+
+
 def check_memory(what: str, needed: float, remedy: str) -> None:
     """Check that something fits into the memory of this machine.
 
@@ -140,4 +149,4 @@ def check_memory(what: str, needed: float, remedy: str) -> None:
     """
     if needed > (there := memory_bytes()):
         whose = "the memory limit is" if there == _limit.get() else "this machine has"
-        raise UserError(f"{what} needs {needed / 1e9:,.1f} GB, and {whose} {there / 1e9:,.1f} GB", remedy)
+        raise UserError(f"{what} needs {bytes_in_words(needed)}, and {whose} {bytes_in_words(there)}", remedy)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from potstill.runtime.bounds import bytes_in_words
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import check_locks
 from potstill.runtime.reading import FREE_SPACE, cannot_read, cannot_write, open_regular
@@ -85,7 +86,9 @@ def check_space(path: Path, what: str, needed: float, remedy: str) -> None:
     """
     disk = next(folder for folder in path.absolute().parents if folder.exists())
     if needed > (free := shutil.disk_usage(disk).free):
-        raise UserError(f"{what} {needed / 1e9:,.1f} GB, but the disk of {path} has {free / 1e9:,.1f} GB free", remedy)
+        raise UserError(
+            f"{what} {bytes_in_words(needed)}, but the disk of {path} has {bytes_in_words(free)} free", remedy
+        )
 
 
 @contextlib.contextmanager

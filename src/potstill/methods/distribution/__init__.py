@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -86,8 +85,7 @@ class DistributionMatching(PixelDescent):
         """What the maps of the network and the real batches take."""
         parts = -(-self.parts_of_iteration(problem.class_count) // problem.ranks.count)
         network, images = self.extractor(problem).network, parts * problem.pictures_per_class
-        at_once = parts if network.needs_whole_batches else min(problem.classes_at_once(self.batch_real), parts)
-        real = at_once * self.batch_real * math.prod(problem.real.shape)
+        real = problem.real_bytes(self.batch_real, parts, together=network.needs_whole_batches)
         return memory.of_features(network, problem.compute, problem.real.shape, images, real)
 
     def prepare(self, problem: Problem) -> State:

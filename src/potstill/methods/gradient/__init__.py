@@ -108,10 +108,9 @@ class GradientMatching(PixelDescent):
         network, images = self._network(problem).network, problem.pictures_per_class
         parameters = sum(parameter.numel() for parameter in network.parameters())
         parts = -(-self.parts_of_iteration(problem.class_count) // problem.ranks.count)
+        real = problem.real_bytes(self.batch_real, parts, kept_per_class=parameters)
         at_once = min(problem.classes_at_once(self.batch_real, parameters), parts)
-        real = at_once * self.batch_real * math.prod(problem.real.shape)
-        shape = problem.real.shape
-        return memory.of_gradients(network, problem.compute, shape, images, self.batch_real, at_once, real)
+        return memory.of_gradients(network, problem.compute, problem.real.shape, images, self.batch_real, at_once, real)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from torch._dynamo.testing import CompileCounter
 
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.networks import ImageShape, build_network
-from potstill.runtime.compilation import CompiledKinds, compiled
+from potstill.runtime.compilation import KEPT_IN, CompiledKinds, compiled
 from potstill.runtime.compute import CPU, Compute, supports_compilation
 from potstill.runtime.parallel import cpu_workers
 
@@ -107,3 +109,26 @@ def test_gradients_in_bfloat16_are_those_of_code_that_is_not_compiled():
     compiled_code, plain = found
     assert compiled_code.isfinite().all()
     assert (compiled_code - plain).norm() < 0.05 * plain.norm()
+
+
+def test_compiled_code_is_kept_in_the_users_cache_unless_the_user_says_where(
+    counter: CompileCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(KEPT_IN, str(tmp_path / "elsewhere"))
+    compiled(scaling(2.0), CPU)
+    assert os.environ[KEPT_IN] == str(tmp_path / "elsewhere")
+    monkeypatch.delenv(KEPT_IN)
+    compiled(scaling(2.0), CPU)
+    assert os.environ[KEPT_IN] == str(tmp_path / "potstill" / "compiled")
+
+
+@pytest.mark.skipif(not supports_compilation(CPU.device), reason="needs a C++ compiler")
+def test_what_is_compiled_lands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(KEPT_IN, str(tmp_path / "kept"))
+    torch._dynamo.reset()
+    try:
+        assert compiled(scaling(3.0), CPU)(torch.ones(7, 5)).eq(3).all()
+    finally:
+        torch._dynamo.reset()
+    assert any(path.suffix == ".so" or path.suffix == ".cpp" for path in (tmp_path / "kept").rglob("*"))

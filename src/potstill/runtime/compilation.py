@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import platform
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
@@ -10,12 +11,16 @@ from typing import Any, TypeVar
 import torch
 
 from potstill.runtime.compute import Compute
+from potstill.runtime.files import cache_folder
 from potstill.runtime.parallel import parallel_map
 
 T = TypeVar("T")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+KEPT_IN = "TORCHINDUCTOR_CACHE_DIR"
+"""PyTorch's variable for the folder of compiled code; a user's own choice stands."""
 
 SAFE_BITS = 256
 """The width of vectors in code that is compiled for bfloat16 on a CPU.
@@ -34,6 +39,7 @@ def compiled(function: F, compute: Compute) -> F:
         function: takes tensors.
         compute: where and in which precision it computes.
     """
+    _keep_compiled_code()
     options: dict[str, Any] = {}
     if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
         options["isolate_recompiles"] = True
@@ -41,6 +47,15 @@ def compiled(function: F, compute: Compute) -> F:
         options["options"] = {"cpp.simdlen": SAFE_BITS}
     make: Any = torch.compile
     return make(function, dynamic=False, **options)
+
+
+def _keep_compiled_code() -> None:
+    """Let PyTorch keep what it compiles in the user's cache, not in a folder that is gone when the machine restarts.
+
+    A later run with the same network and sizes then loads the code instead of compiling it.
+    """
+    if KEPT_IN not in os.environ and (folder := cache_folder("compiled")) is not None:
+        os.environ[KEPT_IN] = str(folder)
 
 
 class CompiledKinds:

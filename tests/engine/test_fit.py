@@ -12,7 +12,7 @@ from torch import Tensor
 from potstill.augmentation import condensation_augmentation, siamese_augmentation
 from potstill.data import Examples
 from potstill.engine import layout
-from potstill.engine.fit import fit
+from potstill.engine.fit import fit, telling_of_steps
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.networks import ImageShape, Network, build_network
@@ -250,3 +250,12 @@ def test_learns_what_can_be_learned():
     trainer.fit(examples(), replace(SCHEDULE, epochs=10), Streams(0))
     unseen = examples(200, seed=1)
     assert (trainer.predict(unseen) == unseen.labels).double().mean() > 0.9
+
+
+def test_steps_within_an_epoch_are_told_of_and_its_end_by_the_epoch():
+    told: list[float] = []
+    with telling_of_steps(told.append):
+        trained(examples(37), SCHEDULE)
+    assert told == pytest.approx([epoch + part / 3 for epoch in range(3) for part in (1, 2)])
+    trained(examples(37), SCHEDULE)
+    assert len(told) == 6

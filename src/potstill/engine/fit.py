@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 import torch
@@ -79,6 +81,23 @@ def fit(
     go_on(learners, examples, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
 
 
+_tell: ContextVar[Callable[[float], None]] = ContextVar("_tell", default=lambda _: None)
+
+
+@contextmanager
+def telling_of_steps(tell: Callable[[float], None]) -> Iterator[None]:
+    """Within this context, every step within an epoch is told of: an epoch of many images takes long.
+
+    Args:
+        tell: called after a step with the number of epochs that are done, such as 2.4.
+    """
+    token = _tell.set(tell)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
 def go_on(
     learners: Learners,
     examples: Examples,
@@ -103,9 +122,9 @@ def go_on(
         fitting.set_rate(epoch)
         drawn = [own.child("epoch", epoch) for own in streams]
         if taking_part is None:
-            losses = fitting.epoch(torch.arange(len(examples)), drawn)
+            losses = fitting.epoch(epoch, torch.arange(len(examples)), drawn)
         else:
-            losses = fitting.epoch(taking_part(epoch), drawn, varies=True)
+            losses = fitting.epoch(epoch, taking_part(epoch), drawn, varies=True)
         if epoch + 1 == schedule.epochs:
             fitting.average.install()
             learners.hand_over()
@@ -128,20 +147,24 @@ class _Fitting:
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(epoch)
 
-    def epoch(self, chosen: Tensor, streams: Sequence[Streams], *, varies: bool = False) -> list[float]:
+    def epoch(self, epoch: int, chosen: Tensor, streams: Sequence[Streams], *, varies: bool = False) -> list[float]:
         """Make one pass over some examples, and return the mean loss of each network.
 
         Args:
+            epoch: counted from 0.
             chosen: the indices int64 (n,) of the examples.
             streams: the randomness of the epoch, for each network.
             varies: whether n varies from epoch to epoch, and with it the size of the last batch.
         """
         self.learners.network.train()
         orders = torch.stack([chosen[torch.randperm(len(chosen), generator=own.generator("order"))] for own in streams])
-        total = torch.zeros(len(streams), device=self.learners.compute.device)
-        for number, indices in enumerate(orders.split(self.schedule.batch_size, dim=1)):
+        total, tell = torch.zeros(len(streams), device=self.learners.compute.device), _tell.get()
+        batches = orders.split(self.schedule.batch_size, dim=1)
+        for number, indices in enumerate(batches):
             images, labels = self._batches(indices, number, streams)
             total += self._step(images, labels, eager=varies and indices.shape[1] < self.schedule.batch_size)
+            if number + 1 < len(batches):  # otherwise the epoch is told of
+                tell(epoch + (number + 1) / len(batches))
         return (total / len(chosen)).tolist()
 
     def _batches(self, indices: Tensor, number: int, streams: Sequence[Streams]) -> tuple[Tensor, Tensor]:

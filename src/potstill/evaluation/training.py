@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import torch
 
 from potstill.data import ImageDataset, LabeledImages
+from potstill.engine.fit import telling_of_steps
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.procedures import (
     AfterEpoch,
@@ -125,7 +126,9 @@ class NetworkTraining(Unit[R]):
         )
         procedure = self._procedure(workplace, dataset, sets)
         following = None if follow is None else follow(trainer, procedure.epochs)
-        procedure.train(trainer, self.streams, self._after_epoch(procedure, following, workplace.progress))
+        told = _Told(procedure.epochs, workplace.progress)
+        with telling_of_steps(told.after_step):
+            procedure.train(trainer, self.streams, self._after_epoch(told, following))
         return trainer, procedure.epochs
 
     def weights(self, workplace: Workplace) -> InitialWeights:
@@ -154,18 +157,38 @@ class NetworkTraining(Unit[R]):
             chosen = sets[self.images]
         return on_set(chosen, self.recipe, weights, dataset.flips, learning_rate=self.learning_rate)
 
-    def _after_epoch(self, procedure: Procedure, following: AfterEpoch | None, progress: Progress) -> AfterEpoch:
-        pace = Pace()
-
+    def _after_epoch(self, told: _Told, following: AfterEpoch | None) -> AfterEpoch:
         def after_epoch(epoch: int, loss: float) -> None:
             if self.diverging == "fails" and not math.isfinite(loss):
                 raise UserError(f"{self.network} diverged in epoch {epoch} of its training", "use another recipe")
-            if epoch < procedure.epochs and pace.due():
-                progress(f"epoch {epoch} of {procedure.epochs}, loss {loss:.3g}, {pace.left(epoch, procedure.epochs)}")
+            told.after_epoch(epoch, loss)
             if following is not None:
                 following(epoch, loss)
 
         return after_epoch
+
+
+class _Told:
+    """Tells how far a training is, now and then.
+
+    Args:
+        epochs: of the training.
+        progress: told of them.
+    """
+
+    def __init__(self, epochs: int, progress: Progress) -> None:
+        self._epochs, self._progress = epochs, progress
+        self._pace, self._loss = Pace(), ""
+
+    def after_epoch(self, epoch: int, loss: float) -> None:
+        self._loss = f", loss {loss:.3g}"
+        if epoch < self._epochs:
+            self.after_step(epoch)
+
+    def after_step(self, done: float) -> None:
+        if self._pace.due():
+            left = self._pace.left(done, self._epochs)
+            self._progress(f"epoch {math.ceil(done)} of {self._epochs}{self._loss}, {left}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from potstill.augmentation import siamese_augmentation
 from potstill.data import LabeledImages
 from potstill.engine.features import FeatureExtractor, embedding, logits_of
+from potstill.engine.fit import telling_of_steps
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.experts.difficulty import NeverLearned, el2n, forgetting_events, grand
@@ -271,13 +272,18 @@ class TrainedNetwork(NetworkSource):
         trainer, streams = self.trainer(), self.training.streams
         schedule = Schedule(epochs=self.epochs, augmentation=siamese_augmentation(flips=self.training.flips))
         trainer.begin(schedule.initial, [streams])
-        kept = [trainer.snapshot()]
+        kept, begun = [trainer.snapshot()], Pace()
 
         def after_epoch(epoch: int, loss: float) -> None:
             kept.append(trainer.snapshot())
             self._tell(f"training the selection's network, epoch {epoch} of {self.epochs}: loss {loss:.3g}")
 
-        trainer.fit(self.real, schedule, streams, after_epoch=after_epoch)
+        def after_step(done: float) -> None:
+            left = begun.left(done, self.epochs)
+            self._tell(f"training the selection's network, epoch {math.ceil(done)} of {self.epochs}, {left}")
+
+        with telling_of_steps(after_step):
+            trainer.fit(self.real, schedule, streams, after_epoch=after_epoch)
         return [lambda: kept]
 
 

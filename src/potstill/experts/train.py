@@ -15,7 +15,7 @@ from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.data import ImageDataset
-from potstill.engine.fit import fit
+from potstill.engine.fit import fit, telling_of_steps
 from potstill.engine.schedule import Schedule
 from potstill.engine.stacked import StackedNetworks
 from potstill.engine.trainer import Trainer
@@ -219,12 +219,17 @@ def _train_together(
         if not plan.last_only or epoch == plan.epochs:
             keep(epoch)
 
+    def after_step(done: float) -> None:
+        if done < plan.epochs and pace.due():
+            progress(f"epoch {math.ceil(done)} of {plan.epochs}, {pace.left(done, plan.epochs)}")
+
     streams = [Streams(plan.seed).child("expert", number) for number in numbers]
     if not plan.last_only:
         learners.begin(schedule.initial, streams)
         keep(0)
     taking_part = None if curriculum is None else curriculum.taking_part
-    fit(learners, dataset.train, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
+    with telling_of_steps(after_step):
+        fit(learners, dataset.train, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
     seconds = round((time.perf_counter() - started) / len(numbers), 3)
     for own, member in zip(details, learners.members(), strict=True):
         own |= {"seconds": seconds, "compute": str(learners.compute)}

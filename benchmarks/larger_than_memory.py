@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,12 +65,15 @@ def _run(name: str, words: tuple[str, ...], folder: Path, limit: str) -> dict[st
     command += ["--dataset", str(folder / "data"), "--memory-limit", limit, "--out", str(out)]
     environment = {**os.environ, "XDG_CACHE_HOME": str((folder / "cache").absolute())}
     begun = time.monotonic()
-    subprocess.run(command, env=environment, check=True)
+    process = subprocess.Popen(command, env=environment)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{shlex.join(command)} failed")
     manifest = json.loads((out / "manifest.json").read_text())
     return {
         "command": " ".join(["potstill", *command[3:]]),
         "seconds": round(time.monotonic() - begun, 1),
-        "peak bytes of the process": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        "peak bytes of the process": usage.ru_maxrss * 1024,
         "peak bytes of the run": manifest["peak_memory_bytes"],
         "set sha256": manifest["tensors_sha256"],
     }

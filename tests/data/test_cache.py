@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -106,7 +107,8 @@ def flipped(content: bytes) -> bytes:
 
 
 def flipped_pixel(content: bytes) -> bytes:
-    middle = 8 + int.from_bytes(content[:8], "little") + 40
+    length = int.from_bytes(content[:8], "little")
+    middle = 8 + length + json.loads(content[8 : 8 + length])["train.images"]["data_offsets"][0] + 40
     return content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
 
 

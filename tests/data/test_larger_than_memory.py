@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -18,12 +25,16 @@ from torch import Tensor
 
 from potstill.data import ImageDataset, LabeledImages, load_dataset, with_classes
 from potstill.data.dataset_file import prepared_sha256, read_dataset, write_dataset
+from potstill.data.decode_onto_disk import Encodings
+from potstill.data.decoded_copy import Draft
 from potstill.data.found import Encoded
 from potstill.data.images_on_disk import ImagesOnDisk
+from potstill.data.raster import read_raster
 from potstill.data.views import brought_together
 from potstill.inspection import inspect
 from potstill.runtime import memory_limit
 from potstill.runtime.errors import UserError
+from potstill.schema.account import Account
 
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
@@ -78,6 +89,8 @@ def everything(part: LabeledImages) -> Tensor:
         ("I;16",),
         ("L", "I;16"),
         ("RGB", "I;16"),
+        ("RGB", "RGB", "RGBA", "I;16"),
+        ("RGBA", "RGBA", "I;16"),
     ],
     ids=" ".join,
 )
@@ -171,18 +184,22 @@ def test_what_needs_all_images_in_memory_is_refused(tmp_path: Path):
     _, on_disk = both(make(tmp_path / "set"), tmp_path)
     with pytest.raises(UserError, match="needs all 27 images in memory"):
         _ = on_disk.train.images
-    with little_memory(), pytest.raises(UserError, match="read from disk; omit `zca`"):
+    with little_memory(), pytest.raises(UserError, match="stay on disk; omit `zca`"):
         load_dataset(tmp_path / "set", cache=tmp_path / "cache on disk", zca=True)
 
 
-def test_without_a_place_on_disk_the_bytes_are_said(tmp_path: Path):
-    with (
-        little_memory(),
-        pytest.raises(
-            UserError, match=r"need 216 kB, more than the 25 kB of memory that they may take, and .* no cache"
-        ),
-    ):
-        load_dataset(make(tmp_path / "set"), cache=None)
+def test_without_a_place_on_disk_images_are_in_memory_if_it_holds_them(tmp_path: Path):
+    folder = make(tmp_path / "set")
+    with memory_limit(400_000):
+        assert isinstance(load_dataset(folder, cache=None).train.stored, Tensor)
+    with little_memory(), pytest.raises(UserError, match=r"need more than the 100 kB of memory"):
+        load_dataset(folder, cache=None)
+
+
+def test_a_cache_that_cannot_be_written_is_said_with_what_to_do(tmp_path: Path):
+    (tmp_path / "cache").write_text("a file")
+    with little_memory(), pytest.raises(UserError, match=r"cannot write .*; free some space, .* XDG_CACHE_HOME"):
+        load_dataset(make(tmp_path / "set"), cache=tmp_path / "cache")
 
 
 def test_a_disk_that_is_too_full_is_said_before_anything_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -224,13 +241,92 @@ def test_a_copy_that_is_harmed_under_a_run_is_noticed_and_made_anew(
     folder = make(tmp_path / "set", splits=("test", "train"))
     with little_memory():
         found = load_dataset(folder, cache=tmp_path / "cache", validation_fraction=0)
-        pixels = everything(found.train)
-        (copy,) = (tmp_path / "cache").glob("*.safetensors")
-        harm(copy)  # the last of the images, which are those of train
-        assert found.train.read(slice(0, 29)).equal(pixels[:29])
-        with pytest.raises(UserError, match=f"is damaged: {what}"):
-            found.train.read(slice(20, 30))
-        assert everything(load_dataset(folder, cache=tmp_path / "cache", validation_fraction=0).train).equal(pixels)
+    pixels = everything(found.train)
+    (copy,) = (tmp_path / "cache").glob("*.safetensors")
+    harm(copy)  # the last of the images, which are those of train
+    assert found.train.read(slice(0, 29)).equal(pixels[:29])
+    with pytest.raises(UserError, match=f"is damaged: {what}"):
+        found.train.read(slice(20, 30))
+    assert not copy.exists()
+    with little_memory():
+        again = load_dataset(folder, cache=tmp_path / "cache", validation_fraction=0)
+    assert everything(again.train).equal(pixels)
+    with pytest.raises(UserError, match="is damaged"):
+        found.train.read(slice(20, 30))
+    assert copy.exists(), "it is another one"
+
+
+def test_a_damaged_copy_that_cannot_be_deleted_is_damaged_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    _, on_disk = both(make(tmp_path / "set"), tmp_path)
+    (copy,) = (tmp_path / "cache on disk").glob("*.safetensors")
+    change(copy)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(UserError, match="is damaged"):
+        [everything(part) for part in on_disk.splits.values()]
+
+
+def test_more_images_at_once_than_memory_holds_are_refused(tmp_path: Path):
+    _, on_disk = both(make(tmp_path / "set"), tmp_path)
+    with little_memory(), pytest.raises(UserError, match="reading 27 images at once needs 486 kB"):
+        on_disk.train.normalised()
+
+
+@pytest.mark.parametrize("row", [-1, 30, 10**6])
+def test_images_that_are_not_there_are_not_read(row: int, tmp_path: Path):
+    _, on_disk = both(make(tmp_path / "set"), tmp_path)
+    assert isinstance(on_disk.train.stored, ImagesOnDisk)
+    with pytest.raises(IndexError):
+        replace(on_disk.train.stored, rows=torch.tensor([row])).read()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_forked_processes_read_at_once(tmp_path: Path):
+    in_memory, on_disk = both(make(tmp_path / "set"), tmp_path)
+    children = []
+    for seed in range(4):
+        if (child := os.fork()) == 0:
+            generator, right = torch.Generator().manual_seed(seed), True
+            for _ in range(200):
+                indices = torch.randint(27, (4,), generator=generator)
+                right &= on_disk.train.read(indices).equal(in_memory.train.images[indices])
+            os._exit(0 if right else 1)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+
+
+def test_a_pickled_dataset_reads_the_same_images(tmp_path: Path):
+    _, on_disk = both(make(tmp_path / "set"), tmp_path)
+    assert everything(pickle.loads(pickle.dumps(on_disk.train))).equal(everything(on_disk.train))
+
+
+def rewritten(copy: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """The copy with another header of the same length."""
+    content = copy.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    change(header)
+    copy.write_bytes(
+        content[:8] + json.dumps(header, separators=(",", ":")).encode().ljust(length) + content[8 + length :]
+    )
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [{"shape": [30, 3, 30, 40]}, {"shape": [30, 1, 40, 90]}, {"shape": [30, 3600]}, {"dtype": "I8"}],
+    ids=str,
+)
+def test_a_header_that_declares_other_images_is_not_believed(declared: dict[str, Any], tmp_path: Path):
+    folder = make(tmp_path / "set")
+    for where in ("cache in memory", "cache on disk"):
+        expected = both(folder, tmp_path)
+        (copy,) = (tmp_path / where).glob("*.safetensors")
+        rewritten(copy, lambda header: header["train.images"].update(declared))
+        for found, right in zip(both(folder, tmp_path), expected, strict=True):
+            assert everything(found.train).equal(everything(right.train))
 
 
 def test_a_copy_may_be_replaced_or_deleted_while_it_is_read(tmp_path: Path):
@@ -275,14 +371,15 @@ def test_another_process_reads_the_same_copy(tmp_path: Path):
         read_dataset(tmp_path / "prepared")
 
 
-def test_a_kill_while_decoding_leaves_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("at", ["put", "finish"])
+def test_an_interruption_leaves_no_copy(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = make(tmp_path / "set")
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, little_memory():
-        patched.setattr("potstill.data.decoded_copy.Draft.finish", interrupted)
+        patched.setattr(f"potstill.data.decoded_copy.Draft.{at}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load_dataset(folder, cache=tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
@@ -297,6 +394,52 @@ def test_the_copy_of_files_that_nobody_watches_is_not_kept(tmp_path: Path, monke
         found = load_dataset(folder, cache=tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert len(everything(found.train)) == 27
+    with pytest.raises(UserError, match="a decoded copy that is not kept, which other processes cannot read"):
+        write_dataset(found, tmp_path / "prepared")
+
+
+def test_an_empty_split_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    draws, decoded = np.random.default_rng(0), []
+    contents = [io.BytesIO() for _ in range(30)]
+    for content in contents:
+        drawn("RGB", draws).save(content, "PNG")
+    images = pa.array([{"bytes": content.getvalue(), "path": None} for content in contents])
+    table = pa.table({"image": images, "label": [number % 3 for number in range(30)]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "test.parquet")
+    monkeypatch.setattr("potstill.data.decode_onto_disk.read_raster", spied(read_raster, decoded))
+    with little_memory():
+        found = load_dataset(tmp_path, cache=tmp_path / "cache")
+    assert len(decoded) == 30
+    assert len(everything(found.train)) + len(found.validation) + len(found.test) == 30
+
+
+def test_a_source_with_other_images_than_it_said_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for more in (-1, 1):
+        monkeypatch.setattr(
+            "potstill.data.reading.Encodings", lambda count, read, more=more: Encodings(count - more, read)
+        )
+        with little_memory(), pytest.raises(UserError, match=r"(more|29|30) images could be read for (29|31) labels"):
+            load_dataset(make(tmp_path / str(more)), cache=tmp_path / "cache")
+
+
+def spied(function: Callable[..., Any], calls: list[object]) -> Callable[..., Any]:
+    def spy(*arguments: object, **options: object) -> Any:
+        calls.append(arguments)
+        return function(*arguments, **options)
+
+    return spy
+
+
+def test_a_file_that_is_cut_while_it_is_written_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def cut_first(draft: Draft, account: Account) -> None:
+        os.truncate(draft.path, 100_000)
+        finish(draft, account)
+
+    finish = Draft.finish
+    monkeypatch.setattr(Draft, "finish", cut_first)
+    with little_memory(), pytest.raises(UserError, match="it was cut while it was written"):
+        load_dataset(make(tmp_path / "set"), cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan")])

@@ -70,6 +70,14 @@ def test_the_set_is_the_same(method: Any, folder: Path, tmp_path: Path):
     assert sets[0].images.equal(sets[1].images)
 
 
+@pytest.mark.parametrize("method", [DM(batch_real=8), DC(batch_real=8)], ids=lambda method: method.name)
+def test_batches_that_are_read_ahead_make_the_same_set(method: Method, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("potstill.methods.problem.VALUES_AT_ONCE", 8 * 3 * 16 * 16)  # one class at a time
+    settings = settings_for(method, folder, 4, 0)
+    sets = [distill(settings, data).synthetic for data in (load_dataset(folder, cache=None), on_disk(folder))]
+    assert sets[0].images.equal(sets[1].images)
+
+
 def test_evaluations_by_processes_read_the_copy(folder: Path, tmp_path: Path):
     settings = settings_for(DM(batch_real=8), folder, 2, 0)
     found = []

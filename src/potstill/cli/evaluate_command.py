@@ -113,12 +113,12 @@ def _carry_out(options: Options) -> None:
     if options.exchange and not options.robustness:
         evaluation.check_exchangeable(find_recipe(options.recipe or evaluation.default_recipe(synthetic)))
     networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
-    dataset = target.dataset(options.dataset, options.choices, options.data_root)
     path = options.out or target.beside / evaluation.Evaluation.FILE
     rates_path = _beside(path)
     if options.exchange:
         check_writable(rates_path)
     with ProgressLines("evaluating") as progress:
+        dataset = target.dataset(options.dataset, options.choices, options.data_root, progress)
         if options.dataset is not None:
             progress.introduce(dataset)
         session = evaluation.Session(

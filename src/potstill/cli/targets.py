@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from potstill import data, distillation, evaluation, synthetic
 from potstill.data import NO_CHOICES, Choices
 from potstill.runtime.errors import UserError
+from potstill.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from potstill.data import ImageDataset
@@ -41,7 +42,9 @@ class Target:
             return cls(synthetic.SyntheticSet.load(run.synthetic), path)
         return cls(synthetic.SyntheticSet.load(path), path.parent)
 
-    def dataset(self, name: str | None, choices: Choices, data_root: Path | None) -> ImageDataset:
+    def dataset(
+        self, name: str | None, choices: Choices, data_root: Path | None, progress: Progress = silent
+    ) -> ImageDataset:
         """Load the dataset of the set, with the same image size and whitening.
 
         Args:
@@ -49,6 +52,7 @@ class Target:
                 loads the dataset that the set was made from.
             choices: what to take where its files leave a choice. Without a name, by default what was taken then.
             data_root: a folder with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
+            progress: told of what takes long.
 
         Raises:
             UserError: the set does not record its dataset, or the dataset cannot be loaded or has changed.
@@ -62,7 +66,9 @@ class Target:
             if name is None and choices == NO_CHOICES:
                 choices = Choices.among(made)
             size = made.get("image_size")
-            dataset = data.load_dataset(spec, data_root=data_root, choices=choices, image_size=size, zca=zca)
+            dataset = data.load_dataset(
+                spec, data_root=data_root, choices=choices, image_size=size, zca=zca, progress=progress
+            )
         except UserError as error:
             remedy = error.remedy if name else f"{error.remedy}; or give its location with `dataset`"
             raise UserError(error.problem, remedy) from error

@@ -63,7 +63,10 @@ def assemble(
 
 def _whitening(train: Tensor | ImagesOnDisk, mean: tuple[float, ...], std: tuple[float, ...]) -> Whitening:
     if isinstance(train, ImagesOnDisk):
-        raise UserError("whitening is fitted to images in memory, and these are read from disk", "omit `zca`")
+        raise UserError(
+            "whitening is fitted to images in memory, and these stay on disk",
+            "omit `zca`, or use a smaller `image_size`",
+        )
     return fit_whitening(train, mean, std)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
 from potstill.data.choices import Choices
 from potstill.data.decoded_copy import FORMAT, read_copy, write_copy
 from potstill.data.raw import RawDataset
-from potstill.data.reading import Room, read_source
+from potstill.data.reading import ANOTHER_CACHE, Room, read_source
 from potstill.data.sources.base import Source
 from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.errors import UserError
@@ -33,7 +35,8 @@ def read_cached(
 
     A copy is found by the source's signature and the options. A source that has changed, or whose copy is damaged, is
     decoded again. A copy that cannot be written is not an error: the user asked for images, not for a cache. If the
-    images take more than ``IMAGES_SHARE`` of the memory, they stay in the copy and are read when they are asked for.
+    images take more than ``IMAGES_SHARE`` of the memory, they stay in the copy and are read when they are asked for. A
+    copy that is not kept is deleted once it is open.
 
     Args:
         source: where the images come from.
@@ -54,13 +57,13 @@ def read_cached(
     path = folder / f"{source.name.replace('/', '--')}-{key[:16]}.safetensors"
     if (cached := read_copy(path, in_memory)) is not None:
         return cached
-    raw = read_source(source, choices, image_size, channels, Room(in_memory, lambda: staged(path), progress))
+
+    def on_disk(keep: Callable[[], bool]) -> AbstractContextManager[Path]:
+        return staged(path, keep=keep, remedy=ANOTHER_CACHE)
+
+    raw = read_source(source, choices, image_size, channels, Room(in_memory, on_disk, progress))
     if raw.is_in_memory and raw.may_be_kept:
         with contextlib.suppress(UserError), staged(path) as unfinished:
             write_copy(raw, unfinished)
         return raw if raw.nbytes <= in_memory else read_copy(path, in_memory) or raw
-    if not raw.may_be_kept:
-        if not raw.is_in_memory:
-            path.unlink(missing_ok=True)  # what is read from it is open
-        return raw
-    return read_copy(path, in_memory=0) or raw  # under its final name
+    return (read_copy(path, in_memory=0) if raw.may_be_kept else None) or raw  # under its final name, if it has one

@@ -119,7 +119,17 @@ def read_dataset(path: Path) -> ImageDataset:
 
 
 def _reference(images: ImagesOnDisk) -> dict[str, Any]:
+    """Which images of which copy.
+
+    Raises:
+        UserError: no other process can read the copy, because it is not kept.
+    """
     stored = images.stored
+    if not stored.path.exists():
+        raise UserError(
+            "these images are read from a decoded copy that is not kept, which other processes cannot read",
+            "use `executor=here`, or give it more memory",
+        )
     return {
         "copy": str(stored.path.absolute()),
         "split": stored.split,

@@ -22,7 +22,7 @@ from torch import Tensor
 from potstill.data.pixels import Pictures, Scale, judge, measure
 from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import stack_images
-from potstill.runtime.bounds import memory_bytes
+from potstill.runtime.bounds import bytes_in_words, memory_bytes
 from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import core_count
 
@@ -189,7 +189,7 @@ class _Budget:
             self.spent += raster.pixels.nbytes
         if self.spent > self.limit:
             raise UserError(
-                f"the decoded images need more than the {self.limit / 2**30:.1f} GiB of memory that is available",
+                f"the decoded images need more than the {bytes_in_words(self.limit)} of memory that is available",
                 "resize them with `image_size`, or use fewer",
             )
 

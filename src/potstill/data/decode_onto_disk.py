@@ -26,7 +26,7 @@ from potstill.data.decode import (
     judge_alpha,
 )
 from potstill.data.decoded_copy import Draft, Shape
-from potstill.data.pixels import Extent, Scale, judge
+from potstill.data.pixels import Extent, Kind, Scale, judge
 from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import check_same_size, richest, with_channels
 from potstill.runtime.errors import UserError
@@ -51,11 +51,13 @@ class Encodings:
         """
         number = -1
         for number, (content, where) in enumerate(self.read()):
-            if number == self.count:
-                break
-            yield number, content, where
-        if number + 1 != self.count:
-            raise UserError(f"split {split} has other than {self.count:,} images", "restore the files")
+            if number < self.count:
+                yield number, content, where
+        if (found := number + 1) != self.count:
+            many = "more" if found > self.count else f"{found:,}"
+            raise UserError(
+                f"split {split}: {many} images could be read for {self.count:,} labels", "restore the files"
+            )
 
 
 class Written(NamedTuple):
@@ -110,7 +112,7 @@ def decode_onto_disk(
         without_alpha, alpha_remarks = judge_alpha(survey.with_alpha, survey.images)
         scale = survey.scale(without_alpha)
         shapes = {split: survey.shape(split, without_alpha) for split in encoded}
-        if any(shape[1:] != first.shape for shape in shapes.values()):
+        if any(shape[1:] != first.shape for shape in shapes.values() if shape[0]):
             draft = begin(shapes)
             survey.forget_what_is_written()
 
@@ -202,11 +204,14 @@ class _OfSplit:
     colours: Extent | None = None
     alpha: Extent | None = None
     others: list[Extent] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
 
     def add(self, image: _Seen) -> None:
         self.first = self.first or image
         check_same_size(self.first.shape, self.first.where, image.shape, image.where)
         self.channels[image.shape[0]] += 1
+        if image.extent.kind not in self.kinds:
+            self.kinds.append(image.extent.kind)
         if image.extent.kind != "bytes":
             self.others.append(image.extent)
         else:
@@ -216,15 +221,16 @@ class _OfSplit:
 
     def extents(self, split: str, without_alpha: bool) -> list[Extent]:
         found = self.colours
-        if found is not None and self.alpha is not None and not without_alpha:
-            found = _wider(found, self.alpha)
-            if not all(map(has_alpha, self.channels)):
-                found = _wider(found, replace(found, high=255))  # alpha that is missing is opaque
-        if found is None or self.first is None:
+        if found is None:
             return self.others
-        if not self.others:
-            return [Extent("bytes", "uint8", found.low, found.high, split)]
-        return [found, *self.others] if self.first.extent.kind == "bytes" else [*self.others, found]
+        if self.alpha is not None and (self.others or not without_alpha):
+            found = _wider(found, self.alpha)
+        if self.others:
+            # Each kind where it was seen first.
+            return sorted([found, *self.others], key=lambda extent: self.kinds.index(extent.kind))
+        if self.alpha is not None and not without_alpha and not all(map(has_alpha, self.channels)):
+            found = _wider(found, replace(found, high=255))  # alpha that is missing is opaque
+        return [Extent("bytes", "uint8", found.low, found.high, split)]
 
     def shape(self, without_alpha: bool) -> tuple[int, int, int]:
         if self.first is None:

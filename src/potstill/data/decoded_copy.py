@@ -10,7 +10,7 @@ import hashlib
 import json
 import operator
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor
 from potstill.data.images_on_disk import BLOCK_BYTES, ImagesOnDisk, StoredImages, value_counts
 from potstill.data.raw import RawDataset, Split
 from potstill.runtime.errors import UserError
-from potstill.runtime.safetensors_io import SHA256, UNREADABLE, Entry, content_sha256, read_header, read_safetensors
+from potstill.runtime.safetensors_io import SHA256, UNREADABLE, content_sha256, read_header, read_safetensors
 from potstill.schema.account import Account
 from potstill.schema.fields import Fields
 
@@ -69,8 +69,10 @@ class Draft:
             images: uint8 (n, C, H, W).
 
         Raises:
-            OSError: they cannot be written.
+            OSError: they cannot be written, or have another shape than was declared.
         """
+        if images.shape[1:] != self._shapes[split][1:]:
+            raise OSError(f"an image of {split} has the shape {images.shape[1:]}, not {self._shapes[split][1:]}")
         images = np.ascontiguousarray(images)
         sums = torch.tensor([zlib.crc32(image.data) for image in images.reshape(len(images), -1)], dtype=torch.int64)
         counts = value_counts(torch.from_numpy(images))
@@ -94,7 +96,7 @@ class Draft:
         metadata = {
             "account": json.dumps(account.to_json()),
             "digests": json.dumps({split: self._digest(split) for split in self._shapes}),
-            "splits": json.dumps([*self._shapes]),
+            "shapes": json.dumps(self._shapes),
         }
         header: dict[str, Any] = {"__metadata__": metadata | {SHA256: content_sha256(small, metadata)}}
         for name, begin in self._offsets.items():
@@ -142,7 +144,8 @@ class Draft:
         begin, left = self._offsets[f"{split}{IMAGES}"], self._declared(f"{split}{IMAGES}")[2]
         self._file.seek(8 + self._header_bytes + begin)
         while left:
-            content = self._file.read(min(left, BLOCK_BYTES))
+            if not (content := self._file.read(min(left, BLOCK_BYTES))):
+                raise OSError("it was cut while it was written")
             digest.update(content)
             left -= len(content)
         digest.update(self._labels[split].numpy().data)
@@ -155,7 +158,7 @@ def write_copy(raw: RawDataset, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    shapes = {name: _four(split.images.shape) for name, split in raw.splits.items()}
+    shapes = {name: _shape_of(split) for name, split in raw.splits.items()}
     draft = Draft(path, shapes, {name: split.labels for name, split in raw.splits.items()}, raw.class_names)
     for name, split in raw.splits.items():
         first = 0
@@ -164,6 +167,11 @@ def write_copy(raw: RawDataset, path: Path) -> None:
                 draft.put(name, first, block.numpy())
             first += len(block)
     draft.finish(raw.account)
+
+
+def _shape_of(split: Split) -> Shape:
+    count, channels, height, width = split.images.shape
+    return count, channels, height, width
 
 
 def read_copy(path: Path, in_memory: float) -> RawDataset | None:
@@ -175,8 +183,7 @@ def read_copy(path: Path, in_memory: float) -> RawDataset | None:
     """
     try:
         entries, _ = read_header(path)
-        images = {name.removesuffix(IMAGES): entry for name, entry in entries.items() if name.endswith(IMAGES)}
-        on_disk = sum(entry.size for entry in images.values()) > in_memory
+        on_disk = sum(entry.size for name, entry in entries.items() if name.endswith(IMAGES)) > in_memory
         tensors, metadata = read_safetensors(path, choose=lambda name: not (on_disk and name.endswith(IMAGES)))
         described = {name: tensor for name, tensor in tensors.items() if not name.endswith(IMAGES)}
         if metadata.pop(SHA256, None) != content_sha256(described, metadata):
@@ -185,10 +192,13 @@ def read_copy(path: Path, in_memory: float) -> RawDataset | None:
         digests = fields.value("digests", dict[str, str])
         account = Account.from_json(fields.part("account"))
         splits = {}
-        for name in fields.value("splits", list[str]):
-            labels, checksums = tensors[f"{name}.labels"], tensors[f"{name}.checksums"].numpy()
+        for name, shape in fields.value("shapes", dict[str, tuple[int, int, int, int]]).items():
+            entry = entries[f"{name}{IMAGES}"]
+            labels, checksums, counts = (tensors[f"{name}.{part}"] for part in ("labels", "checksums", "counts"))
+            if (entry.dtype, entry.shape) != ("U8", shape) or not _are_declared(shape, labels, checksums, counts):
+                return None
             if on_disk:
-                stored = _opened(path, name, images[name], checksums, tensors[f"{name}.counts"])
+                stored = StoredImages.opened(path, name, entry.begin, shape, checksums.numpy(), counts)
                 splits[name] = Split(ImagesOnDisk.all_of(stored), labels)
             elif _are_intact(found := tensors[f"{name}{IMAGES}"], checksums):
                 splits[name] = Split(found, labels)
@@ -199,15 +209,11 @@ def read_copy(path: Path, in_memory: float) -> RawDataset | None:
     return RawDataset(splits, account, digests={name: digests[name] for name in splits if name in digests})
 
 
-def _opened(path: Path, split: str, entry: Entry, checksums: np.ndarray, counts: Tensor) -> StoredImages:
-    return StoredImages(path, split, path.open("rb", buffering=0), entry.begin, _four(entry.shape), checksums, counts)
+def _are_declared(shape: Shape, labels: Tensor, checksums: Tensor, counts: Tensor) -> bool:
+    """Whether what describes images of a shape has the right shapes and types itself."""
+    wanted = ((labels, shape[:1]), (checksums, shape[:1]), (counts, (shape[1], 256)))
+    return all(tensor.shape == size and tensor.dtype == torch.int64 for tensor, size in wanted)
 
 
-def _four(shape: Sequence[int]) -> Shape:
-    count, channels, height, width = shape
-    return count, channels, height, width
-
-
-def _are_intact(images: Tensor, checksums: np.ndarray) -> bool:
-    rows = images.flatten(1).numpy()
-    return len(rows) == len(checksums) and all(map(operator.eq, map(zlib.crc32, rows), checksums.tolist()))
+def _are_intact(images: Tensor, checksums: Tensor) -> bool:
+    return all(map(operator.eq, map(zlib.crc32, images.flatten(1).numpy()), checksums.tolist()))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from potstill.data.shaping import with_channels
+from potstill.runtime.bounds import check_memory, memory_bytes
 from potstill.runtime.errors import UserError
 from potstill.runtime.reading import cannot_read
 
 BLOCK_BYTES = 2**24
 """How much is read at a time where all images are gone through."""
+
+BYTES_PER_VALUE = 5
+"""Of images that are read: a byte, and a float once they are normalised."""
 
 CPU = torch.device("cpu")
 
@@ -29,10 +36,11 @@ Rows = Tensor | slice
 class StoredImages:
     """The images of one split in a file, one after the other, with a checksum of each.
 
-    An image is checked whenever it is read. The file is open from the beginning: it may be replaced or deleted.
+    An image is checked whenever it is read. The file is open from the beginning: it may be replaced or deleted. Threads
+    and forked processes may read it at once; a copy of this object opens the file anew.
 
     Attributes:
-        path: the file, for errors; if one of its images is damaged it is deleted, so that it is made anew.
+        path: the file; if one of its images is damaged it is deleted, so that it is made anew.
         split: the name of the split in it.
         file: the open file, unbuffered.
         begin: where the first image begins, in bytes.
@@ -48,7 +56,26 @@ class StoredImages:
     shape: tuple[int, int, int, int]
     checksums: np.ndarray
     counts: Tensor
-    lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def opened(
+        cls,
+        path: Path,
+        split: str,
+        begin: int,
+        shape: tuple[int, int, int, int],
+        checksums: np.ndarray,
+        counts: Tensor,
+    ) -> StoredImages:
+        """Open the file.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return cls(path, split, FileIO(path), begin, shape, checksums, counts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredImages.opened, (self.path, self.split, self.begin, self.shape, self.checksums, self.counts)
 
     def read(self, row: int, images: np.ndarray) -> None:
         """Read consecutive images.
@@ -58,26 +85,35 @@ class StoredImages:
             images: uint8 (n, C, H, W), filled in place.
 
         Raises:
+            IndexError: there are no such images.
             UserError: the file cannot be read, ends too early, or one of the images has changed.
         """
+        if not 0 <= row <= row + len(images) <= self.shape[0]:
+            raise IndexError(f"images {row} to {row + len(images)} of {self.shape[0]}")
         content, size = images.reshape(-1).data, images[0].nbytes
         try:
-            with self.lock:
-                self.file.seek(self.begin + row * size)
-                done = 0
-                while done < len(content) and (count := self.file.readinto(content[done:])):
-                    done += count
+            done = _read_at(self.file, content, self.begin + row * size)
         except OSError as error:
             raise cannot_read(self.path, error) from error
-        for number, expected in enumerate(self.checksums[row : row + len(images)].tolist()):
+        for number in range(len(images)):
             if done < (number + 1) * size:
                 raise self._damaged(f"it ends before image {row + number}")
-            if zlib.crc32(content[number * size : (number + 1) * size]) != expected:
+            if zlib.crc32(content[number * size : (number + 1) * size]) != self.checksums[row + number]:
                 raise self._damaged(f"image {row + number} has changed")
 
     def _damaged(self, what: str) -> UserError:
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self.file.fileno()), self.path.stat()):  # and not a better one in its place
+                self.path.unlink()
         return UserError(f"{self.path}, a copy of decoded images, is damaged: {what}", "go on: it is made anew")
+
+
+def _read_at(file: FileIO, content: memoryview, offset: int) -> int:
+    """Fill ``content`` from a place in a file, whose own position neither matters nor changes; how much there was."""
+    done = 0
+    while done < len(content) and (count := os.preadv(file.fileno(), [content[done:]], offset + done)):
+        done += count
+    return done
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +160,10 @@ class ImagesOnDisk:
             uint8 (N, C, H, W), on ``device``.
 
         Raises:
-            UserError: the file cannot be read, or has changed.
+            UserError: the file cannot be read, or has changed, or the images do not fit in memory.
         """
+        needed = len(self) * math.prod(self.shape[1:]) * BYTES_PER_VALUE
+        check_memory(f"reading {len(self):,} images at once", needed, "use fewer or smaller images")
         images = np.empty((len(self), *self.stored.shape[1:]), np.uint8)
         for place, row, count in _runs(self.rows.numpy()):
             self.stored.read(row, images[place : place + count])
@@ -133,7 +171,7 @@ class ImagesOnDisk:
 
     def blocks(self) -> Iterator[Tensor]:
         """Read all images in order, some megabytes at a time: uint8 (n, C, H, W) each."""
-        size = max(BLOCK_BYTES // max(int(np.prod(self.shape[1:])), 1), 1)
+        size = max(int(min(BLOCK_BYTES, memory_bytes() / 32)) // max(math.prod(self.shape[1:]), 1), 1)
         for rows in self.rows.split(size):
             yield replace(self, rows=rows).read()
 

@@ -121,7 +121,7 @@ class LabeledImages:
             return self.stored
         raise UserError(
             f"this needs all {len(self):,} images in memory, {bytes_in_words(self.nbytes)}, but they stay on disk",
-            "raise the memory limit, or use fewer or smaller images",
+            "use fewer or smaller images, or more memory",
         )
 
     @property

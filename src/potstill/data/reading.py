@@ -23,11 +23,13 @@ from potstill.data.raster import Raster, read_raster
 from potstill.data.raw import RawDataset, Split
 from potstill.data.sources.base import Source
 from potstill.data.understanding import Understood, understand
-from potstill.runtime.bounds import bytes_in_words
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import check_space
 from potstill.runtime.progress import Progress, silent
 from potstill.schema.account import Account, SplitAccount
+
+ANOTHER_CACHE = "free some space, name another folder for the cache with XDG_CACHE_HOME, or use smaller images"
+"""What to do if a decoded copy cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class Room:
 
     Attributes:
         in_memory: the most bytes of images that are kept in memory.
-        on_disk: makes the path of a file for more of them, within a context after which it may have moved; None if
-            there is no place for it.
+        on_disk: makes the path of a file for more of them, within a context after which the file is moved, if the
+            function that is passed says so, or deleted; None if there is no place for it.
         progress: told of what takes long.
     """
 
     in_memory: float = math.inf
-    on_disk: Callable[[], AbstractContextManager[Path]] | None = None
+    on_disk: Callable[[Callable[[], bool]], AbstractContextManager[Path]] | None = None
     progress: Progress = silent
 
 
@@ -56,7 +58,8 @@ def read_source(
         choices: the user's choices where several readings are possible.
         image_size: the side in pixels, as in :func:`potstill.data.decode.decode_splits`.
         channels: 1 or 3, as in :func:`potstill.data.decode.decode_splits`.
-        room: where the images go. Those of files that hold arrays are read into memory in any case.
+        room: where the images go. Those of files that hold arrays are read into memory in any case, and so are all if
+            there is no place on disk.
 
     Raises:
         UserError: the source cannot be read, or its contents cannot be understood, or there is no room for its images.
@@ -66,8 +69,9 @@ def read_source(
     encoded = _encoded(understood.parts, unstamped)
     first = _first_of(encoded, image_size, channels)
     needed = 0 if first is None else sum(images.count for images in encoded.values()) * math.prod(first.shape)
-    if first is not None and needed > room.in_memory:
-        raw = _read_onto_disk(understood, encoded, first, image_size, channels, room, needed)
+    if first is not None and room.on_disk is not None and needed > room.in_memory:
+        with room.on_disk(lambda: not unstamped) as path:
+            raw = _read_onto_disk(path, understood, encoded, first, image_size, channels, room.progress)
         return replace(raw, may_be_kept=not unstamped)
     pictures = _pictures(understood.parts, encoded, image_size, channels)
     for name, images in pictures.splits.items():
@@ -103,39 +107,29 @@ def _account(understood: Understood, pixels: str, remarks: tuple[str, ...]) -> A
 
 
 def _read_onto_disk(
+    path: Path,
     understood: Understood,
     encoded: Mapping[str, Encodings],
     first: Raster,
     image_size: int | None,
     channels: int | None,
-    room: Room,
-    needed: int,
+    progress: Progress,
 ) -> RawDataset:
     """Decode a dataset into a file from which its images are read when they are asked for.
 
     Raises:
         UserError: as ``read_source``.
     """
-    if room.on_disk is None:
-        raise UserError(
-            f"the decoded images need {bytes_in_words(needed)}, more than the {bytes_in_words(room.in_memory)} "
-            "of memory that they may take, and there is no cache for a copy on disk",
-            "name a `cache`, or use a smaller `image_size` or fewer images",
-        )
     labels = {name: torch.from_numpy(values) for name, values in understood.labels.items()}
-    with room.on_disk() as path:
-        check_space(path, "the decoded images need", needed, "use a `cache` on another disk, or smaller images")
 
-        def begin(shapes: Mapping[str, Shape]) -> Draft:
-            return Draft(path, shapes, labels, understood.class_names)
+    def begin(shapes: Mapping[str, Shape]) -> Draft:
+        check_space(path, "the decoded images need", sum(map(math.prod, shapes.values())), ANOTHER_CACHE)
+        return Draft(path, shapes, labels, understood.class_names)
 
-        written = decode_onto_disk(
-            encoded, begin, first, image_size=image_size, channels=channels, progress=room.progress
-        )
-        room.progress("completing the decoded copy")
-        written.draft.finish(_account(understood, written.pixels, written.remarks))
-        raw = read_copy(path, in_memory=0)
-    if raw is None:
+    written = decode_onto_disk(encoded, begin, first, image_size=image_size, channels=channels, progress=progress)
+    progress("completing the decoded copy")
+    written.draft.finish(_account(understood, written.pixels, written.remarks))
+    if (raw := read_copy(path, in_memory=0)) is None:
         raise UserError(f"the decoded copy {path} changed while it was written", "start again")
     return raw
 

@@ -17,8 +17,9 @@ from potstill.runtime.parallel import core_count
 
 FIXED_BYTES = 60_000_000
 """What the first use of PyTorch's operations takes, and the heap loses."""
-KEPT_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 2.0, 3.0
-"""Of the maps of a network: while graphs are kept, while each is computed and used, and if gradients have gradients."""
+KEPT_GRAPH, WHOLE_BATCH_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 0.8, 2.0, 3.0
+"""Of the maps of a network: while graphs are kept; if batch norms see all images, whose activations are in place; while
+each graph is computed and used; and if gradients have gradients."""
 
 
 def of_features(network: Network, compute: Compute, shape: Sequence[int], images: int, real: float) -> float:
@@ -33,7 +34,9 @@ def of_features(network: Network, compute: Compute, shape: Sequence[int], images
     """
     all_images = torch.empty(images, *shape, device="meta")
     whole = _map_bytes(network, compute, shape)
-    if network.needs_whole_batches or keeps_graphs(all_images, network, compute):
+    if network.needs_whole_batches:
+        synthetic = WHOLE_BATCH_GRAPH * images * whole
+    elif keeps_graphs(all_images, network, compute):
         synthetic = KEPT_GRAPH * images * whole
     else:
         synthetic = PASSING_GRAPH * core_count() * chunk_size(all_images, network, compute.device) * whole

@@ -92,7 +92,7 @@ class Problem:
             batch: the number of images of a class.
             kept_per_class: how many other values are kept for each class, such as those of a gradient.
         """
-        most = int(min(VALUES_AT_ONCE, memory_bytes() / 64))
+        most = int(min(VALUES_AT_ONCE, memory_bytes() / (16 * self._dtype.itemsize)))
         return max(most // (batch * math.prod(self.real.shape) + kept_per_class), 1)
 
     def real_bytes(self, batch: int, classes: int, *, together: bool = False, kept_per_class: int = 0) -> float:
@@ -106,7 +106,7 @@ class Problem:
         """
         at_once = classes if together else min(self.classes_at_once(batch, kept_per_class), classes)
         copies = REAL_COPIES + (READ_AHEAD if at_once < classes else 0)
-        return 4 * copies * at_once * batch * math.prod(self.real.shape)
+        return self._dtype.itemsize * copies * at_once * batch * math.prod(self.real.shape)
 
     def real_batches(
         self, indices: Tensor, *, together: bool = False, kept_per_class: int = 0
@@ -124,12 +124,16 @@ class Problem:
         at_once = len(indices) if together else self.classes_at_once(indices.shape[1], kept_per_class)
         starts = range(0, len(indices), at_once)
         groups = [slice(first, min(first + at_once, len(indices))) for first in starts]
-        dtype = torch.float64 if self.compute.precision == "float64" else torch.float32
 
         def read(group: slice) -> Tensor:
-            return self.real.normalised(indices[group].flatten()).to(dtype)
+            return self.real.normalised(indices[group].flatten()).to(self._dtype)
 
         yield from zip(groups, read_ahead(read, groups), strict=True)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of real images: float64 if the networks compute in float64, otherwise float32."""
+        return torch.float64 if self.compute.precision == "float64" else torch.float32
 
     def build_network(self, generator: torch.Generator) -> Network:
         """A network of the architecture to match, with weights drawn from ``generator``."""

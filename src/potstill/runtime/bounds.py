@@ -97,6 +97,8 @@ _limit: ContextVar[float] = ContextVar("_limit", default=math.inf)
 def memory_limit(limit: float | None) -> Iterator[None]:
     """Within this context :func:`memory_bytes` is at most ``limit`` bytes; None changes nothing.
 
+    It holds for the thread that enters it, and neither for threads that it starts nor for worker processes.
+
     Raises:
         UserError: the limit is not positive.
     """

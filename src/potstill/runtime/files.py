@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,13 @@ def check_space(path: Path, what: str, needed: float, remedy: str) -> None:
 
 
 @contextlib.contextmanager
-def staged(path: Path) -> Iterator[Path]:
+def staged(path: Path, *, keep: Callable[[], bool] = lambda: True, remedy: str = FREE_SPACE) -> Iterator[Path]:
     """A temporary path for a file or folder that is moved to ``path`` if the context succeeds, and deleted if not.
+
+    Args:
+        path: where it will be.
+        keep: asked in the end whether to move it there; if not, it is deleted.
+        remedy: what to do if it cannot be written.
 
     Raises:
         UserError: it cannot be written, ``path`` is a folder that is not empty, or a lock was lost.
@@ -108,9 +113,10 @@ def staged(path: Path) -> Iterator[Path]:
             unfinished = Path(outer) / path.name
             yield unfinished
             check_locks()
-            unfinished.replace(path)
+            if keep():
+                unfinished.replace(path)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, remedy) from error
 
 
 def write_json(path: Path, value: Any) -> None:

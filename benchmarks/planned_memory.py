@@ -26,6 +26,8 @@ CASES = (
     "dm cifar10 10 convnet 256 float32",
     "dm cifar10 50 convnet 256 bfloat16",
     "dm cifar10 10 resnet18 64 float32",
+    "dm cifar10 10 resnet18:norm=batch 64 float32",
+    "dm cifar10 10 convnet:norm=batch 64 float32",
     "datadam cifar10 10 convnet 128 float32",
     "dc mnist 1 convnet 256 float32",
     "dc cifar10 10 convnet 256 float32",

@@ -96,8 +96,14 @@ class FeatureExtractor:
         chunks = torch.arange(count).split(size)
         # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        found = self._kinds.map(lambda chunk: self._describe(take(chunk)), full, lambda _: (size, "all"))
-        return tuple(torch.cat(part)[:count] for part in zip(*found, strict=True))
+        rows = _Rows(count)
+
+        def describe(job: tuple[int, Tensor]) -> None:
+            start, chunk = job
+            rows.put(start, tuple(part[: count - start] for part in self._describe(take(chunk))))
+
+        self._kinds.map(describe, list(zip(range(0, max(count, 1), size), full, strict=True)), lambda _: (size, "all"))
+        return rows.parts
 
     def class_means_and_pullback(self, images: Tensor, classes: int) -> tuple[Descriptors, Pullback]:
         """The mean descriptors of each class, and the pullback of gradients from them to the images.

@@ -1,7 +1,7 @@
 """How much memory an iteration takes on a CPU, about, from the shapes of what it computes.
 
 The factors were fitted to the measured peaks of ``benchmarks.planned_memory``: there the plans of ConvNets are between
-0.95 and 1.25 times what the process came to take, and that of a ResNet with batch norms 1.5 times.
+0.95 and 1.25 times what the process came to take, and that of a ResNet 1.5 times.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from potstill.runtime.parallel import core_count
 
 FIXED_BYTES = 60_000_000
 """What the first use of PyTorch's operations takes, and the heap loses."""
-KEPT_GRAPH, WHOLE_BATCH_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 0.8, 2.0, 3.0
-"""Of the maps of a network: while graphs are kept; if batch norms see all images, whose activations are in place; while
-each graph is computed and used; and if gradients have gradients."""
+KEPT_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 2.0, 3.0
+"""Of the maps of a network: while graphs are kept, while each is computed and used, and if gradients have gradients."""
+LARGEST_MAPS = 2.5
+"""Of the largest map of a network, without a graph: a layer's input, its output and what it computes with."""
 
 
-def of_features(network: Network, compute: Compute, shape: Sequence[int], images: int, real: float) -> float:
+def of_features(
+    network: Network, compute: Compute, shape: Sequence[int], images: int, real_images: int, real: float
+) -> float:
     """The bytes that it takes to match features.
 
     Args:
@@ -30,17 +33,20 @@ def of_features(network: Network, compute: Compute, shape: Sequence[int], images
         compute: where it runs.
         shape: (C, H, W) of the images.
         images: the number of synthetic images of an iteration.
+        real_images: the number of real images of an iteration.
         real: the bytes that real images take.
     """
     all_images = torch.empty(images, *shape, device="meta")
     whole = _map_bytes(network, compute, shape)
-    if network.needs_whole_batches:
-        synthetic = WHOLE_BATCH_GRAPH * images * whole
-    elif keeps_graphs(all_images, network, compute):
+    chunk = core_count() * chunk_size(all_images, network, compute.device)
+    if network.needs_whole_batches:  # batch norms see all images at once
         synthetic = KEPT_GRAPH * images * whole
+        real += LARGEST_MAPS * real_images * max(network.map_sizes(all_images)) * compute.dtype.itemsize
     else:
-        synthetic = PASSING_GRAPH * core_count() * chunk_size(all_images, network, compute.device) * whole
-    real += core_count() * chunk_size(all_images, network, compute.device) * whole
+        synthetic = (
+            KEPT_GRAPH * images if keeps_graphs(all_images, network, compute) else PASSING_GRAPH * chunk
+        ) * whole
+        real += chunk * whole
     return FIXED_BYTES + max(synthetic, real) + 8 * _parameters(network)
 
 

@@ -86,7 +86,7 @@ class DistributionMatching(PixelDescent):
         parts = -(-self.parts_of_iteration(problem.class_count) // problem.ranks.count)
         network, images = self.extractor(problem).network, parts * problem.pictures_per_class
         real = problem.real_bytes(self.batch_real, parts, together=network.needs_whole_batches)
-        return memory.of_features(network, problem.compute, problem.real.shape, images, real)
+        return memory.of_features(network, problem.compute, problem.real.shape, images, parts * self.batch_real, real)
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state.

@@ -404,7 +404,13 @@ def test_more_memory_than_there_may_be_is_refused_and_leaves_no_folder(
     )
     assert not (tmp_path / "run").exists()
     assert main([*words, "--memory-limit", "500M"]) == 0
-    assert re.search(r"memory: about \d+ MB planned", capsys.readouterr().err)
+    planned = re.search(r"memory: about (\d+) MB planned", capsys.readouterr().err)
+    assert planned is not None
+    # A machine is not refused for a plan that may be too high by half; a limit is a limit.
+    for share, code in ((0.8, 0), (0.5, 2)):
+        machine = int(share * 1e6 * int(planned[1]))
+        monkeypatch.setattr("potstill.runtime.bounds._installed_bytes", lambda machine=machine: machine)
+        assert main([*words[:-1], str(tmp_path / f"{share}")]) == code
 
 
 @pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5m", "1h30", "5m 10"])

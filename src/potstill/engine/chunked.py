@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.engine.layout import arrange_images, chunk_size, is_compiled, part_size, place_network
+from potstill.engine.rows import Rows
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
@@ -68,9 +69,8 @@ class ChunkedNetwork:
             images: from indices int64 (n,) to the images (n, C, H, W) at them.
             count: the number of images.
         """
-        return self.all_logits(images, count).argmax(1).cpu()
+        return self._of_all(images, count, lambda logits: logits.argmax(1)).cpu()
 
-    @torch.no_grad()
     def all_logits(self, images: Callable[[Tensor], Tensor], count: int) -> Tensor:
         """The logits (count, classes) of many images, on the device, in float32 or better.
 
@@ -78,13 +78,24 @@ class ChunkedNetwork:
             images: from indices int64 (n,) to the images (n, C, H, W) at them.
             count: the number of images.
         """
+        return self._of_all(images, count, lambda logits: logits)
+
+    @torch.no_grad()
+    def _of_all(self, images: Callable[[Tensor], Tensor], count: int, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """What ``of`` makes of the logits of each chunk, for all images: (count, ...)."""
         self.network.eval()
         size = chunk_size(images(torch.zeros(1, dtype=torch.int64)), self.network, self.compute.device)
         chunks = torch.arange(count).split(size)
         # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        logits = self._kinds.map(lambda chunk: self.logits(images(chunk)), full, lambda _: ("test", size))
-        return torch.cat(logits)[:count]
+        rows = Rows(count)
+
+        def test(job: tuple[int, Tensor]) -> None:
+            start, chunk = job
+            rows.put(start, (of(self.logits(images(chunk)))[: count - start],))
+
+        self._kinds.map(test, list(zip(range(0, max(count, 1), size), full, strict=True)), lambda _: ("test", size))
+        return rows.parts[0]
 
     def loss_gradients(
         self, batches: Sequence[Batch], *, eager: bool = False, loss_of: Loss = cross_entropy

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from threading import Lock
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from potstill.data import Examples
 from potstill.engine.layout import arrange_images, chunk_size, is_compiled, keeps_graphs, place_network
+from potstill.engine.rows import Rows
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
@@ -96,7 +96,7 @@ class FeatureExtractor:
         chunks = torch.arange(count).split(size)
         # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        rows = _Rows(count)
+        rows = Rows(count)
 
         def describe(job: tuple[int, Tensor]) -> None:
             start, chunk = job
@@ -127,7 +127,7 @@ class FeatureExtractor:
 
         def pullback(gradients: Descriptors) -> Tensor:
             per_image = [(part / share).repeat_interleave(share, dim=0).split(size) for part in gradients]
-            rows = _Rows(len(images))
+            rows = Rows(len(images))
 
             def back(job: tuple[int, Tensor, Descriptors, Descriptors]) -> None:
                 start, leaf, described, gradients = job
@@ -155,7 +155,7 @@ class FeatureExtractor:
     @torch.no_grad()
     def _described_rows(self, chunks: Sequence[Tensor], count: int) -> Descriptors:
         """The descriptors of all chunks, without a graph."""
-        rows, starts = _Rows(count), [0, *accumulate(len(chunk) for chunk in chunks)]
+        rows, starts = Rows(count), [0, *accumulate(len(chunk) for chunk in chunks)]
 
         def described(job: tuple[int, Tensor]) -> None:
             rows.put(job[0], self._describe(job[1]))
@@ -166,29 +166,6 @@ class FeatureExtractor:
 
     def _describe(self, images: Tensor) -> Descriptors:
         return tuple(part.to(images.dtype) for part in self._run(arrange_images(images, self.compute)))
-
-
-class _Rows:
-    """Matrices whose rows come in chunks.
-
-    A chunk's rows are copied at once. If they were kept as they are, each would lie between the large maps of chunks in
-    the heap, where nothing as large would fit any more: images of 224x224 pixels left holes of 26 MB each.
-
-    Args:
-        count: the number of rows.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.parts: Descriptors = ()
-        self._count, self._lock = count, Lock()
-
-    def put(self, start: int, parts: Descriptors) -> None:
-        """Copy the rows that begin with ``start``."""
-        with self._lock:
-            if not self.parts:
-                self.parts = tuple(part.new_empty(self._count, *part.shape[1:]) for part in parts)
-        for whole, part in zip(self.parts, parts, strict=True):
-            whole[start : start + len(part)] = part
 
 
 def mean_by_class(descriptors: Tensor, classes: int) -> Tensor:

@@ -119,6 +119,11 @@ def memory_bytes() -> float:
     return min(_limit.get(), _installed_bytes())
 
 
+def has_memory_limit() -> bool:
+    """Whether a ``memory_limit`` counts, and not the memory of the machine or of its container."""
+    return _limit.get() < _installed_bytes()
+
+
 def _installed_bytes() -> float:
     try:
         installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

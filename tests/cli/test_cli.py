@@ -432,8 +432,9 @@ def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, compiled: 
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     # No progress bar where nobody watches, and no traceback; a line a minute if it takes long.
-    first, *lines, last = (line for line in told.splitlines() if not line.endswith(" so far)"))
+    first, planned, *lines, last = (line for line in told.splitlines() if not line.endswith(" so far)"))
     assert first == "digits: 1,797 images of 10 classes, 8×8, grey, as published"
+    assert re.fullmatch(r"memory: about \d+ [MG]B planned", planned)
     assert last == f"potstill: interrupted; go on with: potstill distill --out {out} --resume"
     assert lines == []
     assert not (out / ".lock").exists()

@@ -11,7 +11,7 @@ SYNTHETIC_COPIES = 6
 """How often all synthetic images are in memory: in the state, its gradient, the next state and what is written."""
 
 TOO_HIGH = 0.6
-"""By how much a plan may be too high: measured for a ResNet, 0.5."""
+"""By how much a plan may be too high: measured for a ResNet."""
 
 
 def planned_memory(method: Method, problem: Problem) -> float | None:

@@ -1,7 +1,7 @@
 """How much memory an iteration takes on a CPU, about, from the shapes of what it computes.
 
 The factors were fitted to the measured peaks of ``benchmarks.planned_memory``: there the plans of ConvNets are between
-0.95 and 1.25 times what the process came to take, and that of a ResNet 1.5 times.
+0.98 and 1.25 times what the process came to take, and those of ResNets up to 1.6 times.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ from potstill.runtime import memory_limit
 from potstill.runtime.errors import UserError
 from potstill.schema.account import Account
 
+pytestmark = pytest.mark.slow
+
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 

@@ -39,7 +39,7 @@ RUNS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("larger-than-memory"), help="a new or earlier folder")
+    parser.add_argument("--folder", type=Path, default=Path("runs/larger-than-memory"), help="a new or earlier folder")
     parser.add_argument("--limit", default="1.6G")
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--images", type=int, default=400, help="per class")

@@ -6,6 +6,7 @@ import io
 import time
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from potstill.data import decode
 from potstill.data.decode import decode_splits
 from potstill.data.pixels import Pictures
 from potstill.runtime.errors import UserError
+from potstill.runtime.machine import peak_memory_bytes, reset_peak_memory
 
 GRADIENT = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9) * 4
 
@@ -172,3 +174,15 @@ def test_large_encoded_images_wait_in_the_source(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match="it is damaged"):
         decode_images(images())
     assert len(read) < 10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not reset the peak")
+def test_images_are_let_go_as_they_are_stacked():
+    image = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)), "BMP")
+    decode_images([(image, "it")] * 10)
+    reset_peak_memory(torch.device("cpu"))
+    before = peak_memory_bytes(torch.device("cpu"))
+    stacked = decode_images((image, "it") for _ in range(1000))
+    growth = peak_memory_bytes(torch.device("cpu")) - before
+    assert growth < 1.75 * stacked.nbytes  # 2 if all are kept meanwhile

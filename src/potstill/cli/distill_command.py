@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 import tyro
 
 from potstill import data, distillation
-from potstill.cli.going_on import go_on_with, going_on, resuming_distillation
+from potstill.cli.going_on import given_again, go_on_with, going_on, resuming_distillation
 from potstill.cli.options import MemoryOption, duration, parse, within_memory
 from potstill.cli.output import say
 from potstill.cli.progress import DistillationProgress
@@ -69,8 +69,7 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     root = options.data_root
-    given = {"--data-root": root, "--memory-limit": options.memory_limit}
-    again = [word for name, value in given.items() if value is not None for word in (name, value)]
+    again = given_again({"--data-root": root, "--memory-limit": options.memory_limit})
     with (
         within_memory(options.memory_limit),
         going_on(lambda: resuming_distillation(distillation.RunFolder(out), *again)),

@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import tyro
 
 from potstill import data, experts, runtime
-from potstill.cli.going_on import going_on
+from potstill.cli.going_on import given_again, going_on
 from potstill.cli.options import ComputeOptions, ExecutorOption, MemoryOption, names, parse, within_memory
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
@@ -95,8 +95,7 @@ def _resuming(out: Path, options: Options) -> list[object]:
     if not (out / experts.ExpertsManifest.FILE).exists():
         return []
     again = {"--scores": options.scores, "--data-root": options.data_root, "--memory-limit": options.memory_limit}
-    given = [word for name, value in again.items() if value is not None for word in (name, value)]
-    return ["experts", "--out", out, "--resume", *given]
+    return ["experts", "--out", out, "--resume", *given_again(again)]
 
 
 def _default_folder(plan: ExpertPlan) -> Path:

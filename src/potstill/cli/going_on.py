@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,15 @@ def going_on(words: Callable[[], Sequence[object]]) -> Iterator[None]:
 def go_on_with(words: Sequence[object]) -> str:
     """The command that continues the work, in words."""
     return f"go on with: {shlex.join(['potstill', *map(str, words)])}"
+
+
+def given_again(options: Mapping[str, object]) -> list[object]:
+    """The words of those options that were given.
+
+    Args:
+        options: their values by name; None for what was not given.
+    """
+    return [word for name, value in options.items() if value is not None for word in (name, value)]
 
 
 def same_again(command: str, words: Sequence[str]) -> Callable[[], list[str]]:

@@ -78,18 +78,16 @@ def decode_splits(
 
     with decoders() as pool:
         found = {split: list(in_order(pool, first_pass, images)) for split, images in encoded.items()}
-        everything = [image.raster for images in found.values() for image in images]
+        count = sum(map(len, found.values()))
         remarks = (
-            *animation_remarks(sum(raster.animated for raster in everything)),
-            *flattening_remarks(sum(raster.flattened for raster in everything), len(everything)),
+            *animation_remarks(_counted(found, lambda raster: raster.animated)),
+            *flattening_remarks(_counted(found, lambda raster: raster.flattened), count),
         )
+        without_alpha, alpha_remarks = judge_alpha(_counted(found, lambda raster: has_alpha(raster.shape[0])), count)
         scale = _judge_deep(found)
         if scale is not None:
             second_pass = partial(_scaled, scale, budget, image_size, channels)
             found = {split: list(in_order(pool, second_pass, images)) for split, images in found.items()}
-    without_alpha, alpha_remarks = judge_alpha(
-        sum(has_alpha(raster.shape[0]) for raster in everything), len(everything)
-    )
     splits = {split: _stack(images, without_alpha) for split, images in found.items()}
     if scale is None:
         scale = judge({split: [measure(images.numpy(), split)] for split, images in splits.items() if len(images)})
@@ -121,6 +119,11 @@ def _judge_deep(found: Mapping[str, list[_Decoded]]) -> Scale | None:
             for split, images in found.items()
         }
     )
+
+
+def _counted(found: Mapping[str, list[_Decoded]], holds: Callable[[Raster], bool]) -> int:
+    """Of how many images something holds."""
+    return sum(holds(image.raster) for images in found.values() for image in images)
 
 
 def has_alpha(channels: int) -> bool:

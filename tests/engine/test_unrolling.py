@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 
-from potstill.engine import layout
+from potstill.engine import layout, unrolling
 from potstill.engine.unrolling import Keep, Unroller
 from potstill.networks import ImageShape, Network, build_network
-from potstill.runtime.compute import CPU
+from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.parallel import cpu_workers
 from tests.small import CPU64, NETWORK
 from tests.twins import unrolling as twin
@@ -119,3 +120,48 @@ def test_buffers_are_in_the_precision_of_the_parameters():
     start = [parameter.detach().double() for parameter in made.parameters()]
     end, _ = unroller.unroll(start, [(images, torch.arange(6) % 3)], torch.tensor([0.1], dtype=torch.float64).unbind())
     assert all(tensor.dtype == torch.float64 for tensor in end)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        NETWORK,
+        "convnet:depth=1:width=4:norm=group",
+        "convnet:depth=1:width=4:norm=layer",
+        "convnet:depth=1:width=4:pooling=max:activation=swish",
+    ],
+)
+def test_traced_steps_equal_plain_ones(spec: str, exact: bool, soft: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        unrolling, "compiled", lambda function, _: torch.compile(function, dynamic=False, backend="aot_eager")
+    )
+    monkeypatch.setattr(layout, "CPU_SHARED_PIXELS", 64)  # parts of three images and of two
+    for keep in ("steps", "roots"):
+        torch.testing.assert_close(
+            all_of(spec, replace(CPU64, compile=True), keep, exact, soft),
+            all_of(spec, CPU64, keep, exact, soft),
+            rtol=1e-9,
+            atol=1e-12,
+        )
+
+
+@pytest.mark.slow
+def test_compiled_steps_equal_plain_ones():
+    spec = "convnet:depth=1:width=4:norm=group"
+    expected = all_of(spec, CPU64, "steps", True, True)
+    torch.testing.assert_close(
+        all_of(spec, replace(CPU64, compile=True), "steps", True, True), expected, rtol=1e-9, atol=1e-12
+    )
+
+
+def all_of(spec: str, compute: Compute, keep: Keep, exact: bool, soft: bool) -> list[Tensor]:
+    """The last parameters and all gradients of four steps on five images each."""
+    made, (batches, rates) = network(spec), given(4, 5, soft=soft)
+    unroller = Unroller(made, compute, keep=keep)
+    end, pullback = unroller.unroll(list(made.parameters()), batches, rates)
+    back = pullback(end, exact=exact)
+    labels = [label for label in back.labels if label is not None]
+    return [*end, *back.images, *labels, *back.rates.unbind(), *back.start]

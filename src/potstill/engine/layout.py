@@ -105,11 +105,11 @@ def place_network(network: Network, compute: Compute) -> Network:
                 module.float()  # changes of running statistics are smaller than bfloat16 resolves
     for parameter in on_device.parameters():
         if parameter.dim() == 4:
-            parameter.data = _channels_last(parameter.data)
+            parameter.data = channels_last_weights(parameter.data)
     return on_device
 
 
-def _channels_last(weights: Tensor) -> Tensor:
+def channels_last_weights(weights: Tensor) -> Tensor:
     """A copy of ``weights`` (K, C, h, w) with channels-last strides, also if C is 1.
 
     PyTorch treats the weights of a convolution of grey images as both contiguous and channels last, and then computes
@@ -126,11 +126,15 @@ def arrange_images(images: Tensor, compute: Compute) -> Tensor:
     Grey images are both contiguous and channels last, with either strides. Here all get the same strides; otherwise a
     compiled network would see two kinds of every batch and be compiled for each.
     """
+    return channels_last_images(images.to(compute.device, compute.dtype))
+
+
+def channels_last_images(images: Tensor) -> Tensor:
+    """``images`` (N, C, H, W) in channels-last order, with the same strides for all of one shape."""
     count, channels, height, width = images.shape
-    moved = images.to(compute.device, compute.dtype)
     if channels > 1:
-        return moved.contiguous(memory_format=torch.channels_last)
-    return moved.reshape(count, height, width, 1).permute(0, 3, 1, 2)
+        return images.contiguous(memory_format=torch.channels_last)
+    return images.reshape(count, height, width, 1).permute(0, 3, 1, 2)
 
 
 class MasterWeights:

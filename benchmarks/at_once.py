@@ -59,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 trainer.fit(some, schedule, own)
 
     record = record_of("benchmarks.at_once", dataset=options.dataset, network=options.network, count=options.count)
-    record["compute"] = {"precision": compute.precision, "compile": compute.compile}
-    record["epoch"] = in_turns(together, apart, options.steps, compute.device)
+    record["epoch"] = in_turns(together, apart, options.steps, compute, counted=False)
     print(told(f"{options.count} networks at once against one after another", record["epoch"]), flush=True)
     write(record, options.out)
 

@@ -40,10 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     compute = compute_of(options)
     dataset = load_dataset(options.dataset).to(compute.device)
     record = record_of("benchmarks.evaluation", dataset=options.dataset, ipc=options.ipc, epochs=options.epochs)
-    record["compute"] = {"precision": compute.precision, "compile": compute.compile}
-    record["training"] = _training(options, dataset, compute)
+    record["training"] = training_of(options, dataset, compute)
     print(told(f"{options.epochs} epochs of dc-300", record["training"]), flush=True)
-    record["test"] = _test(options, dataset, compute)
+    record["test"] = test_of(options, dataset, compute)
     print(told(f"testing {len(dataset.test):,} images", record["test"]), flush=True)
     record["selections"] = _selections(dataset, compute)
     print(
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write(record, options.out)
 
 
-def _training(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) -> dict[str, Any]:
+def training_of(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) -> dict[str, Any]:
     chosen = random_indices(dataset.train, options.ipc, torch.Generator().manual_seed(0))
     few = SyntheticSet.from_indices(dataset.train, chosen)
     schedule = training_schedule(find_recipe("dc-300"), flips=dataset.flips, epochs=options.epochs)
@@ -65,10 +64,10 @@ def _training(options: argparse.Namespace, dataset: ImageDataset, compute: Compu
         with cpu_workers(compute.device):
             trainer.fit(few, schedule, Streams(iteration))
 
-    return in_turns(fast, lambda i: fit(network, few, schedule, Streams(i)), options.steps, compute.device)
+    return in_turns(fast, lambda i: fit(network, few, schedule, Streams(i)), options.steps, compute)
 
 
-def _test(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) -> dict[str, Any]:
+def test_of(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) -> dict[str, Any]:
     trainer = make_trainer("convnet", dataset, compute)
     network = build_network("convnet", ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
     network.to(compute.device).eval()
@@ -82,7 +81,7 @@ def _test(options: argparse.Namespace, dataset: ImageDataset, compute: Compute) 
         for batch in torch.arange(len(dataset.test)).split(256):
             network(dataset.test.normalised(batch)).argmax(1)
 
-    return in_turns(fast, twin, options.steps, compute.device)
+    return in_turns(fast, twin, options.steps, compute)
 
 
 def _selections(dataset: ImageDataset, compute: Compute) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""Gradient matching against its plain twin: an iteration of dc, and a training step of its inner loop.
+"""Gradient matching against its plain twin: an iteration of dc or dsa, and a training step of its inner loop.
 
-    python -m benchmarks.gradients [--dataset mnist] [--ipc 1] [--steps 5] [--device auto] [--out FILE]
+    python -m benchmarks.gradients [--dataset mnist] [--ipc 1] [--method dc] [--inner-epochs 0] [--steps 5] [--out FILE]
 
 The twin is what the published program does: one class after another, eager float32, all cores shared by every
 operation. The gradient of the synthetic images is also timed in both of our own ways, one class after another on the
@@ -21,7 +21,7 @@ from benchmarks.pairs import compute_of, in_turns, options_of, record_of, told, 
 from potstill.data import load_dataset
 from potstill.distillation import Settings, make_start, resolve
 from potstill.engine.chunked import ChunkedNetwork
-from potstill.methods import DC, Problem
+from potstill.methods import DC, DSA, Problem
 from potstill.methods.gradient import distance_gradients
 from potstill.methods.inner_network import InnerNetwork
 from potstill.runtime.compute import Compute
@@ -29,17 +29,23 @@ from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
 from tests.twins.gradients import dc_step
 
+KINDS = {"dc": DC, "dsa": DSA}
 TRAINED_ON = 10
 """Images per class of the inner loop's training step."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = options_of(__doc__, ipc=1)
+    parser.add_argument("--method", choices=KINDS, default="dc")
+    parser.add_argument("--inner-epochs", type=int, default=0, help="of training on the set after the update")
     options = parser.parse_args(arguments)
     record = record_of("benchmarks.gradients", dataset=options.dataset, ipc=options.ipc)
     compute = compute_of(options)
-    record["compute"] = {"precision": compute.precision, "compile": compute.compile}
-    for name, measured in (("dc", _iteration), ("inner step", _inner_step), ("synthetic gradient", _two_ways)):
+    for name, measured in (
+        (options.method, iteration_of),
+        ("inner step", _inner_step),
+        ("synthetic gradient", _two_ways),
+    ):
         record[name] = measured(options, compute)
         print(told(name, record[name]), flush=True)
     write(record, options.out)
@@ -52,9 +58,11 @@ def _problem(options: argparse.Namespace, compute: Compute, ipc: int) -> Problem
     return Problem(real=dataset.train, start=start, streams=Streams(0), compute=compute, flips=dataset.flips)
 
 
-def _iteration(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
-    """One update of the pixels, without training between."""
-    problem, method = _problem(options, compute, options.ipc), DC(outer_loops=1)
+def iteration_of(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
+    """One update of the pixels, and the training after it if there are inner epochs."""
+    problem, epochs = _problem(options, compute, options.ipc), options.inner_epochs
+    outer = 1_000_000 if epochs else 1  # one network for all iterations, which is trained after each
+    method = KINDS[options.method](outer_loops=outer, inner_epochs=max(epochs, 1))
     plain = replace(problem, compute=Compute(compute.device))
     network = plain.build_network(torch.Generator()).to(compute.device)
     state = method.prepare(problem)
@@ -67,9 +75,9 @@ def _iteration(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
 
     def twin(iteration: int) -> None:
         nonlocal images, momentum
-        images, momentum, _ = dc_step(plain, method, images, momentum, iteration, network, (1, 0))
+        images, momentum, _ = dc_step(plain, method, images, momentum, iteration, network, (outer, epochs))
 
-    return in_turns(fast, twin, options.steps, compute.device)
+    return in_turns(fast, twin, options.steps, compute)
 
 
 def _inner_step(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def _inner_step(options: argparse.Namespace, compute: Compute) -> dict[str, Any]
         F.cross_entropy(network(images[order]), labels[order]).backward()
         optimiser.step()
 
-    return in_turns(fast, twin, 4 * options.steps, compute.device)
+    return in_turns(fast, twin, 4 * options.steps, compute)
 
 
 def _two_ways(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
@@ -110,7 +118,7 @@ def _two_ways(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
     def in_one_pass(iteration: int) -> None:
         distance_gradients(network, images, labels, targets, "layerwise", batched=True)
 
-    return in_turns(one_after_another, in_one_pass, options.steps, compute.device)
+    return in_turns(one_after_another, in_one_pass, options.steps, compute, counted=False)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     record = record_of("benchmarks.matching", dataset=options.dataset, ipc=options.ipc)
     for name in options.methods.split(","):
-        record[name] = _speed(name, options)
+        record[name] = step_of(name, options)
         for side in ("fast", "twin"):
             record[name][side]["peak_memory_bytes"] = _memory_in_new_process(name, side, options)
         print(told(f"{name}, a step", record[name]), flush=True)
@@ -96,11 +96,10 @@ def _twin_step(
     return dm_step(problem, method, images, momentum, iteration)[:2]
 
 
-def _speed(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def step_of(name: str, options: argparse.Namespace) -> dict[str, Any]:
     problem, method = _problem(name, options)
     fast, twin = _stepper(problem, method, "fast"), _stepper(problem, method, "twin")
-    compute = {"precision": problem.compute.precision, "compile": problem.compute.compile}
-    return {**in_turns(fast, twin, options.steps, problem.compute.device), "compute": compute}
+    return in_turns(fast, twin, options.steps, problem.compute)
 
 
 def _memory(options: argparse.Namespace) -> int:

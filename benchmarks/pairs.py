@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 
+from benchmarks.limits import Operations, operations_per_second
 from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.machine import describe_machine
+from potstill.runtime.parallel import cpu_workers
 
 
 def options_of(description: str | None, *, ipc: int) -> argparse.ArgumentParser:
@@ -42,26 +44,66 @@ def record_of(module: str, **about: Any) -> dict[str, Any]:
 
 
 def in_turns(
-    fast: Callable[[int], object], twin: Callable[[int], object], pairs: int, device: torch.device
+    fast: Callable[[int], object],
+    twin: Callable[[int], object],
+    pairs: int,
+    compute: Compute,
+    *,
+    counted: bool = True,
 ) -> dict[str, Any]:
-    """Medians of both and of their ratio, after each has warmed up.
+    """What both take and the ratio of that, pair by pair; and the least that the arithmetic of the twin could take.
+
+    Wall time is that of a call with all cores. On a CPU each is also called with one core, where the seconds of that
+    core are counted, which tell more on a busy machine; the limit is the operations of the twin at the rate of a
+    convolution in the precision of the fast one, measured between the pairs.
 
     Args:
         fast: does iteration i in the one way.
-        twin: does it in the other.
+        twin: does it in the other, in this thread.
         pairs: how often each is timed.
-        device: waited for before the clock is read.
+        compute: device and precision of the fast one.
+        counted: whether the twin is a plain program, whose operations can be counted.
+
+    Returns:
+        Medians for both, and all ratios in ascending order.
     """
-    for step in (fast, twin, fast):
-        timed(step, 0, device)
-    found = [(timed(fast, i, device), timed(twin, i, device)) for i in range(1, pairs + 1)]
-    ratios = sorted(slow / quick for quick, slow in found)
-    return {
-        "fast": {"seconds": statistics.median(quick for quick, _ in found)},
-        "twin": {"seconds": statistics.median(slow for _, slow in found)},
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
+    fast(0)
+    with Operations() as operations:
+        twin(0)
+    on_one_core = compute.device.type == "cpu"
+    walls, cores, rates = [], [], []
+    for i in range(1, pairs + 1):
+        walls.append((timed(fast, i, compute.device), timed(twin, i, compute.device)))
+        if on_one_core:
+            cores.append((core_seconds(fast, i, compute), core_seconds(twin, i, compute)))
+        rates += [operations_per_second(compute)] if counted else []
+    found: dict[str, Any] = {
+        "fast": {"seconds": statistics.median(quick for quick, _ in walls)},
+        "twin": {"seconds": statistics.median(slow for _, slow in walls)},
+        "precision": compute.precision,
+        "compile": compute.compile,
+        **_ratios(walls, ""),
     }
+    if on_one_core:
+        for place, side in enumerate(("fast", "twin")):
+            found[side]["core_seconds"] = statistics.median(pair[place] for pair in cores)
+        found |= _ratios(cores, "core_")
+    if counted:
+        rate = statistics.median(rates)
+        found |= {"operations": operations.count, "operations_per_second": rate}
+        found["limit_seconds"] = operations.count / rate
+    return found
+
+
+def _ratios(pairs: list[tuple[float, float]], prefix: str) -> dict[str, Any]:
+    ratios = sorted(slow / quick for quick, slow in pairs)
+    return {f"{prefix}ratio": statistics.median(ratios), f"{prefix}ratios": ratios}
+
+
+def times_limit(found: dict[str, Any]) -> float:
+    """How many times the limit the fast one takes: on one core of a CPU, or on another device."""
+    fast = found["fast"]
+    return fast.get("core_seconds", fast["seconds"]) / found["limit_seconds"]
 
 
 def timed(step: Callable[[int], object], iteration: int, device: torch.device) -> float:
@@ -71,6 +113,14 @@ def timed(step: Callable[[int], object], iteration: int, device: torch.device) -
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started
+
+
+def core_seconds(step: Callable[[int], object], iteration: int, compute: Compute) -> float:
+    """Seconds of the processor that one call takes with one core."""
+    with cpu_workers(compute.device, 1):
+        started = time.process_time()
+        step(iteration)
+        return time.process_time() - started
 
 
 def in_new_process(module: str, words: Sequence[str]) -> Any:
@@ -86,6 +136,10 @@ def told(name: str, found: dict[str, Any]) -> str:
         f"{name}: fast {fast['seconds']:.3f} s, twin {twin['seconds']:.3f} s, "
         f"ratio {found['ratio']:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
     )
+    if "core_seconds" in fast:
+        line += f"; on one core {fast['core_seconds']:.3f} s, ratio {found['core_ratio']:.2f}"
+    if "limit_seconds" in found:
+        line += f"; {times_limit(found):.2f} times the limit"
     if "peak_memory_bytes" in fast:
         line += f"; peak memory {fast['peak_memory_bytes'] / 2**20:.0f} MiB"
         line += f" against {twin['peak_memory_bytes'] / 2**20:.0f}"

@@ -46,10 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(_memory(options, compute)))
         return
     record = record_of("benchmarks.trajectories", dataset=options.dataset, ipc=options.ipc)
-    record["compute"] = {"precision": compute.precision, "compile": compute.compile}
-    record["expert epoch"] = _epoch(options, compute)
+    record["expert epoch"] = epoch_of(options, compute)
     print(told("an expert's epoch", record["expert epoch"]), flush=True)
-    record["mtt step"] = _mtt(options, compute)
+    record["mtt step"] = mtt_of(options, compute)
     print(told(f"a step of mtt, {options.student_steps} student steps", record["mtt step"]), flush=True)
     found = {side: _memory_of(side, options) for side in ("roots", "plain")}
     ratio = found["plain"]["bytes"] / found["roots"]["bytes"]
@@ -75,7 +74,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _epoch(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
+def epoch_of(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
     """One pass over some training images, as experts are trained: SGD, batches of 256, Siamese augmentation."""
     dataset = load_dataset(options.dataset)
     some = dataset.train.take(torch.arange(min(options.images, len(dataset.train)))).to(compute.device)
@@ -100,13 +99,13 @@ def _epoch(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
             loss.backward()
             optimiser.step()
 
-    return in_turns(fast, twin, options.steps, compute.device)
+    return in_turns(fast, twin, options.steps, compute)
 
 
-def _mtt(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
+def mtt_of(options: argparse.Namespace, compute: Compute) -> dict[str, Any]:
     """One iteration of mtt against the same with the student's training kept by autograd."""
     fast, twin = _steppers(options, compute, options.student_steps, "steps")
-    return in_turns(fast, twin, options.steps, compute.device)
+    return in_turns(fast, twin, options.steps, compute.precise)
 
 
 def _steppers(

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from potstill.data import Choices, ImageDataset, load_dataset, share_of
-from potstill.distillation import validation
+from potstill.distillation import driver, validation
 from potstill.distillation.driver import DistillationResult, distill
 from potstill.distillation.plan import resolve
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
+from potstill.distillation.unseen_steps import UnseenSteps
 from potstill.methods import DC, DM, LD, Method, Random
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.events import read_events
@@ -377,9 +378,52 @@ def test_divergence_keeps_the_last_good_set(dataset: ImageDataset, tmp_path: Pat
     assert list(read_events(folder.metrics))[-1]["status"] == "diverged"
 
 
+@pytest.fixture
+def seldom_looking(monkeypatch: pytest.MonkeyPatch):
+    """As on an accelerator, but longer: nothing is looked at unless a number is needed."""
+    monkeypatch.setattr(UnseenSteps, "due", False)
+    monkeypatch.setattr(driver, "LOGGED_STEPS", 1)
+
+
+@pytest.mark.usefixtures("seldom_looking")
+def test_a_set_does_not_depend_on_how_often_its_steps_are_looked_at(run: Run, dataset: ImageDataset):
+    assert distill(SETTINGS, dataset).synthetic.fingerprint() == run[0].synthetic.fingerprint()
+
+
+@pytest.mark.usefixtures("seldom_looking")
+@pytest.mark.parametrize("validate_every", [0, 2])
+def test_divergence_is_seen_late_and_keeps_a_good_set(validate_every: int, dataset: ImageDataset, tmp_path: Path):
+    class Explodes(DM):
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, Any]:
+            state, loss = super().step(problem, state, iteration)
+            return ({**state, "images": state["images"] * float("nan")}, loss) if iteration == 2 else (state, loss)
+
+    method = Explodes(batch_real=8, learning_rate=0.1)
+    with pytest.raises(Diverged, match=r"at iteration 3 images stopped being finite"):
+        distill(replace(SETTINGS, method=method, validate_every=validate_every), dataset, out=tmp_path / "run")
+    manifest = RunFolder(tmp_path / "run").read_manifest().to_json()
+    assert manifest["iterations"]["done"] == (2 if validate_every else 1), "the first iteration is looked at"
+    assert SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors").images.isfinite().all()
+
+
+@pytest.mark.usefixtures("seldom_looking")
+def test_an_interrupt_keeps_no_steps_that_diverged(dataset: ImageDataset, tmp_path: Path):
+    class Interrupted(DM):
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, Any]:
+            if iteration == 3:
+                raise KeyboardInterrupt
+            state, loss = super().step(problem, state, iteration)
+            return state, loss * float("inf") if iteration == 2 else loss
+
+    settings = replace(SETTINGS, method=Interrupted(batch_real=8, learning_rate=0.1), validate_every=0)
+    with pytest.raises(KeyboardInterrupt):
+        distill(settings, dataset, out=tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == 1
+
+
 def test_divergence_keeps_the_best_set_by_validation(dataset: ImageDataset, tmp_path: Path):
     class Explodes(DM):
-        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, float]:
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, Any]:
             state, loss = super().step(problem, state, iteration)
             return (state, loss) if iteration < 3 else ({**state, "images": state["images"] * float("nan")}, loss)
 

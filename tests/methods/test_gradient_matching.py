@@ -33,7 +33,7 @@ def check_equal(given: Problem, method: DC | DSA, loops: tuple[int, int], iterat
         state, loss = method.step(given, state, iteration)
         images, momentum, expected = twin.dc_step(given, method, images, momentum, iteration, network, loops)
         assert momentum.abs().max() > 0
-        assert loss == pytest.approx(expected, rel=1e-9)
+        assert float(loss) == pytest.approx(expected, rel=1e-9)
         for ours, theirs in ((state["images.momentum"], momentum), (state["images"], images)):
             assert ours.dtype == theirs.dtype == torch.float64
             assert (ours - theirs).abs().max() <= 1e-9 * theirs.abs().max()
@@ -161,7 +161,7 @@ def test_single_precision_is_near(kind: type[DC | DSA]):
         given = problem(ipc=2, precision=precision)
         state, loss = method.step(given, method.prepare(given), 0)
         moved.append((state["images.momentum"].double(), loss))
-    assert moved[0][1] == pytest.approx(moved[1][1], rel=1e-4)
+    assert float(moved[0][1]) == pytest.approx(float(moved[1][1]), rel=1e-4)
     assert (moved[0][0] - moved[1][0]).abs().max() <= 1e-3 * moved[1][0].abs().max()
 
 

@@ -31,7 +31,7 @@ def run(problem: Problem, method: Method, iterations: int) -> list[tuple[State, 
     state, states = method.prepare(problem), []
     for iteration in range(iterations):
         state, loss = method.step(problem, state, iteration)
-        states.append((state, loss))
+        states.append((state, float(loss)))
     return states
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from potstill.distillation.provenance import Provenance, continued, describe_run
 from potstill.distillation.run_folder import RunFolder, resumed_settings, run_to_resume
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
+from potstill.distillation.unseen_steps import Seen, UnseenSteps
 from potstill.distillation.validation import Validation
 from potstill.inspection import inspect
 from potstill.methods import Method, Problem, State, find_method
@@ -202,7 +203,8 @@ class _Run:
         self._last_checkpoint = self._clock
         self._seconds_before = 0.0
         self._earlier: Manifest | None = None
-        self.now = Checkpoint(state={})
+        self.now = self._good = Checkpoint(state={})
+        self._unseen, self._loss = UnseenSteps(self.compute.device), math.nan
         reset_peak_memory(self.compute.device)
 
     def begin(self) -> None:
@@ -278,24 +280,30 @@ class _Run:
         log_every = max(total // LOGGED_STEPS, 1)
         if self.validation.due(self.now):  # a validation that was interrupted
             self._validate()
-        first = self.now.iteration
+        self._good, first = self.now, self.now.iteration
         self._tell("compiling" if self.compute.compile else "first iteration")
         while self.now.iteration < total:
             if time_limit is not None and self._session_seconds() > time_limit:
+                self._look()
                 return "time limit"
             self.lead.iterate(self.now.state, self.now.iteration)
             state, loss = self.method.step(self.problem, self.now.state, self.now.iteration)
+            self._unseen.add(loss, state)
             iteration = self.now.iteration + 1
-            self._check_finite(loss, state, iteration)
-            if self.now.iteration == first:
-                self._tell("")
             self.now = replace(self.now, state=state, iteration=iteration, seconds=self._seconds())
-            if iteration % log_every == 0 or iteration == total:
-                self._emit("step", loss=loss)
-            if self.validation.due(self.now):
-                self._validate()
             waited = time.monotonic() - self._last_checkpoint
-            if self.method.checkpoints_every_iteration or waited > CHECKPOINT_SECONDS:
+            kept = self.method.checkpoints_every_iteration or waited > CHECKPOINT_SECONDS
+            logged = iteration % log_every == 0 or iteration == total
+            judged = self.validation.due(self.now)
+            if self._unseen.due or iteration == first + 1 or logged or judged or kept:
+                self._look()
+            if iteration == first + 1:
+                self._tell("")
+            if logged:
+                self._emit("step", loss=self._loss)
+            if judged:
+                self._validate()
+            if kept:
                 self._checkpoint()
         return "complete"
 
@@ -303,18 +311,27 @@ class _Run:
         self._tell("validating")
         accuracy = self.validation.accuracy(self.method.result(self.problem, self.now.state))
         self._emit("validation", accuracy=accuracy)
-        self.now = self.now.judged(accuracy)
+        self._good = self.now = self.now.judged(accuracy)
 
-    def _check_finite(self, loss: float, state: State, iteration: int) -> None:
-        """Stop before a state that is not finite replaces the last good one."""
-        lost = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-        if math.isfinite(loss) and not lost:
-            return
+    def _look(self) -> None:
+        """Look at the steps since the last look.
+
+        Raises:
+            Diverged: something stopped being finite; the run is back at the last good state.
+        """
+        for iteration, seen in enumerate(self._unseen.look(), self._good.iteration + 1):
+            if not seen.is_finite:
+                self.now = self._good
+                raise self._diverged(iteration, seen)
+            self._loss = seen.loss
+        self._good = self.now
+
+    def _diverged(self, iteration: int, seen: Seen) -> Diverged:
         rate = getattr(self.method, "learning_rate", None)
         cause = "the precision is too low" if self.compute.precision == "bfloat16" else "the step is too large"
-        what = ", ".join(lost) or "the loss"
-        raise Diverged(
-            f"at iteration {iteration} {what} stopped being finite (loss {loss}); likely {cause}",
+        what = ", ".join(seen.lost) or "the loss"
+        return Diverged(
+            f"at iteration {iteration} {what} stopped being finite (loss {seen.loss}); likely {cause}",
             f"try a smaller `learning_rate` than {rate} or `precision=float32`; the last good set is kept",
         )
 
@@ -351,6 +368,8 @@ class _Run:
 
     def _finish(self, status: Status) -> SyntheticSet:
         self.interrupts.hold()
+        with suppress(Diverged):  # after an interrupt, there may be steps that nobody has looked at
+            self._look()
         self.now = replace(self.now, seconds=self._seconds())
         chosen = self._checkpoint()
         if self.folder is not None:

@@ -138,7 +138,7 @@ class Method(ABC):
         """The state before the first iteration."""
 
     @abstractmethod
-    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
         """Perform one iteration.
 
         Args:
@@ -147,7 +147,8 @@ class Method(ABC):
             iteration: index of this iteration, counted from 0.
 
         Returns:
-            The next state, and the loss before this step.
+            The next state, and the loss before this step. A loss that is left on the device as a tensor does not make
+            the next step wait for this one.
         """
 
     def result(self, problem: Problem, state: State) -> SyntheticSet:

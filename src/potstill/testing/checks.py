@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -185,13 +186,14 @@ def a_result_has_the_shape_and_balance_of_its_start(case: Case) -> None:
 
 
 def everything_stays_finite(case: Case) -> None:
-    """The loss is a finite ``float``, and all tensors of the state are finite."""
+    """The loss is finite, a ``float`` or a tensor without a graph, and all tensors of the state are finite."""
     given, method = small_problem(), case.make()
     state = method.prepare(given)
     for iteration in range(ITERATIONS):
         state, loss = method.step(given, state, iteration)
-        promise(isinstance(loss, float), f"the loss is a {type(loss).__name__}")
-        promise(bool(torch.tensor(loss).isfinite()), f"the loss is {loss} at iteration {iteration}")
+        promise(isinstance(loss, float | torch.Tensor), f"the loss is a {type(loss).__name__}")
+        promise(not getattr(loss, "requires_grad", False), "the loss carries a graph")
+        promise(math.isfinite(loss), f"the loss is {loss} at iteration {iteration}")
     lost = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     promise(not lost, f"{', '.join(lost)} is not finite")
 

@@ -99,7 +99,7 @@ class DistributionMatching(PixelDescent):
             self.redraw(problem, extractor.network, problem.streams.generator("network"))
         return self.pixel_optimiser.init("images", problem.start_images)
 
-    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
         """Match the class means under one newly drawn network.
 
         Args:
@@ -152,7 +152,7 @@ class DistributionMatching(PixelDescent):
 
     def update(
         self, problem: Problem, extractor: FeatureExtractor, state: State, streams: Streams, iteration: int
-    ) -> tuple[State, float]:
+    ) -> tuple[State, float | Tensor]:
         """One descent step of the images on the loss.
 
         Args:
@@ -171,7 +171,7 @@ class DistributionMatching(PixelDescent):
 
     def matched(
         self, problem: Problem, extractor: FeatureExtractor, images: Tensor, streams: Streams
-    ) -> tuple[float, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """The loss between real and synthetic class means, and its gradient with respect to the synthetic images.
 
         One real batch and one augmentation are drawn per class of this step. The augmentation is applied to the real
@@ -208,7 +208,7 @@ class DistributionMatching(PixelDescent):
         loss = self.loss(targets, means)
         back = pullback(tuple(part[share] for part in torch.autograd.grad(loss, means)))
         (gradient,) = torch.autograd.grad(augmented, images, back) if self.augment else (back,)
-        return loss.item(), for_all_classes(ranks.gathered(gradient, parts), chosen, every)
+        return loss.detach(), for_all_classes(ranks.gathered(gradient, parts), chosen, every)
 
 
 def squared_distance(targets: Tensor, means: Tensor) -> Tensor:

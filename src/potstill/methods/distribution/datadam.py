@@ -112,7 +112,7 @@ class DataDAM(DistributionMatching):
         state = super().prepare(problem)
         return state | self._network(problem).stored() if self.network_iterations > 1 else state
 
-    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
         """Perform zeta_S pixel updates, then zeta_theta training steps of the network.
 
         Args:
@@ -130,7 +130,7 @@ class DataDAM(DistributionMatching):
             network.weights.take_over()
         else:
             network.restore(state)
-        loss = 0.0
+        loss = torch.zeros(())
         for update in range(self.synthetic_steps):
             drawn, before = streams.child("update", update), iteration * self.synthetic_steps + update
             state, loss = self.update(problem, extractor, state, drawn, before)

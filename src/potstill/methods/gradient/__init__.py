@@ -118,7 +118,7 @@ class GradientMatching(PixelDescent):
         lives_on = self.loops(problem.images_per_class).outer > 1
         return state | self._network(problem).stored() if lives_on else state
 
-    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
         """Update the pixels once, then train the network on them.
 
         Args:
@@ -153,7 +153,7 @@ class GradientMatching(PixelDescent):
 
     def _gradient(
         self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
-    ) -> tuple[float, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """The sum over the classes of a step of the gradient distance, and its gradient with respect to the pixels."""
         every, ranks = problem.class_count, problem.ranks
         chosen = self.classes_of(every, streams)
@@ -179,7 +179,7 @@ class GradientMatching(PixelDescent):
         if augmented is not images:
             (gradient,) = torch.autograd.grad(augmented, images, gradient)
         gradient = for_all_classes(ranks.gathered(gradient, parts), chosen, every)
-        return sum(ranks.gathered(torch.cat(losses), parts).tolist()), gradient
+        return ranks.gathered(torch.cat(losses), parts).double().sum(), gradient
 
     def _network(self, problem: Problem) -> InnerNetwork:
         def make() -> InnerNetwork:

@@ -125,7 +125,7 @@ class DPDM(PrivateMethod):
             **self.optimiser.init("images", images),
         }
 
-    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float]:
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
         """Match the noisy sums of one query.
 
         Args:
@@ -149,7 +149,7 @@ class DPDM(PrivateMethod):
         back = pullback((2 * difference,))
         gradient = torch.autograd.grad(augmented, images, back)[0] if self.augment else back
         gradients = self.pullback(problem, state, {"images": ranks.gathered(gradient, classes)})
-        loss = ranks.gathered(difference, classes).square().sum().item()
+        loss = ranks.gathered(difference, classes).square().sum()
         return descend(state, gradients, {"images": self.optimiser}, iteration), loss
 
     def _sums(self, problem: Problem, query: int, reference: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def real_data_root() -> Path:
     if not root.is_dir():
         pytest.skip("no real data here: set POTSTILL_DATA to a folder of them")
     return root
+
+
+@pytest.fixture
+def traced_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compiled is traced and taken apart, but no machine code is made of it: that takes long."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
 
 
 @pytest.fixture(scope="session")

@@ -95,10 +95,10 @@ def test_reading_a_run_imports_nothing(
     monkeypatch.setattr(spaces, "SPACES", {"convnet-22": {"small": "mlp:width=4", "wide": "mlp:width=8"}})
     shutil.copytree(folder / "runs", tmp_path / "runs")
     run = str(tmp_path / "runs" / "pixel-means")
-    quick = ["--recipe", "quick", "--repeats", "1", "--networks", NETWORK]
+    quick = ["--recipe", "quick", "--repeats", "1", "--networks", NETWORK, "--executor", "here"]
     assert main(["evaluate", run, *quick, "--baselines", "random"]) == 0
     assert main(["compare", run, "random", *quick, "--no-full", "--out", str(tmp_path / "comparison")]) == 0
-    assert main(["search", run, "--top", "1", "--full-epochs", "1"]) == 0
+    assert main(["search", run, "--top", "1", "--full-epochs", "1", "--executor", "here"]) == 0
     assert main(["export", run, "--format", "npz", "--out", str(tmp_path / "set.npz")]) == 0
     assert main(["report", run]) == 0
     assert "pixel_means" not in sys.modules

@@ -195,6 +195,7 @@ def test_only_some_examples_may_take_part_in_an_epoch():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("traced_only")
 def test_a_last_batch_whose_size_changes_is_not_compiled_for():
     given, counts = examples(64), (48, 40, 37, 35, 33)
     trainer = Trainer(network(), Compute(torch.device("cpu"), "float32", True))

@@ -82,6 +82,7 @@ def test_low_precision_is_near_and_kept_in_single(spec: str):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("traced_only")
 def test_compiled_is_what_it_is_without():
     plain, fast = (
         trained(examples(), replace(SCHEDULE, epochs=1), compute=Compute(torch.device("cpu"), "float32", compiles))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from potstill.engine import layout, unrolling
+from potstill.engine import layout
 from potstill.engine.unrolling import Keep, Unroller
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
@@ -123,38 +123,29 @@ def test_buffers_are_in_the_precision_of_the_parameters():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.usefixtures("traced_only")
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "keep", "exact", "soft"),
     [
-        NETWORK,
-        "convnet:depth=1:width=4:norm=group",
-        "convnet:depth=1:width=4:norm=layer",
-        "convnet:depth=1:width=4:pooling=max:activation=swish",
+        (NETWORK, "steps", False, False),
+        (NETWORK, "steps", True, True),
+        ("convnet:depth=1:width=4:norm=group", "roots", True, False),
+        ("convnet:depth=1:width=4:norm=layer", "steps", True, True),
+        ("convnet:depth=1:width=4:pooling=max:activation=swish", "steps", True, False),
     ],
 )
-def test_traced_steps_equal_plain_ones(spec: str, exact: bool, soft: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(
-        unrolling, "compiled", lambda function, _: torch.compile(function, dynamic=False, backend="aot_eager")
-    )
-    monkeypatch.setattr(layout, "CPU_SHARED_PIXELS", 64)  # parts of three images and of two
-    for keep in ("steps", "roots"):
-        torch.testing.assert_close(
-            all_of(spec, replace(CPU64, compile=True), keep, exact, soft),
-            all_of(spec, CPU64, keep, exact, soft),
-            rtol=1e-9,
-            atol=1e-12,
-        )
+def test_traced_steps_equal_plain_ones(spec: str, keep: Keep, exact: bool, soft: bool, monkeypatch: pytest.MonkeyPatch):
+    if keep == "roots":
+        monkeypatch.setattr(layout, "CPU_SHARED_PIXELS", 64)  # parts of three images and of two
+    traced = all_of(spec, replace(CPU64, compile=True), keep, exact, soft)
+    torch.testing.assert_close(traced, all_of(spec, CPU64, keep, exact, soft), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.slow
 def test_compiled_steps_equal_plain_ones():
     spec = "convnet:depth=1:width=4:norm=group"
-    expected = all_of(spec, CPU64, "steps", True, True)
-    torch.testing.assert_close(
-        all_of(spec, replace(CPU64, compile=True), "steps", True, True), expected, rtol=1e-9, atol=1e-12
-    )
+    compiled = all_of(spec, replace(CPU64, compile=True), "steps", True, True)
+    torch.testing.assert_close(compiled, all_of(spec, CPU64, "steps", True, True), rtol=1e-9, atol=1e-12)
 
 
 def all_of(spec: str, compute: Compute, keep: Keep, exact: bool, soft: bool) -> list[Tensor]:

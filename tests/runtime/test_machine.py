@@ -40,7 +40,10 @@ def test_names_the_accelerator_where_there_is_one(monkeypatch: pytest.MonkeyPatc
     assert machine.describe_machine()["accelerator"] == "none"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A Big One")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     assert machine.describe_machine()["accelerator"] == "A Big One"
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert machine.describe_machine()["accelerator"] == "A Big One with TF32 in convolutions of float32"
 
 
 @pytest.mark.parametrize(

@@ -64,12 +64,20 @@ def describe_machine() -> dict[str, str | int]:
     return {
         "processor": processor_name(),
         "cores": core_count(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "accelerator": _accelerator() if torch.cuda.is_available() else "none",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "potstill": package_version(),
     }
+
+
+def _accelerator() -> str:
+    """The name of the GPU, and whether its convolutions in float32 are rounded to TF32, as PyTorch's default is."""
+    import torch
+
+    tf32 = " with TF32 in convolutions of float32" if torch.backends.cudnn.allow_tf32 else ""
+    return f"{torch.cuda.get_device_name()}{tf32}"
 
 
 def machine_in_words() -> str:

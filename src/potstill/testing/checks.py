@@ -27,6 +27,8 @@ from potstill.testing.problems import NETWORK, digits, few, known_entropy, probl
 
 ITERATIONS = 4
 LONG = 40
+_ACCURACIES: dict[str, float] = {}
+"""Of sets that were trained on, by their fingerprints."""
 """Iterations after which a method must have improved on its start."""
 
 PART_IMAGES = 7
@@ -384,7 +386,11 @@ def same(one: State, other: State, of: str) -> None:
 
 def toy_accuracy(images: SyntheticSet) -> float:
     """Validation accuracy, the mean of two networks: by the set's replay or, if it has none, after 100 epochs."""
+    if images.replay is None and (known := _ACCURACIES.get(images.fingerprint())) is not None:
+        return known  # many methods have the same start
     toy = Recipe(name="toy", summary="", epochs=100, full_epochs=1, augmentation="none")
     recipe = toy if images.replay is None else find_recipe("replay")
     given: dict[str, Any] = {"recipe": recipe, "network": NETWORK, "compute": CPU}
-    return sum(validation_accuracy(images, digits(), streams=Streams(seed), **given) for seed in (0, 1)) / 2
+    found = sum(validation_accuracy(images, digits(), streams=Streams(seed), **given) for seed in (0, 1)) / 2
+    _ACCURACIES[images.fingerprint()] = found
+    return found

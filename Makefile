@@ -29,7 +29,9 @@ demo: $(VENV)/.installed
 
 check: lint fast
 
-test: lint unit wheel
+test:
+	$(MAKE) --jobs 2 --output-sync lint wheel
+	$(MAKE) unit
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check

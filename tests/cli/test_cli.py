@@ -23,6 +23,7 @@ from potstill.cli.options import duration, size
 from potstill.cli.output import table_console
 from potstill.data import load_dataset
 from potstill.data.images_on_disk import StoredImages
+from potstill.methods import DM
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 from tests.children import child
@@ -391,6 +392,22 @@ def spied(function: Callable[..., Any], calls: list[object]) -> Callable[..., An
         return function(*arguments)
 
     return spy
+
+
+def test_smaller_chunks_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step, tried = DM.step, []
+
+    def full(method: DM, problem: Any, state: Any, iteration: int) -> Any:
+        if not tried:
+            tried.append(iteration)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(method, problem, state, iteration)
+
+    monkeypatch.setattr(DM, "step", full)
+    assert main(["distill", "dm", *TINY, "--out", str(tmp_path / "run")]) == 0
+    assert "\ntoo little memory on cpu: going on with half as many images at a time\n" in capsys.readouterr().err
 
 
 def test_more_memory_than_there_may_be_is_refused_and_leaves_no_folder(

@@ -14,13 +14,17 @@ import torch
 
 from potstill.data import Choices, ImageDataset, load_dataset, share_of
 from potstill.distillation import driver, validation
-from potstill.distillation.driver import DistillationResult, distill
+from potstill.distillation.driver import DistillationResult, distill, log_progress
 from potstill.distillation.plan import resolve
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.unseen_steps import UnseenSteps
+from potstill.engine import layout
+from potstill.engine.layout import chunk_size
 from potstill.methods import DC, DM, LD, Method, Random
+from potstill.networks import ImageShape, build_network
+from potstill.runtime.compute import CPU
 from potstill.runtime.errors import Diverged, UserError
 from potstill.runtime.events import read_events
 from potstill.runtime.files import write_json
@@ -141,6 +145,30 @@ def test_a_device_without_enough_memory_is_told_and_the_run_kept(
     with pytest.raises(UserError, match=r"the memory of cpu is too small for an iteration; .*smaller `ipc`"):
         distill(SETTINGS, dataset, out=tmp_path / "run")
     assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == 2
+
+
+def test_a_step_without_enough_memory_is_done_again_in_smaller_chunks(
+    run: Run, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(layout, "CPU_CHUNK_PIXELS", 64 * 64)  # 64 images of 8x8 pixels
+    step, sizes = DM.step, []
+    some, shape = torch.empty(9, 1, 8, 8), ImageShape(1, 8, 8)
+    network = build_network("convnet:depth=1", shape, 10, torch.Generator())
+
+    def full(method: DM, problem: Any, state: Any, iteration: int) -> Any:
+        sizes.append((iteration, chunk_size(some, network, CPU.device)))
+        if sizes[-1] in ((2, 64), (2, 32), (4, 16)):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(method, problem, state, iteration)
+
+    monkeypatch.setattr(DM, "step", full)
+    told: list[str] = []
+    done = distill(SETTINGS, dataset, listen=log_progress(told.append))
+    assert sizes == [(0, 64), (1, 64), (2, 64), (2, 32), (2, 16), (3, 16), (4, 16), (4, 8), (5, 8)]
+    warning = "too little memory on cpu: going on with half as many images at a time"
+    assert [line for line in told if "memory" in line] == [warning] * 3
+    torch.testing.assert_close(done.synthetic.images, run[0].synthetic.images, rtol=1e-4, atol=1e-4)
+    assert chunk_size(some, network, CPU.device) == 64, "the next run begins as usual"
 
 
 @pytest.fixture

@@ -140,6 +140,9 @@ class DistillationProgress:
             rounded = float(f"{fields['planned']:.2g}")
             self._print([f"memory: about {bytes_in_words(rounded)} planned"])
             return
+        if event == "out of memory":
+            self._print([f"too little memory on {fields['device']}: going on with half as many images at a time"])
+            return
         self._notes.pop("doing", None)
         if event == "doing":
             self._notes["doing"] = fields["doing"]

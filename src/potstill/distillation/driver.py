@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation.checkpoint import Checkpoint
@@ -24,6 +25,7 @@ from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.unseen_steps import Seen, UnseenSteps
 from potstill.distillation.validation import Validation
+from potstill.engine.layout import shrinking_chunks
 from potstill.inspection import inspect
 from potstill.methods import Method, Problem, State, find_method
 from potstill.networks import ImageShape, build_network
@@ -137,6 +139,8 @@ def log_progress(progress: Progress, name: str = "") -> Listener:
         if event == "doing":
             if fields["doing"] and pace.due():
                 progress(f"{prefix}{fields['doing']}")
+        elif event == "out of memory":
+            progress(f"{prefix}too little memory on {fields['device']}: going on with half as many images at a time")
         elif event in ("start", "resume"):
             pace, first, total = Pace(), fields["iteration"], fields["total"]
         elif event == "step" and pace.due():
@@ -191,6 +195,7 @@ class _Run:
         closing: ExitStack,
     ) -> None:
         self.interrupts, self._closing = closing.enter_context(Interrupts()), closing
+        self._halve_chunks = closing.enter_context(shrinking_chunks())
         self.plan, self.method, self.compute = plan, plan.method, plan.compute
         self.folder, self.command = folder, command
         self.ranks, self.lead = ranks, Lead(ranks, self.compute.device)
@@ -287,7 +292,7 @@ class _Run:
                 self._look()
                 return "time limit"
             self.lead.iterate(self.now.state, self.now.iteration)
-            state, loss = self.method.step(self.problem, self.now.state, self.now.iteration)
+            state, loss = self._step()
             self._unseen.add(loss, state)
             iteration = self.now.iteration + 1
             self.now = replace(self.now, state=state, iteration=iteration, seconds=self._seconds())
@@ -306,6 +311,18 @@ class _Run:
             if kept:
                 self._checkpoint()
         return "complete"
+
+    def _step(self) -> tuple[State, float | Tensor]:
+        """One iteration; where the device has no memory left for it, the same again in smaller chunks."""
+        while True:
+            try:
+                return self.method.step(self.problem, self.now.state, self.now.iteration)
+            except torch.OutOfMemoryError:
+                if not self._halve_chunks():
+                    raise
+            if self.compute.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._mention("out of memory", device=str(self.compute.device))
 
     def _validate(self) -> None:
         self._tell("validating")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,37 @@ Beyond it, each is computed again when its gradient is.
 """
 
 
+SMALLEST_SHARE = 2**-10
+"""Of the usual size of chunks, beyond which they are not made smaller: an image of 32x32 pixels on a GPU."""
+
+_share: ContextVar[float] = ContextVar("_share", default=1.0)
+
+
+@contextmanager
+def shrinking_chunks() -> Iterator[Callable[[], bool]]:
+    """Within this context chunks can be made smaller where memory has run out.
+
+    Yields:
+        A function that halves all chunks from now on, and what their graphs may take together; False if they are as
+        small as they get.
+    """
+
+    def halve() -> bool:
+        _share.set(max(_share.get() / 2, SMALLEST_SHARE))
+        return _share.get() > SMALLEST_SHARE
+
+    token = _share.set(1.0)
+    try:
+        yield halve
+    finally:
+        _share.reset(token)
+
+
+def share_of_chunk(count: int) -> int:
+    """The share of ``count`` things, at least one, that is taken at a time where chunks have been made smaller."""
+    return max(int(count * _share.get()), 1)
+
+
 def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
     """How many images to take through a network at a time, if no gradient is needed and images are independent.
 
@@ -45,8 +78,8 @@ def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
     """
     pixels = images.shape[2] * images.shape[3]
     if device.type != "cpu":
-        return max(GPU_CHUNK_PIXELS // pixels, 1)
-    return max(min(CPU_CHUNK_VALUES // max(network.map_sizes(images)), CPU_CHUNK_PIXELS // pixels), 1)
+        return share_of_chunk(GPU_CHUNK_PIXELS // pixels)
+    return share_of_chunk(min(CPU_CHUNK_VALUES // max(network.map_sizes(images)), CPU_CHUNK_PIXELS // pixels))
 
 
 def keeps_graphs(images: Tensor, network: Network, compute: Compute) -> bool:
@@ -59,8 +92,8 @@ def keeps_graphs(images: Tensor, network: Network, compute: Compute) -> bool:
     """
     graph_bytes = len(images) * sum(network.map_sizes(images)) * compute.dtype.itemsize
     if compute.device.type != "cpu":
-        return graph_bytes <= GPU_GRAPH_BYTES
-    return graph_bytes <= min(CPU_GRAPH_BYTES, memory_bytes() / 8)
+        return graph_bytes <= share_of_chunk(GPU_GRAPH_BYTES)
+    return graph_bytes <= share_of_chunk(min(CPU_GRAPH_BYTES, int(memory_bytes() / 8)))
 
 
 def part_size(images: Tensor, network: Network, device: torch.device) -> int:

@@ -16,6 +16,7 @@ from torch.func import functional_call, grad, grad_and_value, vmap
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
 from potstill.engine import memory
 from potstill.engine.chunked import ChunkedNetwork
+from potstill.engine.layout import share_of_chunk
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.methods.inner_network import InnerNetwork
 from potstill.methods.pixel_descent import PixelDescent, for_all_classes, of_classes
@@ -244,8 +245,10 @@ def distance_gradients(
             return of(target, list(grad(loss)(parameters).values()))
 
         stacked = [torch.stack(parts) for parts in zip(*targets, strict=True)]
-        gradients, losses = vmap(grad_and_value(apart))(images.contiguous(), shared, stacked)
-        return losses, gradients
+        size = share_of_chunk(len(images))
+        groups = zip(images.split(size), shared.split(size), *(part.split(size) for part in stacked), strict=True)
+        found = [vmap(grad_and_value(apart))(some.contiguous(), label, target) for some, label, *target in groups]
+        return torch.cat([losses for _, losses in found]), torch.cat([gradients for gradients, _ in found])
 
     parameters = list(network.parameters())
 

@@ -103,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         record["high resolution"] = in_new_process("benchmarks.high_resolution", [])
         record["growth"] = growth.main(["--steps", str(options.steps)])
         write(record, options.out)
-        page.write_page(record, options.page)
+    if not options.only and all("core_ratios" in row for row in record["rows"]):
+        page.write_page(record, options.page)  # which is about CPUs
 
 
 def _options(arguments: Sequence[str] | None) -> Namespace:

@@ -59,6 +59,7 @@ def training_of(options: argparse.Namespace, dataset: ImageDataset, compute: Com
     schedule = training_schedule(find_recipe("dc-300"), flips=dataset.flips, epochs=options.epochs)
     trainer = make_trainer("convnet", dataset, compute)
     network = build_network("convnet", ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    network.to(compute.device)
 
     def fast(iteration: int) -> None:
         with cpu_workers(compute.device):

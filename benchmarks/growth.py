@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.limits import Operations, operations_per_second
-from benchmarks.pairs import core_seconds, options_of, record_of, write
+from benchmarks.pairs import core_seconds, record_of, write
 from potstill.data import LabeledImages
 from potstill.methods import DM, Problem
 from potstill.runtime.compute import Compute, resolve_compute
@@ -26,21 +26,22 @@ from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
 from tests.twins.matching import dm_step
 
-USUAL = {"images per class": 10, "classes": 10, "side": 32, "images": 10_000}
+USUAL = {"images per class": 10, "classes": 10, "pixels a side": 32, "images": 10_000}
 CHANGED = {
     "images per class": (1, 10, 50),
     "classes": (2, 10, 50),
-    "side": (16, 32, 64),
+    "pixels a side": (16, 32, 64),
     "images": (1_000, 10_000, 100_000),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = options_of(__doc__, ipc=USUAL["images per class"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=5, help="iterations that are timed")
     parser.add_argument("--batch-real", type=int, default=64)
-    parser.set_defaults(device="cpu", precision="float32", compile="off")
+    parser.add_argument("--out")
     options = parser.parse_args(arguments)
-    compute = resolve_compute(options.device, options.precision, options.compile)
+    compute = resolve_compute("cpu", "float32", "off")
     record = record_of("benchmarks.growth", usual=USUAL, batch_real=options.batch_real)
     known: dict[tuple[int, ...], dict[str, Any]] = {}
     for name, values in CHANGED.items():
@@ -72,7 +73,7 @@ def _steppers(
     sizes: dict[str, int], options: argparse.Namespace, compute: Compute
 ) -> tuple[Callable[[int], object], Callable[[int], object]]:
     """One iteration of dm, and of its plain twin."""
-    classes, side, generator = sizes["classes"], sizes["side"], torch.Generator().manual_seed(0)
+    classes, side, generator = sizes["classes"], sizes["pixels a side"], torch.Generator().manual_seed(0)
     real = LabeledImages(
         torch.randint(256, (sizes["images"], 3, side, side), generator=generator, dtype=torch.uint8),
         torch.arange(sizes["images"]) % classes,

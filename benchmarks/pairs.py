@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def in_turns(
         Medians for both, and all ratios in ascending order.
     """
     fast(0)
-    with Operations() as operations:
+    with Operations() if counted else nullcontext() as operations:  # under which nothing would be compiled
         twin(0)
     on_one_core = compute.device.type == "cpu"
     walls, cores, rates = [], [], []
@@ -88,7 +89,7 @@ def in_turns(
         for place, side in enumerate(("fast", "twin")):
             found[side]["core_seconds"] = statistics.median(pair[place] for pair in cores)
         found |= _ratios(cores, "core_")
-    if counted:
+    if operations is not None:
         rate = statistics.median(rates)
         found |= {"operations": operations.count, "operations_per_second": rate}
         found["limit_seconds"] = operations.count / rate

@@ -106,7 +106,7 @@ class SiameseAugmentation:
             raise ValueError(
                 f"{len(images)} images cannot be divided evenly among {len(draw.operations)} sets of parameters"
             )
-        uniforms = draw.uniforms.to(images.device, images.dtype).repeat_interleave(share, dim=0)
+        uniforms = draw.uniforms.to(images.device, images.dtype, non_blocking=True).repeat_interleave(share, dim=0)
         if self.sequence:
             for name in self.operations:
                 images = self._operation(name)(images, uniforms)
@@ -117,7 +117,7 @@ class SiameseAugmentation:
         chosen = draw.operations.repeat_interleave(share)
         parts, places = [], []
         for index in present.tolist():
-            place = (chosen == index).nonzero().flatten().to(images.device)
+            place = (chosen == index).nonzero().flatten().to(images.device, non_blocking=True)
             parts.append(self._operation(self.operations[index])(images[place], uniforms[place]))
             places.append(place)
         return torch.cat(parts)[torch.cat(places).argsort()]
@@ -205,7 +205,7 @@ def cutmix(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[
     """
     height, width = images.shape[2:]
     kept, row, column = torch.rand(3, generator=generator).tolist()
-    order = torch.randperm(len(images), generator=generator).to(images.device)
+    order = torch.randperm(len(images), generator=generator).to(images.device, non_blocking=True)
     half = math.sqrt(1 - kept) / 2
     top, bottom = _interval(row, half, height)
     left, right = _interval(column, half, width)

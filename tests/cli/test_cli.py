@@ -407,7 +407,7 @@ def test_smaller_chunks_are_told_of(
 
     monkeypatch.setattr(DM, "step", full)
     assert main(["distill", "dm", *TINY, "--out", str(tmp_path / "run")]) == 0
-    assert "\ntoo little memory on cpu: going on with half as many images at a time\n" in capsys.readouterr().err
+    assert "\ntoo little memory on cpu: trying again with fewer images at a time\n" in capsys.readouterr().err
 
 
 def test_more_memory_than_there_may_be_is_refused_and_leaves_no_folder(

@@ -165,7 +165,7 @@ def test_a_step_without_enough_memory_is_done_again_in_smaller_chunks(
     told: list[str] = []
     done = distill(SETTINGS, dataset, listen=log_progress(told.append))
     assert sizes == [(0, 64), (1, 64), (2, 64), (2, 32), (2, 16), (3, 16), (4, 16), (4, 8), (5, 8)]
-    warning = "too little memory on cpu: going on with half as many images at a time"
+    warning = "too little memory on cpu: trying again with fewer images at a time"
     assert [line for line in told if "memory" in line] == [warning] * 3
     torch.testing.assert_close(done.synthetic.images, run[0].synthetic.images, rtol=1e-4, atol=1e-4)
     assert chunk_size(some, network, CPU.device) == 64, "the next run begins as usual"
@@ -432,6 +432,53 @@ def test_divergence_is_seen_late_and_keeps_a_good_set(validate_every: int, datas
     manifest = RunFolder(tmp_path / "run").read_manifest().to_json()
     assert manifest["iterations"]["done"] == (2 if validate_every else 1), "the first iteration is looked at"
     assert SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors").images.isfinite().all()
+
+
+@pytest.mark.usefixtures("seldom_looking")
+def test_an_interrupt_while_looking_keeps_no_steps_that_diverged(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Explodes(DM):
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, Any]:
+            state, loss = super().step(problem, state, iteration)
+            return {**state, "images": state["images"] * float("nan")}, loss
+
+    look = UnseenSteps.look
+
+    def interrupted(unseen: UnseenSteps) -> Any:
+        monkeypatch.setattr(UnseenSteps, "look", look)
+        look(unseen)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UnseenSteps, "look", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        distill(replace(SETTINGS, method=Explodes(batch_real=8), validate_every=0), dataset, out=tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == 0
+    assert SyntheticSet.load(tmp_path / "run" / "synthetic.safetensors").images.isfinite().all()
+
+
+@pytest.mark.usefixtures("seldom_looking")
+def test_an_error_after_unseen_steps_that_diverged_is_called_divergence(dataset: ImageDataset):
+    class Fails(DM):
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, Any]:
+            if iteration == 3:
+                raise ValueError("no solution")
+            state, loss = super().step(problem, state, iteration)
+            return state, float("inf") if iteration == 2 else loss
+
+    with pytest.raises(Diverged, match="at iteration 3 the loss stopped being finite"):
+        distill(replace(SETTINGS, method=Fails(batch_real=8), validate_every=0), dataset)
+
+
+def test_a_loss_is_kept_as_it_is(dataset: ImageDataset):
+    class Tells(DM):
+        def step(self, problem: Any, state: Any, iteration: int) -> tuple[Any, Any]:
+            return super().step(problem, state, iteration)[0], 1e300
+
+    heard: list[dict[str, Any]] = []
+    settings = replace(SETTINGS, method=Tells(batch_real=8), validate_every=0)
+    distill(settings, dataset, listen=lambda event, fields: heard.append({"event": event, **fields}))
+    assert {fields["loss"] for fields in heard if fields["event"] == "step"} == {1e300}
 
 
 @pytest.mark.usefixtures("seldom_looking")

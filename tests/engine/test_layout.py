@@ -16,6 +16,7 @@ from potstill.engine.layout import (
     is_compiled,
     part_size,
     place_network,
+    shrinking_chunks,
 )
 from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
@@ -147,3 +148,17 @@ def test_masters_take_over_what_the_network_was_given():
     masters.take_over()
     assert all(m.equal(p.float()) for m, p in zip(masters.parameters, made.parameters(), strict=True))
     assert all(master.dtype == torch.float32 for master in masters.parameters)
+
+
+def test_chunks_are_halved_until_nothing_can_be_smaller():
+    some, images = network(), torch.empty(5, 2, 8, 10)
+    usual = chunk_size(images, some, torch.device("cpu"))
+    with shrinking_chunks() as halve:
+        assert not halve(), "nothing was taken in chunks"
+        sizes = [chunk_size(images, some, torch.device("cpu"))]
+        while halve():
+            sizes.append(chunk_size(images, some, torch.device("cpu")))
+        assert sizes == [max(int(usual / 2**times), 1) for times in range(len(sizes))]
+        assert sizes[-1] == 1
+        assert 1 not in sizes[:-1]
+    assert chunk_size(images, some, torch.device("cpu")) == usual

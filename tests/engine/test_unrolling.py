@@ -137,14 +137,16 @@ def test_buffers_are_in_the_precision_of_the_parameters():
 def test_traced_steps_equal_plain_ones(spec: str, keep: Keep, exact: bool, soft: bool, monkeypatch: pytest.MonkeyPatch):
     if keep == "roots":
         monkeypatch.setattr(layout, "CPU_SHARED_PIXELS", 64)  # parts of three images and of two
-    traced = all_of(spec, replace(CPU64, compile=True), keep, exact, soft)
+    with cpu_workers(CPU.device, 2):
+        traced = all_of(spec, replace(CPU64, compile=True), keep, exact, soft)
     torch.testing.assert_close(traced, all_of(spec, CPU64, keep, exact, soft), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.slow
 def test_compiled_steps_equal_plain_ones():
     spec = "convnet:depth=1:width=4:norm=group"
-    compiled = all_of(spec, replace(CPU64, compile=True), "steps", True, True)
+    with cpu_workers(CPU.device, 2):
+        compiled = all_of(spec, replace(CPU64, compile=True), "steps", True, True)
     torch.testing.assert_close(compiled, all_of(spec, CPU64, "steps", True, True), rtol=1e-9, atol=1e-12)
 
 

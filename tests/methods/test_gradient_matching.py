@@ -147,11 +147,11 @@ def test_all_classes_in_one_pass_equal_one_after_another(name: DistanceName, spe
     targets = [
         [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in network.parameters()] for _ in range(4)
     ]
-    results = [
-        distance_gradients(network, images, torch.arange(4), targets, name, batched=batched)
-        for batched in (True, False)
-    ]
     with shrinking_chunks() as halve:
+        results = [
+            distance_gradients(network, images, torch.arange(4), targets, name, batched=batched)
+            for batched in (True, False)
+        ]
         assert halve()
         results.append(distance_gradients(network, images, torch.arange(4), targets, name, batched=True))
     for other in results[1:]:

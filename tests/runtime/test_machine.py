@@ -40,6 +40,9 @@ def test_names_the_accelerator_where_there_is_one(monkeypatch: pytest.MonkeyPatc
     assert machine.describe_machine()["accelerator"] == "none"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A Big One")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    assert machine.describe_machine()["accelerator"] == "A Big One", "this one knows no TF32"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     assert machine.describe_machine()["accelerator"] == "A Big One"
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)

@@ -157,7 +157,7 @@ class LabeledImages:
 
     def take(self, indices: Tensor) -> LabeledImages:
         """The images at ``indices`` (int64 (n,)), in that order."""
-        indices = indices.to(self.device)
+        indices = indices.to(self.device, non_blocking=True)
         return replace(self, stored=self.stored[indices], labels=self.labels[indices])
 
     def read(self, indices: Tensor | slice) -> Tensor:
@@ -173,7 +173,7 @@ class LabeledImages:
             return self.stored[indices].read()
         if isinstance(indices, slice):
             return self.stored[indices]
-        return self.stored.index_select(0, indices.to(self.device))
+        return self.stored.index_select(0, indices.to(self.device, non_blocking=True))
 
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
         """Images as networks see them: (pixels / 255 - mean) / std, then whitened if the split has a whitening.

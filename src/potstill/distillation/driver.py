@@ -140,7 +140,7 @@ def log_progress(progress: Progress, name: str = "") -> Listener:
             if fields["doing"] and pace.due():
                 progress(f"{prefix}{fields['doing']}")
         elif event == "out of memory":
-            progress(f"{prefix}too little memory on {fields['device']}: going on with half as many images at a time")
+            progress(f"{prefix}too little memory on {fields['device']}: trying again with fewer images at a time")
         elif event in ("start", "resume"):
             pace, first, total = Pace(), fields["iteration"], fields["total"]
         elif event == "step" and pace.due():
@@ -282,7 +282,7 @@ class _Run:
 
     def _loop(self, time_limit: float | None) -> Status:
         total = self.plan.iterations
-        log_every = max(total // LOGGED_STEPS, 1)
+        log_every = max(total // LOGGED_STEPS, self._unseen.most)
         if self.validation.due(self.now):  # a validation that was interrupted
             self._validate()
         self._good, first = self.now, self.now.iteration
@@ -313,13 +313,20 @@ class _Run:
         return "complete"
 
     def _step(self) -> tuple[State, float | Tensor]:
-        """One iteration; where the device has no memory left for it, the same again in smaller chunks."""
+        """One iteration; where the device has no memory left for it, the same again in smaller chunks.
+
+        Not with several ranks, which would wait for each other at different places, nor where a step draws in secret:
+        it would be drawn again until it fits.
+        """
         while True:
             try:
                 return self.method.step(self.problem, self.now.state, self.now.iteration)
             except torch.OutOfMemoryError:
-                if not self._halve_chunks():
+                if self.ranks.count > 1 or self.plan.privacy is not None or not self._halve_chunks():
                     raise
+            except Exception:
+                self._look()  # what went wrong may have begun in a step that nobody has looked at
+                raise
             if self.compute.device.type == "cuda":
                 torch.cuda.empty_cache()
             self._mention("out of memory", device=str(self.compute.device))
@@ -339,9 +346,11 @@ class _Run:
         for iteration, seen in enumerate(self._unseen.look(), self._good.iteration + 1):
             if not seen.is_finite:
                 self.now = self._good
+                self._unseen.forget()
                 raise self._diverged(iteration, seen)
             self._loss = seen.loss
         self._good = self.now
+        self._unseen.forget()
 
     def _diverged(self, iteration: int, seen: Seen) -> Diverged:
         rate = getattr(self.method, "learning_rate", None)

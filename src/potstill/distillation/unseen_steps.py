@@ -42,7 +42,12 @@ class UnseenSteps:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._dtype = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no other
         self._steps: list[tuple[list[str], Tensor]] = []
+
+    def __len__(self) -> int:
+        """The number of steps."""
+        return len(self._steps)
 
     def add(self, loss: float | Tensor, state: State) -> None:
         """Add a step; nothing is waited for.
@@ -52,22 +57,30 @@ class UnseenSteps:
             state: the state after it.
         """
         names = [name for name, tensor in state.items() if tensor.is_floating_point()]
-        finite = [state[name].isfinite().all().to(self._device, torch.float64) for name in names]
-        value = torch.as_tensor(loss).detach().to(self._device, torch.float64)
+        finite = [state[name].isfinite().all().to(self._device, self._dtype) for name in names]
+        value = torch.as_tensor(loss, dtype=self._dtype, device=self._device).detach().reshape(())
         self._steps.append((names, torch.stack([value, *finite])))
 
     @property
+    def most(self) -> int:
+        """After how many steps it is time to look: on a CPU after every step."""
+        return 1 if self._device.type == "cpu" else LOOK_EVERY
+
+    @property
     def due(self) -> bool:
-        """Whether it is time to look: on a CPU after every step."""
-        return self._device.type == "cpu" or len(self._steps) >= LOOK_EVERY
+        """Whether it is time to look."""
+        return len(self._steps) >= self.most
 
     def look(self) -> list[Seen]:
-        """What there is to see of each step, in order; from now on they are seen."""
-        if not (steps := self._steps):
+        """What there is to see of each step, in order. The steps are unseen until ``forget`` is called."""
+        if not self._steps:
             return []
-        self._steps = []
-        values = iter(torch.cat([values for _, values in steps]).tolist())
+        values = iter(torch.cat([values for _, values in self._steps]).tolist())
         return [
             Seen(loss=next(values), lost=tuple(name for name in names if not next(values)))  # in the order of ``add``
-            for names, _ in steps
+            for names, _ in self._steps
         ]
+
+    def forget(self) -> None:
+        """Begin anew: all steps have been seen and judged."""
+        self._steps = []

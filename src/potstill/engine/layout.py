@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -37,10 +38,15 @@ Beyond it, each is computed again when its gradient is.
 """
 
 
-SMALLEST_SHARE = 2**-10
-"""Of the usual size of chunks, beyond which they are not made smaller: an image of 32x32 pixels on a GPU."""
+@dataclass
+class _Shrinking:
+    """How much smaller chunks are than usual, and whether one that was asked for could be smaller still."""
 
-_share: ContextVar[float] = ContextVar("_share", default=1.0)
+    share: float = 1.0
+    further: bool = False
+
+
+_shrinking: ContextVar[_Shrinking] = ContextVar("_shrinking", default=_Shrinking())  # noqa: B039 - its share stays 1
 
 
 @contextmanager
@@ -48,24 +54,29 @@ def shrinking_chunks() -> Iterator[Callable[[], bool]]:
     """Within this context chunks can be made smaller where memory has run out.
 
     Yields:
-        A function that halves all chunks from now on, and what their graphs may take together; False if they are as
-        small as they get.
+        A function that halves all chunks from now on, and what their graphs may take together; it returns False if
+        nothing that was taken in chunks since the last call can be taken in smaller ones.
     """
+    shrinking = _Shrinking()
 
     def halve() -> bool:
-        _share.set(max(_share.get() / 2, SMALLEST_SHARE))
-        return _share.get() > SMALLEST_SHARE
+        further, shrinking.further = shrinking.further, False
+        shrinking.share /= 2 if further else 1
+        return further
 
-    token = _share.set(1.0)
+    token = _shrinking.set(shrinking)
     try:
         yield halve
     finally:
-        _share.reset(token)
+        _shrinking.reset(token)
 
 
 def share_of_chunk(count: int) -> int:
     """The share of ``count`` things, at least one, that is taken at a time where chunks have been made smaller."""
-    return max(int(count * _share.get()), 1)
+    shrinking = _shrinking.get()
+    taken = max(int(count * shrinking.share), 1)
+    shrinking.further |= taken > 1
+    return taken
 
 
 def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
@@ -91,9 +102,10 @@ def keeps_graphs(images: Tensor, network: Network, compute: Compute) -> bool:
         compute: where it will run.
     """
     graph_bytes = len(images) * sum(network.map_sizes(images)) * compute.dtype.itemsize
+    share = _shrinking.get().share
     if compute.device.type != "cpu":
-        return graph_bytes <= share_of_chunk(GPU_GRAPH_BYTES)
-    return graph_bytes <= share_of_chunk(min(CPU_GRAPH_BYTES, int(memory_bytes() / 8)))
+        return graph_bytes <= share * GPU_GRAPH_BYTES
+    return graph_bytes <= share * min(CPU_GRAPH_BYTES, memory_bytes() / 8)
 
 
 def part_size(images: Tensor, network: Network, device: torch.device) -> int:

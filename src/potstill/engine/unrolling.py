@@ -113,12 +113,13 @@ class Unroller:
         self._device = compute.device
         self._own = threading.local()
         self.keep: Keep = keep
-        # Batch norms write to their running statistics, which has no tangent.
+        # Batch norms write to their running statistics: they are left to autograd.
         self._compiles = keep != "graphs" and is_compiled(network, compute) and not network.needs_whole_batches
         self._kinds = CompiledKinds(self._compiles)
         of = partial(_loss, self._module, self._names)
-        self._gradient: Any = compiled(partial(_gradient, of), compute.precise) if self._compiles else None
-        self._through: Any = compiled(partial(_through, of), compute.precise) if self._compiles else None
+        if self._compiles:
+            self._gradient: Any = compiled(partial(_gradient, of), compute.precise, whole=True)
+            self._through: Any = compiled(partial(_through, of), compute.precise, whole=True)
 
     def unroll(
         self, start: Sequence[Tensor], batches: Sequence[Batch], rates: Sequence[Tensor]
@@ -135,7 +136,6 @@ class Unroller:
             theta_S depends on.
         """
         stride = math.isqrt(max(len(batches) - 1, 0)) + 1 if self.keep == "roots" else 1
-        batches = [(channels_last_images(images.detach()), labels.detach()) for images, labels in batches]
         parameters = [arranged(tensor.detach()) for tensor in start]
         kept: dict[int, Parameters] = {}
         graphs: dict[int, list[Graph]] = {}
@@ -243,7 +243,7 @@ class Unroller:
         return parallel_map(of_part, self._split(batch))
 
     def _split(self, batch: Batch) -> list[Batch]:
-        images, labels = batch
+        images, labels = channels_last_images(batch[0].detach()), batch[1].detach()
         size = part_size(images, self._module, self._device)
         return list(zip(images.split(size), labels.split(size), strict=True))
 
@@ -289,12 +289,15 @@ class Pullback:
                 labels.append(None if found.labels is None else -rate * found.labels)
                 of_rates.append(-found.product)
                 if exact:
-                    back = [outer - rate * inner for outer, inner in zip(back, found.parameters, strict=True)]
+                    back = [arranged(outer - rate * i) for outer, i in zip(back, found.parameters, strict=True)]
         return UnrolledGradients(images[::-1], labels[::-1], torch.stack(of_rates[::-1]), back)
 
 
 def arranged(weights: Tensor) -> Tensor:
-    """``weights`` in the order in which convolutions are fastest, with the same strides for all of one shape."""
+    """``weights`` in the order in which convolutions are fastest, with the same strides for all of one shape.
+
+    Other strides would be another kind of input for compiled code.
+    """
     return channels_last_weights(weights) if weights.dim() == 4 else weights.contiguous()
 
 
@@ -352,5 +355,5 @@ def _descended(parameters: Parameters, shares: Sequence[Sequence[Tensor]], rate:
         gradient = shares[0][place]
         for share in shares[1:]:
             gradient = gradient + share[place]
-        moved.append(tensor.detach() - rate.detach() * gradient)
+        moved.append(arranged(tensor.detach() - rate.detach() * gradient))
     return moved

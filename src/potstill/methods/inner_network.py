@@ -70,7 +70,7 @@ class InnerNetwork:
         self.network.train()
         device = self.chunked.compute.device
         for step, chosen in enumerate(islice(batches(len(images), batch, streams), steps)):
-            some = images.detach()[chosen.to(device)]
+            some = images.detach()[chosen.to(device, non_blocking=True)]
             draw = augmentation.draw(streams.generator("augmentation", step), len(chosen), one_operation=True)
             [(_, gradients)] = self.chunked.loss_gradients([(augmentation.apply(some, draw), labels[chosen])])
             with torch.no_grad():

@@ -95,7 +95,7 @@ def of_classes(images: Tensor, chosen: Tensor, classes: int) -> Tensor:
     """
     if len(chosen) == classes:
         return images
-    return images.unflatten(0, (classes, -1))[chosen.to(images.device)].flatten(0, 1)
+    return images.unflatten(0, (classes, -1))[chosen.to(images.device, non_blocking=True)].flatten(0, 1)
 
 
 def for_all_classes(gradient: Tensor, chosen: Tensor, classes: int) -> Tensor:
@@ -110,4 +110,4 @@ def for_all_classes(gradient: Tensor, chosen: Tensor, classes: int) -> Tensor:
         return gradient
     by_class = gradient.unflatten(0, (len(chosen), -1))
     whole = by_class.new_zeros(classes, *by_class.shape[1:])
-    return whole.index_copy_(0, chosen.to(whole.device), by_class).flatten(0, 1)
+    return whole.index_copy_(0, chosen.to(whole.device, non_blocking=True), by_class).flatten(0, 1)

@@ -180,6 +180,6 @@ def _redraw(layer: nn.Conv2d | nn.Linear, generator: torch.Generator, scheme: Sc
         bound = 1 / math.sqrt(layer.weight[0].numel())
         if layer.bias is not None:
             bias.uniform_(-bound, bound, generator=generator)
-    layer.weight.copy_(weight)
+    layer.weight.copy_(weight, non_blocking=True)
     if layer.bias is not None:
-        layer.bias.copy_(bias)
+        layer.bias.copy_(bias, non_blocking=True)

@@ -54,4 +54,4 @@ class NearbyWeights:
         length = torch.stack([step.double().square().sum() for step in steps.values()]).sum().sqrt().item()
         share = min(self.radius / length, 1.0)
         for name, tensor in parameters.items():
-            tensor.copy_(self._weights[name] + share * steps[name])
+            tensor.copy_(self._weights[name] + share * steps[name], non_blocking=True)

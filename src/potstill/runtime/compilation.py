@@ -29,7 +29,7 @@ With 512, code that PyTorch 2.13 compiles for the gradient of a norm before a li
 """
 
 
-def compiled(function: F, compute: Compute) -> F:
+def compiled(function: F, compute: Compute, *, whole: bool = False) -> F:
     """Compile ``function`` for exact shapes, with a cache of its own.
 
     All networks of one family run the same code. If they shared a cache, it would be full after eight networks, and
@@ -38,9 +38,11 @@ def compiled(function: F, compute: Compute) -> F:
     Args:
         function: takes tensors.
         compute: where and in which precision it computes.
+        whole: whether it is an error if a part of it cannot be compiled, or nothing of it for a new kind of input.
+            Otherwise that runs uncompiled.
     """
     _keep_compiled_code()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"fullgraph": whole}
     if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
         options["isolate_recompiles"] = True
     if compute.device.type == "cpu" and compute.precision == "bfloat16" and platform.machine() in ("x86_64", "AMD64"):

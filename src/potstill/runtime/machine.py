@@ -76,8 +76,14 @@ def _accelerator() -> str:
     """The name of the GPU, and whether its convolutions in float32 are rounded to TF32, as PyTorch's default is."""
     import torch
 
-    tf32 = " with TF32 in convolutions of float32" if torch.backends.cudnn.allow_tf32 else ""
-    return f"{torch.cuda.get_device_name()}{tf32}"
+    name = torch.cuda.get_device_name()
+    if torch.cuda.get_device_capability() < (8, 0):
+        return name
+    try:
+        rounds = torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # the newer setting was used, after which the older one cannot be read
+        rounds = torch.backends.cudnn.conv.fp32_precision == "tf32"  # pyright: ignore
+    return f"{name} with TF32 in convolutions of float32" if rounds else name
 
 
 def machine_in_words() -> str:

@@ -159,9 +159,10 @@ class Parametrisation:
     def _stored(self, state: Mapping[str, Tensor], start: SyntheticSet) -> Decoded:
         """The stored images and their labels."""
         like = state["labels" if self.images is None else "images"]
+        labels = start.labels.to(like.device, non_blocking=True)
         return Decoded(
             images=start.images.to(like) if self.images is None else self.images.decode(state["images"]),
-            labels=start.labels.to(like.device) if self.labels is None else self.labels.decode(state["labels"]),
+            labels=labels if self.labels is None else self.labels.decode(state["labels"]),
         )
 
 

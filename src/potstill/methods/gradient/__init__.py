@@ -165,7 +165,7 @@ class GradientMatching(PixelDescent):
         augmentation = self.augmentation(problem)
         draw = augmentation.draw(streams.generator("augmentation"), parts).rows(share)
         augmented = augmentation.apply(images, draw)
-        labels = chosen[share].to(images.device)
+        labels = chosen[share].to(images.device, non_blocking=True)
         synthetic = augmented.detach().unflatten(0, (len(labels), -1))
         losses, back = [], []
         parameters = sum(parameter.numel() for parameter in network.network.parameters())
@@ -180,7 +180,7 @@ class GradientMatching(PixelDescent):
         if augmented is not images:
             (gradient,) = torch.autograd.grad(augmented, images, gradient)
         gradient = for_all_classes(ranks.gathered(gradient, parts), chosen, every)
-        return ranks.gathered(torch.cat(losses), parts).double().sum(), gradient
+        return ranks.gathered(torch.cat(losses), parts).sum(), gradient
 
     def _network(self, problem: Problem) -> InnerNetwork:
         def make() -> InnerNetwork:

@@ -17,7 +17,7 @@ help:
 	@echo "make demo    distil the digits to ten images, evaluate them, write a report"
 	@echo "make check   lint, types, architecture and the fast tests: about a minute"
 	@echo "make test    the same with every test, and the built wheel: some minutes"
-	@echo "make bench   speed and memory compared with the plain twins"
+	@echo "make bench   speed compared with the plain twins, and with the least that the work could take"
 	@echo "make constraints  pin the versions anew; UPGRADE=--upgrade takes the newest"
 	@echo "make clean   remove build products and caches; keep .venv and runs"
 

@@ -141,7 +141,7 @@ class DistillationProgress:
             self._print([f"memory: about {bytes_in_words(rounded)} planned"])
             return
         if event == "out of memory":
-            self._print([f"too little memory on {fields['device']}: trying again with fewer images at a time"])
+            self._print([fields["words"]])
             return
         self._notes.pop("doing", None)
         if event == "doing":

@@ -140,7 +140,7 @@ def log_progress(progress: Progress, name: str = "") -> Listener:
             if fields["doing"] and pace.due():
                 progress(f"{prefix}{fields['doing']}")
         elif event == "out of memory":
-            progress(f"{prefix}too little memory on {fields['device']}: trying again with fewer images at a time")
+            progress(f"{prefix}{fields['words']}")
         elif event in ("start", "resume"):
             pace, first, total = Pace(), fields["iteration"], fields["total"]
         elif event == "step" and pace.due():
@@ -329,7 +329,8 @@ class _Run:
                 raise
             if self.compute.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self._mention("out of memory", device=str(self.compute.device))
+            words = f"too little memory on {self.compute.device}: trying again with fewer images at a time"
+            self._mention("out of memory", words=words)
 
     def _validate(self) -> None:
         self._tell("validating")

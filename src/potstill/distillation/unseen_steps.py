@@ -45,10 +45,6 @@ class UnseenSteps:
         self._dtype = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no other
         self._steps: list[tuple[list[str], Tensor]] = []
 
-    def __len__(self) -> int:
-        """The number of steps."""
-        return len(self._steps)
-
     def add(self, loss: float | Tensor, state: State) -> None:
         """Add a step; nothing is waited for.
 

@@ -51,6 +51,7 @@ class SiameseAugmentation:
     Attributes:
         operations: those of ``OPERATIONS`` that are used, in the order of a sequence; none leaves images unchanged.
         sequence: whether to apply all of them in order, instead of one drawn at random.
+        always: those that are applied to every image before the others, in this order.
         brightness: the width of the additive uniform shift, in normalised units.
         saturation: colours are scaled about their grey by U(0, saturation).
         contrast: images are scaled about their mean by U(contrast, contrast + 1).
@@ -65,6 +66,7 @@ class SiameseAugmentation:
 
     operations: tuple[str, ...] = OPERATIONS
     sequence: bool = False
+    always: tuple[str, ...] = ()
     brightness: float = 1.0
     saturation: float = 2.0
     contrast: float = 0.5
@@ -74,7 +76,7 @@ class SiameseAugmentation:
     rotation: float = 15.0
 
     def __post_init__(self) -> None:
-        for name in self.operations:
+        for name in self.always + self.operations:
             if name not in OPERATIONS:
                 raise unknown("augmentation", name, OPERATIONS, listing="color, crop, cutout, flip, scale, rotate")
 
@@ -99,7 +101,7 @@ class SiameseAugmentation:
         Raises:
             ValueError: N is not a multiple of the number of sets.
         """
-        if not self.operations:
+        if not self.always + self.operations:
             return images
         share = len(images) // len(draw.operations)
         if share * len(draw.operations) != len(images):
@@ -107,9 +109,9 @@ class SiameseAugmentation:
                 f"{len(images)} images cannot be divided evenly among {len(draw.operations)} sets of parameters"
             )
         uniforms = draw.uniforms.to(images.device, images.dtype, non_blocking=True).repeat_interleave(share, dim=0)
-        if self.sequence:
-            for name in self.operations:
-                images = self._operation(name)(images, uniforms)
+        for name in self.always + self.operations if self.sequence else self.always:
+            images = self._operation(name)(images, uniforms)
+        if self.sequence or not self.operations:
             return images
         present = draw.operations.unique()
         if len(present) == 1:
@@ -188,7 +190,21 @@ def condensation_augmentation() -> SiameseAugmentation:
     return SiameseAugmentation(operations=("crop", "scale", "rotate"), crop=1 / 7, scale=1.2, rotation=45.0)
 
 
-def cutmix(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def strong_augmentation(*, flips: bool) -> SiameseAugmentation:
+    """The augmentation with which IDC trains networks: mirroring and colours, then a shift, a scale or a rotation.
+
+    Kim et al., ICML 2022 (arXiv:2205.14959). The released program leaves out the cutout of DSA where CutMix is used.
+
+    Args:
+        flips: whether to include mirroring; False where it changes the class, as with digits.
+    """
+    always = ("flip", "color") if flips else ("color",)
+    return SiameseAugmentation(operations=("crop", "scale", "rotate"), always=always)
+
+
+def cutmix(
+    images: Tensor, labels: Tensor, generator: torch.Generator, *, probability: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Replace a box of each image by that of another image of the batch, and the same share of its label.
 
     Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019
@@ -199,12 +215,15 @@ def cutmix(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[
         images: (N, C, H, W).
         labels: probabilities (N, classes).
         generator: a CPU generator.
+        probability: of mixing anything; otherwise the batch is returned as it is.
 
     Returns:
         The mixed images (N, C, H, W) and labels (N, classes).
     """
     height, width = images.shape[2:]
     kept, row, column = torch.rand(3, generator=generator).tolist()
+    if probability < 1 and torch.rand((), generator=generator).item() >= probability:
+        return images, labels
     order = torch.randperm(len(images), generator=generator).to(images.device, non_blocking=True)
     half = math.sqrt(1 - kept) / 2
     top, bottom = _interval(row, half, height)

@@ -1,7 +1,8 @@
-"""The fast paths of DM and DataDAM compute what the papers write."""
+"""The fast paths of DM, DataDAM and ATOM compute what the papers write."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.engine import layout
-from potstill.methods import DM, DataDAM, Method, Problem, State
-from potstill.methods.distribution import datadam
+from potstill.methods import ATOM, DM, DataDAM, Method, Problem, State
+from potstill.methods.distribution.attention import summed_powers
 from potstill.networks import Observation
 from potstill.networks.weights import keep_weights, kept_weights, snapshot
 from potstill.runtime.compute import supports_compilation
 from tests.small import NETWORK, digits, few, problem
-from tests.twins.matching import attention, datadam_loss, datadam_step, dm_loss, dm_step
+from tests.twins.matching import atom_loss, attention, channel_attention, datadam_loss, datadam_step, dm_loss, dm_step
 
 # No max pooling after a norm: in the blank parts of digits it chooses among values that differ by rounding alone, and
 # the gradient goes wherever the memory layout rounds up.
@@ -35,12 +36,12 @@ def run(problem: Problem, method: Method, iterations: int) -> list[tuple[State, 
     return states
 
 
-def check_equal(problem: Problem, method: DM | DataDAM, iterations: int = 2, tolerance: float = 1e-9) -> None:
+def check_equal(problem: Problem, method: DM | DataDAM | ATOM, iterations: int = 2, tolerance: float = 1e-9) -> None:
     """Images, gradient (through the momentum) and loss after each iteration agree with the twin's."""
     images = method.prepare(problem)["images"]
     momentum = torch.zeros_like(images)
     network = None
-    if isinstance(method, DataDAM) and method.network_iterations > 1:
+    if isinstance(method, DataDAM | ATOM) and method.network_iterations > 1:
         network = problem.build_network(torch.Generator()).to(images.dtype).requires_grad_(False)
     for iteration, (state, loss) in enumerate(run(problem, method, iterations)):
         if isinstance(method, DM):
@@ -79,9 +80,16 @@ def test_datadam_equals_its_twin(network: str, augment: bool):
     check_equal(given, DataDAM(batch_real=20, augment=augment))
 
 
-@pytest.mark.parametrize("kind", [DM, DataDAM])
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("powers", [(4.0, 4.0), (2.0, 1.0)])
+def test_atom_equals_its_twin(network: str, powers: tuple[float, float]):
+    given = problem(ipc=3, network=network, precision="float64")
+    check_equal(given, ATOM(batch_real=20, power=powers[0], channel_power=powers[1]))
+
+
+@pytest.mark.parametrize("kind", [DM, DataDAM, ATOM])
 @pytest.mark.parametrize("network", [NETWORK, BATCH_NORM])
-def test_some_classes_of_a_step_equal_those_of_the_twin(kind: type[DM | DataDAM], network: str):
+def test_some_classes_of_a_step_equal_those_of_the_twin(kind: type[DM | DataDAM | ATOM], network: str):
     check_equal(problem(ipc=3, network=network, precision="float64"), kind(batch_real=8, classes_per_step=3), 4)
 
 
@@ -111,8 +119,9 @@ def test_released_datadam_is_power_one_and_factor_one_hundred_whatever_is_asked_
     assert ours["images"].equal(plain["images"])
 
 
-def test_datadam_equals_its_twin_on_the_schedule_of_algorithm_1():
-    method = DataDAM(
+@pytest.mark.parametrize("kind", [DataDAM, ATOM])
+def test_attention_matching_equals_its_twin_on_the_schedule_of_algorithm_1(kind: type[DataDAM | ATOM]):
+    method = kind(
         batch_real=8,
         network_iterations=3,
         synthetic_steps=2,
@@ -206,21 +215,38 @@ def test_twin_of_datadam_by_hand():
     assert loss.item() == pytest.approx(10 * (sam + 0.1 * mmd))
 
 
+def test_twin_of_atom_by_hand():
+    maps = torch.tensor([[[[3.0, -4.0]], [[0.0, 5.0]]]])
+    assert channel_attention(maps, 2.0).tolist() == [pytest.approx([2**-0.5, 2**-0.5])]
+    assert channel_attention(maps, 1.0).tolist() == [pytest.approx([7 / 74**0.5, 5 / 74**0.5])]
+    real, synthetic = [torch.tensor([[[[3.0, -4.0]]]])], [torch.tensor([[[[1.0, 0.0]]]])]
+    powers = {"power": 2.0, "channel_power": 2.0}
+    mixed = atom_loss(Identity(), real, synthetic, **powers, balance=0.1, factor=10.0)  # type: ignore[arg-type]
+    spatial = datadam_loss(Identity(), real, synthetic, power=2.0, balance=0.1, factor=10.0)  # type: ignore[arg-type]
+    assert mixed == spatial  # a single channel always has all the attention
+    two = [torch.cat([images, 2 * images], 1) for images in (real[0], synthetic[0].flip(3))]
+    assert channel_attention(two[0], 4.0).equal(channel_attention(2 * two[0], 4.0))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("dims", [(1,), (2, 3)])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_the_fourth_power_has_the_bits_of_plain_operations(dtype: torch.dtype, memory_format: torch.memory_format):
+def test_the_fourth_power_has_the_bits_of_plain_operations(
+    dtype: torch.dtype, dims: tuple[int, ...], memory_format: torch.memory_format
+):
     maps = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0)).to(dtype=dtype)
     maps = maps.contiguous(memory_format=memory_format).requires_grad_()
-    plain = (maps.float() if dtype == torch.bfloat16 else maps).square().square().sum(1).flatten(1)
-    both = [datadam.attention(maps, 4.0), F.normalize(plain, dim=1)]
+    plain = (maps.float() if dtype == torch.bfloat16 else maps).square().square().sum(dims)
+    both = [F.normalize(powers.flatten(1), dim=1) for powers in (summed_powers(maps, 4.0, dims), plain)]
     assert both[0].equal(both[1])
-    weights = torch.arange(120.0).view(4, 30).to(both[0].dtype)
+    weights = torch.arange(120.0)[: both[0].numel()].view_as(both[0]).to(both[0].dtype)
     ours, theirs = (torch.autograd.grad((attended * weights).sum(), maps)[0] for attended in both)
     assert ours.dtype == dtype
     assert ours.equal(theirs)
 
 
-def test_twin_of_attention_has_unit_length():
+@pytest.mark.parametrize(("of", "size"), [(attention, 30), (channel_attention, 3)])
+def test_twins_of_attention_have_unit_length(of: Callable[[Tensor, float], Tensor], size: int):
     maps = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0))
-    assert attention(maps, 4.0).shape == (4, 30)
-    torch.testing.assert_close(attention(maps, 4.0).norm(dim=1), torch.ones(4))
+    assert of(maps, 4.0).shape == (4, size)
+    torch.testing.assert_close(of(maps, 4.0).norm(dim=1), torch.ones(4))

@@ -20,12 +20,18 @@ MATCHING = sorted(
 )
 
 
+ONE_STEP = {"calibration": 0.0, "clamp": False, "optimiser": "sgd"}
+"""Settings with which a method takes one step of SGD in an iteration, and does nothing else to the pixels."""
+
+
 def made(name: str, **options: object) -> Any:
-    return replace(case_of(name, "").make(), **options)
+    method = case_of(name, "").make()
+    one_step = {setting: value for setting, value in ONE_STEP.items() if hasattr(method, setting)}
+    return replace(method, **{**one_step, **options})
 
 
 def test_every_matching_method_has_a_choice_of_optimisers():
-    assert MATCHING == ["datadam", "datm", "dc", "dm", "dsa", "mtt", "pad", "tesla"]
+    assert MATCHING == ["atom", "dance", "datadam", "datm", "dc", "dm", "dsa", "mtt", "ncfm", "pad", "tesla"]
 
 
 @pytest.mark.parametrize("name", ["dc", "dm"])

@@ -1,6 +1,6 @@
-"""DM and DataDAM as their papers write them: one class after another, nothing shared, nothing compiled.
+"""DM, DataDAM and ATOM as their papers write them: one class after another, nothing shared, nothing compiled.
 
-These are the plain twins of ``methods.distribution.dm`` and ``methods.distribution.datadam``. Tests hold the fast paths
+These are the plain twins of ``dm``, ``datadam`` and ``atom`` in ``methods.distribution``. Tests hold the fast paths
 to them, and benchmarks measure the fast paths against them. Real and synthetic images of class c are x_c (n, C, H, W)
 and s_c (ipc, C, H, W), in the dtype of the network.
 """
@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.augmentation import Draw, siamese_augmentation
-from potstill.methods import DC, DM, DSA, DataDAM, Problem
+from potstill.methods import ATOM, DM, DataDAM, Problem
+from potstill.methods.pixel_descent import PixelDescent
 from potstill.networks import Network, Observation
 from potstill.networks.weights import Weights, WeightsFile
 from potstill.runtime.streams import Streams
@@ -48,6 +49,31 @@ def datadam_loss(
     return factor * (sam + balance * mmd)
 
 
+def atom_loss(
+    network: Network,
+    real_by_class: Sequence[Tensor],
+    synthetic_by_class: Sequence[Tensor],
+    *,
+    power: float,
+    channel_power: float,
+    balance: float,
+    factor: float,
+) -> Tensor:
+    """The loss of Khaki et al.: that of DataDAM, and the same distance between channel attention maps."""
+    loss = datadam_loss(network, real_by_class, synthetic_by_class, power=power, balance=balance, factor=factor)
+    for x, s in zip(_observed(network, real_by_class), _observed(network, synthetic_by_class), strict=True):
+        for x_maps, s_maps in zip(x.maps[:-1], s.maps[:-1], strict=True):
+            means = [channel_attention(maps, channel_power).mean(0) for maps in (x_maps, s_maps)]
+            loss = loss + factor * (means[0] - means[1]).square().sum()
+    return loss
+
+
+def channel_attention(maps: Tensor, power: float) -> Tensor:
+    """b = y / ||y||₂ with y_k = sum over positions of |A_k|^power: (N, K, H, W) to (N, K)."""
+    y = torch.stack([channel.abs().pow(power).sum((1, 2)) for channel in maps.unbind(1)], dim=1)
+    return y / y.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+
 def attention(maps: Tensor, power: float) -> Tensor:
     """a = z / ||z||₂ with z = sum_k |A_k|^power: (N, K, H, W) to (N, H * W)."""
     z = maps.abs().pow(power).sum(1).flatten(1)
@@ -73,13 +99,13 @@ def dm_step(
 
 def datadam_step(
     problem: Problem,
-    method: DataDAM,
+    method: DataDAM | ATOM,
     images: Tensor,
     momentum: Tensor,
     iteration: int,
     network: Network | None = None,
 ) -> tuple[Tensor, Tensor, float]:
-    """One iteration t of Algorithm 1 of DataDAM, from the randomness that the fast path draws.
+    """One iteration t of Algorithm 1 of DataDAM, which ATOM shares, from the randomness that the fast path draws.
 
     Args:
         problem: what is distilled.
@@ -98,21 +124,30 @@ def datadam_step(
         network = _new_network(problem, method, streams, images.dtype)
     elif iteration % method.network_iterations == 0:
         network.initialise(streams.generator("network"))
-    power, factor = (1.0, 100.0) if method.follow_released_code else (method.power, method.loss_scale)
     loss = 0.0
     for update in range(method.synthetic_steps):
         drawn = streams.child("update", update)
 
         def loss_of(pixels: Tensor, network: Network = network, drawn: Streams = drawn) -> Tensor:
-            batches = _batches(problem, method, drawn, pixels)
-            return datadam_loss(network, *batches, power=power, balance=method.mmd_weight, factor=factor)
+            return _attention_loss(method, network, *_batches(problem, method, drawn, pixels))
 
         images, momentum, loss = _descend(loss_of, images, momentum, method.settled_learning_rate, method.momentum)
     _train(network, method, images, problem.start.labels, streams)
     return images, momentum, loss
 
 
-def _train(network: Network, method: DataDAM, images: Tensor, labels: Tensor, streams: Streams) -> None:
+def _attention_loss(
+    method: DataDAM | ATOM, network: Network, real: Sequence[Tensor], synthetic: Sequence[Tensor]
+) -> Tensor:
+    balance = method.mmd_weight
+    if isinstance(method, DataDAM):
+        power, factor = (1.0, 100.0) if method.follow_released_code else (method.power, method.loss_scale)
+        return datadam_loss(network, real, synthetic, power=power, balance=balance, factor=factor)
+    powers = {"power": method.power, "channel_power": method.channel_power}
+    return atom_loss(network, real, synthetic, **powers, balance=balance, factor=method.loss_scale)
+
+
+def _train(network: Network, method: DataDAM | ATOM, images: Tensor, labels: Tensor, streams: Streams) -> None:
     """theta <- theta - eta_theta * grad CE(theta; S), zeta_theta times, S in a new order every epoch."""
     network.requires_grad_(True)
     parameters = list(network.parameters())
@@ -129,7 +164,7 @@ def _train(network: Network, method: DataDAM, images: Tensor, labels: Tensor, st
     network.requires_grad_(False)
 
 
-def _new_network(problem: Problem, method: DM | DataDAM, streams: Streams, dtype: torch.dtype) -> Network:
+def _new_network(problem: Problem, method: DM | DataDAM | ATOM, streams: Streams, dtype: torch.dtype) -> Network:
     generator = streams.generator("network")
     network = problem.build_network(torch.Generator() if method.around else generator)
     if method.around:
@@ -149,7 +184,7 @@ def _move_near(network: Network, weights: Weights, radius: float, generator: tor
 
 
 def _batches(
-    problem: Problem, method: DM | DataDAM, streams: Streams, images: Tensor
+    problem: Problem, method: DM | DataDAM | ATOM, streams: Streams, images: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Of each class of the step a batch of real images and the synthetic ones, under one augmentation a class."""
     classes = step_classes(problem, method, streams)
@@ -166,7 +201,7 @@ def _batches(
     return real, synthetic
 
 
-def step_classes(problem: Problem, method: DM | DataDAM | DC | DSA, streams: Streams) -> list[int]:
+def step_classes(problem: Problem, method: PixelDescent, streams: Streams) -> list[int]:
     """The classes that the loss of a step has: all, or a random choice."""
     if not method.classes_per_step:
         return list(range(problem.class_count))

@@ -81,10 +81,9 @@ def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:
     for name in asked:
         if name not in get_args(Score):
             raise unknown("score", name, get_args(Score), listing=", ".join(get_args(Score)))
-    if plan.last_only and asked:
-        raise UserError(
-            "--scores needs the weights of every epoch, but --last-only keeps only the last", "leave one of the two out"
-        )
+    if asked and (plan.last_only or plan.ends_only):
+        kept = "--last-only keeps only the last" if plan.last_only else "--ends-only keeps only the first and the last"
+        raise UserError(f"--scores needs the weights of every epoch, but {kept}", "leave one of the two out")
     if "forgetting" in asked and plan.epochs < 2:
         raise UserError("forgetting scores need at least two epochs", "use --epochs 2 or more")
     return cast(list[Score], asked)

@@ -190,6 +190,13 @@ class LabeledImages:
         result = chosen.float().mul_(scale).add_(shift)
         return result if self.whitening is None else self.whitening.apply(result)
 
+    def clamped(self, images: Tensor) -> Tensor:
+        """Normalised images (n, C, H, W), their pixels kept between black and white; whitened ones are not changed."""
+        if self.whitening is not None:
+            return images
+        mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (self.mean, self.std))
+        return images.clamp((-mean / std).to(images), ((1 - mean) / std).to(images))
+
     def sample_per_class(self, count: int, generator: torch.Generator, classes: Tensor | None = None) -> Tensor:
         """Draw ``count`` images of each class, or of each of some classes, at random.
 

@@ -188,7 +188,8 @@ class _Fitting:
             classes = self.learners.network.classes
             soft = labels if labels.is_floating_point() else F.one_hot(labels, classes).to(images)
             generators = [own.generator("cutmix", number) for own in streams]
-            mixed = [cutmix(*own) for own in zip(images, soft, generators, strict=True)]
+            share = self.schedule.cutmix_probability
+            mixed = [cutmix(*own, probability=share) for own in zip(images, soft, generators, strict=True)]
             images, labels = (torch.stack(parts) for parts in zip(*mixed, strict=True))
         return images, labels
 

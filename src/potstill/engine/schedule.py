@@ -22,11 +22,13 @@ class Schedule:
         momentum: the momentum of SGD.
         weight_decay: the weight decay of either optimiser.
         decay: how the learning rate decays: ``none``; a single ``cut`` to a tenth, at which the optimiser is reset and
-            its momentum forgotten, as in the published programs; or half a ``cosine`` to zero.
+            its momentum forgotten, as in the published programs; ``two-cuts`` to a fifth, after two thirds and after
+            five sixths of the epochs; ``halvings`` after each fifth; or half a ``cosine`` to zero.
         augmentation: applied with parameters drawn for each image; None applies none.
         one_operation: whether the images of a batch share the operation, as in published training with Siamese
             augmentation.
         cutmix: whether boxes are exchanged between the images of a batch.
+        cutmix_probability: of doing so to a batch.
         ema_decay: the decay of an exponential moving average of the weights, which replaces them after the last epoch;
             0 keeps the weights.
         gsam_rho: the radius rho of GSAM: the length of the step uphill before the gradient is taken, for flatter
@@ -44,6 +46,7 @@ class Schedule:
     augmentation: SiameseAugmentation | None = None
     one_operation: bool = True
     cutmix: bool = False
+    cutmix_probability: float = 1.0
     ema_decay: float = 0.0
     gsam_rho: float = 0.0
     initial: InitialWeights = RANDOM_WEIGHTS
@@ -60,5 +63,11 @@ class Schedule:
                 return self.learning_rate
             case "cut":
                 return self.learning_rate * (0.1 if epoch >= self.cut_epoch else 1)
+            case "two-cuts":
+                passed = sum(epoch >= share * self.epochs // 6 for share in (4, 5))
+                return self.learning_rate * 0.2**passed
+            case "halvings":
+                passed = sum(epoch >= share * self.epochs // 5 for share in range(1, 5))
+                return self.learning_rate * 0.5**passed
             case "cosine":
                 return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from potstill.augmentation import condensation_augmentation, siamese_augmentation
+from potstill.augmentation import condensation_augmentation, siamese_augmentation, strong_augmentation
 from potstill.engine.schedule import Schedule
 from potstill.networks import RANDOM_WEIGHTS, InitialWeights
 from potstill.schema.recipe import Recipe
@@ -34,6 +34,7 @@ def training_schedule(
         "none": None,
         "siamese": siamese_augmentation(flips=flips),
         "condensation": condensation_augmentation(),
+        "strong": strong_augmentation(flips=flips),
     }[recipe.augmentation]
     return Schedule(
         epochs=epochs or (recipe.full_epochs if full else recipe.epochs),
@@ -46,6 +47,7 @@ def training_schedule(
         augmentation=augmentation,
         one_operation=recipe.augmentation != "condensation",
         cutmix=recipe.cutmix,
+        cutmix_probability=recipe.cutmix_probability,
         ema_decay=recipe.ema_decay,
         initial=initial,
     )

@@ -205,11 +205,13 @@ class NetworkSource(FeatureSource):
 
     def el2n(self) -> Tensor:
         """(N,): averaged over networks, early in their training."""
+        self._check_every_epoch()
         early = [_early(trajectory()) for trajectory in self.trajectories]
         return el2n([self._logits(weights).softmax(1) for weights in early], self.real.labels.cpu())
 
     def grand(self) -> Tensor:
         """(N,): averaged over networks, early in their training."""
+        self._check_every_epoch()
         networks = [self._network_with(_early(trajectory())) for trajectory in self.trajectories]
         return grand([network.to(self.training.compute.device) for network in networks], self.real)
 
@@ -217,8 +219,9 @@ class NetworkSource(FeatureSource):
         """(N,): averaged over networks.
 
         Raises:
-            UserError: the networks were trained for fewer than two epochs.
+            UserError: the networks were trained for fewer than two epochs, or not every epoch was kept.
         """
+        self._check_every_epoch()
         labels, events = self.real.labels.cpu(), []
         for trajectory in self.trajectories:
             weights = trajectory()
@@ -231,6 +234,9 @@ class NetworkSource(FeatureSource):
             right = [self._right(some, labels, f"{epoch} of {len(weights) - 1}") for epoch, some in epochs]
             events.append(forgetting_events(torch.stack(right), never_learned).double())
         return torch.stack(events).mean(0)
+
+    def _check_every_epoch(self) -> None:
+        """Make sure that no epoch of the trajectories is missing."""
 
     def _right(self, weights: Weights, labels: Tensor, which: str) -> Tensor:
         """bool (N,): whether a network with these weights classifies each image correctly."""
@@ -309,6 +315,11 @@ class StoredExperts(NetworkSource):
         if (self.folder / ExpertsManifest.FILE).exists():
             check_experts(self.folder, self.training.network, self.real, self.training.dataset_fingerprint)
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
+
+    def _check_every_epoch(self) -> None:
+        for path in weight_files(self.folder):
+            if not WeightsFile(path).is_complete:
+                raise UserError(f"{path} lacks the epochs in between", "use experts with every epoch kept")
 
     @property
     def _weights_from(self) -> Path:

@@ -63,7 +63,7 @@ def create_folder(out: Path, record: ExpertsManifest, plan: ExpertPlan, network:
     """
     if out.exists():
         raise UserError(f"{out} already exists", "use `resume=True` to continue it, or another `out`")
-    remedy = "use a smaller `count` or `epochs`, `last_only=True`, or another `out`"
+    remedy = "use a smaller `count` or `epochs`, `ends_only=True`, or another `out`"
     check_space(out, "these experts need", plan.bytes_kept(network), remedy)
     with staged(out) as unfinished:
         unfinished.mkdir()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from potstill.data import Choices
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.compute_choice import LONG_RUN_PIXELS
+from potstill.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from potstill.data import ImageDataset
@@ -43,6 +44,8 @@ class ExpertPlan:
             ``grand`` (as in PAD; slower, as it takes a gradient per image) or ``forgetting``.
         last_only: keep only the final weights of each expert, not those of every epoch. These suffice as initial
             weights, but not for trajectory matching.
+        ends_only: keep only the initial and the final weights of each expert, which are enough for a pool of networks,
+            as ``dance`` and ``ncfm`` use.
         image_size: resize images to this side length, in pixels.
         zca: whiten images with a ZCA transform fitted to the training images.
         image_column: the column of images, in a dataset of tables with several.
@@ -68,6 +71,7 @@ class ExpertPlan:
     image_size: int | None = None
     zca: bool = False
     # The folders of reproductions' experts are named by the other settings.
+    ends_only: bool = field(default=False, repr=False)
     image_column: str | None = field(default=None, repr=False)
     label_column: str | None = field(default=None, repr=False)
     split_map: str | None = field(default=None, repr=False)
@@ -78,6 +82,8 @@ class ExpertPlan:
         at_least(self, count=1, epochs=1, at_once=1, batch_size=1, learning_rate=0, weight_decay=0, gsam_rho=0)
         at_least(self, image_size=1)
         below_one(self, "momentum")
+        if self.last_only and self.ends_only:
+            raise UserError("`last_only` and `ends_only` exclude each other", "leave one of them out")
 
     @property
     def choices(self) -> Choices:
@@ -95,4 +101,4 @@ class ExpertPlan:
     def bytes_kept(self, network: Network) -> int:
         """Size of all files of experts, in bytes."""
         one = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
-        return self.count * one * (1 if self.last_only else self.epochs + 1)
+        return self.count * one * (1 if self.last_only else 2 if self.ends_only else self.epochs + 1)

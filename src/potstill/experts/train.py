@@ -216,7 +216,7 @@ def _train_together(
             mean = f"loss {sum(losses) / len(losses):.3g}"
             left = f"{pace.left(epoch, plan.epochs)} for it" if len(numbers) == 1 else pace.left(epoch, plan.epochs)
             progress(f"epoch {epoch} of {plan.epochs}, {mean}, {left}")
-        if not plan.last_only or epoch == plan.epochs:
+        if epoch == plan.epochs or not (plan.last_only or plan.ends_only):
             keep(epoch)
 
     def after_step(done: float) -> None:

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from potstill.methods.coresets import OptimisedRandom as OptimisedRandom
     from potstill.methods.coresets import Random as Random
     from potstill.methods.coresets import TaughtCoreset as TaughtCoreset
+    from potstill.methods.distribution.atom import ATOM as ATOM
+    from potstill.methods.distribution.dance import DANCE as DANCE
     from potstill.methods.distribution.datadam import DataDAM as DataDAM
     from potstill.methods.distribution.dm import DM as DM
+    from potstill.methods.distribution.ncfm import NCFM as NCFM
     from potstill.methods.gradient.dc import DC as DC
     from potstill.methods.gradient.dsa import DSA as DSA
     from potstill.methods.private.dp_dm import DPDM as DPDM

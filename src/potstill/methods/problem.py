@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
+from potstill.experts.opened import open_experts
 from potstill.networks import ImageShape, Network, build_network
+from potstill.networks.weights import WeightsFile
 from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.parallel import read_ahead
@@ -138,6 +140,18 @@ class Problem:
     def build_network(self, generator: torch.Generator) -> Network:
         """A network of the architecture to match, with weights drawn from ``generator``."""
         return build_network(self.network, ImageShape(*self.real.shape), self.class_count, generator)
+
+    def experts(self, folder: str, needed: Sequence[int] | None = None) -> list[WeightsFile]:
+        """The stored experts of this network and dataset in a folder.
+
+        Args:
+            folder: as for :func:`potstill.experts.opened.open_experts`.
+            needed: as there.
+
+        Raises:
+            UserError: as there.
+        """
+        return open_experts(folder, self.network, self.real, self.dataset_fingerprint, needed=needed)
 
     def cached(self, name: Hashable, make: Callable[[], T]) -> T:
         """The object that ``make`` returned on the first call with this name; for compiled networks and the like.

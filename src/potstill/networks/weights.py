@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,15 @@ class WeightsFile:
         if not numbers or not all(numbers):
             raise _unusable(path, "its tensors are not named after epochs")
         self.epochs = sorted({int(number[1]) for number in numbers if number is not None})
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no epoch between the first and the last is missing."""
+        return len(self.epochs) == self.epochs[-1] - self.epochs[0] + 1
+
+    def has(self, epochs: Iterable[int]) -> bool:
+        """Whether the file has all of these epochs."""
+        return set(self.epochs).issuperset(epochs)
 
     def read(self, epoch: int | None = None) -> Weights:
         """The weights after ``epoch`` epochs; by default after the last one.

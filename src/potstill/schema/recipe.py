@@ -12,8 +12,8 @@ FEWEST_EPOCHS = 50
 """So many passes over a small set are trained at any scale: fewer would tell of the network, not of the set."""
 
 Optimiser = Literal["sgd", "adamw"]
-Decay = Literal["none", "cut", "cosine"]
-Augmentation = Literal["none", "siamese", "condensation"]
+Decay = Literal["none", "cut", "two-cuts", "halvings", "cosine"]
+Augmentation = Literal["none", "siamese", "condensation", "strong"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,13 @@ class Recipe(Record):
         momentum: momentum of SGD.
         weight_decay: weight decay of either optimiser.
         decay: decay of the learning rate: ``none``; a ``cut`` to a tenth just after the middle, which resets the
-            momentum; or half a ``cosine``.
-        augmentation: ``none``; ``siamese``, one operation per batch with separate parameters for each image; or
-            ``condensation``, one operation per image: shifts, scales and rotations of up to 45 degrees, for digits.
+            momentum; ``two-cuts``, to a fifth after two thirds and again after five sixths; ``halvings``, to half after
+            each fifth; or half a ``cosine``.
+        augmentation: ``none``; ``siamese``, one operation per batch with separate parameters for each image;
+            ``condensation``, one operation per image: shifts, scales and rotations of up to 45 degrees, for digits; or
+            ``strong``, mirroring and colours, and one of shift, scale and rotation per batch.
         cutmix: whether boxes are exchanged between the images of a batch.
+        cutmix_probability: of doing so to a batch.
         ema_decay: decay of an exponential moving average of the weights, which is tested instead; 0 turns it off.
         learned_rate: whether a learning rate that was learned with the set replaces the recipe's.
         replay: instead of all that, take the steps that the set was distilled for in their order, each with its
@@ -58,6 +61,7 @@ class Recipe(Record):
     decay: Decay = "cut"
     augmentation: Augmentation = "siamese"
     cutmix: bool = False
+    cutmix_probability: Fraction = 1.0
     ema_decay: Fraction = 0.0
     learned_rate: bool = False
     replay: bool = False
@@ -69,9 +73,9 @@ class Recipe(Record):
         return f"{self.name}@{self.version}"
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields. An empty grid of learning rates is left out, as in older records."""
-        fields = super().to_json()
-        return fields if self.learning_rate_grid else {k: v for k, v in fields.items() if k != "learning_rate_grid"}
+        """Its fields, but for those that older records lack and that change nothing."""
+        unused = {"learning_rate_grid": [], "cutmix_probability": 1.0}
+        return {name: value for name, value in super().to_json().items() if unused.get(name, ...) != value}
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:

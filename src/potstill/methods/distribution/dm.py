@@ -10,12 +10,13 @@ from torch import Tensor
 
 from potstill.engine.features import Descriptors, embedding
 from potstill.methods.citations import Citation
-from potstill.methods.distribution import DistributionMatching, squared_distance
+from potstill.methods.distribution import squared_distance
+from potstill.methods.distribution.random_networks import RandomNetworks
 from potstill.networks import Network
 
 
 @dataclass(frozen=True, kw_only=True)
-class DM(DistributionMatching):
+class DM(RandomNetworks):
     """Distribution matching: match class means in the embedding spaces of random networks.
 
     Bo Zhao and Hakan Bilen, "Dataset Condensation with Distribution Matching", WACV 2023 (arXiv:2110.04181).

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.engine.unrolling import Keep, UnrolledGradients, Unroller
-from potstill.experts.manifest import check_experts
 from potstill.methods.base import Method
 from potstill.methods.pixel_descent import ADAM_LEARNING_RATE, OptimiserName, pixel_optimiser
 from potstill.methods.problem import Problem
@@ -300,7 +299,7 @@ class TrajectoryMatching(Method, Generic[P]):
 
     def _experts(self, problem: Problem) -> list[WeightsFile]:
         def make() -> list[WeightsFile]:
-            return open_experts(self.experts, problem, self._settings(problem).last_epoch)
+            return problem.experts(self.experts, range(self._settings(problem).last_epoch + 1))
 
         return problem.cached((self, "experts"), make)
 
@@ -370,39 +369,6 @@ def student_batches(count: int, size: int, steps: int, streams: Streams) -> list
         order = torch.randperm(count, generator=streams.generator("order", len(batches)))
         batches += order.split(min(size, count))
     return batches[:steps]
-
-
-def open_experts(folder: str, problem: Problem, last_epoch: int) -> list[WeightsFile]:
-    """Open the experts in ``folder`` and check that they fit the problem and were trained for long enough.
-
-    Args:
-        folder: folder of potstill experts; empty if the user named none.
-        problem: the distillation problem.
-        last_epoch: the last epoch that every expert must have.
-
-    Returns:
-        The experts, in the order of their numbers.
-
-    Raises:
-        UserError: there are no experts, they belong to another network or dataset, have too few epochs, or a file is
-            damaged.
-    """
-    if not folder:
-        raise UserError(
-            "this method matches experts, but `experts` is not given",
-            f"train them with potstill experts --network {problem.network} --out DIR, then use `experts=DIR`",
-        )
-    check_experts(Path(folder), problem.network, problem.real, problem.dataset_fingerprint)
-    files = [WeightsFile(path) for path in weight_files(Path(folder))]
-    if not files:
-        raise UserError(f"{folder} contains no experts", "train them with potstill experts --resume")
-    for file in files:
-        if file.epochs[0] != 0 or file.epochs[-1] < last_epoch:
-            raise UserError(
-                f"{file.path} has epochs {file.epochs[0]} to {file.epochs[-1]}, but 0 to {last_epoch} are needed",
-                "use a smaller `latest_start` or `expert_epochs`, or experts with more epochs",
-            )
-    return files
 
 
 def _parameters(problem: Problem, file: WeightsFile, epoch: int, like: Tensor) -> list[Tensor]:

@@ -33,6 +33,7 @@ CASES = {
     **{name: {} for name in METHODS},
     "psg": {"epsilon": 50.0, "delta": 1e-4, "queries": 40, "batch_loops": 2, "learning_rate": 1.0},
     "dp-dm": {"epsilon": 50.0, "delta": 1e-4, "queries": 6, "group": 60, "learning_rate": 0.1},
+    "idc": {"learning_rate": 0.05, "outer_loops": 3, "network_images": 40, "network_batch": 16},
     "dance": {"learning_rate": 0.3},
     "ncfm": {"learning_rate": 0.05, "frequencies": 64},
     "datadam whose networks are trained": {"network_iterations": 3, "network_steps": 2, "network_learning_rate": 0.1},

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from potstill.engine.layout import shrinking_chunks
-from potstill.methods import DC, DSA, Problem
-from potstill.methods.gradient import distance_gradients, interpolated
+from potstill.methods import DC, DSA, IDC, Problem
+from potstill.methods.gradient import distance_gradients
+from potstill.methods.gradient.alternating import interpolated
 from potstill.methods.gradient.dc import PUBLISHED_LOOPS
 from potstill.methods.gradient.distances import DISTANCES, DistanceName
 from potstill.networks import ImageShape, build_network
@@ -22,7 +23,7 @@ from tests.small import NETWORK, digits, few, problem
 from tests.twins import gradients as twin
 
 BATCH_NORM = "convnet:depth=2:width=8:norm=batch"
-NAMES: list[DistanceName] = ["layerwise", "euclidean", "cosine"]
+NAMES: list[DistanceName] = ["layerwise", "euclidean", "cosine", "l1", "mse"]
 
 
 def check_equal(given: Problem, method: DC | DSA, loops: tuple[int, int], iterations: int = 3) -> None:
@@ -176,3 +177,29 @@ def test_augmentation_and_start_are_what_sets_the_two_apart():
     assert DC().augmentation(problem()).operations == ()
     assert "flip" not in DSA().augmentation(problem()).operations
     assert "flip" in DSA().augmentation(replace(problem(), flips=True)).operations
+
+
+@pytest.mark.parametrize("distance", ["l1", "mse"])
+@pytest.mark.parametrize("cutmix", [0.0, 0.5, 1.0])
+def test_idc_equals_its_twin(distance: DistanceName, cutmix: float):
+    given = problem(ipc=2, precision="float64")
+    method = IDC(batch_real=12, distance=distance, outer_loops=3, network_images=20, network_batch=8, cutmix=cutmix)
+    method = method.resolved(2)
+    state = method.prepare(given)
+    images, momentum = state["images"], torch.zeros_like(state["images"])
+    network = given.build_network(torch.Generator()).double()
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    for iteration in range(5):
+        state, loss = method.step(given, state, iteration)
+        images, momentum, expected = twin.idc_step(given, method, images, momentum, iteration, network, optimiser)
+        assert float(loss) == pytest.approx(expected, rel=1e-9)
+        assert (state["images"] - images).abs().max() <= 1e-9 * images.abs().max()
+
+
+def test_the_published_settings_of_idc_depend_on_dataset_and_images_per_class():
+    mnist, cifar = IDC().resolved(10, "mnist"), IDC().resolved(1, "cifar10")
+    assert (mnist.distance, mnist.learning_rate, mnist.outer_loops) == ("l1", pytest.approx(1e-3), 100)
+    assert (cifar.distance, cifar.learning_rate) == ("mse", pytest.approx(0.008))
+    assert IDC(distance="cosine").resolved(10).learning_rate == pytest.approx(0.1)
+    assert IDC(optimiser="adam").resolved(10).learning_rate == 0.05
+    assert IDC().default_iterations(1) == 200_000

@@ -31,7 +31,7 @@ def made(name: str, **options: object) -> Any:
 
 
 def test_every_matching_method_has_a_choice_of_optimisers():
-    assert MATCHING == ["atom", "dance", "datadam", "datm", "dc", "dm", "dsa", "mtt", "ncfm", "pad", "tesla"]
+    assert MATCHING == ["atom", "dance", "datadam", "datm", "dc", "dm", "dsa", "idc", "mtt", "ncfm", "pad", "tesla"]
 
 
 @pytest.mark.parametrize("name", ["dc", "dm"])
@@ -121,6 +121,7 @@ def test_the_default_step_size_is_the_optimisers(name: str):
     published = made(name, learning_rate=None).resolved(1, "mnist")
     adam = made(name, learning_rate=None, optimiser="adam").resolved(1, "mnist")
     assert adam.learning_rate == 0.05
-    assert published.learning_rate == getattr(type(published), "published_learning_rate", published.learning_rate)
+    if name != "idc":  # its step depends on the dataset and the images per class
+        assert published.learning_rate == getattr(type(published), "published_learning_rate", published.learning_rate)
     assert published.learning_rate != 0.05
     assert made(name, learning_rate=0.3, optimiser="adam").resolved(1).learning_rate == 0.3

@@ -26,6 +26,7 @@ def made(kind: type[PoolMatching], **settings: object) -> PoolMatching:
 
 def check_equal(given: Problem, method: PoolMatching, iterations: int = 3) -> None:
     """Images and loss after each iteration agree with the twin's, whose optimiser is PyTorch's."""
+    method = method.resolved(given.images_per_class)
     state = method.prepare(given)
     images = state["images"].clone()
     optimiser = (
@@ -97,7 +98,9 @@ def test_mixtures_lie_between_untrained_and_trained_weights():
     for share, expected in ((0.0, entry.trained), (1.0, entry.initial)):
         torch.testing.assert_close(mixed(entry, share), expected, check_dtype=False)
     halfway = mixed(entry, 0.5)
-    assert all(torch.allclose(2 * halfway[name], entry.initial[name] + entry.trained[name]) for name in halfway)
+    assert all(
+        torch.allclose(2 * halfway[name], entry.initial[name].double() + entry.trained[name]) for name in halfway
+    )
 
 
 def test_every_network_of_the_pool_is_drawn():

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from potstill.augmentation import Draw, SiameseAugmentation, siamese_augmentation
-from potstill.methods import DC, DSA, Problem
+from potstill.augmentation import Draw, SiameseAugmentation, cutmix, siamese_augmentation
+from potstill.methods import DC, DSA, IDC, Problem
 from potstill.networks import Network
 from potstill.runtime.streams import Streams
 from tests.twins.matching import step_classes
@@ -45,7 +45,23 @@ def one_minus_cosine(a: Tensor, b: Tensor) -> Tensor:
     return 1 - (a * b).sum() / (a.norm() * b.norm() + 1e-6)
 
 
-DISTANCES = {"layerwise": layerwise, "euclidean": euclidean, "cosine": cosine}
+def l1(g_r: Gradients, g_s: Gradients) -> Tensor:
+    """The sum of |g_r - g_s| over the weights of convolutions; over all matrices, if there is no convolution."""
+    return torch.cat([(r - s).abs().flatten() for r, s in convolutions(g_r, g_s)]).sum()
+
+
+def mse(g_r: Gradients, g_s: Gradients) -> Tensor:
+    """The sum of their squared differences."""
+    return torch.cat([((r - s) ** 2).flatten() for r, s in convolutions(g_r, g_s)]).sum()
+
+
+def convolutions(g_r: Gradients, g_s: Gradients) -> list[tuple[Tensor, Tensor]]:
+    """The pairs that l1 and mse compare."""
+    dimensions = 4 if any(r.dim() == 4 for r in g_r) else 2
+    return [(r, s) for r, s in zip(g_r, g_s, strict=True) if r.dim() == dimensions]
+
+
+DISTANCES = {"layerwise": layerwise, "euclidean": euclidean, "cosine": cosine, "l1": l1, "mse": mse}
 
 
 def dc_loss(
@@ -155,3 +171,68 @@ def train(
             with torch.no_grad():
                 for parameter, gradient in zip(theta, gradients, strict=True):
                     parameter -= method.network_learning_rate * gradient
+
+
+def idc_step(
+    problem: Problem,
+    method: IDC,
+    images: Tensor,
+    momentum: Tensor,
+    iteration: int,
+    network: Network,
+    optimiser: torch.optim.SGD,
+) -> tuple[Tensor, Tensor, float]:
+    """One update of the pixels of IDC and the training on real images after it.
+
+    Args:
+        problem: what is distilled.
+        method: with its hyper-parameters, resolved.
+        images: (classes * ipc, C, H, W), ordered by class.
+        momentum: of the images.
+        iteration: counted from 0 over all networks.
+        network: redrawn in place where its life begins and trained in place; give the same one to every iteration.
+        optimiser: of the network, with momentum and weight decay.
+
+    Returns:
+        The next images and momentum, and the loss before the update.
+    """
+    streams = problem.streams.child("iteration", iteration)
+    if iteration % (method.outer_loops or 1) == 0:
+        network.initialise(streams.generator("network"))
+        optimiser.state.clear()
+    images = images.detach().requires_grad_()
+    augmentation = SiameseAugmentation(operations=("color", "crop", "cutout"), sequence=True)
+    drawn = augmentation.draw(streams.generator("augmentation"), problem.class_count)
+    real, synthetic = [], []
+    for c, members in enumerate(problem.real.sample_per_class(method.batch_real, streams.generator("real batch"))):
+        both = torch.cat([problem.real.normalised(members).to(images.dtype), images.chunk(problem.class_count)[c]])
+        both = augmentation.apply(both, Draw(drawn.operations[c : c + 1], drawn.uniforms[c : c + 1]))
+        real.append(both[: len(members)])
+        synthetic.append(both[len(members) :])
+    loss = dc_loss(network, real, synthetic, method.distance or "mse")
+    (gradient,) = torch.autograd.grad(loss, images)
+    momentum = method.momentum * momentum + gradient
+    images = images.detach() - method.settled_learning_rate * momentum
+    if (iteration + 1) % (method.outer_loops or 1):
+        _train_on_real_images(problem, method, network, optimiser, streams.child("training"))
+    return images, momentum, loss.item()
+
+
+def _train_on_real_images(
+    problem: Problem, method: IDC, network: Network, optimiser: torch.optim.SGD, streams: Streams
+) -> None:
+    """Steps of SGD with CutMix, until so many real images have been seen."""
+    left, step = method.network_images, 0
+    while left:
+        own = streams.child("step", step)
+        count = min(left, method.network_batch)
+        chosen = torch.randint(len(problem.real), (count,), generator=own.generator("real images"))
+        augmentation = SiameseAugmentation(operations=("color", "crop"), sequence=True)
+        drawn = augmentation.draw(own.generator("augmentation"), count)
+        x = augmentation.apply(problem.real.normalised(chosen).double(), drawn)
+        y = F.one_hot(problem.real.labels[chosen], problem.class_count).double()
+        x, y = cutmix(x, y, own.generator("cutmix"), probability=method.cutmix)
+        optimiser.zero_grad()
+        (-(y * F.log_softmax(network(x), 1)).sum(1).mean()).backward()
+        optimiser.step()
+        left, step = left - count, step + 1

@@ -61,7 +61,7 @@ class Pool:
 
 
 def mixed(entry: Entry, share: float) -> Weights:
-    """The weights share * initial + (1 - share) * trained, in float64; integers, as of batch norms, are the trained ones.
+    """The weights share * initial + (1 - share) * trained, in float64; integers are those of the trained.
 
     Args:
         entry: a network of the pool.

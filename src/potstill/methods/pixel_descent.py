@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from potstill.methods.base import Method
+from potstill.methods.problem import Problem
 from potstill.methods.state import SGD, Adam, Optimiser
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.streams import Streams
@@ -79,10 +80,10 @@ class PixelDescent(Method):
             return self.learning_rate
         return self.published_learning_rate if self.optimiser == "sgd" else ADAM_LEARNING_RATE
 
-    @property
-    def pixel_optimiser(self) -> Optimiser:
-        """The optimiser in effect."""
-        return pixel_optimiser(self.optimiser, self.settled_learning_rate, self.momentum)
+    def optimisers(self, problem: Problem) -> dict[str, Optimiser]:
+        """The optimiser in effect, of each learned tensor."""
+        settled = self.resolved(problem.images_per_class, problem.dataset)
+        return {"images": pixel_optimiser(self.optimiser, settled.settled_learning_rate, self.momentum)}
 
 
 def of_classes(images: Tensor, chosen: Tensor, classes: int) -> Tensor:

@@ -64,7 +64,7 @@ class DistributionMatching(PixelDescent):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state."""
-        return self.pixel_optimiser.init("images", problem.start_images)
+        return self.optimisers(problem)["images"].init("images", problem.start_images)
 
     def extractor(self, problem: Problem) -> FeatureExtractor:
         """The feature extractor, built on the first call.
@@ -91,7 +91,7 @@ class DistributionMatching(PixelDescent):
         """
         loss, gradient = self.matched(problem, extractor, self.decoded(problem, state).images, streams)
         gradients = self.pullback(problem, state, {"images": gradient})
-        return descend(state, gradients, {"images": self.pixel_optimiser}, iteration), loss
+        return descend(state, gradients, self.optimisers(problem), iteration), loss
 
     def matched(
         self, problem: Problem, extractor: FeatureExtractor, images: Tensor, streams: Streams

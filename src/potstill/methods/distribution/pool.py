@@ -150,7 +150,7 @@ class PoolMatching(DistributionMatching):
         own = torch.arange(len(chosen)), chosen
         _, back = with_gradients(lambda means: -self.calibration * means[0][own].sum(), means)
         gradients = self.pullback(problem, state, {"images": pullback(back)})
-        return descend(state, gradients, {"images": self.pixel_optimiser}, before)
+        return descend(state, gradients, self.optimisers(problem), before)
 
     def _classifier(self, problem: Problem) -> FeatureExtractor:
         return problem.cached((self, "classifier"), lambda: extractor_of(problem, log_probabilities))

@@ -1,12 +1,10 @@
-"""Gradient matching, the base class of DC and DSA: match a network's gradients on real and on synthetic images."""
+"""Gradient matching, the base class of DC, DSA and IDC: match a network's gradients on real and synthetic images."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import ClassVar, NamedTuple, Self
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -31,70 +29,52 @@ STATISTICS_IMAGES = 16
 """Real images per class from which the batch norm statistics are computed."""
 
 
-class Loops(NamedTuple):
-    """The lengths of the two loops between re-initialisations of the network.
-
-    Attributes:
-        outer: pixel updates per network.
-        inner: epochs for which the network is trained on the synthetic images between two pixel updates.
-    """
-
-    outer: int
-    inner: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class GradientMatching(PixelDescent):
-    """Algorithm 1 of Zhao et al. (ICLR 2021); an iteration is one update of the pixels.
+    """Match the gradients of a network that is trained in between; an iteration is one update of the pixels.
+
+    A method of this family says how long a network is kept and on what it is trained: on the synthetic images
+    (``alternating.py``) or on real ones (``idc.py``).
 
     Attributes:
         batch_real: real images per class in each iteration.
-        distance: distance between two gradients: ``layerwise`` sums 1 - cosine over layers and output units, as in the
-            paper; ``euclidean`` is the squared Euclidean distance; ``cosine`` is 1 - cosine of the concatenated
-            gradients.
-        outer_loops: pixel updates before the network is re-initialised; None uses the published number for these images
-            per class, interpolated where necessary.
-        inner_epochs: epochs of network training on the synthetic images between two pixel updates; None as above.
+        distance: distance between two gradients: ``layerwise`` sums 1 - cosine over layers and output units, as in DC;
+            ``euclidean`` is the squared Euclidean distance; ``cosine`` is 1 - cosine of the concatenated gradients;
+            ``l1`` and ``mse`` sum the absolute or the squared differences of convolution weights alone, as in IDC.
+        outer_loops: pixel updates before the network is re-initialised; None uses the published number, interpolated
+            between images per class where necessary.
         network_learning_rate: learning rate of the network.
-        network_batch: synthetic images per training step of the network.
     """
 
-    published_networks: ClassVar[int]
-    """Number of networks drawn in a published run."""
-
     published_learning_rate: ClassVar[float] = 0.1
-
-    published_loops: ClassVar[Mapping[int, Loops]]
-    """The published loop lengths by images per class."""
 
     batch_real: int = 256
     distance: DistanceName = "layerwise"
     outer_loops: int | None = None
-    inner_epochs: int | None = None
     network_learning_rate: float = 0.01
-    network_batch: int = 256
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, batch_real=1, network_learning_rate=0, network_batch=1)
-        at_least(self, outer_loops=1, inner_epochs=0)
+        at_least(self, batch_real=1, network_learning_rate=0, outer_loops=1)
 
-    def loops(self, images_per_class: int) -> Loops:
-        """The loop lengths in effect: those of the settings, otherwise the published ones."""
-        published = interpolated(self.published_loops, images_per_class)
-        return Loops(
-            outer=published.outer if self.outer_loops is None else self.outer_loops,
-            inner=published.inner if self.inner_epochs is None else self.inner_epochs,
-        )
+    @abstractmethod
+    def updates_per_network(self, images_per_class: int) -> int:
+        """Pixel updates before the network is re-initialised."""
 
-    def resolved(self, images_per_class: int, dataset: str = "") -> Self:
-        """A copy with the learning rate and the loop lengths filled in."""
-        loops = self.loops(images_per_class)
-        return replace(super().resolved(images_per_class, dataset), outer_loops=loops.outer, inner_epochs=loops.inner)
+    def distance_of(self, problem: Problem) -> DistanceName:
+        """The distance in effect."""
+        return self.distance
 
-    def default_iterations(self, images_per_class: int) -> int:
-        """The published number of networks times the pixel updates per network."""
-        return self.published_networks * self.loops(images_per_class).outer
+    @abstractmethod
+    def train_network(self, problem: Problem, network: InnerNetwork, state: State, streams: Streams) -> None:
+        """Train the network between two updates of the pixels.
+
+        Args:
+            problem: the distillation problem.
+            network: the network, which is trained in place.
+            state: the state after the update.
+            streams: random streams of this training.
+        """
 
     def augmentation(self, problem: Problem) -> SiameseAugmentation:
         """The augmentation applied to both real and synthetic images; none by default."""
@@ -115,8 +95,8 @@ class GradientMatching(PixelDescent):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""
-        state = self.pixel_optimiser.init("images", problem.start_images)
-        lives_on = self.loops(problem.images_per_class).outer > 1
+        state = self.optimisers(problem)["images"].init("images", problem.start_images)
+        lives_on = self.updates_per_network(problem.images_per_class) > 1
         return state | self._network(problem).stored() if lives_on else state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
@@ -131,26 +111,17 @@ class GradientMatching(PixelDescent):
             The next state, and the loss before this step.
         """
         streams = problem.streams.child("iteration", iteration)
-        loops, network = self.loops(problem.images_per_class), self._network(problem)
-        if iteration % loops.outer == 0:
+        updates, network = self.updates_per_network(problem.images_per_class), self._network(problem)
+        if iteration % updates == 0:
             network.redraw(streams.generator("network"))
         else:
             network.restore(state)
         loss, gradient = self._gradient(problem, network, self.decoded(problem, state).images, streams)
         gradients = self.pullback(problem, state, {"images": gradient})
-        state = descend(state, gradients, {"images": self.pixel_optimiser}, iteration)
-        if (iteration + 1) % loops.outer:
-            images, labels = self.decoded(problem, state)
-            network.train(
-                images,
-                labels,
-                streams.child("training"),
-                steps=loops.inner * math.ceil(len(images) / self.network_batch),
-                batch=self.network_batch,
-                learning_rate=self.network_learning_rate,
-                augmentation=self.augmentation(problem),
-            )
-        return state | network.stored() if loops.outer > 1 else state, loss
+        state = descend(state, gradients, self.optimisers(problem), iteration)
+        if (iteration + 1) % updates:
+            self.train_network(problem, network, state, streams.child("training"))
+        return state | network.stored() if updates > 1 else state, loss
 
     def _gradient(
         self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
@@ -167,13 +138,13 @@ class GradientMatching(PixelDescent):
         augmented = augmentation.apply(images, draw)
         labels = chosen[share].to(images.device, non_blocking=True)
         synthetic = augmented.detach().unflatten(0, (len(labels), -1))
-        losses, back = [], []
+        losses, back, distance = [], [], self.distance_of(problem)
         parameters = sum(parameter.numel() for parameter in network.network.parameters())
         for group, real in problem.real_batches(indices, kept_per_class=parameters):
             some = augmentation.apply(real, draw.rows(group)).chunk(len(labels[group]))
             batches = [(batch, label.expand(len(batch))) for batch, label in zip(some, labels[group], strict=True)]
             targets = [gradients for _, gradients in network.chunked.loss_gradients(batches)]
-            found = distance_gradients(network.weights.network, synthetic[group], labels[group], targets, self.distance)
+            found = distance_gradients(network.weights.network, synthetic[group], labels[group], targets, distance)
             losses.append(found[0])
             back.append(found[1])
         gradient = torch.cat(back).flatten(0, 1)
@@ -183,30 +154,13 @@ class GradientMatching(PixelDescent):
         return ranks.gathered(torch.cat(losses), parts).sum(), gradient
 
     def _network(self, problem: Problem) -> InnerNetwork:
-        def make() -> InnerNetwork:
-            network = problem.build_network(problem.streams.generator("network"))
-            return InnerNetwork(ChunkedNetwork(network, problem.compute))
+        return problem.cached(self, lambda: self.inner_network(problem))
 
-        return problem.cached(self, make)
-
-
-def interpolated(published: Mapping[int, Loops], images_per_class: int) -> Loops:
-    """Loop lengths for any number of images per class, from the published ones.
-
-    Between two published numbers of images per class they are interpolated linearly and rounded. Above the largest
-    there are as many outer loops as images per class, as in most published settings, and the inner epochs of the
-    largest.
-
-    Args:
-        published: loop lengths by images per class, from 1 on.
-        images_per_class: synthetic images per class.
-    """
-    known = sorted(published)
-    for low, high in pairwise(known):
-        if low <= images_per_class < high:
-            share = (images_per_class - low) / (high - low)
-            return Loops(*(round(a + share * (b - a)) for a, b in zip(published[low], published[high], strict=True)))
-    return Loops(images_per_class, published[known[-1]].inner)
+    def inner_network(self, problem: Problem) -> InnerNetwork:
+        """The network that is matched, and trained in between."""
+        return InnerNetwork(
+            ChunkedNetwork(problem.build_network(problem.streams.generator("network")), problem.compute)
+        )
 
 
 def distance_gradients(

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from potstill.methods.base import Start
 from potstill.methods.citations import GRADIENT_MATCHING, Citation
-from potstill.methods.gradient import GradientMatching, Loops
+from potstill.methods.gradient.alternating import AlternatingMatching, Loops
 
 PUBLISHED_NETWORKS = 1000
 """Number of networks drawn in a published run."""
@@ -26,7 +26,7 @@ PUBLISHED_LOOPS: Mapping[int, Loops] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class DC(GradientMatching):
+class DC(AlternatingMatching):
     """Gradient matching: match network gradients of real and synthetic images, class by class.
 
     Bo Zhao, Konda Reddy Mopuri and Hakan Bilen, "Dataset Condensation with Gradient Matching", ICLR 2021

@@ -1,4 +1,4 @@
-"""The three distances of gradient matching, between two gradients with respect to the same parameters.
+"""The distances of gradient matching, between two gradients with respect to the same parameters.
 
 Each takes the two gradients as lists with one tensor per parameter, in the order of the network, and returns a scalar.
 Real gradients are constants; synthetic ones carry a graph.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Gradients = Sequence[Tensor]
-DistanceName = Literal["layerwise", "euclidean", "cosine"]
+DistanceName = Literal["layerwise", "euclidean", "cosine", "l1", "mse"]
 
 EPSILON = 1e-6
 """Added to the product of two norms, as in the published program."""
@@ -40,10 +40,28 @@ def cosine(real: Gradients, synthetic: Gradients) -> Tensor:
     return 1 - _cosine(*flat)
 
 
+def l1(real: Gradients, synthetic: Gradients) -> Tensor:
+    """The sum of |g^R - g^S| over the weights of convolutions, as in Kim et al. (ICML 2022)."""
+    return torch.stack([(r - s).abs().sum() for r, s in _convolutions(real, synthetic)]).sum()
+
+
+def mse(real: Gradients, synthetic: Gradients) -> Tensor:
+    """The sum of (g^R - g^S)² over the weights of convolutions, as there: a sum despite its name."""
+    return torch.stack([(r - s).square().sum() for r, s in _convolutions(real, synthetic)]).sum()
+
+
+def _convolutions(real: Gradients, synthetic: Gradients) -> list[tuple[Tensor, Tensor]]:
+    """The gradients of the weights of convolutions; of a network without any, those of all its weights."""
+    pairs = [(r, s) for r, s in zip(real, synthetic, strict=True) if r.dim() > 1]
+    return [pair for pair in pairs if pair[0].dim() == 4] or pairs
+
+
 DISTANCES: dict[DistanceName, Callable[[Gradients, Gradients], Tensor]] = {
     "layerwise": layerwise,
     "euclidean": euclidean,
     "cosine": cosine,
+    "l1": l1,
+    "mse": mse,
 }
 
 

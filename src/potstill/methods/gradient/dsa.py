@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from potstill.augmentation import SiameseAugmentation, siamese_augmentation
 from potstill.methods.citations import Citation
-from potstill.methods.gradient import GradientMatching, Loops
+from potstill.methods.gradient.alternating import AlternatingMatching, Loops
 from potstill.methods.gradient.dc import PUBLISHED_LOOPS, PUBLISHED_NETWORKS
 from potstill.methods.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class DSA(GradientMatching):
+class DSA(AlternatingMatching):
     """Gradient matching with Siamese augmentation shared by real and synthetic images.
 
     Bo Zhao and Hakan Bilen, "Dataset Condensation with Differentiable Siamese Augmentation", ICML 2021

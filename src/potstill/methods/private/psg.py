@@ -14,7 +14,7 @@ from torch.func import functional_call, grad, vmap
 
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods.citations import Citation
-from potstill.methods.gradient import Loops, interpolated
+from potstill.methods.gradient.alternating import Loops, interpolated
 from potstill.methods.gradient.dc import PUBLISHED_LOOPS, PUBLISHED_NETWORKS
 from potstill.methods.gradient.distances import layerwise
 from potstill.methods.inner_network import InnerNetwork

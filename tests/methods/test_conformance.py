@@ -29,6 +29,8 @@ MATCHED = {
 }
 """Settings of what matches experts, of which each takes those that it has."""
 
+CLUSTERED = {"batches": "representative", "clustering_interval": 2}
+
 CASES = {
     **{name: {} for name in METHODS},
     "psg": {"epsilon": 50.0, "delta": 1e-4, "queries": 40, "batch_loops": 2, "learning_rate": 1.0},
@@ -39,6 +41,12 @@ CASES = {
     "datadam whose networks are trained": {"network_iterations": 3, "network_steps": 2, "network_learning_rate": 0.1},
     "dc whose networks are trained": {"outer_loops": 3, "inner_epochs": 2, "network_learning_rate": 0.1},
     "dsa whose networks are trained": {"outer_loops": 3, "inner_epochs": 2, "network_learning_rate": 0.1},
+    "dm of representative batches": {
+        "batches": "representative",
+        "clustering_interval": 2,
+        "clustering_candidates": 40,
+    },
+    "dsa of representative batches": {"batches": "representative", "clustering_interval": 2, "outer_loops": 3},
     "dd from one fixed network": {"initial": "fixed", "passes": 2},
 }
 

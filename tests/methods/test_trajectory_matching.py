@@ -304,7 +304,7 @@ def test_labels_are_the_mean_of_the_experts_that_are_right_and_have_a_fallback(e
 
 
 def test_without_experts_it_is_said_how_to_come_by_them():
-    with pytest.raises(UserError, match=r"matches experts, but `experts` is not given; train them with potstill"):
+    with pytest.raises(UserError, match=r"needs experts, but `experts` is not given; train them with potstill"):
         MTT(**SMALL).prepare(problem())
 
 

@@ -8,13 +8,17 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
+from potstill.engine.features import FeatureExtractor, embedding
 from potstill.methods.base import Method
 from potstill.methods.problem import Problem
-from potstill.methods.state import SGD, Adam, Optimiser
+from potstill.methods.representative import REPRESENTATIVE, representative_images
+from potstill.methods.state import SGD, Adam, Optimiser, State
+from potstill.networks import Network
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.streams import Streams
 
 OptimiserName = Literal["sgd", "adam"]
+BatchesName = Literal["random", "representative"]
 
 ADAM_LEARNING_RATE = 0.05
 """In normalised units; a step of Adam changes a pixel by about as much, whatever the scale of the loss."""
@@ -36,8 +40,14 @@ class PixelDescent(Method):
     """A method that descends a loss in the pixels, which is a sum over classes.
 
     Attributes:
+        batch_real: real images per class in each iteration.
         classes_per_step: classes that the loss of an iteration has, drawn anew each time; the images of the others get
             no gradient. 0 takes all classes, as published; a thousand of them do not fit into every memory.
+        batches: how real images are chosen: at ``random``, as published, or ``representative`` ones, nearest to the
+            centres of clusters of their class, as in DREAM (Liu et al., ICCV 2023).
+        clustering_interval: pixel updates before representative images are chosen again.
+        clustering_candidates: images of each class among which they are chosen, drawn at random; 0 takes all, as in
+            DREAM.
         optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
         learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
         momentum: momentum of the pixel updates with ``sgd``.
@@ -45,13 +55,19 @@ class PixelDescent(Method):
 
     published_learning_rate: ClassVar[float]
 
+    batch_real: int = 256
     classes_per_step: int = 0
+    batches: BatchesName = "random"
+    clustering_interval: int = 10
+    clustering_candidates: int = 1000
     optimiser: OptimiserName = "sgd"
     learning_rate: float | None = None
     momentum: float = 0.5
 
     def __post_init__(self) -> None:
-        at_least(self, learning_rate=0, classes_per_step=0)
+        at_least(
+            self, batch_real=1, learning_rate=0, classes_per_step=0, clustering_interval=1, clustering_candidates=0
+        )
         below_one(self, "momentum")
 
     def parts_of_iteration(self, classes: int) -> int:
@@ -69,6 +85,50 @@ class PixelDescent(Method):
             return torch.arange(classes)
         return torch.randperm(classes, generator=streams.generator("classes"))[:count].sort().values
 
+    def initial_state(self, problem: Problem) -> State:
+        """The initial pixels with their optimiser state, and a place for representative images."""
+        state = self.optimisers(problem)["images"].init("images", problem.start_images)
+        if self.batches == "representative":
+            none = torch.zeros(problem.class_count, self.batch_real, dtype=torch.int64)
+            state[REPRESENTATIVE] = none.to(problem.compute.device)
+        return state
+
+    def with_batches(self, problem: Problem, state: State, network: Network, streams: Streams, update: int) -> State:
+        """The state with new representative images, where an update needs them.
+
+        Args:
+            problem: the distillation problem.
+            state: the state before the update.
+            network: the network that is matched, which embeds the images.
+            streams: random streams of the update.
+            update: number of updates taken before.
+        """
+        if self.batches == "random" or update % self.clustering_interval:
+            return state
+        embedder = problem.cached((self, "embedder"), lambda: _embedder(network, problem))
+        chosen = representative_images(
+            problem.real,
+            lambda images: embedder.describe(images)[0],
+            streams.child("representative"),
+            batch=self.batch_real,
+            candidates=self.clustering_candidates,
+        )
+        return {**state, REPRESENTATIVE: chosen.to(problem.compute.device)}
+
+    def real_indices(self, problem: Problem, state: State, streams: Streams, chosen: Tensor) -> Tensor:
+        """The real images of an update: int64 (classes of the update, batch_real).
+
+        Args:
+            problem: the distillation problem.
+            state: the state of ``with_batches``.
+            streams: random streams of the update.
+            chosen: int64 (classes of the update,), on the CPU.
+        """
+        if self.batches == "random":
+            return problem.real.sample_per_class(self.batch_real, streams.generator("real batch"), chosen)
+        of_all = state[REPRESENTATIVE]
+        return of_all[chosen.to(of_all.device, non_blocking=True)]
+
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """A copy with the learning rate filled in."""
         return replace(super().resolved(images_per_class, dataset), learning_rate=self.settled_learning_rate)
@@ -84,6 +144,14 @@ class PixelDescent(Method):
         """The optimiser in effect, of each learned tensor."""
         settled = self.resolved(problem.images_per_class, problem.dataset)
         return {"images": pixel_optimiser(self.optimiser, settled.settled_learning_rate, self.momentum)}
+
+
+def _embedder(network: Network, problem: Problem) -> FeatureExtractor:
+    """Embeds images by a network that stays trainable if it is."""
+    trainable = any(parameter.requires_grad for parameter in network.parameters())
+    embedder = FeatureExtractor(network, embedding, problem.compute)
+    network.requires_grad_(trainable)
+    return embedder
 
 
 def of_classes(images: Tensor, chosen: Tensor, classes: int) -> Tensor:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 STARTS = 4
-"""Number of k-means++ runs; the best is used."""
+"""Default number of k-means++ runs; the best is used."""
 
 TOLERANCE = 1e-10
 """Distances that differ by less than this share of the largest are equal."""
@@ -88,33 +88,35 @@ def nearest_to_mean(features: Tensor, count: int) -> Tensor:
     return hardest(-(features - features.mean(0)).square().sum(1), count)
 
 
-def k_means_centres(features: Tensor, count: int, seed: int) -> Tensor:
-    """Cluster centres: the best of ``STARTS`` runs of k-means++.
+def k_means_centres(features: Tensor, count: int, seed: int, *, starts: int = STARTS) -> Tensor:
+    """Cluster centres: the best of some runs of k-means++.
 
     Args:
         features: features (n, D) of the images of one class.
         count: number of clusters, at most n.
         seed: seed of the runs.
+        starts: number of runs.
 
     Returns:
         float32 (count, D).
     """
     from sklearn.cluster import KMeans  # takes a second, which only runs with k-means should pay
 
-    clusters = KMeans(n_clusters=count, n_init=STARTS, random_state=seed % 2**32)  # type: ignore[arg-type]
+    clusters = KMeans(n_clusters=count, n_init=starts, random_state=seed % 2**32)  # type: ignore[arg-type]
     # With several threads, the order of summation would vary.
     with threadpool_limits(1):
         centres = clusters.fit(features.numpy().astype(np.float32)).cluster_centers_
     return torch.from_numpy(np.ascontiguousarray(centres, dtype=np.float32))
 
 
-def k_means_nearest(features: Tensor, count: int, seed: int) -> Tensor:
+def k_means_nearest(features: Tensor, count: int, seed: int, *, starts: int = STARTS) -> Tensor:
     """Choose for each cluster the image nearest to its centre among those not chosen yet.
 
     Args:
         features: features (n, D) of the images of one class.
         count: number of clusters and of images to choose, at most n.
         seed: seed of the clustering.
+        starts: number of runs of k-means++, of which the best is used.
 
     Returns:
         int64 (count,): distinct positions.
@@ -122,7 +124,7 @@ def k_means_nearest(features: Tensor, count: int, seed: int) -> Tensor:
     features = features.double()
     taken = torch.zeros(len(features), dtype=torch.bool)
     chosen = []
-    for centre in k_means_centres(features, count, seed).double():
+    for centre in k_means_centres(features, count, seed, starts=starts).double():
         place = int((features - centre).square().sum(1).masked_fill(taken, torch.inf).argmin())
         taken[place] = True
         chosen.append(place)

@@ -17,7 +17,6 @@ from potstill.methods.pixel_descent import PixelDescent, for_all_classes, of_cla
 from potstill.methods.problem import Problem
 from potstill.methods.state import State, descend
 from potstill.networks import Network
-from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 
@@ -30,18 +29,12 @@ class DistributionMatching(PixelDescent):
     (``random_networks.py``) or mixtures of stored ones (``pool.py``).
 
     Attributes:
-        batch_real: real images per class in each iteration.
         augment: apply Siamese augmentation to real and synthetic images.
     """
 
     published_learning_rate: ClassVar[float] = 1.0
 
-    batch_real: int = 256
     augment: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, batch_real=1)
 
     @abstractmethod
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
@@ -64,7 +57,7 @@ class DistributionMatching(PixelDescent):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels and their optimiser state."""
-        return self.optimisers(problem)["images"].init("images", problem.start_images)
+        return self.initial_state(problem)
 
     def extractor(self, problem: Problem) -> FeatureExtractor:
         """The feature extractor, built on the first call.
@@ -89,12 +82,13 @@ class DistributionMatching(PixelDescent):
         Returns:
             The next state, and the loss before the step.
         """
-        loss, gradient = self.matched(problem, extractor, self.decoded(problem, state).images, streams)
+        state = self.with_batches(problem, state, extractor.network, streams, iteration)
+        loss, gradient = self.matched(problem, extractor, state, streams)
         gradients = self.pullback(problem, state, {"images": gradient})
         return descend(state, gradients, self.optimisers(problem), iteration), loss
 
     def matched(
-        self, problem: Problem, extractor: FeatureExtractor, images: Tensor, streams: Streams
+        self, problem: Problem, extractor: FeatureExtractor, state: State, streams: Streams
     ) -> tuple[Tensor, Tensor]:
         """The loss between real and synthetic class means, and its gradient with respect to the synthetic images.
 
@@ -105,7 +99,7 @@ class DistributionMatching(PixelDescent):
         Args:
             problem: the distillation problem.
             extractor: the network, with the parameters of this iteration.
-            images: the synthetic images (classes * ipc, C, H, W), ordered by class.
+            state: the current state.
             streams: random streams of this update.
 
         Returns:
@@ -113,7 +107,8 @@ class DistributionMatching(PixelDescent):
         """
         chosen = self.classes_of(problem.class_count, streams)
         draw = self.augmentation(problem).draw(streams.generator("augmentation"), len(chosen))
-        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"), chosen)
+        indices = self.real_indices(problem, state, streams, chosen)
+        images = self.decoded(problem, state).images
         targets = self.real_means(problem, extractor, indices, draw)
         means, pullback = self.synthetic_means(problem, extractor, images, chosen, draw)
         loss, gradients = with_gradients(lambda means: self.loss(targets, means), means)

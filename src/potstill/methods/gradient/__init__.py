@@ -37,7 +37,6 @@ class GradientMatching(PixelDescent):
     (``alternating.py``) or on real ones (``idc.py``).
 
     Attributes:
-        batch_real: real images per class in each iteration.
         distance: distance between two gradients: ``layerwise`` sums 1 - cosine over layers and output units, as in DC;
             ``euclidean`` is the squared Euclidean distance; ``cosine`` is 1 - cosine of the concatenated gradients;
             ``l1`` and ``mse`` sum the absolute or the squared differences of convolution weights alone, as in IDC.
@@ -48,14 +47,13 @@ class GradientMatching(PixelDescent):
 
     published_learning_rate: ClassVar[float] = 0.1
 
-    batch_real: int = 256
     distance: DistanceName = "layerwise"
     outer_loops: int | None = None
     network_learning_rate: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, batch_real=1, network_learning_rate=0, outer_loops=1)
+        at_least(self, network_learning_rate=0, outer_loops=1)
 
     @abstractmethod
     def updates_per_network(self, images_per_class: int) -> int:
@@ -95,7 +93,7 @@ class GradientMatching(PixelDescent):
 
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, and the network's parameters if it is kept for more than one iteration."""
-        state = self.optimisers(problem)["images"].init("images", problem.start_images)
+        state = self.initial_state(problem)
         lives_on = self.updates_per_network(problem.images_per_class) > 1
         return state | self._network(problem).stored() if lives_on else state
 
@@ -116,7 +114,8 @@ class GradientMatching(PixelDescent):
             network.redraw(streams.generator("network"))
         else:
             network.restore(state)
-        loss, gradient = self._gradient(problem, network, self.decoded(problem, state).images, streams)
+        state = self.with_batches(problem, state, network.network, streams, iteration)
+        loss, gradient = self._gradient(problem, network, state, streams)
         gradients = self.pullback(problem, state, {"images": gradient})
         state = descend(state, gradients, self.optimisers(problem), iteration)
         if (iteration + 1) % updates:
@@ -124,15 +123,15 @@ class GradientMatching(PixelDescent):
         return state | network.stored() if updates > 1 else state, loss
 
     def _gradient(
-        self, problem: Problem, network: InnerNetwork, images: Tensor, streams: Streams
+        self, problem: Problem, network: InnerNetwork, state: State, streams: Streams
     ) -> tuple[Tensor, Tensor]:
         """The sum over the classes of a step of the gradient distance, and its gradient with respect to the pixels."""
         every, ranks = problem.class_count, problem.ranks
         chosen = self.classes_of(every, streams)
         share = ranks.share(parts := len(chosen))
         freeze_statistics(problem, network, streams)
-        indices = problem.real.sample_per_class(self.batch_real, streams.generator("real batch"), chosen)[share]
-        images = of_classes(images.detach(), chosen[share], every).requires_grad_()
+        indices = self.real_indices(problem, state, streams, chosen)[share]
+        images = of_classes(self.decoded(problem, state).images.detach(), chosen[share], every).requires_grad_()
         augmentation = self.augmentation(problem)
         draw = augmentation.draw(streams.generator("augmentation"), parts).rows(share)
         augmented = augmentation.apply(images, draw)

@@ -35,6 +35,7 @@ CASES = {
     **{name: {} for name in METHODS},
     "psg": {"epsilon": 50.0, "delta": 1e-4, "queries": 40, "batch_loops": 2, "learning_rate": 1.0},
     "dp-dm": {"epsilon": 50.0, "delta": 1e-4, "queries": 6, "group": 60, "learning_rate": 0.1},
+    "frepo": {"batch_real": 100, "networks": 2, "most_steps": 5, "optimiser": "adam", "learning_rate": 0.02},
     "idc": {"learning_rate": 0.05, "outer_loops": 3, "network_images": 40, "network_batch": 16},
     "dance": {"learning_rate": 0.3},
     "ncfm": {"learning_rate": 0.05, "frequencies": 64},
@@ -56,6 +57,8 @@ LEARNS = "it beats its own start"
 TOYS: dict[str, dict[str, Any]] = {
     "dd": {"learning_rate": 0.1, "batch_real": 256, "passes": 5},
     "ld": {"learning_rate": 0.2, "batch_real": 256},
+    # As many images as a toy network has features fit any labels: only a ridge leaves something to learn.
+    "frepo": {"ridge": 0.1, "networks": 5, "most_steps": 20, "network_learning_rate": 3e-3, "learning_rate": 0.1},
 }
 VARIED = (
     "one seed gives the same bits",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from potstill.methods.state import SGD, Adam, Optimiser, descend
+from potstill.methods.state import LAMB, SGD, Adam, Optimiser, descend
 
 PAIRS: dict[str, tuple[Optimiser, Callable[[list[Tensor]], torch.optim.Optimizer]]] = {
     "sgd": (SGD(0.1), lambda tensors: torch.optim.SGD(tensors, lr=0.1)),
@@ -48,3 +48,22 @@ def test_a_step_changes_neither_its_state_nor_what_has_no_gradient(name: str):
     assert all(state[key].equal(tensor) for key, tensor in before.items())
     assert after["other"] is state["other"]
     assert not after["x"].equal(state["x"])
+
+
+def test_lamb_steps_as_adam_does_but_as_long_as_the_tensor():
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    lamb, adam = LAMB(0.1).init("x", start), Adam(1.0).init("x", start)
+    for iteration in range(5):
+        gradient, before = torch.randn(4, 3, generator=generator, dtype=torch.float64), lamb["x"]
+        lamb = LAMB(0.1).step(lamb, "x", gradient, iteration)
+        direction = Adam(1.0).step({**adam, "x": before}, "x", gradient, iteration)["x"] - before
+        adam = Adam(1.0).step(adam, "x", gradient, iteration)
+        moved = lamb["x"] - before
+        assert moved.norm().item() == pytest.approx(0.1 * before.norm().item())
+        torch.testing.assert_close(moved / moved.norm(), direction / direction.norm())
+
+
+def test_lamb_moves_a_tensor_of_zeros():
+    state = LAMB(0.1).step(LAMB(0.1).init("x", torch.zeros(3)), "x", torch.ones(3), 0)
+    torch.testing.assert_close(state["x"], torch.full((3,), -0.1))

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
@@ -115,6 +116,15 @@ class FeatureSource(ABC):
         """An untrained network of the architecture, for selections that train networks themselves."""
         raise _without_networks("no network to train")
 
+    def cross_entropies(self, images: Tensor, label: int) -> Tensor:
+        """(n,): the cross-entropy of images of one class under the network at the end of its training.
+
+        Args:
+            images: float32 (n, C, H, W), normalised.
+            label: their class.
+        """
+        raise _without_networks("no teacher")
+
     def el2n(self) -> Tensor:
         """(N,): see :func:`potstill.experts.difficulty.el2n`."""
         raise _without_networks("no measure of how hard an image is")
@@ -202,6 +212,18 @@ class NetworkSource(FeatureSource):
     def trainer(self) -> Trainer:
         """An untrained network of the architecture."""
         return Trainer(self.training.build_network(), self.training.compute)
+
+    @cached_property
+    def _teacher(self) -> FeatureExtractor:
+        network = self._network_with(self.trajectories[0]()[-1])
+        extractor = FeatureExtractor(network, lambda network, images: (network(images),), self.training.compute.precise)
+        extractor.network.eval()
+        return extractor
+
+    def cross_entropies(self, images: Tensor, label: int) -> Tensor:
+        """(n,): under the first network, on the CPU."""
+        logits = self._teacher.describe_tensor(images.to(self.training.compute.device))[0].float().cpu()
+        return F.cross_entropy(logits, torch.full((len(images),), label), reduction="none")
 
     def el2n(self) -> Tensor:
         """(N,): averaged over networks, early in their training."""

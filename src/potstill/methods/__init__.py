@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from potstill.methods.distribution.datadam import DataDAM as DataDAM
     from potstill.methods.distribution.dm import DM as DM
     from potstill.methods.distribution.ncfm import NCFM as NCFM
+    from potstill.methods.frepo import FRePo as FRePo
     from potstill.methods.gradient.dc import DC as DC
     from potstill.methods.gradient.dsa import DSA as DSA
     from potstill.methods.gradient.idc import IDC as IDC
     from potstill.methods.private.dp_dm import DPDM as DPDM
     from potstill.methods.private.psg import PSG as PSG
     from potstill.methods.problem import Problem as Problem
+    from potstill.methods.rded import RDED as RDED
     from potstill.methods.registry import METHODS as METHODS
     from potstill.methods.registry import entries as entries
     from potstill.methods.registry import find_citation as find_citation

@@ -105,6 +105,41 @@ class Adam:
         return {**state, name: moved, f"{name}.first": first, f"{name}.second": second}
 
 
+@dataclass(frozen=True)
+class LAMB:
+    """LAMB without weight decay (You et al., ICLR 2020, arXiv:1904.00962): Adam's step, as long as the tensor itself.
+
+    Attributes:
+        learning_rate: length of a step relative to that of the tensor.
+        betas: decay rates of the first and second moments.
+    """
+
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def init(self, name: str, tensor: Tensor) -> State:
+        """The tensor and zero moments."""
+        return Adam(self.learning_rate, self.betas).init(name, tensor)
+
+    def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
+        """One step of LAMB; where the tensor or Adam's step is zero, a step of Adam.
+
+        Args:
+            state: the current state; it is not modified.
+            name: name of the tensor to update.
+            gradient: its gradient, of the same shape.
+            iteration: number of steps taken before, for the bias correction.
+
+        Returns:
+            A new state.
+        """
+        moved = Adam(1.0, self.betas).step(state, name, gradient, iteration)
+        step = state[name] - moved[name]
+        own, other = state[name].norm(), step.norm()
+        ratio = torch.where((own > 0) & (other > 0), own / other, torch.ones_like(own))
+        return {**moved, name: state[name] - self.learning_rate * ratio * step}
+
+
 def descend(
     state: State, gradients: Mapping[str, Tensor], optimisers: Mapping[str, Optimiser], iteration: int
 ) -> State:

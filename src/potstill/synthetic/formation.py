@@ -50,7 +50,7 @@ def enlarged(stored: Tensor, factor: int) -> Tensor:
     if factor == 1:
         return stored
     height, width = stored.shape[2:]
-    tile_height, tile_width = _tile(height, width, factor)
+    tile_height, tile_width = tile_size(height, width, factor)
     padding = (0, factor * tile_width - width, 0, factor * tile_height - height)
     tiles = (
         F.pad(stored, padding, mode="replicate").unfold(2, tile_height, tile_height).unfold(3, tile_width, tile_width)
@@ -89,11 +89,26 @@ def formed(images: Tensor, factor: int) -> Tensor:
     if factor == 1:
         return images
     height, width = images.shape[2:]
-    size = _tile(height, width, factor)
+    size = tile_size(height, width, factor)
     small = F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
-    tiles = small.unflatten(0, (-1, factor, factor)).permute(0, 3, 1, 4, 2, 5)
-    return tiles.flatten(4, 5).flatten(2, 3)[:, :, :height, :width].contiguous()
+    return put_together(small, factor, (height, width))
 
 
-def _tile(height: int, width: int, factor: int) -> tuple[int, int]:
+def put_together(tiles: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
+    """Stored images of given tiles, factor² to each.
+
+    Args:
+        tiles: (N · factor², C, h, w), of the size that ``tile_size`` returns.
+        factor: the pictures along each side.
+        size: (H, W) of a stored image.
+
+    Returns:
+        (N, C, H, W), the last tiles cut off at the border if the factor does not divide a side.
+    """
+    rows = tiles.unflatten(0, (-1, factor, factor)).permute(0, 3, 1, 4, 2, 5)
+    return rows.flatten(4, 5).flatten(2, 3)[:, :, : size[0], : size[1]].contiguous()
+
+
+def tile_size(height: int, width: int, factor: int) -> tuple[int, int]:
+    """Height and width of a tile of an image of this height and width."""
     return math.ceil(height / factor), math.ceil(width / factor)

@@ -288,3 +288,29 @@ def test_cutmix_exchanges_a_box_and_its_share_of_the_label():
                 assert int(rows[-1] - rows[0]) + 1 == len(rows)
                 assert int(columns[-1] - columns[0]) + 1 == len(columns)
         torch.testing.assert_close(shares.sum(1), torch.ones(6))
+
+
+def test_what_is_always_applied_comes_before_what_is_drawn():
+    images = torch.randn(6, 3, 8, 8, generator=generator())
+    both = SiameseAugmentation(operations=("crop", "scale"), always=("flip", "color"))
+    draw = both.draw(generator(), 6)
+    first = SiameseAugmentation(operations=("flip", "color"), sequence=True).apply(images, draw)
+    assert both.apply(images, draw).equal(SiameseAugmentation(operations=("crop", "scale")).apply(first, draw))
+    assert (
+        SiameseAugmentation(operations=(), always=("flip",))
+        .apply(images, draw)
+        .equal(SiameseAugmentation(operations=("flip",), sequence=True).apply(images, draw))
+    )
+    with pytest.raises(UserError, match="colour"):
+        SiameseAugmentation(operations=(), always=("colour",))
+
+
+def test_boxes_are_exchanged_with_the_given_probability():
+    images, labels = torch.randn(4, 1, 6, 6, generator=generator()), torch.eye(4)
+    seeds = [torch.Generator().manual_seed(seed) for seed in range(400)]
+    mixed = [cutmix(images, labels, seed, probability=0.25) for seed in seeds]
+    share = sum(not (some.equal(images) and of.equal(labels)) for some, of in mixed) / 400
+    assert 0.17 < share < 0.31  # some exchanges change nothing
+    always = cutmix(images, labels, generator(), probability=1.0)
+    assert all(one.equal(other) for one, other in zip(always, cutmix(images, labels, generator()), strict=True))
+    assert cutmix(images, labels, generator(), probability=0.0)[0] is images

@@ -20,7 +20,24 @@ from potstill.evaluation import find_recipe
 from potstill.evaluation.robustness import RATES
 from potstill.experts import curriculum
 from potstill.experts.plan import ExpertPlan
-from potstill.methods import DATM, DC, DD, DM, DSA, MTT, PAD, TESLA, DataDAM, Method
+from potstill.methods import (
+    ATOM,
+    DANCE,
+    DATM,
+    DC,
+    DD,
+    DM,
+    DSA,
+    IDC,
+    MTT,
+    NCFM,
+    PAD,
+    RDED,
+    TESLA,
+    DataDAM,
+    FRePo,
+    Method,
+)
 from potstill.methods import gradient as gradient_matching
 from potstill.methods.distribution import datadam
 from potstill.methods.gradient import dc, distances
@@ -38,6 +55,10 @@ DSA_PROGRAM = "Zhao and Bilen, ICML 2021, utils.py"
 DM_PROGRAM = "Zhao and Bilen, WACV 2023, main_DM.py"
 DATADAM_PAPER = "Sajedi et al., ICCV 2023"
 DATADAM_PROGRAM = "main_DataDAM.py"
+IDC_PROGRAM = "Kim et al., ICML 2022, misc/reproduce.py, argument.py and train.py"
+DANCE_PROGRAM = "Zhang et al., IJCAI 2024, arguments/reproduce_condense.py"
+NCFM_PROGRAM = "Wang et al., CVPR 2025, config and NCFM/NCFM.py"
+FREPO_PROGRAM = "Zhou et al., NeurIPS 2022, script/distill.py and lib/datadistillation/frepo.py"
 MTT_PROGRAM = "Cazenavette et al., CVPR 2022, buffer.py and distill.py"
 DATM_PROGRAM = "Guo et al., ICLR 2024, DATM.py and its configurations"
 PAD_PROGRAM = "Li et al. 2024, README and configurations"
@@ -103,6 +124,32 @@ CONSTANTS: list[tuple[str, Any, Any, str]] = [
     ("datadam: learning rate", DataDAM().settled_learning_rate, 1.0, DATADAM_PROGRAM),
     ("datadam: momentum", DataDAM().momentum, 0.5, DATADAM_PROGRAM),
     ("datadam: steps of the network", DataDAM().network_steps, 0, DATADAM_PROGRAM),
+    # Later methods that match distributions or gradients
+    ("atom: power of channel attention", ATOM().channel_power, 4.0, "Khaki et al. 2024"),
+    ("dance: iterations", DANCE().default_iterations(10), 10_000, DANCE_PROGRAM),
+    ("dance: real images of each class", DANCE().batch_real, 128, DANCE_PROGRAM),
+    ("dance: step size, of pixels of variance 1/16", DANCE().resolved(10).learning_rate, 0.01 * 10 * 16, DANCE_PROGRAM),
+    ("ncfm: iterations", NCFM().default_iterations(10), 20_000, NCFM_PROGRAM),
+    ("ncfm: weights of amplitude and phase", (NCFM().amplitude_weight, NCFM().phase_weight), (0.5, 0.5), NCFM_PROGRAM),
+    ("ncfm: factor of the loss", NCFM().characteristic_scale, 300.0, NCFM_PROGRAM),
+    ("ncfm: frequencies", NCFM().frequencies, 1024, "Wang et al. 2025; the released settings have 4096"),
+    ("dance, ncfm: weight of the calibration", (DANCE().calibration, NCFM().calibration), (1.0, 1.0), NCFM_PROGRAM),
+    ("idc: iterations", IDC().default_iterations(10), 2_000 * 100, IDC_PROGRAM),
+    ("idc: real images of each class", IDC().batch_real, 64, IDC_PROGRAM),
+    *(
+        (f"idc: real images of training for {name}", IDC().resolved(10, name).network_images, count, IDC_PROGRAM)
+        for name, count in {"cifar10": 2_000, "cifar100": 2_000, "mnist": 500, "svhn": 500}.items()
+    ),
+    ("idc: momentum of the network", IDC().network_momentum, 0.9, IDC_PROGRAM),
+    ("idc: weight decay of the network", IDC().network_weight_decay, 5e-4, IDC_PROGRAM),
+    ("idc: step size for CIFAR-10", IDC().resolved(10, "cifar10").learning_rate, 5e-3 * 16, IDC_PROGRAM),
+    ("frepo: iterations", FRePo().default_iterations(10), 500_000, FREPO_PROGRAM),
+    ("frepo: real images", FRePo().batch_real, 1024, FREPO_PROGRAM),
+    ("frepo: networks and their steps", (FRePo().networks, FRePo().most_steps), (10, 100), FREPO_PROGRAM),
+    ("frepo: step sizes", (FRePo().settled_learning_rate, FRePo().network_learning_rate), (3e-4, 3e-4), FREPO_PROGRAM),
+    ("frepo: ridge", FRePo().ridge, 1e-6, FREPO_PROGRAM),
+    ("rded: candidates and crops", (RDED().candidates, RDED().crops), (300, 5), "Sun et al. 2024, released scripts"),
+    ("dream: updates between clusterings", DM().clustering_interval, 10, "Liu et al. 2023, released program"),
     # Trajectories
     *(
         (f"{method.name}: momentum of pixels and rate", method.momentum, 0.5, MTT_PROGRAM)
@@ -205,6 +252,33 @@ CONSTANTS: list[tuple[str, Any, Any, str]] = [
     ("trajectory-1000: epochs", find_recipe("trajectory-1000").epochs, 1000, MTT_PROGRAM),
     ("trajectory-1000: the set's own rate", find_recipe("trajectory-1000").learned_rate, True, MTT_PROGRAM),
     ("soft-label: share of the average", find_recipe("soft-label").ema_decay, 0.995, DATM_PROGRAM),
+    *(
+        (f"{recipe}: {name}", getattr(find_recipe(recipe), name), value, IDC_PROGRAM)
+        for recipe in ("idc-1000", "idc-1000-digits")
+        for name, value in {
+            "epochs": 1000,
+            "batch_size": 64,
+            "optimiser": "sgd",
+            "learning_rate": 0.01,
+            "momentum": 0.9,
+            "weight_decay": 5e-4,
+            "decay": "two-cuts",
+        }.items()
+    ),
+    ("idc-1000: CutMix of batches", find_recipe("idc-1000").cutmix_probability, 0.5, IDC_PROGRAM),
+    ("idc-1000-digits: CutMix", find_recipe("idc-1000-digits").cutmix, False, IDC_PROGRAM),
+    *(
+        (f"ncfm-2000: {name}", getattr(find_recipe("ncfm-2000"), name), value, NCFM_PROGRAM)
+        for name, value in {
+            "epochs": 2000,
+            "batch_size": 128,
+            "optimiser": "adamw",
+            "learning_rate": 1e-3,
+            "weight_decay": 0.01,
+            "decay": "halvings",
+            "cutmix_probability": 0.5,
+        }.items()
+    ),
     ("coursework-50: epochs", find_recipe("coursework-50").epochs, 50, COURSEWORK),
     ("cut: epoch of 300", Schedule(epochs=300).cut_epoch, 151, f"{DC_PROGRAM}, Epoch // 2 + 1"),
     ("cut: rate before", Schedule(epochs=300).rate(150), 0.01, DC_PROGRAM),

@@ -15,6 +15,7 @@ PLAIN = {
     **SGD,
     "decay": "cut",
     "cutmix": False,
+    "cutmix_probability": 1.0,
     "ema_decay": 0.0,
     "learned_rate": False,
     "learning_rate_grid": (),
@@ -43,6 +44,37 @@ FROZEN: dict[str, dict[str, Any]] = {
         "augmentation": "siamese",
         "learned_rate": True,
         "ema_decay": 0.995,
+    },
+    "idc-1000@1": {
+        **PLAIN,
+        "epochs": 1000,
+        "full_epochs": 50,
+        "batch_size": 64,
+        "decay": "two-cuts",
+        "augmentation": "strong",
+        "cutmix": True,
+        "cutmix_probability": 0.5,
+    },
+    "idc-1000-digits@1": {
+        **PLAIN,
+        "epochs": 1000,
+        "full_epochs": 50,
+        "batch_size": 64,
+        "decay": "two-cuts",
+        "augmentation": "strong",
+    },
+    "ncfm-2000@1": {
+        **PLAIN,
+        "epochs": 2000,
+        "full_epochs": 50,
+        "batch_size": 128,
+        "optimiser": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "decay": "halvings",
+        "augmentation": "strong",
+        "cutmix": True,
+        "cutmix_probability": 0.5,
     },
     "modern@1": {
         **PLAIN,
@@ -137,3 +169,28 @@ def test_a_learned_rate_is_taken_where_the_recipe_says_so():
     ]
     assert rates == [0.01, 0.02]
     assert training_schedule(find_recipe("soft-label"), flips=True).learning_rate == 0.01
+
+
+def test_rates_of_the_idc_recipe_fall_to_a_fifth_after_two_thirds_and_after_five_sixths():
+    schedule = training_schedule(find_recipe("idc-1000"), flips=True)
+    rates = [schedule.rate(epoch) for epoch in (0, 665, 666, 832, 833, 999)]
+    assert rates == pytest.approx([0.01, 0.01, 0.002, 0.002, 0.0004, 0.0004])
+
+
+def test_rates_of_the_ncfm_recipe_fall_to_half_after_each_fifth():
+    schedule = training_schedule(find_recipe("ncfm-2000"), flips=True)
+    rates = [schedule.rate(epoch) for epoch in (0, 399, 400, 800, 1200, 1599, 1600, 1999)]
+    assert rates == pytest.approx([1e-3 * share for share in (1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 8, 1 / 16, 1 / 16)])
+
+
+@pytest.mark.parametrize("flips", [True, False])
+def test_strong_augmentation_always_changes_colours_and_mirrors_where_it_may(flips: bool):
+    augmentation = training_schedule(find_recipe("idc-1000"), flips=flips).augmentation
+    assert augmentation is not None
+    assert augmentation.always == (("flip", "color") if flips else ("color",))
+    assert augmentation.operations == ("crop", "scale", "rotate")
+
+
+def test_a_recorded_recipe_names_a_probability_of_cutmix_only_if_it_is_not_one():
+    assert "cutmix_probability" not in find_recipe("modern").to_json()
+    assert find_recipe("idc-1000").to_json()["cutmix_probability"] == 0.5

@@ -222,7 +222,7 @@ def _train_on_real_images(
     problem: Problem, method: IDC, network: Network, optimiser: torch.optim.SGD, streams: Streams
 ) -> None:
     """Steps of SGD with CutMix, until so many real images have been seen."""
-    left, step = method.network_images, 0
+    left, step = method.network_images or 0, 0
     while left:
         own = streams.child("step", step)
         count = min(left, method.network_batch)

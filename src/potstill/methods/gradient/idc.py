@@ -42,7 +42,8 @@ class IDC(GradientMatching):
     one step.
 
     Attributes:
-        network_images: real images on which the network is trained between two updates of the pixels; 0 trains none.
+        network_images: real images on which the network is trained between two updates of the pixels; 0 trains none,
+            None takes the published number for the dataset.
         network_batch: real images per training step of the network.
         network_momentum: momentum of these steps.
         network_weight_decay: weight decay of these steps.
@@ -62,7 +63,7 @@ class IDC(GradientMatching):
 
     distance: DistanceName | None = None  # type: ignore[assignment]
     batch_real: int = 64
-    network_images: int = 500
+    network_images: int | None = None
     network_batch: int = 64
     network_momentum: float = 0.9
     network_weight_decay: float = 5e-4
@@ -79,7 +80,13 @@ class IDC(GradientMatching):
         rate = self.learning_rate
         if rate is None and self.optimiser == "sgd":
             rate = PUBLISHED_RATES.get(distance, self.published_learning_rate) * images_per_class / 10
-        filled = replace(self, distance=distance, learning_rate=rate, outer_loops=self.updates_per_network(0))
+        filled = replace(
+            self,
+            distance=distance,
+            learning_rate=rate,
+            outer_loops=self.updates_per_network(images_per_class),
+            network_images=self._images_of_training(dataset),
+        )
         return super(IDC, filled).resolved(images_per_class, dataset)
 
     def default_iterations(self, images_per_class: int) -> int:
@@ -92,7 +99,7 @@ class IDC(GradientMatching):
 
     def images_per_iteration(self, classes: int, images_per_class: int) -> int:
         """The images that are matched, and those on which the network is trained."""
-        return super().images_per_iteration(classes, images_per_class) + self.network_images
+        return super().images_per_iteration(classes, images_per_class) + self._images_of_training("")
 
     def distance_of(self, problem: Problem) -> DistanceName:
         """That of the settings, otherwise the published one for the dataset."""
@@ -105,9 +112,10 @@ class IDC(GradientMatching):
     def train_network(self, problem: Problem, network: InnerNetwork, state: State, streams: Streams) -> None:
         """Train the network on real images, drawn at random from all of them."""
         augmentation = SiameseAugmentation(operations=("color", "crop"), sequence=True)
-        for step in range(math.ceil(self.network_images / self.network_batch)):
+        total = self._images_of_training(problem.dataset)
+        for step in range(math.ceil(total / self.network_batch)):
             own = streams.child("step", step)
-            count = min(self.network_batch, self.network_images - step * self.network_batch)
+            count = min(self.network_batch, total - step * self.network_batch)
             chosen = torch.randint(len(problem.real), (count,), generator=own.generator("real images"))
             images = problem.real.normalised(chosen).to(problem.start_images.dtype)
             images = augmentation.apply(images, augmentation.draw(own.generator("augmentation"), count))
@@ -116,6 +124,11 @@ class IDC(GradientMatching):
             network.descend(
                 *cutmix(images, labels, own.generator("cutmix"), probability=self.cutmix), self.network_learning_rate
             )
+
+    def _images_of_training(self, dataset: str) -> int:
+        if self.network_images is not None:
+            return self.network_images
+        return 2_000 if dataset.startswith("cifar") else 500
 
     def inner_network(self, problem: Problem) -> InnerNetwork:
         """The network, whose training has momentum and weight decay."""

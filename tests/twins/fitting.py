@@ -35,6 +35,11 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
                 optimiser = _optimiser(network, schedule)
         elif schedule.decay == "cosine":
             rate = rate * 0.5 * (1 + math.cos(math.pi * epoch / schedule.epochs))
+        elif schedule.decay == "two-cuts":
+            rate = rate * 0.2 ** ((epoch >= 2 * schedule.epochs // 3) + (epoch >= 5 * schedule.epochs // 6))
+        elif schedule.decay == "halvings":
+            milestones = [fifth * schedule.epochs // 5 for fifth in (1, 2, 3, 4)]
+            rate = rate / 2 ** len([milestone for milestone in milestones if epoch >= milestone])
         for group in optimiser.param_groups:
             group["lr"] = rate
         drawn, total = streams.child("epoch", epoch), 0.0
@@ -46,9 +51,9 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
                 draw = schedule.augmentation.draw(generator, len(batch), one_operation=schedule.one_operation)
                 images = schedule.augmentation.apply(images, draw)
             if schedule.cutmix:
-                images, labels = cutmix(
-                    images, F.one_hot(labels, network.classes).float(), drawn.generator("cutmix", number)
-                )
+                labels = F.one_hot(labels, network.classes).float()
+                chance = schedule.cutmix_probability
+                images, labels = cutmix(images, labels, drawn.generator("cutmix", number), probability=chance)
             labels = labels.to(dtype) if labels.is_floating_point() else labels
             loss = F.cross_entropy(network(images.to(dtype)), labels)
             parameters = list(network.parameters())

@@ -48,6 +48,7 @@ COMMANDS = {
         "let clients send distilled sets, beside averaged weights and real images", "federated_command:run"
     ),
     "report": Command("write a page and figures about a run", "report_command:run"),
+    "leaderboard": Command("put all evaluated runs of some folders into one table", "leaderboard_command:run"),
     "export": Command("write a set in a format that other programs read", "export_command:run"),
     "reproduce": Command(
         "re-run a published table, and compare measured with published results", "reproduce_command:run"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from potstill.report.federated_lead import federated_verdict as federated_verdict
     from potstill.report.inspection import check_folder as check_folder
     from potstill.report.inspection import write_inspection as write_inspection
+    from potstill.report.leaderboard import write_leaderboard as write_leaderboard
     from potstill.report.page import read_run as read_run
     from potstill.report.page import write_report as write_report
     from potstill.report.poisoning import write_poisoning as write_poisoning

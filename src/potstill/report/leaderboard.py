@@ -1,0 +1,262 @@
+"""A leaderboard of many runs: what each set is worth, beside random images and published results."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from potstill.report import wording
+from potstill.report.page import rendered
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import write_atomic
+from potstill.runtime.reading import read_toml
+from potstill.runtime.safetensors_io import UNREADABLE, read_header
+from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.manifest import Manifest
+from potstill.schema.published import Published
+from potstill.schema.published_results import published_result
+from potstill.schema.run_folder import RunPaths
+
+NAME = "leaderboard"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A set, judged by one recipe and network.
+
+    Attributes:
+        dataset: what was distilled.
+        ipc: stored images per class.
+        method: the name of the method.
+        formation: the pictures along each side of a stored image.
+        labels: ``hard`` or ``soft``; empty if the set is not there any more.
+        recipe: name and version.
+        network: spec of the network.
+        result: its accuracies.
+        random: those of random real images by the same recipe, if they were measured.
+        set_bytes: the size of the set.
+        seconds: how long it took to make.
+        iterations: how many iterations were done.
+        published: the published result, if the network is a ConvNet and one is known.
+        folder: the run's folder.
+    """
+
+    dataset: str
+    ipc: int
+    method: str
+    formation: int
+    labels: str
+    recipe: str
+    network: str
+    result: NetworkResult
+    random: NetworkResult | None
+    set_bytes: int
+    seconds: float
+    iterations: int
+    published: Published | None
+    folder: Path
+
+    @property
+    def verdict(self) -> str:
+        """Our result beside the published one and beside random images, in a few words."""
+        if self.random is not None and self.result.interval is not None and self.random.interval is not None:
+            if self.result.interval[1] < self.random.interval[0]:
+                return "below random images"
+            if self.result.interval[0] <= self.random.interval[1]:
+                return "not apart from random images"
+        if self.published is None:
+            return ""
+        ours = 100 * self.result.mean
+        if self.published.std is None:
+            return "above the published" if ours > self.published.mean else "below the published"
+        return {"inside": "as published", "above": "above the published", "below": "below the published"}[
+            self.published.verdict(self.result.mean)
+        ]
+
+
+def collected(folders: Iterable[Path]) -> list[Row]:
+    """The rows of all runs in some folders, at any depth; by dataset and images per class, the best first.
+
+    Args:
+        folders: where to look for runs.
+
+    Raises:
+        UserError: a folder is absent, there is no evaluated run, or a record is damaged.
+    """
+    rows: list[Row] = []
+    places = [Path(folder) for folder in folders]
+    for place in places:
+        if not place.is_dir():
+            raise UserError(f"{place} is not a directory", "name a folder with runs of potstill distill")
+        for manifest in sorted(place.rglob(RunPaths(place).manifest.name)):
+            rows += _rows_of(RunPaths(manifest.parent))
+    if not rows:
+        raise UserError(
+            f"there is no evaluated run in {', '.join(map(str, places))}", "evaluate one first: potstill evaluate RUN"
+        )
+    return sorted(rows, key=lambda row: (row.dataset, row.ipc, -row.result.mean, str(row.folder), row.recipe))
+
+
+def write_leaderboard(folders: Sequence[Path], out: Path) -> list[Row]:
+    """Write ``leaderboard.md`` and ``leaderboard.html`` about all runs in some folders, and return their rows.
+
+    Args:
+        folders: where to look for runs.
+        out: the folder to write to.
+
+    Raises:
+        UserError: as for :func:`collected`, or a page cannot be written.
+    """
+    rows = collected(folders)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / f"{NAME}.md", markdown(rows, out).encode())
+    write_atomic(out / f"{NAME}.html", page(rows, out).encode())
+    return rows
+
+
+def markdown(rows: Sequence[Row], beside: Path) -> str:
+    """The rows as Markdown tables, one for each dataset.
+
+    Args:
+        rows: as ``collected`` returns them.
+        beside: the folder that links start from.
+    """
+    lines = ["# Leaderboard", "", lead(rows), "", NOTE]
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        lines += ["", f"## {dataset}", "", f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
+        for row in rows:
+            if row.dataset == dataset:
+                method, *cells = (html.escape(cell).replace("|", "\\|") for cell in cells_of(row))
+                link = f"[{method}]({_link(row.folder, beside)})"
+                lines.append(f"| {' | '.join([link, *cells])} |")
+    return "\n".join([*lines, ""])
+
+
+def page(rows: Sequence[Row], beside: Path) -> str:
+    """The rows as a page of HTML."""
+    datasets = [
+        (dataset, [(cells_of(row), _link(row.folder, beside)) for row in rows if row.dataset == dataset])
+        for dataset in dict.fromkeys(row.dataset for row in rows)
+    ]
+    facts = [wording.images(len(rows), "result"), wording.images(len(datasets), "dataset")]
+    return rendered(
+        "leaderboard.html.jinja",
+        title="Leaderboard",
+        dated="",
+        facts=facts,
+        lead=lead(rows),
+        remarks=(NOTE,),
+        columns=COLUMNS,
+        datasets=datasets,
+    )
+
+
+COLUMNS = (
+    "method",
+    "per class",
+    "labels",
+    "recipe, network",
+    "accuracy, %",
+    "95 % interval",
+    "random images, %",
+    "size",
+    "made in",
+    "iterations",
+    "published, %",
+    "verdict",
+)
+
+NOTE = (
+    "Accuracies are means over trainings on the set, on the test images. Results of different recipes and of different "
+    "labels are not comparable. Learned (soft) labels carry more information for each image. Random images are as many "
+    "real ones, judged by the same recipe. Published results were judged by the recipes of their own papers."
+)
+
+
+def lead(rows: Sequence[Row]) -> str:
+    """How many results lie above random images, in one sentence."""
+    judged = [row for row in rows if row.random is not None and row.method != "random"]
+    if not judged:
+        return "No result stands beside random images of the same number."
+    above = sum(not row.verdict.endswith("random images") for row in judged)
+    return f"{above} of {len(judged)} results with random images beside them lie clearly above these."
+
+
+def cells_of(row: Row) -> list[str]:
+    """The texts of a row, in the order of ``COLUMNS``."""
+    formation = f", f = {row.formation}" if row.formation > 1 else ""
+    return [
+        row.method + formation,
+        str(row.ipc),
+        row.labels,
+        f"{row.recipe}, {wording.network_title(row.network)}",
+        _accuracy(row.result),
+        "" if row.result.interval is None else " to ".join(f"{100 * end:.1f}" for end in row.result.interval),
+        "" if row.random is None else _accuracy(row.random),
+        wording.size(row.set_bytes),
+        wording.duration(row.seconds),
+        f"{row.iterations:,}" if row.iterations else "",
+        "" if row.published is None else str(row.published),
+        row.verdict,
+    ]
+
+
+def _accuracy(result: NetworkResult) -> str:
+    spread = "" if result.std is None else f" ± {100 * result.std:.2f}"
+    return f"{100 * result.mean:.2f}{spread} × {result.repeats}"
+
+
+def _rows_of(paths: RunPaths) -> list[Row]:
+    """The rows of one run: one for each recipe that judged it; none if no evaluation of this set is there."""
+    manifest = Manifest.read(paths.manifest)
+    config = read_toml(paths.config)[1] if paths.config.is_file() else {}
+    network, formation = str(config.get("network", "convnet")), int(config.get("formation", 1))
+    images = int(config.get("ipc", 0))
+    found = []
+    for file in sorted(paths.path.glob("evaluation*.json")):
+        evaluation = Evaluation.read(file)
+        if evaluation.set_sha256 != manifest.tensors_sha256 or not evaluation.usable or not images:
+            continue
+        spec = network if network in evaluation.usable else next(iter(evaluation.usable))
+        random = evaluation.baselines.get("random", {}).get(spec)
+        is_convnet = spec.split(":")[0] == "convnet"
+        found.append(
+            Row(
+                dataset=manifest.dataset.name,
+                ipc=images,
+                method=manifest.method.name,
+                formation=formation,
+                labels=_labels(paths.synthetic),
+                recipe=evaluation.recipe.label,
+                network=spec,
+                result=evaluation.usable[spec],
+                random=random if random is not None and random.usable else None,
+                set_bytes=manifest.set_bytes,
+                seconds=manifest.seconds,
+                iterations=manifest.iterations.done,
+                published=published_result(manifest.dataset.name, manifest.method.name, images, formation)
+                if is_convnet
+                else None,
+                folder=paths.path,
+            )
+        )
+    return found
+
+
+def _labels(path: Path) -> str:
+    """Whether the labels in the file of a set are classes or probabilities; empty if it is not there or unreadable."""
+    try:
+        declared, _ = read_header(path)
+    except (FileNotFoundError, *UNREADABLE):
+        return ""
+    labels = declared.get("labels")
+    return "" if labels is None else "hard" if labels.shape[1:] == () else "soft"
+
+
+def _link(folder: Path, beside: Path) -> str:
+    """The relative path from a page to a folder, as a link."""
+
+    return Path(os.path.relpath(folder, beside)).as_posix()

@@ -1,0 +1,115 @@
+"""One table of all evaluated runs: what each set is worth, beside random images and published results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from potstill.report.leaderboard import collected, markdown, write_leaderboard
+from potstill.runtime.errors import UserError
+from potstill.schema.published_results import PER_CLASS, PUBLISHED, published_result
+from tests.report.browsing import watched
+from tests.report.run_folder import change_record, entry, evaluation, make_run, write_record
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two runs: one whose set is worth more than random images, one whose is not, and one that was never judged."""
+    for name, mean in (("good", 0.9), ("poor", 0.5)):
+        make_run(tmp_path / "runs" / name)
+        record = evaluation()
+        record["networks"]["convnet"] = entry(mean)
+        write_record(tmp_path / "runs" / name / "evaluation.json", record)
+    make_run(tmp_path / "runs" / "unjudged")
+    (tmp_path / "runs" / "unjudged" / "evaluation.json").unlink(missing_ok=True)
+    return tmp_path / "runs"
+
+
+def test_rows_are_sets_with_the_best_first(folder: Path):
+    rows = collected([folder])
+    assert [row.folder.name for row in rows] == ["good", "poor"]
+    good = rows[0]
+    assert (good.dataset, good.method, good.network, good.recipe) == ("digits", "dm", "convnet", "dsa-1000@1")
+    assert good.result.mean == pytest.approx(0.9, abs=0.01)
+    assert good.random is not None
+    assert good.random.mean == pytest.approx(0.67, abs=0.03)
+    assert good.labels == "hard"
+    assert [row.verdict for row in rows] == ["", "below random images"]
+
+
+def test_every_recipe_that_judged_a_set_has_its_row_and_records_of_another_set_have_none(folder: Path):
+    other = evaluation()
+    other["recipe"]["name"] = "quick"
+    write_record(folder / "good" / "evaluation-quick.json", other)
+    assert [row.recipe for row in collected([folder / "good"])] == ["dsa-1000@1", "quick@1"]
+    change_record(folder / "good" / "evaluation-quick.json", set_sha256="ab" * 32)
+    assert [row.recipe for row in collected([folder / "good"])] == ["dsa-1000@1"]
+
+
+def test_published_results_stand_beside_ours(folder: Path):
+    manifest = json.loads((folder / "good" / "manifest.json").read_text())
+    change_record(folder / "good" / "manifest.json", dataset={**manifest["dataset"], "name": "cifar10"})
+    config = (folder / "good" / "config.toml").read_text()
+    (row,) = collected([folder / "good"])
+    assert row.ipc == int(config.split("ipc = ")[1].split()[0])
+    assert row.published == published_result("cifar10", "dm", row.ipc)
+    assert row.verdict == ("above the published" if row.published else "")
+
+
+def test_published_results_are_found_by_formation_and_nothing_is_made_up():
+    assert str(published_result("cifar10", "dm", 10)) == "48.9 ± 0.6"
+    assert published_result("cifar10", "dm", 10, formation=2) is None
+    assert str(published_result("mnist", "idc", 1, formation=2)) == "94.2"
+    assert published_result("cifar10", "dm", 7) is None
+    assert published_result("digits", "dm", 1) is None
+    for rows in PUBLISHED.values():
+        for row in rows.values():
+            assert len(row) == len(PER_CLASS)
+            assert all(result is None or 0 < result.mean < 100 for result in row)
+
+
+def test_names_cannot_break_the_table(folder: Path):
+    manifest = json.loads((folder / "good" / "manifest.json").read_text())
+    change_record(folder / "good" / "manifest.json", method={**manifest["method"], "name": "a|b<script>"})
+    text = markdown(collected([folder / "good"]), folder)
+    assert "a\\|b&lt;script&gt;" in text
+    assert "<script>" not in text
+
+
+def test_what_is_no_folder_with_evaluated_runs_is_refused(folder: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="is not a directory"):
+        collected([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match="there is no evaluated run in"):
+        collected([folder / "unjudged"])
+
+
+@pytest.fixture
+def page(browser: Browser, folder: Path, complaints: list[str], requests: list[str]) -> Iterator[Page]:
+    write_leaderboard([folder], folder)
+    page = watched(browser, complaints, requests)
+    page.goto((folder / "leaderboard.html").as_uri())
+    yield page
+    page.close()
+
+
+@pytest.mark.browser
+def test_the_page_has_every_row_and_asks_for_nothing_else(
+    page: Page, folder: Path, complaints: list[str], requests: list[str]
+):
+    page.wait_for_load_state("networkidle")
+    assert complaints == []
+    assert requests == [(folder / "leaderboard.html").as_uri()]
+    assert page.locator("tbody tr").count() == 2
+    assert page.locator("tbody tr").last.inner_text().endswith("below random images")
+    assert page.locator("tbody a").first.get_attribute("href") == "good"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_runs_over_the_edge(page: Page, width: int):
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

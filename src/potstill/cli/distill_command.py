@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 import tyro
 
 from potstill import data, distillation
+from potstill.cli.auto_choice import AUTO, auto_settings
 from potstill.cli.going_on import given_again, go_on_with, going_on, resuming_distillation
-from potstill.cli.options import MemoryOption, duration, parse, within_memory
+from potstill.cli.options import MemoryOption, duration, parse, value_of, within_memory
 from potstill.cli.output import say
 from potstill.cli.progress import DistillationProgress
 from potstill.distillation.settings import RunSettings, Settings, recorded_method
@@ -107,13 +108,21 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
 
 def _read(words: list[str]) -> Options[Any]:
     """Parse the options; the method is named by the first word, the config file or the run to resume."""
-    config = _value_of("--config", words)
-    if config is None and "--resume" in words and (folder := _value_of("--out", words)):
+    config = value_of("--config", words)
+    if config is None and "--resume" in words and (folder := value_of("--out", words)):
         stored = Path(folder) / "config.toml"
         if not stored.exists():
             raise UserError(f"there is no run to resume in {folder}", "check --out, or leave --resume out")
         config = str(stored)
     base = None
+    if words and words[0] == AUTO:
+        settings, limit = auto_settings(words[1:])
+        return parse(
+            Options[type(settings.method)],
+            words[1:],
+            command=f"distill {AUTO}",
+            default=Options(settings=settings, time_limit=limit),
+        )
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]
         if config is not None and (recorded := recorded_method(Path(config))) != method_name(method):
@@ -126,6 +135,7 @@ def _read(words: list[str]) -> Options[Any]:
     elif words and words[0] in ("-h", "--help"):
         print(
             f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.\n"
+            "auto takes the best settings known for --dataset, --ipc and --time-limit.\n"
             "A method of another package is named by its class: their_package.module:TheirMethod."
         )
         raise SystemExit(0)
@@ -140,15 +150,6 @@ def _read(words: list[str]) -> Options[Any]:
         if stored.exists():  # options that are not given again keep their stored values
             config, base = str(stored), Settings.from_toml(stored, method)
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
-    if config is not None and base is not None and _value_of("--config", words) is None:
+    if config is not None and base is not None and value_of("--config", words) is None:
         distillation.resumed_settings(distillation.RunFolder(Path(config).parent), options.settings, unasked=base)
     return options
-
-
-def _value_of(option: str, words: list[str]) -> str | None:
-    for place, word in enumerate(words):
-        if word == option and place + 1 < len(words):
-            return words[place + 1]
-        if word.startswith(f"{option}="):
-            return word.split("=", 1)[1]
-    return None

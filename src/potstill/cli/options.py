@@ -85,6 +85,16 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
         raise _one_line(complaint.getvalue(), command) from None
 
 
+def value_of(option: str, words: Sequence[str]) -> str | None:
+    """The value of an option among words that are not parsed yet; None if it is not given."""
+    for place, word in enumerate(words):
+        if word == option and place + 1 < len(words):
+            return words[place + 1]
+        if word.startswith(f"{option}="):
+            return word.split("=", 1)[1]
+    return None
+
+
 def tidied(text: str) -> str:
     """Remove from tyro's help the empty defaults, backquotes, and spaces at the ends of lines."""
     text = re.sub(r"\s*\(default:\s*(None)?\)", "", text).replace("``", "")

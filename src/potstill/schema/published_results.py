@@ -56,9 +56,9 @@ PUBLISHED: Table = {
 """By dataset and method, with its formation: the accuracies with 1, 10 and 50 images per class, in percent.
 
 Evaluation protocols differ from paper to paper. Sources: the repository of Zhao and Bilen for ``dc`` and ``dsa``; that
-of PAD (Li et al. 2024) for ``random``, ``dm``, ``mtt``, ``tesla``, ``datm``, ``pad`` and ``frepo`` on CIFAR-10; NCFM (Wang
-et al. 2025), DANCE (Zhang et al. 2024; also for ``dm`` on Fashion-MNIST) and IDC (Kim et al. 2022) for their own; KIP
-(Nguyen et al. 2021) for ``ld``.
+of PAD (Li et al. 2024) for ``random``, ``dm``, ``mtt``, ``tesla``, ``datm``, ``pad`` and ``frepo`` on CIFAR-10; NCFM
+(Wang et al. 2025), DANCE (Zhang et al. 2024; also for ``dm`` on Fashion-MNIST) and IDC (Kim et al. 2022) for their own;
+KIP (Nguyen et al. 2021) for ``ld``.
 """
 
 

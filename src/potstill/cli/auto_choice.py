@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,16 +21,14 @@ given too take precedence; see potstill distill METHOD --help. Of a dataset with
 most similar images are taken."""
 
 
-def auto_settings(words: Sequence[str]) -> tuple[Settings[Any], str]:
+def auto_settings(words: Sequence[str]) -> tuple[Settings[Any], str, str]:
     """The best settings known for the dataset, images per class and time limit that the words name.
-
-    What was chosen, and why, is printed.
 
     Args:
         words: the options; others than these three are not looked at.
 
     Returns:
-        The settings, and the time limit.
+        The settings, the time limit, and one line about what was chosen and why.
 
     Raises:
         UserError: a value is not understood, the time limit is too short, or the dataset cannot be read.
@@ -51,8 +48,7 @@ def auto_settings(words: Sequence[str]) -> tuple[Settings[Any], str]:
     shape, classes = _shape(dataset, words)
     seconds = duration(limit)
     chosen = distillation.chosen_settings(dataset, shape, classes, int(count), seconds)
-    print(f"potstill: {chosen.why}", file=sys.stderr, flush=True)
-    return chosen.settings(dataset, int(count), seconds), limit
+    return chosen.settings(dataset, int(count), seconds), limit, chosen.why
 
 
 def _shape(dataset: str, words: Sequence[str]) -> tuple[tuple[int, int, int], int]:

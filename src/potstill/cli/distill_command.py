@@ -116,13 +116,11 @@ def _read(words: list[str]) -> Options[Any]:
         config = str(stored)
     base = None
     if words and words[0] == AUTO:
-        settings, limit = auto_settings(words[1:])
-        return parse(
-            Options[type(settings.method)],
-            words[1:],
-            command=f"distill {AUTO}",
-            default=Options(settings=settings, time_limit=limit),
-        )
+        settings, limit, why = auto_settings(words[1:])
+        kind, default = Options[type(settings.method)], Options(settings=settings, time_limit=limit)
+        options = parse(kind, words[1:], command=f"distill {AUTO}", default=default)
+        print(f"potstill: {why}", file=sys.stderr, flush=True)
+        return options
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]
         if config is not None and (recorded := recorded_method(Path(config))) != method_name(method):

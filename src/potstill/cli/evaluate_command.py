@@ -61,6 +61,9 @@ class Options:
         robustness: measure the label and augmentation robust scores instead, and write robustness.json.
         exchange: also measure how many random real images teach as much as the set, and write exchange.json.
         attacks: measure how networks withstand attacks and corruptions of test images instead, and write attacks.json.
+        labels: measure accuracies with hard labels, stored soft ones and those of --teacher instead, and write
+            labels.json.
+        teacher: for --labels, a folder or file written by potstill experts; the first expert teaches.
         epsilons: for --attacks, the largest changes of a pixel in [0, 1], separated by commas. By default 0.1,0.2,0.3
             for grey images, and 2, 4 and 8 of 255 for others.
         attacked_images: for --attacks, the number of test images that are changed. By default 1000.
@@ -84,6 +87,8 @@ class Options:
     robustness: bool = False
     exchange: bool = False
     attacks: bool = False
+    labels: bool = False
+    teacher: Path | None = None
     epsilons: str | None = None
     attacked_images: int | None = None
     memory_limit: MemoryOption = None
@@ -108,6 +113,8 @@ def _carry_out(options: Options) -> None:
     for option in () if options.attacks else ("epsilons", "attacked_images"):
         if getattr(options, option) is not None:
             raise UserError(f"--{option.replace('_', '-')} does not apply without --attacks", "add --attacks")
+    if options.labels != (options.teacher is not None):
+        raise UserError("--labels and --teacher belong together", "name experts of the dataset with --teacher")
     if options.recipe is not None:
         evaluation.check_learned_rate(find_recipe(options.recipe), [synthetic])
     if options.exchange and not options.robustness:
@@ -134,6 +141,9 @@ def _carry_out(options: Options) -> None:
             return
         if options.attacks:
             _attacks(options, target, session, networks)
+            return
+        if options.labels:
+            _labels(options, target, session, networks)
             return
         rates = None
         if options.exchange:  # first, so that the set is measured on the device and in the precision of the curve
@@ -173,7 +183,7 @@ def _beside(path: Path) -> Path:
 
 
 def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:
-    _refuse(options, "robustness", ("baselines", "full_repeats", "initial", "exchange", "attacks"))
+    _refuse(options, "robustness", ("baselines", "full_repeats", "initial", "exchange", "attacks", "labels"))
     if len(networks) > 1:
         raise UserError("robust scores are measured for one network", "name one network with --networks")
     path = options.out or target.beside / evaluation.Robustness.FILE
@@ -195,7 +205,7 @@ def _robustness(options: Options, target: Target, session: Session, networks: li
 
 
 def _attacks(options: Options, target: Target, session: Session, networks: list[str]) -> None:
-    _refuse(options, "attacks", ("baselines", "full_repeats", "full_epochs", "initial", "exchange"))
+    _refuse(options, "attacks", ("baselines", "full_repeats", "full_epochs", "initial", "exchange", "labels"))
     path = options.out or target.beside / evaluation.AttackCurves.FILE
     check_writable(path)
     found = evaluation.measure_attacks(
@@ -210,6 +220,25 @@ def _attacks(options: Options, target: Target, session: Session, networks: list[
     )
     for network in found.networks:
         say(" ".join(report.attack_sentences(found, network)))
+    say(f"written to {path}")
+
+
+def _labels(options: Options, target: Target, session: Session, networks: list[str]) -> None:
+    _refuse(options, "labels", ("baselines", "full_repeats", "full_epochs", "initial", "exchange"))
+    assert options.teacher is not None
+    path = options.out or target.beside / evaluation.LabelRegimes.FILE
+    check_writable(path)
+    found = evaluation.measure_label_regimes(
+        target.synthetic,
+        session,
+        teacher=options.teacher,
+        recipe=options.recipe or "dsa-1000",
+        networks=networks,
+        repeats=options.repeats,
+        record=path,
+    )
+    for network in found.networks:
+        say(report.label_sentence(found, network))
     say(f"written to {path}")
 
 

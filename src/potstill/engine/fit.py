@@ -23,6 +23,10 @@ GSAM_ALPHA = 0.3
 EPSILON = 1e-12
 
 
+Labeller = Callable[[Tensor], Tensor]
+"""From augmented images (n, C, H, W) to the probabilities (n, classes) that they are trained with."""
+
+
 class Learners(Protocol):
     """Networks of one architecture that are trained in step, each on its own batches.
 
@@ -66,6 +70,7 @@ def fit(
     *,
     after_epoch: Callable[[int, list[float]], None] | None = None,
     taking_part: Callable[[int], Tensor] | None = None,
+    labeller: Labeller | None = None,
 ) -> None:
     """Draw initial weights and train them.
 
@@ -76,9 +81,18 @@ def fit(
         streams: for each network the randomness of its parameters, order of images and augmentation.
         after_epoch: called with the number of completed epochs and the mean loss of each network in the last one.
         taking_part: from an epoch, counted from 0, to the indices int64 (n,) of its examples; by default all.
+        labeller: labels every batch, after augmentation and CutMix, instead of the examples' own labels.
     """
     learners.begin(schedule.initial, streams)
-    go_on(learners, examples, schedule, streams, after_epoch=after_epoch, taking_part=taking_part)
+    go_on(
+        learners,
+        examples,
+        schedule,
+        streams,
+        after_epoch=after_epoch,
+        taking_part=taking_part,
+        labeller=labeller,
+    )
 
 
 _tell: ContextVar[Callable[[float], None]] = ContextVar("_tell", default=lambda _: None)
@@ -106,6 +120,7 @@ def go_on(
     *,
     after_epoch: Callable[[int, list[float]], None] | None = None,
     taking_part: Callable[[int], Tensor] | None = None,
+    labeller: Labeller | None = None,
 ) -> None:
     """Train networks from the weights that they have.
 
@@ -116,8 +131,9 @@ def go_on(
         streams: for each network the randomness of its order of images and augmentation.
         after_epoch: as for :func:`fit`.
         taking_part: as for :func:`fit`.
+        labeller: as for :func:`fit`.
     """
-    fitting = _Fitting(learners, examples, schedule)
+    fitting = _Fitting(learners, examples, schedule, labeller)
     for epoch in range(schedule.epochs):
         fitting.set_rate(epoch)
         drawn = [own.child("epoch", epoch) for own in streams]
@@ -135,8 +151,10 @@ def go_on(
 class _Fitting:
     """A fit in progress: the learners with their optimiser and the average of their weights."""
 
-    def __init__(self, learners: Learners, examples: Examples, schedule: Schedule) -> None:
-        self.learners, self.examples, self.schedule = learners, examples, schedule
+    def __init__(
+        self, learners: Learners, examples: Examples, schedule: Schedule, labeller: Labeller | None = None
+    ) -> None:
+        self.learners, self.examples, self.schedule, self.labeller = learners, examples, schedule, labeller
         self.average = WeightAverage(learners.weights, schedule.ema_decay)
         self.optimiser = _optimiser(learners.weights, schedule)
 
@@ -191,6 +209,8 @@ class _Fitting:
             share = self.schedule.cutmix_probability
             mixed = [cutmix(*own, probability=share) for own in zip(images, soft, generators, strict=True)]
             images, labels = (torch.stack(parts) for parts in zip(*mixed, strict=True))
+        if self.labeller is not None:
+            labels = self.labeller(images.flatten(0, 1)).to(images.dtype).unflatten(0, indices.shape)
         return images, labels
 
     def _step(self, images: Tensor, labels: Tensor, *, eager: bool) -> Tensor:

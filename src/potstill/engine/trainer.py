@@ -9,7 +9,7 @@ from torch import Tensor
 
 from potstill.data import Examples
 from potstill.engine.chunked import ChunkedNetwork, Loss, cross_entropy
-from potstill.engine.fit import fit
+from potstill.engine.fit import Labeller, fit
 from potstill.engine.layout import MasterWeights
 from potstill.engine.schedule import Schedule
 from potstill.networks import InitialWeights, Network
@@ -48,6 +48,7 @@ class Trainer:
         *,
         after_epoch: Callable[[int, float], None] | None = None,
         taking_part: Callable[[int], Tensor] | None = None,
+        labeller: Labeller | None = None,
     ) -> None:
         """Draw the initial weights of the network and train them.
 
@@ -57,13 +58,14 @@ class Trainer:
             streams: the randomness of this repeat: parameters, order of images, augmentation.
             after_epoch: called with the number of completed epochs and the mean loss of the last one.
             taking_part: from an epoch, counted from 0, to the indices int64 (n,) of its examples; by default all.
+            labeller: labels every batch instead of the examples' own labels.
         """
 
         def report(epoch: int, losses: list[float]) -> None:
             if after_epoch is not None:
                 after_epoch(epoch, losses[0])
 
-        fit(self, examples, schedule, [streams], after_epoch=report, taking_part=taking_part)
+        fit(self, examples, schedule, [streams], after_epoch=report, taking_part=taking_part, labeller=labeller)
 
     def replay(self, steps: Sequence[Step], initial: InitialWeights, streams: Streams) -> None:
         """Draw the initial weights of the network and take learned steps in order.

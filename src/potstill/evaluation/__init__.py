@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.checks import normalised_alike as normalised_alike
     from potstill.evaluation.exchanging import exchange as exchange
     from potstill.evaluation.file import EvaluationFile as EvaluationFile
+    from potstill.evaluation.label_regimes import measure_label_regimes as measure_label_regimes
     from potstill.evaluation.measure import BASELINES as BASELINES
     from potstill.evaluation.measure import evaluate as evaluate
     from potstill.evaluation.measure import measure_full as measure_full
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from potstill.schema.evaluation import Evaluation as Evaluation
     from potstill.schema.evaluation import NetworkResult as NetworkResult
     from potstill.schema.exchange import Exchange as Exchange
+    from potstill.schema.label_regimes import LabelRegimes as LabelRegimes
     from potstill.schema.recipe import Recipe as Recipe
     from potstill.schema.robustness import Robustness as Robustness
 else:

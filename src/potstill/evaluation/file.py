@@ -11,8 +11,9 @@ from potstill.runtime.lock import check_locks
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.exchange import Exchange
 from potstill.schema.fields import with_old_names
+from potstill.schema.label_regimes import LabelRegimes
 
-M = TypeVar("M", Evaluation, Exchange)
+M = TypeVar("M", Evaluation, Exchange, LabelRegimes)
 
 
 class MeasuredFile(Generic[M]):

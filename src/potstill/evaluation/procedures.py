@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from potstill.data import Examples, LabeledImages
+from potstill.engine.fit import Labeller
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.evaluation.schedules import training_schedule
@@ -46,6 +47,8 @@ def on_set(
     flips: bool,
     *,
     learning_rate: float | None = None,
+    relabelled: Callable[[SyntheticSet], SyntheticSet] | None = None,
+    labeller: Labeller | None = None,
 ) -> Procedure:
     """Training on a set by a recipe.
 
@@ -55,6 +58,8 @@ def on_set(
         weights: the initial weights.
         flips: whether mirrored images keep their class.
         learning_rate: the tuned learning rate; None uses the recipe's, or the set's own if the recipe says so.
+        relabelled: replaces the labels of the set's pictures before the training.
+        labeller: labels every augmented batch instead.
     """
     if synthetic.replay is not None and recipe.replay:
         steps, passes = synthetic.replayed(), len(synthetic.replay.rates) // synthetic.replay.batches
@@ -64,12 +69,14 @@ def on_set(
 
         return Procedure(passes, take_steps, varies=False)
     pictures = synthetic.decoded()
+    if relabelled is not None:
+        pictures = relabelled(pictures)
     step_size = None if synthetic.step_size is None else synthetic.step_size.item()
     epochs = epochs_of_equal_steps(recipe, len(synthetic), len(pictures))
     schedule = training_schedule(recipe, flips=flips, epochs=epochs, initial=weights, step_size=step_size)
     if learning_rate is not None:
         schedule = replace(schedule, learning_rate=learning_rate)
-    return by_schedule(pictures, schedule)
+    return by_schedule(pictures, schedule, labeller)
 
 
 def random_set(
@@ -89,11 +96,11 @@ def random_set(
     return SyntheticSet(images=images, labels=labels, class_names=train.class_names, mean=train.mean, std=train.std)
 
 
-def by_schedule(examples: Examples, schedule: Schedule) -> Procedure:
-    """Training on any examples by a schedule."""
+def by_schedule(examples: Examples, schedule: Schedule, labeller: Labeller | None = None) -> Procedure:
+    """Training on any examples by a schedule, with their own labels or those of a labeller."""
 
     def fit(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
-        trainer.fit(examples, schedule, streams, after_epoch=after_epoch)
+        trainer.fit(examples, schedule, streams, after_epoch=after_epoch, labeller=labeller)
 
     whole = len(examples) <= schedule.batch_size
     plain = whole and schedule.augmentation is None and not schedule.cutmix

@@ -155,6 +155,19 @@ class NetworkTraining(Unit[R]):
             chosen = random_set(dataset.train, self.images_per_class, self.streams, sets.get(self.like))
         else:
             chosen = sets[self.images]
+        return self.on_images(workplace, dataset, chosen, weights)
+
+    def on_images(
+        self, workplace: Workplace, dataset: ImageDataset, chosen: SyntheticSet, weights: InitialWeights
+    ) -> Procedure:
+        """Training on the images of a set, or on random ones in the form of a set.
+
+        Args:
+            workplace: the device.
+            dataset: the dataset.
+            chosen: the images.
+            weights: the initial weights.
+        """
         return on_set(chosen, self.recipe, weights, dataset.flips, learning_rate=self.learning_rate)
 
     def _after_epoch(self, told: _Told, following: AfterEpoch | None) -> AfterEpoch:

@@ -35,5 +35,6 @@ if TYPE_CHECKING:
     from potstill.report.search import search_verdict as search_verdict
     from potstill.report.search import short_full_data as short_full_data
     from potstill.report.search import skipped_candidates as skipped_candidates
+    from potstill.report.sections.labels import label_sentence as label_sentence
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

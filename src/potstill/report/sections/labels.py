@@ -1,0 +1,92 @@
+"""What the set is worth under hard labels, stored soft labels and a teacher's, beside random images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.report import wording
+from potstill.report.run import Run, Section
+from potstill.schema.evaluation import NetworkResult
+from potstill.schema.label_regimes import RANDOM, REGIMES, SET, LabelRegimes, Regime
+
+TITLES: dict[Regime, str] = {
+    "hard": "hard: the classes",
+    "stored": "stored: probabilities kept with the images",
+    "teacher": "teacher: labels every augmented batch",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A regime in words, and the accuracies of a network in it."""
+
+    regime: str
+    on_set: str
+    on_random: str
+    difference: str
+    size: str
+
+
+@dataclass(frozen=True)
+class View:
+    """Who taught, and a table for each network."""
+
+    measured: str
+    stored: str
+    tables: list[tuple[str, list[Row]]]
+
+
+def view(run: Run) -> View | None:
+    """The accuracies under each regime of labels, if they were measured."""
+    found = run.record(LabelRegimes)
+    if found is None or not found.networks:
+        return None
+    teacher = f"a {wording.network_title(found.teacher)} of {wording.percent(found.teacher_accuracy)} test accuracy"
+    stored = "the set's own, learned ones" if found.own_labels else "the teacher's for each picture as it is"
+    return View(
+        measured=f"The teacher is {teacher}. Trained by {found.recipe.label}; seed {found.seed}.",
+        stored=f"Stored labels of the set are {stored}; those of random images are the teacher's.",
+        tables=[
+            (wording.network_title(network), [_row(found, regime, results.get(regime, {})) for regime in REGIMES])
+            for network, results in found.networks.items()
+        ],
+    )
+
+
+def label_sentence(found: LabelRegimes, network: str) -> str:
+    """How far the set is above random images in each regime, in one sentence."""
+    parts = []
+    for regime in REGIMES:
+        results = found.networks.get(network, {}).get(regime, {})
+        apart = _difference(results)
+        parts.append(f"{apart} with {regime} labels" if apart else f"not measured with {regime} labels")
+    return f"{wording.network_title(network)} on the set beside random images: {', '.join(parts)}."
+
+
+def _row(found: LabelRegimes, regime: Regime, results: dict[str, NetworkResult]) -> Row:
+    return Row(
+        regime=TITLES[regime],
+        on_set=_accuracy(results.get(SET)),
+        on_random=_accuracy(results.get(RANDOM)),
+        difference=_difference(results) or "–",
+        size=wording.size(found.bytes_of(regime)),
+    )
+
+
+def _accuracy(result: NetworkResult | None) -> str:
+    if result is None or not result.usable:
+        return "–"
+    return wording.percent(result.mean) + (f" [{wording.interval(result.interval)}]" if result.interval else "")
+
+
+def _difference(results: dict[str, NetworkResult]) -> str:
+    both = [results.get(SET), results.get(RANDOM)]
+    if any(result is None or not result.usable for result in both):
+        return ""
+    on_set, on_random = both
+    assert on_set is not None
+    assert on_random is not None
+    return f"{wording.signed(on_set.mean - on_random.mean)} points"
+
+
+SECTION = Section("labels", view, LabelRegimes)

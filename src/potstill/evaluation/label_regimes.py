@@ -147,7 +147,8 @@ def measure_label_regimes(
                     for name, spec in specs.items()
                 }
                 for _ in measure(runner, list(series.values())):
-                    of_regime |= {name: each.result for name, each in series.items()}
+                    begun = {name: each.result for name, each in series.items()}
+                    of_regime |= {name: made for name, made in begun.items() if made.repeats or made.failed}
                     if kept is not None:
                         kept.save(result)
     return result

@@ -359,7 +359,7 @@ def test_there_must_be_a_run_to_resume(out: str | None, dataset: ImageDataset, t
             {"ipc": 2, "network": "lenet"},
             r"other settings: `ipc` \(1 there, 2 here\), `network` \(.* there, lenet here\)",
         ),
-        ({"method": DM(batch_real=9)}, r"other settings: `learning_rate` \(.*\), `batch_real` \(.* there, 9 here\)"),
+        ({"method": DM(batch_real=9)}, r"other settings: `batch_real` \(.* there, 9 here\), `learning_rate` \(.*\)"),
         ({"method": Random()}, "is a run of dm, not of random"),
     ],
 )

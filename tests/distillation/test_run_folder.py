@@ -25,7 +25,7 @@ STORED = Settings(method=DM(batch_real=32).resolved(3), seed=7, ipc=3, dataset="
         (Settings(method=DM(batch_real=33)), ["batch_real"]),
         (Settings(method=DM(), formation=2), ["formation"]),
         (Settings(method=DM(batch_real=32, optimiser="adam")), ["optimiser", "learning_rate"]),
-        (Settings(method=DM(learning_rate=3.0), seed=8), ["seed", "learning_rate", "batch_real"]),
+        (Settings(method=DM(learning_rate=3.0), seed=8), ["seed", "batch_real", "learning_rate"]),
         (Settings(method=DataDAM()), ["method"]),
     ],
 )

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from potstill.methods import CORESETS, METHODS, find_citation
+from potstill.methods import CORESETS, METHODS, RDED, find_citation
 from potstill.methods.imported import is_concrete
 from potstill.methods.registry import entries
 from potstill.runtime.errors import UserError
@@ -25,8 +25,9 @@ def test_every_concrete_method_that_the_package_offers_is_registered():
     assert len(METHODS) == len(list(METHODS))
 
 
-def test_coresets_come_last_in_their_own_order():
-    assert list(METHODS.values())[-len(CORESETS) :] == list(CORESETS)
+def test_methods_that_choose_images_come_last_in_their_own_order():
+    chosen = [*CORESETS, RDED]
+    assert list(METHODS.values())[-len(chosen) :] == chosen
 
 
 def test_an_unknown_method_has_no_citation():

@@ -16,7 +16,9 @@ from tests.methods.test_conformance import case_of
 from tests.small import problem
 
 MATCHING = sorted(
-    name for name, kind in METHODS.items() if {"optimiser", "learning_rate"} <= {each.name for each in fields(kind)}
+    name
+    for name, kind in METHODS.items()
+    if {"optimiser", "learning_rate", "momentum"} <= {each.name for each in fields(kind)}
 )
 
 

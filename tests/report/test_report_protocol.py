@@ -35,6 +35,9 @@ def test_a_recipe_is_told_in_words_and_not_as_its_fields(recipe: Recipe) -> None
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("idc-1000", "learning rate 0.01, cut to a fifth after two thirds and again after five sixths; momentum 0.9"),
+        ("idc-1000", "mirroring and colours, and a shift, a scale or a rotation and CutMix of 50"),
+        ("ncfm-2000", "learning rate 0.001, cut to half after each fifth"),
         ("replay", "7 passes over the set: the steps that the set was distilled for, in their order"),
         ("trajectory-1000", "the set's own learning rate, or 0.01 if it has none"),
         ("soft-label", "an exponential average of the weights (decay 0.995)"),

@@ -15,6 +15,7 @@ from potstill.runtime.errors import UserError
 from potstill.schema.attacks import AttackCurves
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.exchange import Exchange
+from potstill.schema.label_regimes import LabelRegimes
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
 
@@ -28,6 +29,7 @@ def test_the_records_of_writers_are_those_that_sections_show() -> None:
     assert [section.record for section in SECTIONS if section.record] == [
         Evaluation,
         Exchange,
+        LabelRegimes,
         Robustness,
         AttackCurves,
         SearchResult,

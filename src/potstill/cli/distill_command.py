@@ -119,7 +119,7 @@ def _read(words: list[str]) -> Options[Any]:
         settings, limit, why = auto_settings(words[1:])
         kind, default = Options[type(settings.method)], Options(settings=settings, time_limit=limit)
         options = parse(kind, words[1:], command=f"distill {AUTO}", default=default)
-        print(f"potstill: {why}", file=sys.stderr, flush=True)
+        say(f"potstill: {why}", to=sys.stderr)
         return options
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]

@@ -15,7 +15,8 @@ from potstill.runtime.errors import unknown
 from potstill.runtime.lazy import Located, class_syntax, declared_values, public_names, summary
 
 PACKAGE = "potstill.methods"
-CORESETS = f"{PACKAGE}.coresets"
+CHOSEN = (f"{PACKAGE}.coresets", f"{PACKAGE}.rded")
+"""The modules of methods that choose images, instead of learning them."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,19 @@ class Entry:
 
 @cache
 def entries() -> Mapping[str, Entry]:
-    """The entry of every method by name: distillation methods by year of publication, then coresets.
+    """The entry of every method by name: distillation methods by year of publication, then those that choose.
 
     A method is a class that ``potstill.methods`` offers, and that declares a name and a citation.
     """
-    found: dict[str, tuple[tuple[bool, int], Entry]] = {}
+    found: dict[str, tuple[tuple[int, int], Entry]] = {}
     for location in public_names(PACKAGE).values():
         syntax = class_syntax(location)
         values = {} if syntax is None else declared_values(syntax)
         if syntax is None or not {"name", "citation"} <= values.keys():
             continue
         entry = Entry(location, summary(syntax), _citation(values["citation"]))
-        is_coreset = location.startswith(f"{CORESETS}:")
-        place = is_coreset, syntax.lineno if is_coreset else entry.citation.year
+        module = location.partition(":")[0]
+        place = (CHOSEN.index(module) + 1, syntax.lineno) if module in CHOSEN else (0, entry.citation.year)
         found[ast.literal_eval(values["name"])] = place, entry
     return {name: found[name][1] for name in sorted(found, key=lambda name: found[name][0])}
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from potstill.report.wording import count
+from potstill.report.wording import count, percent
 from potstill.schema.recipe import Recipe
 
 OPTIMISERS = {"sgd": "SGD", "adamw": "AdamW"}
 DECAYS = {
     "none": "constant",
     "cut": "cut to a tenth just after the middle",
+    "two-cuts": "cut to a fifth after two thirds and again after five sixths",
+    "halvings": "cut to half after each fifth",
     "cosine": "decaying to zero along half a cosine",
 }
 AUGMENTATIONS = {
     "none": "no augmentation",
     "siamese": "Siamese augmentation",
     "condensation": "shifted, scaled and rotated images",
+    "strong": "mirroring and colours, and a shift, a scale or a rotation",
 }
 
 
@@ -96,10 +99,16 @@ def _schedule(recipe: Recipe, trained: Trained, rate: str) -> str:
         f"{rate}, {DECAYS[recipe.decay]}",
         momentum,
         f"weight decay {recipe.weight_decay:g}" if recipe.weight_decay else "",
-        AUGMENTATIONS[recipe.augmentation] + (" and CutMix" if recipe.cutmix else ""),
+        AUGMENTATIONS[recipe.augmentation] + _cutmix(recipe),
         f"tested with an exponential average of the weights (decay {recipe.ema_decay:g})" if recipe.ema_decay else "",
     )
     return "; ".join(part for part in parts if part)
+
+
+def _cutmix(recipe: Recipe) -> str:
+    if not recipe.cutmix:
+        return ""
+    return " and CutMix" + ("" if recipe.cutmix_probability == 1 else f" of {percent(recipe.cutmix_probability, 0)}")
 
 
 def measured_on(machines: Iterable[str]) -> list[tuple[str, str]]:

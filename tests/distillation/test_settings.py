@@ -77,7 +77,7 @@ def test_whole_numbers_will_do_for_fractions(tmp_path: Path):
     [
         (
             "ipc = 1",
-            r"config\.toml names no method; add a table \[method\] with name = one of dd, ld, dc, dsa, frepo, idc, psg, mtt",
+            r"config\.toml names no method; add a table \[method\] with name = one of dd, ld, dc, dsa, frepo, idc",
         ),
         ('method = "dm"', "names no method"),
         ("[method]\nbatch_real = 3", "names no method"),

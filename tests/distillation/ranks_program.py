@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.distillation import Settings, distill
-from potstill.methods import DATM, DC, DM, DPDM, DSA, MTT, DataDAM, Method
+from potstill.methods import ATOM, DATM, DC, DM, DPDM, DSA, IDC, MTT, NCFM, DataDAM, Method
 from potstill.runtime.ranks import ALONE, Ranks, joined_ranks
 from tests.small import NETWORK, digits
 
@@ -32,6 +32,9 @@ def runs(experts: str) -> dict[str, Settings[Method]]:
         "datadam": DataDAM(batch_real=8, network_iterations=2, network_steps=1),
         "dc": DC(batch_real=8, outer_loops=2, inner_epochs=1),
         "dsa": DSA(batch_real=8, outer_loops=2, inner_epochs=1),
+        "atom": ATOM(batch_real=8, batches="representative", clustering_interval=2, clustering_candidates=20),
+        "idc": IDC(batch_real=8, outer_loops=2, network_images=20, network_batch=8),
+        "ncfm": NCFM(batch_real=8, experts=experts, frequencies=16),
         "mtt": MTT(**matching),
         "datm": DATM(**matching, loss_threshold=0.0),
         PRIVATE: DPDM(epsilon=5.0, delta=1e-4, queries=4, group=16),

@@ -56,9 +56,11 @@ def test_links_lead_somewhere(path: Path):
 
 
 def test_every_record_is_linked():
-    pages = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS if path.parent == ROOT / "records")
+    # The leaderboard names every folder, and says of none what it is.
+    written = [path for path in DOCUMENTS if path.parent == ROOT / "records" and path.name != "leaderboard.md"]
+    pages = "".join(path.read_text(encoding="utf-8") for path in written)
     for path in (ROOT / "records").iterdir():
-        linked = path.name in pages if path.is_dir() else path.suffix == ".md"
+        linked = path.suffix == ".md" or path.name in pages
         assert linked, f"{path.name} is on record, and no page says what it is"
 
 
@@ -113,7 +115,7 @@ def read_and_no_more(parse: Any) -> Any:
 
 def prepare_run(words: list[str]) -> None:
     """The settings of a run that a command goes on with, or repeats."""
-    if words[0] != "distill":
+    if words[:2] == ["distill", "auto"] or words[0] != "distill":
         return
     method = METHODS["dm"] if words[1].startswith("-") else find_method(words[1])
     if "--config" in words:
@@ -173,7 +175,7 @@ def test_the_documents_name_the_options_that_there_are(command: str, capsys: Any
     assert listed <= there, f"{listed - there} are only in the document"
 
 
-BUILT_ON = {"datm": "mtt", "pad": "datm"}
+BUILT_ON = {"datm": "mtt", "pad": "datm", "atom": "datadam", "ncfm": "dance"}
 """Methods whose sections list what they have beside another's."""
 
 

@@ -140,6 +140,7 @@ CONSTANTS: list[tuple[str, Any, Any, str]] = [
         (f"idc: real images of training for {name}", IDC().resolved(10, name).network_images, count, IDC_PROGRAM)
         for name, count in {"cifar10": 2_000, "cifar100": 2_000, "mnist": 500, "svhn": 500}.items()
     ),
+    ("idc: CutMix of the network's batches", IDC().cutmix, 0.5, IDC_PROGRAM),
     ("idc: momentum of the network", IDC().network_momentum, 0.9, IDC_PROGRAM),
     ("idc: weight decay of the network", IDC().network_weight_decay, 5e-4, IDC_PROGRAM),
     ("idc: step size for CIFAR-10", IDC().resolved(10, "cifar10").learning_rate, 5e-3 * 16, IDC_PROGRAM),

@@ -105,6 +105,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "distill auto --ipc 0": ("--ipc 0 is not a number of images", "whole number from 1 on"),
     "distill auto --resume": ("--resume has settings already", "leave auto out"),
     "distill auto --batch-reel 3": ("--batch-reel",),
+    "leaderboard": ("no folder is named",),
     "leaderboard nowhere": ("nowhere is not a directory",),
     # Numbers out of range.
     "distill dm --ipc 0": ("--ipc 0 is too small", "--ipc 1 or more"),

@@ -32,9 +32,9 @@ def row(
     )
 
 
-def test_the_best_that_is_quick_enough_is_chosen():
-    table = [row(seconds=50, accuracy=80), row(seconds=500, accuracy=92), row(seconds=400, accuracy=91)]
-    for limit, accuracy in ((60, 80), (450, 91), (3600, 92)):
+def test_the_longest_within_the_limit_is_chosen_whatever_the_test_images_say():
+    table = [row(seconds=50, accuracy=80), row(seconds=500, accuracy=90), row(seconds=400, accuracy=91)]
+    for limit, accuracy in ((60, 80), (450, 91), (3600, 90)):
         assert chosen_settings("mnist", GREY, 10, 1, limit, table).known.accuracy == accuracy
     short = chosen_settings("mnist", GREY, 10, 1, 30, table)
     assert short.known.seconds == 50

@@ -8,6 +8,7 @@ import torch
 from potstill.methods import FRePo
 from potstill.methods.frepo import margins, regressed
 from potstill.methods.state import LAMB, Adam
+from potstill.runtime.errors import UserError
 from tests.small import problem
 from tests.twins.kernel import frepo_step, label_margin, new_pool, train_member
 
@@ -45,7 +46,12 @@ def test_networks_are_of_all_ages_from_the_beginning_and_drawn_anew_at_the_end()
     for iteration in range(30):
         state, _ = method.step(given, state, iteration)
         seen |= {int(state[f"pool.{number}.age"]) for number in range(3)}
-    assert seen == set(range(6))
+    assert seen == set(range(7))
+
+
+def test_batch_norms_are_refused():
+    with pytest.raises(UserError, match="batch norms"):
+        FRePo(**SMALL).prepare(problem(network="convnet:depth=1:width=4:norm=batch"))
 
 
 def test_labels_stay_fixed_where_they_are_not_learned():

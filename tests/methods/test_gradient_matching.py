@@ -181,17 +181,18 @@ def test_augmentation_and_start_are_what_sets_the_two_apart():
 
 @pytest.mark.parametrize("distance", ["l1", "mse"])
 @pytest.mark.parametrize("cutmix", [0.0, 0.5, 1.0])
-def test_idc_equals_its_twin(distance: DistanceName, cutmix: float):
-    given = problem(ipc=2, precision="float64")
+@pytest.mark.parametrize("network", [NETWORK, BATCH_NORM])
+def test_idc_equals_its_twin(distance: DistanceName, cutmix: float, network: str):
+    given = problem(ipc=2, network=network, precision="float64")
     method = IDC(batch_real=12, distance=distance, outer_loops=3, network_images=20, network_batch=8, cutmix=cutmix)
     method = method.resolved(2)
     state = method.prepare(given)
     images, momentum = state["images"], torch.zeros_like(state["images"])
-    network = given.build_network(torch.Generator()).double()
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    plain = given.build_network(torch.Generator()).double()
+    optimiser = torch.optim.SGD(plain.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     for iteration in range(5):
         state, loss = method.step(given, state, iteration)
-        images, momentum, expected = twin.idc_step(given, method, images, momentum, iteration, network, optimiser)
+        images, momentum, expected = twin.idc_step(given, method, images, momentum, iteration, plain, optimiser)
         assert float(loss) == pytest.approx(expected, rel=1e-9)
         assert (state["images"] - images).abs().max() <= 1e-9 * images.abs().max()
 

@@ -13,6 +13,7 @@ from potstill.experts.pool import Pool, mixed
 from potstill.methods import DANCE, NCFM, Problem
 from potstill.methods.distribution.characteristic import characteristic_distance
 from potstill.methods.distribution.pool import PoolMatching
+from potstill.methods.representative import REPRESENTATIVE
 from potstill.networks.weights import WeightsFile, weight_files
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
@@ -103,6 +104,24 @@ def test_mixtures_lie_between_untrained_and_trained_weights():
     )
 
 
+@pytest.mark.parametrize("kind", [DANCE, NCFM])
+def test_representative_images_are_chosen_every_so_many_iterations(kind: type[PoolMatching]):
+    given = problem()
+    method = made(kind, batches="representative", clustering_interval=3, clustering_candidates=20)
+    state, kept = method.prepare(given), []
+    for iteration in range(4):
+        state, _ = method.step(given, state, iteration)
+        kept.append(state[REPRESENTATIVE])
+    assert kept[0].equal(kept[2])
+    assert not kept[2].equal(kept[3])
+
+
+def test_moduli_that_are_equal_have_a_gradient():
+    means = tuple(torch.zeros(2, 5, requires_grad=True) for _ in range(2))
+    distance = characteristic_distance(tuple(part.detach() for part in means), means, 1.0, 0.0)
+    assert all(part.isfinite().all() for part in torch.autograd.grad(distance, means))
+
+
 def test_every_network_of_the_pool_is_drawn():
     pool, generator = Pool([WeightsFile(path) for path in weight_files(Path(small_experts()))]), torch.Generator()
     assert len({pool.draw(generator.manual_seed(seed)).file.path for seed in range(20)}) == 2
@@ -122,6 +141,13 @@ def test_pixels_stay_between_black_and_white():
     assert bytes_of.min().item() == pytest.approx(0, abs=1e-3)
     assert bytes_of.max().item() == pytest.approx(255, abs=1e-3)
     torch.testing.assert_close(given.real.clamped(images), images)
+    method, state = made(DANCE, learning_rate=5.0), made(DANCE).prepare(given)
+    for iteration in range(2):
+        state, _ = method.step(given, state, iteration)
+    result = method.result(given, state).images
+    assert result.equal(given.real.clamped(result))
+    free, _ = replace(method, clamp=False).step(given, method.prepare(given), 0)
+    assert not free["images"].equal(given.real.clamped(free["images"]))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +156,7 @@ def test_pixels_stay_between_black_and_white():
         ({"experts": ""}, "`experts` is not given"),
         ({"experts": "nowhere"}, "there are no experts in nowhere"),
         ({"frequencies": 0}, "`frequencies=0` is too small"),
+        ({"amplitude_weight": 0.0, "phase_weight": 0.0}, "are both 0"),
         ({"calibration": -1.0}, "`calibration=-1.0` is too small"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from potstill.report.leaderboard import collected, markdown, write_leaderboard
+from potstill.report.leaderboard import collected, lead, markdown, write_leaderboard
 from potstill.runtime.errors import UserError
 from potstill.schema.published_results import PER_CLASS, PUBLISHED, published_result
 from tests.report.browsing import watched
@@ -78,6 +78,43 @@ def test_names_cannot_break_the_table(folder: Path):
     text = markdown(collected([folder / "good"]), folder)
     assert "a\\|b&lt;script&gt;" in text
     assert "<script>" not in text
+
+
+def test_only_what_both_intervals_show_counts_as_above_random_images(folder: Path):
+    assert lead(collected([folder])).startswith("1 of 2 results")
+    record = evaluation()
+    for results in (record["networks"], record["baselines"]["random"]):
+        results["convnet"] = entry(results["convnet"]["mean"], repeats=1)
+    write_record(folder / "good" / "evaluation.json", record)
+    assert lead(collected([folder / "good"])).startswith("No result stands beside random images")
+
+
+def test_networks_that_knew_something_and_other_datasets_have_no_row(folder: Path):
+    before = json.loads((folder / "good" / "evaluation.json").read_text())
+    change_record(folder / "good" / "evaluation.json", initial={"source": "experts", "seed": 0, "sha256": "ab" * 32})
+    with pytest.raises(UserError, match="no evaluated run"):
+        collected([folder / "good"])
+    write_record(folder / "good" / "evaluation.json", before | {"dataset_fingerprint": "cd" * 32})
+    with pytest.raises(UserError, match="no evaluated run"):
+        collected([folder / "good"])
+
+
+def test_manifests_of_other_things_are_passed_over_and_folders_counted_once(folder: Path):
+    (folder / "site").mkdir()
+    (folder / "site" / "manifest.json").write_text('{"name": "a web application"}')
+    assert len(collected([folder, folder / "good"])) == 2
+
+
+def test_a_damaged_configuration_is_named(folder: Path):
+    config = folder / "good" / "config.toml"
+    config.write_text('formation = "x"\n' + config.read_text())
+    with pytest.raises(UserError, match=r"config\.toml: formation"):
+        collected([folder])
+
+
+def test_links_of_strange_folders_are_quoted(folder: Path):
+    (folder / "good").rename(folder / "my run (2)")
+    assert "](my%20run%20%282%29)" in markdown(collected([folder]), folder)
 
 
 def test_what_is_no_folder_with_evaluated_runs_is_refused(folder: Path, tmp_path: Path):

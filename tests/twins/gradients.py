@@ -200,6 +200,12 @@ def idc_step(
     if iteration % (method.outer_loops or 1) == 0:
         network.initialise(streams.generator("network"))
         optimiser.state.clear()
+        if method.clamp:
+            mean, std = (
+                torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (problem.real.mean, problem.real.std)
+            )
+            images = ((images * std + mean).clamp(0, 1) - mean) / std
+    take_statistics(problem, network, streams)
     images = images.detach().requires_grad_()
     augmentation = SiameseAugmentation(operations=("color", "crop", "cutout"), sequence=True)
     drawn = augmentation.draw(streams.generator("augmentation"), problem.class_count)
@@ -223,6 +229,7 @@ def _train_on_real_images(
 ) -> None:
     """Steps of SGD with CutMix, until so many real images have been seen."""
     left, step = method.network_images or 0, 0
+    network.train()
     while left:
         own = streams.child("step", step)
         count = min(left, method.network_batch)

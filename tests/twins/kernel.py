@@ -35,7 +35,7 @@ def new_member(problem: Problem, method: FRePo, generator: torch.Generator, age:
 def new_pool(problem: Problem, method: FRePo) -> list[Member]:
     """Networks of all ages."""
     return [
-        new_member(problem, method, problem.streams.generator("pool", i), method.most_steps // method.networks * i)
+        new_member(problem, method, problem.streams.generator("pool", i), method.most_steps * i // method.networks)
         for i in range(method.networks)
     ]
 
@@ -96,7 +96,7 @@ def train_member(
     streams = problem.streams.child("iteration", iteration)
     place = int(torch.randint(method.networks, (), generator=streams.generator("network")))
     member = pool[place]
-    if member.age + 1 >= method.most_steps:
+    if member.age >= method.most_steps:
         pool[place] = new_member(problem, method, streams.generator("new network"), 0)
         return
     batch = torch.randperm(len(images), generator=streams.generator("order"))[: method.network_batch]

@@ -65,12 +65,6 @@ def pool_step(
     initial, trained = file.read(0), file.read(file.epochs[-1])
     share = torch.rand((), generator=streams.generator("mixture")).item()
     between = {name: share * initial[name].double() + (1 - share) * trained[name].double() for name in trained}
-    if method.clamp:
-        mean, std = (
-            torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (problem.real.mean, problem.real.std)
-        )
-        with torch.no_grad():
-            images.copy_(((images * std + mean).clamp(0, 1) - mean) / std)
     classes = step_classes(problem, method, streams)
     network = _network(problem, between)
     indices = problem.real.sample_per_class(method.batch_real, streams.generator("real batch"), torch.tensor(classes))
@@ -93,6 +87,11 @@ def pool_step(
         labelled = zip(batches, classes, strict=True)
         entropies = [F.cross_entropy(network(s), torch.full((len(s),), c)) for s, c in labelled]
         _descend(method.calibration * torch.stack(entropies).sum(), images, optimiser)
+    if method.clamp:
+        values = (problem.real.mean, problem.real.std)
+        mean, std = (torch.tensor(each, dtype=torch.float64)[:, None, None] for each in values)
+        with torch.no_grad():
+            images.copy_(((images * std + mean).clamp(0, 1) - mean) / std)
     return loss.item()
 
 

@@ -38,7 +38,7 @@ def auto_settings(words: Sequence[str]) -> tuple[Settings[Any], str, str]:
         print(AUTO_HELP)
         raise SystemExit(0)
     for option in ("--resume", "--config"):
-        if option in words:
+        if option in words or value_of(option, words) is not None:
             raise UserError(f"{option} has settings already", "leave auto out")
     dataset = value_of("--dataset", words) or DEFAULT_DATASET
     limit = value_of("--time-limit", words) or AUTO_LIMIT

@@ -119,7 +119,9 @@ def _read(words: list[str]) -> Options[Any]:
         settings, limit, why = auto_settings(words[1:])
         kind, default = Options[type(settings.method)], Options(settings=settings, time_limit=limit)
         options = parse(kind, words[1:], command=f"distill {AUTO}", default=default)
-        say(f"potstill: {why}", to=sys.stderr)
+        if torchrun_rank() in (None, 0):
+            changed = "; options given beside it take precedence" if options.settings != settings else ""
+            say(f"potstill: {why}{changed}", to=sys.stderr)
         return options
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]

@@ -45,7 +45,8 @@ class Options:
         target: folder of a run, or a synthetic.safetensors.
         networks: specs, separated by commas. By default the network that was matched.
         recipe: evaluation protocol; see potstill list recipes. By default replay for a set with learned steps,
-            trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000.
+            trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000; with
+            --labels dsa-1000.
         repeats: trainings of each network.
         baselines: any of random, full, initial (untrained networks), herding and the other selections, separated by
             commas, or none.

@@ -11,6 +11,7 @@ import tyro
 from potstill import report
 from potstill.cli.options import parse
 from potstill.cli.output import say
+from potstill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Options:
 def run(words: list[str]) -> None:
     """Write the pages, and print how many results they have and where they are."""
     options = parse(Options, words, command="leaderboard")
+    if not options.folders:
+        raise UserError("no folder is named", "name folders with runs of potstill distill")
     out = options.out or options.folders[0]
     rows = report.write_leaderboard(options.folders, out)
     say(f"{len(rows)} results in {out / 'leaderboard.md'}; the page is {out / 'leaderboard.html'}")

@@ -86,12 +86,11 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | Non
 
 
 def value_of(option: str, words: Sequence[str]) -> str | None:
-    """The value of an option among words that are not parsed yet; None if it is not given."""
+    """The value of an option among words that are not parsed yet, with dashes or underscores; None without it."""
     for place, word in enumerate(words):
-        if word == option and place + 1 < len(words):
-            return words[place + 1]
-        if word.startswith(f"{option}="):
-            return word.split("=", 1)[1]
+        name, given, value = word.partition("=")
+        if name.startswith("--") and name.replace("_", "-") == option:
+            return value if given else words[place + 1] if place + 1 < len(words) else None
     return None
 
 

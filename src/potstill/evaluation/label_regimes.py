@@ -127,7 +127,7 @@ def measure_label_regimes(
     ):
         place = runner.workplace
         base = training_on(session.dataset, place, recipe, session.seed)
-        opened = file.opened(session.dataset.to(compute.device), compute)
+        opened = file.opened(session.dataset.to(compute.device), compute.precise)
         asked_for = _asked(synthetic, session, recipe, file, opened)
         result = asked_for if kept is None else kept.earlier(asked_for) or asked_for
         own = real_images_per_class(len(synthetic), synthetic.class_count)

@@ -19,6 +19,7 @@ from potstill.methods.pixel_descent import ADAM_LEARNING_RATE
 from potstill.methods.problem import Problem
 from potstill.methods.state import LAMB, Adam, Optimiser, State, descend
 from potstill.runtime.bounds import at_least
+from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.synthetic import PIXELS, SOFTMAX, Parametrisation
 
@@ -104,7 +105,16 @@ class FRePo(Method):
         return Parametrisation(labels=SOFTMAX) if self.learn_labels else PIXELS
 
     def prepare(self, problem: Problem) -> State:
-        """Images, labels, and a pool of new networks whose ages are spread evenly."""
+        """Images, labels, and a pool of new networks whose ages are spread evenly.
+
+        Raises:
+            UserError: the network has batch norms, which would see images in groups.
+        """
+        if self._tools(problem).chunked.network.needs_whole_batches:
+            raise UserError(
+                f"frepo embeds images in groups, which the batch norms of {problem.network} would see",
+                "use another norm",
+            )
         images, optimisers = problem.start_images, self._optimisers
         state = optimisers["images"].init("images", images)
         if self.learn_labels:
@@ -112,7 +122,7 @@ class FRePo(Method):
             state |= optimisers["labels"].init("labels", START_LOGIT * labels)
         for number in range(self.networks):
             generator = problem.streams.generator("pool", number)
-            state |= self._new(problem, number, generator, age=self.most_steps // self.networks * number)
+            state |= self._new(problem, number, generator, age=self.most_steps * number // self.networks)
         return state
 
     def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
@@ -160,7 +170,7 @@ class FRePo(Method):
     def _trained(self, problem: Problem, tools: Tools, state: State, number: int, streams: Streams) -> State:
         """The state after one training step of a network on the synthetic set, or with a new one in its place."""
         prefix = _prefix(number)
-        age, steps = int(state[f"{prefix}age"]) + 1, int(state[f"{prefix}steps"])
+        age, steps = int(state[f"{prefix}age"]), int(state[f"{prefix}steps"])
         if age >= self.most_steps:
             return state | self._new(problem, number, streams.generator("new network"), age=0)
         images, labels = self.decoded(problem, state)
@@ -175,7 +185,7 @@ class FRePo(Method):
         adam = Adam(self.network_learning_rate)
         for name, gradient in zip(tools.weights.named, gradients, strict=True):
             state = adam.step(state, f"{prefix}{name}", gradient, steps)
-        return {**state, f"{prefix}age": torch.tensor(age), f"{prefix}steps": torch.tensor(steps + 1)}
+        return {**state, f"{prefix}age": torch.tensor(age + 1), f"{prefix}steps": torch.tensor(steps + 1)}
 
     def _new(self, problem: Problem, number: int, generator: torch.Generator, *, age: int) -> State:
         """A new network of the pool, as entries of the state."""

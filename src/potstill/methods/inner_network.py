@@ -92,6 +92,7 @@ class InnerNetwork:
             labels: int64 (n,) classes, or probabilities (n, classes).
             learning_rate: step size.
         """
+        self.network.train()
         with torch.enable_grad():
             [(_, gradients)] = self.chunked.loss_gradients([(images, labels)])
         for (name, weight), gradient in zip(self.weights.named.items(), gradients, strict=True):

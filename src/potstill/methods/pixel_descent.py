@@ -15,6 +15,7 @@ from potstill.methods.representative import REPRESENTATIVE, representative_image
 from potstill.methods.state import SGD, Adam, Optimiser, State
 from potstill.networks import Network
 from potstill.runtime.bounds import at_least, below_one
+from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 
 OptimiserName = Literal["sgd", "adam"]
@@ -102,9 +103,17 @@ class PixelDescent(Method):
             network: the network that is matched, which embeds the images.
             streams: random streams of the update.
             update: number of updates taken before.
+
+        Raises:
+            UserError: batch norms would see the images in groups.
         """
         if self.batches == "random" or update % self.clustering_interval:
             return state
+        if network.needs_whole_batches and network.training:
+            raise UserError(
+                f"`batches=representative` embeds images in groups, which batch norms of {problem.network} would see",
+                "use another norm, or `batches=random`",
+            )
         embedder = problem.cached((self, "embedder"), lambda: _embedder(network, problem))
         chosen = representative_images(
             problem.real,
@@ -148,9 +157,9 @@ class PixelDescent(Method):
 
 def _embedder(network: Network, problem: Problem) -> FeatureExtractor:
     """Embeds images by a network that stays trainable if it is."""
-    trainable = any(parameter.requires_grad for parameter in network.parameters())
+    trainable, training = any(parameter.requires_grad for parameter in network.parameters()), network.training
     embedder = FeatureExtractor(network, embedding, problem.compute)
-    network.requires_grad_(trainable)
+    network.requires_grad_(trainable).train(training)
     return embedder
 
 

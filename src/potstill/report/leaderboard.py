@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from potstill.report import wording
 from potstill.report.page import rendered
@@ -15,6 +16,7 @@ from potstill.runtime.files import write_atomic
 from potstill.runtime.reading import read_toml
 from potstill.runtime.safetensors_io import UNREADABLE, read_header
 from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.fields import Fields, Positive
 from potstill.schema.manifest import Manifest
 from potstill.schema.published import Published
 from potstill.schema.published_results import published_result
@@ -40,7 +42,7 @@ class Row:
         set_bytes: the size of the set.
         seconds: how long it took to make.
         iterations: how many iterations were done.
-        published: the published result, if the network is a ConvNet and one is known.
+        published: the published result, if the network is a ConvNet of the usual depth and width and one is known.
         folder: the run's folder.
     """
 
@@ -60,12 +62,19 @@ class Row:
     folder: Path
 
     @property
+    def intervals(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
+        """The 95 % intervals on the set and on random images; None without both."""
+        random = None if self.random is None else self.random.interval
+        return None if self.result.interval is None or random is None else (self.result.interval, random)
+
+    @property
     def verdict(self) -> str:
         """Our result beside the published one and beside random images, in a few words."""
-        if self.random is not None and self.result.interval is not None and self.random.interval is not None:
-            if self.result.interval[1] < self.random.interval[0]:
+        if self.intervals is not None:
+            own, random = self.intervals
+            if own[1] < random[0]:
                 return "below random images"
-            if self.result.interval[0] <= self.random.interval[1]:
+            if own[0] <= random[1]:
                 return "not apart from random images"
         if self.published is None:
             return ""
@@ -91,7 +100,9 @@ def collected(folders: Iterable[Path]) -> list[Row]:
     for place in places:
         if not place.is_dir():
             raise UserError(f"{place} is not a directory", "name a folder with runs of potstill distill")
-        for manifest in sorted(place.rglob(RunPaths(place).manifest.name)):
+    manifests = {file.resolve(): file for place in places for file in place.rglob(RunPaths(place).manifest.name)}
+    for manifest in sorted(manifests.values()):
+        if RunPaths(manifest.parent).config.is_file():  # otherwise it is the manifest of something else
             rows += _rows_of(RunPaths(manifest.parent))
     if not rows:
         raise UserError(
@@ -172,17 +183,18 @@ COLUMNS = (
 NOTE = (
     "Accuracies are means over trainings on the set, on the test images. Results of different recipes and of different "
     "labels are not comparable. Learned (soft) labels carry more information for each image. Random images are as many "
-    "real ones, judged by the same recipe. Published results were judged by the recipes of their own papers."
+    "real ones, judged by the same recipe. Networks start from random weights. Published results were judged by the "
+    "recipes of their own papers, some of which train longer on a formation; here it gets no extra steps."
 )
 
 
 def lead(rows: Sequence[Row]) -> str:
-    """How many results lie above random images, in one sentence."""
-    judged = [row for row in rows if row.random is not None and row.method != "random"]
+    """How many of the results that can be compared with random images by intervals lie above them, in one sentence."""
+    judged = [row for row in rows if row.intervals is not None and row.method != "random"]
     if not judged:
-        return "No result stands beside random images of the same number."
-    above = sum(not row.verdict.endswith("random images") for row in judged)
-    return f"{above} of {len(judged)} results with random images beside them lie clearly above these."
+        return "No result stands beside random images of the same number, both with an interval."
+    above = sum(own[0] > random[1] for own, random in (row.intervals for row in judged if row.intervals))
+    return f"{above} of {len(judged)} results that have random images beside them lie clearly above these."
 
 
 def cells_of(row: Row) -> list[str]:
@@ -212,17 +224,19 @@ def _accuracy(result: NetworkResult) -> str:
 def _rows_of(paths: RunPaths) -> list[Row]:
     """The rows of one run: one for each recipe that judged it; none if no evaluation of this set is there."""
     manifest = Manifest.read(paths.manifest)
-    config = read_toml(paths.config)[1] if paths.config.is_file() else {}
-    network, formation = str(config.get("network", "convnet")), int(config.get("formation", 1))
-    images = int(config.get("ipc", 0))
+    config = Fields.of(paths.config, read_toml(paths.config)[1])
+    network, images = config.value("network", str), config.value("ipc", Positive)
+    formation = config.value("formation", Positive) if "formation" in config.values else 1
     found = []
     for file in sorted(paths.path.glob("evaluation*.json")):
         evaluation = Evaluation.read(file)
-        if evaluation.set_sha256 != manifest.tensors_sha256 or not evaluation.usable or not images:
+        same_set = evaluation.set_sha256 == manifest.tensors_sha256
+        same_data = evaluation.dataset_fingerprint in (manifest.dataset.fingerprint, "")
+        from_scratch = evaluation.initial.get("source") == "random"
+        if not (same_set and same_data and from_scratch and evaluation.usable):
             continue
         spec = network if network in evaluation.usable else next(iter(evaluation.usable))
         random = evaluation.baselines.get("random", {}).get(spec)
-        is_convnet = spec.split(":")[0] == "convnet"
         found.append(
             Row(
                 dataset=manifest.dataset.name,
@@ -238,7 +252,7 @@ def _rows_of(paths: RunPaths) -> list[Row]:
                 seconds=manifest.seconds,
                 iterations=manifest.iterations.done,
                 published=published_result(manifest.dataset.name, manifest.method.name, images, formation)
-                if is_convnet
+                if spec == "convnet"
                 else None,
                 folder=paths.path,
             )
@@ -259,4 +273,4 @@ def _labels(path: Path) -> str:
 def _link(folder: Path, beside: Path) -> str:
     """The relative path from a page to a folder, as a link."""
 
-    return Path(os.path.relpath(folder, beside)).as_posix()
+    return quote(Path(os.path.relpath(folder, beside)).as_posix())

@@ -58,8 +58,8 @@ class LabelRegimes(SetRecord):
     @property
     def protocol(self) -> dict[str, Any]:
         """All that determines the results, except networks and repeats."""
-        values = self.to_json()
-        return {name: value for name, value in values.items() if name not in ("networks", "schema")}
+        others = ("networks", "schema", "teacher_accuracy")
+        return {name: value for name, value in self.to_json().items() if name not in others}
 
     def bytes_of(self, regime: Regime) -> int:
         """What must be kept to train in a regime: images, labels and, if it labels them, the teacher."""

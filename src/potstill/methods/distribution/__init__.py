@@ -75,14 +75,13 @@ class DistributionMatching(PixelDescent):
         Args:
             problem: the distillation problem.
             extractor: the network, with the parameters of this iteration.
-            state: the state before the step.
+            state: the state before the step, of ``with_batches``.
             streams: random streams of this update, for batches and augmentation.
             iteration: number of steps taken before.
 
         Returns:
             The next state, and the loss before the step.
         """
-        state = self.with_batches(problem, state, extractor.network, streams, iteration)
         loss, gradient = self.matched(problem, extractor, state, streams)
         gradients = self.pullback(problem, state, {"images": gradient})
         return descend(state, gradients, self.optimisers(problem), iteration), loss

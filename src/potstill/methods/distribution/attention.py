@@ -104,6 +104,7 @@ class AttentionMatching(RandomNetworks):
         loss = torch.zeros(())
         for update in range(self.synthetic_steps):
             drawn, before = streams.child("update", update), iteration * self.synthetic_steps + update
+            state = self.with_batches(problem, state, extractor.network, drawn, before)
             state, loss = self.update(problem, extractor, state, drawn, before)
         if self.network_iterations == 1:
             return state, loss

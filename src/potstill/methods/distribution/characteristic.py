@@ -16,7 +16,7 @@ from potstill.networks import Network
 from potstill.runtime.compute import Compute
 
 EPSILON = 1e-12
-"""The least square of a modulus, and of what is no difference of moduli, so that roots have a gradient."""
+"""The least square of a modulus, and the least of what a distance is the root of, so that roots have a gradient."""
 
 
 class CharacteristicFunction:
@@ -64,5 +64,5 @@ def characteristic_distance(
     moduli = [(x.square() + y.square()).clamp_min(EPSILON).sqrt() for x, y in (targets, means)]
     amplitude = (moduli[0] - moduli[1]).square()
     phase = 2 * (moduli[0] * moduli[1] - real * real_s - imaginary * imaginary_s)
-    apart = amplitude_weight * amplitude + phase_weight * phase.clamp_min(EPSILON)
-    return apart.sqrt().mean(dim=1).sum()
+    apart = amplitude_weight * amplitude + phase_weight * phase
+    return apart.clamp_min(EPSILON).sqrt().mean(dim=1).sum()

@@ -19,9 +19,9 @@ class DANCE(PoolMatching):
     then the cross-entropy of the synthetic images under w_T.
 
     The paper uses a pool of networks trained for 60 epochs with momentum 0.9 and weight decay 5e-4, a formation of 2,
-    and a step size of 0.01 for pixels in [0, 1] times the images per class. The default is that for one image per
-    class, of pixels whose standard deviation is 1/4, as in CIFAR-10. The program updates the images of one class after
-    another; here all classes make one step.
+    and a step size of 0.01 for pixels in [0, 1] times the images per class. The default is 0.16 times the images per
+    class: the same for pixels whose standard deviation is 1/4, as in CIFAR-10. The program updates the images of one
+    class after another; here all classes make one step.
     """
 
     name: ClassVar[str] = "dance"

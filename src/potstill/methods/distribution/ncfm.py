@@ -17,10 +17,10 @@ class NCFM(PoolMatching):
     Shaobo Wang et al., "Dataset Distillation with Neural Characteristic Function: A Minmax Perspective", CVPR 2025
     (arXiv:2502.20653). The distance of class c is mean_t sqrt(alpha (|phi| - |psi|)² + beta 2 (|phi| |psi| - Re phi
     conj(psi))), phi and psi the characteristic functions of real and synthetic embeddings at frequencies
-    t ~ N(0, 1). All else is as in ``dance``. The released settings draw frequencies at random, as here; a network that
-    learns where to draw them is left out there, too.
+    t ~ N(0, 1). All else is as in ``dance``. The first released settings draw frequencies at random, as here; a network
+    that learns where to draw them is left out.
 
-    The released settings have a formation of 2, 1,024 real images per class, 4,096 frequencies, and Adam at 0.001 for
+    These settings have a formation of 2, 1,024 real images per class, 4,096 frequencies, and Adam at 0.001 for
     pixels in [0, 1] over 20,000 iterations, with decoupled weight decay, which is left out here: it pulls pixels
     towards black.
     """

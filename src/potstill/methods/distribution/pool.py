@@ -21,6 +21,7 @@ from potstill.methods.state import State, descend
 from potstill.networks import Network
 from potstill.networks.weights import install, weight_files
 from potstill.runtime.bounds import at_least
+from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 
 DistanceName = Literal["mean", "characteristic"]
@@ -45,7 +46,8 @@ class PoolMatching(DistributionMatching):
         phase_weight: weight of what else separates them; with equal weights the distance is that of the two complex
             numbers.
         characteristic_scale: factor of the distance of characteristic functions; 300 in the NCFM program.
-        clamp: keep pixels between black and white, as the authors' programs do; whitened ones have no such range.
+        clamp: keep pixels between black and white after each iteration; the authors' programs do so before the next.
+            Whitened pixels have no such range.
     """
 
     published_learning_rate: ClassVar[float] = 0.16
@@ -63,6 +65,8 @@ class PoolMatching(DistributionMatching):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, calibration=0, frequencies=1, amplitude_weight=0, phase_weight=0, characteristic_scale=0)
+        if not self.amplitude_weight and not self.phase_weight:
+            raise UserError("`amplitude_weight` and `phase_weight` are both 0", "give one of them a weight")
 
     def resolved(self, images_per_class: int, dataset: str = "") -> Self:
         """A copy with the learning rate filled in: with SGD, the published one times the images per class."""
@@ -122,13 +126,14 @@ class PoolMatching(DistributionMatching):
         install(extractor.network, mixed(entry, share), entry.file.path)
         if self.distance == "characteristic":
             self._characteristic(problem).redraw(streams.generator("frequencies"))
-        if self.clamp:
-            state = {**state, "images": problem.real.clamped(state["images"])}
+        state = self.with_batches(problem, state, extractor.network, streams, iteration)
         steps = 2 if self.calibration else 1
         state, loss = self.update(problem, extractor, state, streams, steps * iteration)
         if self.calibration:
             install(self._classifier(problem).network, entry.trained, entry.file.path)
             state = self._calibrated(problem, state, streams, steps * iteration + 1)
+        if self.clamp:
+            state = {**state, "images": problem.real.clamped(state["images"])}
         return state, loss
 
     def extractor(self, problem: Problem) -> FeatureExtractor:

@@ -80,6 +80,7 @@ class RandomNetworks(DistributionMatching):
         streams = problem.streams.child("iteration", iteration)
         extractor = self.extractor(problem)
         self.redraw(problem, extractor.network, streams.generator("network"))
+        state = self.with_batches(problem, state, extractor.network, streams, iteration)
         return self.update(problem, extractor, state, streams, iteration)
 
     def redraw(self, problem: Problem, network: Network, generator: torch.Generator) -> None:

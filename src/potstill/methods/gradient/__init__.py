@@ -114,6 +114,7 @@ class GradientMatching(PixelDescent):
             network.redraw(streams.generator("network"))
         else:
             network.restore(state)
+        freeze_statistics(problem, network, streams)
         state = self.with_batches(problem, state, network.network, streams, iteration)
         loss, gradient = self._gradient(problem, network, state, streams)
         gradients = self.pullback(problem, state, {"images": gradient})
@@ -129,7 +130,6 @@ class GradientMatching(PixelDescent):
         every, ranks = problem.class_count, problem.ranks
         chosen = self.classes_of(every, streams)
         share = ranks.share(parts := len(chosen))
-        freeze_statistics(problem, network, streams)
         indices = self.real_indices(problem, state, streams, chosen)[share]
         images = of_classes(self.decoded(problem, state).images.detach(), chosen[share], every).requires_grad_()
         augmentation = self.augmentation(problem)

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from potstill.augmentation import SiameseAugmentation, cutmix
 from potstill.engine.chunked import ChunkedNetwork
@@ -39,7 +40,8 @@ class IDC(GradientMatching):
     1e-4 for MNIST and Fashion-MNIST, squared ones (``mse``) with 5e-3 elsewhere, for pixels in [0, 1] and ten images
     per class, in proportion to their number. The defaults are these for pixels of unit variance, divided by the squared
     standard deviation of MNIST or CIFAR-10. The program updates the images of one class after another; here all make
-    one step.
+    one step. For MNIST in formation it leaves out the blanked square and CutMix; here only ``cutmix=0`` can be asked
+    for.
 
     Attributes:
         network_images: real images on which the network is trained between two updates of the pixels; 0 trains none,
@@ -48,6 +50,7 @@ class IDC(GradientMatching):
         network_momentum: momentum of these steps.
         network_weight_decay: weight decay of these steps.
         cutmix: probability of exchanging boxes between the images of a training step.
+        clamp: keep pixels between black and white, where a new network is drawn; whitened ones have no such range.
     """
 
     name: ClassVar[str] = "idc"
@@ -67,7 +70,8 @@ class IDC(GradientMatching):
     network_batch: int = 64
     network_momentum: float = 0.9
     network_weight_decay: float = 5e-4
-    cutmix: float = 1.0
+    cutmix: float = 0.5
+    clamp: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +96,21 @@ class IDC(GradientMatching):
     def default_iterations(self, images_per_class: int) -> int:
         """200,000 as in the authors' program: 100 updates on each of 2,000 networks."""
         return PUBLISHED_NETWORKS * self.updates_per_network(images_per_class)
+
+    def step(self, problem: Problem, state: State, iteration: int) -> tuple[State, float | Tensor]:
+        """Update the pixels once, then train the network on real images.
+
+        Args:
+            problem: the distillation problem.
+            state: as for the family.
+            iteration: index of this iteration, counted from 0.
+
+        Returns:
+            The next state, and the loss before this step.
+        """
+        if self.clamp and iteration % self.updates_per_network(problem.images_per_class) == 0:
+            state = {**state, "images": problem.real.clamped(state["images"])}
+        return super().step(problem, state, iteration)
 
     def updates_per_network(self, images_per_class: int) -> int:
         """100 by default."""

@@ -24,7 +24,8 @@ help:
 demo: $(VENV)/.installed
 	rm -rf runs/demo
 	$(BIN)/potstill distill dm --dataset digits --ipc 1 --network convnet:depth=2 --iterations 300 --batch-real 96 --out runs/demo
-	$(BIN)/potstill evaluate runs/demo --recipe dc-1000 --repeats 4 --full-epochs 50 --exchange
+	$(BIN)/potstill evaluate runs/demo --recipe quick --repeats 5 --baselines random --exchange
+	$(BIN)/potstill evaluate runs/demo --recipe dc-1000 --repeats 5 --full-epochs 50
 	$(BIN)/potstill report runs/demo
 
 check: lint fast

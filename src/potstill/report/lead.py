@@ -59,17 +59,22 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
         sentences.append(_comparison(distilled, random))
     elif not distilled.interval:
         sentences.append("One repeat gives no interval.")
-    return [*_exchanged(evaluation, run, network), *sentences]
-
-
-def _exchanged(evaluation: Evaluation, run: Run, network: str) -> list[str]:
-    """What the set is worth in random real images, if that was measured as the evaluation was."""
     rates = run.record(Exchange)
-    if rates is None or (rates.recipe, dict(rates.initial)) != (evaluation.recipe, dict(evaluation.initial)):
-        return []
-    if network not in rates.networks or not rates.networks[network].points:
-        return []
-    return [exchanged(rates, network, len(run.after), run.after.pictures)]
+    if rates is None or network not in rates.networks or not rates.networks[network].points:
+        return sentences
+    return _with_exchange(sentences, rates, evaluation, exchanged(rates, network, len(run.after), run.after.pictures))
+
+
+def _with_exchange(sentences: list[str], rates: Exchange, evaluation: Evaluation, worth: str) -> list[str]:
+    """What the set is worth in random real images: first, or last and with its recipe if that is another one.
+
+    Networks with other initial weights are left to their section.
+    """
+    if dict(rates.initial) != dict(evaluation.initial):
+        return sentences
+    if rates.recipe == evaluation.recipe:
+        return [worth, *sentences]
+    return [*sentences, f"By another recipe, {rates.recipe.label}: {worth}"]
 
 
 def _baseline(evaluation: Evaluation, name: str, network: str) -> NetworkResult | None:

@@ -171,17 +171,25 @@ def test_the_headline_is_what_the_set_is_worth(run_path: Path):
 @pytest.mark.parametrize(
     "other",
     [
-        exchange(*POINTS, recipe=find_recipe("quick")),
         exchange(*POINTS, initial={"source": "runs/experts"}),
         exchange(*POINTS, networks={"mlp": exchange(*POINTS).networks["convnet"]}),
         exchange(failed=FAILED),
     ],
-    ids=["recipe", "initial weights", "network", "no curve"],
+    ids=["initial weights", "network", "no curve"],
 )
 def test_what_was_measured_otherwise_is_in_its_section_only(run_path: Path, other: Exchange):
     write_record(run_path / "exchange.json", other.to_json())
-    assert result(read_run(run_path))[0].startswith("Trained on 20 images")
+    sentences = result(read_run(run_path))
+    assert sentences[0].startswith("Trained on 20 images")
+    assert not any("teach" in sentence for sentence in sentences)
     assert "random real" in section(run_path, "exchange").text
+
+
+def test_what_was_measured_by_another_recipe_comes_last_with_its_name(run_path: Path):
+    write_record(run_path / "exchange.json", exchange(*POINTS, recipe=find_recipe("quick")).to_json())
+    first, *_, last = result(read_run(run_path))
+    assert first.startswith("Trained on 20 images")
+    assert last.startswith("By another recipe, quick@1: These 20 images teach")
 
 
 def test_a_network_without_a_curve_is_told_of(run_path: Path):

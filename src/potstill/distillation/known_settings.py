@@ -113,7 +113,7 @@ TABLE: tuple[KnownSettings, ...] = (
 )
 """Each row repeats a record of this repository, which was made on two cores.
 
-A row that takes longer than another of the same dataset and number of images was found better on validation images.
+Of rows for the same dataset and number of images the longest within a limit is taken; put no worse one in.
 """
 
 

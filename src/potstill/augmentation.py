@@ -202,6 +202,15 @@ def strong_augmentation(*, flips: bool) -> SiameseAugmentation:
     return SiameseAugmentation(operations=("crop", "scale", "rotate"), always=always)
 
 
+def matching_augmentation(*, cutout: bool = True) -> SiameseAugmentation:
+    """The augmentation under which IDC and its followers match: colours and a shift, one after the other.
+
+    Args:
+        cutout: whether to blank a square after them.
+    """
+    return SiameseAugmentation(operations=("color", "crop", "cutout") if cutout else ("color", "crop"), sequence=True)
+
+
 def cutmix(
     images: Tensor, labels: Tensor, generator: torch.Generator, *, probability: float = 1.0
 ) -> tuple[Tensor, Tensor]:

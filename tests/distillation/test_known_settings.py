@@ -13,18 +13,15 @@ from potstill.methods import METHODS
 from potstill.runtime.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-GREY, COLOUR = (1, 28, 28), (3, 32, 32)
+GREY = (1, 28, 28)
 
 
 def row(
     dataset: str = "mnist", ipc: int = 1, *, seconds: float = 100, accuracy: float = 90, **more: object
 ) -> KnownSettings:
-    shape = COLOUR if dataset == "cifar10" else GREY
     given = {"method": "dm", "iterations": 500, "recipe": "quick", "record": f"records/{dataset}-{seconds}", **more}
     return KnownSettings(
         dataset=dataset,
-        shape=shape,
-        classes=10,
         ipc=ipc,
         seconds=seconds,
         accuracy=accuracy,
@@ -80,8 +77,7 @@ def test_a_limit_that_is_too_short_for_anything_is_refused():
 
 @pytest.mark.parametrize("known", TABLE, ids=lambda known: known.record)
 def test_every_row_repeats_its_record(known: KnownSettings):
-    entry = CATALOGUE[known.dataset]
-    assert (known.shape, known.classes) == (entry.shape, entry.classes)
+    assert known.dataset in CATALOGUE
     assert known.method in METHODS
     folder = ROOT / known.record
     if not folder.exists():

@@ -143,8 +143,8 @@ def _carry_out(options: Options) -> None:
         if options.attacks:
             _attacks(options, target, session, networks)
             return
-        if options.labels:
-            _labels(options, target, session, networks)
+        if options.teacher is not None:
+            _labels(options, options.teacher, target, session, networks)
             return
         rates = None
         if options.exchange:  # first, so that the set is measured on the device and in the precision of the curve
@@ -224,15 +224,14 @@ def _attacks(options: Options, target: Target, session: Session, networks: list[
     say(f"written to {path}")
 
 
-def _labels(options: Options, target: Target, session: Session, networks: list[str]) -> None:
+def _labels(options: Options, teacher: Path, target: Target, session: Session, networks: list[str]) -> None:
     _refuse(options, "labels", ("baselines", "full_repeats", "full_epochs", "initial", "exchange"))
-    assert options.teacher is not None
     path = options.out or target.beside / evaluation.LabelRegimes.FILE
     check_writable(path)
     found = evaluation.measure_label_regimes(
         target.synthetic,
         session,
-        teacher=options.teacher,
+        teacher=teacher,
         recipe=options.recipe or "dsa-1000",
         networks=networks,
         repeats=options.repeats,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from potstill.data.catalogue import CATALOGUE, CatalogueEntry
 from potstill.distillation.settings import Settings
 from potstill.methods import find_method
 from potstill.runtime.errors import UserError
@@ -22,8 +23,6 @@ class KnownSettings:
 
     Attributes:
         dataset: its name in the catalogue.
-        shape: (C, H, W) of its images.
-        classes: the number of its classes.
         ipc: images per class.
         method: the name of the method.
         options: its hyper-parameters, as far as they are not the defaults.
@@ -36,8 +35,6 @@ class KnownSettings:
     """
 
     dataset: str
-    shape: tuple[int, int, int]
-    classes: int
     ipc: int
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -58,8 +55,6 @@ class KnownSettings:
 TABLE: tuple[KnownSettings, ...] = (
     KnownSettings(
         dataset="digits",
-        shape=(1, 8, 8),
-        classes=10,
         ipc=1,
         method="dm",
         settings={"network": "convnet:depth=2"},
@@ -71,8 +66,6 @@ TABLE: tuple[KnownSettings, ...] = (
     ),
     KnownSettings(
         dataset="digits",
-        shape=(1, 8, 8),
-        classes=10,
         ipc=10,
         method="dm",
         settings={"network": "convnet:depth=2"},
@@ -84,8 +77,6 @@ TABLE: tuple[KnownSettings, ...] = (
     ),
     KnownSettings(
         dataset="mnist",
-        shape=(1, 28, 28),
-        classes=10,
         ipc=1,
         method="dm",
         settings={"start": "k-means"},
@@ -98,8 +89,6 @@ TABLE: tuple[KnownSettings, ...] = (
     ),
     KnownSettings(
         dataset="mnist",
-        shape=(1, 28, 28),
-        classes=10,
         ipc=1,
         method="dm",
         settings={"formation": 2},
@@ -178,7 +167,7 @@ def chosen_settings(
     if dataset in names:
         nearest, why = dataset, f"known for {dataset}"
     else:
-        nearest = min(table, key=lambda row: (_unlike(shape, classes, row), row.dataset)).dataset
+        nearest = min(names, key=lambda name: (_unlike(shape, classes, CATALOGUE[name]), name))
         why = f"no settings are known for this dataset; those for {nearest} are nearest by the shape of its images"
     rows = [row for row in table if row.dataset == nearest]
     apart = min(_times(row.ipc, images_per_class) for row in rows)
@@ -193,11 +182,11 @@ def chosen_settings(
     return Chosen(best, f"{best.words}: {why}: {result} ({best.record})")
 
 
-def _unlike(shape: tuple[int, int, int], classes: int, row: KnownSettings) -> float:
+def _unlike(shape: tuple[int, int, int], classes: int, other: CatalogueEntry) -> float:
     """How different images and number of classes are: channels count most, then size, then classes."""
-    size, theirs = (math.sqrt(height * width) for _, height, width in (shape, row.shape))
-    channels = abs((shape[0] > 1) - (row.shape[0] > 1))
-    return 10 * channels + _times(size, theirs) + 0.1 * _times(classes, row.classes)
+    size, theirs = (math.sqrt(height * width) for _, height, width in (shape, other.shape))
+    channels = abs((shape[0] > 1) - (other.shape[0] > 1))
+    return 10 * channels + _times(size, theirs) + 0.1 * _times(classes, other.classes)
 
 
 def _times(one: float, other: float) -> float:

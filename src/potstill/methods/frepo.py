@@ -23,6 +23,8 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.synthetic import PIXELS, SOFTMAX, Parametrisation
 
+PUBLISHED_LEARNING_RATE = 3e-4
+
 START_LOGIT = 6.0
 """The initial logit of an image's own class: with ten classes, a probability of 0.98."""
 
@@ -210,9 +212,6 @@ class FRePo(Method):
             return Tools(chunked, extractor, MasterWeights(network))
 
         return problem.cached(self, make)
-
-
-PUBLISHED_LEARNING_RATE = 3e-4
 
 
 class Tools(NamedTuple):

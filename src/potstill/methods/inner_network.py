@@ -76,7 +76,6 @@ class InnerNetwork:
             learning_rate: step size.
             augmentation: the augmentation; each step applies one operation, with parameters drawn for each image.
         """
-        self.network.train()
         device = self.chunked.compute.device
         for step, chosen in enumerate(islice(batches(len(images), batch, streams), steps)):
             some = images.detach()[chosen.to(device, non_blocking=True)]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation
+from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation, matching_augmentation
 from potstill.engine.features import Descriptors, FeatureExtractor, embedding
 from potstill.experts.pool import Pool, mixed
 from potstill.methods.distribution import DistributionMatching, extractor_of, squared_distance, with_gradients
@@ -85,8 +85,7 @@ class PoolMatching(DistributionMatching):
 
     def augmentation(self, problem: Problem) -> SiameseAugmentation:
         """Colours, a shift and a blanked square, one after another."""
-        operations = ("color", "crop", "cutout")
-        return SiameseAugmentation(operations=operations, sequence=True) if self.augment else NO_AUGMENTATION
+        return matching_augmentation() if self.augment else NO_AUGMENTATION
 
     def descriptor(self) -> Callable[[Network, Tensor], Descriptors]:
         """The embedding, of which the characteristic function is another descriptor."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.augmentation import SiameseAugmentation, cutmix
+from potstill.augmentation import SiameseAugmentation, cutmix, matching_augmentation
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods.citations import Citation
 from potstill.methods.gradient import GradientMatching
@@ -24,6 +24,8 @@ from potstill.runtime.streams import Streams
 PUBLISHED_NETWORKS, UPDATES_PER_NETWORK = 2_000, 100
 GREY_DATASETS = ("mnist", "fashion-mnist")
 """Datasets for which the program takes the absolute differences of gradients."""
+PUBLISHED_RATES = {"l1": 1e-3, "mse": 0.08}
+"""Step sizes for ten images per class of unit variance: 1e-4 / 0.31² and 5e-3 / 0.25²."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +128,11 @@ class IDC(GradientMatching):
 
     def augmentation(self, problem: Problem) -> SiameseAugmentation:
         """Colours, a shift and a blanked square, one after another."""
-        return SiameseAugmentation(operations=("color", "crop", "cutout"), sequence=True)
+        return matching_augmentation()
 
     def train_network(self, problem: Problem, network: InnerNetwork, state: State, streams: Streams) -> None:
         """Train the network on real images, drawn at random from all of them."""
-        augmentation = SiameseAugmentation(operations=("color", "crop"), sequence=True)
+        augmentation = matching_augmentation(cutout=False)
         total = self._images_of_training(problem.dataset)
         for step in range(math.ceil(total / self.network_batch)):
             own = streams.child("step", step)
@@ -162,7 +164,3 @@ class IDC(GradientMatching):
 def published_distance(dataset: str) -> DistanceName:
     """The distance in the authors' program for a dataset."""
     return "l1" if dataset in GREY_DATASETS else "mse"
-
-
-PUBLISHED_RATES = {"l1": 1e-3, "mse": 0.08}
-"""Step sizes for ten images per class of unit variance: 1e-4 / 0.31² and 5e-3 / 0.25²."""

@@ -80,13 +80,8 @@ def _accuracy(result: NetworkResult | None) -> str:
 
 
 def _difference(results: dict[str, NetworkResult]) -> str:
-    both = [results.get(SET), results.get(RANDOM)]
-    if any(result is None or not result.usable for result in both):
-        return ""
-    on_set, on_random = both
-    assert on_set is not None
-    assert on_random is not None
-    return f"{wording.signed(on_set.mean - on_random.mean)} points"
+    usable = {name: result.mean for name, result in results.items() if result.usable}
+    return f"{wording.signed(usable[SET] - usable[RANDOM])} points" if usable.keys() >= {SET, RANDOM} else ""
 
 
 SECTION = Section("labels", view, LabelRegimes)

@@ -60,6 +60,9 @@ def test_own_soft_labels_count_where_labels_are_stored_and_nowhere_else():
     own = learned.networks[NETWORK]
     assert learned.own_labels
     assert own["stored"][SET].mean < 0.2  # all its labels are wrong
+    smooth = 0.9 * torch.eye(10)[start.labels] + 0.01
+    right = measured(replace(start, labels=smooth)).networks[NETWORK]
+    assert right["stored"][SET].mean > plain["stored"][SET].mean + 0.2  # the small teacher knows little
     assert own["stored"][RANDOM].mean == plain["stored"][RANDOM].mean
     assert own["teacher"][SET].mean == plain["teacher"][SET].mean
     # Hard labels are the most probable classes, which here are wrong too.

@@ -89,3 +89,24 @@ def test_the_batches_are_what_is_matched():
 def test_impossible_settings_are_refused(settings: dict[str, int]):
     with pytest.raises(UserError, match="is too small"):
         DM(**settings)  # type: ignore[arg-type]
+
+
+def test_with_batch_norms_a_resumed_run_chooses_the_same_images():
+    method = DC(batch_real=5, batches="representative", clustering_interval=2, clustering_candidates=20, outer_loops=3)
+    states = []
+    for resumed_at in (None, 2):
+        given = problem(ipc=1, network="convnet:depth=1:width=4:norm=batch")
+        state = method.prepare(given)
+        for iteration in range(5):
+            if iteration == resumed_at:  # nothing is left but the state
+                given = problem(ipc=1, network="convnet:depth=1:width=4:norm=batch")
+            state, _ = method.step(given, state, iteration)
+        states.append(state)
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+
+
+def test_batch_norms_that_see_the_images_in_groups_are_refused():
+    given = problem(ipc=1, network="convnet:depth=1:width=4:norm=batch")
+    method = DM(batch_real=5, batches="representative")
+    with pytest.raises(UserError, match="embeds images in groups"):
+        method.step(given, method.prepare(given), 0)

@@ -83,6 +83,12 @@ def test_names_cannot_break_the_table(folder: Path):
 def test_only_what_both_intervals_show_counts_as_above_random_images(folder: Path):
     assert lead(collected([folder])).startswith("1 of 2 results")
     record = evaluation()
+    record["networks"]["convnet"] = entry(0.69, spread=0.03)
+    write_record(folder / "poor" / "evaluation.json", record)
+    rows = collected([folder])
+    assert rows[1].verdict == "not apart from random images"
+    assert lead(rows).startswith("1 of 2 results")
+    record = evaluation()
     for results in (record["networks"], record["baselines"]["random"]):
         results["convnet"] = entry(results["convnet"]["mean"], repeats=1)
     write_record(folder / "good" / "evaluation.json", record)

@@ -9,6 +9,7 @@ from potstill.reproductions.base import Reproduction
 from potstill.reproductions.coursework import DATADAM_MHIST, DATADAM_MNIST
 from potstill.reproductions.dataset_distillation import DD_BASELINES, DD_MNIST
 from potstill.reproductions.gradient_matching import CORESETS_MNIST, DC_DISTANCES, DC_MNIST
+from potstill.reproductions.small_sets import SMALL_SETS
 from potstill.reproductions.trajectories import MTT_CIFAR, PAD_CIFAR, TRAJECTORIES_MNIST
 from potstill.runtime.errors import unknown
 
@@ -23,6 +24,7 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
             DC_MNIST,
             DC_DISTANCES,
             CORESETS_MNIST,
+            *SMALL_SETS,
             TRAJECTORIES_MNIST,
             MTT_CIFAR,
             PAD_CIFAR,

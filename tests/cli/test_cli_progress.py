@@ -74,3 +74,12 @@ def test_a_distillation_says_how_far_it_is_and_how_long_it_takes():
         progress("step", {"iteration": 20, "seconds": 11.0, "loss": 0.5})
         (first, *_) = wait_for(stream, 1)
     assert first == "iteration 20 of 100, 2.00 it/s, 40 s left, loss 0.5 (0 s so far)"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_resumed_run_has_no_rate_before_it_goes_on():
+    stream = io.StringIO()
+    with DistillationProgress(stream) as progress:
+        progress("doing", {"iteration": 80, "seconds": 0.02, "doing": "inspecting the dataset"})
+        (first, *_) = wait_for(stream, 1)
+    assert first == "inspecting the dataset (0 s so far)"

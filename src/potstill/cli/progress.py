@@ -154,7 +154,8 @@ class DistillationProgress:
         elif event == "validation":
             self._notes["validation"] = f"validation {fields['accuracy']:.1%}"
         done, spent = iteration - self._started[0], seconds - self._started[1]
-        rate = f"{done / spent:.2f} it/s" if done and spent > 0 else ""
+        started = self._total > 0  # a resumed run has iterations behind it before it goes on
+        rate = f"{done / spent:.2f} it/s" if started and done > 0 and spent > 0 else ""
         note = ", ".join(filter(None, self._notes.values()))
         self._bar.update(self._task, completed=iteration, rate=rate, note=note)
         if self._lines is not None:

@@ -25,7 +25,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
-from potstill.selection.geometry import herding, k_center
+from potstill.selection.greedy import herding, k_center
 from potstill.synthetic import SyntheticSet
 from tests.twins.fitting import fit
 

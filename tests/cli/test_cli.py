@@ -95,7 +95,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["distill", "dm", "--ipc", "many"], ["--ipc takes a whole number, not 'many'", "--help"]),
         (["distill", "dd", "--batches", "many"], ["--batches takes a whole number, not 'many'"]),
         (["distill", "dm", "--learning-rate", "big"], ["--learning-rate takes a number, not 'big'"]),
-        (["distill", "dm", "--start", "reel"], ["--start takes average", "or real, not 'reel'"]),
+        (["distill", "dm", "--start", "reel"], ["--start takes aum, average", "or real, not 'reel'"]),
         (
             ["distill", "dm", "--precision", "half"],
             ["--precision takes auto, bfloat16, float32 or float64, not 'half'"],

@@ -16,12 +16,11 @@ from potstill.runtime.streams import Streams
 from potstill.selection import SELECTIONS
 from potstill.selection.geometry import (
     hardest,
-    herding,
-    k_center,
     k_means_centres,
     k_means_nearest,
     nearest_to_mean,
 )
+from potstill.selection.greedy import herding, k_center
 from tests.selection import twins
 from tests.selection.points import points, some_points
 from tests.small import digits, few

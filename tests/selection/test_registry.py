@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from potstill.data import LabeledImages
 from potstill.engine.schedule import Schedule
 from potstill.experts.difficulty import NeverLearned, forgetting_events
-from potstill.experts.feature_source import Pixels
+from potstill.experts.feature_source import FeatureSource, Pixels
 from potstill.methods import METHODS, Start
 from potstill.methods.coresets import Forgetting
 from potstill.runtime.errors import UserError
@@ -29,10 +30,20 @@ def test_different_images_of_each_class_whatever_their_numbers(name: str):
     real = few(digits().train, (12, 40, 13))
     source = SELECTIONS[name].source(training(real))
     for count in (1, 3, 12):
-        indices = SELECTIONS[name].rule(source, count, Streams(0))
-        assert indices.dtype == torch.int64
-        assert len(indices.unique()) == 3 * count
-        assert real.labels[indices].tolist() == sorted([0, 1, 2] * count)
+        check_choice(chosen(name, source, [count] * 3), real, [count] * 3)
+    check_choice(chosen(name, source, [5, 40, 0]), real, [5, 40, 0])
+
+
+def chosen(name: str, source: FeatureSource, counts: list[int]) -> Tensor:
+    selection = SELECTIONS[name]
+    assert isinstance(selection, Choice)
+    return selection.choose(source, counts, Streams(0))
+
+
+def check_choice(indices: Tensor, real: LabeledImages, counts: list[int]) -> None:
+    assert indices.dtype == torch.int64
+    assert len(indices.unique()) == sum(counts)
+    assert real.labels[indices].tolist() == [label for label, count in enumerate(counts) for _ in range(count)]
 
 
 @pytest.mark.slow

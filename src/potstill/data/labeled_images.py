@@ -134,10 +134,10 @@ class LabeledImages:
         """The number of images of each class."""
         return tuple(self._sizes.tolist())
 
-    @cached_property
+    @property
     def class_index(self) -> tuple[Tensor, ...]:
         """The ascending int64 indices of the images of each class, on their device."""
-        return self.labels.argsort(stable=True).split(list(self.class_sizes))
+        return self._index
 
     def to(self, device: torch.device | str) -> LabeledImages:
         """A copy on ``device``."""
@@ -217,6 +217,10 @@ class LabeledImages:
         if min(self.class_sizes) == 0:
             raise ValueError(f"class {self.class_names[self.class_sizes.index(0)]!r} has no images to draw from")
         return self._sampler.draw(count, generator, classes).to(self.device, non_blocking=True)
+
+    @cached_property
+    def _index(self) -> tuple[Tensor, ...]:
+        return self.labels.argsort(stable=True).split(list(self.class_sizes))
 
     @cached_property
     def _sizes(self) -> Tensor:

@@ -1,8 +1,8 @@
-"""Difficulty scores of training images: EL2N, GraNd and forgetting events."""
+"""Difficulty scores of training images: EL2N, GraNd, forgetting events and the area under the margin."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -76,6 +76,27 @@ def forgetting_events(right: Tensor, never_learned: NeverLearned = "hardest") ->
     """
     events = (right[:-1] & ~right[1:]).sum(0)
     return torch.where(right.any(0), events, len(right)) if never_learned == "hardest" else events
+
+
+def area_under_margin(logits: Iterable[Tensor], labels: Tensor) -> Tensor:
+    """AUM, the margin averaged over training: the logit of an image's label minus the largest of the others.
+
+    Pleiss et al., "Identifying Mislabeled Data using the Area Under the Margin Ranking", NeurIPS 2020
+    (arXiv:2001.10528).
+
+    Args:
+        logits: (N, classes) after each epoch, two classes or more.
+        labels: int64 (N,).
+
+    Returns:
+        (N,); smaller values are harder, and negative ones those of images that are taken for another class.
+    """
+    margins = []
+    for values in logits:
+        own = values.gather(1, labels[:, None])
+        others = values.scatter(1, labels[:, None], -torch.inf).max(1).values
+        margins.append(own[:, 0] - others)
+    return torch.stack(margins).double().mean(0)
 
 
 def write_difficulty(path: Path, scores: Mapping[str, Tensor]) -> None:

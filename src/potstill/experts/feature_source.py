@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from potstill.engine.features import FeatureExtractor, embedding, logits_of
 from potstill.engine.fit import telling_of_steps
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
-from potstill.experts.difficulty import NeverLearned, el2n, forgetting_events, grand
+from potstill.experts.difficulty import NeverLearned, area_under_margin, el2n, forgetting_events, grand
 from potstill.experts.manifest import check_experts
 from potstill.experts.plan import Score
 from potstill.networks import ImageShape, Network, build_network
@@ -71,17 +72,48 @@ class Training:
         return build_network(self.network, ImageShape(*self.real.shape), self.real.class_count, torch.Generator())
 
 
+class Members(Protocol):
+    """What is chosen from, and its classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each class."""
+        ...
+
+    @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """The number of members of each class."""
+        ...
+
+    @property
+    def class_index(self) -> tuple[Tensor, ...]:
+        """The ascending int64 indices of the members of each class."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
 class FeatureSource(ABC):
-    """Features of the real images and, if networks are available, scores of their difficulty.
+    """Features of what is chosen from and, if networks are available, scores of difficulty.
 
     Every source has features. All other methods need networks; a source without networks raises a ``UserError``.
 
     Args:
-        real: the N real images.
+        members: the N images, or what stands for them.
+        progress: told of long computations.
     """
 
-    def __init__(self, real: LabeledImages) -> None:
-        self.real = real
+    def __init__(self, members: Members, progress: Progress = silent) -> None:
+        self.members, self.progress = members, progress
+
+    @property
+    @abstractmethod
+    def real(self) -> LabeledImages:
+        """The images.
+
+        Raises:
+            UserError: there are none, only vectors.
+        """
 
     @cached_property
     def features(self) -> Tensor:
@@ -94,9 +126,9 @@ class FeatureSource(ABC):
         Yields:
             int64 (n,), the indices of the images of a class, and float32 (n, D), their features; both on the CPU.
         """
-        members = [index.cpu() for index in self.real.class_index]
+        members = [index.cpu() for index in self.members.class_index]
         most = int(min(FEATURE_VALUES, memory_bytes() / 64)) // self._width
-        if len(self.real) <= most:
+        if len(self.members) <= most:
             yield from ((index, self.features[index]) for index in members)
             return
         for group in grouped(members, most):
@@ -137,6 +169,10 @@ class FeatureSource(ABC):
         """(N,): events, averaged over networks; see :func:`potstill.experts.difficulty.forgetting_events`."""
         raise _without_networks("no measure of how hard an image is")
 
+    def aum(self) -> Tensor:
+        """(N,): averaged over networks; see :func:`potstill.experts.difficulty.area_under_margin`."""
+        raise _without_networks("no measure of how hard an image is")
+
     def score(self, name: Score) -> Tensor:
         """(N,): the difficulty score of that name."""
         return {"el2n": self.el2n, "grand": self.grand, "forgetting": self.forgetting}[name]()
@@ -162,7 +198,25 @@ def _without_networks(what: str) -> UserError:
     return UserError(f"pixels provide {what}", "use `features=trained` or a folder of experts")
 
 
-class Pixels(FeatureSource):
+class _OfImages(FeatureSource):
+    """A source that describes images.
+
+    Args:
+        real: the images.
+        progress: told of long computations.
+    """
+
+    def __init__(self, real: LabeledImages, progress: Progress = silent) -> None:
+        super().__init__(real, progress)
+        self._real = real
+
+    @property
+    def real(self) -> LabeledImages:
+        """The images."""
+        return self._real
+
+
+class Pixels(_OfImages):
     """The normalised pixels themselves."""
 
     @property
@@ -173,7 +227,7 @@ class Pixels(FeatureSource):
         return images.normalised().flatten(1).cpu()
 
 
-class NetworkSource(FeatureSource):
+class NetworkSource(_OfImages):
     """Networks whose weights are available after every epoch of their training on the real images.
 
     Features are the embeddings of the first network at the end of its training.
@@ -183,7 +237,7 @@ class NetworkSource(FeatureSource):
     """
 
     def __init__(self, training: Training) -> None:
-        super().__init__(training.real)
+        super().__init__(training.real, training.progress)
         self.training = training
         self._pace = Pace()
 
@@ -256,6 +310,20 @@ class NetworkSource(FeatureSource):
             right = [self._right(some, labels, f"{epoch} of {len(weights) - 1}") for epoch, some in epochs]
             events.append(forgetting_events(torch.stack(right), never_learned).double())
         return torch.stack(events).mean(0)
+
+    def aum(self) -> Tensor:
+        """(N,): averaged over networks.
+
+        Raises:
+            UserError: not every epoch was kept.
+        """
+        self._check_every_epoch()
+        labels, areas = self.real.labels.cpu(), []
+        for trajectory in self.trajectories:
+            weights = trajectory()
+            areas.append(area_under_margin((self._logits(each) for each in weights[1:]), labels))
+            self._tell("measuring margins")
+        return torch.stack(areas).mean(0)
 
     def _check_every_epoch(self) -> None:
         """Make sure that no epoch of the trajectories is missing."""

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from potstill.methods.base import Method as Method
     from potstill.methods.base import Start as Start
     from potstill.methods.citations import Citation as Citation
+    from potstill.methods.coresets import AUM as AUM
+    from potstill.methods.coresets import CCS as CCS
     from potstill.methods.coresets import CORESETS as CORESETS
     from potstill.methods.coresets import EL2N as EL2N
     from potstill.methods.coresets import Average as Average
     from potstill.methods.coresets import AverageNearest as AverageNearest
+    from potstill.methods.coresets import FacilityLocation as FacilityLocation
     from potstill.methods.coresets import Forgetting as Forgetting
     from potstill.methods.coresets import GraNd as GraNd
     from potstill.methods.coresets import Herding as Herding
     from potstill.methods.coresets import KCenter as KCenter
     from potstill.methods.coresets import KMeans as KMeans
     from potstill.methods.coresets import KMeansNearest as KMeansNearest
+    from potstill.methods.coresets import Moderate as Moderate
     from potstill.methods.coresets import OptimisedRandom as OptimisedRandom
     from potstill.methods.coresets import Random as Random
     from potstill.methods.coresets import TaughtCoreset as TaughtCoreset

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
+
+from torch import Tensor
 
 from potstill.experts.difficulty import NeverLearned
 from potstill.experts.feature_source import FeatureSource, Training, feature_source
@@ -12,8 +14,9 @@ from potstill.methods.base import Method
 from potstill.methods.citations import DATA_DIET, DATASET_DISTILLATION, GRADIENT_MATCHING, Citation
 from potstill.methods.problem import Problem
 from potstill.methods.state import State
-from potstill.runtime.bounds import at_least
-from potstill.selection import SELECTIONS, Choice, Selection, by_score
+from potstill.runtime.bounds import at_least, below_one
+from potstill.runtime.streams import Streams
+from potstill.selection import SELECTIONS, Choice, Selection, by_coverage, by_score
 from potstill.selection.random import TRIES, optimised_random
 from potstill.synthetic import formed
 
@@ -152,6 +155,26 @@ class KCenter(TaughtCoreset):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FacilityLocation(TaughtCoreset):
+    """Facility location: choose real images so that every image of a class is near one of them.
+
+    Baharan Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI 2015 (arXiv:1409.7938), who choose images in this
+    way; distances between features are Euclidean.
+    """
+
+    name: ClassVar[str] = "facility-location"
+    citation: ClassVar[Citation] = Citation(
+        title="Lazier Than Lazy Greedy",
+        authors="Mirzasoleiman, Baharan and Badanidiyuru, Ashwinkumar and Karbasi, Amin and Vondrák, Jan and "
+        "Krause, Andreas",
+        venue="AAAI Conference on Artificial Intelligence (AAAI)",
+        year=2015,
+        url="https://arxiv.org/abs/1409.7938",
+        key="mirzasoleiman2015lazier",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class KMeans(Coreset):
     """K-means in pixel space: the synthetic images are the cluster centres of each class.
 
@@ -197,6 +220,76 @@ class AverageNearest(TaughtCoreset):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moderate(TaughtCoreset):
+    """Moderate coreset: choose images at about the median distance from the mean of their class.
+
+    Xiaobo Xia et al., "Moderate Coreset: A Universal Method of Data Selection for Real-world Data-efficient Deep
+    Learning", ICLR 2023.
+    """
+
+    name: ClassVar[str] = "moderate"
+    citation: ClassVar[Citation] = Citation(
+        title="Moderate Coreset: A Universal Method of Data Selection for Real-world Data-efficient Deep Learning",
+        authors="Xia, Xiaobo and Liu, Jiale and Yu, Jun and Shen, Xu and Han, Bo and Liu, Tongliang",
+        venue="International Conference on Learning Representations (ICLR)",
+        year=2023,
+        url="https://openreview.net/forum?id=7D5EECbOaf9",
+        key="xia2023moderate",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CCS(TaughtCoreset):
+    """Coverage-centric selection: leave out the hardest images, and draw evenly from the difficulty of the others.
+
+    Haizhong Zheng et al., "Coverage-centric Coreset Selection for High Pruning Rates", ICLR 2023 (arXiv:2210.15809).
+    Difficulty is the area under the margin; each class is chosen from by itself.
+
+    Attributes:
+        cut: share of each class that is left out as too hard; less if too few images would remain.
+    """
+
+    name: ClassVar[str] = "ccs"
+    citation: ClassVar[Citation] = Citation(
+        title="Coverage-centric Coreset Selection for High Pruning Rates",
+        authors="Zheng, Haizhong and Liu, Rui and Lai, Fan and Prakash, Atul",
+        venue="International Conference on Learning Representations (ICLR)",
+        year=2023,
+        url="https://arxiv.org/abs/2210.15809",
+        key="zheng2023coverage",
+    )
+
+    cut: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        below_one(self, "cut")
+
+    def selection(self) -> Selection:
+        """The selection with this cut."""
+        return Choice(self.name, by_coverage(self.cut))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AUM(TaughtCoreset):
+    """AUM: choose the images with the smallest margins, averaged over training.
+
+    Geoff Pleiss et al., "Identifying Mislabeled Data using the Area Under the Margin Ranking", NeurIPS 2020
+    (arXiv:2001.10528). Images with wrong labels have the smallest margins of all.
+    """
+
+    name: ClassVar[str] = "aum"
+    citation: ClassVar[Citation] = Citation(
+        title="Identifying Mislabeled Data using the Area Under the Margin Ranking",
+        authors="Pleiss, Geoff and Zhang, Tianyi and Elenberg, Ethan and Weinberger, Kilian Q.",
+        venue="Advances in Neural Information Processing Systems (NeurIPS)",
+        year=2020,
+        url="https://arxiv.org/abs/2001.10528",
+        key="pleiss2020aum",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimisedRandom(Coreset):
     """Best of many random coresets, judged by accuracy on held-out training images.
 
@@ -217,7 +310,11 @@ class OptimisedRandom(Coreset):
 
     def selection(self) -> Selection:
         """The selection with this number of tries."""
-        return Choice(self.name, partial(optimised_random, tries=self.tries))
+
+        def rule(source: FeatureSource, counts: Sequence[int], streams: Streams) -> Tensor:
+            return optimised_random(source, counts[0], streams, tries=self.tries)
+
+        return Choice(self.name, rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,10 +374,14 @@ CORESETS: tuple[type[Coreset], ...] = (
     Random,
     Herding,
     KCenter,
+    FacilityLocation,
     KMeans,
     KMeansNearest,
     Average,
     AverageNearest,
+    Moderate,
+    CCS,
+    AUM,
     OptimisedRandom,
     Forgetting,
     EL2N,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from potstill.selection.registry import SELECTIONS as SELECTIONS
     from potstill.selection.registry import Choice as Choice
     from potstill.selection.registry import Selection as Selection
+    from potstill.selection.registry import by_coverage as by_coverage
     from potstill.selection.registry import by_score as by_score
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

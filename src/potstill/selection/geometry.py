@@ -1,7 +1,4 @@
-"""Choosing among the images of one class by where their features lie: greedily, by cluster centres, or by a score.
-
-Ties go to the first image, independently of rounding.
-"""
+"""Choosing among the images of one class by its mean, by cluster centres, or by a score; ties go to the first image."""
 
 from __future__ import annotations
 
@@ -12,64 +9,6 @@ from torch import Tensor
 
 STARTS = 4
 """Default number of k-means++ runs; the best is used."""
-
-TOLERANCE = 1e-10
-"""Distances that differ by less than this share of the largest are equal."""
-
-
-def herding(features: Tensor, count: int) -> Tensor:
-    """Repeatedly choose the image that brings the mean of the chosen images closest to the mean of all.
-
-    Welling, "Herding Dynamical Weights to Learn", ICML 2009; in this form Rebuffi et al., "iCaRL", CVPR 2017,
-    algorithm 4. Ties go to the first image.
-
-    Args:
-        features: features (n, D) of the images of one class.
-        count: number of images to choose, at most n.
-
-    Returns:
-        int64 (count,): distinct positions, in the order of choice.
-    """
-    features = features.double()
-    mean, total = features.mean(0), torch.zeros(features.shape[1], dtype=torch.float64)
-    squares = features.square().sum(1)
-    taken = torch.zeros(len(features), dtype=torch.bool)
-    chosen = []
-    for number in range(1, count + 1):
-        # The part of || mean - (total + f) / number ||² that depends on f, up to a factor.
-        wanted = number * mean - total
-        apart = (squares - 2 * (features @ wanted)).masked_fill(taken, torch.inf)
-        place = _first_smallest(apart, squares.max().item())
-        taken[place] = True
-        total += features[place]
-        chosen.append(place)
-    return torch.tensor(chosen, dtype=torch.int64)
-
-
-def k_center(features: Tensor, count: int) -> Tensor:
-    """Choose the image closest to the mean, then repeatedly the one farthest from all chosen images.
-
-    Farthest-first traversal (Gonzalez, 1985) as Sener and Savarese use it, "Active Learning for Convolutional Neural
-    Networks: A Core-Set Approach", ICLR 2018: the largest distance is at most twice the smallest possible. Ties go
-    to the first image.
-
-    Args:
-        features: features (n, D) of the images of one class.
-        count: number of images to choose, at most n.
-
-    Returns:
-        int64 (count,): distinct positions, in the order of choice.
-    """
-    features = features.double()
-    from_mean = (features - features.mean(0)).square().sum(1)
-    scale = from_mean.max().item()
-    chosen = [_first_smallest(from_mean, scale)]
-    nearest = torch.full((len(features),), torch.inf, dtype=torch.float64)
-    while len(chosen) < count:
-        nearest = torch.minimum(nearest, (features - features[chosen[-1]]).square().sum(1))
-        nearest[chosen[-1]] = -torch.inf  # never choose an image twice, even if images are equal
-        chosen.append(_first_smallest(-nearest, scale))
-    return torch.tensor(chosen, dtype=torch.int64)
 
 
 def nearest_to_mean(features: Tensor, count: int) -> Tensor:
@@ -134,8 +73,3 @@ def k_means_nearest(features: Tensor, count: int, seed: int, *, starts: int = ST
 def hardest(scores: Tensor, count: int) -> Tensor:
     """int64 (count,): the positions of the highest ``scores`` (n,), in descending order; ties go to the first."""
     return scores.argsort(descending=True, stable=True)[:count]
-
-
-def _first_smallest(values: Tensor, scale: float) -> int:
-    """The first position whose value equals the minimum of ``values`` (n,) to within ``TOLERANCE`` of ``scale``."""
-    return int((values <= values.min() + TOLERANCE * scale).nonzero()[0])

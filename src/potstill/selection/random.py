@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
 from potstill.engine.schedule import Schedule
-from potstill.experts.feature_source import FeatureSource
+from potstill.experts.feature_source import FeatureSource, Members
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 
@@ -34,6 +36,21 @@ def random_indices(real: LabeledImages, images_per_class: int, generator: torch.
     """
     check_enough(real, images_per_class)
     return real.sample_per_class(images_per_class, generator).flatten()
+
+
+def random_subset(members: Members, counts: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Distinct members of each class, drawn at random, as many as are asked for of each.
+
+    Args:
+        members: what to choose from.
+        counts: the number for each class, at most its size.
+        generator: a CPU generator.
+
+    Returns:
+        int64 (sum of counts,), ordered by class, on the CPU.
+    """
+    classes = zip(members.class_index, counts, strict=True)
+    return torch.cat([index.cpu()[torch.randperm(len(index), generator=generator)[:count]] for index, count in classes])
 
 
 class TooFewImages(UserError):

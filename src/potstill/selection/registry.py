@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,12 +13,18 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.experts.feature_source import FeatureSource, Pixels, TrainedNetwork, Training
 from potstill.runtime.errors import UserError
+from potstill.runtime.progress import Progress
 from potstill.runtime.streams import Streams
-from potstill.selection.geometry import hardest, herding, k_center, k_means_centres, k_means_nearest, nearest_to_mean
-from potstill.selection.random import check_enough, optimised_random, random_indices
+from potstill.selection.coverage import moderate, stratified
+from potstill.selection.facility_location import facility_location
+from potstill.selection.geometry import hardest, k_means_centres, k_means_nearest, nearest_to_mean
+from potstill.selection.greedy import herding, k_center
+from potstill.selection.random import check_enough, optimised_random, random_indices, random_subset
 
-Rule = Callable[[FeatureSource, int, Streams], Tensor]
-"""Maps a feature source, images per class and random streams to indices or images, ordered by class."""
+FINITE_ROWS = 2**14  # that are checked at once
+
+Rule = Callable[[FeatureSource, Sequence[int], Streams], Tensor]
+"""Maps a feature source, the number for each class and random streams to indices or images, ordered by class."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,21 @@ class Choice(Selection):
             float32 (classes * images_per_class, C, H, W), as in the base class.
         """
         self.check(source.real, images_per_class)
-        return source.real.normalised(self.rule(source, images_per_class, streams)).cpu()
+        chosen = self.choose(source, [images_per_class] * source.real.class_count, streams)
+        return source.real.normalised(chosen).cpu()
+
+    def choose(self, source: FeatureSource, counts: Sequence[int], streams: Streams) -> Tensor:
+        """The indices of the images that the rule chooses.
+
+        Args:
+            source: what to choose from, with its features and scores.
+            counts: the number for each class, at most its size.
+            streams: random streams of the selection.
+
+        Returns:
+            int64 (sum of counts,), ordered by class, on the CPU.
+        """
+        return self.rule(source, counts, streams).cpu()
 
 
 @dataclass(frozen=True)
@@ -138,46 +158,44 @@ class Construction(Selection):
             float32 (classes * images_per_class, C, H, W), as in the base class.
         """
         self.check(source.real, images_per_class)
-        return self.rule(source, images_per_class, streams).float().cpu()
+        return self.rule(source, [images_per_class] * source.real.class_count, streams).float().cpu()
 
 
-def by_features(pick: Callable[[Tensor, int, int], Tensor]) -> Rule:
-    """A rule that applies ``pick`` to each class: its features (n, D), the number to choose and a seed."""
+def by_features(pick: Callable[[Tensor, int, int, Progress], Tensor]) -> Rule:
+    """A rule that applies ``pick`` to each class: its features (n, D), the number to choose, a seed and progress."""
 
-    def rule(source: FeatureSource, count: int, streams: Streams) -> Tensor:
-        classes = enumerate(source.features_by_class())
-        return torch.cat(
-            [
-                members[pick(finite(features, members), count, _seed(streams, label))]
-                for label, (members, features) in classes
-            ]
-        )
+    def rule(source: FeatureSource, counts: Sequence[int], streams: Streams) -> Tensor:
+        chosen = []
+        for label, (members, features) in enumerate(source.features_by_class()):
+            seed = _seed(streams, label)
+            if counts[label]:
+                chosen.append(members[pick(finite(features, members), counts[label], seed, source.progress)])
+        return torch.cat(chosen)
 
     return rule
 
 
 def by_score(score: Callable[[FeatureSource], Tensor]) -> Rule:
     """A rule that chooses the images with the highest ``score`` (N,) in each class."""
+    return _of_scores(score, lambda scores, count, _: hardest(scores, count))
 
-    def rule(source: FeatureSource, count: int, _: Streams) -> Tensor:
-        scores = finite(score(source), torch.arange(len(source.real)))
-        return within_classes(source.real, lambda members, _: hardest(scores[members], count))
+
+def _of_scores(
+    score: Callable[[FeatureSource], Tensor], pick: Callable[[Tensor, int, torch.Generator], Tensor]
+) -> Rule:
+    """A rule that applies ``pick`` to the scores of each class, the number to choose and a generator."""
+
+    def rule(source: FeatureSource, counts: Sequence[int], streams: Streams) -> Tensor:
+        scores = finite(score(source), torch.arange(len(source.members)))
+        members = [index.cpu() for index in source.members.class_index]
+        return torch.cat(
+            [
+                index[pick(scores[index], count, streams.generator("class", label))]
+                for label, (index, count) in enumerate(zip(members, counts, strict=True))
+            ]
+        )
 
     return rule
-
-
-def within_classes(real: LabeledImages, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Choose images within each class.
-
-    Args:
-        real: the images to choose from.
-        pick: maps the indices (n,) of the images of a class, on the CPU, and the class number to positions among them.
-
-    Returns:
-        int64: indices into all images, ordered by class.
-    """
-    classes = enumerate(index.cpu() for index in real.class_index)
-    return torch.cat([members[pick(members, label)] for label, members in classes])
 
 
 def finite(values: Tensor, images: Tensor) -> Tensor:
@@ -190,8 +208,8 @@ def finite(values: Tensor, images: Tensor) -> Tensor:
     Raises:
         UserError: some are not finite; the message names the first such image.
     """
-    wrong = (~values.isfinite()).flatten(1 if values.dim() > 1 else 0)
-    rows = (wrong.any(1) if wrong.dim() > 1 else wrong).nonzero().flatten()
+    blocks = values.reshape(len(values), -1).split(FINITE_ROWS)
+    rows = (~torch.cat([block.isfinite().all(1) for block in blocks])).nonzero().flatten() if blocks else images[:0]
     if len(rows):
         raise UserError(
             f"image {int(images[rows[0]])} has features that are not finite ({len(rows)} in all)",
@@ -200,37 +218,59 @@ def finite(values: Tensor, images: Tensor) -> Tensor:
     return values
 
 
-def _random(source: FeatureSource, count: int, streams: Streams) -> Tensor:
-    return random_indices(source.real, count, streams.generator("choice"))
+def _random(source: FeatureSource, counts: Sequence[int], streams: Streams) -> Tensor:
+    generator, members = streams.generator("choice"), source.members
+    if len(set(counts)) == 1 and isinstance(members, LabeledImages):
+        return random_indices(members, counts[0], generator)
+    return random_subset(members, counts, generator)
 
 
-def _centres(source: FeatureSource, count: int, streams: Streams) -> Tensor:
+def _optimised_random(source: FeatureSource, counts: Sequence[int], streams: Streams) -> Tensor:
+    return optimised_random(source, counts[0], streams)
+
+
+def _centres(source: FeatureSource, counts: Sequence[int], streams: Streams) -> Tensor:
     classes = enumerate(Pixels(source.real).features_by_class())
-    made = [k_means_centres(pixels, count, _seed(streams, label)) for label, (_, pixels) in classes]
+    made = [k_means_centres(pixels, counts[label], _seed(streams, label)) for label, (_, pixels) in classes]
     return torch.cat(made).unflatten(1, source.real.shape)
 
 
-def _average(source: FeatureSource, count: int, _: Streams) -> Tensor:
+def _average(source: FeatureSource, counts: Sequence[int], _: Streams) -> Tensor:
     means = [source.real.normalised(index).mean(0) for index in source.real.class_index]
-    return torch.stack(means).repeat_interleave(count, dim=0)
+    return torch.stack(means).repeat_interleave(torch.tensor(counts, device=means[0].device), dim=0)
 
 
 def _seed(streams: Streams, label: int) -> int:
     return streams.derived_seed("class", label)
 
 
+def _facility_location(features: Tensor, count: int, seed: int, progress: Progress) -> Tensor:
+    return facility_location(features, count, seed, progress=progress)
+
+
+def by_coverage(cut: float | None = None) -> Rule:
+    """A rule that covers the difficulty of each class, without its hardest images; ``cut`` is their share."""
+    return _of_scores(
+        lambda source: -source.aum(), lambda scores, count, draws: stratified(scores, count, draws, cut=cut)
+    )
+
+
 _ALL: tuple[Selection, ...] = (
     Choice("random", _random, needs_network=False),
-    Choice("herding", by_features(lambda features, count, _: herding(features, count))),
-    Choice("k-center", by_features(lambda features, count, _: k_center(features, count))),
+    Choice("herding", by_features(lambda features, count, _, progress: herding(features, count, progress=progress))),
+    Choice("k-center", by_features(lambda features, count, _, progress: k_center(features, count, progress=progress))),
+    Choice("facility-location", by_features(_facility_location)),
     Construction("k-means", _centres, needs_network=False),
-    Choice("k-means-nearest", by_features(k_means_nearest)),
+    Choice("k-means-nearest", by_features(lambda features, count, seed, _: k_means_nearest(features, count, seed))),
     Construction("average", _average, needs_network=False, repeats=True),
-    Choice("average-nearest", by_features(lambda features, count, _: nearest_to_mean(features, count))),
+    Choice("average-nearest", by_features(lambda features, count, *_: nearest_to_mean(features, count))),
+    Choice("moderate", by_features(lambda features, count, *_: moderate(features, count))),
+    Choice("ccs", by_coverage()),
+    Choice("aum", by_score(lambda source: -source.aum())),
     Choice("forgetting", by_score(lambda source: source.forgetting())),
     Choice("el2n", by_score(lambda source: source.el2n())),
     Choice("grand", by_score(lambda source: source.grand())),
-    Choice("optimised-random", optimised_random),
+    Choice("optimised-random", _optimised_random),
 )
 
 SELECTIONS: Mapping[str, Selection] = MappingProxyType({selection.name: selection for selection in _ALL})

@@ -1,0 +1,64 @@
+"""Choices by difficulty that cover it: a class's easy, moderate and hard images, not its hardest alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+STRATA = 50
+"""The number of equally wide ranges of difficulty."""
+
+CUTS = ((0.1, 0.3), (0.3, 0.1))
+"""Up to which share of a class is chosen, and what share of its hardest images is then left out; above, none is."""
+
+
+def stratified(difficulty: Tensor, count: int, generator: torch.Generator, *, cut: float | None = None) -> Tensor:
+    """Leave out the hardest images, and draw evenly from ranges of the difficulty of the others.
+
+    Zheng et al., "Coverage-centric Coreset Selection for High Pruning Rates", ICLR 2023 (arXiv:2210.15809), algorithm
+    1: the smallest ranges come first, and what they cannot fill is left to the larger ones.
+
+    Args:
+        difficulty: (n,), of the images of one class; larger values are harder.
+        count: number of images to choose, at most n.
+        generator: of the random draws.
+        cut: share of the images that is left out as too hard, less if fewer than ``count`` would remain; None takes
+            that of ``CUTS``.
+
+    Returns:
+        int64 (count,): distinct positions, ascending.
+    """
+    order = difficulty.argsort(stable=True)
+    share = count / len(order)
+    if cut is None:
+        cut = next((cut for most, cut in CUTS if share <= most), 0.0)
+    kept = order[: max(len(order) - int(cut * len(order)), count)]
+    values = difficulty[kept].double()
+    low, high = values.min(), values.max()
+    width = (high - low) / STRATA
+    range_of = ((values - low) / width).long().clamp(max=STRATA - 1) if width > 0 else torch.zeros_like(kept)
+    groups = sorted((kept[range_of == number] for number in range_of.unique().tolist()), key=len)
+    chosen, left = [], count
+    for number, group in enumerate(groups):
+        drawn = min(len(group), left // (len(groups) - number))
+        chosen.append(group[torch.randperm(len(group), generator=generator)[:drawn]])
+        left -= drawn
+    return torch.cat(chosen).sort().values
+
+
+def moderate(features: Tensor, count: int) -> Tensor:
+    """Choose the images whose distance to the mean of their class is nearest to the median distance.
+
+    Xia et al., "Moderate Coreset: A Universal Method of Data Selection for Real-world Data-efficient Deep Learning",
+    ICLR 2023. Ties go to the first image.
+
+    Args:
+        features: features (n, D) of the images of one class.
+        count: number of images to choose, at most n.
+
+    Returns:
+        int64 (count,): distinct positions, nearest to the median first.
+    """
+    features = features.double()
+    apart = (features - features.mean(0)).norm(dim=1)
+    return (apart - apart.quantile(0.5)).abs().argsort(stable=True)[:count]

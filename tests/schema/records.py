@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from potstill.schema import Record, poisoning
+from potstill.schema import Record, poisoning, subset
 from potstill.schema.attacks import AttackCurves, AttackedNetworks, Probe
 from potstill.schema.audit import (
     AreaDifference,
@@ -62,6 +62,7 @@ from potstill.schema.recipe import Recipe
 from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRecord, Searched
 from potstill.schema.robustness import KINDS, Robustness
 from potstill.schema.search import DISTILLED, Candidate, Proxy, SearchResult
+from potstill.schema.subset import Budget, Neighbour, Subset, Worth
 
 text = st.text(max_size=12)
 counts = st.integers(0, 10**12)
@@ -331,6 +332,8 @@ outcomes = st.builds(
     unpatched=st.none() | fractions,
 )
 
+left_out = st.builds(Neighbour, dropped=counts, chosen=counts, label=counts, distance=amounts)
+
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
     "poisoning": st.builds(
         Poisoning,
@@ -362,6 +365,24 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         chance=fractions,
         probes=st.just(probes),
         networks=by_name(st.lists(attacked, max_size=3)),
+        made_on=st.lists(text, max_size=2),
+    ),
+    "selection": st.builds(
+        Subset,
+        total=positive,
+        budget=st.builds(Budget, count=positive),
+        class_names=st.lists(text, max_size=3).map(tuple),
+        class_sizes=st.lists(counts, max_size=3).map(tuple),
+        counts=st.lists(counts, max_size=3).map(tuple),
+        nearest=st.lists(left_out, max_size=2),
+        farthest=st.lists(left_out, max_size=2),
+        hardest=st.lists(counts, max_size=2),
+        worth=st.none()
+        | st.builds(
+            Worth,
+            recipe=recipes,
+            networks=by_name(st.builds(subset.Comparison, chosen=results, random=results)),
+        ),
         made_on=st.lists(text, max_size=2),
     ),
     "recipe": recipes,

@@ -29,6 +29,7 @@ from potstill.schema.poisoning import Poisoning
 from potstill.schema.reproduction import ReproductionRecord
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
+from potstill.schema.subset import Subset
 from tests.schema.records import RECORDS
 
 KINDS: dict[str, type[Record]] = {
@@ -45,6 +46,7 @@ KINDS: dict[str, type[Record]] = {
     "reproduction": ReproductionRecord,
     "robustness": Robustness,
     "search": SearchResult,
+    "selection": Subset,
 }
 """By the first word of a file's name."""
 ROOT = Path(__file__).parents[2] / "records"

@@ -1,4 +1,4 @@
-"""Applications of distilled sets: comparison, architecture search, continual and federated learning, audits, poisoning.
+"""Applications: comparison, architecture search, continual and federated learning, audits, poisoning, selection.
 
 They are independent of concrete methods.
 """
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from potstill.applications.federated.federating import federate as federate
     from potstill.applications.poisoning.backdoor import plant_backdoor as plant_backdoor
     from potstill.applications.poisoning.malicious_step import learn_malicious_step as learn_malicious_step
+    from potstill.applications.subset.candidates import Candidates as Candidates
+    from potstill.applications.subset.selecting import RULES as RULES
+    from potstill.applications.subset.selecting import Judging as Judging
+    from potstill.applications.subset.selecting import Rule as Rule
+    from potstill.applications.subset.selecting import select as select
     from potstill.schema.audit import Audit as Audit
     from potstill.schema.audit import AuditProtocol as AuditProtocol
     from potstill.schema.comparison import Comparison as Comparison
@@ -39,5 +44,7 @@ if TYPE_CHECKING:
     from potstill.schema.poisoning import Poisoning as Poisoning
     from potstill.schema.poisoning import StepProtocol as StepProtocol
     from potstill.schema.search import SearchResult as SearchResult
+    from potstill.schema.subset import Budget as Budget
+    from potstill.schema.subset import Subset as Subset
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -37,6 +37,9 @@ COMMANDS = {
         "measure what a set is worth, compared with random images and the full data", "evaluate_command:run"
     ),
     "compare": Command("evaluate several sets by one recipe and test their differences", "compare_command:run"),
+    "select": Command(
+        "choose the part of a dataset or of an embeddings file to keep, and measure its worth", "select_command:run"
+    ),
     "experts": Command("train networks on the real images and keep the weights of every epoch", "experts_command:run"),
     "search": Command("search for an architecture on a small set instead of the full data", "search_command:run"),
     "continual": Command(

@@ -9,6 +9,8 @@
 - ``splits``, ``assembly``: to a dataset with three splits.
 - ``dataset``, ``labeled_images``, ``whitening``: what is kept in memory, and how networks see it.
 - ``views``: parts of a dataset as datasets of their own.
+- ``vectors``: embeddings in files, which stand for images or for anything else.
+- ``training_files``: the files of images.
 
 It imports ``schema`` and ``runtime`` alone.
 """
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from potstill.data.poisoned import with_backdoor as with_backdoor
     from potstill.data.poisoned import with_relabelled as with_relabelled
     from potstill.data.splits import stratified_split as stratified_split
+    from potstill.data.training_files import training_files as training_files
+    from potstill.data.vectors import Vectors as Vectors
+    from potstill.data.vectors import read_vectors as read_vectors
     from potstill.data.views import brought_together as brought_together
     from potstill.data.views import judges_of as judges_of
     from potstill.data.views import share_of as share_of

@@ -13,14 +13,14 @@ from potstill.data.images_on_disk import ImagesOnDisk, richer
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.raw import RawDataset, Split
 from potstill.data.shaping import richest
-from potstill.data.splits import TEST_FRACTION, complete_splits
+from potstill.data.splits import HeldOut, complete_splits
 from potstill.data.whitening import Whitening, fit_whitening
 from potstill.runtime.errors import UserError
 from potstill.schema.account import Account, SplitAccount
 
 
 def assemble(
-    raw: RawDataset, name: str, entry: CatalogueEntry | None, *, validation_fraction: float, zca: bool
+    raw: RawDataset, name: str, entry: CatalogueEntry | None, fractions: HeldOut, *, zca: bool
 ) -> ImageDataset:
     """Make a dataset from the output of a source.
 
@@ -32,14 +32,14 @@ def assemble(
         raw: the decoded splits.
         name: the dataset's name in records.
         entry: its entry of the catalogue, if there is one.
-        validation_fraction: of each class of the training images, in [0, 1).
+        fractions: what is held out in place of splits that were not published.
         zca: whether to whiten.
 
     Raises:
         UserError: fewer than two classes, no training images, or splits of different shapes.
     """
     _check(raw, name)
-    complete, held_out = complete_splits(_same_channels(raw.splits), validation_fraction)
+    complete, held_out = complete_splits(_same_channels(raw.splits), fractions)
     train = complete["train"].images
     if entry is not None and entry.mean is not None and entry.std is not None:
         mean, std = entry.mean, entry.std
@@ -57,7 +57,7 @@ def assemble(
         test=splits["test"],
         flips=entry.flips if entry is not None else True,
         fingerprint=fingerprint(raw, held_out),
-        account=_account(raw, splits, held_out, validation_fraction),
+        account=_account(raw, splits, held_out, fractions),
     )
 
 
@@ -71,13 +71,13 @@ def _whitening(train: Tensor | ImagesOnDisk, mean: tuple[float, ...], std: tuple
 
 
 def _account(
-    raw: RawDataset, splits: Mapping[str, LabeledImages], held_out: Mapping[str, Tensor], validation_fraction: float
+    raw: RawDataset, splits: Mapping[str, LabeledImages], held_out: Mapping[str, Tensor], fractions: HeldOut
 ) -> Account:
     """The account of the splits as they are used: some were held out of the training images."""
     origins = {split.name: split.origin for split in raw.account.splits}
     if "test" not in origins and "validation" in origins:
         origins["test"] = f"{origins.pop('validation')}, the published validation split"
-    shares = {"test": TEST_FRACTION, "validation": validation_fraction}
+    shares = {"test": fractions.test, "validation": fractions.validation}
     for name in held_out:
         origins[name] = f"{shares[name]:.0%} of each class of train, held out"
     parts = [

@@ -13,6 +13,7 @@ from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.dataset import ImageDataset
 from potstill.data.sources import SOURCES, Request, Source
 from potstill.data.sources.unread import unread
+from potstill.data.splits import TEST_FRACTION, HeldOut
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import cache_folder, expanded
@@ -27,6 +28,7 @@ def load_dataset(
     choices: Choices = NO_CHOICES,
     image_size: int | None = None,
     validation_fraction: float = 0.1,
+    test_fraction: float = TEST_FRACTION,
     zca: bool = False,
     cache: str | Path | None = "user",
     progress: Progress = silent,
@@ -47,6 +49,8 @@ def load_dataset(
             square is cut out; None keeps the size.
         validation_fraction: the share of each class of the training images that is held out for validation, at least
             one image of a class of two or more, if the dataset has no validation split; 0 holds none out.
+        test_fraction: likewise for the test split, before that; held out if neither a test nor a validation split was
+            published.
         zca: whether to whiten, with a ZCA fitted to the training images alone.
         cache: where decoded images are kept; ``"user"`` is ``potstill`` in the user's cache folder, None keeps none.
         progress: told of what takes long.
@@ -56,8 +60,9 @@ def load_dataset(
             images fit neither in memory nor on disk.
     """
     check_least("image_size", image_size, 1)
-    if not 0 <= validation_fraction < 1:
-        raise UserError(f"`validation_fraction={validation_fraction}` is outside [0, 1)", "use 0.1, for example")
+    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= fraction < 1:
+            raise UserError(f"`{name}={fraction}` is outside [0, 1)", "use 0.1, for example")
     spec, data_root = str(spec), None if data_root is None else Path(data_root)
     source, entry = find_source(spec, data_root)
     resized = entry is not None and entry.resized
@@ -65,7 +70,8 @@ def load_dataset(
     folder = cache_folder("decoded") if cache == "user" else None if cache is None else Path(cache)
     raw = read_cached(source, folder, choices, size, entry.shape[0] if entry is not None else None, progress)
     raw = replace(raw, account=replace(raw.account, remarks=(*raw.account.remarks, *_namesake(entry, data_root))))
-    made = assemble(raw, source.name, entry, validation_fraction=validation_fraction, zca=zca)
+    fractions = HeldOut(test=test_fraction, validation=validation_fraction)
+    made = assemble(raw, source.name, entry, fractions, zca=zca)
     return replace(made, spec=spec, image_size=image_size, choices=choices)
 
 

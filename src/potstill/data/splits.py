@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,16 +14,27 @@ from potstill.runtime.streams import Streams
 TEST_FRACTION = 0.2  # held out of datasets that were published in one piece
 
 
-def complete_splits(
-    published: Mapping[str, Split], validation_fraction: float
-) -> tuple[dict[str, Split], dict[str, Tensor]]:
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """The share of each class of the training images that takes the place of a split that was not published.
+
+    Attributes:
+        test: in [0, 1).
+        validation: in [0, 1), of what remains.
+    """
+
+    test: float = TEST_FRACTION
+    validation: float = 0.1
+
+
+def complete_splits(published: Mapping[str, Split], fractions: HeldOut) -> tuple[dict[str, Split], dict[str, Tensor]]:
     """Hold the splits that were not published out of the training images, the same share of every class.
 
     A published validation split is kept as it is, unless there is no test split: then it takes its place.
 
     Args:
         published: the splits by name, ``train`` among them.
-        validation_fraction: of each class of the training images, in [0, 1).
+        fractions: of each class of the training images.
 
     Returns:
         The splits ``train``, ``validation`` and ``test``, and for each that was held out the int64 indices of its
@@ -33,7 +45,7 @@ def complete_splits(
         splits["test"] = splits.pop("validation")
     train, held_out = splits["train"], {}
     remaining = torch.arange(len(train.labels))
-    for name, fraction in (("test", TEST_FRACTION), ("validation", validation_fraction)):
+    for name, fraction in (("test", fractions.test), ("validation", fractions.validation)):
         if name not in splits:
             kept, held = stratified_split(train.labels[remaining], fraction, name)
             held_out[name], remaining = remaining[held], remaining[kept]

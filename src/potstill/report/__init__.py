@@ -36,5 +36,7 @@ if TYPE_CHECKING:
     from potstill.report.search import short_full_data as short_full_data
     from potstill.report.search import skipped_candidates as skipped_candidates
     from potstill.report.sections.labels import label_sentence as label_sentence
+    from potstill.report.subset import subset_verdict as subset_verdict
+    from potstill.report.subset import write_subset as write_subset
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -1,0 +1,101 @@
+"""What a choice is worth: networks trained on it, beside networks trained on as many random images of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from potstill.evaluation import Session, find_recipe
+from potstill.evaluation.checks import check_repeats, check_test
+from potstill.evaluation.series import Series, TrainingSpec, measure
+from potstill.evaluation.specs import training_on
+from potstill.runtime.bounds import check_memory
+from potstill.runtime.errors import UserError
+from potstill.runtime.streams import Streams
+from potstill.schema.evaluation import NetworkResult
+from potstill.schema.recipe import Recipe
+from potstill.schema.subset import Comparison, Worth
+from potstill.selection.random import random_subset
+from potstill.synthetic import SyntheticSet
+from potstill.units import UnitLog
+
+
+def recipe_of(name: str, epochs: int | None) -> Recipe:
+    """A recipe, perhaps with another number of epochs and a name that says so.
+
+    Raises:
+        UserError: the recipe is unknown, tunes learning rates, or repeats learned steps.
+    """
+    recipe = find_recipe(name)
+    if recipe.learning_rate_grid or recipe.replay or recipe.learned_rate:
+        raise UserError(
+            f"{recipe.name} takes learning rates or steps of a synthetic set, and these are real images",
+            "use `recipe=quick`, for example",
+        )
+    return recipe if epochs is None else replace(recipe, name=f"{recipe.name}-{epochs}-epochs", epochs=epochs)
+
+
+def measure_worth(
+    session: Session,
+    chosen: Tensor,
+    counts: Sequence[int],
+    *,
+    recipe: Recipe,
+    networks: Sequence[str],
+    repeats: int,
+    log: UnitLog | None = None,
+) -> Iterator[Worth]:
+    """Train networks on the chosen training images, and on random ones, new for each repeat.
+
+    Args:
+        session: the dataset, device, seed, executor and progress.
+        chosen: int64, the positions of the images in the training split.
+        counts: how many there are of each class.
+        recipe: how networks are trained.
+        networks: specs.
+        repeats: trainings of each network, on either.
+        log: the results on record; None keeps results in memory.
+
+    Yields:
+        The results so far, whenever there is a new one.
+
+    Raises:
+        UserError: a network is unknown, there are no test images, or ``repeats`` is out of range.
+    """
+    check_repeats(repeats)
+    check_test(session.dataset)
+    train = session.dataset.train
+    image = 4 * train.nbytes // max(len(train), 1)
+    remedy = "choose fewer, use fewer `repeats`, or a smaller `image_size`"
+    check_memory("the images of all repeats", (repeats + 1) * len(chosen) * image, remedy)
+    weight = recipe.epochs * len(chosen)
+    worth = Worth(recipe=recipe)
+    compute = session.settled(2 * repeats * len(networks) * weight)
+    with session.runner(compute, log, images=2 * repeats * len(networks) * weight, longest=weight) as runner:
+        materials = runner.workplace.materials
+        base = training_on(session.dataset, runner.workplace, recipe, session.seed, purpose="subset")
+
+        def spec(name: str, choose: Callable[[tuple[str | int, ...]], str]) -> TrainingSpec:
+            return TrainingSpec(trained_on=name, repeats=repeats, each=base, choose=choose, weight=weight)
+
+        def drawn(stream: tuple[str | int, ...]) -> str:
+            draws = Streams(session.seed, stream).generator("random images")
+            return materials.add(SyntheticSet.from_indices(train, random_subset(train, counts, draws)))
+
+        own = materials.add(SyntheticSet.from_indices(train, chosen.to(train.device)))
+        for network in dict.fromkeys(networks):
+            series = [
+                Series(network, spec("the choice", lambda _stream: own)),
+                Series(network, spec("random images", drawn)),
+            ]
+            for _ in measure(runner, series):
+                on_choice, on_random = (each.result for each in series)
+                worth.networks[network] = Comparison(chosen=_kept(on_choice), random=_kept(on_random))
+                yield worth
+
+
+def _kept(result: NetworkResult) -> NetworkResult:
+    """The result without its tables of confusions, which a choice's record does not show."""
+    return replace(result, confusion=[])

@@ -1,0 +1,213 @@
+"""``potstill select SOURCE``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from potstill import applications, data, evaluation, report
+from potstill.cli.going_on import going_on, same_again
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    names,
+    parse,
+    within_memory,
+)
+from potstill.cli.output import Table, say, table_console
+from potstill.cli.progress import ProgressLines
+from potstill.data import NO_CHOICES
+from potstill.runtime.compute_choice import AUTOMATIC
+from potstill.runtime.errors import UserError
+from potstill.runtime.executor_choice import AUTO
+from potstill.schema.subset import Subset
+
+MOST_CLASSES = 40
+"""The most classes in the table on the terminal; the page has all of them."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choose which images of a dataset, or rows of an embeddings file, to keep: each class by itself.
+
+    Attributes:
+        source: a dataset, as for potstill inspect, or an .npy file of vectors.
+        by: how to choose; see docs/selecting.md. By default facility-location.
+        fraction: the part to keep, such as 10% or 0.1.
+        count: the number to keep.
+        ipc: the number to keep of each class.
+        features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy file with a
+            row for each training image; or a folder of potstill experts. By default what the rule needs.
+        labels: of an .npy file of vectors: a file with the label of each, .npy or one in each line.
+        network: spec of the network that is trained for features or scores.
+        teacher_epochs: passes of its training over the images.
+        worth: train networks on the choice and on as many random images, and compare.
+        recipe: for --worth, how they are trained; see potstill list recipes. By default quick.
+        networks: for --worth, specs, separated by commas. By default convnet.
+        repeats: for --worth, trainings of each network. By default 5.
+        epochs: for --worth, passes over the images, instead of the recipe's number.
+        copy: a new folder for copies of the chosen files.
+        links: make symbolic links in it, instead of copies.
+        image_size: resize images to this height and width, in pixels.
+        choices: columns and splits to take where its files leave a choice.
+        data_root: folder with local copies of catalogue datasets.
+        seed: seed for all random draws.
+        compute: device, precision and compilation.
+        out: folder for selection.json, selected.csv and selection.html. By default runs/select-SOURCE-BY.
+    """
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    by: Literal[
+        "random",
+        "herding",
+        "k-center",
+        "facility-location",
+        "k-means-nearest",
+        "average-nearest",
+        "moderate",
+        "ccs",
+        "aum",
+        "forgetting",
+        "el2n",
+        "grand",
+    ] = "facility-location"
+    fraction: str | None = None
+    count: int | None = None
+    ipc: int | None = None
+    features: str | None = None
+    labels: Path | None = None
+    network: str = "convnet"
+    teacher_epochs: int = 10
+    worth: bool = False
+    recipe: str | None = None
+    networks: str | None = None
+    repeats: int | None = None
+    epochs: int | None = None
+    copy: Path | None = None
+    links: bool = False
+    image_size: int | None = None
+    choices: ChoiceOptions = NO_CHOICES
+    data_root: Path | None = None
+    memory_limit: MemoryOption = None
+    seed: int = 0
+    compute: ComputeOptions = AUTOMATIC
+    executor: ExecutorOption = AUTO
+    out: Path | None = None
+
+
+OF_WORTH = ("recipe", "networks", "repeats", "epochs")
+"""The options that only ``--worth`` takes."""
+
+
+def run(words: list[str]) -> None:
+    """Choose, and print how many of each class, what the choice is worth, and where it is written."""
+    options = parse(Options, words, command="select")
+    _check(options)
+    budget = applications.Budget(fraction=_fraction(options.fraction), count=options.count, per_class=options.ipc)
+    out = options.out or Path("runs") / f"select-{Path(data.short_name(options.source)).stem}-{options.by}"
+    with (
+        going_on(same_again("select", words)),
+        within_memory(options.memory_limit),
+        ProgressLines("reading what there is") as progress,
+    ):
+        candidates = _candidates(options, progress)
+        record = applications.select(
+            candidates,
+            applications.Rule(
+                options.by,
+                features=options.features,
+                network=options.network,
+                teacher_epochs=options.teacher_epochs,
+                seed=options.seed,
+            ),
+            budget,
+            out,
+            judging=_judging(options),
+            copy=options.copy,
+            link=options.links,
+            resources=evaluation.Resources(compute=options.compute, executor=options.executor, progress=progress),
+        )
+        progress("writing the page")
+        images = None if candidates.dataset is None else candidates.dataset.train
+        page = report.write_subset(out, images, candidates.places.tolist())
+    table_console().print(table(record))
+    say(*report.subset_verdict(record))
+    if options.copy is not None:
+        say(f"{'links to' if options.links else 'copies of'} the files are in {options.copy}")
+    say(f"written to {out / record.table} and {out / Subset.FILE}; the page is {page}")
+
+
+def _check(options: Options) -> None:
+    """Refuse options that would have no effect."""
+    for name in OF_WORTH if not options.worth else ():
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} needs --worth", "add it, or leave the option out")
+    if options.links and options.copy is None:
+        raise UserError("--links needs --copy FOLDER", "name a new folder")
+    if options.labels is not None and not _is_vectors(options.source):
+        raise UserError("--labels is for a file of vectors; a dataset has labels", "leave it out")
+
+
+def _is_vectors(source: str) -> bool:
+    return source.lower().endswith(".npy")
+
+
+def _fraction(word: str | None) -> float | None:
+    """A fraction as the user wrote it: ``10%`` or ``0.1``.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if word is None:
+        return None
+    number, percent = word.strip().removesuffix("%"), word.strip().endswith("%")
+    try:
+        return float(number) / (100 if percent else 1)
+    except ValueError:
+        raise UserError(f"--fraction takes a part, not {word!r}", "use 10% or 0.1, for example") from None
+
+
+def _candidates(options: Options, progress: ProgressLines) -> applications.Candidates:
+    if _is_vectors(options.source):
+        return applications.Candidates.of_vectors(options.source, options.labels)
+    found = applications.Candidates.of_dataset(
+        options.source,
+        tested=options.worth,
+        data_root=options.data_root,
+        choices=options.choices,
+        image_size=options.image_size,
+        progress=progress,
+    )
+    if found.dataset is not None:
+        progress.introduce(found.dataset)
+    return found
+
+
+def _judging(options: Options) -> applications.Judging | None:
+    if not options.worth:
+        return None
+    given = {name: value for name in OF_WORTH if (value := getattr(options, name)) is not None}
+    if "networks" in given:
+        given["networks"] = names(given["networks"])
+    return applications.Judging(**given)
+
+
+def table(record: Subset) -> Table:
+    """How many there are and were chosen of each class."""
+    hidden = len(record.class_names) - MOST_CLASSES
+    made = Table(
+        title=f"{record.chosen:,} of {record.total:,} by {record.rule}",
+        caption=f"{hidden:,} more classes are on the page" if hidden > 0 else None,
+    )
+    made.add_column("class")
+    made.add_column("there are", justify="right")
+    made.add_column("chosen", justify="right")
+    rows = zip(record.class_names, record.class_sizes, record.counts, strict=True)
+    for name, size, chosen in list(rows)[:MOST_CLASSES]:
+        made.add_row(name or "all", f"{size:,}", f"{chosen:,}")
+    return made

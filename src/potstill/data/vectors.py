@@ -1,0 +1,126 @@
+"""Vectors in files: embeddings of images, or of anything else, and their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import expanded
+from potstill.runtime.reading import cannot_read
+from potstill.runtime.text import visible
+
+CHECKED_VALUES = 2**22
+"""How many values are checked at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Vectors with the class of each; without labels, all are of one class.
+
+    Attributes:
+        values: (N, D), of a floating type; a file's are mapped into memory, not read.
+        labels: int64 (N,), indices into ``class_names``.
+        class_names: the name of each class; a single empty one without labels.
+        where: the file, for messages.
+    """
+
+    values: np.ndarray
+    labels: Tensor
+    class_names: tuple[str, ...] = ("",)
+    where: str = field(default="the vectors", compare=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """The number of vectors of each class."""
+        return tuple(torch.bincount(self.labels, minlength=len(self.class_names)).tolist())
+
+    @property
+    def class_index(self) -> tuple[Tensor, ...]:
+        """The ascending int64 indices of the vectors of each class."""
+        return self._index
+
+    @cached_property
+    def _index(self) -> tuple[Tensor, ...]:
+        return self.labels.argsort(stable=True).split(list(self.class_sizes))
+
+    def rows(self, index: Tensor) -> Tensor:
+        """(n, D): the vectors at some indices; all in order are a view of the file."""
+        if len(index) == len(self):
+            return torch.from_numpy(self.values)
+        return torch.from_numpy(self.values[index.numpy()])
+
+
+def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
+    """Open a file of vectors.
+
+    Args:
+        path: an ``.npy`` file of floating-point numbers (N, D).
+        labels: an ``.npy`` file of N integers or words, or a text file with a label in each line.
+
+    Returns:
+        The vectors, which stay in the file and are read where they are used.
+
+    Raises:
+        UserError: a file cannot be read or holds something else, a value is not finite, or the numbers of vectors and
+            labels differ.
+    """
+    path = expanded(path)
+    values = _array(path)
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating) or values.dtype.itemsize > 8 or not values.size:
+        raise UserError(
+            f"{path} holds {values.dtype} {values.shape}, not vectors", "store floating-point numbers of shape (N, D)"
+        )
+    if not values.dtype.isnative:
+        raise UserError(f"{path} is in the byte order of another machine", "store it again in that of this one")
+    for first in range(0, len(values), rows := max(CHECKED_VALUES // values.shape[1], 1)):
+        wrong = np.flatnonzero(~np.isfinite(values[first : first + rows]).all(1))
+        if len(wrong):
+            raise UserError(f"{path}: row {first + wrong[0]} has values that are not finite", "correct or remove it")
+    if labels is None:
+        return Vectors(values, torch.zeros(len(values), dtype=torch.int64), where=str(path))
+    numbers, names = _labels(expanded(labels))
+    if len(numbers) != len(values):
+        raise UserError(
+            f"{path} has {len(values):,} vectors, but {labels} has {len(numbers):,} labels", "store one for each vector"
+        )
+    return Vectors(values, numbers, names, str(path))
+
+
+def _array(path: Path) -> np.ndarray:
+    """The array in an ``.npy`` file, mapped into memory; changes to it stay in memory."""
+    try:
+        return np.lib.format.open_memmap(path, mode="c")
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except (ValueError, EOFError, SyntaxError) as error:
+        why = "it holds objects" if "object" in str(error).lower() else visible(str(error).splitlines()[0])
+        raise UserError(f"{path} is not an .npy file of numbers ({why})", "store them with numpy.save") from error
+
+
+def _labels(path: Path) -> tuple[Tensor, tuple[str, ...]]:
+    """The labels of a file as numbers, and their names."""
+    if path.suffix.lower() == ".npy":
+        found = np.asarray(_array(path))
+        if found.ndim != 1 or found.dtype.kind not in "iuU":
+            raise UserError(f"{path} holds {found.dtype} {found.shape}, not labels", "store (N,) integers or words")
+    else:
+        try:
+            found = np.array(path.read_text(encoding="utf-8").split("\n"))
+        except OSError as error:
+            raise cannot_read(path, error) from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not a text file", "write one label in each line") from error
+        found = np.char.strip(found[:-1] if len(found) and not found[-1] else found)
+    if not len(found):
+        raise UserError(f"{path} is empty", "store one label for each vector")
+    names, numbers = np.unique(found, return_inverse=True)
+    return torch.from_numpy(numbers.astype(np.int64)), tuple(str(name) for name in names)

@@ -1,0 +1,241 @@
+"""The page of a selection: what was chosen, what was not, and what the choice is worth."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from potstill.report import wording
+from potstill.report.charts.pictures import CHANNEL_NOTES, data_uri
+from potstill.report.contact_sheet import LARGEST_SIDE, Pictured, picture
+from potstill.report.images import class_titles
+from potstill.report.page import rendered
+from potstill.report.protocol import measured_on, recipe_title
+from potstill.report.sections.gallery import tile_width
+from potstill.runtime.files import write_atomic
+from potstill.schema.evaluation import NetworkResult
+from potstill.schema.subset import Comparison, Subset
+
+PAGE = "selection.html"
+MOST_CLASSES = 30
+PER_CLASS = 12
+"""How many of the chosen are shown of each class, and of how many classes."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture as a data URI, and which image it is."""
+
+    picture: Markup
+    words: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures with something in common, and what that is."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table of accuracies."""
+
+    network: str
+    chosen: str
+    random: str
+    gain: str
+    seconds: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a page.
+
+    Attributes:
+        chosen: a strip for each class.
+        pairs: of each pair the one that was not chosen and the chosen one.
+        farthest: what is farthest from all that was chosen.
+        hardest: the hardest that was not chosen.
+        large: width of a picture in CSS pixels on a wide screen.
+        small: the same on a phone.
+        aspect: width divided by height.
+        notes: what pictures do not show.
+    """
+
+    chosen: tuple[Strip, ...]
+    pairs: tuple[Strip, ...]
+    farthest: tuple[Tile, ...]
+    hardest: tuple[Tile, ...]
+    large: int
+    small: int
+    aspect: float
+    notes: tuple[str, ...]
+
+
+def write_subset(folder: str | Path, images: Pictured | None = None, places: Sequence[int] | None = None) -> Path:
+    """Write ``selection.html`` beside the ``selection.json`` in ``folder``, and return its path.
+
+    Args:
+        folder: the folder.
+        images: what was chosen from, to show some of it; None shows no pictures.
+        places: the published number of each of these images; by default they are all there are.
+
+    Raises:
+        UserError: the record is missing or damaged, or the page cannot be written.
+    """
+    folder = Path(folder)
+    record = Subset.read(folder / Subset.FILE)
+    shown = None if images is None else _pictures(record, _indices(folder / record.table), images, places)
+    path = folder / PAGE
+    write_atomic(path, render(record, shown))
+    return path
+
+
+def render(record: Subset, pictures: Pictures | None = None) -> str:
+    """The page as HTML."""
+    titles = class_titles(record.class_names) if record.labelled else ["all"]
+    worth = record.worth
+    lead, *remarks = subset_verdict(record)
+    return rendered(
+        "selection.html.jinja",
+        dated="",
+        title=f"{wording.count(record.chosen)} of {wording.count(record.total)} from {record.source}",
+        facts=[record.rule, f"{wording.count(len(record.counts))} classes" if record.labelled else "without labels"],
+        lead=lead,
+        remarks=remarks,
+        pictures=pictures,
+        rows=[] if worth is None else [_row(name, each) for name, each in worth.networks.items() if each.usable],
+        failures=[] if worth is None else list(_failures(worth.networks)),
+        classes=list(zip(titles, record.class_sizes, record.counts, strict=True)),
+        settings=_settings(record),
+    )
+
+
+def subset_verdict(record: Subset) -> list[str]:
+    """What the choice is worth, a sentence for each network; or how it was made, if that was not measured."""
+    of = "images" if record.worth is not None or record.features != record.source else "vectors"
+    made = f"{wording.count(record.chosen)} {of} chosen by {record.rule} in {wording.duration(record.seconds)}."
+    if record.worth is None:
+        return [made]
+    return [*(_judged(name, each) for name, each in record.worth.networks.items() if each.usable), made]
+
+
+def _judged(network: str, each: Comparison) -> str:
+    title = wording.network_title(network)
+    reached = (
+        f"{title}: {wording.points(each.chosen.mean)} % on the choice, "
+        f"{wording.points(each.random.mean)} % on as many random images of each class"
+    )
+    if each.interval is None:
+        return f"{reached}. One training each shows no difference."
+    low, high = each.interval
+    between = f"{wording.signed(each.gain)} points [{wording.signed(low)}, {wording.signed(high)}]"
+    if low > 0:
+        return f"{reached}: the choice is better, {between}."
+    if high < 0:
+        return f"{reached}: the choice is worse, {between}."
+    return f"{reached}: no clear difference, {between}."
+
+
+def _row(network: str, each: Comparison) -> Row:
+    ends = each.interval
+    interval = "" if ends is None else f" [{wording.signed(ends[0])}, {wording.signed(ends[1])}]"
+    return Row(
+        network=wording.network_title(network),
+        chosen=_cell(each.chosen),
+        random=_cell(each.random),
+        gain=f"{wording.signed(each.gain)}{interval}",
+        seconds=wording.duration(each.chosen.seconds + each.random.seconds),
+    )
+
+
+def _cell(result: NetworkResult) -> str:
+    spread = "" if result.std is None else f" ± {wording.points(result.std)}"
+    interval = "" if result.interval is None else f" [{wording.interval(result.interval)}]"
+    return f"{wording.points(result.mean)}{spread}{interval} × {result.repeats}"
+
+
+def _failures(networks: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
+    for name, each in networks.items():
+        for on, result in (("the choice", each.chosen), ("random images", each.random)):
+            if result.failed:
+                yield f"{wording.network_title(name)} on {on}", result.failed
+
+
+def _settings(record: Subset) -> list[tuple[str, str]]:
+    """How it was made and measured, as names and values."""
+    features = {"": "none", "pixels": "pixels"}.get(record.features, record.features)
+    if record.network:
+        network = wording.network_title(record.network)
+        features = f"a {network} trained for {wording.images(record.teacher_epochs, 'epoch')}"
+    held_out = f", beside {wording.count(record.held_out)} held out to test by" if record.held_out else ""
+    worth = record.worth
+    return [
+        ("chosen from", f"{record.source}: {wording.count(record.total)}{held_out}"),
+        ("how much", str(record.budget)),
+        ("rule", record.rule),
+        ("features", features),
+        ("seed", str(record.seed)),
+        *([] if worth is None else [("recipe", recipe_title(worth.recipe)), ("training", worth.recipe.summary)]),
+        *measured_on(record.made_on),
+    ]
+
+
+def _indices(table: Path) -> list[int]:
+    text = table.read_bytes().decode("utf-8", "surrogateescape")
+    return [int(row["index"]) for row in csv.DictReader(io.StringIO(text))]
+
+
+def _pictures(record: Subset, chosen: list[int], images: Pictured, places: Sequence[int] | None) -> Pictures:
+    labels = np.asarray(images.labels)
+    at = None if places is None else {int(place): row for row, place in enumerate(places)}
+    names = class_titles(record.class_names)
+    first = np.asarray(images.read(slice(0, 1)))
+    _, channels, height, width = first.shape
+    reduction = -(-max(height, width) // LARGEST_SIDE)
+
+    def tile(index: int) -> Tile:
+        row = index if at is None else at[index]
+        return Tile(data_uri(picture(images, row, reduction)), f"{index}: {names[int(labels[row])]}")
+
+    rows = np.array([index if at is None else at[index] for index in chosen], dtype=np.int64)
+    by_class = [np.array(chosen)[labels[rows] == label] for label in range(len(names))]
+    return Pictures(
+        chosen=tuple(
+            Strip(name, tuple(tile(int(index)) for index in _spread(members)))
+            for name, members in list(zip(names, by_class, strict=True))[:MOST_CLASSES]
+            if len(members)
+        ),
+        pairs=tuple(
+            Strip(f"{names[each.label]}, {each.distance:.3g} apart", (tile(each.dropped), tile(each.chosen)))
+            for each in record.nearest
+        ),
+        farthest=tuple(tile(each.dropped) for each in record.farthest),
+        hardest=tuple(map(tile, record.hardest)),
+        large=tile_width(width // reduction, 64),
+        small=tile_width(width // reduction, 44),
+        aspect=width / height,
+        notes=tuple(
+            filter(
+                None,
+                (
+                    CHANNEL_NOTES.get(channels, ""),
+                    f"Pictures are reduced to 1/{reduction} of their width and height." if reduction > 1 else "",
+                ),
+            )
+        ),
+    )
+
+
+def _spread(members: np.ndarray) -> np.ndarray:
+    """At most ``PER_CLASS`` of the chosen of a class, evenly spread."""
+    few = min(PER_CLASS, len(members))
+    return members[np.linspace(0, len(members) - 1, few).round().astype(int)]

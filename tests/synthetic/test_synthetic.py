@@ -309,9 +309,8 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path):
 @pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
 def test_a_pickle_is_named_and_not_read(options: dict[str, bool], tmp_path: Path):
     torch.save({"images": torch.zeros(2, 1, 2, 2)}, tmp_path / "set.pt", **options)
-    with pytest.raises(
-        UserError, match=r"set\.pt is a PyTorch pickle, which is not read: .*; convert it: docs/python-api\.md"
-    ):
+    words = r"set\.pt is a PyTorch pickle, which is not read: .*; read its tensors alone with: potstill import"
+    with pytest.raises(UserError, match=words):
         SyntheticSet.load(tmp_path / "set.pt")
 
 

@@ -92,7 +92,7 @@ class SetMetadata(Record):
             raise UserError(f"{file} does not exist", "name the folder of a run, or a synthetic.safetensors") from error
         except UNREADABLE as error:
             if is_pickle(file):  # only now: the first bytes of a safetensors file may be any
-                remedy = "convert it: docs/python-api.md, Sets of other programs"
+                remedy = "read its tensors alone with: potstill import"
                 raise UserError(
                     f"{file} is a PyTorch pickle, which is not read: loading one can run any code", remedy
                 ) from error

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from potstill.synthetic.formation import formed as formed
     from potstill.synthetic.formation import put_together as put_together
     from potstill.synthetic.formation import tile_size as tile_size
+    from potstill.synthetic.importing.importing import Imported as Imported
+    from potstill.synthetic.importing.importing import import_set as import_set
     from potstill.synthetic.parametrisation import IDENTITY as IDENTITY
     from potstill.synthetic.parametrisation import PIXELS as PIXELS
     from potstill.synthetic.parametrisation import POSITIVE as POSITIVE

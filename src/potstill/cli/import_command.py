@@ -1,0 +1,98 @@
+"""``potstill import FILE``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from potstill import data, distillation, synthetic
+from potstill.cli.options import ChoiceOptions, parse
+from potstill.cli.output import say
+from potstill.cli.progress import ProgressLines
+from potstill.data import NO_CHOICES
+from potstill.runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Read a set that another program wrote, as a set that potstill evaluates, compares and exports.
+
+    Attributes:
+        file: a .pt file of a released program, or a folder of images with a folder for each class.
+        dataset: the dataset that the set stands for.
+        pixels: the units of its pixels, which no .pt file states: normalised, by mean and standard deviation; whitened,
+            by ZCA after that; unit, from 0 to 1; or bytes.
+        labels: file of labels, for a file of images. By default labels_NAME.pt beside images_NAME.pt.
+        experiment: which experiment of a file with several, from 0. By default the first.
+        step_size: the learned step size. By default that of lr_NAME.pt, if it is there.
+        mean: mean of each channel by which pixels are normalised, separated by commas. By default the dataset's.
+        std: standard deviation of each channel, likewise.
+        formation: pictures along each side of an image, for sets that store several small ones in each.
+        image_size: resize the dataset's images to this height and width, in pixels.
+        choices: columns and splits to take where its files leave a choice.
+        data_root: folder with local copies of catalogue datasets.
+        out: new folder for synthetic.safetensors. By default runs/NAME, after the file.
+    """
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    dataset: str
+    pixels: Literal["normalised", "whitened", "unit", "bytes"] | None = None
+    labels: Path | None = None
+    experiment: int | None = None
+    step_size: float | None = None
+    mean: str | None = None
+    std: str | None = None
+    formation: int = 1
+    image_size: int | None = None
+    choices: ChoiceOptions = NO_CHOICES
+    data_root: Path | None = None
+    out: Path | None = None
+
+
+def run(words: list[str]) -> None:
+    """Import a set, say how it was understood, and print its path."""
+    options = parse(Options, words, command="import")
+    out = options.out or Path("runs") / options.file.stem
+    if out.exists():
+        raise UserError(f"{out} already exists", "choose another --out")
+    with ProgressLines("importing the set") as progress:
+        dataset = data.load_dataset(
+            options.dataset,
+            data_root=options.data_root,
+            choices=options.choices,
+            image_size=options.image_size,
+            zca=options.pixels == "whitened",
+            progress=progress,
+        )
+        found = synthetic.import_set(
+            options.file,
+            dataset,
+            pixels=options.pixels,
+            labels=options.labels,
+            experiment=options.experiment,
+            step_size=options.step_size,
+            mean=_numbers("mean", options.mean),
+            std=_numbers("std", options.std),
+            formation=options.formation,
+        )
+    folder = distillation.RunFolder(out)
+    found.synthetic.save(folder.synthetic)
+    say(str(found.synthetic), *found.remarks, *(f"warning: {warning}" for warning in found.warnings))
+    say(f"written to {folder.synthetic}; measure it with: potstill evaluate {out}")
+
+
+def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers separated by commas.
+
+    Raises:
+        UserError: they are none.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--{name} takes a number for each channel, not {text!r}", "use 0.5,0.5,0.5") from None

@@ -1,0 +1,187 @@
+"""From a file or folder of another program to a synthetic set."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from potstill.data import ImageDataset
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import expanded, sha256_of_files
+from potstill.synthetic import SyntheticSet
+from potstill.synthetic.formation import check_factor
+from potstill.synthetic.importing.folder import read_folder
+from potstill.synthetic.importing.released import Released, read_released
+from potstill.synthetic.importing.units import Pixels, check_units, suspicions
+
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A set that another program wrote.
+
+    Attributes:
+        synthetic: the set.
+        remarks: what was decided where the file leaves it open, a sentence each.
+        warnings: what looks wrong, a sentence each.
+    """
+
+    synthetic: SyntheticSet
+    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def import_set(
+    path: str | Path,
+    dataset: ImageDataset,
+    *,
+    pixels: str | None = None,
+    labels: str | Path | None = None,
+    experiment: int | None = None,
+    step_size: float | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    formation: int = 1,
+) -> Imported:
+    """Read a set that another program wrote. Nothing in the file is executed.
+
+    Args:
+        path: a file that ``torch.save`` wrote, in a layout of :mod:`potstill.synthetic.importing.released`; or a folder
+            of images with a folder for each class.
+        dataset: the dataset that the set stands for, whitened if the set is.
+        pixels: the units of pixels: ``normalised``, ``whitened``, ``unit`` or ``bytes``. Files do not state them; only
+            bytes and image files are known by their type.
+        labels: a file of labels for a file of images; by default the one that goes with its name.
+        experiment: which experiment of a file with several; by default the first.
+        step_size: the learned step size; by default the one beside the file, if there is one.
+        mean: of each channel, by which pixels are normalised; by default the dataset's.
+        std: likewise.
+        formation: the pictures along each side of an image, as IDC and programs after it store several.
+
+    Returns:
+        The set, ordered by class, with hard labels as class indices and soft ones as probabilities, and what was
+        noticed.
+
+    Raises:
+        UserError: the file cannot be read or holds something else, the units of its pixels are not named or cannot be
+            right, or it does not fit the dataset.
+    """
+    path = expanded(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist", "check the path")
+    remarks: list[str] = []
+    if path.is_dir():
+        for name, value in (("labels", labels), ("experiment", experiment)):
+            if value is not None:
+                raise UserError(f"`{name}={value}` has no effect on a folder of images", "leave it out")
+        found, units = Released(*read_folder(path, dataset)), check_units(torch.zeros(1, dtype=torch.uint8), None)
+        if pixels not in (None, "bytes"):
+            raise UserError(f"image files have bytes, not pixels that are {pixels}", "leave `pixels` out")
+    else:
+        found = read_released(path, labels=None if labels is None else expanded(labels), experiment=experiment)
+        _check_images(path, found.images, dataset)
+        units = check_units(found.images, pixels)
+    remarks += found.remarks
+    check_factor(formation, *dataset.shape[1:])
+    _check_whitening(dataset, units)
+    own_mean, own_std = mean or dataset.mean, std or dataset.std
+    for name, values in (("mean", own_mean), ("std", own_std)):
+        if len(values) != dataset.shape[0]:
+            raise UserError(f"`{name}` has {len(values)} values for {dataset.shape[0]} channels", "give one for each")
+    images = _normalised(found.images, units, own_mean, own_std)
+    given, said = _labels(path, found.labels, len(images), dataset.class_count)
+    order = (given if given.dim() == 1 else given.argmax(1)).argsort(stable=True)
+    rate = step_size if step_size is not None else found.step_size
+    if rate is not None and not 0 < rate < float("inf"):
+        raise UserError(f"the step size {rate:g} is not positive", "give another with `step_size`")
+    made = SyntheticSet(
+        images=images[order].contiguous(),
+        labels=given[order].contiguous(),
+        class_names=dataset.class_names,
+        mean=tuple(own_mean),
+        std=tuple(own_std),
+        step_size=None if rate is None else torch.tensor(rate, dtype=torch.float32),
+        whitening=dataset.train.whitening if units == "whitened" else None,
+        formation=formation,
+        provenance={
+            "method": "imported",
+            "imported_from": path.name,
+            "imported_sha256": sha256_of_files(_files(path)),
+            "dataset": dataset.spec or dataset.name,
+            "dataset_fingerprint": dataset.fingerprint,
+            "image_size": dataset.image_size,
+            **asdict(dataset.choices),
+        },
+    )
+    warnings = suspicions(found.images.float(), units)
+    if units != "whitened" and not torch.equal(order, torch.arange(len(order))):
+        remarks.append("its images are now ordered by class")
+    return Imported(made, (*remarks, *said), tuple(warnings))
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or all files in the folder."""
+    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+def _check_images(path: Path, images: Tensor, dataset: ImageDataset) -> None:
+    if images.dim() != 4 or not len(images) or images.is_complex() or images.dtype == torch.bool:
+        raise UserError(f"{path} holds images {tuple(images.shape)} of {images.dtype}", "store (N, C, H, W) numbers")
+    if tuple(images.shape[1:]) != dataset.shape:
+        raise UserError(
+            f"{path} has images {tuple(images.shape[1:])}, and {dataset.name} has {tuple(dataset.shape)} (C, H, W)",
+            "name the dataset that the set stands for, with `image_size` if it was resized",
+        )
+    if not images.isfinite().all():
+        raise UserError(f"{path} has pixels that are not finite", "ask its authors for another file")
+
+
+def _check_whitening(dataset: ImageDataset, units: Pixels) -> None:
+    if units == "whitened" and dataset.train.whitening is None:
+        raise UserError("a whitened set needs the whitening of its dataset", "load the dataset with `zca`")
+    if units != "whitened" and dataset.train.whitening is not None:
+        raise UserError(f"pixels that are {units} are not whitened, and the dataset is", "leave `zca` out")
+
+
+def _normalised(images: Tensor, units: Pixels, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """float32 (N, C, H, W) in normalised units."""
+    images = images.float()
+    if units in ("normalised", "whitened"):
+        return images
+    shift, scale = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    return (images / (255 if units == "bytes" else 1) - shift) / scale
+
+
+def _labels(path: Path, labels: Tensor, count: int, classes: int) -> tuple[Tensor, list[str]]:
+    """The labels as class indices or probabilities, and how they were understood.
+
+    Raises:
+        UserError: they are neither, or there is not one for each image, or not of these classes.
+    """
+    if labels.shape[:1] != (count,) or labels.dim() > 2:
+        raise UserError(f"{path} has labels {tuple(labels.shape)} for {count} images", "give one label for each image")
+    if labels.dim() == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.dim() == 1:
+        whole = labels.double()
+        if not (whole == whole.round()).all() or whole.min() < 0 or whole.max() >= classes:
+            raise UserError(
+                f"{path} has labels from {float(whole.min()):g} to {float(whole.max()):g} for {classes} classes",
+                "name the dataset that the set stands for",
+            )
+        return whole.long(), []
+    if labels.shape[1] != classes:
+        raise UserError(f"{path} has labels of {labels.shape[1]} classes, not {classes}", "name the set's dataset")
+    values = labels.float()
+    if not values.isfinite().all():
+        raise UserError(f"{path} has labels that are not finite", "ask its authors for another file")
+    if (values >= 0).all() and ((values.sum(1) - 1).abs() < SUM_TOLERANCE).all():
+        if ((values == 0) | (values == 1)).all():
+            return values.argmax(1), ["labels are one-hot: read as classes"]
+        return values / values.sum(1, keepdim=True), ["labels are probabilities"]
+    return F.softmax(values, dim=1), ["labels are logits: their softmax is stored"]

@@ -1,0 +1,83 @@
+"""The units of pixels: files do not state them, so they are asked for, and compared with what the pixels look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from potstill.runtime.errors import UserError
+
+Pixels = Literal["normalised", "whitened", "unit", "bytes"]
+"""``normalised`` by mean and standard deviation; ``whitened`` by ZCA after that; in the ``unit`` interval; 0 to 255."""
+
+RANGES: Mapping[str, tuple[float, float]] = {"unit": (-0.05, 1.05), "bytes": (-0.5, 255.5)}
+"""Where pixels of these units lie; optimised ones are often a little outside of 0 to 1."""
+LEAST_LIKE = 0.35
+"""Neighbouring pixels of whitened photographs correlate less, those of others more."""
+
+
+def check_units(images: Tensor, pixels: str | None) -> Pixels:
+    """The units that were named, if the pixels can be in them.
+
+    Args:
+        images: (N, C, H, W), as they are in a file.
+        pixels: the units; None if they were not named.
+
+    Raises:
+        UserError: they were not named and are not plain from the type, or the pixels lie outside the range.
+    """
+    if pixels is None and images.dtype == torch.uint8:
+        return "bytes"
+    if pixels is None or pixels not in get_args(Pixels):
+        said = "" if pixels is None else f"`pixels={pixels}` is unknown: "
+        raise UserError(
+            f"{said}the file does not say in what units its pixels are ({_range(images)})",
+            "use `pixels=normalised` (by mean and std), or whitened (ZCA too), unit (0 to 1) or bytes",
+        )
+    if pixels in RANGES:
+        low, high = RANGES[pixels]
+        least, most = float(images.min()), float(images.max())
+        if not low <= least <= most <= high or (pixels == "bytes" and images.is_floating_point() and most <= 2):
+            raise UserError(
+                f"these pixels are not in `pixels={pixels}`: they have {_range(images)}",
+                "use `pixels=normalised`, or what they are",
+            )
+    return pixels  # type: ignore[return-value]
+
+
+def suspicions(images: Tensor, pixels: Pixels) -> list[str]:
+    """What speaks against the units that were named, a sentence each.
+
+    Args:
+        images: float32 (N, C, H, W), as they are in a file.
+        pixels: the units.
+    """
+    found = []
+    low, high = float(images.min()), float(images.max())
+    if pixels == "normalised" and low >= 0 and high <= 1:
+        found.append(f"these pixels have {_range(images)}: they look like pixels from 0 to 1, not normalised ones")
+    if pixels in ("normalised", "whitened") and high > 30:
+        found.append(f"these pixels have {_range(images)}: they look like bytes")
+    likeness = _likeness(images)
+    if pixels == "whitened" and likeness > LEAST_LIKE:
+        found.append(f"neighbouring pixels correlate by {likeness:.2f}: these do not look whitened")
+    if pixels == "normalised" and images.shape[1] == 3 and likeness < LEAST_LIKE:
+        found.append(f"neighbouring pixels correlate by {likeness:.2f} only: these look whitened, or like noise")
+    return found
+
+
+def _likeness(images: Tensor) -> float:
+    """The correlation of horizontally neighbouring pixels."""
+    if images.shape[-1] < 2:
+        return 1.0
+    left, right = images[..., :-1].flatten().double(), images[..., 1:].flatten().double()
+    pair = torch.stack([left, right])
+    spread = pair.std(1)
+    return 1.0 if float(spread.min()) == 0 else float(torch.corrcoef(pair)[0, 1])
+
+
+def _range(images: Tensor) -> str:
+    return f"values from {float(images.min()):.3g} to {float(images.max()):.3g}"

@@ -1,0 +1,95 @@
+"""Files of torch.save: read for tensors and numbers; nothing is executed, nothing is larger than it claims."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from potstill.runtime.errors import UserError
+from potstill.runtime.torch_file import read_torch_file
+
+
+class Code:
+    """What loading a pickle would run."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (f"open({str(self.target)!r}, 'w').close()",)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_tensors_and_numbers_come_back(old: bool, tmp_path: Path):
+    path = tmp_path / "res.pt"
+    content = {
+        "data": [[torch.randn(3, 1, 4, 4), torch.arange(3)]],
+        "accs_all_exps": {"ConvNet": [[np.float64(0.5), 0.25, np.int64(3), np.float32(1)]]},
+    }
+    torch.save(content, path, _use_new_zipfile_serialization=not old)
+    found = read_torch_file(path)
+    assert found["data"][0][0].equal(content["data"][0][0])
+    assert found["accs_all_exps"] == content["accs_all_exps"]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_code_is_refused_by_name_and_not_run(old: bool, tmp_path: Path):
+    target, path = tmp_path / "executed", tmp_path / "res.pt"
+    torch.save({"data": [torch.zeros(1), Code(target)]}, path, _use_new_zipfile_serialization=not old)
+    with pytest.raises(UserError, match=r"res.pt holds more than tensors \(exec\)"):
+        read_torch_file(path)
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Code(target)))
+    with pytest.raises(UserError, match=r"plain\.pt"):
+        read_torch_file(tmp_path / "plain.pt")
+    assert not target.exists()
+
+
+def test_a_module_is_refused_by_name(tmp_path: Path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "net.pt")
+    with pytest.raises(UserError, match=r"holds more than tensors \(torch.nn.modules.linear.Linear\)"):
+        read_torch_file(tmp_path / "net.pt")
+
+
+def test_what_claims_more_than_it_has_is_refused(tmp_path: Path):
+    torch.save(torch.zeros(1).expand(1_000_000, 1_000_000), tmp_path / "wide.pt")
+    with pytest.raises(UserError, match=r"holds a tensor \(1000000, 1000000\) without that many values"):
+        read_torch_file(tmp_path / "wide.pt")
+    torch.save([torch.sparse_coo_tensor(torch.zeros(2, 1), torch.ones(1), (10**6, 10**6))], tmp_path / "sparse.pt")
+    with pytest.raises(UserError, match="without that many values"):
+        read_torch_file(tmp_path / "sparse.pt")
+    torch.save(torch.zeros(10_000), tmp_path / "set.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "set.pt") as there,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as made,
+    ):
+        for entry in there.infolist():
+            made.writestr(entry.filename, there.read(entry))
+    with pytest.raises(UserError, match=r"bomb\.pt is a compressed archive"):
+        read_torch_file(tmp_path / "bomb.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"words", b"PK\x03\x04", b"\x80\x02."])
+def test_damaged_files_get_one_line(content: bytes, tmp_path: Path):
+    path = tmp_path / "set.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"is not a file of torch\.save, or is damaged") as refused:
+        read_torch_file(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_cut_files_and_absent_ones(tmp_path: Path):
+    path = tmp_path / "set.pt"
+    torch.save(torch.zeros(10_000), path)
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(UserError, match=r"set\.pt is not a file of torch\.save"):
+        read_torch_file(path)
+    with pytest.raises(UserError, match=r"cannot read .*absent\.pt"):
+        read_torch_file(tmp_path / "absent.pt")
+    with pytest.raises(UserError, match="cannot read"):
+        read_torch_file(tmp_path)

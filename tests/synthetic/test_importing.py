@@ -1,0 +1,193 @@
+"""Sets of other programs: every released layout, units that are asked for, labels of every kind, and refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from potstill.data import load_dataset
+from potstill.runtime.errors import UserError
+from potstill.synthetic import SyntheticSet, import_set
+from potstill.synthetic.export import export
+
+DIGITS = load_dataset("digits", cache=None)
+
+
+def shuffled(count: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Normalised real images of all classes, in no order."""
+    order = torch.randperm(len(DIGITS.train), generator=torch.Generator().manual_seed(seed))
+    labels = DIGITS.train.labels[order]
+    few = torch.cat([order[labels == label][: count // 10] for label in range(10)])
+    few = few[torch.randperm(len(few), generator=torch.Generator().manual_seed(seed))]
+    return DIGITS.train.normalised(few), DIGITS.train.labels[few]
+
+
+def check(made: SyntheticSet, images: Tensor, labels: Tensor) -> None:
+    order = labels.argsort(stable=True)
+    assert made.images.equal(images[order])
+    assert made.hard_labels.tolist() == labels[order].tolist()
+    assert made.class_names == DIGITS.class_names
+    assert made.provenance["dataset_fingerprint"] == DIGITS.fingerprint
+
+
+def test_the_layout_of_dc_dsa_and_dm(tmp_path: Path):
+    first, second = shuffled(seed=0), shuffled(seed=1)
+    accuracies = {"ConvNet": [[np.float64(0.9)], [np.float64(0.8)]]}
+    path = tmp_path / "res_DM_digits_ConvNet_2ipc.pt"
+    torch.save({"data": [list(first), list(second)], "accs_all_exps": accuracies}, path)
+    found = import_set(path, DIGITS, pixels="normalised")
+    check(found.synthetic, *first)
+    assert found.remarks[0] == "experiment 0 of 2, counted from 0"
+    assert found.warnings == ()
+    check(import_set(path, DIGITS, pixels="normalised", experiment=1).synthetic, *second)
+    with pytest.raises(UserError, match="has 2 experiments, none of number 2"):
+        import_set(path, DIGITS, pixels="normalised", experiment=2)
+
+
+@pytest.mark.parametrize("wrap", [lambda pair: {"data": tuple(pair)}, list, tuple])
+def test_a_pair_in_one_file(wrap: object, tmp_path: Path):
+    images, labels = shuffled()
+    torch.save(wrap([images, labels]), tmp_path / "data_best.pt")  # type: ignore[operator]
+    check(import_set(tmp_path / "data_best.pt", DIGITS, pixels="normalised").synthetic, images, labels)
+
+
+def test_the_layout_of_mtt_datm_and_pad(tmp_path: Path):
+    images, labels = shuffled()
+    logits = torch.randn(20, 10) + 9 * torch.nn.functional.one_hot(labels, 10)
+    torch.save(images, tmp_path / "images_best.pt")
+    torch.save(labels, tmp_path / "labels_best.pt")
+    hard = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised")
+    check(hard.synthetic, images, labels)
+    assert hard.synthetic.step_size is None
+    torch.save(logits.requires_grad_(), tmp_path / "labels_best.pt")
+    torch.save(torch.tensor(0.03, requires_grad=True), tmp_path / "lr_best.pt")
+    soft = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised")
+    order = soft.synthetic.hard_labels.argsort(stable=True)
+    assert order.tolist() == list(range(20))
+    expected = logits.detach().softmax(1)[logits.argmax(1).argsort(stable=True)]
+    assert soft.synthetic.labels.equal(expected)
+    assert float(soft.synthetic.step_size or 0) == pytest.approx(0.03)
+    assert "labels are logits: their softmax is stored" in soft.remarks
+    given = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised", step_size=0.5)
+    assert float(given.synthetic.step_size or 0) == 0.5
+    (tmp_path / "labels_best.pt").rename(tmp_path / "others.pt")
+    with pytest.raises(UserError, match=r"images without labels \(.*labels_best.pt does not exist\)"):
+        import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised")
+    named = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised", labels=tmp_path / "others.pt")
+    assert named.synthetic.labels.equal(expected)
+
+
+def test_probabilities_and_one_hot_labels(tmp_path: Path):
+    images, labels = shuffled()
+    torch.save([images, torch.nn.functional.one_hot(labels, 10).double()], tmp_path / "a.pt")
+    check(import_set(tmp_path / "a.pt", DIGITS, pixels="normalised").synthetic, images, labels)
+    soft = torch.rand(20, 10).softmax(1)
+    torch.save([images, soft], tmp_path / "b.pt")
+    found = import_set(tmp_path / "b.pt", DIGITS, pixels="normalised")
+    assert found.synthetic.labels.sum(1).tolist() == pytest.approx([1.0] * 20)
+    assert "labels are probabilities" in found.remarks
+
+
+def test_pixels_of_every_unit_give_the_same_set(tmp_path: Path):
+    images, labels = shuffled()
+    mean, std = (torch.tensor(values)[:, None, None] for values in (DIGITS.mean, DIGITS.std))
+    unit = images * std + mean
+    as_bytes = (unit * 255).round().to(torch.uint8)
+    order = labels.argsort(stable=True)
+    for name, values, pixels in (("u", unit, "unit"), ("f", 255 * unit, "bytes"), ("b", as_bytes, None)):
+        torch.save([values, labels], tmp_path / f"{name}.pt")
+        made = import_set(tmp_path / f"{name}.pt", DIGITS, pixels=pixels).synthetic
+        assert torch.allclose(made.images, images[order], atol=1e-5)
+    torch.save([(unit - 0.5) / 0.25, labels], tmp_path / "n.pt")
+    other = import_set(tmp_path / "n.pt", DIGITS, pixels="normalised", mean=(0.5,), std=(0.25,)).synthetic
+    assert torch.allclose(other.pixels(), unit[order].clamp(0, 1), atol=1e-5)
+
+
+def test_units_must_be_named_and_possible(tmp_path: Path):
+    images, labels = shuffled()
+    torch.save([images, labels], tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"does not say in what units its pixels are \(values from -0.8.* to 1"):
+        import_set(tmp_path / "a.pt", DIGITS)
+    for pixels in ("unit", "bytes"):
+        with pytest.raises(UserError, match=f"these pixels are not in `pixels={pixels}`"):
+            import_set(tmp_path / "a.pt", DIGITS, pixels=pixels)
+    with pytest.raises(UserError, match=r"`pixels=zca` is unknown"):
+        import_set(tmp_path / "a.pt", DIGITS, pixels="zca")
+    with pytest.raises(UserError, match="needs the whitening of its dataset"):
+        import_set(tmp_path / "a.pt", DIGITS, pixels="whitened")
+
+
+def test_whitened_sets_carry_the_whitening_and_are_checked(tmp_path: Path):
+    whitened = load_dataset("digits", zca=True, cache=None)
+    few = torch.cat([index[:2] for index in whitened.train.class_index])
+    torch.save([whitened.train.normalised(few), whitened.train.labels[few]], tmp_path / "w.pt")
+    found = import_set(tmp_path / "w.pt", whitened, pixels="whitened")
+    assert found.synthetic.whitening is not None
+    assert found.warnings == ()
+    true = whitened.train.stored[few].float() / 255  # type: ignore[index]
+    assert torch.allclose(found.synthetic.pixels(), true, atol=0.02)
+    images, labels = shuffled()
+    torch.save([images.repeat_interleave(2, 3)[..., :8], labels], tmp_path / "n.pt")
+    wrong = import_set(tmp_path / "n.pt", whitened, pixels="whitened")
+    assert any("these do not look whitened" in warning for warning in wrong.warnings)
+    with pytest.raises(UserError, match="pixels that are normalised are not whitened, and the dataset is"):
+        import_set(tmp_path / "w.pt", whitened, pixels="normalised")
+
+
+def test_pixels_from_0_to_1_are_not_taken_for_normalised_ones_without_a_word(tmp_path: Path):
+    images, labels = shuffled()
+    torch.save([images.sigmoid(), labels], tmp_path / "a.pt")
+    found = import_set(tmp_path / "a.pt", DIGITS, pixels="normalised")
+    assert "they look like pixels from 0 to 1" in found.warnings[0]
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_folder_of_images(renamed: bool, tmp_path: Path):
+    made = SyntheticSet.from_indices(DIGITS.train, torch.arange(40))
+    export(made, tmp_path / "folder", "imagefolder")
+    if renamed:
+        for label in range(10):
+            (tmp_path / "folder" / str(label)).rename(tmp_path / "folder" / f"n0{label}")
+    found = import_set(tmp_path / "folder", DIGITS)
+    assert len(found.synthetic) == 40
+    assert found.synthetic.hard_labels.tolist() == made.hard_labels.tolist()
+    for label in range(10):
+        ours, theirs = (each.images[each.hard_labels == label] for each in (found.synthetic, made))
+        assert torch.allclose(ours.flatten(1).sum(1).sort().values, theirs.flatten(1).sum(1).sort().values, atol=1e-3)
+
+
+BAD = {
+    "other sizes": (lambda x, y: [x[..., :4], y], r"has images \(1, 8, 4\), and digits has \(1, 8, 8\)"),
+    "not finite": (lambda x, y: [x * torch.nan, y], "pixels that are not finite"),
+    "too few labels": (lambda x, y: [x, y[:3]], r"has labels \(3,\) for 20 images"),
+    "other classes": (lambda x, y: [x, y + 1], "has labels from 1 to 10 for 10 classes"),
+    "halves": (lambda x, y: [x, y + 0.5], "has labels from 0.5 to 9.5"),
+    "five classes": (lambda x, y: [x, torch.rand(20, 5)], "has labels of 5 classes, not 10"),
+    "endless labels": (lambda x, y: [x, torch.full((20, 10), torch.inf)], "labels that are not finite"),
+    "a network": (lambda x, y: {"weight": x}, r"holds a dictionary of 1 entries \('weight'\)"),
+    "a number": (lambda x, y: 3, "holds a int"),
+    "three dimensions": (lambda x, y: [x[:, 0], y], "holds a list of 2"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_refused(case: str, tmp_path: Path):
+    make, words = BAD[case]
+    torch.save(make(*shuffled()), tmp_path / "a.pt")
+    with pytest.raises(UserError, match=words):
+        import_set(tmp_path / "a.pt", DIGITS, pixels="normalised")
+
+
+def test_an_imported_set_is_saved_and_read(tmp_path: Path):
+    images, labels = shuffled()
+    torch.save([images, labels], tmp_path / "a.pt")
+    made = import_set(tmp_path / "a.pt", DIGITS, pixels="normalised", formation=2).synthetic
+    made.save(tmp_path / "synthetic.safetensors")
+    again = SyntheticSet.load(tmp_path / "synthetic.safetensors")
+    assert again.fingerprint() == made.fingerprint()
+    assert again.formation == 2
+    assert again.provenance["imported_from"] == "a.pt"

@@ -68,10 +68,12 @@ def test_labels_of_another_number_or_kind(tmp_path: Path):
     (tmp_path / "two.txt").write_text("a\nb\n")
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "blank.txt").write_text("a\n\nb\n")
     np.save(tmp_path / "real.npy", np.zeros(3))
     words = {
         "two.txt": "3 vectors, but .* has 2 labels",
         "empty.txt": "is empty",
+        "blank.txt": "label 1 is empty",
         "bytes.txt": "is not a text file",
         "real.npy": r"holds float64 \(3,\), not labels",
         "absent.txt": "cannot read .*absent.txt",
@@ -79,3 +81,9 @@ def test_labels_of_another_number_or_kind(tmp_path: Path):
     for name, said in words.items():
         with pytest.raises(UserError, match=said):
             read_vectors(tmp_path / "e.npy", tmp_path / name)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path: Path):
+    np.save(tmp_path / "e.npy", np.zeros((3, 2)))
+    (tmp_path / "labels.txt").write_text("a\nb\na\n", encoding="utf-8-sig")
+    assert read_vectors(tmp_path / "e.npy", tmp_path / "labels.txt").class_names == ("a", "b")

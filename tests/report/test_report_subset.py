@@ -54,6 +54,7 @@ def test_it_is_called_better_only_if_it_clearly_is():
         "the choice is worse": worth([0.8, 0.81, 0.8], [0.9, 0.91, 0.9]),
         "no clear difference": worth([0.8, 0.9, 0.85], [0.9, 0.8, 0.86]),
         "One training each shows no difference": worth([0.9], [0.8]),
+        "in every training": worth([0.9, 0.9], [0.8, 0.8]),
     }
     for words, found in others.items():
         assert words in subset_verdict(replace(RECORD, worth=found))[0]
@@ -67,6 +68,7 @@ def test_names_are_escaped_and_failures_are_named():
     assert "<i>" not in page
     failed = worth([0.9], [])
     failed.networks["convnet"] = replace(failed.networks["convnet"], random=NetworkResult(failed="it diverged"))
+    assert "ConvNet on random images: it diverged." in subset_verdict(replace(RECORD, worth=failed))
     assert "it diverged" in render(replace(RECORD, worth=failed))
 
 

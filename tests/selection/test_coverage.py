@@ -46,14 +46,16 @@ def test_as_many_of_each_range_as_in_the_paper(seed: int, size: int, cut: float)
 def test_the_hardest_are_left_out_unless_they_are_needed():
     difficulty = torch.arange(100.0)
     assert int(stratified(difficulty, 10, draws()).max()) < 70
-    assert int(stratified(difficulty, 30, draws()).max()) < 90
+    assert int(stratified(difficulty, 10, draws(), cut=0.1).max()) < 90
     assert stratified(difficulty, 100, draws()).tolist() == list(range(100))
     assert stratified(difficulty, 80, draws(), cut=0.5).tolist() == list(range(80))
 
 
 def test_equal_scores_are_drawn_from_at_random():
-    chosen = stratified(torch.ones(50), 20, draws())
+    chosen = stratified(torch.ones(50), 20, draws(), cut=0)
     assert len(chosen.unique()) == 20
+    assert chosen.tolist() != list(range(20))
+    assert len(stratified(torch.ones(0), 0, draws())) == 0
 
 
 def test_moderate_images_are_at_the_median_distance():

@@ -37,9 +37,9 @@ def test_every_step_is_the_best_of_all(given_points: tuple[int, int, int], count
 def test_it_reaches_its_share_of_the_best(seed: int, count: int):
     x = points(9, 2, seed)
     chosen = facility_location(x.float(), count, 0)
-    medoid = cost(x, chosen[:1])
+    most = 9 * float(torch.cdist(x, x).max())
     best = min(cost(x, torch.tensor(some)) for some in combinations(range(9), count))
-    assert medoid - cost(x, chosen) >= (1 - 1 / math.e) * (medoid - best) - 1e-4
+    assert most - cost(x, chosen) >= (1 - 1 / math.e) * (most - best) - 1e-4
 
 
 def test_of_many_images_few_are_looked_at_and_little_is_lost(monkeypatch: pytest.MonkeyPatch):
@@ -53,6 +53,23 @@ def test_of_many_images_few_are_looked_at_and_little_is_lost(monkeypatch: pytest
     assert sampled.tolist() != facility_location(x, 40, 1).tolist()
     drawn = sum(cost(x, torch.randperm(1200)[:40]) for _ in range(5)) / 5
     assert cost(x, sampled) < exact + 0.2 * (drawn - exact)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_an_offset_changes_nothing(sampled: bool, monkeypatch: pytest.MonkeyPatch):
+    x = (0.1 * points(900, 8, 0)).float().double()
+    far = (x + 1000).float()
+    if sampled:
+        monkeypatch.setattr(module, "EXACT_UP_TO", 10)
+    near = facility_location((far.double() - 1000).float(), 20, 0)
+    assert facility_location(far, 20, 0).tolist() == near.tolist()
+
+
+def test_many_of_many_are_spread_over_the_file(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "EXACT_UP_TO", 10)
+    x = points(1000, 4, 0).float()
+    left = set(range(1000)) - set(facility_location(x, 900, 0).tolist())
+    assert 400 < sum(left) / len(left) < 600
 
 
 def test_all_images_can_be_asked_for(monkeypatch: pytest.MonkeyPatch):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from potstill.selection import nearest, rows
-from potstill.selection.greedy import first_smallest, herding, k_center
+from potstill.selection.greedy import herding, k_center
 
 
 def vectors(count: int, size: int, seed: int = 0) -> Tensor:
@@ -20,7 +20,7 @@ def vectors(count: int, size: int, seed: int = 0) -> Tensor:
 
 def plain_k_center(features: Tensor, count: int) -> list[int]:
     features = features.double()
-    chosen = [first_smallest((features - features.mean(0)).square().sum(1), 1)]
+    chosen = [int((features - features.mean(0)).square().sum(1).argmin())]
     nearest = torch.full((len(features),), torch.inf, dtype=torch.float64)
     while len(chosen) < count:
         nearest = torch.minimum(nearest, (features - features[chosen[-1]]).square().sum(1))
@@ -61,6 +61,15 @@ def test_vectors_of_any_type(dtype: torch.dtype):
     x = vectors(300, 20).to(dtype)
     assert k_center(x, 10).tolist() == plain_k_center(x, 10)
     assert herding(x, 10).tolist() == plain_herding(x, 10)
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, 1e4])
+def test_neither_an_offset_nor_an_outlier_hides_small_differences(offset: float):
+    x = (0.01 * vectors(400, 6).double() + offset).float()
+    assert k_center(x, 12).tolist() == plain_k_center(x, 12)
+    assert herding(x, 12).tolist() == plain_herding(x, 12)
+    x[7] = offset + 1e5
+    assert k_center(x, 12).tolist() == plain_k_center(x, 12)
 
 
 def test_it_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch):

@@ -44,8 +44,8 @@ class Options:
         features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy file with a
             row for each training image; or a folder of potstill experts. By default what the rule needs.
         labels: of an .npy file of vectors: a file with the label of each, .npy or one in each line.
-        network: spec of the network that is trained for features or scores.
-        teacher_epochs: passes of its training over the images.
+        network: spec of the network that is trained for features or scores. By default convnet.
+        teacher_epochs: passes of its training over the images. By default 10.
         worth: train networks on the choice and on as many random images, and compare.
         recipe: for --worth, how they are trained; see potstill list recipes. By default quick.
         networks: for --worth, specs, separated by commas. By default convnet.
@@ -81,8 +81,8 @@ class Options:
     ipc: int | None = None
     features: str | None = None
     labels: Path | None = None
-    network: str = "convnet"
-    teacher_epochs: int = 10
+    network: str | None = None
+    teacher_epochs: int | None = None
     worth: bool = False
     recipe: str | None = None
     networks: str | None = None
@@ -100,6 +100,9 @@ class Options:
     out: Path | None = None
 
 
+OF_NETWORK = ("network", "teacher_epochs")
+"""The options that only a rule takes which looks at a network."""
+
 OF_WORTH = ("recipe", "networks", "repeats", "epochs")
 """The options that only ``--worth`` takes."""
 
@@ -109,7 +112,12 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="select")
     _check(options)
     budget = applications.Budget(fraction=_fraction(options.fraction), count=options.count, per_class=options.ipc)
-    out = options.out or Path("runs") / f"select-{Path(data.short_name(options.source)).stem}-{options.by}"
+    out = options.out or Path("runs") / f"select-{data.short_name(options.source)}-{options.by}"
+    for name, folder in (("out", out), ("copy", options.copy)):
+        if folder is not None and _is_inside(folder, Path(options.source)):
+            raise UserError(
+                f"--{name} {folder} is inside {options.source}, whose images it would join", "choose another"
+            )
     with (
         going_on(same_again("select", words)),
         within_memory(options.memory_limit),
@@ -121,9 +129,8 @@ def run(words: list[str]) -> None:
             applications.Rule(
                 options.by,
                 features=options.features,
-                network=options.network,
-                teacher_epochs=options.teacher_epochs,
                 seed=options.seed,
+                **{name: value for name in OF_NETWORK if (value := getattr(options, name)) is not None},
             ),
             budget,
             out,
@@ -147,6 +154,10 @@ def _check(options: Options) -> None:
     for name in OF_WORTH if not options.worth else ():
         if getattr(options, name) is not None:
             raise UserError(f"--{name} needs --worth", "add it, or leave the option out")
+    without_network = options.by == "random" or options.features == "pixels" or _is_vectors(options.features or "")
+    for name in OF_NETWORK if without_network or _is_vectors(options.source) else ():
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} has no effect: no network is trained", "leave it out")
     if options.links and options.copy is None:
         raise UserError("--links needs --copy FOLDER", "name a new folder")
     if options.labels is not None and not _is_vectors(options.source):
@@ -155,6 +166,11 @@ def _check(options: Options) -> None:
 
 def _is_vectors(source: str) -> bool:
     return source.lower().endswith(".npy")
+
+
+def _is_inside(folder: Path, source: Path) -> bool:
+    """Whether a folder is the folder of a dataset, or in it."""
+    return source.is_dir() and folder.resolve().is_relative_to(source.resolve())
 
 
 def _fraction(word: str | None) -> float | None:

@@ -114,7 +114,7 @@ def _labels(path: Path) -> tuple[Tensor, tuple[str, ...]]:
             raise UserError(f"{path} holds {found.dtype} {found.shape}, not labels", "store (N,) integers or words")
     else:
         try:
-            found = np.array(path.read_text(encoding="utf-8").split("\n"))
+            found = np.array(path.read_text(encoding="utf-8-sig").split("\n"))
         except OSError as error:
             raise cannot_read(path, error) from error
         except UnicodeDecodeError as error:
@@ -122,5 +122,7 @@ def _labels(path: Path) -> tuple[Tensor, tuple[str, ...]]:
         found = np.char.strip(found[:-1] if len(found) and not found[-1] else found)
     if not len(found):
         raise UserError(f"{path} is empty", "store one label for each vector")
+    if found.dtype.kind == "U" and len(blank := np.flatnonzero(found == "")):
+        raise UserError(f"{path}: label {blank[0]} is empty, counted from 0", "name the class of every vector")
     names, numbers = np.unique(found, return_inverse=True)
     return torch.from_numpy(numbers.astype(np.int64)), tuple(str(name) for name in names)

@@ -243,7 +243,7 @@ class Embeddings(FeatureSource):
         super().__init__(members or vectors, progress)
         if len(vectors) != len(self.members):
             raise ValueError(f"{len(vectors)} vectors for {len(self.members)} members")
-        self._vectors = vectors
+        self.vectors = vectors
 
     @property
     def real(self) -> LabeledImages:
@@ -255,14 +255,19 @@ class Embeddings(FeatureSource):
     def features_by_class(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The vectors of each class, of the type of the file; those of a single class are not copied."""
         for index in self.members.class_index:
-            yield index.cpu(), self._vectors.rows(index.cpu())
+            yield index.cpu(), self.vectors.rows(index.cpu())
+
+    @cached_property
+    def features(self) -> Tensor:
+        """(N, D): the vectors, of the type of the file."""
+        return self.vectors.rows(torch.arange(len(self.vectors)))
 
     @property
     def _width(self) -> int:
-        return self._vectors.values.shape[1]
+        return self.vectors.values.shape[1]
 
     def _describe(self, images: LabeledImages) -> Tensor:
-        raise NotImplementedError("vectors are given, not computed")
+        raise ValueError("vectors are given, not computed")
 
 
 class NetworkSource(_OfImages):
@@ -355,6 +360,10 @@ class NetworkSource(_OfImages):
         Raises:
             UserError: not every epoch was kept.
         """
+        return self._areas.clone()
+
+    @cached_property
+    def _areas(self) -> Tensor:
         self._check_every_epoch()
         labels, areas = self.real.labels.cpu(), []
         for trajectory in self.trajectories:
@@ -362,6 +371,11 @@ class NetworkSource(_OfImages):
             areas.append(area_under_margin((self._logits(each) for each in weights[1:]), labels))
             self._tell("measuring margins")
         return torch.stack(areas).mean(0)
+
+    @property
+    def every_epoch(self) -> bool:
+        """Whether the weights of every epoch are there."""
+        return True
 
     def _check_every_epoch(self) -> None:
         """Make sure that no epoch of the trajectories is missing."""
@@ -435,6 +449,16 @@ class StoredExperts(NetworkSource):
     def __init__(self, training: Training, folder: Path) -> None:
         super().__init__(training)
         self.folder = folder
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of weights."""
+        return weight_files(self.folder)
+
+    @property
+    def every_epoch(self) -> bool:
+        """Whether the weights of every epoch are there."""
+        return all(WeightsFile(path).is_complete for path in self.files)
 
     def check(self) -> None:
         """Open the experts.

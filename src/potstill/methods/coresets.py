@@ -17,6 +17,7 @@ from potstill.methods.state import State
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.streams import Streams
 from potstill.selection import SELECTIONS, Choice, Selection, by_coverage, by_score
+from potstill.selection.coverage import CUT
 from potstill.selection.random import TRIES, optimised_random
 from potstill.synthetic import formed
 
@@ -259,7 +260,7 @@ class CCS(TaughtCoreset):
         key="zheng2023coverage",
     )
 
-    cut: float = 0.3
+    cut: float = CUT
 
     def __post_init__(self) -> None:
         super().__post_init__()

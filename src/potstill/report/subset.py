@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +91,7 @@ def write_subset(folder: str | Path, images: Pictured | None = None, places: Seq
     """
     folder = Path(folder)
     record = Subset.read(folder / Subset.FILE)
-    shown = None if images is None else _pictures(record, _indices(folder / record.table), images, places)
+    shown = None if images is None else _pictures(record, record.chosen_numbers(folder), images, places)
     path = folder / PAGE
     write_atomic(path, render(record, shown))
     return path
@@ -112,6 +110,7 @@ def render(record: Subset, pictures: Pictures | None = None) -> str:
         lead=lead,
         remarks=remarks,
         pictures=pictures,
+        compared=_compared(record),
         rows=[] if worth is None else [_row(name, each) for name, each in worth.networks.items() if each.usable],
         failures=[] if worth is None else list(_failures(worth.networks)),
         classes=list(zip(titles, record.class_sizes, record.counts, strict=True)),
@@ -119,13 +118,21 @@ def render(record: Subset, pictures: Pictures | None = None) -> str:
     )
 
 
+def _compared(record: Subset) -> str:
+    """Of how many the nearest and the farthest are, if not of all that were left out."""
+    if record.compared in (0, record.left_out):
+        return ""
+    return f"Of {wording.count(record.compared)} of the {wording.count(record.left_out)} left out, evenly spread."
+
+
 def subset_verdict(record: Subset) -> list[str]:
     """What the choice is worth, a sentence for each network; or how it was made, if that was not measured."""
-    of = "images" if record.worth is not None or record.features != record.source else "vectors"
+    of = "vectors" if record.vectors else "images"
     made = f"{wording.count(record.chosen)} {of} chosen by {record.rule} in {wording.duration(record.seconds)}."
     if record.worth is None:
         return [made]
-    return [*(_judged(name, each) for name, each in record.worth.networks.items() if each.usable), made]
+    judged = [_judged(name, each) for name, each in record.worth.networks.items() if each.usable]
+    return [*judged, *(f"{name}: {failed}." for name, failed in _failures(record.worth.networks)), made]
 
 
 def _judged(network: str, each: Comparison) -> str:
@@ -134,8 +141,10 @@ def _judged(network: str, each: Comparison) -> str:
         f"{title}: {wording.points(each.chosen.mean)} % on the choice, "
         f"{wording.points(each.random.mean)} % on as many random images of each class"
     )
-    if each.interval is None:
+    if min(each.chosen.repeats, each.random.repeats) < 2:
         return f"{reached}. One training each shows no difference."
+    if each.interval is None:
+        return f"{reached}, in every training."
     low, high = each.interval
     between = f"{wording.signed(each.gain)} points [{wording.signed(low)}, {wording.signed(high)}]"
     if low > 0:
@@ -187,11 +196,6 @@ def _settings(record: Subset) -> list[tuple[str, str]]:
         *([] if worth is None else [("recipe", recipe_title(worth.recipe)), ("training", worth.recipe.summary)]),
         *measured_on(record.made_on),
     ]
-
-
-def _indices(table: Path) -> list[int]:
-    text = table.read_bytes().decode("utf-8", "surrogateescape")
-    return [int(row["index"]) for row in csv.DictReader(io.StringIO(text))]
 
 
 def _pictures(record: Subset, chosen: list[int], images: Pictured, places: Sequence[int] | None) -> Pictures:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256
 from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.fields import Amount, Count, Fraction, Positive
@@ -46,7 +50,7 @@ class Budget(Record):
     def __str__(self) -> str:
         """Such as ``10 %``, ``500`` or ``10 per class``."""
         if self.fraction is not None:
-            return f"{100 * self.fraction:.4g} %"
+            return f"{100 * self.fraction:.12g} %"
         return f"{self.count:,}" if self.count is not None else f"{self.per_class:,} per class"
 
     def counts(self, sizes: Sequence[int], names: Sequence[str]) -> tuple[int, ...]:
@@ -66,27 +70,33 @@ class Budget(Record):
         if self.per_class is not None:
             for size, name in zip(sizes, names, strict=True):
                 if size < self.per_class:
-                    raise UserError(
-                        f"class {name!r} has {size:,}, fewer than {self.per_class:,}", f"use `ipc={size}` or less"
-                    )
+                    whose = f"class {name!r} has" if name else "there are"
+                    raise UserError(f"{whose} {size:,}, fewer than {self.per_class:,}", f"use `ipc={size}` or less")
             return (self.per_class,) * len(sizes)
         wanted = self.count if self.count is not None else max(round((self.fraction or 0) * total), 1)
         if wanted > total:
             raise UserError(f"`count={wanted}` is more than there are, {total:,}", f"use `count={total}` or less")
-        shares = [wanted * size / total for size in sizes]
-        counts = [math.floor(share) for share in shares]
-        by_remainder = sorted(range(len(sizes)), key=lambda label: counts[label] - shares[label])
-        for label in by_remainder[: wanted - sum(counts)]:
-            counts[label] += 1
+        counts = _shared(wanted, sizes)
         if empty := [label for label, count in enumerate(counts) if not count and sizes[label]]:
-            least = math.ceil(total / min(sizes[label] for label in empty))
-            option = "count" if self.count is not None else "fraction"
-            enough = f"{least}" if self.count is not None else f"{100 * least / total:.2g}%"
+            least = next(number for number in range(wanted + 1, total + 1) if 0 not in _shared(number, sizes))
+            option = (
+                f"count={least}" if self.count is not None else f"fraction={math.ceil(1e4 * least / total) / 1e4:g}"
+            )
             raise UserError(
                 f"{self} of {total:,} leaves {len(empty)} of {len(sizes)} classes empty, {names[empty[0]]!r} first",
-                f"use `{option}={enough}` or more, or `ipc=1`",
+                f"use `{option}` or more, or `ipc=1`",
             )
         return tuple(counts)
+
+
+def _shared(wanted: int, sizes: Sequence[int]) -> list[int]:
+    """A number, divided in proportion to sizes by largest remainders; of equal ones the first is rounded up."""
+    total = sum(sizes)
+    counts = [wanted * size // total for size in sizes]
+    by_remainder = sorted(range(len(sizes)), key=lambda label: -(wanted * sizes[label] % total))
+    for label in by_remainder[: wanted - sum(counts)]:
+        counts[label] += 1
+    return counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +164,14 @@ class Subset(Record):
     Attributes:
         source: what was chosen from, as it was named.
         fingerprint: the SHA-256 of the dataset or of the file of vectors.
+        vectors: whether it was vectors, and not images.
         total: how many there were to choose from.
         held_out: how many of the published images were held out to test by, and could not be chosen.
         rule: the name of the selection.
         features: what it looked at: ``pixels``, ``trained``, a file of vectors or a folder of experts; empty for
             nothing.
-        network: the spec of the network that was trained for it; empty without one.
+        features_sha256: of that file, or of the experts' weights; empty for what is not in files.
+        network: the spec of the network that was trained for it, or of the experts; empty without one.
         teacher_epochs: of that training.
         budget: how much was to be chosen.
         seed: seed of all random draws.
@@ -169,12 +181,15 @@ class Subset(Record):
         table: the name of the table of what was chosen, beside this file.
         table_sha256: of that table.
         seconds: time to choose.
-        nearest: those that were not chosen although they are nearest to a chosen one: perhaps duplicates.
-        farthest: those that are farthest from any that was chosen.
+        compared: how many of those that were not chosen were compared with all that were, evenly spread.
+        nearest: of these the ones nearest to a chosen one: perhaps duplicates.
+        farthest: of these the ones farthest from any that was chosen.
         hardest: the indices of the hardest that were not chosen, by the area under the margin; empty if no network was
             trained.
+        copied_to: the folder with copies of the chosen files, or with links to them; empty without one.
+        links: whether they are links.
         worth: what the choice is worth; None if it was not measured.
-        made_on: machine, precision and versions, in words.
+        made_on: the machines and versions that chose, in words.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -183,10 +198,12 @@ class Subset(Record):
 
     source: str
     fingerprint: str
+    vectors: bool = False
     total: Positive
     held_out: Count = 0
     rule: str
     features: str = ""
+    features_sha256: str = ""
     network: str = ""
     teacher_epochs: Count = 0
     budget: Budget
@@ -197,9 +214,12 @@ class Subset(Record):
     table: str = TABLE
     table_sha256: str = ""
     seconds: Amount = 0.0
+    compared: Count = 0
     nearest: list[Neighbour] = field(default_factory=list)
     farthest: list[Neighbour] = field(default_factory=list)
     hardest: list[Count] = field(default_factory=list)
+    copied_to: str = ""
+    links: bool = False
     worth: Worth | None = None
     made_on: list[str] = field(default_factory=list)
 
@@ -207,6 +227,26 @@ class Subset(Record):
     def chosen(self) -> int:
         """How many were chosen."""
         return sum(self.counts)
+
+    def chosen_numbers(self, folder: Path) -> list[int]:
+        """The published numbers of what was chosen, from the table in a folder.
+
+        Raises:
+            UserError: the table is not the one that this record describes.
+        """
+        table = folder / self.table
+        content = table.read_bytes() if table.exists() else b""
+        if sha256(content) != self.table_sha256:
+            raise UserError(
+                f"{table} is not the table that {folder / self.FILE} describes", "restore it, or choose another `out`"
+            )
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8", "surrogateescape")))
+        return [int(row["index"]) for row in rows]
+
+    @property
+    def left_out(self) -> int:
+        """How many were not chosen."""
+        return self.total - self.chosen
 
     @property
     def labelled(self) -> bool:

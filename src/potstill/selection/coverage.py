@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from potstill.selection.rows import Rows
+
 STRATA = 50
 """The number of equally wide ranges of difficulty."""
 
-CUTS = ((0.1, 0.3), (0.3, 0.1))
-"""Up to which share of a class is chosen, and what share of its hardest images is then left out; above, none is."""
+CUT = 0.3
+"""The share of a class's images that is left out as too hard."""
 
 
-def stratified(difficulty: Tensor, count: int, generator: torch.Generator, *, cut: float | None = None) -> Tensor:
+def stratified(difficulty: Tensor, count: int, generator: torch.Generator, *, cut: float = CUT) -> Tensor:
     """Leave out the hardest images, and draw evenly from ranges of the difficulty of the others.
 
     Zheng et al., "Coverage-centric Coreset Selection for High Pruning Rates", ICLR 2023 (arXiv:2210.15809), algorithm
@@ -22,16 +24,14 @@ def stratified(difficulty: Tensor, count: int, generator: torch.Generator, *, cu
         difficulty: (n,), of the images of one class; larger values are harder.
         count: number of images to choose, at most n.
         generator: of the random draws.
-        cut: share of the images that is left out as too hard, less if fewer than ``count`` would remain; None takes
-            that of ``CUTS``.
+        cut: share of the images that is left out as too hard, less if fewer than ``count`` would remain.
 
     Returns:
         int64 (count,): distinct positions, ascending.
     """
     order = difficulty.argsort(stable=True)
-    share = count / len(order)
-    if cut is None:
-        cut = next((cut for most, cut in CUTS if share <= most), 0.0)
+    if not count:
+        return order[:0]
     kept = order[: max(len(order) - int(cut * len(order)), count)]
     values = difficulty[kept].double()
     low, high = values.min(), values.max()
@@ -59,6 +59,5 @@ def moderate(features: Tensor, count: int) -> Tensor:
     Returns:
         int64 (count,): distinct positions, nearest to the median first.
     """
-    features = features.double()
-    apart = (features - features.mean(0)).norm(dim=1)
+    apart = Rows(features).squares.sqrt()
     return (apart - apart.quantile(0.5)).abs().argsort(stable=True)[:count]

@@ -17,6 +17,7 @@ CLIENTS = 4096
 """Of more images, how many are drawn at every step to estimate gains by."""
 EPSILON = 0.1
 """Of more images, what the expected result may lose against the greedy one, as a share of the best."""
+ROWS = 512  # whose distances are computed at once, in float64
 CANDIDATES = 64
 """Candidates whose gain is computed at once, where all distances are known."""
 
@@ -24,11 +25,12 @@ CANDIDATES = 64
 def facility_location(features: Tensor, count: int, seed: int, *, progress: Progress = silent) -> Tensor:
     """Repeatedly choose the image that most reduces the sum of the distances of all images to the nearest chosen one.
 
-    The first is the medoid. The reduction has diminishing returns, so that the greedy choice reaches at least 1 - 1/e
-    of the best possible (Nemhauser, Wolsey and Fisher, 1978); gains are computed again only where they may matter
-    (Minoux, 1978). Up to ``EXACT_UP_TO`` images this is exact. Of more, each step looks at n / count · ln(1 / EPSILON)
-    random candidates (Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI 2015), and their gains are estimated by
-    ``CLIENTS`` random images, other ones at every step. Distances are Euclidean.
+    The first is the medoid. Counted from any distance that none exceeds, the reduction has diminishing returns, so that
+    the greedy choice reaches at least 1 - 1/e of the best possible one (Nemhauser, Wolsey and Fisher, 1978). Gains are
+    computed again only where they may matter (Minoux, 1978). Up to ``EXACT_UP_TO`` images this is exact. Of more, each
+    step looks at n / count · ln(1 / EPSILON) random candidates (Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI
+    2015), and their gains are estimated by ``CLIENTS`` random images, other ones at every step. Distances are
+    Euclidean.
 
     Args:
         features: features (n, D) of the images of one class, of any floating type.
@@ -40,13 +42,14 @@ def facility_location(features: Tensor, count: int, seed: int, *, progress: Prog
         int64 (count,): distinct positions, in the order of choice.
     """
     if len(features) <= EXACT_UP_TO:
-        return _lazy_greedy(_distances(features.float(), features.float()), count)
+        centred = Rows(features).centred(slice(None))
+        return _lazy_greedy(torch.cat([_distances(few, centred).float() for few in centred.split(ROWS)]), count)
     return _stochastic_greedy(features, count, torch.Generator().manual_seed(seed), progress)
 
 
 def _lazy_greedy(apart: Tensor, count: int) -> Tensor:
     """The greedy choice from all distances float32 (n, n); of equal gains the first."""
-    first = int(apart.double().sum(0).argmin())
+    first = int(apart.sum(0, dtype=torch.float64).argmin())
     chosen, nearest = [first], apart[:, first].clone()
     most = torch.full((len(apart),), torch.inf, dtype=torch.float64)  # no gain is larger than it was before
     most[first] = -torch.inf
@@ -58,7 +61,7 @@ def _lazy_greedy(apart: Tensor, count: int) -> Tensor:
                 break
             few = most.masked_fill(known, -torch.inf).topk(min(CANDIDATES, len(apart))).indices
             few = few[~known[few] & ~most[few].isneginf()]
-            most[few] = (nearest[:, None] - apart[:, few]).clamp_(min=0).double().sum(0)
+            most[few] = (nearest[:, None] - apart[:, few]).clamp_(min=0).sum(0, dtype=torch.float64)
             known[few] = True
         chosen.append(best)
         most[best] = -torch.inf
@@ -70,19 +73,16 @@ def _stochastic_greedy(features: Tensor, count: int, generator: torch.Generator,
     """The greedy choice among random candidates, by the distances of random clients."""
     rows, pace = Rows(features), Pace()
     nearest = Nearest(rows)
-    left = torch.ones(len(rows), dtype=torch.bool)
-    wanted = max(math.ceil(len(rows) / count * math.log(1 / EPSILON)), 1)
+    left = torch.arange(len(rows))
+    wanted = math.ceil(len(rows) / count * math.log(1 / EPSILON))
     chosen: list[int] = []
     for number in range(1, count + 1):
-        candidates = _drawn(len(rows), min(wanted, len(rows)), generator)
-        candidates = candidates[left[candidates]]
-        if not len(candidates):  # all of them are chosen already
-            candidates = left.nonzero()[:1].flatten()
+        candidates = left[_drawn(len(left), wanted, generator)]
         clients = _drawn(len(rows), CLIENTS, generator)
-        at, so_far = features[clients].float(), nearest.squares[clients].sqrt().float()[:, None]
-        gains = [_gains(at, so_far, features[few].float()) for few in candidates.split(4 * CANDIDATES)]
+        at, so_far = rows.centred(clients).float(), nearest.squares[clients].sqrt().float()[:, None]
+        gains = [_gains(at, so_far, rows.centred(few).float()) for few in candidates.split(4 * CANDIDATES)]
         chosen.append(int(candidates[torch.cat(gains).argmax()]))
-        left[chosen[-1]] = False
+        left = left[left != chosen[-1]]
         nearest.add(chosen[-1])
         if pace.due():
             progress(f"facility location: {number:,} of {count:,} chosen, {pace.left(number, count)}")
@@ -96,12 +96,12 @@ def _gains(clients: Tensor, nearest: Tensor, candidates: Tensor) -> Tensor:
 
 
 def _distances(first: Tensor, second: Tensor) -> Tensor:
-    """float32 (n, m): the Euclidean distances between two groups of vectors."""
+    """(n, m): the Euclidean distances between two groups of vectors."""
     return torch.cdist(first, second, compute_mode="use_mm_for_euclid_dist")
 
 
 def _drawn(count: int, wanted: int, generator: torch.Generator) -> Tensor:
-    """int64, ascending: distinct random positions; if few of many are wanted, a few less where draws coincide."""
+    """int64, ascending: distinct random positions; all if there are no more, a few less where few of many coincide."""
     if wanted * 4 >= count:
         return torch.randperm(count, generator=generator)[:wanted].sort().values
     return torch.randint(count, (wanted,), generator=generator).unique()

@@ -7,6 +7,8 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from potstill.selection.rows import Rows
+
 STARTS = 4
 """Default number of k-means++ runs; the best is used."""
 
@@ -23,8 +25,7 @@ def nearest_to_mean(features: Tensor, count: int) -> Tensor:
     Returns:
         int64 (count,): distinct positions.
     """
-    features = features.double()
-    return hardest(-(features - features.mean(0)).square().sum(1), count)
+    return hardest(-Rows(features).squares, count)
 
 
 def k_means_centres(features: Tensor, count: int, seed: int, *, starts: int = STARTS) -> Tensor:
@@ -60,11 +61,12 @@ def k_means_nearest(features: Tensor, count: int, seed: int, *, starts: int = ST
     Returns:
         int64 (count,): distinct positions.
     """
-    features = features.double()
+    rows = Rows(features)
     taken = torch.zeros(len(features), dtype=torch.bool)
     chosen = []
-    for centre in k_means_centres(features, count, seed, starts=starts).double():
-        place = int((features - centre).square().sum(1).masked_fill(taken, torch.inf).argmin())
+    for centre in k_means_centres(features, count, seed, starts=starts).double() - rows.mean:
+        apart = torch.cat([(rows.centred(block) - centre).square().sum(1) for block in rows.blocks()])
+        place = int(apart.masked_fill(taken, torch.inf).argmin())
         taken[place] = True
         chosen.append(place)
     return torch.tensor(chosen, dtype=torch.int64)

@@ -13,8 +13,8 @@ from potstill.runtime.progress import Pace, Progress, silent
 from potstill.selection.nearest import Nearest
 from potstill.selection.rows import Rows
 
-TOLERANCE = 1e-10
-"""Distances that differ by less than this share of the largest are equal."""
+TOLERANCE = 1e-12
+"""Values that differ by less than this share of what they are computed from are equal."""
 
 
 def herding(features: Tensor, count: int, *, progress: Progress = silent) -> Tensor:
@@ -32,20 +32,17 @@ def herding(features: Tensor, count: int, *, progress: Progress = silent) -> Ten
         int64 (count,): distinct positions, in the order of choice.
     """
     rows, telling = Rows(features), _Telling("herding", count, progress)
-    total = torch.zeros(features.shape[1], dtype=torch.float64)
-    longest = rows.squares.max().item()
-    open_squares = rows.squares.clone()  # infinite once an image is taken
+    total = torch.zeros(features.shape[1], dtype=torch.float64)  # of the chosen, less the mean of all
     chosen: list[int] = []
     for number in range(1, count + 1):
-        # The part of || mean - (total + f) / number ||² that depends on f, up to a factor.
-        wanted = number * rows.mean - total
-        near = open_squares - 2 * rows.products(wanted)
-        slack = 4 * rows.error(torch.tensor(longest).sqrt(), wanted).item() + 2 * TOLERANCE * longest
-        close = (near <= near.min() + slack).nonzero().flatten()
-        apart = open_squares[close] - 2 * (rows.exact(close) @ wanted)
-        place = int(close[first_smallest(apart, longest)])
-        open_squares[place] = torch.inf
-        total += rows.exact(place)
+        # The part of || mean - (total + f) / number ||² that depends on f, up to a factor, with the mean at 0.
+        near, scales = rows.squares + 2 * rows.products(total), rows.scales(rows.squares + total.square().sum())
+        slack = 2 * rows.error(rows.squares, total) + TOLERANCE * scales
+        near[chosen] = torch.inf
+        close = (near - slack <= (near + slack).min()).nonzero().flatten()
+        apart = torch.cat([rows.squares[few] + 2 * (rows.centred(few) @ total) for few in close.split(rows.block)])
+        place = int(close[first_smallest(apart, scales[close])])
+        total += rows.centred(place)
         chosen.append(place)
         telling.chosen(number)
     return torch.tensor(chosen, dtype=torch.int64)
@@ -67,22 +64,26 @@ def k_center(features: Tensor, count: int, *, progress: Progress = silent) -> Te
         int64 (count,): distinct positions, in the order of choice.
     """
     rows, telling = Rows(features), _Telling("k-center", count, progress)
-    from_mean = torch.cat([(rows.exact(block) - rows.mean).square().sum(1) for block in rows.blocks()])
-    scale = from_mean.max().item()
-    chosen = [first_smallest(from_mean, scale)]
+    chosen = [first_smallest(rows.squares, rows.scales(rows.squares))]
     nearest = Nearest(rows)
     while len(chosen) < count:
         nearest.add(chosen[-1])
         apart = -nearest.squares
         apart[chosen] = torch.inf  # never choose an image twice, even if images are equal
-        chosen.append(first_smallest(apart, scale))
+        chosen.append(first_smallest(apart, rows.scales(nearest.squares)))
         telling.chosen(len(chosen))
     return torch.tensor(chosen, dtype=torch.int64)
 
 
-def first_smallest(values: Tensor, scale: float) -> int:
-    """The first position whose value equals the minimum of ``values`` (n,) to within ``TOLERANCE`` of ``scale``."""
-    return int((values <= values.min() + TOLERANCE * scale).nonzero()[0])
+def first_smallest(values: Tensor, scales: Tensor) -> int:
+    """The first position of the smallest value, where values that rounding may have told apart are equal.
+
+    Args:
+        values: (n,).
+        scales: (n,), the size of what each is computed from: they are equal to within ``TOLERANCE`` of it.
+    """
+    best = int(values.argmin())
+    return int((values <= values[best] + TOLERANCE * scales[best]).nonzero()[0])
 
 
 class _Telling:

@@ -32,25 +32,24 @@ class Nearest:
     def __init__(self, rows: Rows) -> None:
         self.squares = torch.full((len(rows),), torch.inf, dtype=torch.float64)
         self._rows = rows
-        self._lengths = rows.squares.sqrt()
         many = len(rows) >= PROJECTED_FROM and rows.values.shape[1] > 2 * PROJECTED_TO
         self._projected = _Projected(rows) if many else None
 
     def add(self, row: int) -> None:
         """Take one more of the rows."""
-        vector = self._rows.exact(row)
+        vector = self._rows.centred(row)
         for block in self._rows.blocks():
             wanted: Tensor | slice = block
             if self._projected is not None:
                 open_ = (self._projected.bounds(row, block) < self.squares[block]).nonzero().flatten() + block.start
                 if len(open_) <= DENSE * (block.stop - block.start):
                     wanted = open_
-            squares, lengths = self._rows.squares[wanted], self._lengths[wanted]
+            squares = self._rows.squares[wanted]
             apart = squares - 2 * self._rows.products(vector, wanted) + self._rows.squares[row]
-            apart -= 2 * self._rows.error(lengths, vector) + 4 * ROUNDING * (squares + self._rows.squares[row])
+            apart -= 2 * self._rows.error(squares, vector) + 4 * ROUNDING * (squares + self._rows.squares[row])
             places = (apart < self.squares[wanted]).nonzero().flatten()
             nearer = wanted[places] if isinstance(wanted, Tensor) else places + block.start
-            exact = (self._rows.exact(nearer) - vector).square().sum(1)
+            exact = (self._rows.centred(nearer) - vector).square().sum(1)
             self.squares[nearer] = torch.minimum(self.squares[nearer], exact)
 
 
@@ -62,11 +61,11 @@ class _Projected:
 
     def __init__(self, rows: Rows) -> None:
         step = max(len(rows) // SAMPLED, 1)
-        sample = rows.exact(slice(None, None, step)) - rows.mean
+        sample = rows.centred(slice(None, None, step))
         directions = torch.linalg.eigh(sample.T @ sample).eigenvectors[:, -PROJECTED_TO:]
         parts, spread = [], 0.0
         for block in rows.blocks():
-            centred = rows.exact(block) - rows.mean
+            centred = rows.centred(block)
             along = centred @ directions
             squares = centred.square().sum(1)
             rest = (squares - along.square().sum(1)).clamp(min=0).sqrt()

@@ -15,7 +15,7 @@ from potstill.experts.feature_source import FeatureSource, Pixels, TrainedNetwor
 from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Progress
 from potstill.runtime.streams import Streams
-from potstill.selection.coverage import moderate, stratified
+from potstill.selection.coverage import CUT, moderate, stratified
 from potstill.selection.facility_location import facility_location
 from potstill.selection.geometry import hardest, k_means_centres, k_means_nearest, nearest_to_mean
 from potstill.selection.greedy import herding, k_center
@@ -248,7 +248,7 @@ def _facility_location(features: Tensor, count: int, seed: int, progress: Progre
     return facility_location(features, count, seed, progress=progress)
 
 
-def by_coverage(cut: float | None = None) -> Rule:
+def by_coverage(cut: float = CUT) -> Rule:
     """A rule that covers the difficulty of each class, without its hardest images; ``cut`` is their share."""
     return _of_scores(
         lambda source: -source.aum(), lambda scores, count, draws: stratified(scores, count, draws, cut=cut)

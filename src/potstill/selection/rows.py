@@ -15,7 +15,7 @@ ROUNDING = 2.0**-24
 
 
 class Rows:
-    """The rows of a matrix of vectors, which may be a file that is mapped into memory.
+    """The rows of a matrix of vectors, as seen from their mean; the matrix may be a file that is mapped into memory.
 
     Nothing as large as the matrix is made. Sums of products in float32 come with a bound of their error, so that what
     they single out can be compared again exactly.
@@ -35,39 +35,41 @@ class Rows:
         """Consecutive rows of some megabytes, all of them together."""
         return [slice(first, min(first + self.block, len(self))) for first in range(0, len(self), self.block)]
 
-    def exact(self, rows: Tensor | slice | int) -> Tensor:
-        """Some rows in float64."""
-        return self.values[rows].double()
-
     @cached_property
     def mean(self) -> Tensor:
         """float64 (D,): the mean of all rows."""
-        if len(self.blocks()) == 1:
-            return self.exact(slice(None)).mean(0)
-        return torch.stack([self.exact(block).sum(0) for block in self.blocks()]).sum(0) / len(self)
+        return torch.stack([self.values[block].double().sum(0) for block in self.blocks()]).sum(0) / len(self)
+
+    def centred(self, rows: Tensor | slice | int) -> Tensor:
+        """Some rows less the mean, in float64."""
+        return self.values[rows].double() - self.mean
 
     @cached_property
     def squares(self) -> Tensor:
-        """float64 (n,): the squared length of each row."""
-        return torch.cat([self.exact(block).square().sum(1) for block in self.blocks()])
+        """float64 (n,): the squared distance of each row from the mean."""
+        return torch.cat([self.centred(block).square().sum(1) for block in self.blocks()])
 
     def products(self, vector: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
-        """float32 (m,): the products of some rows with a vector, in error by at most ``error`` of it.
+        """float64 (m,): the products of some centred rows with a vector, in error by at most ``error``.
 
         Args:
             vector: float64 (D,).
             rows: their indices or a slice; all by default.
         """
         small = vector.float()
-        if isinstance(rows, Tensor) or len(self.values[rows]) <= self.block:
-            return self.values[rows].float() @ small
-        return torch.cat([self.values[block].float() @ small for block in self.blocks()])
+        parts = self.blocks() if isinstance(rows, slice) and rows == slice(None) else [rows]
+        return torch.cat([(self.values[part].float() @ small).double() for part in parts]) - self.mean @ vector
 
-    def error(self, lengths: Tensor, vector: Tensor) -> Tensor:
-        """A bound of the error of products, with room to spare.
+    def scales(self, squares: Tensor) -> Tensor:
+        """The size of what squared distances are computed from: themselves, and coordinates far from the origin."""
+        return squares + squares.sqrt() * self.mean.norm()
+
+    def error(self, squares: Tensor, vector: Tensor) -> Tensor:
+        """A bound of the error of products with a vector, with room to spare.
 
         Args:
-            lengths: float64, the lengths of rows.
+            squares: float64, the squared distances of rows from the mean.
             vector: the other factor, float64 (D,).
         """
+        lengths = squares.sqrt() + self.mean.norm()
         return 4 * (self.values.shape[1] + 4) * ROUNDING * lengths * vector.norm()

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from potstill.applications import RULES, Budget, Candidates, Judging, Rule, Subset, select
-from potstill.applications.subset import selecting
+from potstill.applications.subset import neighbours, selecting
+from potstill.applications.subset.copies import copy_files
+from potstill.data import load_dataset
 from potstill.evaluation import Resources
 from potstill.evaluation.training import TrainAndTest
+from potstill.experts.plan import ExpertPlan
+from potstill.experts.train import train_experts
+from potstill.runtime.compute import CPU
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 
@@ -63,6 +73,7 @@ def test_every_rule_chooses_and_writes_it_down(name: str, tmp_path: Path, digits
     assert [int(row["class"]) for row in table] == published, "numbers are those of the published images"
     assert Subset.read(tmp_path / Subset.FILE) == record
     assert len(record.nearest) == (0 if name == "random" else 12)
+    assert record.compared == (0 if name == "random" else record.left_out)
     assert (len(record.hardest) > 0) == (name != "random")
 
 
@@ -154,16 +165,110 @@ def test_what_is_on_record_is_not_done_again(digits: Candidates, tmp_path: Path,
         raise AssertionError("this is on record")
 
     monkeypatch.setattr(selecting, "_chosen", never)
+    run = TrainAndTest.run
     monkeypatch.setattr(TrainAndTest, "run", never)
     again = select(found, Rule("herding", features="pixels"), SOME, tmp_path, judging=judging, resources=HERE)
     assert again == first
-    with pytest.raises(UserError, match=r"was made with other settings: `seed`"):
-        select(found, Rule("herding", features="pixels", seed=1), SOME, tmp_path, resources=HERE)
-    with pytest.raises(UserError, match=r"about other images|other settings"):
+    for other, words in (
+        (Rule("herding", features="pixels", seed=1), "was made with other settings: `seed`"),
+        (Rule("k-center", features="pixels"), "was made with other settings: `by`"),
+    ):
+        with pytest.raises(UserError, match=words):
+            select(found, other, SOME, tmp_path, resources=HERE)
+    with pytest.raises(UserError, match="were held out to test by; choose another `out`, or use `worth` as before"):
         select(digits, Rule("herding", features="pixels"), SOME, tmp_path, resources=HERE)
+    worse = replace(judging, epochs=1)
+    with pytest.raises(UserError, match="was measured by the recipe quick-2-epochs, not quick-1-epochs"):
+        select(found, Rule("herding", features="pixels"), SOME, tmp_path, judging=worse, resources=HERE)
+    monkeypatch.setattr(TrainAndTest, "run", run)
+    another = replace(judging, networks=["mlp:width=8"])
+    both = select(found, Rule("herding", features="pixels"), SOME, tmp_path, judging=another, resources=HERE)
+    assert both.worth is not None
+    assert list(both.worth.networks) == ["convnet:depth=1", "mlp:width=8"]
     (tmp_path / Subset.TABLE).write_text("index\n0\n")
-    with pytest.raises(UserError, match=r"selected.csv is not the table that"):
+    with pytest.raises(UserError, match=r"selected\.csv is not the table that"):
         select(found, Rule("herding", features="pixels"), SOME, tmp_path, judging=judging, resources=HERE)
+
+
+def test_fractions_that_look_alike_are_two(tmp_path: Path):
+    found = Candidates.of_vectors(vectors(tmp_path / "e.npy"))
+    select(found, "random", Budget(fraction=0.123456), tmp_path / "out", resources=HERE)
+    with pytest.raises(UserError, match=r"`budget` \(12.3456 % there, 12.3459 % here\)"):
+        select(found, "random", Budget(fraction=0.123459), tmp_path / "out", resources=HERE)
+
+
+def test_features_that_have_changed_are_noticed(digits: Candidates, tmp_path: Path):
+    assert digits.dataset is not None
+    pixels = digits.dataset.train.normalised().flatten(1).numpy()
+    rule = Rule("herding", features=str(tmp_path / "e.npy"))
+    np.save(tmp_path / "e.npy", pixels)
+    select(digits, rule, SOME, tmp_path / "out", resources=HERE)
+    np.save(tmp_path / "e.npy", pixels[:, ::-1])
+    with pytest.raises(UserError, match=r"e\.npy has changed since"):
+        select(digits, rule, SOME, tmp_path / "out", resources=HERE)
+
+
+def test_copies_are_made_once_and_whole(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = Candidates.of_dataset(folder, tested=False)
+    half = Budget(fraction=0.5)
+    copy = shutil.copy2
+
+    def failing(file: Path, target: Path) -> None:
+        if len(list(target.parent.iterdir())) == 2:
+            raise KeyboardInterrupt
+        copy(file, target)
+
+    monkeypatch.setattr(shutil, "copy2", failing)
+    with pytest.raises(KeyboardInterrupt):
+        select(found, "random", half, tmp_path / "out", copy=tmp_path / "half", resources=HERE)
+    assert not (tmp_path / "half").exists()
+    monkeypatch.setattr(shutil, "copy2", copy)
+    for _ in range(2):
+        select(found, "random", half, tmp_path / "out", copy=tmp_path / "half", resources=HERE)
+    assert len(list((tmp_path / "half").rglob("*.png"))) == 8
+    with pytest.raises(UserError, match="half already exists"):
+        select(found, "random", half, tmp_path / "out", copy=tmp_path / "half", link=True, resources=HERE)
+    with pytest.raises(UserError, match="`copy` and `out` name one folder"):
+        select(found, "random", half, tmp_path / "other", copy=tmp_path / "other", resources=HERE)
+
+
+def test_one_file_that_is_named_twice_is_copied_twice(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(b"1")
+    copy_files([tmp_path / "a.png"] * 2, [0, 0], ["x"], tmp_path / "copies")
+    assert sorted(file.name for file in (tmp_path / "copies" / "x").iterdir()) != ["a.png"]
+    assert len(list((tmp_path / "copies" / "x").iterdir())) == 2
+
+
+def test_duplicates_are_found_far_from_the_origin(tmp_path: Path):
+    values = 0.05 * np.random.default_rng(0).normal(size=(400, 16)) + 100
+    values[200:220] = values[:20]
+    np.save(tmp_path / "e.npy", values.astype(np.float32))
+    found = Candidates.of_vectors(tmp_path / "e.npy")
+    record = select(found, "k-center", Budget(count=200), tmp_path / "out", resources=HERE)
+    assert all(each.distance == 0 for each in record.nearest)
+
+
+def test_more_than_can_be_compared_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(neighbours, "WORK", 30 * 10 * 6)
+    found = Candidates.of_vectors(vectors(tmp_path / "e.npy", 400))
+    record = select(found, "herding", Budget(count=10), tmp_path / "out", resources=HERE)
+    assert record.compared == 30
+    assert record.left_out == 390
+
+
+def test_experts_of_other_images_are_refused(tmp_path: Path):
+    plan = ExpertPlan(dataset="digits", network="convnet:depth=1", count=1, epochs=2)
+    usual = load_dataset("digits", cache=None)
+    train_experts(plan, usual, tmp_path / "experts", CPU)
+    found = Candidates.of_dataset("digits", tested=True)
+    rule = Rule("aum", features=str(tmp_path / "experts"), network="convnet:depth=1")
+    record = select(found, rule, SOME, tmp_path / "out", resources=HERE)
+    assert record.network == "convnet:depth=1"
+    assert len(record.hardest) == 12
+    other = replace(found, usual_fingerprint=lambda: "another")
+    with pytest.raises(UserError, match="have a different dataset"):
+        select(other, rule, SOME, tmp_path / "new", resources=HERE)
+    assert not (tmp_path / "new").exists()
 
 
 def test_random_images_are_others_in_each_repeat_and_as_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -190,6 +295,8 @@ REFUSED = {
     "empty": (lambda: Budget(fraction=0.01).counts((90, 10), "ab"), r"leaves 1 of 2 classes empty, 'b' first; use `fr"),
     "few": (lambda: Budget(per_class=11).counts((90, 10), "ab"), r"class 'b' has 10, fewer than 11; use `ipc=10`"),
     "all": (lambda: Budget(count=101).counts((90, 10), "ab"), r"`count=101` is more than there are, 100"),
+    "epochs": (lambda: Rule("aum", teacher_epochs=0), r"`teacher_epochs=0` is too small"),
+    "epoch": (lambda: Rule("forgetting", teacher_epochs=1), r"`teacher_epochs=1` is too small; use `teacher_epochs=2`"),
     "rule": (lambda: Rule("k-centre"), "unknown rule 'k-centre'; did you mean 'k-center'"),
 }
 
@@ -201,11 +308,30 @@ def test_refusals(case: str):
         make()
 
 
-def test_a_budget_that_is_named_is_enough():
-    with pytest.raises(UserError, match=r"use `fraction=10%` or more") as refused:
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=6), st.integers(1, 60))
+def test_the_least_that_is_named_is_the_least(sizes: list[int], count: int):
+    names = [str(label) for label in range(len(sizes))]
+    count = min(count, sum(sizes))
+    try:
+        counts = Budget(count=count).counts(sizes, names)
+    except UserError as refused:
+        named = re.search(r"count=(\d+)` or more", str(refused))
+        assert named is not None
+        assert min(Budget(count=int(named[1])).counts(sizes, names)) > 0
+        for fewer in range(count, int(named[1])):
+            with pytest.raises(UserError):
+                Budget(count=fewer).counts(sizes, names)
+    else:
+        assert sum(counts) == count
+        assert all(0 < number <= size for number, size in zip(counts, sizes, strict=True))
+
+
+def test_a_fraction_that_is_named_is_enough():
+    with pytest.raises(UserError, match=r"use `fraction=0\.\d+` or more, or `ipc=1`") as refused:
         Budget(fraction=0.01).counts((90, 10), "ab")
-    assert "ipc=1" in str(refused.value)
-    assert Budget(fraction=0.1).counts((90, 10), "ab") == (9, 1)
+    part = re.search(r"fraction=([0-9.]+)", str(refused.value))
+    assert part is not None
+    assert min(Budget(fraction=float(part[1])).counts((90, 10), "ab")) > 0
 
 
 def test_what_vectors_and_arrays_cannot_do(tmp_path: Path, digits: Candidates):
@@ -223,7 +349,23 @@ def test_what_vectors_and_arrays_cannot_do(tmp_path: Path, digits: Candidates):
     ours = Rule("herding", features=str(tmp_path / "e.npy"))
     with pytest.raises(UserError, match="has 40 rows for 1,797 published training images"):
         select(digits, ours, SOME, tmp_path / "out", resources=HERE)
+    for rule, words in {
+        Rule("aum", features="pixels"): "aum looks at the training of a network, not at `features=pixels`",
+        Rule("random", features="pixels"): "random looks at no features",
+        Rule("herding", features="absent"): "absent",
+    }.items():
+        with pytest.raises(UserError, match=words):
+            select(digits, rule, SOME, tmp_path / "out", resources=HERE)
+    tested = Candidates.of_dataset("digits", tested=True)
+    for judging, words in (
+        (Judging(networks=["convent"]), "unknown network 'convent'"),
+        (Judging(networks=[]), "no network is named"),
+        (Judging(repeats=0), "`repeats=0` is too small"),
+        (Judging(epochs=0), "`epochs=0` is too small"),
+    ):
+        with pytest.raises(UserError, match=words):
+            select(tested, "random", SOME, tmp_path / "out", judging=judging, resources=HERE)
     for recipe in ("tuned-300", "replay", "soft-label"):
         with pytest.raises(UserError, match="these are real images"):
-            select(digits, "random", SOME, tmp_path / "out", judging=Judging(recipe=recipe), resources=HERE)
-    assert not (tmp_path / "out" / Subset.FILE).exists()
+            select(tested, "random", SOME, tmp_path / "out", judging=Judging(recipe=recipe), resources=HERE)
+    assert not (tmp_path / "out").exists()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -38,6 +39,7 @@ class Candidates:
         dataset: the dataset whose training split they are; None for vectors.
         files: the file of each; None if they are not in files of their own.
         held_out: how many published training images are held out to test by.
+        usual_fingerprint: returns the fingerprint of the dataset with its usual splits, which experts record.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Candidates:
     dataset: ImageDataset | None = None
     files: Sequence[Path] | None = None
     held_out: int = 0
+    usual_fingerprint: Callable[[], str] | None = None
 
     @property
     def labels(self) -> Tensor:
@@ -65,7 +68,7 @@ class Candidates:
             UserError: a file cannot be used.
         """
         vectors = read_vectors(path, labels)
-        return cls(str(path), vectors, torch.arange(len(vectors)), _fingerprint(vectors))
+        return cls(str(path), vectors, torch.arange(len(vectors)), fingerprint_of(vectors))
 
     @classmethod
     def of_dataset(
@@ -104,16 +107,33 @@ class Candidates:
         files = training_files(spec, data_root=root, choices=choices)
         if files is not None and len(files) != len(whole.train):
             raise UserError(f"{spec} changed while it was read", "start again")
-        places, held_out = torch.arange(len(whole.train)), 0
-        if tested and not len(whole.test):
-            places, held = stratified_split(whole.train.labels, TEST_FRACTION, "test")
-            whole = replace(whole, train=whole.train.take(places), test=whole.train.take(held))
-            files = None if files is None else [files[place] for place in places.tolist()]
-            held_out = len(held)
-        return cls(str(spec), whole.train, places, whole.fingerprint, whole, files, held_out)
+        again = partial(load_dataset, spec, data_root=data_root, choices=choices, image_size=image_size)
+        made = cls(
+            name=str(spec),
+            members=whole.train,
+            places=torch.arange(len(whole.train)),
+            fingerprint=whole.fingerprint,
+            dataset=whole,
+            files=files,
+            usual_fingerprint=lambda: again().fingerprint,
+        )
+        if not tested or len(whole.test):
+            return made
+        places, held = stratified_split(whole.train.labels, TEST_FRACTION, "test")
+        rest = again(validation_fraction=0)
+        if len(rest.train) != len(places):
+            raise UserError(f"{spec} changed while it was read", "start again")
+        return replace(
+            made,
+            members=rest.train,
+            places=places,
+            dataset=rest,
+            files=None if files is None else [files[place] for place in places.tolist()],
+            held_out=len(held),
+        )
 
 
-def _fingerprint(vectors: Vectors) -> str:
+def fingerprint_of(vectors: Vectors) -> str:
     """The SHA-256 of the type, shape and values of vectors, and of their labels and classes."""
     values = vectors.values
     digest = hashlib.sha256(repr((values.dtype.str, values.shape, vectors.class_names)).encode())

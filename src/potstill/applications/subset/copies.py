@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.reading import cannot_write
+from potstill.runtime.files import staged
+from potstill.runtime.reading import cannot_read
 
 
 def copy_files(
@@ -27,25 +28,32 @@ def copy_files(
         link: make symbolic links instead of copies.
 
     Raises:
-        UserError: the folder exists already, or cannot be written.
+        UserError: the folder exists already or cannot be written, a file cannot be read, or two classes have names that
+            are alike as names of folders.
     """
     if folder.exists():
         raise UserError(f"{folder} already exists", "name a new folder")
     places = [_folder_of(name) for name in names]
-    if len(set(places)) < len(places):
+    if len({place.casefold() for place in places}) < len(places):
         raise UserError("two classes have names that are alike as names of folders", "use the table instead")
-    try:
+    with staged(folder, remedy="free some space, or make links") as made:
         for label, place in enumerate(places):
             members = [file for file, own in zip(files, labels, strict=True) if own == label]
-            (folder / place).mkdir(parents=True)
+            (made / place).mkdir(parents=True)
             for file, name in zip(members, _different_names(members), strict=True):
-                target = folder / place / name
                 if link:
-                    target.symlink_to(file.resolve())
+                    (made / place / name).symlink_to(file.resolve())
                 else:
-                    shutil.copy2(file, target)
+                    _copy(file, made / place / name)
+
+
+def _copy(file: Path, target: Path) -> None:
+    try:
+        with file.open("rb"):
+            pass
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise cannot_read(file, error) from error
+    shutil.copy2(file, target)
 
 
 def _folder_of(name: str) -> str:
@@ -55,14 +63,20 @@ def _folder_of(name: str) -> str:
 
 
 def _different_names(files: Sequence[Path]) -> list[str]:
-    """A name for each file, its own where no other has it."""
+    """A name for each file: its own where no other has it, otherwise with its folders, and at last with a number."""
     names = [file.name for file in files]
-    depth = 1
-    while len(set(names)) < len(names):
-        depth += 1
+    for depth in range(2, max((len(file.parts) for file in files), default=0) + 1):
         again = {name for name, times in Counter(names).items() if times > 1}
+        if not again:
+            return names
         names = [
             "-".join(file.parts[-depth:]).replace(os.sep, "") if name in again else name
             for file, name in zip(files, names, strict=True)
         ]
-    return names
+    seen: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        stem, dot, suffix = name.rpartition(".")
+        numbered.append(name if seen[name] == 1 else f"{stem or suffix}-{seen[name]}{dot}{suffix if stem else ''}")
+    return numbered

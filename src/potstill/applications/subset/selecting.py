@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from potstill.applications.on_record import check_same
-from potstill.applications.subset.candidates import Candidates
+from potstill.applications.subset.candidates import Candidates, fingerprint_of
 from potstill.applications.subset.copies import copy_files
 from potstill.applications.subset.neighbours import SHOWN, neighbours
-from potstill.applications.subset.worth import measure_worth, recipe_of
+from potstill.applications.subset.worth import check_networks, measure_worth, recipe_of
 from potstill.data import Vectors, read_vectors
 from potstill.evaluation import Session
+from potstill.evaluation.checks import check_repeats, check_test
 from potstill.evaluation.session import Resources
 from potstill.experts.feature_source import (
     EPOCHS,
@@ -30,12 +30,14 @@ from potstill.experts.feature_source import (
     Training,
     feature_source,
 )
+from potstill.runtime.bounds import check_least
 from potstill.runtime.compute import settled
-from potstill.runtime.errors import UserError, unknown
-from potstill.runtime.files import sha256, write_atomic
+from potstill.runtime.errors import UserError, differing, unknown
+from potstill.runtime.files import sha256, sha256_of_files, write_atomic
 from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.streams import Streams
+from potstill.schema.recipe import Recipe
 from potstill.schema.subset import Budget, Subset
 from potstill.selection import SELECTIONS, Choice
 from potstill.units import UnitLog
@@ -63,7 +65,7 @@ class Rule:
         seed: seed of all random draws.
 
     Raises:
-        UserError: the rule is unknown.
+        UserError: the rule is unknown, or a network would be trained for too few epochs.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Rule:
     def __post_init__(self) -> None:
         if self.name not in RULES:
             raise unknown("rule", self.name, RULES, listing=", ".join(RULES))
+        check_least("teacher_epochs", self.teacher_epochs, 2 if self.name == "forgetting" else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,7 @@ def select(
 ) -> Subset:
     """Choose a part of what there is, each class by itself, and perhaps measure what the part is worth.
 
-    A second call with the same arguments chooses nothing again, and does only those trainings that are missing.
+    A second call with the same arguments chooses and copies nothing again; it does only the trainings that are missing.
 
     Args:
         candidates: what may be chosen.
@@ -128,43 +131,46 @@ def select(
         UserError: the rule needs what there is not, the budget leaves a class empty or is more than there is, features
             do not match, or ``out`` is about something else.
     """
-    rule = rule if isinstance(rule, Rule) else Rule(rule)
-    out = Path(out)
+    rule, out = rule if isinstance(rule, Rule) else Rule(rule), Path(out)
     names = candidates.members.class_names
     counts = budget.counts(candidates.members.class_sizes, names)
-    if judging is not None:
-        _check_judged(candidates)
-        recipe_of(judging.recipe, judging.epochs)
-    if copy is not None:
-        _check_copied(candidates, Path(copy))
+    recipe = None if judging is None else _check_judged(judging, candidates)
     features = _features_of(rule, candidates)
-    trains = features == "trained"
+    source = _source(rule, features, candidates, resources)
+    learned = isinstance(source, NetworkSource)
     record = Subset(
         source=candidates.name,
         fingerprint=candidates.fingerprint,
+        vectors=isinstance(candidates.members, Vectors),
         total=len(candidates.places),
         held_out=candidates.held_out,
         rule=rule.name,
         features=features,
-        network=rule.network if trains else "",
-        teacher_epochs=rule.teacher_epochs if trains else 0,
+        features_sha256=_features_sha256(source, features),
+        network=rule.network if learned else "",
+        teacher_epochs=rule.teacher_epochs if features == "trained" else 0,
         budget=budget,
         seed=rule.seed,
         class_names=tuple(names),
         class_sizes=candidates.members.class_sizes,
         counts=counts,
     )
-    source = _source(rule, features, candidates, resources)
+    copy = None if copy is None else Path(copy)
+    earlier = _on_record(record, out)
+    if copy is not None:
+        _check_copied(candidates, copy, out, earlier, link=link)
     with locked(out / Subset.FILE):
-        earlier = _on_record(record, out)
         if earlier is None:
             record, chosen = _chosen(record, source, candidates, out, resources)
         else:
-            record, chosen = earlier, _read_table(out / earlier.table, candidates)
-        if copy is not None:
+            record = earlier
+            chosen = torch.searchsorted(candidates.places, torch.tensor(earlier.chosen_numbers(out)))
+        if copy is not None and not copy.exists():
             files = [candidates.files[place] for place in chosen.tolist()] if candidates.files is not None else []
-            copy_files(files, candidates.labels[chosen].tolist(), names, Path(copy), link=link)
-        if judging is not None and candidates.dataset is not None:
+            copy_files(files, candidates.labels[chosen].tolist(), names, copy, link=link)
+            record = replace(record, copied_to=str(copy.resolve()), links=link)
+            record.write(out / Subset.FILE)
+        if judging is not None and recipe is not None and candidates.dataset is not None:
             resources.progress("measuring what the choice is worth")
             session = Session(
                 candidates.dataset,
@@ -173,37 +179,59 @@ def select(
                 executor=resources.executor,
                 progress=resources.progress,
             )
+            before = record.worth
+            if before is not None and before.recipe != recipe:
+                raise UserError(
+                    f"{out / Subset.FILE} was measured by the recipe {before.recipe.name}, not {recipe.name}",
+                    "choose another `out`",
+                )
             for worth in measure_worth(
                 session,
                 chosen,
                 counts,
-                recipe=recipe_of(judging.recipe, judging.epochs),
+                recipe=recipe,
                 networks=judging.networks,
                 repeats=judging.repeats,
                 log=UnitLog.beside(out / Subset.FILE),
             ):
-                record = replace(record, worth=worth)
+                known = {} if before is None else before.networks
+                record = replace(record, worth=replace(worth, networks={**known, **worth.networks}))
                 record.write(out / Subset.FILE)
     return record
 
 
-def _check_judged(candidates: Candidates) -> None:
-    """Refuse to measure what networks cannot be trained on.
+def _check_judged(judging: Judging, candidates: Candidates) -> Recipe:
+    """Refuse to measure what networks cannot be trained on, before anything is done.
+
+    Returns:
+        The recipe of the trainings.
 
     Raises:
-        UserError: there are no images.
+        UserError: there are no images or no test images, or the recipe, a network or the number of repeats will not do.
     """
     if candidates.dataset is None:
         raise UserError(
             f"{candidates.name} holds vectors, and only choices from images are measured",
             "leave `worth` out, or name the dataset and give the file as `features`",
         )
+    check_repeats(judging.repeats)
+    check_test(candidates.dataset)
+    check_networks(judging.networks, candidates.dataset)
+    return recipe_of(judging.recipe, judging.epochs)
 
 
-def _check_copied(candidates: Candidates, folder: Path) -> None:
+def _check_copied(candidates: Candidates, folder: Path, out: Path, earlier: Subset | None, *, link: bool) -> None:
+    """Refuse a folder for copies that would not hold them, or hold something else.
+
+    Raises:
+        UserError: there are no files to copy, or the folder exists and is not that of an earlier call.
+    """
     if candidates.files is None:
         raise UserError(f"{candidates.name} has no image files to copy", "use the numbers in the table")
-    if folder.exists():
+    if folder.resolve() == out.resolve():
+        raise UserError("`copy` and `out` name one folder", "name a new folder for `copy`")
+    done = earlier is not None and (earlier.copied_to, earlier.links) == (str(folder.resolve()), link)
+    if folder.exists() and not done:
         raise UserError(f"{folder} already exists", "name a new folder for `copy`")
 
 
@@ -213,19 +241,38 @@ def _features_of(rule: Rule, candidates: Candidates) -> str:
     Raises:
         UserError: it needs something that there is not.
     """
-    vectors = isinstance(candidates.members, Vectors)
+    vectors, by_features = isinstance(candidates.members, Vectors), rule.name in BY_FEATURES
     if rule.name == "random":
+        if rule.features is not None:
+            raise UserError("random looks at no features", "leave `features` out")
         return ""
-    if not vectors:
-        return rule.features or ("trained" if SELECTIONS[rule.name].needs_network else "pixels")
-    if rule.name not in BY_FEATURES:
+    if vectors and not by_features:
         raise UserError(
             f"{rule.name} trains networks on images, and {candidates.name} holds vectors",
-            f"use `by={'` or `by='.join(BY_FEATURES[:3])}`",
+            f"use `by={'`, `by='.join(BY_FEATURES[:3])}`, for example",
         )
-    if rule.features is not None:
+    if vectors and rule.features is not None:
         raise UserError("vectors are features already", "leave `features` out")
-    return candidates.name
+    if vectors:
+        return candidates.name
+    features = rule.features or ("trained" if SELECTIONS[rule.name].needs_network else "pixels")
+    if not by_features and (features == "pixels" or _is_vectors(features)):
+        raise UserError(
+            f"{rule.name} looks at the training of a network, not at `features={features}`",
+            "use `features=trained` or a folder of experts",
+        )
+    return features
+
+
+def _is_vectors(features: str) -> bool:
+    return features.lower().endswith(".npy")
+
+
+def _features_sha256(source: FeatureSource, features: str) -> str:
+    """What tells one file of features, or folder of experts, from another."""
+    if isinstance(source, StoredExperts):
+        return sha256_of_files(source.files)
+    return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and _is_vectors(features) else ""
 
 
 def _source(rule: Rule, features: str, candidates: Candidates, resources: Resources) -> FeatureSource:
@@ -233,11 +280,12 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
     members, progress = candidates.members, resources.progress
     if isinstance(members, Vectors):
         return Embeddings(members, progress=progress)
-    if features.lower().endswith(".npy"):
+    if _is_vectors(features):
         return Embeddings(_for_candidates(read_vectors(features), candidates), members, progress)
     if features in ("", "pixels"):
         return Pixels(members, progress)
     assert candidates.dataset is not None
+    usual = candidates.usual_fingerprint
     pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
     compute = settled(resources.compute, long_run=pixels >= LONG_TRAINING_PIXELS)
     training = Training(
@@ -246,6 +294,7 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
         streams=Streams(rule.seed, ("subset", "teacher")),
         compute=compute,
         flips=candidates.dataset.flips,
+        dataset_fingerprint=None if features == "trained" or usual is None else usual(),
         progress=progress,
     )
     source = feature_source(features, training, rule.teacher_epochs)
@@ -282,25 +331,28 @@ def _chosen(
     chosen = selection.choose(source, record.counts, Streams(record.seed, ("subset", record.rule))).sort().values
     seconds = time.perf_counter() - started
     resources.progress("comparing what was not chosen with what was")
-    nearest, farthest = neighbours(source, candidates, chosen) if record.features else ([], [])
+    nearest, farthest, compared = neighbours(source, candidates, chosen) if record.features else ([], [], 0)
+    hardest = _hardest(source, candidates, chosen) if isinstance(source, NetworkSource) else []
     table = _table(candidates, chosen)
     write_atomic(out / record.table, table)
     record = replace(
         record,
         table_sha256=sha256(table),
         seconds=seconds,
+        compared=compared,
         nearest=nearest,
         farthest=farthest,
-        hardest=_hardest(source, candidates, chosen) if record.features == "trained" else [],
+        hardest=hardest,
         made_on=[machine_in_words()],
     )
     record.write(out / Subset.FILE)
     return record, chosen
 
 
-def _hardest(source: FeatureSource, candidates: Candidates, chosen: Tensor) -> list[int]:
-    """The numbers of those that the network finds hardest among the ones that were not chosen."""
-    assert isinstance(source, NetworkSource)
+def _hardest(source: NetworkSource, candidates: Candidates, chosen: Tensor) -> list[int]:
+    """The numbers of those that networks find hardest among the ones not chosen; none if epochs are missing."""
+    if not source.every_epoch:
+        return []
     margins = source.aum()
     margins[chosen] = torch.inf
     few = margins.topk(min(SHOWN, len(margins) - len(chosen)), largest=False).indices
@@ -322,13 +374,6 @@ def _table(candidates: Candidates, chosen: Tensor) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _read_table(path: Path, candidates: Candidates) -> Tensor:
-    """The positions of what the table of an earlier call has."""
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
-    indices = torch.tensor([int(row["index"]) for row in csv.DictReader(io.StringIO(text))])
-    return torch.searchsorted(candidates.places, indices)
-
-
 def _on_record(asked: Subset, out: Path) -> Subset | None:
     """The record of an earlier call, if there is one.
 
@@ -339,25 +384,24 @@ def _on_record(asked: Subset, out: Path) -> Subset | None:
     if not path.exists():
         return None
     there = Subset.read(path)
-    settings = ({name: _in_words(each, name) for name in _SETTINGS} for each in (there, asked))
-    check_same(path, ([there.fingerprint], [asked.fingerprint]), (next(settings), next(settings)))
-    table = out / there.table
-    if not table.exists() or sha256(table.read_bytes()) != there.table_sha256:
-        raise UserError(f"{table} is not the table that {path} describes", "restore it, or choose another `out`")
+    if there.fingerprint != asked.fingerprint:
+        raise UserError(f"{path} is about other images or vectors", "choose another `out`")
+    if there.held_out != asked.held_out:
+        changed = "none was held out to test by" if asked.held_out else f"{there.held_out:,} were held out to test by"
+        raise UserError(f"for {path} {changed}", "choose another `out`, or use `worth` as before")
+    pairs = {option: tuple(getattr(each, name) for each in (there, asked)) for option, name in _SETTINGS.items()}
+    if differ := {option: (str(a), str(b)) for option, (a, b) in pairs.items() if a != b}:
+        raise UserError(f"{path} was made with other settings: {differing(differ)}", "choose another `out`")
+    if there.features_sha256 != asked.features_sha256:
+        raise UserError(f"{asked.features} has changed since {path} was made", "restore it, or choose another `out`")
     return there
 
 
 _SETTINGS = {
     "by": "rule",
-    "features": "features",
     "network": "network",
     "teacher_epochs": "teacher_epochs",
     "seed": "seed",
     "budget": "budget",
-    "held_out": "held_out",
 }
 """What decides a choice, by the names of the options, and where the record has it."""
-
-
-def _in_words(record: Subset, option: str) -> str:
-    return str(getattr(record, _SETTINGS[option]))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
+from potstill.data import ImageDataset
 from potstill.evaluation import Session, find_recipe
-from potstill.evaluation.checks import check_repeats, check_test
 from potstill.evaluation.series import Series, TrainingSpec, measure
 from potstill.evaluation.specs import training_on
-from potstill.runtime.bounds import check_memory
+from potstill.networks import ImageShape, build_network
+from potstill.runtime.bounds import check_least, check_memory
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import NetworkResult
@@ -26,8 +28,9 @@ def recipe_of(name: str, epochs: int | None) -> Recipe:
     """A recipe, perhaps with another number of epochs and a name that says so.
 
     Raises:
-        UserError: the recipe is unknown, tunes learning rates, or repeats learned steps.
+        UserError: the recipe is unknown, tunes learning rates or repeats learned steps, or there is not one epoch.
     """
+    check_least("epochs", epochs, 1)
     recipe = find_recipe(name)
     if recipe.learning_rate_grid or recipe.replay or recipe.learned_rate:
         raise UserError(
@@ -35,6 +38,18 @@ def recipe_of(name: str, epochs: int | None) -> Recipe:
             "use `recipe=quick`, for example",
         )
     return recipe if epochs is None else replace(recipe, name=f"{recipe.name}-{epochs}-epochs", epochs=epochs)
+
+
+def check_networks(networks: Sequence[str], dataset: ImageDataset) -> None:
+    """Build every network once, so that a wrong name is found before anything is done.
+
+    Raises:
+        UserError: none is named, one is unknown, or the images are too small for it.
+    """
+    if not networks:
+        raise UserError("no network is named", "use `networks=convnet`, for example")
+    for name in networks:
+        build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
 
 
 def measure_worth(
@@ -62,10 +77,8 @@ def measure_worth(
         The results so far, whenever there is a new one.
 
     Raises:
-        UserError: a network is unknown, there are no test images, or ``repeats`` is out of range.
+        UserError: there is too little memory for the images.
     """
-    check_repeats(repeats)
-    check_test(session.dataset)
     train = session.dataset.train
     image = 4 * train.nbytes // max(len(train), 1)
     remedy = "choose fewer, use fewer `repeats`, or a smaller `image_size`"

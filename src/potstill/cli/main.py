@@ -57,6 +57,7 @@ COMMANDS = {
     "reproduce": Command(
         "re-run a published table, and compare measured with published results", "reproduce_command:run"
     ),
+    "doctor": Command("say what this machine has, what will be slow, and what is broken", "doctor_command:run"),
     "list": Command("list methods, datasets, networks, recipes or reproductions", "list_command:run"),
     "cite": Command("print the citations of methods' papers", "list_command:cite"),
 }

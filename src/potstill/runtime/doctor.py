@@ -1,0 +1,199 @@
+"""What this machine has for Potstill: hardware, what will be slow, optional packages, folders."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from potstill.runtime.bounds import bytes_in_words, memory_bytes
+from potstill.runtime.compute import resolve_device, supports_compilation, supports_fast_bfloat16
+from potstill.runtime.errors import UserError, in_one_line
+from potstill.runtime.files import cache_folder, data_root
+from potstill.runtime.machine import package_version, processor_name
+from potstill.runtime.parallel import core_count
+
+Verdict = Literal["good", "note", "broken"]
+
+MODULES = {"dp-accounting": "dp_accounting", "pillow": "PIL", "scikit-learn": "sklearn", "tomli-w": "tomli_w"}
+"""The modules of packages whose names differ from theirs."""
+LEAST_DISK = 2**31
+TIMED = (64, 64, 32)
+"""Images, channels and height of the convolution that is timed: that of a ConvNet on CIFAR-10."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the machine.
+
+    Attributes:
+        what: its name.
+        found: what there is.
+        verdict: ``good``; ``note``, something to know, such as what will be slow; or ``broken``.
+        remedy: what to do about it; empty if nothing need be done.
+    """
+
+    what: str
+    found: str
+    verdict: Verdict = "good"
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Everything, one after the other; it takes some seconds and changes nothing."""
+    yield Finding("potstill", f"{package_version()}, Python {platform.python_version()}, PyTorch {torch.__version__}")
+    yield _processor()
+    yield _memory()
+    yield from _accelerator()
+    yield _compiler()
+    yield _speed()
+    yield from _packages()
+    yield _cache()
+    yield _local_data()
+
+
+def _processor() -> Finding:
+    cores, threads = core_count(), torch.get_num_threads()
+    found = f"{processor_name()}, {cores} cores, {threads} threads of PyTorch"
+    if threads < cores and "OMP_NUM_THREADS" in os.environ:
+        return Finding("processor", found, "note", "OMP_NUM_THREADS is set: single trainings leave cores idle")
+    return Finding("processor", found)
+
+
+def _memory() -> Finding:
+    there = memory_bytes()
+    if there < 4 * 2**30:
+        return Finding("memory", bytes_in_words(there), "note", "use fewer or smaller images per class")
+    return Finding("memory", bytes_in_words(there))
+
+
+def _accelerator() -> Iterator[Finding]:
+    device = resolve_device("auto")
+    if device.type == "cpu":
+        built = torch.version.cuda is not None
+        why = "none that this PyTorch can use" if built else "none; this PyTorch is built for CPUs"
+        yield Finding("accelerator", why, "note", "CIFAR-10 at published lengths takes hours to days without one")
+        return
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    try:
+        torch.ones(8, device=device).sum().item()
+    except RuntimeError as error:
+        yield Finding("accelerator", name, "broken", f"it fails ({in_one_line(error)[:80]}); use --device cpu")
+        return
+    if supports_fast_bfloat16(device):
+        yield Finding("accelerator", f"{name}, bfloat16")
+    else:
+        yield Finding("accelerator", f"{name}, without bfloat16", "note", "long runs use float32")
+
+
+def _compiler() -> Finding:
+    if supports_compilation(torch.device("cpu")):
+        return Finding("compiler", "a C++ compiler: long runs are compiled")
+    return Finding("compiler", "no C++ compiler", "note", "long runs are not compiled: install g++")
+
+
+def _speed() -> Finding:
+    """The rate of a convolution on all cores, in the precision that long runs would have."""
+    cpu = torch.device("cpu")
+    dtype = torch.bfloat16 if supports_fast_bfloat16(cpu) else torch.float32
+    images, channels, height = TIMED
+    x = torch.ones(images, channels, height, height, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    weight = torch.ones(channels, channels, 3, 3, dtype=dtype)
+    operations = 2 * images * channels**2 * 9 * height**2
+    best = 0.0
+    with torch.no_grad():
+        for _ in range(8):
+            started = time.perf_counter()
+            F.conv2d(x, weight, padding=1)
+            best = max(best, operations / (time.perf_counter() - started))
+    name = "bfloat16" if dtype == torch.bfloat16 else "float32"
+    found = f"{best / 1e9:,.0f} GFLOP/s in convolutions of {name}, on the CPU"
+    if name == "float32" and resolve_device("auto").type == "cpu":
+        return Finding("speed", found, "note", "this processor does not compute in bfloat16, which would be faster")
+    return Finding("speed", found)
+
+
+def _packages() -> Iterator[Finding]:
+    """The optional packages, as the package declares them, and whether each can be imported."""
+    try:
+        extras = metadata("potstill").get_all("Provides-Extra") or []
+    except PackageNotFoundError:
+        yield Finding("installation", "not installed as a package", "note", "pip install -e . in the checkout")
+        return
+    for extra in extras:
+        for package in _required(extra):
+            yield _package(package, extra)
+
+
+def _required(extra: str) -> list[str]:
+    """The names of the packages of an extra."""
+    found = []
+    for line in requires("potstill") or []:
+        requirement, _, marker = line.partition(";")
+        if f"extra == '{extra}'" in marker.replace('"', "'"):
+            name = requirement.strip()
+            for sign in "<>=!~ [(":
+                name = name.partition(sign)[0]
+            found.append(name)
+    return found
+
+
+def _package(package: str, extra: str) -> Finding:
+    what = f"extra {extra}"
+    try:
+        installed = version(package)
+    except PackageNotFoundError:
+        return Finding(what, f"{package} is not installed", "note", f"pip install 'potstill[{extra}]' if you need it")
+    try:
+        importlib.import_module(MODULES.get(package, package.replace("-", "_")))
+    except Exception as error:  # a broken package may raise anything
+        reason = in_one_line(error)[:100]
+        return Finding(
+            what, f"{package} {installed} is broken ({reason})", "broken", f"pip install --force-reinstall {package}"
+        )
+    return Finding(what, f"{package} {installed}")
+
+
+def _cache() -> Finding:
+    folder = cache_folder("decoded")
+    if folder is None:
+        return Finding("cache", "none", "note", "set XDG_CACHE_HOME, or images are decoded each time")
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not os.access(there, os.W_OK):
+        return Finding("cache", f"{folder} cannot be written", "broken", "set XDG_CACHE_HOME to another")
+    free = shutil.disk_usage(there).free
+    found = f"{folder}, {bytes_in_words(free)} free"
+    if free < LEAST_DISK:
+        return Finding("cache", found, "note", "free some space, or set XDG_CACHE_HOME")
+    return Finding("cache", found)
+
+
+def _local_data() -> Finding:
+    root = data_root()
+    if root is None:
+        return Finding("local data", "POTSTILL_DATA is not set: catalogue datasets come from the Hugging Face hub")
+    if not root.is_dir():
+        return Finding("local data", f"POTSTILL_DATA names {root}, which is not a directory", "broken", "correct it")
+    names = sorted(child.name for child in root.iterdir() if child.is_dir())
+    return Finding("local data", f"{root}: {', '.join(names) or 'no folders'}")
+
+
+def check_sound(findings: list[Finding]) -> None:
+    """Make sure that nothing is broken.
+
+    Raises:
+        UserError: something is.
+    """
+    broken = [finding for finding in findings if finding.verdict == "broken"]
+    if broken:
+        names = ", ".join(dict.fromkeys(finding.what for finding in broken))
+        raise UserError(f"{len(broken)} broken: {names}", broken[0].remedy)

@@ -1,0 +1,74 @@
+"""The doctor: what it says of extras, folders and compilers, and that something broken is an error."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from potstill.cli import main
+from potstill.runtime import doctor
+from potstill.runtime.doctor import Finding, examine
+
+
+def found(what: str) -> Finding:
+    return next(each for each in examine() if each.what == what)
+
+
+def test_every_extra_is_examined_and_nothing_is_broken_here():
+    findings = {each.what: each for each in examine()}
+    assert {"extra private", "extra dask", "extra slurm"} <= findings.keys()
+    assert all(each.verdict != "broken" for each in findings.values())
+    assert findings["speed"].found.split()[0].replace(",", "").isdigit()
+
+
+def test_a_broken_extra_is_an_error_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    real = importlib.import_module
+
+    def broken(name: str) -> object:
+        if name == "submitit":
+            raise ImportError("no symbol of\nthat name")
+        return real(name)
+
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    assert found("extra slurm").verdict == "broken"
+    assert "no symbol of" in found("extra slurm").found
+    assert main(["doctor"]) == 2
+    said = capsys.readouterr()
+    assert "BROKEN" in said.out
+    assert said.err.splitlines()[-1] == "potstill: 1 broken: extra slurm; pip install --force-reinstall submitit"
+
+
+def test_a_missing_extra_is_no_error(monkeypatch: pytest.MonkeyPatch):
+    def absent(name: str) -> str:
+        raise doctor.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", absent)
+    assert found("extra dask") == Finding(
+        "extra dask", "distributed is not installed", "note", "pip install 'potstill[dask]' if you need it"
+    )
+
+
+def test_local_data_and_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "mnist").mkdir()
+    monkeypatch.setenv("POTSTILL_DATA", str(tmp_path))
+    assert found("local data").found == f"{tmp_path}: mnist"
+    monkeypatch.setenv("POTSTILL_DATA", str(tmp_path / "absent"))
+    assert found("local data").verdict == "broken"
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    assert found("cache").verdict == "note"
+
+
+def test_a_machine_without_compiler_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "supports_compilation", lambda device: False)
+    assert "install g++" in found("compiler").remedy
+
+
+def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]):
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "processor" in said
+    assert "GFLOP/s" in said

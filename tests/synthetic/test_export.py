@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import datasets
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -59,26 +56,6 @@ def rounded(synthetic: SyntheticSet) -> torch.Tensor:
 def decoded(image: Image.Image) -> torch.Tensor:
     pixels = torch.from_numpy(np.array(image))
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)
-
-
-@pytest.fixture
-def uploads(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, Any]]]:
-    """In place of the hub: what was pushed to it, in order."""
-    pushed: dict[str, list[tuple[str, Any]]] = {"tables": [], "cards": []}
-
-    def push_table(table: datasets.Dataset, repo_id: str) -> None:
-        pushed["tables"].append((repo_id, table))
-
-    def push_card(card: huggingface_hub.DatasetCard, repo_id: str, repo_type: str | None = None) -> None:
-        assert repo_type == "dataset"
-        assert (
-            len(pushed["tables"]) == len(pushed["cards"]) + 1
-        )  # the card is the last word: pushing a table writes one
-        pushed["cards"].append((repo_id, card))
-
-    monkeypatch.setattr(datasets.Dataset, "push_to_hub", push_table)
-    monkeypatch.setattr(huggingface_hub.DatasetCard, "push_to_hub", push_card)
-    return pushed
 
 
 # Folders of images
@@ -281,155 +258,3 @@ def test_npz_gets_its_suffix(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["v1.0.npz"]
     with pytest.raises(UserError, match=r"v1\.0\.npz already exists"):
         export(synthetic_set(), tmp_path / "v1.0", "npz")
-
-
-# The hub
-
-
-@pytest.mark.parametrize("soft", [False, True])
-def test_the_hub_gets_what_the_folder_holds(soft: bool, uploads: dict[str, list[tuple[str, Any]]], tmp_path: Path):
-    synthetic = synthetic_set(soft=soft)
-    folder = export(synthetic, tmp_path / "hub", "hub", hub_id="me/ants")
-    [(repository, table)], [(card_repository, card)] = uploads["tables"], uploads["cards"]
-    assert repository == card_repository == "me/ants"
-    written = datasets.Dataset.from_parquet(str(folder / "data/train-00000-of-00001.parquet"), cache_dir=str(tmp_path))
-    assert isinstance(written, datasets.Dataset)
-    assert table.features == written.features
-    assert table.with_format("arrow")[:].equals(written.with_format("arrow")[:])
-    assert str(card) == (folder / "README.md").read_text(encoding="utf-8")
-    assert card.data.to_dict()["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-*"}]
-
-
-def test_the_hub_needs_a_name(uploads: dict[str, list[tuple[str, Any]]], tmp_path: Path):
-    with pytest.raises(UserError, match="a dataset on the hub needs a name; give `hub_id=OWNER/NAME`"):
-        export(synthetic_set(), tmp_path / "hub", "hub")
-    assert uploads["tables"] == []
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_nothing_is_uploaded_where_the_target_exists(uploads: dict[str, list[tuple[str, Any]]], tmp_path: Path):
-    with pytest.raises(UserError, match="already exists"):
-        export(synthetic_set(), tmp_path, "hub", hub_id="me/ants")
-    assert uploads["tables"] == []
-
-
-@pytest.mark.parametrize("format", LOCAL)
-def test_only_the_hub_uploads(format: Format, uploads: dict[str, list[tuple[str, Any]]], tmp_path: Path):
-    export(synthetic_set(), tmp_path / "out", format)
-    assert uploads["tables"] == []
-    with pytest.raises(UserError, match=f"`hub_id=me/ants` has no effect with `format={format}`"):
-        export(synthetic_set(), tmp_path / "other", format, hub_id="me/ants")
-
-
-def test_a_refused_upload_leaves_nothing_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    def refuse(table: datasets.Dataset, repo_id: str) -> None:
-        raise ConnectionError(f"401 for {repo_id}\nand pages of advice")
-
-    monkeypatch.setattr(datasets.Dataset, "push_to_hub", refuse)
-    with pytest.raises(UserError) as caught:
-        export(synthetic_set(), tmp_path / "hub", "hub", hub_id="me/ants")
-    assert str(caught.value) == (
-        "cannot upload me/ants to the Hugging Face hub (401 for me/ants); "
-        "check the connection and log in with hf auth login, or use `format=parquet`"
-    )
-    assert list(tmp_path.iterdir()) == []
-
-
-# What holds for all
-
-
-@pytest.mark.parametrize("format", PUBLISHED)
-@pytest.mark.parametrize("whitened", [False, True])
-def test_the_card_says_how_much_bytes_lose(format: Format, whitened: bool, tmp_path: Path):
-    synthetic = synthetic_set(whitened=whitened)
-    card = (export(synthetic, tmp_path / "out", format) / "README.md").read_text(encoding="utf-8")
-    mean, std = (torch.tensor(values)[:, None, None] for values in (synthetic.mean, synthetic.std))
-    seen = (rounded(synthetic) / 255 - mean) / std
-    if whitened:
-        seen = 2 * (seen - 1)  # the whitening of these tests: a factor 2 about a mean of 1
-    change = (seen - synthetic.images).abs()
-    assert "8-bit PNG, which lose precision" in card
-    assert f"by {change.mean():.2g} on average and by {change.max():.2g} at most" in card
-
-
-@pytest.mark.parametrize("format", PUBLISHED)
-def test_the_card_says_what_a_user_needs(format: Format, tmp_path: Path):
-    synthetic = synthetic_set(names=("größer", "x```", "y"))
-    card = (export(synthetic, tmp_path / "out", format) / "README.md").read_text(encoding="utf-8")
-    described = json.loads(card.split("```json\n")[1].rsplit("\n```", 1)[0])
-    assert described == {
-        "class_names": ["größer", "x```", "y"],
-        "mean": list(synthetic.mean),
-        "std": list(synthetic.std),
-        "step_size": pytest.approx(0.02),
-        "replay": None,
-        "provenance": {"method": "datadam", "iterations": 600},
-    }
-    assert "12 synthetic images of 3 classes (6×4 pixels, channels: 3)" in card
-
-
-@pytest.mark.parametrize("format", LOCAL)
-def test_folders_on_the_way_are_made_and_nothing_else_is_left(format: Format, tmp_path: Path):
-    target = tmp_path / "new" / "folders" / "out.npz"
-    assert export(synthetic_set(), target, format) == target
-    assert list(target.parent.iterdir()) == [target]
-
-
-@pytest.mark.parametrize("format", LOCAL)
-@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
-def test_what_exists_is_kept(format: Format, make: Callable[[Path], None], tmp_path: Path):
-    target = tmp_path / "out.npz"
-    make(target)
-    before = target.stat()
-    with pytest.raises(UserError, match=r"out\.npz already exists; choose another `out`"):
-        export(synthetic_set(), target, format)
-    assert target.stat().st_mtime_ns == before.st_mtime_ns
-    assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.parametrize("format", LOCAL)
-def test_a_full_disk_leaves_nothing(format: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def fail(made: Path, target: Path) -> None:
-        assert made.parent.parent == target.parent == tmp_path  # one file system, or renaming would be copying
-        assert not (tmp_path / "out.npz").exists()
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(UserError, match=r"cannot write .*out\.npz: No space left on device; free some space or choose"):
-        export(synthetic_set(), tmp_path / "out.npz", format)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("format", PUBLISHED)
-def test_an_interruption_half_way_leaves_nothing(format: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "write_text", interrupt)  # the card is written after the images
-    with pytest.raises(KeyboardInterrupt):
-        export(synthetic_set(), tmp_path / "out", format)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("format", LOCAL)
-def test_a_file_where_a_folder_should_be_is_the_users_to_mend(format: Format, tmp_path: Path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write .*out\.npz"):
-        export(synthetic_set(), tmp_path / "file" / "out.npz", format)
-
-
-@pytest.mark.parametrize("format", LOCAL)
-def test_a_loaded_set_exports_to_the_same_bytes_each_time(format: Format, tmp_path: Path):
-    synthetic_set(soft=True).save(tmp_path / "set")
-    contents = []
-    for attempt in ("one.npz", "two.npz"):
-        made = export(SyntheticSet.load(tmp_path / "set"), tmp_path / attempt, format)
-        files = sorted(made.rglob("*")) if made.is_dir() else [made]
-        contents.append([(file.relative_to(made), file.read_bytes()) for file in files if file.is_file()])
-    assert contents[0] == contents[1]
-
-
-def test_an_unknown_format_is_named_with_the_nearest(tmp_path: Path):
-    unknown: Any = "parket"
-    with pytest.raises(UserError, match="unknown format 'parket'; did you mean 'parquet'"):
-        export(synthetic_set(), tmp_path / "out", unknown)

@@ -20,17 +20,14 @@ class Options:
 
     Attributes:
         target: folder of a run, or a synthetic.safetensors.
-        format: imagefolder (a folder of PNG files for each class), parquet (as Hugging Face datasets stores images),
-            npz (arrays as in MedMNIST; the only format with exact pixels) or hub (parquet, uploaded to the Hugging Face
-            hub).
+        format: imagefolder (a folder of PNG files for each class), parquet (as Hugging Face datasets stores images) or
+            npz (arrays as in MedMNIST; the only format with exact pixels). To share a set, see potstill push.
         out: the new folder or file. By default FORMAT, or synthetic.npz, beside the set.
-        hub_id: OWNER/NAME of the dataset on the Hugging Face hub, for --format hub.
     """
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
-    format: Literal["imagefolder", "parquet", "npz", "hub"]
+    format: Literal["imagefolder", "parquet", "npz"]
     out: Path | None = None
-    hub_id: str | None = None
 
 
 def run(words: list[str]) -> None:
@@ -38,4 +35,4 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="export")
     target = Target.opened(options.target)
     out = options.out or target.beside / ("synthetic.npz" if options.format == "npz" else options.format)
-    say(f"written to {synthetic.export_set(target.synthetic, out, options.format, hub_id=options.hub_id)}")
+    say(f"written to {synthetic.export_set(target.synthetic, out, options.format)}")

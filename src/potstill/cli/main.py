@@ -53,6 +53,7 @@ COMMANDS = {
     "report": Command("write a page and figures about a run", "report_command:run"),
     "leaderboard": Command("put all evaluated runs of some folders into one table", "leaderboard_command:run"),
     "export": Command("write a set in a format that other programs read", "export_command:run"),
+    "push": Command("share a set on the Hugging Face hub, with a card", "push_command:run"),
     "import": Command("read a set that another program wrote, such as a .pt file", "import_command:run"),
     "reproduce": Command(
         "re-run a published table, and compare measured with published results", "reproduce_command:run"

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from potstill.synthetic import SyntheticSet
 
 
+HUB = "hf:"
+
+
 @dataclass(frozen=True)
 class Target:
     """A set and its location.
@@ -30,11 +33,16 @@ class Target:
 
     @classmethod
     def opened(cls, path: Path) -> Target:
-        """Open the set in the folder of a run, or in a file.
+        """Open the set in the folder of a run, in a file, or on the hub, as ``hf:OWNER/NAME``.
+
+        What is measured of a set on the hub is written to a folder ``runs/OWNER--NAME``.
 
         Raises:
-            UserError: the path has no usable set.
+            UserError: the path has no usable set, or the hub cannot be reached.
         """
+        if str(path).startswith(HUB):
+            name = str(path).removeprefix(HUB)
+            return cls(synthetic.SyntheticSet.from_hub(name), Path("runs") / name.replace("/", "--"))
         if path.is_dir():
             run = distillation.RunFolder(path)
             if not run.synthetic.exists():

@@ -53,6 +53,11 @@ def write_figures(run: Run) -> None:
             write_atomic(path, _png(figure))
 
 
+def gallery_png(images: ImageSet, title: str) -> bytes:
+    """The images of each class as a PNG file."""
+    return _png(gallery_figure(images, title))
+
+
 def gallery_figure(images: ImageSet, title: str) -> Figure:
     """The images of each class."""
     return mosaic(images, as_rgb(images.pixels), title)

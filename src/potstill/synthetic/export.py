@@ -15,14 +15,14 @@ from PIL import Image
 from torch import Tensor
 
 from potstill.data import LabeledImages
-from potstill.runtime.errors import UserError, in_one_line, unknown
+from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import staged
 from potstill.synthetic import SyntheticSet
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Format = Literal["imagefolder", "parquet", "npz", "hub"]
+Format = Literal["imagefolder", "parquet", "npz"]
 
 _PARQUET = "data/train-00000-of-00001.parquet"
 _PARQUET_CONFIGURATION = """\
@@ -36,7 +36,7 @@ configs:
 """
 
 
-def export(synthetic: SyntheticSet, target: str | Path, format: Format, *, hub_id: str | None = None) -> Path:
+def export(synthetic: SyntheticSet, target: str | Path, format: Format) -> Path:
     """Write ``synthetic`` to ``target``, completely or, if anything fails, not at all.
 
     Of a set with a formation, every picture is written in full size, as networks see it: f² times as many images.
@@ -52,27 +52,21 @@ def export(synthetic: SyntheticSet, target: str | Path, format: Format, *, hub_i
       ``images_normalised`` float32 (N, C, H, W), ``mean``, ``std``, ``class_names`` and, if the set has them,
       ``soft_labels``, ``step_size``, ``whitening_matrix``, ``whitening_mean``, ``replay_rates`` float32 (steps,) and
       ``replay``: JSON with the number of batches and the initial weights of the learned steps.
-    - ``hub``: the same as ``parquet``, also uploaded to the Hugging Face hub.
 
     Args:
         synthetic: the set, with 1 to 4 channels.
         target: the folder to create or, for ``npz``, the file.
         format: one of the formats above.
-        hub_id: OWNER/NAME of the dataset on the hub; only for ``hub``.
 
     Returns:
         The path that was written: ``target``, with the suffix ``.npz`` added if that format lacks it.
 
     Raises:
-        UserError: the target exists or cannot be written, ``hub_id`` is missing for ``hub``, or the upload fails.
+        UserError: the target exists or cannot be written.
     """
     target = Path(target)
     if format not in _WRITERS:
         raise unknown("format", format, _WRITERS, listing="potstill export --help")
-    if format == "hub" and hub_id is None:
-        raise UserError("a dataset on the hub needs a name", "give `hub_id=OWNER/NAME`")
-    if format != "hub" and hub_id is not None:
-        raise UserError(f"`hub_id={hub_id}` has no effect with `format={format}`", "use `format=hub`, or leave it out")
     if format == "npz" and target.suffix != ".npz":
         target = target.with_name(f"{target.name}.npz")
     if target.exists():
@@ -80,8 +74,6 @@ def export(synthetic: SyntheticSet, target: str | Path, format: Format, *, hub_i
     pictures = synthetic.decoded()
     with staged(target) as made:
         _WRITERS[format](pictures, made)
-        if format == "hub" and hub_id is not None:
-            _upload(pictures, hub_id)
     return target
 
 
@@ -113,12 +105,23 @@ def _write_image_folder(synthetic: SyntheticSet, folder: Path) -> None:
     (folder / "README.md").write_text(_card(synthetic), encoding="utf-8")
 
 
-def _write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
+def write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
+    """Write the images of a set as 8-bit PNG files in a parquet file, ``data/train-*``, as ``datasets`` stores them.
+
+    Args:
+        synthetic: the set, decoded.
+        folder: an existing folder.
+    """
     import pyarrow.parquet
 
     (folder / _PARQUET).parent.mkdir(parents=True)
     # Dataset.to_parquet would print a progress bar.
     pyarrow.parquet.write_table(_table(synthetic).with_format("arrow")[:], folder / _PARQUET)
+
+
+def _write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
+    folder.mkdir()
+    write_parquet(synthetic, folder)
     (folder / "README.md").write_text(_PARQUET_CONFIGURATION + _card(synthetic), encoding="utf-8")
 
 
@@ -145,21 +148,7 @@ _WRITERS: Mapping[str, Callable[[SyntheticSet, Path], None]] = {
     "imagefolder": _write_image_folder,
     "parquet": _write_parquet,
     "npz": _write_npz,
-    "hub": _write_parquet,
 }
-
-
-def _upload(synthetic: SyntheticSet, hub_id: str) -> None:
-    from huggingface_hub import DatasetCard
-
-    try:
-        _table(synthetic).push_to_hub(hub_id)
-        DatasetCard(_PARQUET_CONFIGURATION + _card(synthetic)).push_to_hub(hub_id, repo_type="dataset")
-    except Exception as error:  # failures below `datasets` range from DNS to missing permissions
-        raise UserError(
-            f"cannot upload {hub_id} to the Hugging Face hub ({in_one_line(error)})",
-            "check the connection and log in with hf auth login, or use `format=parquet`",
-        ) from error
 
 
 def _table(synthetic: SyntheticSet) -> Dataset:
@@ -198,7 +187,7 @@ def _pngs(synthetic: SyntheticSet) -> list[bytes]:
     return encoded
 
 
-def _rounding_errors(synthetic: SyntheticSet) -> Tensor:
+def rounding_errors(synthetic: SyntheticSet) -> Tensor:
     """float32 (N, C, H, W): absolute errors of the images as 8-bit pixels, in normalised units."""
     rounded = LabeledImages(
         _rounded(synthetic),
@@ -214,7 +203,7 @@ def _rounding_errors(synthetic: SyntheticSet) -> Tensor:
 def _card(synthetic: SyntheticSet) -> str:
     """The README: what the set is, the rounding error of 8-bit pixels, and how the set was made."""
     channels, height, width = synthetic.shape
-    errors = _rounding_errors(synthetic)
+    errors = rounding_errors(synthetic)
     described = {
         "class_names": synthetic.class_names,
         "mean": synthetic.mean,

@@ -267,6 +267,21 @@ class SyntheticSet:
         return loaded
 
     @classmethod
+    def from_hub(cls, name: str, *, revision: str | None = None) -> SyntheticSet:
+        """The exact set of a dataset repository on the Hugging Face hub, as ``potstill push`` put it there.
+
+        Args:
+            name: ``OWNER/NAME``.
+            revision: a branch, tag or commit; None takes the newest.
+
+        Raises:
+            UserError: the hub cannot be reached, or has no such set, or its file is damaged.
+        """
+        from potstill.synthetic.hub import fetch_set
+
+        return cls.load(fetch_set(name, revision=revision))
+
+    @classmethod
     def from_noise(cls, real: LabeledImages, images_per_class: int, generator: torch.Generator) -> SyntheticSet:
         """A set of noise, drawn from N(0, 1) in normalised units.
 

@@ -1,0 +1,122 @@
+"""The files of a set in a dataset repository: the exact set, its copy in 8 bits, a card, a picture, its evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from potstill.data import CATALOGUE
+from potstill.methods.registry import entries
+from potstill.report import wording
+from potstill.report.dataset_card import CardFacts, render_card
+from potstill.report.figures import gallery_png
+from potstill.report.images import read_images
+from potstill.runtime.errors import UserError
+from potstill.runtime.files import staged, write_atomic
+from potstill.schema.evaluation import Evaluation
+from potstill.schema.manifest import Manifest
+from potstill.schema.published_results import published_result
+from potstill.synthetic import SyntheticSet
+from potstill.synthetic.export import rounding_errors, write_parquet
+from potstill.synthetic.hub import SET_FILE, check_name
+
+PICTURE, MANIFEST = "preview.png", "manifest.json"
+
+
+def write_repository(run: str | Path, name: str, target: str | Path, *, licence: str = "") -> Path:
+    """Write the files of a set as they will be on the hub, completely or, if anything fails, not at all.
+
+    Args:
+        run: the folder of a run with its evaluations, or the file of a set.
+        name: ``OWNER/NAME`` on the hub.
+        target: the new folder.
+        licence: of the set, as the hub names licences, such as ``cc-by-4.0``; empty states none.
+
+    Returns:
+        ``target``: with ``README.md`` (the card), ``synthetic.safetensors`` (the exact set), ``data/`` (the images in 8
+        bits, as parquet), ``preview.png``, and the evaluations and the manifest of the run.
+
+    Raises:
+        UserError: there is no set, the name is none of the hub, or the folder exists or cannot be written.
+    """
+    run, target, name = Path(run), Path(target), check_name(name)
+    file = run / SET_FILE if run.is_dir() else run
+    synthetic = SyntheticSet.load(file)
+    if target.exists():
+        raise UserError(f"{target} already exists", "choose another folder")
+    beside = run if run.is_dir() else None
+    records = {path.name: Evaluation.read(path) for path in _evaluations(beside)}
+    evaluations = {key: each for key, each in records.items() if each.set_sha256 == synthetic.fingerprint()}
+    manifest = None
+    if beside is not None and (path := beside / MANIFEST).exists():
+        manifest = Manifest.read(path)
+    with staged(target) as made:
+        made.mkdir()
+        write_parquet(synthetic.decoded(), made)
+        synthetic.save(made / SET_FILE)
+        write_atomic(made / PICTURE, gallery_png(read_images(made / SET_FILE), _title(synthetic)))
+        for key, each in evaluations.items():
+            each.write(made / key)
+        if manifest is not None:
+            manifest.write(made / MANIFEST)
+        facts = _facts(synthetic, name, licence, list(evaluations.values()), manifest)
+        write_atomic(made / "README.md", render_card(facts, picture=PICTURE))
+    return target
+
+
+def _evaluations(folder: Path | None) -> list[Path]:
+    """The evaluations in the folder of a run, the main one first."""
+    if folder is None:
+        return []
+    found = [*folder.glob("evaluation.json"), *sorted(folder.glob("evaluation-*.json"))]
+    return [path for path in found if path.is_file()]
+
+
+def _title(synthetic: SyntheticSet) -> str:
+    return f"{len(synthetic)} distilled images"
+
+
+def _facts(
+    synthetic: SyntheticSet, name: str, licence: str, evaluations: Sequence[Evaluation], manifest: Manifest | None
+) -> CardFacts:
+    made = synthetic.provenance
+    dataset, method = str(made.get("dataset", "")), made.get("method", "")
+    method = str(method.get("name", "") if isinstance(method, Mapping) else method)
+    entry = entries().get(method)
+    recorded = None if manifest is None else manifest.method
+    catalogued = CATALOGUE.get(dataset)
+    errors = rounding_errors(synthetic.decoded())
+    per_class = len(synthetic) // synthetic.class_count
+    title = entry.citation.title if entry else recorded.title if recorded else ""
+    url = entry.citation.url if entry else recorded.url if recorded else ""
+    return CardFacts(
+        name=name,
+        licence=licence,
+        method=method,
+        paper=(title, url),
+        bibtex=entry.citation.bibtex() if entry else recorded.citation if recorded else "",
+        dataset=(manifest.dataset.name if manifest is not None else dataset) or "an unnamed dataset",
+        dataset_licence=catalogued.licence if catalogued is not None else "not known to Potstill",
+        images=len(synthetic),
+        classes=synthetic.class_count,
+        shape=synthetic.shape,
+        formation=synthetic.formation,
+        soft=synthetic.has_soft_labels,
+        set_bytes=synthetic.size_bytes,
+        set_sha256=synthetic.fingerprint(),
+        rounding=(errors.mean().item(), errors.max().item()),
+        made=[] if manifest is None else _made(manifest),
+        provenance=made,
+        evaluations=evaluations,
+        published=published_result(dataset, method, per_class, synthetic.formation),
+    )
+
+
+def _made(manifest: Manifest) -> list[tuple[str, str]]:
+    machine = manifest.machine
+    iterations = manifest.iterations.done
+    return [
+        *([("iterations", f"{iterations:,}")] if iterations else []),
+        ("made in", wording.duration(manifest.seconds)),
+        ("made on", f"{machine.get('processor', 'an unknown processor')}, Potstill {machine.get('potstill', '?')}"),
+    ]

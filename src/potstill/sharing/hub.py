@@ -1,0 +1,41 @@
+"""The upload of a set to the Hugging Face hub, in one commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from potstill.runtime.errors import UserError, in_one_line
+from potstill.synthetic.hub import check_name
+
+
+def push(folder: str | Path, name: str, *, private: bool = False) -> str:
+    """Upload a folder that ``write_repository`` made, as one commit to a dataset repository.
+
+    The repository is created if it is not there. Files that it has and the folder has not are kept.
+
+    Args:
+        folder: the folder.
+        name: ``OWNER/NAME``.
+        private: whether a new repository is private.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        UserError: the hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    name = check_name(name)
+    try:
+        api = HfApi(library_name="potstill")
+        api.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=name, folder_path=folder, repo_type="dataset", commit_message="A set made by Potstill"
+        )
+    except Exception as error:  # the client fails in many ways, from DNS to a missing permission
+        raise UserError(
+            f"cannot upload {name} to the Hugging Face hub ({in_one_line(error)})",
+            "check the connection and log in with hf auth login; the files are kept in `folder`",
+        ) from error
+    return str(done.commit_url)

@@ -1,0 +1,61 @@
+"""Sets on the Hugging Face hub: the exact file in a dataset repository that ``potstill push`` made."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from potstill.runtime.errors import UserError, in_one_line
+
+PREFIX = "hf:"
+SET_FILE = "synthetic.safetensors"
+"""The name of the exact set in a repository."""
+
+
+def check_name(name: str) -> str:
+    """A name on the hub.
+
+    Args:
+        name: ``OWNER/NAME``, perhaps after ``hf:``.
+
+    Returns:
+        ``OWNER/NAME``.
+
+    Raises:
+        UserError: it is no such name.
+    """
+    plain = name.removeprefix(PREFIX)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", plain):
+        raise UserError(f"{name!r} is not a name on the hub", "write OWNER/NAME")
+    return plain
+
+
+def fetch_set(name: str, *, revision: str | None = None) -> Path:
+    """Download the exact set of a repository; the hub's own cache keeps it for offline use.
+
+    Args:
+        name: ``OWNER/NAME``, perhaps after ``hf:``.
+        revision: a branch, tag or commit; None takes the newest.
+
+    Returns:
+        The file, which has not been read yet.
+
+    Raises:
+        UserError: the hub cannot be reached, or the repository is absent or holds no set.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    plain = check_name(name)
+    try:
+        return Path(hf_hub_download(plain, SET_FILE, repo_type="dataset", revision=revision))
+    except EntryNotFoundError as error:
+        raise UserError(
+            f"{plain} on the Hugging Face hub holds no {SET_FILE}",
+            "download its files and read them with potstill import",
+        ) from error
+    except Exception as error:  # the client fails in many ways, from DNS to a missing permission
+        raise UserError(
+            f"cannot get {plain} from the Hugging Face hub ({in_one_line(error)})",
+            "check the name and the connection, or log in with hf auth login",
+        ) from error

@@ -1,0 +1,204 @@
+"""A set on the hub and back: the same tensors, a copy that ``datasets`` reads, a card that says what is true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import torch
+from huggingface_hub import constants
+from PIL import Image
+
+import potstill
+from potstill.cli import main
+from potstill.report.dataset_card import CardFacts, render_card
+from potstill.runtime.errors import UserError
+from potstill.schema.published import Published
+from potstill.sharing import push, write_repository
+from potstill.synthetic import SyntheticSet
+from tests.sharing.stand_in import Hub, stand_in
+from tests.small import digits
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an evaluation, for one image of each digit."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    words = ["--network", "convnet:depth=1", "--validate-every", "0", "--batch-real", "8", "--device", "cpu"]
+    assert (
+        main(["distill", "dm", "--dataset", "digits", "--ipc", "1", "--iterations", "2", *words, "--out", str(folder)])
+        == 0
+    )
+    few = ["--networks", "convnet:depth=1", "--repeats", "2", "--baselines", "random", "--device", "cpu"]
+    assert main(["evaluate", str(folder), "--recipe", "quick", *few]) == 0
+    return folder
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    with stand_in() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", "hf_stand_in")
+        yield hub
+
+
+def test_a_set_comes_back_as_it_was(run: Path, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["push", str(run), "me/digits", "--licence", "cc-by-4.0", "--folder", str(tmp_path / "files")]) == 0
+    assert "potstill evaluate hf:me/digits" in capsys.readouterr().out
+    assert set(hub.files["me/digits"]) >= {
+        "README.md",
+        "synthetic.safetensors",
+        "preview.png",
+        "evaluation.json",
+        "manifest.json",
+        "data/train-00000-of-00001.parquet",
+    }
+    assert len(hub.commits) == 1, "everything at once"
+    card = hub.cards[-1]
+    assert card["license"] == "cc-by-4.0"
+    assert card["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-*"}]
+    there = SyntheticSet.load(run / "synthetic.safetensors")
+    back = potstill.SyntheticSet.from_hub("me/digits")
+    assert back.fingerprint() == there.fingerprint()
+    assert back.provenance == there.provenance
+
+
+def test_a_set_on_the_hub_is_evaluated(
+    run: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_repository(run, "me/digits", tmp_path / "files")
+    assert push(tmp_path / "files", "me/digits", private=True).startswith(hub.address)
+    assert hub.private == {"me/digits": True}
+    monkeypatch.chdir(tmp_path)
+    few = ["--recipe", "quick", "--networks", "convnet:depth=1", "--repeats", "2", "--baselines", "random"]
+    assert main(["evaluate", "hf:me/digits", *few, "--device", "cpu"]) == 0
+    ours = json.loads((tmp_path / "runs/me--digits/evaluation.json").read_text())
+    first = json.loads((run / "evaluation.json").read_text())
+    for table in ("networks",):
+        assert ours[table]["convnet:depth=1"]["accuracies"] == first[table]["convnet:depth=1"]["accuracies"]
+
+
+def test_the_folder_is_what_datasets_reads(run: Path, tmp_path: Path):
+    folder = write_repository(run, "me/digits", tmp_path / "files")
+    found: Any = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"), split="train")
+    there = SyntheticSet.load(run / "synthetic.safetensors")
+    assert found["label"] == there.labels.tolist()
+    first = torch.tensor(list(found[0]["image"].getdata())).reshape(8, 8) / 255
+    assert torch.allclose(first, there.pixels()[0, 0], atol=0.51 / 255)
+    with Image.open(folder / "preview.png") as picture:
+        assert picture.width > 200
+
+
+def test_the_card_says_what_the_records_say(run: Path, tmp_path: Path):
+    card = (write_repository(run, "me/digits", tmp_path / "files") / "README.md").read_text(encoding="utf-8")
+    there = SyntheticSet.load(run / "synthetic.safetensors")
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    mean = evaluation["networks"]["convnet:depth=1"]["mean"]
+    assert "# digits distilled: 1 image per class" in card
+    assert (
+        "| method | dm: [Dataset Condensation with Distribution Matching](https://arxiv.org/abs/2110.04181) |" in card
+    )
+    assert there.fingerprint() in card
+    assert "| ConvNet (depth=1) | " in card
+    assert f"{100 * mean:.1f} ± " in card
+    assert "licence of its images: CC-BY-4.0" in card
+    assert "@inproceedings{" in card or "@misc{" in card
+    assert 'load_dataset("me/digits", split="train")' in card
+    assert 'SyntheticSet.from_hub("me/digits")' in card
+    assert "license:" not in card.split("---")[1], "none was given"
+
+
+def test_results_of_another_set_are_left_out(run: Path, tmp_path: Path):
+    other = replace(SyntheticSet.load(run / "synthetic.safetensors"), step_size=torch.tensor(0.1))
+    (tmp_path / "run").mkdir()
+    other.save(tmp_path / "run" / "synthetic.safetensors")
+    (tmp_path / "run" / "evaluation.json").write_bytes((run / "evaluation.json").read_bytes())
+    folder = write_repository(tmp_path / "run", "me/digits", tmp_path / "files")
+    assert "Not measured" in (folder / "README.md").read_text(encoding="utf-8")
+    assert not (folder / "evaluation.json").exists()
+
+
+def test_a_set_alone_and_a_formation(tmp_path: Path):
+    real = digits().train
+    made = SyntheticSet.from_indices(real, torch.cat([index[:4] for index in real.class_index])).formed(2)
+    made.save(tmp_path / "set.safetensors")
+    folder = write_repository(tmp_path / "set.safetensors", "me/set", tmp_path / "files")
+    found: Any = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"), split="train")
+    assert len(found) == 40
+    assert SyntheticSet.load(folder / "synthetic.safetensors").fingerprint() == made.fingerprint()
+    assert "4, decoded in the 8-bit copy" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+FACTS = CardFacts(
+    name="me/x",
+    licence="",
+    method="dm",
+    paper=("A <b>title</b> | with *signs*", "https://arxiv.org/abs/1"),
+    bibtex="",
+    dataset="photos\nof [mine](javascript:x)",
+    dataset_licence="not stated",
+    images=20,
+    classes=10,
+    shape=(3, 32, 32),
+    formation=1,
+    soft=True,
+    set_bytes=1000,
+    set_sha256="ab",
+    rounding=(0.01, 0.5),
+    made=[],
+    provenance={},
+    evaluations=[],
+    published=Published(26.0, 0.8),
+)
+
+
+def test_names_from_elsewhere_are_only_text():
+    card = render_card(FACTS)
+    assert "<b>" not in card.replace("\\<b\\>", "")
+    assert "[mine](" not in card
+    assert "photos\nof" not in card
+    assert "2 images per class" in card
+    assert "26 ± 0.8" not in card, "without results of ours there is nothing to compare"
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_hub_that_refuses_gets_one_line_and_nothing_is_lost(
+    status: int, run: Path, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    hub.refuses = status
+    assert main(["push", str(run), "me/digits", "--folder", str(tmp_path / "files")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("potstill: cannot upload me/digits to the Hugging Face hub (")
+    assert (tmp_path / "files" / "README.md").exists()
+    with pytest.raises(UserError, match="cannot get me/digits from the Hugging Face hub"):
+        SyntheticSet.from_hub("me/digits")
+
+
+def test_what_is_not_there_is_named(run: Path, hub: Hub):
+    with pytest.raises(UserError, match="cannot get me/absent from the Hugging Face hub"):
+        SyntheticSet.from_hub("me/absent")
+    hub.files["me/other"] = {"README.md": b"words"}
+    with pytest.raises(UserError, match=r"me/other on the Hugging Face hub holds no synthetic\.safetensors"):
+        SyntheticSet.from_hub("me/other")
+    with pytest.raises(UserError, match="'me' is not a name on the hub"):
+        SyntheticSet.from_hub("me")
+    hub.files["me/bad"] = {"synthetic.safetensors": b"words"}
+    with pytest.raises(UserError, match="it is truncated or not safetensors"):
+        SyntheticSet.from_hub("me/bad")
+
+
+def test_a_dry_run_uploads_nothing(run: Path, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["push", str(run), "me/digits", "--dry-run", "--folder", str(tmp_path / "files")]) == 0
+    assert hub.files == {}
+    assert "nothing was uploaded" in capsys.readouterr().out

@@ -19,7 +19,7 @@ def found(what: str) -> Finding:
 def test_every_extra_is_examined_and_nothing_is_broken_here():
     findings = {each.what: each for each in examine()}
     assert {"extra private", "extra dask", "extra slurm"} <= findings.keys()
-    assert all(each.verdict != "broken" for each in findings.values())
+    assert all(findings[f"extra {name}"].verdict == "good" for name in ("private", "dask", "slurm"))
     assert findings["speed"].found.split()[0].replace(",", "").isdigit()
 
 
@@ -58,6 +58,10 @@ def test_local_data_and_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert found("local data").found == f"{tmp_path}: mnist"
     monkeypatch.setenv("POTSTILL_DATA", str(tmp_path / "absent"))
     assert found("local data").verdict == "broken"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert found("cache").verdict == "broken"
+    monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     assert found("cache").verdict == "note"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,17 @@ from typing import Any
 import datasets
 import pytest
 import torch
+import yaml
 from huggingface_hub import constants
+from markdown_it import MarkdownIt
 from PIL import Image
 
 import potstill
 from potstill.cli import main
+from potstill.evaluation import find_recipe
 from potstill.report.dataset_card import CardFacts, render_card
 from potstill.runtime.errors import UserError
+from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.published import Published
 from potstill.sharing import push, write_repository
 from potstill.synthetic import SyntheticSet
@@ -61,7 +66,6 @@ def test_a_set_comes_back_as_it_was(run: Path, hub: Hub, tmp_path: Path, capsys:
         "synthetic.safetensors",
         "preview.png",
         "evaluation.json",
-        "manifest.json",
         "data/train-00000-of-00001.parquet",
     }
     assert len(hub.commits) == 1, "everything at once"
@@ -125,7 +129,7 @@ def test_results_of_another_set_are_left_out(run: Path, tmp_path: Path):
     other.save(tmp_path / "run" / "synthetic.safetensors")
     (tmp_path / "run" / "evaluation.json").write_bytes((run / "evaluation.json").read_bytes())
     folder = write_repository(tmp_path / "run", "me/digits", tmp_path / "files")
-    assert "Not measured" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "No evaluation of this set" in (folder / "README.md").read_text(encoding="utf-8")
     assert not (folder / "evaluation.json").exists()
 
 
@@ -164,15 +168,43 @@ FACTS = CardFacts(
 
 
 def test_names_from_elsewhere_are_only_text():
-    card = render_card(FACTS)
-    assert "<b>" not in card.replace("\\<b\\>", "")
-    assert "[mine](" not in card
-    assert "photos\nof" not in card
-    assert "2 images per class" in card
-    assert "26 ± 0.8" not in card, "without results of ours there is nothing to compare"
+    recipe = replace(find_recipe("quick"), name="<i>", summary="x\n\n# Licence\n<img src=x>[y](javascript:z)")
+    found = Evaluation(
+        recipe=recipe,
+        seed=0,
+        set_sha256="ab",
+        dataset_fingerprint="ab",
+        full_epochs=1,
+        initial={},
+        networks={"<u>": NetworkResult(accuracies=[0.5])},
+    )
+    facts = replace(FACTS, evaluations=[found], bibtex="@x{\n```\n# out", provenance={"a": "```\n# out"})
+    for card in (render_card(FACTS), render_card(facts)):
+        page = MarkdownIt("commonmark", {"html": True}).enable("table").render(card.split("---\n", 2)[2])
+        assert not re.search(r"<(b|i|u|img)\b", page.replace('<img src="preview.png"', ""))
+        assert "javascript:" not in re.sub(r"<code.*?</code>", "", page, flags=re.S).replace("(javascript:", "")
+        assert page.count("<h1>") == 1
+        assert "2 images per class" in card
+    assert "26 ± 0.8" in render_card(facts)
+    assert "26 ± 0.8" not in render_card(FACTS), "without results of ours there is nothing to compare"
 
 
-@pytest.mark.parametrize("status", [401, 403, 500])
+def test_the_metadata_are_yaml_whatever_the_names():
+    card = render_card(replace(FACTS, dataset="my_photos 😀: #1", licence="a: b"))
+    read = yaml.safe_load(card.split("---")[1])
+    assert read["pretty_name"] == "my_photos 😀: #1 distilled: 2 images per class"
+    assert read["license"] == "a: b"
+
+
+def test_a_connection_that_fails_is_not_an_absent_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="cannot get me/x from the Hugging Face hub"):
+        SyntheticSet.from_hub("me/x")
+
+
+@pytest.mark.parametrize("status", [401, 403])
 def test_a_hub_that_refuses_gets_one_line_and_nothing_is_lost(
     status: int, run: Path, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -181,6 +213,10 @@ def test_a_hub_that_refuses_gets_one_line_and_nothing_is_lost(
     said = capsys.readouterr().err.splitlines()
     assert said[-1].startswith("potstill: cannot upload me/digits to the Hugging Face hub (")
     assert (tmp_path / "files" / "README.md").exists()
+    hub.refuses = None
+    assert main(["push", str(run), "hf:me/digits"]) == 0
+    assert "potstill evaluate hf:me/digits" in capsys.readouterr().out
+    hub.refuses = status
     with pytest.raises(UserError, match="cannot get me/digits from the Hugging Face hub"):
         SyntheticSet.from_hub("me/digits")
 

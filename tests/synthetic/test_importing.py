@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,11 +154,66 @@ def test_a_folder_of_images(renamed: bool, tmp_path: Path):
         for label in range(10):
             (tmp_path / "folder" / str(label)).rename(tmp_path / "folder" / f"n0{label}")
     found = import_set(tmp_path / "folder", DIGITS)
+    said = "no folder has the name of a class, so they are taken in order: n00 is 0, n01 is 1, n02 is 2, ..."
+    assert (said in found.remarks) == renamed
     assert len(found.synthetic) == 40
     assert found.synthetic.hard_labels.tolist() == made.hard_labels.tolist()
     for label in range(10):
         ours, theirs = (each.images[each.hard_labels == label] for each in (found.synthetic, made))
         assert torch.allclose(ours.flatten(1).sum(1).sort().values, theirs.flatten(1).sum(1).sort().values, atol=1e-3)
+
+
+def test_a_folder_with_the_name_of_a_dataset_is_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    export(SyntheticSet.from_indices(DIGITS.train, torch.arange(40)), tmp_path / "digits", "imagefolder")
+    monkeypatch.chdir(tmp_path)
+    assert len(import_set("digits", DIGITS).synthetic) == 40
+
+
+def test_folders_of_which_some_are_classes_are_not_guessed(tmp_path: Path):
+    export(SyntheticSet.from_indices(DIGITS.train, torch.arange(40)), tmp_path / "folder", "imagefolder")
+    (tmp_path / "folder" / "3").rename(tmp_path / "folder" / "three")
+    with pytest.raises(UserError, match="has a folder 'three', and digits has no such class"):
+        import_set(tmp_path / "folder", DIGITS)
+
+
+def test_soft_labels_of_our_own_export_come_back(tmp_path: Path):
+    made = SyntheticSet.from_indices(DIGITS.train, torch.arange(40))
+    soft = (5 * torch.nn.functional.one_hot(made.labels, 10) + torch.rand(40, 10)).softmax(1)
+    export(replace(made, labels=soft), tmp_path / "folder", "imagefolder")
+    found = import_set(tmp_path / "folder", DIGITS)
+    assert "labels from labels.json" in found.remarks
+    assert torch.allclose(found.synthetic.labels.sort(0).values, soft.sort(0).values, atol=1e-6)
+
+
+def test_probabilities_of_low_precision_are_no_logits(tmp_path: Path):
+    images, labels = shuffled()
+    soft = (5 * torch.nn.functional.one_hot(labels, 10)).float().softmax(1).bfloat16()
+    torch.save([images, soft], tmp_path / "a.pt")
+    found = import_set(tmp_path / "a.pt", DIGITS, pixels="normalised")
+    assert "labels are probabilities" in found.remarks
+    torch.save([images, torch.rand(20, 10)], tmp_path / "b.pt")
+    with pytest.raises(UserError, match="labels from 0 to 1 whose sums are"):
+        import_set(tmp_path / "b.pt", DIGITS, pixels="normalised")
+
+
+def test_what_would_make_an_unusable_set_is_refused(tmp_path: Path):
+    images, labels = shuffled()
+    torch.save([images.double() * 1e41, labels], tmp_path / "a.pt")
+    with pytest.raises(UserError, match="beyond the range of float32"):
+        import_set(tmp_path / "a.pt", DIGITS, pixels="normalised")
+    torch.save([images, labels], tmp_path / "b.pt")
+    for given, words in (
+        ({"std": (0.0,)}, "`std=0` cannot be"),
+        ({"mean": (float("nan"),)}, "`mean=nan` cannot be"),
+        ({"mean": (0.1, 0.2)}, "`mean=0.1,0.2` is not a number for each of 1 channels"),
+        ({"step_size": 1e-60}, "the step size 1e-60 is not a positive number"),
+    ):
+        with pytest.raises(UserError, match=words):
+            import_set(tmp_path / "b.pt", DIGITS, pixels="normalised", **given)  # type: ignore[arg-type]
+    few = labels < 9
+    torch.save([images[few], labels[few]], tmp_path / "c.pt")
+    found = import_set(tmp_path / "c.pt", DIGITS, pixels="normalised")
+    assert "1 of 10 classes have no image" in found.warnings
 
 
 BAD = {
@@ -169,7 +225,7 @@ BAD = {
     "five classes": (lambda x, y: [x, torch.rand(20, 5)], "has labels of 5 classes, not 10"),
     "endless labels": (lambda x, y: [x, torch.full((20, 10), torch.inf)], "labels that are not finite"),
     "a network": (lambda x, y: {"weight": x}, r"holds a dictionary of 1 entries \('weight'\)"),
-    "a number": (lambda x, y: 3, "holds a int"),
+    "a number": (lambda x, y: 3, "holds an int"),
     "three dimensions": (lambda x, y: [x[:, 0], y], "holds a list of 2"),
 }
 

@@ -81,7 +81,9 @@ def run(words: list[str]) -> None:
     folder = distillation.RunFolder(out)
     found.synthetic.save(folder.synthetic)
     say(str(found.synthetic), *found.remarks, *(f"warning: {warning}" for warning in found.warnings))
-    say(f"written to {folder.synthetic}; measure it with: potstill evaluate {out}")
+    other = options.mean is not None or options.std is not None
+    on = f" --dataset {options.dataset}" if other else ""  # which is then normalised as the set is
+    say(f"written to {folder.synthetic}; measure it with: potstill evaluate {out}{on}")
 
 
 def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import tyro
 
-from potstill import sharing
+from potstill import sharing, synthetic
 from potstill.cli.options import parse
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
@@ -24,8 +25,8 @@ class Options:
         name: OWNER/NAME on the hub.
         licence: of the set, as the hub names licences, such as cc-by-4.0.
         private: make a new repository private.
-        folder: new folder for the files. By default NAME beside the set.
-        dry_run: write the files and upload nothing.
+        folder: new folder in which the files are kept. By default they are not.
+        dry_run: write the files to --folder and upload nothing.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
@@ -41,14 +42,17 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="push")
     if not options.run.exists():
         raise UserError(f"{options.run} does not exist", "check the path")
-    beside = options.run if options.run.is_dir() else options.run.parent
-    folder = options.folder or beside / options.name.rpartition("/")[2]
-    with ProgressLines("writing the files") as progress:
-        sharing.write_repository(options.run, options.name, folder, licence=options.licence)
+    name = synthetic.check_hub_name(options.name)
+    if options.dry_run and options.folder is None:
+        raise UserError("--dry-run needs --folder FOLDER", "name a new folder")
+    with ProgressLines("writing the files") as progress, TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary) / "files"
+        sharing.write_repository(options.run, name, folder, licence=options.licence)
         address = ""
         if not options.dry_run:
             progress("uploading")
-            address = sharing.push(folder, options.name, private=options.private)
-    say(f"written to {folder}; look at {folder / 'README.md'}")
-    measured = f"uploaded to {address}; measure it with: potstill evaluate hf:{options.name}"
+            address = sharing.push(folder, name, private=options.private)
+    if options.folder is not None:
+        say(f"written to {folder}; look at {folder / 'README.md'}")
+    measured = f"uploaded to {address}; measure it with: potstill evaluate hf:{name}"
     say(measured if address else "nothing was uploaded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -25,7 +25,9 @@ from potstill.data import NO_CHOICES
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
-from potstill.schema.subset import Subset
+
+if TYPE_CHECKING:
+    from potstill.applications import Subset
 
 MOST_CLASSES = 40
 """The most classes in the table on the terminal; the page has all of them."""
@@ -146,7 +148,7 @@ def run(words: list[str]) -> None:
     say(*report.subset_verdict(record))
     if options.copy is not None:
         say(f"{'links to' if options.links else 'copies of'} the files are in {options.copy}")
-    say(f"written to {out / record.table} and {out / Subset.FILE}; the page is {page}")
+    say(f"written to {out / record.table} and {out / record.FILE}; the page is {page}")
 
 
 def _check(options: Options) -> None:

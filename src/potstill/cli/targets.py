@@ -10,13 +10,11 @@ from potstill import data, distillation, evaluation, synthetic
 from potstill.data import NO_CHOICES, Choices
 from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Progress, silent
+from potstill.synthetic.hub import PREFIX, check_name
 
 if TYPE_CHECKING:
     from potstill.data import ImageDataset
     from potstill.synthetic import SyntheticSet
-
-
-HUB = "hf:"
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class Target:
         Raises:
             UserError: the path has no usable set, or the hub cannot be reached.
         """
-        if str(path).startswith(HUB):
-            name = str(path).removeprefix(HUB)
+        if str(path).startswith(PREFIX):
+            name = check_name(str(path))
             return cls(synthetic.SyntheticSet.from_hub(name), Path("runs") / name.replace("/", "--"))
         if path.is_dir():
             run = distillation.RunFolder(path)

@@ -10,7 +10,7 @@
 - ``dataset``, ``labeled_images``, ``whitening``: what is kept in memory, and how networks see it.
 - ``views``: parts of a dataset as datasets of their own.
 - ``vectors``: embeddings in files, which stand for images or for anything else.
-- ``training_files``: the files of images.
+- ``origins``: the files that images are in.
 
 It imports ``schema`` and ``runtime`` alone.
 """
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from potstill.data.labeled_images import Examples as Examples
     from potstill.data.labeled_images import LabeledImages as LabeledImages
     from potstill.data.load import load_dataset as load_dataset
+    from potstill.data.origins import training_files as training_files
     from potstill.data.poisoned import with_backdoor as with_backdoor
     from potstill.data.poisoned import with_relabelled as with_relabelled
     from potstill.data.splits import stratified_split as stratified_split
-    from potstill.data.training_files import training_files as training_files
     from potstill.data.vectors import Vectors as Vectors
     from potstill.data.vectors import read_vectors as read_vectors
     from potstill.data.views import brought_together as brought_together

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,21 +71,25 @@ def render_card(facts: CardFacts, *, picture: str = "preview.png") -> str:
         facts: what it says.
         picture: the name of the picture beside it.
     """
-    title = f"{_plain(facts.dataset)} distilled"
+    title = f"{visible(facts.dataset)} distilled"
     per_class = facts.images / facts.classes
     each = f"{per_class:g} image{'s' * (per_class != 1)} per class"
     parts = [
         _metadata(facts, f"{title}: {each}"),
-        f"# {title}: {each}",
+        f"# {_plain(title)}: {each}",
         f"![Some of the images]({picture})",
         f"{wording.images(facts.images, 'synthetic image')} in place of a labelled dataset: networks trained on them\n"
-        "alone are meant to classify real images. Distilled images are optimised for that and need not look natural.",
+        "alone are meant to classify real images.",
         _table(_facts_of(facts)),
         *_worth(facts),
         _loading(facts),
         _precision(facts),
-        "## How it was made\n\n```json\n" + json.dumps(dict(facts.provenance), indent=2, ensure_ascii=False) + "\n```",
-        *([f"## Citation\n\nCite the paper of the method:\n\n```bibtex\n{facts.bibtex}\n```"] if facts.bibtex else []),
+        "## How it was made\n\n" + _fenced("json", json.dumps(dict(facts.provenance), indent=2, ensure_ascii=False)),
+        *(
+            [f"## Citation\n\nCite the paper of the method:\n\n{_fenced('bibtex', facts.bibtex)}"]
+            if facts.bibtex
+            else []
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -93,8 +98,8 @@ def _metadata(facts: CardFacts, title: str) -> str:
     """What the hub reads, as YAML; its strings are written as JSON, which YAML includes."""
     lines = [
         "---",
-        f"pretty_name: {json.dumps(title)}",
-        *([f"license: {json.dumps(facts.licence)}"] if facts.licence else []),
+        f"pretty_name: {json.dumps(title, ensure_ascii=False)}",
+        *([f"license: {json.dumps(visible(facts.licence), ensure_ascii=False)}"] if facts.licence else []),
         "task_categories:",
         "- image-classification",
         "tags:",
@@ -122,7 +127,8 @@ def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
     channels, height, width = facts.shape
     title, url = facts.paper
     method = _plain(facts.method) or "not recorded"
-    paper = f": [{_plain(title)}]({url})" if title and url else f": {_plain(title)}" if title else ""
+    linked = url.startswith("https://") and not set(url) & set("()<> \n")
+    paper = f": [{_plain(title)}]({url})" if title and linked else f": {_plain(title)}" if title else ""
     pictures = facts.formation**2
     return [
         ("real dataset", f"{_plain(facts.dataset)} (licence of its images: {facts.dataset_licence})"),
@@ -139,22 +145,22 @@ def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
 def _worth(facts: CardFacts) -> list[str]:
     """The tables of accuracies, one for each recipe."""
     if not any(each.networks for each in facts.evaluations):
-        return ["## Accuracy\n\nNot measured: there was no evaluation beside the set."]
+        return ["## Accuracy\n\nNo evaluation of this set, on the dataset that it was made from, lay beside it."]
     published = []
     if facts.published is not None:
         reported = f"{facts.published.mean:g}"
         reported += "" if facts.published.std is None else f" ± {facts.published.std:g}"
-        published = [f"The method's paper reports {reported} % for a ConvNet, by its own protocol."]
+        published = [f"Published for the method: {reported} % for a ConvNet, by a protocol of its own."]
     parts = ["## Accuracy", "On the test images of the real dataset, in %, mean ± standard deviation over trainings."]
     for evaluation in facts.evaluations:
         columns = ["distilled", *evaluation.baselines]
         names = list(dict.fromkeys([*evaluation.networks, *(n for t in evaluation.baselines.values() for n in t)]))
-        head = ["network", *(f"{column} images" if column == "random" else column for column in columns)]
+        head = ["network", *(f"{column} images" if column == "random" else _plain(column) for column in columns)]
         rows = [
-            [wording.network_title(name), *(_cell(found.get(name)) for found in _of(evaluation, columns))]
+            [_plain(wording.network_title(name)), *(_cell(found.get(name)) for found in _of(evaluation, columns))]
             for name in names
         ]
-        parts.append(f"Recipe {recipe_title(evaluation.recipe)}: {evaluation.recipe.summary}.")
+        parts.append(f"Recipe {_plain(recipe_title(evaluation.recipe))}: {_plain(evaluation.recipe.summary)}.")
         parts.append(_rows([head, *rows]))
     if any("random" in each.baselines for each in facts.evaluations):
         parts.append("Random images: as many real ones of each class, others in each training, by the same recipe.")
@@ -201,9 +207,8 @@ def _precision(facts: CardFacts) -> str:
     return (
         "## Precision\n\n"
         "The 8-bit copy loses precision: distilled images are floating-point numbers without bounds, and there they\n"
-        "are cut off at black and white and rounded. In the units in which networks see them, (pixel / 255 − mean) /\n"
-        f"std, this changes them by {mean:.2g} on average and by {most:.2g} at most. The accuracies above are those\n"
-        "of the exact set."
+        "are cut off at black and white and rounded. In the normalised units in which networks see them,\n"
+        f"this changes them by {mean:.2g} on average and by {most:.2g} at most. Accuracies are of the exact set."
     )
 
 
@@ -216,6 +221,12 @@ def _rows(rows: Sequence[Sequence[str]]) -> str:
     head, *rest = rows
     lines = [head, ["---"] * len(head), *rest]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _fenced(kind: str, text: str) -> str:
+    """A block of code; its fence is longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}{kind}\n{text}\n{fence}"
 
 
 def _plain(text: str) -> str:

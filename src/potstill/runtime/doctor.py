@@ -24,8 +24,6 @@ from potstill.runtime.parallel import core_count
 
 Verdict = Literal["good", "note", "broken"]
 
-MODULES = {"dp-accounting": "dp_accounting", "pillow": "PIL", "scikit-learn": "sklearn", "tomli-w": "tomli_w"}
-"""The modules of packages whose names differ from theirs."""
 LEAST_DISK = 2**31
 TIMED = (64, 64, 32)
 """Images, channels and height of the convolution that is timed: that of a ConvNet on CIFAR-10."""
@@ -79,9 +77,12 @@ def _memory() -> Finding:
 def _accelerator() -> Iterator[Finding]:
     device = resolve_device("auto")
     if device.type == "cpu":
-        built = torch.version.cuda is not None
-        why = "none that this PyTorch can use" if built else "none; this PyTorch is built for CPUs"
-        yield Finding("accelerator", why, "note", "CIFAR-10 at published lengths takes hours to days without one")
+        yield Finding(
+            "accelerator",
+            "none that this PyTorch can use",
+            "note",
+            "CIFAR-10 at published lengths takes hours to days without one",
+        )
         return
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     try:
@@ -96,13 +97,18 @@ def _accelerator() -> Iterator[Finding]:
 
 
 def _compiler() -> Finding:
-    if supports_compilation(torch.device("cpu")):
-        return Finding("compiler", "a C++ compiler: long runs are compiled")
-    return Finding("compiler", "no C++ compiler", "note", "long runs are not compiled: install g++")
+    device = resolve_device("auto")
+    needed = "Triton" if device.type == "cuda" else "a C++ compiler"
+    if supports_compilation(device):
+        return Finding("compiler", f"{needed}: long runs are compiled")
+    if device.type not in ("cpu", "cuda"):
+        return Finding("compiler", f"none is used on {device.type}")
+    remedy = "long runs are not compiled: install " + ("triton" if device.type == "cuda" else "g++")
+    return Finding("compiler", f"no {needed.removeprefix('a ')}", "note", remedy)
 
 
 def _speed() -> Finding:
-    """The rate of a convolution on all cores, in the precision that long runs would have."""
+    """The rate of a convolution on the CPU, by PyTorch's threads, in the precision that long runs would have."""
     cpu = torch.device("cpu")
     dtype = torch.bfloat16 if supports_fast_bfloat16(cpu) else torch.float32
     images, channels, height = TIMED
@@ -116,7 +122,7 @@ def _speed() -> Finding:
             F.conv2d(x, weight, padding=1)
             best = max(best, operations / (time.perf_counter() - started))
     name = "bfloat16" if dtype == torch.bfloat16 else "float32"
-    found = f"{best / 1e9:,.0f} GFLOP/s in convolutions of {name}, on the CPU"
+    found = f"{best / 1e9:,.0f} GFLOP/s in convolutions of {name}, by {torch.get_num_threads()} threads of the CPU"
     if name == "float32" and resolve_device("auto").type == "cpu":
         return Finding("speed", found, "note", "this processor does not compute in bfloat16, which would be faster")
     return Finding("speed", found)
@@ -154,7 +160,7 @@ def _package(package: str, extra: str) -> Finding:
     except PackageNotFoundError:
         return Finding(what, f"{package} is not installed", "note", f"pip install 'potstill[{extra}]' if you need it")
     try:
-        importlib.import_module(MODULES.get(package, package.replace("-", "_")))
+        importlib.import_module(package.replace("-", "_"))
     except Exception as error:  # a broken package may raise anything
         reason = in_one_line(error)[:100]
         return Finding(
@@ -168,7 +174,7 @@ def _cache() -> Finding:
     if folder is None:
         return Finding("cache", "none", "note", "set XDG_CACHE_HOME, or images are decoded each time")
     there = next(each for each in (folder, *folder.parents) if each.exists())
-    if not os.access(there, os.W_OK):
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Finding("cache", f"{folder} cannot be written", "broken", "set XDG_CACHE_HOME to another")
     free = shutil.disk_usage(there).free
     found = f"{folder}, {bytes_in_words(free)} free"
@@ -183,7 +189,10 @@ def _local_data() -> Finding:
         return Finding("local data", "POTSTILL_DATA is not set: catalogue datasets come from the Hugging Face hub")
     if not root.is_dir():
         return Finding("local data", f"POTSTILL_DATA names {root}, which is not a directory", "broken", "correct it")
-    names = sorted(child.name for child in root.iterdir() if child.is_dir())
+    try:
+        names = sorted(child.name for child in root.iterdir() if child.is_dir())
+    except OSError as error:
+        return Finding("local data", f"{root} cannot be read ({error.strerror})", "broken", "correct its permissions")
     return Finding("local data", f"{root}: {', '.join(names) or 'no folders'}")
 
 

@@ -34,7 +34,7 @@ def write_repository(run: str | Path, name: str, target: str | Path, *, licence:
 
     Returns:
         ``target``: with ``README.md`` (the card), ``synthetic.safetensors`` (the exact set), ``data/`` (the images in 8
-        bits, as parquet), ``preview.png``, and the evaluations and the manifest of the run.
+        bits, as parquet), ``preview.png``, and the evaluations of this set on the dataset that it was made from.
 
     Raises:
         UserError: there is no set, the name is none of the hub, or the folder exists or cannot be written.
@@ -44,12 +44,12 @@ def write_repository(run: str | Path, name: str, target: str | Path, *, licence:
     synthetic = SyntheticSet.load(file)
     if target.exists():
         raise UserError(f"{target} already exists", "choose another folder")
-    beside = run if run.is_dir() else None
-    records = {path.name: Evaluation.read(path) for path in _evaluations(beside)}
-    evaluations = {key: each for key, each in records.items() if each.set_sha256 == synthetic.fingerprint()}
+    beside = run if run.is_dir() else run.parent if run.name == SET_FILE else None
+    evaluations = {path.name: each for path in _evaluations(beside) if _is_of(each := Evaluation.read(path), synthetic)}
     manifest = None
     if beside is not None and (path := beside / MANIFEST).exists():
         manifest = Manifest.read(path)
+        manifest = manifest if manifest.tensors_sha256 == synthetic.fingerprint() else None
     with staged(target) as made:
         made.mkdir()
         write_parquet(synthetic.decoded(), made)
@@ -57,8 +57,6 @@ def write_repository(run: str | Path, name: str, target: str | Path, *, licence:
         write_atomic(made / PICTURE, gallery_png(read_images(made / SET_FILE), _title(synthetic)))
         for key, each in evaluations.items():
             each.write(made / key)
-        if manifest is not None:
-            manifest.write(made / MANIFEST)
         facts = _facts(synthetic, name, licence, list(evaluations.values()), manifest)
         write_atomic(made / "README.md", render_card(facts, picture=PICTURE))
     return target
@@ -72,8 +70,14 @@ def _evaluations(folder: Path | None) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
+def _is_of(evaluation: Evaluation, synthetic: SyntheticSet) -> bool:
+    """Whether an evaluation is of this set, on the dataset that it was made from."""
+    made_from = synthetic.provenance.get("dataset_fingerprint", evaluation.dataset_fingerprint)
+    return (evaluation.set_sha256, evaluation.dataset_fingerprint) == (synthetic.fingerprint(), made_from)
+
+
 def _title(synthetic: SyntheticSet) -> str:
-    return f"{len(synthetic)} distilled images"
+    return f"{len(synthetic)} synthetic images"
 
 
 def _facts(
@@ -86,7 +90,8 @@ def _facts(
     recorded = None if manifest is None else manifest.method
     catalogued = CATALOGUE.get(dataset)
     errors = rounding_errors(synthetic.decoded())
-    per_class = len(synthetic) // synthetic.class_count
+    per_class, rest = divmod(len(synthetic), synthetic.class_count)
+    comparable = not rest and not made.get("image_size") and synthetic.whitening is None
     title = entry.citation.title if entry else recorded.title if recorded else ""
     url = entry.citation.url if entry else recorded.url if recorded else ""
     return CardFacts(
@@ -108,7 +113,7 @@ def _facts(
         made=[] if manifest is None else _made(manifest),
         provenance=made,
         evaluations=evaluations,
-        published=published_result(dataset, method, per_class, synthetic.formation),
+        published=published_result(dataset, method, per_class, synthetic.formation) if comparable else None,
     )
 
 

@@ -31,11 +31,11 @@ def push(folder: str | Path, name: str, *, private: bool = False) -> str:
         api = HfApi(library_name="potstill")
         api.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
         done = api.upload_folder(
-            repo_id=name, folder_path=folder, repo_type="dataset", commit_message="A set made by Potstill"
+            repo_id=name, folder_path=folder, repo_type="dataset", commit_message="A set, by potstill push"
         )
     except Exception as error:  # the client fails in many ways, from DNS to a missing permission
         raise UserError(
             f"cannot upload {name} to the Hugging Face hub ({in_one_line(error)})",
-            "check the connection and log in with hf auth login; the files are kept in `folder`",
+            "check the connection, and log in with hf auth login",
         ) from error
     return str(done.commit_url)

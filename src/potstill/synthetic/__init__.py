@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from potstill.synthetic.formation import formed as formed
     from potstill.synthetic.formation import put_together as put_together
     from potstill.synthetic.formation import tile_size as tile_size
+    from potstill.synthetic.hub import check_name as check_hub_name  # noqa: F401 - by its full name
     from potstill.synthetic.importing.importing import Imported as Imported
     from potstill.synthetic.importing.importing import import_set as import_set
     from potstill.synthetic.parametrisation import IDENTITY as IDENTITY

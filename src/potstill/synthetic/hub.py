@@ -25,7 +25,7 @@ def check_name(name: str) -> str:
         UserError: it is no such name.
     """
     plain = name.removeprefix(PREFIX)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", plain):
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", plain):
         raise UserError(f"{name!r} is not a name on the hub", "write OWNER/NAME")
     return plain
 
@@ -44,18 +44,21 @@ def fetch_set(name: str, *, revision: str | None = None) -> Path:
         UserError: the hub cannot be reached, or the repository is absent or holds no set.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     plain = check_name(name)
     try:
         return Path(hf_hub_download(plain, SET_FILE, repo_type="dataset", revision=revision))
-    except EntryNotFoundError as error:
-        raise UserError(
-            f"{plain} on the Hugging Face hub holds no {SET_FILE}",
-            "download its files and read them with potstill import",
-        ) from error
     except Exception as error:  # the client fails in many ways, from DNS to a missing permission
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            raise _no_set(plain) from error
         raise UserError(
             f"cannot get {plain} from the Hugging Face hub ({in_one_line(error)})",
             "check the name and the connection, or log in with hf auth login",
         ) from error
+
+
+def _no_set(name: str) -> UserError:
+    return UserError(
+        f"{name} on the Hugging Face hub holds no {SET_FILE}", "download its files and read them with potstill import"
+    )

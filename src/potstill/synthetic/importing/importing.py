@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from potstill.runtime.files import expanded, sha256_of_files
 from potstill.synthetic import SyntheticSet
 from potstill.synthetic.formation import check_factor
 from potstill.synthetic.importing.folder import read_folder
-from potstill.synthetic.importing.released import Released, read_released
+from potstill.synthetic.importing.released import read_released
 from potstill.synthetic.importing.units import Pixels, check_units, suspicions
 
-SUM_TOLERANCE = 1e-3
+SUM_TOLERANCE = 0.05  # probabilities of low precision, or of many classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,38 +75,33 @@ def import_set(
     path = expanded(path)
     if not path.exists():
         raise UserError(f"{path} does not exist", "check the path")
-    remarks: list[str] = []
+    own_mean, own_std = _normalisation(dataset, pixels, mean, std)
     if path.is_dir():
         for name, value in (("labels", labels), ("experiment", experiment)):
             if value is not None:
                 raise UserError(f"`{name}={value}` has no effect on a folder of images", "leave it out")
-        found, units = Released(*read_folder(path, dataset)), check_units(torch.zeros(1, dtype=torch.uint8), None)
         if pixels not in (None, "bytes"):
             raise UserError(f"image files have bytes, not pixels that are {pixels}", "leave `pixels` out")
+        found, units = read_folder(path, dataset), "bytes"
     else:
         found = read_released(path, labels=None if labels is None else expanded(labels), experiment=experiment)
         _check_images(path, found.images, dataset)
         units = check_units(found.images, pixels)
-    remarks += found.remarks
     check_factor(formation, *dataset.shape[1:])
     _check_whitening(dataset, units)
-    own_mean, own_std = mean or dataset.mean, std or dataset.std
-    for name, values in (("mean", own_mean), ("std", own_std)):
-        if len(values) != dataset.shape[0]:
-            raise UserError(f"`{name}` has {len(values)} values for {dataset.shape[0]} channels", "give one for each")
     images = _normalised(found.images, units, own_mean, own_std)
+    if not images.isfinite().all():
+        raise UserError(f"{path} has pixels beyond the range of float32", "ask its authors for another file")
     given, said = _labels(path, found.labels, len(images), dataset.class_count)
-    order = (given if given.dim() == 1 else given.argmax(1)).argsort(stable=True)
-    rate = step_size if step_size is not None else found.step_size
-    if rate is not None and not 0 < rate < float("inf"):
-        raise UserError(f"the step size {rate:g} is not positive", "give another with `step_size`")
+    classes = given if given.dim() == 1 else given.argmax(1)
+    order = classes.argsort(stable=True)
     made = SyntheticSet(
         images=images[order].contiguous(),
         labels=given[order].contiguous(),
         class_names=dataset.class_names,
-        mean=tuple(own_mean),
-        std=tuple(own_std),
-        step_size=None if rate is None else torch.tensor(rate, dtype=torch.float32),
+        mean=own_mean,
+        std=own_std,
+        step_size=_step_size(step_size if step_size is not None else found.step_size),
         whitening=dataset.train.whitening if units == "whitened" else None,
         formation=formation,
         provenance={
@@ -118,10 +114,51 @@ def import_set(
             **asdict(dataset.choices),
         },
     )
-    warnings = suspicions(found.images.float(), units)
-    if units != "whitened" and not torch.equal(order, torch.arange(len(order))):
+    remarks = [*found.remarks, *said]
+    if not torch.equal(order, torch.arange(len(order))):
         remarks.append("its images are now ordered by class")
-    return Imported(made, (*remarks, *said), tuple(warnings))
+    warnings = suspicions(found.images.float(), units)
+    counts = torch.bincount(classes, minlength=dataset.class_count)
+    if absent := int((counts == 0).sum()):
+        warnings.append(f"{absent} of {dataset.class_count} classes have no image")
+    return Imported(made, tuple(remarks), tuple(warnings))
+
+
+def _normalisation(
+    dataset: ImageDataset, pixels: str | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean and standard deviation of each channel, as given or the dataset's.
+
+    Raises:
+        UserError: one is given for whitened pixels, has another number of values, or cannot be.
+    """
+    for name, values in (("mean", mean), ("std", std)):
+        if values is None:
+            continue
+        shown = ",".join(f"{value:g}" for value in values)
+        if pixels == "whitened":
+            raise UserError(f"`{name}={shown}` has no effect on whitened pixels", "leave it out")
+        if len(values) != dataset.shape[0]:
+            raise UserError(
+                f"`{name}={shown}` is not a number for each of {dataset.shape[0]} channels", "give one for each"
+            )
+        if not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
+            raise UserError(f"`{name}={shown}` cannot be that of pixels from 0 to 1", "correct it")
+    return tuple(mean or dataset.mean), tuple(std or dataset.std)
+
+
+def _step_size(rate: float | None) -> Tensor | None:
+    """The step size of a set.
+
+    Raises:
+        UserError: it is not positive, or beyond the range of float32.
+    """
+    if rate is None:
+        return None
+    made = torch.tensor(float(rate), dtype=torch.float32)
+    if not 0 < made.item() < math.inf:
+        raise UserError(f"the step size {rate:g} is not a positive number", "give another with `step_size`")
+    return made
 
 
 def _files(path: Path) -> list[Path]:
@@ -180,8 +217,14 @@ def _labels(path: Path, labels: Tensor, count: int, classes: int) -> tuple[Tenso
     values = labels.float()
     if not values.isfinite().all():
         raise UserError(f"{path} has labels that are not finite", "ask its authors for another file")
-    if (values >= 0).all() and ((values.sum(1) - 1).abs() < SUM_TOLERANCE).all():
-        if ((values == 0) | (values == 1)).all():
+    if (values >= 0).all() and (values <= 1).all():
+        sums = values.sum(1)
+        if ((values == 0) | (values == 1)).all() and (sums == 1).all():
             return values.argmax(1), ["labels are one-hot: read as classes"]
-        return values / values.sum(1, keepdim=True), ["labels are probabilities"]
+        if (sums - 1).abs().max() < SUM_TOLERANCE:
+            return values / sums[:, None], ["labels are probabilities"]
+        raise UserError(
+            f"{path} has labels from 0 to 1 whose sums are {float(sums.min()):.3g} to {float(sums.max()):.3g}",
+            "store classes, probabilities that sum to 1, or logits",
+        )
     return F.softmax(values, dim=1), ["labels are logits: their softmax is stored"]

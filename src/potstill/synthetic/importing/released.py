@@ -89,9 +89,10 @@ def _beside(path: Path, images: Tensor, labels: Path | None) -> Released:
     step_size = None
     if rate is not None and rate.exists():
         value = read_torch_file(rate)
-        if not isinstance(value, Tensor | float | int) or (isinstance(value, Tensor) and value.numel() != 1):
-            raise UserError(f"{rate} holds {_kind(value)}, not one step size", "move it away, or correct it")
-        step_size = value.item() if isinstance(value, Tensor) else float(value)
+        try:
+            step_size = float(value.item() if isinstance(value, Tensor) else value)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise UserError(f"{rate} holds {_kind(value)}, not one step size", "move it away, or correct it") from error
         remarks.append(f"step size {step_size:.4g} from {rate.name}")
     return Released(images, there, step_size, tuple(remarks))
 
@@ -114,4 +115,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, dict):
         shown = ", ".join(map(repr, list(value)[:5]))
         return f"a dictionary of {len(value)} entries ({shown}{', ...' if len(value) > 5 else ''})"
-    return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, list | tuple) else "")
+    kind = type(value).__name__
+    article = "an" if kind[0] in "aeiou" else "a"
+    return f"{article} {kind}" + (f" of {len(value)}" if isinstance(value, list | tuple) else "")

@@ -409,7 +409,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "push run me/mine --dry-run": ("--dry-run needs --folder FOLDER",),
     "push run me/..": ("'me/..' is not a name on the hub",),
     "push run me/mine --dry-run --folder empty": ("empty already exists",),
-    "evaluate hf:mine": ("'mine' is not a name on the hub",),
+    "evaluate hf:mine": ("'hf:mine' is not a name on the hub",),
     # Files and folders that are not what they are given for.
     "evaluate": ("RUN|SET is not given",),
     "evaluate absent": ("absent does not exist",),

@@ -10,12 +10,14 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.io import savemat
 
-from potstill.data import load_dataset
+from potstill.data import ImageDataset, load_dataset, read_vectors
 from potstill.data.formats.idx import read_idx
 from potstill.data.formats.mat import read_mat
 from potstill.data.formats.pickles import read_plain_pickle
+from potstill.synthetic import import_set
 from tests.data.sources.published import encode, noise, write_images, write_parquet
 from tests.fuzz.campaign import Kind
 from tests.fuzz.mutations import Structure
@@ -69,6 +71,26 @@ def _images(folder: Path, suffix: str) -> Path:
     return folder / "b" / f"0002{suffix}"
 
 
+def _pt(folder: Path) -> Path:
+    images, labels = torch.from_numpy(noise(20, (1, 8, 8))).float() / 255, torch.arange(10).repeat(2)
+    torch.save({"data": [[images, labels]], "accs_all_exps": {"ConvNet": [[np.float64(0.5)]]}}, folder / "res.pt")
+    return folder / "res.pt"
+
+
+def _imported(folder: Path) -> None:
+    import_set(folder / "res.pt", _digits(), pixels="unit")
+
+
+@cache
+def _digits() -> ImageDataset:
+    return load_dataset("digits", cache=None)
+
+
+def _npy(folder: Path) -> Path:
+    np.save(folder / "vectors.npy", noise(18, (5,)).astype(np.float32))
+    return folder / "vectors.npy"
+
+
 def _loaded(
     name: str, structure: Structure, make: Callable[[Path], Path], path: str = "", *, dear: bool = False
 ) -> Kind:
@@ -119,6 +141,8 @@ KINDS = [
     _parsed("MATLAB", partial(_mat, compressed=False), read_mat),
     _parsed("MATLAB, compressed", partial(_mat, compressed=True), read_mat),
     _parsed("batch of CIFAR", _pickle, read_plain_pickle),
+    Kind("set of another program", "zip", _pt, _imported),
+    _parsed("vectors", _npy, read_vectors),
     _loaded("parquet", "bytes", _parquet, dear=True),
     *(_loaded(f"image in a class folder, {s}", "bytes", partial(_images, suffix=s)) for s in (".png", ".jpg", ".bmp")),
     Kind("copy of decoded images", "safetensors", _make_cache, _use_cache),

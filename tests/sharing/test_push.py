@@ -29,6 +29,8 @@ from potstill.synthetic import SyntheticSet
 from tests.sharing.stand_in import Hub, stand_in
 from tests.small import digits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

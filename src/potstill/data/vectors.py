@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -98,11 +99,14 @@ def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
 def _array(path: Path) -> np.ndarray:
     """The array in an ``.npy`` file, mapped into memory; changes to it stay in memory."""
     try:
-        return np.lib.format.open_memmap(path, mode="c")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            return np.lib.format.open_memmap(path, mode="c")
     except OSError as error:
         raise cannot_read(path, error) from error
-    except (ValueError, EOFError, SyntaxError) as error:
-        why = "it holds objects" if "object" in str(error).lower() else visible(str(error).splitlines()[0])
+    except Exception as error:  # a damaged header makes NumPy's reader stumble in many ways
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        why = "it holds objects" if "object" in said.lower() else visible(said)[:120]
         raise UserError(f"{path} is not an .npy file of numbers ({why})", "store them with numpy.save") from error
 
 

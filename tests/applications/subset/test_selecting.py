@@ -27,6 +27,8 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 HERE = Resources(compute=ComputeChoice(device="cpu", precision="float32", compile="off"))
 SOME = Budget(per_class=3)
 

@@ -156,18 +156,16 @@ def _check(options: Options) -> None:
     for name in OF_WORTH if not options.worth else ():
         if getattr(options, name) is not None:
             raise UserError(f"--{name} needs --worth", "add it, or leave the option out")
-    without_network = options.by == "random" or options.features == "pixels" or _is_vectors(options.features or "")
-    for name in OF_NETWORK if without_network or _is_vectors(options.source) else ():
+    without_network = (
+        options.by == "random" or options.features == "pixels" or data.names_vectors(options.features or "")
+    )
+    for name in OF_NETWORK if without_network or data.names_vectors(options.source) else ():
         if getattr(options, name) is not None:
             raise UserError(f"--{name.replace('_', '-')} has no effect: no network is trained", "leave it out")
     if options.links and options.copy is None:
         raise UserError("--links needs --copy FOLDER", "name a new folder")
-    if options.labels is not None and not _is_vectors(options.source):
+    if options.labels is not None and not data.names_vectors(options.source):
         raise UserError("--labels is for a file of vectors; a dataset has labels", "leave it out")
-
-
-def _is_vectors(source: str) -> bool:
-    return source.lower().endswith(".npy")
 
 
 def _is_inside(folder: Path, source: Path) -> bool:
@@ -191,7 +189,7 @@ def _fraction(word: str | None) -> float | None:
 
 
 def _candidates(options: Options, progress: ProgressLines) -> applications.Candidates:
-    if _is_vectors(options.source):
+    if data.names_vectors(options.source):
         return applications.Candidates.of_vectors(options.source, options.labels)
     found = applications.Candidates.of_dataset(
         options.source,

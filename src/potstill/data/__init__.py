@@ -24,6 +24,7 @@ from potstill.runtime.lazy import on_first_use
 if TYPE_CHECKING:
     from potstill.data.catalogue import CATALOGUE as CATALOGUE
     from potstill.data.catalogue import CatalogueEntry as CatalogueEntry
+    from potstill.data.catalogue import names_vectors as names_vectors
     from potstill.data.catalogue import short_name as short_name
     from potstill.data.choices import NO_CHOICES as NO_CHOICES
     from potstill.data.choices import Choices as Choices

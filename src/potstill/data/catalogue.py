@@ -222,3 +222,8 @@ _ENTRIES = (
 )
 
 CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+
+
+def names_vectors(spec: str) -> bool:
+    """Whether a user names a file of vectors, and not a dataset of images."""
+    return spec.lower().endswith(".npy")

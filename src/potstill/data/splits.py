@@ -23,8 +23,8 @@ class HeldOut:
         validation: in [0, 1), of what remains.
     """
 
-    test: float = TEST_FRACTION
-    validation: float = 0.1
+    test: float
+    validation: float
 
 
 def complete_splits(published: Mapping[str, Split], fractions: HeldOut) -> tuple[dict[str, Split], dict[str, Tensor]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from potstill.data import ImageDataset
-from potstill.networks import ImageShape, build_network
+from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
 from potstill.schema.recipe import Recipe
@@ -63,16 +63,23 @@ def check_validation(dataset: ImageDataset, purpose: str) -> None:
         raise UserError(f"{dataset.name} has no validation images to {purpose}", "use a larger dataset")
 
 
-def check_networks(networks: Sequence[str], dataset: ImageDataset) -> None:
-    """Build every network once, so that a wrong name is found before any training.
+def check_networks(networks: Sequence[str], dataset: ImageDataset, weights: InitialWeights | None = None) -> None:
+    """Build every network once, so that a wrong name or unsuitable weights are found before any training.
+
+    Args:
+        networks: their specs.
+        dataset: the images that they are built for.
+        weights: the initial weights that they are to have; None checks none.
 
     Raises:
-        UserError: there is no such network, the images are too small for one, or none is named.
+        UserError: none is named, one is unknown, or images or weights do not suit it.
     """
     if not networks:
         raise UserError("no network is named", "use `networks=convnet`, for example")
     for name in networks:
-        build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+        built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+        if weights is not None:
+            weights.held_out(0).draw(built, torch.Generator())
 
 
 def check_learned_rate(recipe: Recipe, sets: Sequence[SyntheticSet]) -> None:

@@ -7,11 +7,9 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.checks import check_fits, check_repeats, check_test, check_validation
+from potstill.evaluation.checks import check_fits, check_networks, check_repeats, check_test, check_validation
 from potstill.evaluation.file import EvaluationFile
 from potstill.evaluation.procedures import images_in_training, initial_weights, on_set
 from potstill.evaluation.recipes import default_recipe, find_recipe
@@ -19,9 +17,8 @@ from potstill.evaluation.series import Series, measure
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import trained_on_full, trained_on_real, trained_on_set, training_on, untrained
 from potstill.evaluation.training import accuracy, make_trainer
-from potstill.networks import ImageShape, InitialWeights, build_network
 from potstill.runtime.compute import Compute
-from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.errors import unknown
 from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import Evaluation, NetworkResult, Results
@@ -75,11 +72,11 @@ def evaluate(
     dataset = session.dataset
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or default_recipe(synthetic))
     check_fits(synthetic, dataset)
-    _check_asked(networks, repeats, baselines)
+    _check_asked(repeats, baselines)
     if recipe.learning_rate_grid:
         check_validation(dataset, "choose learning rates by")
     weights = initial_weights(recipe, synthetic, session.initial)
-    _check_networks(networks, dataset, weights)
+    check_networks(networks, dataset, weights)
     file = EvaluationFile(Path(record)) if isinstance(record, str | Path) else record
     asked = Evaluation(
         recipe=recipe,
@@ -196,20 +193,11 @@ def validation_accuracy(
     return accuracy(trainer, dataset.validation)
 
 
-def _check_asked(networks: Sequence[str], repeats: int, baselines: Sequence[str]) -> None:
+def _check_asked(repeats: int, baselines: Sequence[str]) -> None:
     check_repeats(repeats)
-    if not networks:
-        raise UserError("no network is named", "use `networks=convnet`, for example")
     for name in baselines:
         if name not in BASELINES:
             raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
-
-
-def _check_networks(networks: Sequence[str], dataset: ImageDataset, weights: InitialWeights) -> None:
-    """Build every network once, so that a wrong name or unsuitable weights are found before any training."""
-    for name in networks:
-        built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
-        weights.held_out(0).draw(built, torch.Generator())
 
 
 def _on_record(asked: Evaluation, file: EvaluationFile | None, full_epochs: int | None) -> Evaluation:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
-from potstill.data import LabeledImages, Vectors
+from potstill.data import LabeledImages
 from potstill.engine.features import FeatureExtractor, embedding, logits_of
 from potstill.engine.fit import telling_of_steps
 from potstill.engine.schedule import Schedule
@@ -225,49 +225,6 @@ class Pixels(_OfImages):
 
     def _describe(self, images: LabeledImages) -> Tensor:
         return images.normalised().flatten(1).cpu()
-
-
-class Embeddings(FeatureSource):
-    """Vectors that are given for what is chosen from.
-
-    Args:
-        vectors: the vectors.
-        members: what they stand for, with its classes; the vectors themselves by default.
-        progress: told of long computations.
-
-    Raises:
-        ValueError: there is not one vector for each member.
-    """
-
-    def __init__(self, vectors: Vectors, members: Members | None = None, progress: Progress = silent) -> None:
-        super().__init__(members or vectors, progress)
-        if len(vectors) != len(self.members):
-            raise ValueError(f"{len(vectors)} vectors for {len(self.members)} members")
-        self.vectors = vectors
-
-    @property
-    def real(self) -> LabeledImages:
-        """The images that the vectors stand for."""
-        if isinstance(self.members, LabeledImages):
-            return self.members
-        raise UserError("vectors are not images", "choose another rule, or give the images too")
-
-    def features_by_class(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The vectors of each class, of the type of the file; those of a single class are not copied."""
-        for index in self.members.class_index:
-            yield index.cpu(), self.vectors.rows(index.cpu())
-
-    @cached_property
-    def features(self) -> Tensor:
-        """(N, D): the vectors, of the type of the file."""
-        return self.vectors.rows(torch.arange(len(self.vectors)))
-
-    @property
-    def _width(self) -> int:
-        return self.vectors.values.shape[1]
-
-    def _describe(self, images: LabeledImages) -> Tensor:
-        raise ValueError("vectors are given, not computed")
 
 
 class NetworkSource(_OfImages):

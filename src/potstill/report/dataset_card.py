@@ -174,11 +174,7 @@ def _of(evaluation: Evaluation, columns: Sequence[str]) -> list[Mapping[str, Net
 def _cell(result: NetworkResult | None) -> str:
     if result is None:
         return "–"
-    if not result.usable:
-        return "failed"
-    spread = "" if result.std is None else f" ± {wording.points(result.std)}"
-    interval = "" if result.interval is None else f" [{wording.interval(result.interval)}]"
-    return f"{wording.points(result.mean)}{spread}{interval} × {result.repeats}"
+    return wording.repeated(result) if result.usable else "failed"
 
 
 def _loading(facts: CardFacts) -> str:

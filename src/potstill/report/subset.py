@@ -7,31 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 
 from potstill.report import wording
 from potstill.report.charts.pictures import CHANNEL_NOTES, data_uri
 from potstill.report.contact_sheet import LARGEST_SIDE, Pictured, picture
+from potstill.report.exhibits import Tile
 from potstill.report.images import class_titles
 from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title
 from potstill.report.sections.gallery import tile_width
 from potstill.runtime.files import write_atomic
-from potstill.schema.evaluation import NetworkResult
 from potstill.schema.subset import Comparison, Subset
 
 PAGE = "selection.html"
 MOST_CLASSES = 30
 PER_CLASS = 12
 """How many of the chosen are shown of each class, and of how many classes."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A picture as a data URI, and which image it is."""
-
-    picture: Markup
-    words: str
 
 
 @dataclass(frozen=True)
@@ -159,17 +150,11 @@ def _row(network: str, each: Comparison) -> Row:
     interval = "" if ends is None else f" [{wording.signed(ends[0])}, {wording.signed(ends[1])}]"
     return Row(
         network=wording.network_title(network),
-        chosen=_cell(each.chosen),
-        random=_cell(each.random),
+        chosen=wording.repeated(each.chosen),
+        random=wording.repeated(each.random),
         gain=f"{wording.signed(each.gain)}{interval}",
         seconds=wording.duration(each.chosen.seconds + each.random.seconds),
     )
-
-
-def _cell(result: NetworkResult) -> str:
-    spread = "" if result.std is None else f" ± {wording.points(result.std)}"
-    interval = "" if result.interval is None else f" [{wording.interval(result.interval)}]"
-    return f"{wording.points(result.mean)}{spread}{interval} × {result.repeats}"
 
 
 def _failures(networks: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
@@ -182,10 +167,10 @@ def _failures(networks: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
 def _settings(record: Subset) -> list[tuple[str, str]]:
     """How it was made and measured, as names and values."""
     features = {"": "none", "pixels": "pixels"}.get(record.features, record.features)
-    if record.network:
+    if record.features == "trained":
         network = wording.network_title(record.network)
         features = f"a {network} trained for {wording.images(record.teacher_epochs, 'epoch')}"
-    held_out = f", beside {wording.count(record.held_out)} held out to test by" if record.held_out else ""
+    held_out = f", beside {wording.count(record.held_out)} held out for testing" if record.held_out else ""
     worth = record.worth
     return [
         ("chosen from", f"{record.source}: {wording.count(record.total)}{held_out}"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from potstill.schema.evaluation import Repeats
+
 SPACE = "\u00a0"  # between a number and its unit, so that a line never breaks there
 NETWORK_TITLES = {
     "convnet": "ConvNet",
@@ -37,6 +39,13 @@ def signed(fraction: float) -> str:
 def interval(ends: tuple[float, float]) -> str:
     """Percent without the sign: ``86.9–89.3``."""
     return f"{points(ends[0])}–{points(ends[1])}"
+
+
+def repeated(result: Repeats) -> str:
+    """Repeated trainings in percent without the sign: ``91.3 ± 0.5 [90.6–91.9] × 5``."""
+    spread = "" if result.std is None else f" ± {points(result.std)}"
+    ends = "" if result.interval is None else f" [{interval(result.interval)}]"
+    return f"{points(result.mean)}{spread}{ends} × {result.repeats}"
 
 
 def duration(seconds: float) -> str:

@@ -62,7 +62,7 @@ def _table(dataset: str, title: str) -> Reproduction:
     return Reproduction(
         name=f"small-sets-{dataset}",
         title=f"Methods with hard labels on {title}, ConvNet, 1, 10 and 50 images per class",
-        source="the papers of the methods, and for dm those of PAD (CIFAR-10) and DANCE (Fashion-MNIST)",
+        source="papers and repositories of the methods; for dm and random PAD (CIFAR-10) and DANCE (Fashion-MNIST)",
         recipe="dsa-1000",
         rows=tuple(
             Row(

@@ -166,7 +166,7 @@ class Subset(Record):
         fingerprint: the SHA-256 of the dataset or of the file of vectors.
         vectors: whether it was vectors, and not images.
         total: how many there were to choose from.
-        held_out: how many of the published images were held out to test by, and could not be chosen.
+        held_out: how many of the published images were held out for testing, and could not be chosen.
         rule: the name of the selection.
         features: what it looked at: ``pixels``, ``trained``, a file of vectors or a folder of experts; empty for
             nothing.

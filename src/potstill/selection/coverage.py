@@ -60,4 +60,5 @@ def moderate(features: Tensor, count: int) -> Tensor:
         int64 (count,): distinct positions, nearest to the median first.
     """
     apart = Rows(features).squares.sqrt()
-    return (apart - apart.quantile(0.5)).abs().argsort(stable=True)[:count]
+    middle = apart.sort().values[[(len(apart) - 1) // 2, len(apart) // 2]].mean()
+    return (apart - middle).abs().argsort(stable=True)[:count]

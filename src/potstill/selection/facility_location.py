@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from potstill.runtime.progress import Pace, Progress, silent
+from potstill.runtime.progress import Progress, silent
+from potstill.selection.greedy import Telling
 from potstill.selection.nearest import Nearest
 from potstill.selection.rows import Rows
 
@@ -50,7 +51,7 @@ def facility_location(features: Tensor, count: int, seed: int, *, progress: Prog
 def _lazy_greedy(apart: Tensor, count: int) -> Tensor:
     """The greedy choice from all distances float32 (n, n); of equal gains the first."""
     first = int(apart.sum(0, dtype=torch.float64).argmin())
-    chosen, nearest = [first], apart[:, first].clone()
+    chosen, nearest = [first], apart[first].clone()
     most = torch.full((len(apart),), torch.inf, dtype=torch.float64)  # no gain is larger than it was before
     most[first] = -torch.inf
     while len(chosen) < count:
@@ -61,17 +62,17 @@ def _lazy_greedy(apart: Tensor, count: int) -> Tensor:
                 break
             few = most.masked_fill(known, -torch.inf).topk(min(CANDIDATES, len(apart))).indices
             few = few[~known[few] & ~most[few].isneginf()]
-            most[few] = (nearest[:, None] - apart[:, few]).clamp_(min=0).sum(0, dtype=torch.float64)
+            most[few] = (nearest - apart[few]).clamp_(min=0).sum(1, dtype=torch.float64)
             known[few] = True
         chosen.append(best)
         most[best] = -torch.inf
-        nearest = torch.minimum(nearest, apart[:, best])
+        nearest = torch.minimum(nearest, apart[best])
     return torch.tensor(chosen, dtype=torch.int64)
 
 
 def _stochastic_greedy(features: Tensor, count: int, generator: torch.Generator, progress: Progress) -> Tensor:
     """The greedy choice among random candidates, by the distances of random clients."""
-    rows, pace = Rows(features), Pace()
+    rows, telling = Rows(features), Telling("facility location", count, progress)
     nearest = Nearest(rows)
     left = torch.arange(len(rows))
     wanted = math.ceil(len(rows) / count * math.log(1 / EPSILON))
@@ -84,8 +85,7 @@ def _stochastic_greedy(features: Tensor, count: int, generator: torch.Generator,
         chosen.append(int(candidates[torch.cat(gains).argmax()]))
         left = left[left != chosen[-1]]
         nearest.add(chosen[-1])
-        if pace.due():
-            progress(f"facility location: {number:,} of {count:,} chosen, {pace.left(number, count)}")
+        telling.chosen(number)
     return torch.tensor(chosen, dtype=torch.int64)
 
 

@@ -31,7 +31,7 @@ def herding(features: Tensor, count: int, *, progress: Progress = silent) -> Ten
     Returns:
         int64 (count,): distinct positions, in the order of choice.
     """
-    rows, telling = Rows(features), _Telling("herding", count, progress)
+    rows, telling = Rows(features), Telling("herding", count, progress)
     total = torch.zeros(features.shape[1], dtype=torch.float64)  # of the chosen, less the mean of all
     chosen: list[int] = []
     for number in range(1, count + 1):
@@ -63,7 +63,7 @@ def k_center(features: Tensor, count: int, *, progress: Progress = silent) -> Te
     Returns:
         int64 (count,): distinct positions, in the order of choice.
     """
-    rows, telling = Rows(features), _Telling("k-center", count, progress)
+    rows, telling = Rows(features), Telling("k-center", count, progress)
     chosen = [first_smallest(rows.squares, rows.scales(rows.squares))]
     nearest = Nearest(rows)
     while len(chosen) < count:
@@ -86,13 +86,20 @@ def first_smallest(values: Tensor, scales: Tensor) -> int:
     return int((values <= values[best] + TOLERANCE * scales[best]).nonzero()[0])
 
 
-class _Telling:
-    """Tells how many images are chosen, now and then."""
+class Telling:
+    """Tells how many images are chosen, now and then.
+
+    Args:
+        name: of the rule.
+        count: how many will be chosen.
+        progress: told of it.
+    """
 
     def __init__(self, name: str, count: int, progress: Progress) -> None:
         self._name, self._count, self._progress, self._pace = name, count, progress, Pace()
 
     def chosen(self, number: int) -> None:
+        """Take note of how many are."""
         if self._pace.due():
             left = self._pace.left(number, self._count)
             self._progress(f"{self._name}: {number:,} of {self._count:,} chosen, {left}")

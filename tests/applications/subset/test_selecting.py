@@ -177,7 +177,7 @@ def test_what_is_on_record_is_not_done_again(digits: Candidates, tmp_path: Path,
     ):
         with pytest.raises(UserError, match=words):
             select(found, other, SOME, tmp_path, resources=HERE)
-    with pytest.raises(UserError, match="were held out to test by; choose another `out`, or use `worth` as before"):
+    with pytest.raises(UserError, match="were held out for testing; choose another `out`, or use `worth` as before"):
         select(digits, Rule("herding", features="pixels"), SOME, tmp_path, resources=HERE)
     worse = replace(judging, epochs=1)
     with pytest.raises(UserError, match="was measured by the recipe quick-2-epochs, not quick-1-epochs"):

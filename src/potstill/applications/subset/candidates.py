@@ -38,7 +38,7 @@ class Candidates:
         fingerprint: the SHA-256 of the dataset or of the vectors.
         dataset: the dataset whose training split they are; None for vectors.
         files: the file of each; None if they are not in files of their own.
-        held_out: how many published training images are held out to test by.
+        held_out: how many published training images are held out for testing.
         usual_fingerprint: returns the fingerprint of the dataset with its usual splits, which experts record.
     """
 

@@ -15,14 +15,14 @@ from torch import Tensor
 from potstill.applications.subset.candidates import Candidates, fingerprint_of
 from potstill.applications.subset.copies import copy_files
 from potstill.applications.subset.neighbours import SHOWN, neighbours
-from potstill.applications.subset.worth import check_networks, measure_worth, recipe_of
-from potstill.data import Vectors, read_vectors
+from potstill.applications.subset.worth import measure_worth, recipe_of
+from potstill.data import Vectors, names_vectors, read_vectors
 from potstill.evaluation import Session
-from potstill.evaluation.checks import check_repeats, check_test
-from potstill.evaluation.session import Resources
+from potstill.evaluation.checks import check_networks, check_repeats, check_test
+from potstill.evaluation.session import LONG_WORK_PIXELS, Resources
+from potstill.experts.embeddings import Embeddings
 from potstill.experts.feature_source import (
     EPOCHS,
-    Embeddings,
     FeatureSource,
     NetworkSource,
     Pixels,
@@ -48,7 +48,6 @@ RULES = tuple(
 """The selections that choose any number of each class."""
 BY_FEATURES = ("herding", "k-center", "facility-location", "k-means-nearest", "average-nearest", "moderate")
 """Those that need nothing but features, and so no labels."""
-LONG_TRAINING_PIXELS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,7 @@ def _features_of(rule: Rule, candidates: Candidates) -> str:
     if vectors:
         return candidates.name
     features = rule.features or ("trained" if SELECTIONS[rule.name].needs_network else "pixels")
-    if not by_features and (features == "pixels" or _is_vectors(features)):
+    if not by_features and (features == "pixels" or names_vectors(features)):
         raise UserError(
             f"{rule.name} looks at the training of a network, not at `features={features}`",
             "use `features=trained` or a folder of experts",
@@ -264,15 +263,11 @@ def _features_of(rule: Rule, candidates: Candidates) -> str:
     return features
 
 
-def _is_vectors(features: str) -> bool:
-    return features.lower().endswith(".npy")
-
-
 def _features_sha256(source: FeatureSource, features: str) -> str:
     """What tells one file of features, or folder of experts, from another."""
     if isinstance(source, StoredExperts):
         return sha256_of_files(source.files)
-    return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and _is_vectors(features) else ""
+    return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and names_vectors(features) else ""
 
 
 def _source(rule: Rule, features: str, candidates: Candidates, resources: Resources) -> FeatureSource:
@@ -280,14 +275,14 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
     members, progress = candidates.members, resources.progress
     if isinstance(members, Vectors):
         return Embeddings(members, progress=progress)
-    if _is_vectors(features):
+    if names_vectors(features):
         return Embeddings(_for_candidates(read_vectors(features), candidates), members, progress)
     if features in ("", "pixels"):
         return Pixels(members, progress)
     assert candidates.dataset is not None
     usual = candidates.usual_fingerprint
     pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
-    compute = settled(resources.compute, long_run=pixels >= LONG_TRAINING_PIXELS)
+    compute = settled(resources.compute, long_run=pixels >= LONG_WORK_PIXELS)
     training = Training(
         real=members.to(compute.device),
         network=rule.network,
@@ -387,7 +382,7 @@ def _on_record(asked: Subset, out: Path) -> Subset | None:
     if there.fingerprint != asked.fingerprint:
         raise UserError(f"{path} is about other images or vectors", "choose another `out`")
     if there.held_out != asked.held_out:
-        changed = "none was held out to test by" if asked.held_out else f"{there.held_out:,} were held out to test by"
+        changed = "none was held out for testing" if asked.held_out else f"{there.held_out:,} were held out for testing"
         raise UserError(f"for {path} {changed}", "choose another `out`, or use `worth` as before")
     pairs = {option: tuple(getattr(each, name) for each in (there, asked)) for option, name in _SETTINGS.items()}
     if differ := {option: (str(a), str(b)) for option, (a, b) in pairs.items() if a != b}:

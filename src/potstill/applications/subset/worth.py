@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from potstill.data import ImageDataset
 from potstill.evaluation import Session, find_recipe
 from potstill.evaluation.series import Series, TrainingSpec, measure
 from potstill.evaluation.specs import training_on
-from potstill.networks import ImageShape, build_network
 from potstill.runtime.bounds import check_least, check_memory
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
@@ -38,18 +35,6 @@ def recipe_of(name: str, epochs: int | None) -> Recipe:
             "use `recipe=quick`, for example",
         )
     return recipe if epochs is None else replace(recipe, name=f"{recipe.name}-{epochs}-epochs", epochs=epochs)
-
-
-def check_networks(networks: Sequence[str], dataset: ImageDataset) -> None:
-    """Build every network once, so that a wrong name is found before anything is done.
-
-    Raises:
-        UserError: none is named, one is unknown, or the images are too small for it.
-    """
-    if not networks:
-        raise UserError("no network is named", "use `networks=convnet`, for example")
-    for name in networks:
-        build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
 
 
 def measure_worth(

@@ -273,6 +273,36 @@ def test_experts_of_other_images_are_refused(tmp_path: Path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_measurement_that_was_interrupted_goes_on(after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = Candidates.of_dataset("digits", tested=True)
+    judging = Judging(networks=["convnet:depth=1"], repeats=2, epochs=2)
+    rule = Rule("herding", features="pixels")
+    whole = select(found, rule, SOME, tmp_path / "whole", judging=judging, resources=HERE)
+    run, done = TrainAndTest.run, 0
+
+    def mortal(self: TrainAndTest, workplace: object) -> object:
+        nonlocal done
+        if done == after:
+            raise KeyboardInterrupt
+        done += 1
+        return run(self, workplace)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TrainAndTest, "run", mortal)
+    with pytest.raises(KeyboardInterrupt):
+        select(found, rule, SOME, tmp_path / "out", judging=judging, resources=HERE)
+    Subset.read(tmp_path / "out" / Subset.FILE)
+    done = -100
+    again = select(found, rule, SOME, tmp_path / "out", judging=judging, resources=HERE)
+    assert done == -100 + 4 - after, "those that were done are not done again"
+    assert again.worth is not None
+    assert whole.worth is not None
+    assert "here 2 epochs" in again.worth.recipe.summary
+    ours, theirs = (each.networks["convnet:depth=1"] for each in (again.worth, whole.worth))
+    assert ours.chosen.accuracies == theirs.chosen.accuracies
+    assert ours.random.accuracies == theirs.random.accuracies
+
+
 def test_random_images_are_others_in_each_repeat_and_as_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[str, int]] = []
     run = TrainAndTest.run

@@ -34,7 +34,10 @@ def recipe_of(name: str, epochs: int | None) -> Recipe:
             f"{recipe.name} takes learning rates or steps of a synthetic set, and these are real images",
             "use `recipe=quick`, for example",
         )
-    return recipe if epochs is None else replace(recipe, name=f"{recipe.name}-{epochs}-epochs", epochs=epochs)
+    if epochs is None:
+        return recipe
+    summary = f"{recipe.summary}; here {epochs} epochs"
+    return replace(recipe, name=f"{recipe.name}-{epochs}-epochs", summary=summary, epochs=epochs)
 
 
 def measure_worth(
@@ -59,7 +62,7 @@ def measure_worth(
         log: the results on record; None keeps results in memory.
 
     Yields:
-        The results so far, whenever there is a new one.
+        The results so far, whenever there is a new one, as soon as there are some on both.
 
     Raises:
         UserError: there is too little memory for the images.
@@ -90,6 +93,8 @@ def measure_worth(
             ]
             for _ in measure(runner, series):
                 on_choice, on_random = (each.result for each in series)
+                if not all(each.accuracies or each.failed for each in (on_choice, on_random)):
+                    continue  # nothing to compare yet; the log has what was measured
                 worth.networks[network] = Comparison(chosen=_kept(on_choice), random=_kept(on_random))
                 yield worth
 

@@ -98,10 +98,12 @@ class SiameseAugmentation:
         N must be a multiple of the number of sets: N / count neighbouring images share a set. For matching, draw one
         set per class, and apply it to the real and to the synthetic images, each ordered by class.
 
+        Vectors, which are images of one pixel, are not augmented: the operations are for pictures.
+
         Raises:
             ValueError: N is not a multiple of the number of sets.
         """
-        if not self.always + self.operations:
+        if not self.always + self.operations or images.shape[2:] == (1, 1):
             return images
         share = len(images) // len(draw.operations)
         if share * len(draw.operations) != len(images):
@@ -218,7 +220,7 @@ def cutmix(
 
     Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019
     (arXiv:1905.04899), with lambda ~ U(0, 1) and one box per batch, as there. A box is cut off at the
-    border; the share of the label is that of the pixels that are really replaced.
+    border; the share of the label is that of the pixels that are really replaced. Vectors are not mixed.
 
     Args:
         images: (N, C, H, W).
@@ -230,6 +232,8 @@ def cutmix(
         The mixed images (N, C, H, W) and labels (N, classes).
     """
     height, width = images.shape[2:]
+    if (height, width) == (1, 1):
+        return images, labels
     kept, row, column = torch.rand(3, generator=generator).tolist()
     if probability < 1 and torch.rand((), generator=generator).item() >= probability:
         return images, labels

@@ -44,7 +44,12 @@ def test_empty_splits_stay():
 
 @pytest.mark.parametrize(
     ("shapes", "message"),
-    [([(3, 4)], "shape"), ([(2, 4, 4, 5)], "shape"), ([(2, 0, 4)], "shape"), ([(1, 4, 4), (1, 4, 5)], "`image_size`")],
+    [
+        ([(3, 4)], "holds float64"),
+        ([(2, 4, 4, 5)], "holds"),
+        ([(2, 0, 4)], "holds"),
+        ([(1, 4, 4), (1, 4, 5)], "`image_size`"),
+    ],
 )
 def test_other_shapes_are_refused(shapes: list[tuple[int, ...]], message: str):
     with pytest.raises(UserError, match=message):

@@ -10,6 +10,8 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import torch
 from scipy.io import savemat
 
@@ -86,6 +88,19 @@ def _digits() -> ImageDataset:
     return load_dataset("digits", cache=None)
 
 
+def _npz_of_vectors(folder: Path) -> Path:
+    vectors, labels = noise(18, (5,)).astype(np.float32), np.arange(18) % 2
+    np.savez(folder / "set.npz", train_vectors=vectors, train_labels=labels)
+    return folder / "set.npz"
+
+
+def _parquet_of_vectors(folder: Path) -> Path:
+    vectors = noise(18, (5,)).astype(np.float32).tolist()
+    table = pyarrow.table({"vector": vectors, "label": [number % 2 for number in range(18)]})
+    pyarrow.parquet.write_table(table, folder / "train.parquet")
+    return folder / "train.parquet"
+
+
 def _npy(folder: Path) -> Path:
     np.save(folder / "vectors.npy", noise(18, (5,)).astype(np.float32))
     return folder / "vectors.npy"
@@ -143,6 +158,8 @@ KINDS = [
     _parsed("batch of CIFAR", _pickle, read_plain_pickle),
     Kind("set of another program", "zip", _pt, _imported),
     _parsed("vectors", _npy, read_vectors),
+    _loaded(".npz of vectors", "zip", _npz_of_vectors, "set.npz"),
+    _loaded("parquet of vectors", "bytes", _parquet_of_vectors, dear=True),
     _loaded("parquet", "bytes", _parquet, dear=True),
     *(_loaded(f"image in a class folder, {s}", "bytes", partial(_images, suffix=s)) for s in (".png", ".jpg", ".bmp")),
     Kind("copy of decoded images", "safetensors", _make_cache, _use_cache),

@@ -37,6 +37,8 @@ CASES = {
     "dp-dm": {"epsilon": 50.0, "delta": 1e-4, "queries": 6, "group": 60, "learning_rate": 0.1},
     "frepo": {"batch_real": 100, "networks": 2, "most_steps": 5, "optimiser": "adam", "learning_rate": 0.02},
     "idc": {"batch_real": 64, "learning_rate": 0.1, "outer_loops": 3, "network_images": 40, "network_batch": 16},
+    "linear-gradient": {"batch_real": 60},
+    "linear-gradient with trained heads": {"heads": "trained", "trainings": 2, "head_steps": 6, "batch_real": 60},
     "dance": {"learning_rate": 0.3},
     "ncfm": {"learning_rate": 0.05, "frequencies": 64},
     "datadam whose networks are trained": {"network_iterations": 3, "network_steps": 2, "network_learning_rate": 0.1},

@@ -72,10 +72,19 @@ def test_mistakes_are_named_with_their_remedy(spec, message, build):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 28), (3, 28, 1)])
+@pytest.mark.parametrize("shape", [(3, 1, 28), (3, 28, 1)])
 def test_an_image_of_one_row_is_too_small(name, shape, build):
     with pytest.raises(UserError, match="too small for"):
         build(name, shape)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_only_networks_without_maps_take_vectors(name, build):
+    if name in ("linear", "mlp"):
+        assert build(name, (64, 1, 1))(torch.zeros(2, 64, 1, 1)).shape == (2, 10)
+    else:
+        with pytest.raises(UserError, match=f"network '{name}' is for images, and these are vectors"):
+            build(name, (64, 1, 1))
 
 
 def test_a_network_larger_than_the_memory_is_not_asked_for(build, monkeypatch):

@@ -12,6 +12,7 @@ from potstill.networks import NETWORKS, ImageShape, Network, Observation
 # Every family, narrow where it has a width, so that the tests are quick.
 NARROW = {
     "convnet": "convnet:width=8",
+    "linear": "linear",
     "mlp": "mlp:width=8",
     "lenet": "lenet",
     "alexnet": "alexnet",

@@ -31,6 +31,7 @@ from potstill.evaluation import (
 from potstill.evaluation.checks import check_learned_rate, check_repeats
 from potstill.evaluation.procedures import images_in_training
 from potstill.methods import METHODS
+from potstill.networks import default_network
 from potstill.runtime.errors import UserError, differing
 from potstill.runtime.lock import locked
 from potstill.runtime.progress import Progress
@@ -141,7 +142,8 @@ def compare(
     folders = [_folder(name, Path(names[0]), first.settings, data, resources.progress) for name in names]
     recorded = EvaluationFile(first.folder.evaluation).present()
     chosen = asked or find_recipe(recorded.recipe.name if recorded else default_recipe(first.synthetic))
-    specs = list(networks) or (list(recorded.networks) if recorded else [first.settings.network])
+    matched = first.settings.network or default_network(first.synthetic.shape)
+    specs = list(networks) or (list(recorded.networks) if recorded else [matched])
     contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
     for contender in contenders:  # check all of them before the first training
         with _about(contender.name):

@@ -21,6 +21,7 @@ from potstill.distillation.settings import RunSettings, Settings, recorded_metho
 from potstill.methods import METHODS, Method, find_method, method_name
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import torchrun_rank
+from potstill.schema.shapes import kind_of
 
 if TYPE_CHECKING:
     from potstill.distillation import Ranks
@@ -98,7 +99,7 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     if not leads:
         return
     chosen = done.synthetic.provenance["chosen_iteration"]
-    ended = f"{len(done.synthetic)} images of iteration {chosen} in {out} ({done.status})"
+    ended = f"{len(done.synthetic)} {kind_of(done.synthetic.shape)}s of iteration {chosen} in {out} ({done.status})"
     if done.status != "complete":
         ended += f"; {go_on_with(resuming_distillation(distillation.RunFolder(out), *again))}"
     say(ended)

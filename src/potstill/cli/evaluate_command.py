@@ -27,6 +27,7 @@ from potstill.cli.progress import ProgressLines
 from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import find_recipe
+from potstill.networks import default_network
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
@@ -45,11 +46,11 @@ class Options:
         target: folder of a run, or a synthetic.safetensors.
         networks: specs, separated by commas. By default the network that was matched.
         recipe: evaluation protocol; see potstill list recipes. By default replay for a set with learned steps,
-            trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000; with
-            --labels dsa-1000.
+            trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000, for
+            vectors probe-1000; with --labels dsa-1000.
         repeats: trainings of each network.
         baselines: any of random, full, initial (untrained networks), herding and the other selections, separated by
-            commas, or none.
+            commas, or none. By default random and full; for vectors also class means and k-means (average, k-means).
         full_repeats: trainings on the full data.
         full_epochs: passes over the full data. By default the number already recorded, or the recipe's.
         dataset: by default the one that the set was distilled from.
@@ -74,7 +75,7 @@ class Options:
     networks: str | None = None
     recipe: str | None = None
     repeats: int = 5
-    baselines: str = "random,full"
+    baselines: str | None = None
     full_repeats: int = 1
     full_epochs: int | None = None
     dataset: str | None = None
@@ -120,7 +121,9 @@ def _carry_out(options: Options) -> None:
         evaluation.check_learned_rate(find_recipe(options.recipe), [synthetic])
     if options.exchange and not options.robustness:
         evaluation.check_exchangeable(find_recipe(options.recipe or evaluation.default_recipe(synthetic)))
-    networks = names(options.networks or synthetic.provenance.get("network", "convnet"))
+    matched = synthetic.provenance.get("network") or default_network(synthetic.shape)
+    networks = names(options.networks or matched)
+    baselines = None if options.baselines is None else names(options.baselines)
     path = options.out or target.beside / evaluation.Evaluation.FILE
     rates_path = _beside(path)
     if options.exchange:
@@ -163,7 +166,7 @@ def _carry_out(options: Options) -> None:
             recipe=options.recipe,
             networks=networks,
             repeats=options.repeats,
-            baselines=[] if options.baselines == "none" else names(options.baselines),
+            baselines=[] if baselines == ["none"] else baselines,
             full=evaluation.FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
             record=path,
         )

@@ -59,7 +59,10 @@ def run(words: list[str]) -> None:
         page = report.write_inspection(found, dataset, out)
     table_console().print(table(found))
     say(*str(found).splitlines())
-    say(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")
+    if page.suffix == ".json":
+        say(f"written to {page}; vectors have no page")
+    else:
+        say(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")
 
 
 def table(found: Inspection) -> Table:

@@ -55,7 +55,8 @@ def _extent(array: Arrays) -> Extent:
     shape = array.values.shape
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 2, 3, 4)) or 0 in shape:
         raise UserError(
-            f"{array.name} has the shape {shape}", "store images as (N, H, W) or (N, H, W, C) with C from 1 to 4"
+            f"{array.name} holds {array.values.dtype} {shape}",
+            "store images as (N, H, W) or (N, H, W, C) with C from 1 to 4, vectors as floating-point (N, D)",
         )
     return measure(array.values, array.name)
 

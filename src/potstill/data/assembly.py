@@ -62,6 +62,8 @@ def assemble(
 
 
 def _whitening(train: Tensor | ImagesOnDisk, mean: tuple[float, ...], std: tuple[float, ...]) -> Whitening:
+    if not isinstance(train, ImagesOnDisk) and train.is_floating_point():
+        raise UserError("whitening is for images, and these are vectors", "omit `zca`")
     if isinstance(train, ImagesOnDisk):
         raise UserError(
             "whitening is fitted to images in memory, and these stay on disk",
@@ -98,6 +100,11 @@ def _check(raw: RawDataset, name: str) -> None:
     train = raw.splits.get("train")
     if train is None or len(train.labels) == 0:
         raise UserError(f"{name} has no training images", "add a split called train")
+    if train.images.shape[2:] == (1, 1) and not train.holds_vectors:
+        raise UserError(
+            f"the images of {name} are single pixels",
+            "use larger images, or store vectors as floating-point numbers",
+        )
     for split, part in raw.splits.items():
         if part.images.shape[2:] != train.images.shape[2:] and len(part.labels):
             raise UserError(
@@ -113,5 +120,7 @@ def _size(split: Split) -> str:
 def _same_channels(splits: Mapping[str, Split]) -> dict[str, Split]:
     """The splits that have images, converted to the richest channels among them."""
     present = {name: split for name, split in splits.items() if len(split.labels)}
+    if any(split.holds_vectors for split in present.values()):
+        return present
     channels = richest(split.images.shape[1] for split in present.values())
     return {name: Split(richer(split.images, channels), split.labels) for name, split in present.items()}

@@ -16,11 +16,17 @@ from potstill.data.raw import RawDataset
 from potstill.runtime.files import sha256
 from potstill.schema.account import Account
 from potstill.schema.manifest import DatasetRecord
+from potstill.schema.shapes import shape_in_words
+
+ROWS = 2**14
+"""How many vectors are summed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """A labelled image dataset in three splits with the same classes, shape and normalisation.
+    """A labelled dataset in three splits with the same classes, shape and normalisation.
+
+    It holds images, or vectors, each of which is an image of one pixel whose channels are the features.
 
     Attributes:
         name: its name in records.
@@ -50,8 +56,7 @@ class ImageDataset:
     def __repr__(self) -> str:
         """One line with the counts and the shape, without the tensors."""
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.splits.items())
-        shape = "×".join(map(str, self.shape))
-        return f"ImageDataset({self.name!r}: {sizes} images of {shape} pixels, {self.class_count} classes)"
+        return f"ImageDataset({self.name!r}: {sizes} {shape_in_words(self.shape)}, {self.class_count} classes)"
 
     def __len__(self) -> int:
         """The number of images in all splits."""
@@ -79,12 +84,12 @@ class ImageDataset:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """The mean of each channel, of pixels scaled to [0, 1]."""
+        """The mean of each channel, of pixels scaled to [0, 1]; of vectors, of each feature."""
         return self.train.mean
 
     @property
     def std(self) -> tuple[float, ...]:
-        """The standard deviation of each channel, of pixels scaled to [0, 1]."""
+        """The standard deviation of each channel, of pixels scaled to [0, 1]; of vectors, one of all features."""
         return self.train.std
 
     @property
@@ -128,11 +133,14 @@ class ImageDataset:
 def channel_statistics(images: Tensor | ImagesOnDisk) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
 
-    A constant channel gets a standard deviation of 1, so that normalised pixels are finite.
+    A constant channel gets a standard deviation of 1, so that normalised pixels are finite. The features of vectors are
+    centred one by one but share one scale, the root of their mean variance, so that distances keep their proportions.
 
     Args:
-        images: uint8 (N, C, H, W), in memory or on disk.
+        images: uint8 (N, C, H, W), in memory or on disk; or vectors, float32 (N, D, 1, 1).
     """
+    if isinstance(images, Tensor) and images.is_floating_point():
+        return _vector_statistics(images.flatten(1))
     counts = value_counts(images).double()
     values = torch.arange(256, dtype=torch.float64) / 255
     share = counts / counts.sum(1, keepdim=True)
@@ -140,6 +148,17 @@ def channel_statistics(images: Tensor | ImagesOnDisk) -> tuple[tuple[float, ...]
     std = (share @ values.square() - mean.square()).clamp(min=0).sqrt()
     std[(counts > 0).sum(1) == 1] = 1.0
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _vector_statistics(vectors: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean of each feature and, for each, the root of their mean variance."""
+    mean = torch.zeros(vectors.shape[1], dtype=torch.float64)
+    for block in vectors.split(ROWS):
+        mean += block.double().sum(0)
+    mean /= len(vectors)
+    variance = sum((block.double() - mean).square().sum().item() for block in vectors.split(ROWS)) / vectors.numel()
+    std = variance**0.5 if variance > 0 else 1.0
+    return tuple(mean.tolist()), (std,) * vectors.shape[1]
 
 
 def fingerprint(raw: RawDataset, held_out: Mapping[str, Tensor]) -> str:

@@ -52,6 +52,22 @@ class Arrays:
 
 
 @dataclass(frozen=True, eq=False)
+class VectorArray:
+    """Vectors as one array.
+
+    Attributes:
+        values: (N, D), of any number type.
+        name: their name in errors.
+    """
+
+    values: np.ndarray
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.values) if self.values.ndim else 0
+
+
+@dataclass(frozen=True, eq=False)
 class Labels:
     """The label of each image: a number, and perhaps the name that it stands for.
 
@@ -114,14 +130,14 @@ class Part:
     """A split as it was published, or a piece of one.
 
     Attributes:
-        images: the images.
+        images: the images, or vectors.
         labels: a label for each of them.
         origin: where they come from, in words such as ``folder train``.
         names: what may say which split it is, the most decisive first, such as the names of its file and folders; empty
             if the dataset was published in one piece.
     """
 
-    images: Encoded | Arrays
+    images: Encoded | Arrays | VectorArray
     labels: Labels
     origin: str
     names: tuple[str, ...] = ()

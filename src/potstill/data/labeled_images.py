@@ -1,4 +1,7 @@
-"""Labelled images: bytes on the device or on disk, labels, and an index of each class."""
+"""Labelled images: bytes on the device or on disk, labels, and an index of each class.
+
+A vector of D numbers is an image of one pixel with D channels: float32 (D, 1, 1).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from potstill.data.images_on_disk import BLOCK_BYTES, ImagesOnDisk
 from potstill.data.whitening import Whitening
 from potstill.runtime.bounds import bytes_in_words
 from potstill.runtime.errors import UserError
+from potstill.schema.shapes import shape_in_words
 
 
 class Examples(Protocol):
@@ -38,11 +42,12 @@ class LabeledImages:
     """Images of one split with their labels.
 
     Attributes:
-        stored: uint8 (N, C, H, W), on any device; or images on disk, which are read when they are asked for.
+        stored: uint8 (N, C, H, W), on any device; or images on disk, which are read when they are asked for; or
+            vectors, float32 (N, D, 1, 1), on any device.
         labels: int64 (N,), indices into ``class_names``, on the same device.
         class_names: the name of each class.
-        mean: of each channel, of pixels scaled to [0, 1].
-        std: of each channel, of pixels scaled to [0, 1].
+        mean: of each channel, of pixels scaled to [0, 1]; of vectors, of their numbers.
+        std: of each channel, likewise.
         whitening: the ZCA transform that ``normalised`` applies, if any.
 
     Raises:
@@ -57,9 +62,10 @@ class LabeledImages:
     whitening: Whitening | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.stored, Tensor) and (self.stored.dtype != torch.uint8 or self.stored.dim() != 4):
+        if isinstance(self.stored, Tensor) and not (_are_images(self.stored) or _are_vectors(self.stored)):
             raise UserError(
-                f"images are {self.stored.dtype} {tuple(self.stored.shape)}", "pass them as torch.uint8 (N, C, H, W)"
+                f"images are {self.stored.dtype} {tuple(self.stored.shape)}",
+                "pass them as torch.uint8 (N, C, H, W), vectors as torch.float32 (N, D, 1, 1)",
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != (len(self),):
             raise UserError(
@@ -78,8 +84,7 @@ class LabeledImages:
 
     def __repr__(self) -> str:
         """One line with the counts and the shape, without the tensors."""
-        shape = "×".join(map(str, self.shape))
-        return f"LabeledImages({len(self):,} images of {shape} pixels, {self.class_count} classes)"
+        return f"LabeledImages({len(self):,} {shape_in_words(self.shape)}, {self.class_count} classes)"
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -108,7 +113,12 @@ class LabeledImages:
     @property
     def nbytes(self) -> int:
         """The bytes of all images."""
-        return math.prod(self.stored.shape)
+        return math.prod(self.stored.shape) * (4 if self.holds_vectors else 1)
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether these are vectors rather than images."""
+        return isinstance(self.stored, Tensor) and self.stored.is_floating_point()
 
     @property
     def images(self) -> Tensor:
@@ -149,9 +159,9 @@ class LabeledImages:
         )
 
     def blocks(self) -> Iterator[Tensor]:
-        """All images in order, some megabytes at a time: uint8 (n, C, H, W) each, on the images' device."""
+        """All images in order, some megabytes at a time: (n, C, H, W) as stored, on the images' device."""
         if isinstance(self.stored, Tensor):
-            yield from self.stored.split(max(BLOCK_BYTES // max(math.prod(self.shape), 1), 1))
+            yield from self.stored.split(max(BLOCK_BYTES // max(self.stored[:1].nbytes, 1), 1))
         else:
             yield from self.stored.blocks()
 
@@ -167,7 +177,7 @@ class LabeledImages:
             indices: a slice, or int64 (n,).
 
         Returns:
-            uint8 (n, C, H, W), on the images' device.
+            (n, C, H, W) as stored, on the images' device.
         """
         if not isinstance(self.stored, Tensor):
             return self.stored[indices].read()
@@ -178,6 +188,8 @@ class LabeledImages:
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
         """Images as networks see them: (pixels / 255 - mean) / std, then whitened if the split has a whitening.
 
+        Vectors are (numbers - mean) / std.
+
         Args:
             indices: a slice, or int64 indices of any shape; all images by default.
 
@@ -187,12 +199,15 @@ class LabeledImages:
         chosen = self.read(indices.reshape(-1) if isinstance(indices, Tensor) else indices or slice(None))
         scale, shift = self._affine
         # Two in-place passes over the one new buffer are twice as fast here as a broadcasting addcmul.
-        result = chosen.float().mul_(scale).add_(shift)
+        result = (chosen * scale if self.holds_vectors else chosen.float().mul_(scale)).add_(shift)
         return result if self.whitening is None else self.whitening.apply(result)
 
     def clamped(self, images: Tensor) -> Tensor:
-        """Normalised images (n, C, H, W), their pixels kept between black and white; whitened ones are not changed."""
-        if self.whitening is not None:
+        """Normalised images (n, C, H, W), their pixels kept between black and white.
+
+        Whitened ones and vectors have no such range, and are not changed.
+        """
+        if self.whitening is not None or self.holds_vectors:
             return images
         mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (self.mean, self.std))
         return images.clamp((-mean / std).to(images), ((1 - mean) / std).to(images))
@@ -232,7 +247,16 @@ class LabeledImages:
 
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
-        """float32 (C, 1, 1) scale and shift, on the images' device: normalised = bytes * scale + shift."""
+        """float32 (C, 1, 1) scale and shift, on the images' device: normalised = stored * scale + shift."""
         mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (self.mean, self.std))
         device = self.device
-        return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)
+        white = 1 if self.holds_vectors else 255
+        return (1 / (white * std)).float().to(device), (-mean / std).float().to(device)
+
+
+def _are_images(stored: Tensor) -> bool:
+    return stored.dtype == torch.uint8 and stored.dim() == 4
+
+
+def _are_vectors(stored: Tensor) -> bool:
+    return stored.dtype == torch.float32 and stored.dim() == 4 and stored.shape[2:] == (1, 1)

@@ -56,10 +56,10 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The images of a dataset in bytes.
+    """The images of a dataset in bytes, or its vectors.
 
     Attributes:
-        splits: uint8 (N, C, H, W) for each split.
+        splits: uint8 (N, C, H, W) for each split; of vectors, float32 (N, D, 1, 1).
         pixels: what was stored and how it was scaled, in words.
         remarks: further decisions, one sentence each.
     """

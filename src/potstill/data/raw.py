@@ -15,10 +15,18 @@ from potstill.schema.account import Account
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Decoded images of one published split: uint8 (N, C, H, W), in memory or on disk, and int64 (N,), on the CPU."""
+    """Decoded images of one published split: uint8 (N, C, H, W), in memory or on disk, and int64 (N,), on the CPU.
+
+    Vectors are float32 (N, D, 1, 1), in memory.
+    """
 
     images: Tensor | ImagesOnDisk
     labels: Tensor
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether these are vectors rather than images."""
+        return isinstance(self.images, Tensor) and self.images.is_floating_point()
 
     def take(self, indices: Tensor) -> Split:
         """The images at ``indices`` (int64 (n,)), in that order."""
@@ -66,7 +74,7 @@ class RawDataset:
     @property
     def nbytes(self) -> int:
         """The bytes of all images."""
-        return sum(math.prod(split.images.shape) for split in self.splits.values())
+        return sum(math.prod(split.images.shape) * (4 if split.holds_vectors else 1) for split in self.splits.values())
 
     @property
     def class_names(self) -> tuple[str, ...]:

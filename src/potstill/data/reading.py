@@ -17,12 +17,13 @@ from potstill.data.choices import Choices
 from potstill.data.decode import Named, decode_splits
 from potstill.data.decode_onto_disk import Encodings, decode_onto_disk
 from potstill.data.decoded_copy import Draft, Shape, read_copy
-from potstill.data.found import Arrays, Encoded, Part
+from potstill.data.found import Arrays, Encoded, Part, VectorArray
 from potstill.data.pixels import Pictures
 from potstill.data.raster import Raster, read_raster
 from potstill.data.raw import RawDataset, Split
 from potstill.data.sources.base import Source
 from potstill.data.understanding import Understood, understand
+from potstill.data.vector_arrays import join_vectors
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import check_space
 from potstill.runtime.progress import Progress, silent
@@ -84,7 +85,10 @@ def read_source(
         name: Split(images, torch.from_numpy(understood.labels[name])) for name, images in pictures.splits.items()
     }
     account = _account(understood, pictures.pixels, pictures.remarks)
-    return RawDataset(splits, account, may_be_kept=not unstamped)
+    vectors = any(split.holds_vectors for split in splits.values())
+    if vectors:
+        account = replace(account, kind="vector")
+    return RawDataset(splits, account, may_be_kept=not unstamped and not vectors)
 
 
 def _account(understood: Understood, pixels: str, remarks: tuple[str, ...]) -> Account:
@@ -168,6 +172,14 @@ def _pictures(
     arrays = {
         split: [part.images for part in parts if isinstance(part.images, Arrays)] for split, parts in splits.items()
     }
+    vectors = {
+        split: [part.images for part in parts if isinstance(part.images, VectorArray)]
+        for split, parts in splits.items()
+    }
+    if any(arrays.values()) and any(vectors.values()):
+        raise UserError("some of these arrays hold images and others vectors", "store one kind in all of them")
+    if any(vectors.values()):
+        return join_vectors(vectors, image_size=image_size)
     if any(arrays.values()):
         return scale_splits(arrays, image_size=image_size)
     each = {split: images.read() for split, images in encoded.items()}

@@ -25,6 +25,7 @@ from potstill.distillation.settings import Settings
 from potstill.distillation.starts import make_start
 from potstill.distillation.unseen_steps import Seen, UnseenSteps
 from potstill.distillation.validation import Validation
+from potstill.distillation.vector_map import make_map
 from potstill.engine.layout import shrinking_chunks
 from potstill.inspection import inspect
 from potstill.methods import Method, Problem, State, find_method
@@ -40,6 +41,7 @@ from potstill.runtime.streams import Streams
 from potstill.schema.inspection import Inspection
 from potstill.schema.manifest import Manifest, Status
 from potstill.schema.privacy import Privacy
+from potstill.schema.vector_map import VectorMap
 from potstill.synthetic import SyntheticSet
 
 CHECKPOINT_SECONDS = 20.0
@@ -411,8 +413,14 @@ class _Run:
                 ranks=self.ranks.count,
             )
             continued(manifest, self._earlier).write(self.folder.manifest)
+            self._map(chosen, self.folder)
         self._emit("finish", status=status, chosen_iteration=chosen.provenance["chosen_iteration"])
         return chosen
+
+    def _map(self, chosen: SyntheticSet, folder: RunFolder) -> None:
+        """Write where a set of vectors lies among real ones; with a guarantee, these may not be read."""
+        if chosen.holds_vectors and self.plan.privacy is None:
+            make_map(chosen, self.dataset).write(folder.path / VectorMap.FILE)
 
     def _emit(self, event: str, **fields: Any) -> None:
         fields = {"iteration": self.now.iteration, **fields, "seconds": round(self._seconds(), 3)}

@@ -36,7 +36,8 @@ class RunSettings:
         ipc: synthetic images per class.
         formation: 1, or f to store f × f small pictures in each image, which are enlarged before networks see them.
         start: what the synthetic images are initialised with. By default the method's own start.
-        network: spec of the network that is matched, such as ``convnet:depth=4``.
+        network: spec of the network that is matched, such as ``convnet:depth=4``. By default ``convnet``, for vectors
+            ``linear``.
         iterations: number of iterations. By default the method's published number.
         seed: seed for all random draws.
         device: ``cpu``, ``cuda`` or ``mps``; ``auto`` uses an accelerator if there is one.
@@ -55,7 +56,7 @@ class RunSettings:
     ipc: int = 10
     formation: int = 1
     start: Start | None = None
-    network: str = "convnet"
+    network: str | None = None
     iterations: int | None = None
     seed: int = 0
     device: str = "auto"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.file import EvaluationFile as EvaluationFile
     from potstill.evaluation.label_regimes import measure_label_regimes as measure_label_regimes
     from potstill.evaluation.measure import BASELINES as BASELINES
+    from potstill.evaluation.measure import default_baselines as default_baselines
     from potstill.evaluation.measure import evaluate as evaluate
     from potstill.evaluation.measure import measure_full as measure_full
     from potstill.evaluation.measure import validation_accuracy as validation_accuracy

@@ -17,6 +17,7 @@ from potstill.evaluation.series import Series, measure
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import trained_on_full, trained_on_real, trained_on_set, training_on, untrained
 from potstill.evaluation.training import accuracy, make_trainer
+from potstill.networks import default_network
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import unknown
 from potstill.runtime.lock import locked
@@ -36,9 +37,9 @@ def evaluate(
     data: ImageDataset | Session,
     *,
     recipe: str | Recipe | None = None,
-    networks: Sequence[str] = ("convnet",),
+    networks: Sequence[str] | None = None,
     repeats: int = 5,
-    baselines: Sequence[str] = ("random", "full"),
+    baselines: Sequence[str] | None = None,
     full: FullTraining = FullTraining(),  # noqa: B008 (a frozen value)
     record: str | Path | EvaluationFile | None = None,
 ) -> Evaluation:
@@ -52,10 +53,11 @@ def evaluate(
         data: the dataset that it was made from, or a session that also sets seed, device, initial weights and progress.
         recipe: a name in ``RECIPES``, or a recipe of your own. None uses the default for such a set: ``replay`` for
             learned steps, ``trajectory-1000`` or ``soft-label`` for a learned step size, otherwise ``dsa-1000``.
-        networks: specs, such as ``("convnet", "resnet18")``.
+        networks: specs, such as ``("convnet", "resnet18")``. By default ``convnet``, for vectors ``linear``.
         repeats: the least number of trainings of each network; results on record may have more.
-        baselines: which of ``BASELINES`` to measure as well. ``random`` draws new images for each repeat; any other
-            selection chooses once, with a network trained on the training images where it needs one.
+        baselines: which of ``BASELINES`` to measure as well; None takes ``default_baselines``. ``random`` draws new
+            images for each repeat; any other selection chooses once, with a network trained on the training images
+            where it needs one.
         full: how the baseline ``full`` is trained. If its number of epochs differs from the one on record, the
             recorded results are replaced.
         record: an ``evaluation.json`` to write, updated after every repeat. Results of the same protocol that it
@@ -72,6 +74,8 @@ def evaluate(
     dataset = session.dataset
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or default_recipe(synthetic))
     check_fits(synthetic, dataset)
+    networks = (default_network(dataset.shape),) if networks is None else networks
+    baselines = default_baselines(synthetic) if baselines is None else baselines
     _check_asked(repeats, baselines)
     if recipe.learning_rate_grid:
         check_validation(dataset, "choose learning rates by")
@@ -114,6 +118,18 @@ def evaluate(
                     if file is not None:
                         file.save(result)
     return result
+
+
+def default_baselines(synthetic: SyntheticSet) -> tuple[str, ...]:
+    """What a set is compared with by default: random real images and the full data.
+
+    Vectors are also compared with the centres of k-means in each class, which are hard to beat: with one vector per
+    class these are the class means. With more, those are a baseline of their own.
+    """
+    if not synthetic.holds_vectors:
+        return ("random", "full")
+    centres = ("average", "k-means") if len(synthetic) > synthetic.class_count else ("average",)
+    return ("random", *centres, "full")
 
 
 def measure_full(

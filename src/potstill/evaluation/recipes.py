@@ -64,6 +64,13 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 full_epochs=50,
             ),
             Recipe(
+                name="probe-1000",
+                summary="for vectors: 1000 epochs as in dsa-1000, without augmentation",
+                epochs=1000,
+                full_epochs=50,
+                augmentation="none",
+            ),
+            Recipe(
                 name="datadam-1800",
                 summary="the DataDAM program's: 1800 epochs with Siamese augmentation",
                 epochs=1800,
@@ -152,7 +159,7 @@ def default_recipe(synthetic: SyntheticSet) -> str:
     if synthetic.replay is not None:
         return "replay"
     if synthetic.step_size is None:
-        return "dsa-1000"
+        return "probe-1000" if synthetic.holds_vectors else "dsa-1000"
     return "soft-label" if synthetic.has_soft_labels else "trajectory-1000"
 
 

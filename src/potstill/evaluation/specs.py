@@ -13,7 +13,7 @@ from potstill.evaluation.procedures import images_in_training, on_set
 from potstill.evaluation.series import TrainingSpec
 from potstill.evaluation.training import EARLY, FULL, NONE, RANDOM, TrainAndTest
 from potstill.experts.feature_source import Training
-from potstill.networks import RANDOM_WEIGHTS, InitialWeights
+from potstill.networks import RANDOM_WEIGHTS, InitialWeights, default_network
 from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import real_images_per_class
 from potstill.schema.recipe import Recipe
@@ -186,7 +186,7 @@ def selected(
     workplace.progress(f"selecting images by {name}")
     training = Training(
         real=dataset.train,
-        network="convnet",
+        network=default_network(dataset.shape),
         streams=streams.child("teacher"),
         compute=workplace.compute,
         flips=dataset.flips,

@@ -33,8 +33,8 @@ def inspect(dataset: ImageDataset) -> Inspection:
         dataset=replace(record, account=account),
         mean=dataset.mean,
         std=dataset.std,
-        pixels=tuple(examine(name, part) for name, part in parts.items()),
-        repeated=repeated(groups),
+        pixels=tuple(examine(name, part) for name, part in parts.items() if not part.holds_vectors),
+        repeated=tuple(replace(found, kind=account.kind) for found in repeated(groups)),
         contradictory=contradictory(groups),
         published=used_sizes(account.splits) == dict(sizes) if sizes else None,
     )
@@ -52,5 +52,6 @@ def _account_of_tensors(dataset: ImageDataset) -> Account:
             SplitAccount(name=name, origin="the caller", class_sizes=part.class_sizes)
             for name, part in dataset.splits.items()
         ),
-        pixels="8 bits",
+        pixels="32 bits" if dataset.train.holds_vectors else "8 bits",
+        kind="vector" if dataset.train.holds_vectors else "image",
     )

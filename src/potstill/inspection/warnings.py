@@ -65,10 +65,8 @@ def _leaks(inspection: Inspection) -> Iterator[str]:
 def _contradictions(inspection: Inspection) -> Iterator[str]:
     if found := inspection.contradictory:
         first, second = (inspection.account.class_names[place.label] for place in found.examples[0])
-        yield (
-            f"{counted(found.images, 'image')} occur with more than one label, such as {first} and {second}: "
-            "at most one of them is right"
-        )
+        images = counted(found.images, inspection.account.kind)
+        yield (f"{images} occur with more than one label, such as {first} and {second}: at most one of them is right")
 
 
 def _classes(names: Sequence[str], splits: Mapping[str, SplitAccount]) -> Iterator[str]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from potstill.methods.gradient.dc import DC as DC
     from potstill.methods.gradient.dsa import DSA as DSA
     from potstill.methods.gradient.idc import IDC as IDC
+    from potstill.methods.linear_gradient import LinearGradient as LinearGradient
     from potstill.methods.private.dp_dm import DPDM as DPDM
     from potstill.methods.private.psg import PSG as PSG
     from potstill.methods.problem import Problem as Problem

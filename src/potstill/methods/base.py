@@ -53,6 +53,8 @@ class Method(ABC):
     name: ClassVar[str]
     citation: ClassVar[Citation]
     default_start: ClassVar[Start] = "real"
+    default_network: ClassVar[str] = ""
+    """The network that is matched by default; without one, that of :func:`potstill.networks.default_network`."""
     only_start: ClassVar[bool] = False
     """Whether the default start is the only one possible."""
     checkpoints_every_iteration: ClassVar[bool] = False

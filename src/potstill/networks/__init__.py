@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from potstill.networks.base import Observation as Observation
     from potstill.networks.base import Scheme as Scheme
     from potstill.networks.build import build_network as build_network
+    from potstill.networks.build import checked_spec as checked_spec
     from potstill.networks.initial import RANDOM_WEIGHTS as RANDOM_WEIGHTS
     from potstill.networks.initial import InitialWeights as InitialWeights
     from potstill.networks.nearby import NearbyWeights as NearbyWeights
     from potstill.networks.registry import NETWORKS as NETWORKS
+    from potstill.networks.registry import default_network as default_network
     from potstill.networks.registry import entries as entries
     from potstill.networks.spec import Option as Option
     from potstill.networks.spec import options_of as options_of

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,10 @@ class Network(nn.Module):
     Attributes:
         needs_whole_batches: whether in training the maps of an image depend on the rest of its batch, as with batch
             norms.
+        takes_vectors: whether the family also takes vectors: images of one pixel, whose channels are the features.
     """
+
+    takes_vectors: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -48,7 +48,9 @@ def outline_network(spec: str, shape: ImageShape | tuple[int, int, int], classes
     """
     shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
     name, options = checked_spec(spec)
-    if shape.shorter_side < 2:
+    if (shape.height, shape.width) == (1, 1) and not getattr(NETWORKS[name], "takes_vectors", False):
+        raise UserError(f"network {spec!r} is for images, and these are vectors", "use linear or mlp")
+    if shape.shorter_side < 2 and (shape.height, shape.width) != (1, 1):
         raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
     with torch.device("meta"):
         network = NETWORKS[name](shape, max(classes, LEAST_OUTPUTS), **options)

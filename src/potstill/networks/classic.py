@@ -1,4 +1,4 @@
-"""The classic feed-forward networks: MLP, LeNet-5, AlexNet and VGG-11, in their forms for small images."""
+"""The classic feed-forward networks: linear, MLP, LeNet-5, AlexNet and VGG-11, in their forms for small images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from torch import nn
 from potstill.networks.base import ImageShape, Network
 from potstill.networks.layers import ConvStack, filling_padding
 from potstill.networks.spec import Norm
+
+
+class Linear(Network):
+    """A linear classifier of the values themselves, as probes of frozen features are.
+
+    It has no blocks, so methods that compare maps have nothing to compare. The embedding is the image or vector itself.
+
+    Args:
+        shape: the shape of the images.
+        classes: the number of classes.
+    """
+
+    takes_vectors = True
+
+    def __init__(self, shape: ImageShape, classes: int) -> None:
+        super().__init__([], nn.Flatten(), shape.size, classes)
 
 
 class MLP(Network):
@@ -21,6 +37,8 @@ class MLP(Network):
         depth: the number of hidden layers.
         width: the number of units of each.
     """
+
+    takes_vectors = True
 
     def __init__(self, shape: ImageShape, classes: int, *, depth: int = 2, width: int = 128) -> None:
         blocks: list[tuple[nn.Module, nn.Module]] = []

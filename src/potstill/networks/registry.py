@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from potstill.networks.spec import Family, Option, declared_options
 from potstill.runtime.lazy import Located, class_syntax, summary
+from potstill.schema.shapes import is_vector
 
 FAMILIES = {
     "convnet": "potstill.networks.convnet:ConvNet",
+    "linear": "potstill.networks.classic:Linear",
     "mlp": "potstill.networks.classic:MLP",
     "lenet": "potstill.networks.classic:LeNet",
     "alexnet": "potstill.networks.classic:AlexNet",
@@ -20,6 +22,11 @@ FAMILIES = {
 
 NETWORKS: Mapping[str, Family] = Located(FAMILIES)
 """Every family by name; a class is imported when it is asked for."""
+
+
+def default_network(shape: tuple[int, int, int]) -> str:
+    """The network for images, or for vectors, of this shape where none is named: ``convnet`` or ``linear``."""
+    return "linear" if is_vector(shape) else "convnet"
 
 
 @dataclass(frozen=True)

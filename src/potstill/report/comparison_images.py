@@ -27,7 +27,8 @@ def compared_images(record: Comparison, folder: Path) -> Strips | None:
 
 
 def _images(item: ComparedSet, folder: Path) -> ImageSet | None:
-    """The images of a set, if its run still has the set that was compared."""
+    """The images of a set, if its run still has the set that was compared, and if it is one of images."""
     if not item.folder:
         return None
-    return unchanged_images(RunPaths(folder / item.folder).synthetic, item.set_sha256)
+    images = unchanged_images(RunPaths(folder / item.folder).synthetic, item.set_sha256)
+    return images if images is not None and images.kind == "image" else None

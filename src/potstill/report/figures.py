@@ -38,9 +38,7 @@ def write_figures(run: Run) -> None:
         UserError: a file cannot be written.
     """
     made = {
-        "before": None if run.before is None else gallery_figure(run.before, "Before distillation"),
-        "after": gallery_figure(run.after, "After distillation" if run.distilled else f"By {run.manifest.method.name}"),
-        "difference": None if run.before is None else difference_figure(run.before, run.after),
+        **(_pictures(run) if run.after.kind == "image" else {}),
         "accuracy": accuracy_figure(run) if comparisons(run) else None,
         "curves": curves_figure(run),
         "confusion": confusion_figure(run),
@@ -51,6 +49,15 @@ def write_figures(run: Run) -> None:
             path.unlink(missing_ok=True)
         else:
             write_atomic(path, _png(figure))
+
+
+def _pictures(run: Run) -> dict[str, Figure | None]:
+    after = "After distillation" if run.distilled else f"By {run.manifest.method.name}"
+    return {
+        "before": None if run.before is None else gallery_figure(run.before, "Before distillation"),
+        "after": gallery_figure(run.after, after),
+        "difference": None if run.before is None else difference_figure(run.before, run.after),
+    }
 
 
 def gallery_png(images: ImageSet, title: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A set of images for display: read from safetensors, with normalisation undone."""
+"""A set of images for display: read from safetensors, with normalisation undone; of vectors, what is known of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.safetensors_io import UNREADABLE, read_safetensors
 from potstill.runtime.text import visible
 from potstill.schema.set_file import SetMetadata, set_sha256, unusable_set
+from potstill.schema.shapes import is_vector, kind_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ImageSet:
     """Images with their classes.
 
     Attributes:
-        pixels: float32 (N, C, H, W) in [0, 1].
+        pixels: float32 (N, C, H, W) in [0, 1]; of vectors, their numbers, float32 (N, D, 1, 1).
         labels: int64 (N,), the class, or the most probable class.
         soft: whether the labels in the file are probabilities.
         class_names: the name of each class.
@@ -38,6 +39,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def kind(self) -> str:
+        """What these are: ``image`` or ``vector``."""
+        return kind_of(self.pixels.shape[1:])
 
     @property
     def pictures(self) -> int:
@@ -77,9 +83,9 @@ def read_images(file: Path) -> ImageSet:
     if "whitening.matrix" in tensors:
         images = _unwhiten(file, images, tensors)
     mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (metadata.mean, metadata.std))
-    soft = labels.ndim == 2
+    shown, soft = images * std + mean, labels.ndim == 2
     return ImageSet(
-        pixels=np.clip(images * std + mean, 0, 1).astype(np.float32),
+        pixels=(shown if is_vector(images.shape[1:]) else np.clip(shown, 0, 1)).astype(np.float32),
         labels=(labels.argmax(axis=1) if soft else labels).astype(np.int64),
         soft=soft,
         class_names=metadata.class_names,
@@ -100,7 +106,7 @@ def unchanged_images(file: Path, set_sha256: str) -> ImageSet | None:
 
 def _problems(images: np.ndarray, labels: np.ndarray, classes: int, step: np.ndarray | None) -> Iterator[str]:
     """What is wrong with the values, each in a few words."""
-    if not 1 <= images.shape[1] <= 4:
+    if not 1 <= images.shape[1] <= 4 and not is_vector(images.shape[1:]):
         yield f"images have {images.shape[1]} channels, not 1 to 4"
     if not np.isfinite(images).all():
         yield "images hold values that are not finite"

@@ -17,6 +17,7 @@ from potstill.report.wording import count, images
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
 from potstill.schema.inspection import Inspection
+from potstill.schema.shapes import is_vector
 from potstill.schema.words import channels_in_words, counted
 
 PAGE, SHEET = "index.html", "contact-sheet.png"
@@ -47,7 +48,8 @@ def check_folder(out: str | Path) -> None:
 def write_inspection(record: Inspection, dataset: Splits, out: str | Path) -> Path:
     """Write ``inspection.json``, ``contact-sheet.png`` and ``index.html``, replacing those of an earlier inspection.
 
-    The page is one file without references to others. The same dataset gives the same files.
+    The page is one file without references to others. The same dataset gives the same files. Of vectors, which have
+    nothing to look at, there is the record alone.
 
     Args:
         record: the inspection of the dataset.
@@ -55,13 +57,16 @@ def write_inspection(record: Inspection, dataset: Splits, out: str | Path) -> Pa
         out: the folder to write into.
 
     Returns:
-        The path of the page.
+        The path of the page; of vectors, that of the record.
 
     Raises:
         UserError: the folder has a page of something else, or a file cannot be written.
     """
     check_folder(out)
     folder = Path(out)
+    if is_vector(record.dataset.shape):
+        record.write(folder / Inspection.FILE)
+        return folder / Inspection.FILE
     sheet = make_sheet(record, dataset.splits)
     page = render(record, sheet, dataset.splits)
     record.write(folder / Inspection.FILE)

@@ -28,7 +28,7 @@ def result(run: Run) -> list[str]:
 
 
 def _not_evaluated(run: Run) -> list[str]:
-    set_, data, worth = images(len(run.after)), run.manifest.dataset.name, "has not been measured yet"
+    set_, data, worth = images(len(run.after), run.after.kind), run.manifest.dataset.name, "has not been measured yet"
     made = f"{data} was distilled into {set_}" if run.distilled else f"{set_} of {data} by {run.manifest.method.name}"
     return [f"{made}; what they are worth {worth}."]
 
@@ -43,20 +43,20 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
     if distilled.interval:
         reached += f" (95{SPACE}% interval {interval(distilled.interval)})"
     pictures = f" ({images(run.after.pictures, 'picture')})" if run.after.formation > 1 else ""
-    trained_on = images(len(run.after)) + pictures
+    trained_on = images(len(run.after), run.after.kind) + pictures
     clauses = [f"Trained on {trained_on}, {network_title(network)} reaches {reached} on the test set"]
     random, full = (_baseline(evaluation, name, network) for name in ("random", "full"))
     if random is not None:
-        clauses.append(f"on {images(run.random_images, 'random real image')} {percent(random.mean)}")
+        clauses.append(f"on {images(run.random_images, f'random real {run.after.kind}')} {percent(random.mean)}")
     if full is not None:
-        clauses.append(f"on all {images(run.manifest.dataset.train)} {percent(full.mean)}")
+        clauses.append(f"on all {images(run.manifest.dataset.train, run.after.kind)} {percent(full.mean)}")
     sentences = ["; ".join(clauses) + "."]
     if evaluation.initial_source not in ("random", "fixed"):
         sentences.append(
             f"The networks were pre-trained: they started from the weights in {evaluation.initial_source}."
         )
     if random is not None:
-        sentences.append(_comparison(distilled, random))
+        sentences.append(_comparison(distilled, random, run.after.kind))
     elif not distilled.interval:
         sentences.append("One repeat gives no interval.")
     rates = run.record(Exchange)
@@ -82,10 +82,10 @@ def _baseline(evaluation: Evaluation, name: str, network: str) -> NetworkResult 
     return result if result is not None and result.usable else None
 
 
-def _comparison(distilled: NetworkResult, random: NetworkResult) -> str:
+def _comparison(distilled: NetworkResult, random: NetworkResult, kind: str) -> str:
     """What follows from the two intervals."""
     gain = round(distilled.mean, 3) - round(random.mean, 3)  # of the numbers as printed, so that they add up
-    difference = f"{points(abs(gain))} points {'above' if gain >= 0 else 'below'} random images"
+    difference = f"{points(abs(gain))} points {'above' if gain >= 0 else 'below'} random {kind}s"
     if not (distilled.interval and random.interval):
         return f"That is {difference}, but one repeat gives no interval: chance alone may explain a small difference."
     if distilled.interval[0] > random.interval[1] or distilled.interval[1] < random.interval[0]:

@@ -79,7 +79,8 @@ def _warnings(run: Run) -> tuple[str, ...]:
 
 
 def _title(run: Run) -> str:
-    method, data, images = run.manifest.method.name, run.manifest.dataset.name, wording.images(len(run.after))
+    method, data = run.manifest.method.name, run.manifest.dataset.name
+    images = wording.images(len(run.after), run.after.kind)
     return f"{method} distils {data} into {images}" if run.distilled else f"{images} of {data} by {method}"
 
 
@@ -92,7 +93,9 @@ def _facts(run: Run) -> list[str]:
     facts = [
         f"{run.manifest.dataset.classes} classes",
         f"{per_class} per class" + (f", {formation} × {formation} pictures in each" if formation > 1 else ""),
-        f"{width} × {height} pixels" + ("" if channels == 1 else f", {channels} channels"),
+        f"{width} × {height} pixels" + ("" if channels == 1 else f", {channels} channels")
+        if run.after.kind == "image"
+        else f"{channels} numbers each",
     ]
     if run.distilled and "start" in run.config:
         facts.append(f"start: {run.config['start']}")

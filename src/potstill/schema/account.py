@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from potstill.runtime.text import visible
 from potstill.schema import Record
 from potstill.schema.fields import Count, Positive
 from potstill.schema.words import between, counted
+
+Kind = Literal["image", "vector"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +35,9 @@ class SplitAccount(Record):
         """The number of images."""
         return sum(self.class_sizes)
 
-    @property
-    def in_words(self) -> str:
-        """How many images there are, and where they come from."""
-        return f"{counted(self.images, 'image')}, {between(self.class_sizes)} per class, from {self.origin}"
+    def in_words(self, kind: Kind = "image") -> str:
+        """How many images or vectors there are, and where they come from."""
+        return f"{counted(self.images, kind)}, {between(self.class_sizes)} per class, from {self.origin}"
 
     def __str__(self) -> str:
         return f"{self.name} {self.images:,}" + (f" ({self.origin})" if self.images else "")
@@ -67,6 +69,7 @@ class Account(Record):
         layout: the layout that was recognised, such as ``class folders`` or ``idx files``.
         class_names: the classes, in the order of their labels.
         splits: the splits that are used.
+        kind: what the dataset holds.
         pixels: the stored pixels and their scaling, such as ``12 bits (0 to 4,063) in 16-bit PNG, divided by 4,095``.
         left_out: what was not read, and why.
         remarks: further decisions, one sentence each: the columns, the classes that were dropped, alpha.
@@ -77,6 +80,7 @@ class Account(Record):
     class_names: tuple[str, ...]
     splits: tuple[SplitAccount, ...]
     pixels: str
+    kind: Kind = "image"
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -91,11 +95,15 @@ class Account(Record):
         """The account as names and values, without the classes and the warnings."""
         return [
             ("read as", self.layout),
-            *((split.name, split.in_words) for split in self.used_splits),
-            *([("pixels", self.pixels)] if self.pixels else []),
+            *((split.name, split.in_words(self.kind)) for split in self.used_splits),
+            *([(self._values, self.pixels)] if self.pixels else []),
             *(("left out", str(item)) for item in self.left_out),
             *(("noted", remark) for remark in self.remarks),
         ]
+
+    @property
+    def _values(self) -> str:
+        return "pixels" if self.kind == "image" else "numbers"
 
     def with_sizes(self, sizes: Mapping[str, tuple[int, ...]]) -> Account:
         """The account of splits that were changed after they were read.
@@ -109,7 +117,7 @@ class Account(Record):
     def lines(self) -> list[str]:
         """The account in a few lines, without the classes; names from outside are made visible."""
         lines = [
-            f"read as {self.layout}" + (f"; pixels: {self.pixels}" if self.pixels else ""),
+            f"read as {self.layout}" + (f"; {self._values}: {self.pixels}" if self.pixels else ""),
             ", ".join(map(str, self.splits)),
             *([f"left out: {'; '.join(map(str, self.left_out))}"] if self.left_out else []),
             *(f"noted: {remark}" for remark in self.remarks),

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from potstill.runtime.text import visible
 from potstill.schema import Record
-from potstill.schema.account import Account, SplitAccount
+from potstill.schema.account import Account, Kind, SplitAccount
 from potstill.schema.fields import Count, Positive
 from potstill.schema.manifest import DatasetRecord
 from potstill.schema.words import counted, share
@@ -35,6 +35,7 @@ class Repeated(Record):
         images: the number of images of ``split`` that are in ``other``; of the same split, those that repeat an earlier
             one.
         of: the number of images of ``split``.
+        kind: what they are.
         examples: the first of them, each with the image that it equals.
     """
 
@@ -43,6 +44,7 @@ class Repeated(Record):
     images: Positive
     of: Positive
     examples: tuple[Pair, ...]
+    kind: Kind = "image"
 
     @property
     def share(self) -> float:
@@ -53,7 +55,7 @@ class Repeated(Record):
         verb = "repeats another" if self.images == 1 else "repeat others"
         if self.other != self.split:
             verb = f"{'is' if self.images == 1 else 'are'} also in {self.other}"
-        return f"{self.images:,} of {counted(self.of, f'{self.split} image')} ({share(self.share)}) {verb}"
+        return f"{self.images:,} of {counted(self.of, f'{self.split} {self.kind}')} ({share(self.share)}) {verb}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ class Inspection(Record):
         dataset: the dataset; its account also has the warnings of the inspection.
         mean: of each channel, as networks see it, of pixels in [0, 1].
         std: of each channel, likewise.
-        pixels: the pixels of each split that has images.
+        pixels: the pixels of each split that has images; of vectors, none.
         repeated: images that occur twice, by split.
         contradictory: images that occur with two labels; None if there are none.
         published: whether all splits have the sizes that were published; None if these are not known.
@@ -132,6 +134,9 @@ class Inspection(Record):
     @property
     def facts(self) -> list[tuple[str, str]]:
         """What was understood and found, as names and values: everything but classes and warnings."""
+        if self.account.kind == "vector":
+            repeated = "; ".join(map(str, self.repeated)) or "no vector occurs twice, number for number"
+            return [*self.account.facts, ("repeated", repeated)]
         lowest, highest = min(p.lowest for p in self.pixels), max(p.highest for p in self.pixels)
         return [
             *self.account.facts,

@@ -12,6 +12,7 @@ from potstill.schema import Record
 from potstill.schema.account import Account
 from potstill.schema.fields import Amount, Count, Positive
 from potstill.schema.privacy import Privacy
+from potstill.schema.shapes import is_vector
 from potstill.schema.words import channels_in_words, counted
 
 Status = Literal["complete", "interrupted", "time limit", "diverged"]
@@ -60,8 +61,8 @@ class DatasetRecord(Record):
 
     @property
     def train_bytes(self) -> int:
-        """The size of the training images as 8-bit pixels."""
-        return self.train * math.prod(self.shape)
+        """The size of the training images as 8-bit pixels, of vectors as 32-bit numbers."""
+        return self.train * math.prod(self.shape) * (4 if is_vector(self.shape) else 1)
 
     @property
     def images(self) -> int:
@@ -72,6 +73,9 @@ class DatasetRecord(Record):
     def title(self) -> str:
         """The dataset in a phrase: its name, the number of images and classes, their size and colour."""
         channels, height, width = self.shape
+        if is_vector(self.shape):
+            vectors = counted(self.images, "vector")
+            return visible(f"{self.name}: {vectors} of {self.classes:,} classes, {channels:,} numbers each")
         return visible(
             f"{self.name}: {counted(self.images, 'image')} of {self.classes:,} classes, {width}×{height}, "
             f"{channels_in_words(channels)}"

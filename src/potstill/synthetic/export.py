@@ -42,16 +42,18 @@ def export(synthetic: SyntheticSet, target: str | Path, format: Format) -> Path:
     Of a set with a formation, every picture is written in full size, as networks see it: f² times as many images.
 
     Only ``npz`` stores the images exactly. The other formats contain 8-bit PNG images, and a README that quantifies the
-    resulting error.
+    resulting error. Vectors are stored exactly, as numbers in the units of the data that they were made from.
 
     - ``imagefolder``: ``CLASS/00000.png``, and ``labels.json`` if labels are soft. Folders have the names of their
       classes if that preserves the order of the classes; otherwise they are prefixed with the class number.
+      Vectors are not stored like this.
     - ``parquet``: columns ``image``, ``label`` and, if labels are soft, ``soft_label``, as Hugging Face ``datasets``
-      stores them.
+      stores them; of vectors, a column ``vector`` instead of ``image``.
     - ``npz``: MedMNIST's ``train_images`` uint8 (N, H, W) or (N, H, W, C) and ``train_labels`` int64 (N, 1); also
       ``images_normalised`` float32 (N, C, H, W), ``mean``, ``std``, ``class_names`` and, if the set has them,
       ``soft_labels``, ``step_size``, ``whitening_matrix``, ``whitening_mean``, ``replay_rates`` float32 (steps,) and
-      ``replay``: JSON with the number of batches and the initial weights of the learned steps.
+      ``replay``: JSON with the number of batches and the initial weights of the learned steps. Of vectors,
+      ``train_vectors`` float32 (N, D) instead of ``train_images``.
 
     Args:
         synthetic: the set, with 1 to 4 channels.
@@ -62,9 +64,11 @@ def export(synthetic: SyntheticSet, target: str | Path, format: Format) -> Path:
         The path that was written: ``target``, with the suffix ``.npz`` added if that format lacks it.
 
     Raises:
-        UserError: the target exists or cannot be written.
+        UserError: the target exists or cannot be written, or the format is not for vectors.
     """
     target = Path(target)
+    if synthetic.holds_vectors and format == "imagefolder":
+        raise UserError("vectors are not stored as pictures", "use `format=npz` or `format=parquet`")
     if format not in _WRITERS:
         raise unknown("format", format, _WRITERS, listing="potstill export --help")
     if format == "npz" and target.suffix != ".npz":
@@ -127,8 +131,13 @@ def _write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
 
 def _write_npz(synthetic: SyntheticSet, file: Path) -> None:
     tensors = synthetic.tensors()
+    shown = (
+        {"train_vectors": synthetic.vectors().numpy()}
+        if synthetic.holds_vectors
+        else {"train_images": _channels_last(synthetic)}
+    )
     arrays: dict[str, Any] = {
-        "train_images": _channels_last(synthetic),
+        **shown,
         "train_labels": synthetic.hard_labels.numpy()[:, None],
         "images_normalised": tensors.pop("images").numpy(),
         "mean": np.array(synthetic.mean),
@@ -155,11 +164,15 @@ def _table(synthetic: SyntheticSet) -> Dataset:
     from datasets import ClassLabel, Dataset, Features, Sequence, Value
     from datasets import Image as EncodedImage
 
-    features = {"image": EncodedImage(), "label": ClassLabel(names=list(synthetic.class_names))}
-    columns = {
-        "image": [{"bytes": png, "path": None} for png in _pngs(synthetic)],
-        "label": synthetic.hard_labels.tolist(),
-    }
+    features: dict[str, Any]
+    if synthetic.holds_vectors:
+        features = {"vector": Sequence(Value("float32"), length=synthetic.shape[0])}
+        columns = {"vector": synthetic.vectors().tolist()}
+    else:
+        features = {"image": EncodedImage()}
+        columns = {"image": [{"bytes": png, "path": None} for png in _pngs(synthetic)]}
+    features["label"] = ClassLabel(names=list(synthetic.class_names))
+    columns["label"] = synthetic.hard_labels.tolist()
     if synthetic.has_soft_labels:
         features["soft_label"] = Sequence(Value("float32"), length=synthetic.class_count)
         columns["soft_label"] = synthetic.labels.tolist()
@@ -202,8 +215,6 @@ def rounding_errors(synthetic: SyntheticSet) -> Tensor:
 
 def _card(synthetic: SyntheticSet) -> str:
     """The README: what the set is, the rounding error of 8-bit pixels, and how the set was made."""
-    channels, height, width = synthetic.shape
-    errors = rounding_errors(synthetic)
     described = {
         "class_names": synthetic.class_names,
         "mean": synthetic.mean,
@@ -212,18 +223,16 @@ def _card(synthetic: SyntheticSet) -> str:
         "replay": None if synthetic.replay is None else synthetic.replay.to_json(),
         "provenance": dict(synthetic.provenance),
     }
+    title, what, precision = _of_vectors(synthetic) if synthetic.holds_vectors else _of_images(synthetic)
     return f"""\
-# A distilled image dataset
+# A distilled {title}
 
-{len(synthetic)} synthetic images of {synthetic.class_count} classes ({width}×{height} pixels, channels: {channels}),
-made by Potstill to train networks in place of a larger set of real images.
+{len(synthetic)} synthetic {what}
+made by Potstill to train networks in place of a larger set of real ones.
 
 ## Precision
 
-These are 8-bit PNG, which lose precision: distilled images are floating-point numbers without bounds, and here they
-were cut off at black and white and rounded. In the units in which networks see them, (pixel / 255 - mean) / std, this
-changes them by {errors.mean():.2g} on average and by {errors.max():.2g} at most. A network may do worse on these
-files than on the set itself, which `synthetic.safetensors` and `potstill export --format npz` keep exactly.
+{precision}
 
 ## How it was made
 
@@ -231,3 +240,25 @@ files than on the set itself, which `synthetic.safetensors` and `potstill export
 {json.dumps(described, indent=2, ensure_ascii=False)}
 ```
 """
+
+
+def _of_images(synthetic: SyntheticSet) -> tuple[str, str, str]:
+    """What images are called in a README, and how exact they are."""
+    channels, height, width = synthetic.shape
+    errors = rounding_errors(synthetic)
+    precision = f"""\
+These are 8-bit PNG, which lose precision: distilled images are floating-point numbers without bounds, and here they
+were cut off at black and white and rounded. In the units in which networks see them, (pixel / 255 - mean) / std, this
+changes them by {errors.mean():.2g} on average and by {errors.max():.2g} at most. A network may do worse on these
+files than on the set itself, which `synthetic.safetensors` and `potstill export --format npz` keep exactly."""
+    size = f"({width}×{height} pixels, channels: {channels})"
+    return "image dataset", f"images of {synthetic.class_count} classes {size},", precision
+
+
+def _of_vectors(synthetic: SyntheticSet) -> tuple[str, str, str]:
+    """The same of vectors."""
+    precision = """\
+These are 32-bit numbers in the units of the real vectors. Networks see them less the mean and divided by the standard
+deviation below."""
+    size = f"({synthetic.shape[0]} numbers each)"
+    return "dataset of vectors", f"vectors of {synthetic.class_count} classes {size},", precision

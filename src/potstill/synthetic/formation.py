@@ -29,6 +29,8 @@ def check_factor(factor: int, height: int, width: int) -> None:
     Raises:
         UserError: the factor is below 1, or the pictures would be smaller than 2 × 2 pixels.
     """
+    if factor > 1 and (height, width) == (1, 1):
+        raise UserError("vectors have no formation: it is for images", "leave `formation` out")
     largest = largest_formation(height, width)
     if not 1 <= factor <= largest:
         raise UserError(

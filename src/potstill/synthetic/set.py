@@ -18,6 +18,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
 from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors
 from potstill.schema.set_file import FORMAT, FORMED, SetMetadata, set_sha256, unusable_set
+from potstill.schema.shapes import is_vector, shape_in_words
 from potstill.synthetic.formation import check_factor, enlarged, formed
 
 
@@ -53,11 +54,13 @@ class Step(NamedTuple):
 class SyntheticSet:
     """A small labelled set of images, to train networks on in place of a large one.
 
+    A vector is an image of one pixel, whose channels are the features.
+
     Attributes:
         images: float32 (N, C, H, W) in normalised units, ordered by class; as they are stored.
         labels: int64 (N,) class indices, or float32 (N, classes) probabilities.
         class_names: the name of each class.
-        mean: mean of each channel, for pixels in [0, 1]: normalised = (pixel - mean) / std.
+        mean: mean of each channel, for pixels in [0, 1], or of each feature: normalised = (pixel - mean) / std.
         std: standard deviation of each channel, likewise.
         step_size: the learned learning rate for ordinary training, a positive scalar; None if the method learns none.
         replay: the training steps that the set was optimised for; None if it is for ordinary training.
@@ -111,10 +114,10 @@ class SyntheticSet:
 
     def __repr__(self) -> str:
         """One line with counts and shape, without the tensors."""
-        shape = "×".join(map(str, self.shape))
         labels = "soft" if self.has_soft_labels else "hard"
         held = "" if self.formation == 1 else f", formation {self.formation}"
-        return f"SyntheticSet({len(self)} images of {shape} pixels, {self.class_count} classes, {labels} labels{held})"
+        shape = shape_in_words(self.shape)
+        return f"SyntheticSet({len(self)} {shape}, {self.class_count} classes, {labels} labels{held})"
 
     def __getitem__(self, index: int | slice | Tensor) -> tuple[Tensor, Tensor]:
         """The normalised image and the label at ``index``, or the images and labels at several.
@@ -142,6 +145,11 @@ class SyntheticSet:
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
         return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether the set holds vectors rather than images."""
+        return is_vector(self.shape)
 
     @property
     def class_count(self) -> int:
@@ -180,8 +188,10 @@ class SyntheticSet:
         """float32 (N, C, H, W) in [0, 1], for display: whitening and normalisation inverted, then clipped.
 
         Raises:
-            UserError: the whitening cannot be inverted.
+            UserError: the whitening cannot be inverted, or the set holds vectors.
         """
+        if self.holds_vectors:
+            raise UserError("a set of vectors has no pixels", "use its vectors")
         try:
             images = self.images if self.whitening is None else self.whitening.invert(self.images)
         except RuntimeError as error:  # a matrix without inverse
@@ -189,6 +199,16 @@ class SyntheticSet:
         mean = torch.tensor(self.mean)[:, None, None]
         std = torch.tensor(self.std)[:, None, None]
         return (images * std + mean).clamp(0, 1)
+
+    def vectors(self) -> Tensor:
+        """float32 (N, D): the vectors of the set in the units of the data that it was made from.
+
+        Raises:
+            UserError: the set holds images.
+        """
+        if not self.holds_vectors:
+            raise UserError("a set of images has no vectors", "use its pixels")
+        return self.images.flatten(1) * torch.tensor(self.std) + torch.tensor(self.mean)
 
     def as_dataset(self) -> TensorDataset:
         """A ``torch.utils.data.Dataset`` of (image, label) pairs, for any PyTorch training loop."""

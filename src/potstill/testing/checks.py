@@ -64,6 +64,15 @@ class Case:
         return self.kind(**self.settings)
 
     @property
+    def network(self) -> str:
+        """The network that the method matches: a small one, unless it has one of its own."""
+        return self.kind.default_network or NETWORK
+
+    def problem(self, **options: Any) -> Problem:
+        """A small problem for that network; the options are those of ``small_problem``."""
+        return small_problem(network=self.network, **options)
+
+    @property
     def moves(self) -> bool:
         """Whether the method learns in iterations, rather than selecting images in ``prepare``."""
         return self.make().default_iterations(1) > 0
@@ -166,8 +175,8 @@ def resolved_settings_leave_nothing_open_and_change_nothing(case: Case) -> None:
     promise(resolved.resolved(3) == resolved, "resolving twice differs from resolving once")
     promise(resolved.default_iterations(3) == method.default_iterations(3), "resolved changes default_iterations")
     same(
-        run(small_problem(ipc=3), resolved, 2),
-        run(small_problem(ipc=3), method, 2),
+        run(case.problem(ipc=3), resolved, 2),
+        run(case.problem(ipc=3), method, 2),
         "the resolved and the unresolved method",
     )
 
@@ -175,7 +184,7 @@ def resolved_settings_leave_nothing_open_and_change_nothing(case: Case) -> None:
 def a_result_has_the_shape_and_balance_of_its_start(case: Case) -> None:
     """The result has as many images per class as the start, in float32, and labels are classes or probabilities."""
     for ipc in (1, 3):
-        given = small_problem(ipc=ipc)
+        given = case.problem(ipc=ipc)
         result = distilled(given, case.make())
         promise(result.images.shape == given.start.images.shape, f"images are {tuple(result.images.shape)}")
         promise(result.images.dtype == torch.float32, f"images are {result.images.dtype}")
@@ -190,7 +199,7 @@ def a_result_has_the_shape_and_balance_of_its_start(case: Case) -> None:
 
 def everything_stays_finite(case: Case) -> None:
     """The loss is finite, a ``float`` or a tensor without a graph, and all tensors of the state are finite."""
-    given, method = small_problem(), case.make()
+    given, method = case.problem(), case.make()
     state = method.prepare(given)
     for iteration in range(ITERATIONS):
         state, loss = method.step(given, state, iteration)
@@ -205,7 +214,7 @@ def everything_stays_finite(case: Case) -> None:
 
 def the_state_is_a_flat_dictionary_of_tensors(case: Case) -> None:
     """The state can be stored in a checkpoint: a dictionary of tensors, none of which carries a graph."""
-    state = run(small_problem(), case.make())
+    state = run(case.problem(), case.make())
     promise(type(state) is dict, f"the state is a {type(state).__name__}")
     wrong = [name for name, value in state.items() if type(name) is not str or type(value) is not torch.Tensor]
     promise(not wrong, f"entries {wrong} are not tensors with string names")
@@ -215,7 +224,7 @@ def the_state_is_a_flat_dictionary_of_tensors(case: Case) -> None:
 
 def a_step_leaves_its_arguments_alone(case: Case) -> None:
     """``step`` modifies neither its state argument nor the start."""
-    given, method = small_problem(), case.make()
+    given, method = case.problem(), case.make()
     state = run(given, method, 1)
     before = {name: tensor.clone() for name, tensor in state.items()}
     start = given.start.images.clone()
@@ -230,13 +239,13 @@ def one_seed_gives_the_same_bits(case: Case) -> None:
     with torch.random.fork_rng(devices=[]):
         for seed in (1, 2):
             torch.manual_seed(seed)
-            states.append(run(small_problem(seed=3), case.make()))
+            states.append(run(case.problem(seed=3), case.make()))
     same(states[0], states[1], "two runs with the same seed")
 
 
 def a_guarantee_rests_on_secret_draws(case: Case) -> None:
     """The noise of a method that guarantees privacy comes from ``potstill.privacy``: no seed repeats it."""
-    given, method = small_problem(seed=3), case.make()
+    given, method = case.problem(seed=3), case.make()
     if method.privacy(given.real.class_sizes, ITERATIONS) is None:
         return
     states = [method.step(given, method.prepare(given), 0)[0] for _ in range(2)]
@@ -246,7 +255,7 @@ def a_guarantee_rests_on_secret_draws(case: Case) -> None:
 
 def another_seed_gives_another_set(case: Case) -> None:
     """Distillations with different seeds end with different images or labels."""
-    settings = Settings(method=case.make(), ipc=1, network=NETWORK, iterations=1, validate_every=0)
+    settings = Settings(method=case.make(), ipc=1, network=case.network, iterations=1, validate_every=0)
     first, second = (distill(replace(settings, seed=seed), digits()).synthetic for seed in (0, 1))
     promise(first.fingerprint() != second.fingerprint(), "seeds 0 and 1 give the same set")
 
@@ -254,14 +263,14 @@ def another_seed_gives_another_set(case: Case) -> None:
 def another_seed_moves_the_same_start_elsewhere(case: Case) -> None:
     """The steps are random: from the same start, different seeds lead to different sets."""
     if case.moves:
-        first, second = (distilled(small_problem(seed=seed), case.make()) for seed in (0, 1))
+        first, second = (distilled(case.problem(seed=seed), case.make()) for seed in (0, 1))
         promise(first.fingerprint() != second.fingerprint(), "seeds 0 and 1 lead from the same start to the same set")
 
 
 def every_image_or_its_label_moves(case: Case) -> None:
     """Every image, or its label, receives a gradient."""
     if case.moves:
-        given = small_problem(ipc=2)
+        given = case.problem(ipc=2)
         before, after = (distilled(given, case.make(), iterations) for iterations in (0, ITERATIONS))
         moved = (after.images - before.images).flatten(1).abs().amax(1)
         if after.has_soft_labels:
@@ -272,7 +281,7 @@ def every_image_or_its_label_moves(case: Case) -> None:
 
 def a_formation_is_learned_through_its_pictures(case: Case) -> None:
     """Stored images that hold several pictures keep their shape, and a step moves every picture of each."""
-    given, method = small_problem(ipc=2, formation=2), case.make()
+    given, method = case.problem(ipc=2, formation=2), case.make()
     given = replace(given, start=method.start(given))
     before, after = (distilled(given, method, iterations) for iterations in (0, ITERATIONS))
     promise(after.formation == 2, f"the formation is {after.formation} instead of 2")
@@ -292,19 +301,19 @@ def one_worker_or_two_give_the_same_bits(case: Case) -> None:
     with patch.object(layout, "CPU_CHUNK_PIXELS", PART_IMAGES * 8 * 8):
         for workers in (1, 2):
             with cpu_workers(CPU.device, workers):
-                states.append(run(small_problem(ipc=3), case.make(), 2))
+                states.append(run(case.problem(ipc=3), case.make(), 2))
     same(states[0], states[1], "one worker and two")
 
 
 def a_resumed_run_equals_an_uninterrupted_one(case: Case) -> None:
     """A run stopped anywhere and resumed from its checkpoint is bit-identical to an uninterrupted one."""
-    uninterrupted = run(small_problem(), case.make())
+    uninterrupted = run(case.problem(), case.make())
     for stop in range(1, ITERATIONS) if case.moves else (1,):
         with tempfile.TemporaryDirectory() as name, known_entropy():
             path = Path(name) / "state.safetensors"
-            Checkpoint(state=run(small_problem(), case.make(), stop)).save(path)
+            Checkpoint(state=run(case.problem(), case.make(), stop)).save(path)
             state = Checkpoint.load(path).state
-            later, method = small_problem(), case.make()  # nothing else survives from the first session
+            later, method = case.problem(), case.make()  # nothing else survives from the first session
             for iteration in range(stop, ITERATIONS):
                 state, _ = method.step(later, state, iteration)
         same(state, uninterrupted, f"the run resumed after iteration {stop} and the uninterrupted run")
@@ -312,7 +321,7 @@ def a_resumed_run_equals_an_uninterrupted_one(case: Case) -> None:
 
 def a_set_survives_its_file(case: Case) -> None:
     """The result is a valid set, and loading it restores what was saved."""
-    result = distilled(small_problem(), case.make())
+    result = distilled(case.problem(), case.make())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "set.safetensors"
         result.save(path)
@@ -322,7 +331,7 @@ def a_set_survives_its_file(case: Case) -> None:
 def double_precision_is_kept_until_the_result(case: Case) -> None:
     """A float64 problem is computed in float64, and the result is float32."""
     if case.moves:
-        given = small_problem(precision="float64")
+        given = case.problem(precision="float64")
         state = run(given, case.make(), 1)
         single = [name for name, tensor in state.items() if tensor.dtype in (torch.float32, torch.float16)]
         promise(not single, f"{', '.join(single)} is in single precision")
@@ -333,7 +342,7 @@ def double_precision_is_kept_until_the_result(case: Case) -> None:
 def it_beats_its_own_start(case: Case) -> None:
     """After 40 iterations, networks trained on the set are more accurate than those trained on its start."""
     if case.moves:
-        given, method = problem(seed=5), case.make()
+        given, method = problem(seed=5, network=case.network), case.make()
         if case.noise:
             given = replace(given, start=SyntheticSet.from_noise(given.real, 3, torch.Generator().manual_seed(0)))
         before, after = (toy_accuracy(distilled(given, method, iterations)) for iterations in (0, LONG))

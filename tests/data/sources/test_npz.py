@@ -123,7 +123,7 @@ NAN = np.where(np.eye(8) > 0, np.nan, 0.5)[None].repeat(6, 0)
         (spoiled("train_images", NAN), "NaN"),
         (spoiled("train_images", np.full((6, 8, 8), 300)), "larger numbers"),
         (spoiled("train_images", np.full((6, 8, 8), -0.5)), "rescale"),
-        (spoiled("train_images", noise(6, (8, 8, 8))), r"shape \(6, 8, 8, 8\)"),
+        (spoiled("train_images", noise(6, (8, 8, 8))), r"holds uint8 \(6, 8, 8, 8\)"),
         (spoiled("train_images", noise(5)), "5 images"),
         (spoiled("train_labels", [0.0, 1, 0, 1, 0, 1]), "not integers"),
         (spoiled("train_labels", np.eye(6, 14, dtype=np.uint8)), "not integers|one class"),

@@ -13,6 +13,7 @@ from potstill.data.sources.digits import Digits
 from potstill.data.sources.folder import ImageFolder
 from potstill.data.sources.hub import Hub
 from potstill.data.sources.mhist import Mhist
+from potstill.data.sources.npy import Npy
 from potstill.data.sources.npz import Npz
 from potstill.data.sources.parquet import ParquetFiles
 from potstill.data.sources.published import PublishedFiles
@@ -23,6 +24,7 @@ SOURCES: tuple[type[Source], ...] = (
     Mhist,  # mhist:FOLDER
     Digits,  # digits, without a local copy
     Npz,  # a path that ends in .npz
+    Npy,  # a path that ends in .npy, or a folder of such files with their labels
     SavedTables,  # a folder that save_to_disk wrote, arrow files at any depth, or one
     ParquetFiles,  # parquet files at any depth, or one
     PublishedFiles,  # the files of MNIST, CIFAR, SVHN, STL-10 or USPS

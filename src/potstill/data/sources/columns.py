@@ -1,4 +1,4 @@
-"""Which column of a table holds the images and which the classes; an index or an id is never a label.
+"""Which column of a table holds the images or vectors and which the classes; an index or an id is never a label.
 
 The decision is made by names and types alone, in this order: the user's choice, the catalogue's, a column with a usual
 name, the only column that the hub's library declares as classes, the only column of integers that may be classes.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 IMAGE_COLUMNS = ("image", "img", "images", "pixel_values")
+VECTOR_COLUMNS = ("embedding", "embeddings", "vector", "vectors", "features")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 NO_LABELS = frozenset(
     word
@@ -43,7 +44,7 @@ class Columns:
     """The columns to read.
 
     Attributes:
-        image: the name of the column of images.
+        image: the name of the column of images, or of vectors in a table without images.
         label: the name of the column of classes.
         certain: whether the column of classes was chosen, is declared as such, or holds numbers and has a usual name;
             otherwise its values have to look like classes.
@@ -122,6 +123,13 @@ class Described:
             return kind.get_field_index("bytes") >= 0
         return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
 
+    def holds_vectors(self, name: str) -> bool:
+        """Whether a column holds a list of floating-point numbers for each row."""
+        from pyarrow import types
+
+        kind = self.type_of(name)
+        return self.kind(name) == "list" and types.is_floating(kind.value_type)
+
     def declared_image(self, name: str) -> bool:
         """Whether the hub's library declares a column as images."""
         feature = self.features.get(name)
@@ -143,17 +151,22 @@ def find_columns(table: Described, choices: Choices, preferred: tuple[str, str] 
     label, certain = _label_column(table, choices.label_column, preferred and preferred[1])
     others = [name for name in table.schema.names if name not in (image, label) and _is_candidate(table, name)]
     beside = f", not in {_listed(others)}" if others else ""
-    return Columns(image, label, certain, f"images are in the column {image}, labels in the column {label}{beside}")
+    what = "vectors" if table.holds_vectors(image) else "images"
+    return Columns(image, label, certain, f"{what} are in the column {image}, labels in the column {label}{beside}")
 
 
 def _image_column(table: Described, chosen: str | None, preferred: str | None) -> str:
     candidates = [name for name in table.schema.names if table.holds_images(name)]
     if chosen is not None:
-        if chosen not in candidates:
+        if chosen not in candidates and not (chosen in table.schema.names and table.holds_vectors(chosen)):
             raise UserError(
                 f"the column {chosen!r} of {table.where} {_why_no_images(table, chosen)}", _offer(candidates)
             )
         return chosen
+    if not candidates and (vectors := _vector_columns(table)):
+        if len(vectors) > 1:
+            raise UserError(f"{table.where} has several columns of vectors: {_listed(vectors)}", _offer(vectors))
+        return vectors[0]
     if not candidates:
         likely = next((name for name in IMAGE_COLUMNS if name in table.schema.names), None)
         why = "" if likely is None else f"; the column {likely!r} {_why_no_images(table, likely)}"
@@ -168,6 +181,12 @@ def _image_column(table: Described, chosen: str | None, preferred: str | None) -
     if len(candidates) > 1 and len(declared) != 1:
         raise UserError(f"{table.where} has several columns of images: {_listed(candidates)}", _offer(candidates))
     return declared[0] if declared else candidates[0]
+
+
+def _vector_columns(table: Described) -> list[str]:
+    """The columns of vectors: those with a usual name if there are any, and none that is called an image."""
+    found = [name for name in table.schema.names if name not in IMAGE_COLUMNS and table.holds_vectors(name)]
+    return [name for name in found if name in VECTOR_COLUMNS] or found
 
 
 def _label_column(table: Described, chosen: str | None, preferred: str | None) -> tuple[str, bool]:
@@ -196,7 +215,7 @@ def _label_column(table: Described, chosen: str | None, preferred: str | None) -
             f"{table.where} has several columns that may be the labels: {_listed(candidates)}",
             f"choose one with `label_column`, for example `label_column={candidates[0]}`",
         )
-    lists = [name for name in names if table.kind(name) == "list" and not table.holds_images(name)]
+    lists = [name for name in names if table.kind(name) == "list" and not table.holds_vectors(name)]
     if lists and not candidates:
         raise multi_label(f"the column {lists[0]!r} of {table.where}")
     raise UserError(

@@ -1,4 +1,4 @@
-"""An ``.npz`` archive in the layout of MedMNIST or of Keras."""
+"""An ``.npz`` archive of images or vectors, in the layout of MedMNIST or of Keras."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 
 from potstill.data.choices import Choices
 from potstill.data.formats.npz_archive import NpzArchive, open_npz
-from potstill.data.found import Arrays, Found, Labels, Part
+from potstill.data.found import Arrays, Found, Labels, Part, VectorArray
 from potstill.data.sources.base import Request, existing
 from potstill.runtime.errors import UserError
 from potstill.schema.account import LeftOut
 
-NAMES = ("{}_images {}_labels", "x_{} y_{}", "X_{} y_{}")
-"""The names of the arrays of a split: of MedMNIST, of Keras and of scikit-learn."""
-WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"))
+NAMES = ("{}_images {}_labels", "x_{} y_{}", "X_{} y_{}", "{}_vectors {}_labels", "{}_embeddings {}_labels")
+"""The names of the arrays of a split: of MedMNIST, of Keras and of scikit-learn; those of vectors."""
+WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"), ("vectors", "labels"), ("embeddings", "labels"))
 """The names of the arrays of a dataset in one piece."""
 
 
@@ -27,8 +27,9 @@ WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"))
 class Npz:
     """Arrays ``train_images`` and ``train_labels``, and the same for other splits; or ``x_train`` and ``y_train``.
 
-    Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels. Labels are integers (N,) or (N, 1); classes are named by
-    their numbers. Of labels (N, L), with several for each image, ``label_column`` chooses one by its number.
+    Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels. Floating-point numbers (N, D) are vectors. Labels are
+    integers (N,) or (N, 1); classes are named by their numbers. Of labels (N, L), with several for each image,
+    ``label_column`` chooses one by its number.
     MedMNIST: Yang et al., 2023.
     """
 
@@ -84,8 +85,10 @@ class Npz:
     def _part(self, archive: NpzArchive, split: str, images: str, labels: str, choices: Choices) -> Part:
         where = f"{self.path}, {labels}"
         values = _column(archive.read(labels), choices.label_column, where)
+        found, name = archive.read(images), f"{self.path}, {images}"
+        vectors = found.ndim == 2 and np.issubdtype(found.dtype, np.floating)
         return Part(
-            Arrays(archive.read(images), f"{self.path}, {images}"),
+            VectorArray(found, name) if vectors else Arrays(found, name),
             Labels.of_numbers(values, where),
             f"the array {images}",
             (split,) if split else (),

@@ -1,8 +1,8 @@
-"""Tables in Arrow's format: labels are read at once, images some rows at a time."""
+"""Tables in Arrow's format: labels and vectors are read at once, images some rows at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 
 from potstill.data.catalogue import CatalogueEntry
 from potstill.data.choices import Choices
-from potstill.data.found import UNLABELLED, Encoded, Found, Labels, Part
+from potstill.data.found import UNLABELLED, Encoded, Found, Labels, Part, VectorArray
 from potstill.data.sources.base import stamps
 from potstill.data.sources.columns import USABLE, Columns, Described, find_columns
 from potstill.data.sources.table_files import TableFiles
@@ -86,7 +86,9 @@ class Collection:
     named: bool = False
 
     def found(self, choices: Choices) -> Found:
-        """What the tables hold. Tables without images are left out; the training tables decide on the columns.
+        """What the tables hold. The training tables decide on the columns.
+
+        Tables without images, or without vectors where no table has images, are left out.
 
         Args:
             choices: the user's choices of columns.
@@ -95,7 +97,7 @@ class Collection:
             UserError: a column is missing or ambiguous, tables disagree, or labels cannot be classes.
         """
         described = {named: Described.of(named.table.schema, f"{self.where}, {named.origin}") for named in self.tables}
-        with_images = [n for n in self.tables if any(described[n].holds_images(c) for c in n.table.schema.names)]
+        with_images = _with(described, Described.holds_images) or _with(described, Described.holds_vectors)
         deciding = next(
             (named for named in with_images if choices.roles or usual_role(named.names) == "train"),
             (with_images or self.tables)[0],
@@ -104,6 +106,7 @@ class Collection:
         parts = tuple(_part(named, described[named], columns, described[deciding]) for named in with_images)
         if not columns.certain:
             _check_classes([part.labels for part in parts], columns.label, self.where)
+        kind = "vectors" if described[deciding].holds_vectors(columns.image) else "images"
         without = [named for named in self.tables if named not in with_images]
         return Found(
             layout=self.layout,
@@ -112,9 +115,14 @@ class Collection:
             columns=True,
             named=self.named,
             splits=self.splits,
-            left_out=tuple(LeftOut(count=1, what=f"table {n.origin}", why="it has no images") for n in without),
+            left_out=tuple(LeftOut(count=1, what=f"table {n.origin}", why=f"it has no {kind}") for n in without),
             remarks=() if (columns.image, columns.label) == self.preferred else (columns.remark,),
         )
+
+
+def _with(described: Mapping[Named, Described], holds: Callable[[Described, str], bool]) -> list[Named]:
+    """The tables with a column that holds something."""
+    return [named for named, each in described.items() if any(holds(each, name) for name in each.schema.names)]
 
 
 @dataclass(frozen=True)
@@ -161,13 +169,49 @@ class TableSource:
 
 def _part(named: Named, table: Described, columns: Columns, deciding: Described) -> Part:
     """The images and labels of one table, if its columns are those of the deciding table."""
-    if columns.image not in table.schema.names or not table.holds_images(columns.image):
+    present = columns.image in table.schema.names
+    vectors = present and table.holds_vectors(columns.image)
+    if not present or not (vectors or table.holds_images(columns.image)):
+        kind = "vectors" if deciding.holds_vectors(columns.image) else "images"
         raise UserError(
-            f"{deciding.where} has its images in the column {columns.image!r}, which {table.where} does not have",
+            f"{deciding.where} has its {kind} in the column {columns.image!r}, which {table.where} does not have",
             "store all files with the same columns, or remove those of another dataset",
+        )
+    if vectors:
+        return Part(
+            VectorArray(_vectors(named.table, columns.image, table.where), table.where),
+            _labels(named.table, table, columns),
+            named.origin,
+            named.names,
         )
     images = Encoded(named.table.rows, lambda: _rows(named.table, columns.image, table.where), stamped=False)
     return Part(images, _labels(named.table, table, columns), named.origin, named.names)
+
+
+def _vectors(table: Table, column: str, where: str) -> np.ndarray:
+    """The lists of a column as rows (N, D); a number that is missing is NaN.
+
+    Raises:
+        UserError: a list is missing or empty, or they differ in length.
+    """
+    from pyarrow import compute
+
+    rows: list[np.ndarray] = []
+    length, count = 0, 0
+    for batch in table.batches(column):
+        lengths = compute.call_function("list_value_length", [batch])
+        sizes = compute.fill_null(lengths, 0).to_numpy(zero_copy_only=False)
+        length = length or int(sizes[0]) if len(sizes) else length
+        wrong = np.flatnonzero((sizes != length) | (sizes == 0))
+        if len(wrong):
+            raise UserError(
+                f"row {count + wrong[0]} of {where} has {int(sizes[wrong[0]]):,} numbers in the column {column!r}, "
+                f"{'where others have ' + format(length, ',') if length else 'not a vector'}",
+                "store vectors of one length",
+            )
+        rows.append(batch.flatten().to_numpy(zero_copy_only=False).reshape(len(sizes), length))
+        count += len(sizes)
+    return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
 
 
 def _labels(table: Table, described: Described, columns: Columns) -> Labels:

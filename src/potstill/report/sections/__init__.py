@@ -16,11 +16,13 @@ from potstill.report.sections import (
     robustness,
     search,
     settings,
+    vectors,
 )
 
 SECTIONS: tuple[Section, ...] = (
     accuracy.SECTION,
     gallery.SECTION,
+    vectors.SECTION,
     exchange.SECTION,
     labels.SECTION,
     privacy.SECTION,

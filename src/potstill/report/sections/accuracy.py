@@ -17,14 +17,16 @@ class View:
 
     Attributes:
         chart: the chart; it has no group if nothing was evaluated.
-        test: the number of test images.
+        tests: the number of test images or vectors, in words.
+        kind: what the set holds: ``image`` or ``vector``.
         tested: whether any network has a result.
         repeated: whether any network was trained more than once on the set.
         command: the command that evaluates the run.
     """
 
     chart: AccuracyChart
-    test: int
+    tests: str
+    kind: str
     tested: bool
     repeated: bool
     command: str
@@ -35,7 +37,8 @@ def view(run: Run) -> View:
     usable = {} if run.evaluation is None else run.evaluation.usable
     return View(
         chart=accuracy_chart(comparisons(run)),
-        test=run.manifest.dataset.test,
+        tests=wording.images(run.manifest.dataset.test, f"test {run.after.kind}"),
+        kind=run.after.kind,
         tested=bool(usable),
         repeated=any(result.repeats > 1 for result in usable.values()),
         command=f"potstill evaluate {shlex.quote(str(run.paths.path))}",
@@ -47,7 +50,7 @@ def comparisons(run: Run) -> list[Comparison]:
     if run.evaluation is None:
         return []
     how = "distilled" if run.distilled else f"by {run.manifest.method.name}"
-    of_set = f"{wording.images(len(run.after))}, {how}"
+    of_set = f"{wording.images(len(run.after), run.after.kind)}, {how}"
     return [
         Comparison(
             wording.network_title(network),
@@ -66,12 +69,15 @@ def comparisons(run: Run) -> list[Comparison]:
 
 def baseline_title(name: str, run: Run) -> str:
     """A title for a baseline: the images that networks were trained on."""
+    kind = run.after.kind
     titles = {
-        "random": wording.images(run.random_images, "random real image"),
-        "full": f"all {wording.count(run.manifest.dataset.train)} training images",
+        "random": wording.images(run.random_images, f"random real {kind}"),
+        "full": f"all {wording.count(run.manifest.dataset.train)} training {kind}s",
         "initial": "nothing: the network before training",
+        "average": f"{wording.images(run.random_images, kind)}: the class means",
+        "k-means": f"{wording.images(run.random_images, kind)}: centres of k-means",
     }
-    return titles.get(name, f"{wording.images(run.random_images, 'real image')}, by {name}")
+    return titles.get(name, f"{wording.images(run.random_images, f'real {kind}')}, by {name}")
 
 
 def _contender(kind: str, title: str, result: NetworkResult) -> Contender:

@@ -20,7 +20,7 @@ class Cost:
 
 def view(run: Run) -> list[Cost]:
     """The costs of a run and of its evaluation."""
-    manifest = run.manifest
+    manifest, images = run.manifest, run.after.kind == "image"
     ratio = manifest.dataset.train_bytes / max(manifest.set_bytes, 1)
     smaller = f"{wording.times(ratio)} as much" if ratio >= 1 else "less than the set"
     costs = [
@@ -30,13 +30,22 @@ def view(run: Run) -> list[Cost]:
             wording.size(manifest.peak_memory_bytes) if manifest.peak_memory_bytes else "not available",
             f"on {manifest.compute.device}",
         ),
-        Cost("Images", wording.count(len(run.after)), f"of {wording.count(manifest.dataset.train)} for training"),
+        Cost(
+            "Images" if images else "Vectors",
+            wording.count(len(run.after)),
+            f"of {wording.count(manifest.dataset.train)} for training",
+        ),
         Cost(
             "Size of the set",
             wording.size(manifest.set_bytes),
-            "32-bit pixels, labels, and everything else that was learned or is needed to use them",
+            f"32-bit {'pixels' if images else 'numbers'}, labels, and everything else that was learned or is needed to "
+            "use them",
         ),
-        Cost("Size of the training images", wording.size(manifest.dataset.train_bytes), f"8-bit pixels: {smaller}"),
+        Cost(
+            f"Size of the training {run.after.kind}s",
+            wording.size(manifest.dataset.train_bytes),
+            f"{'8-bit pixels' if images else '32-bit numbers'}: {smaller}",
+        ),
     ]
     if run.after.step_size is not None:
         learned = f"{run.after.step_size:.4g}"

@@ -64,8 +64,10 @@ class View:
     distilled: bool
 
 
-def view(run: Run) -> View:
-    """The images of a run."""
+def view(run: Run) -> View | None:
+    """The images of a run; None if it has vectors."""
+    if run.after.kind == "vector":
+        return None
     return View(make_gallery(run.after, run.before), run.distilled)
 
 

@@ -1,0 +1,69 @@
+"""``.npy`` files of vectors, each with its labels beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from potstill.data.catalogue import names_vectors
+from potstill.data.choices import Choices
+from potstill.data.found import Found, Labels, Part, VectorArray
+from potstill.data.sources.base import Request, existing
+from potstill.runtime.errors import UserError
+
+LABELS = (".labels.npy", ".labels.txt")
+"""What takes the place of ``.npy`` in the name of the file of labels."""
+
+
+@dataclass(frozen=True)
+class Npy:
+    """A file ``NAME.npy`` of vectors (N, D), or a folder of them, which are named after the splits.
+
+    The labels of each are in ``NAME.labels.npy``, N integers or words, or in ``NAME.labels.txt``, one in each line.
+    """
+
+    name: str
+    paths: Sequence[Path]
+    whole: bool
+
+    @classmethod
+    def recognise(cls, request: Request) -> Self | None:
+        """A path that ends in ``.npy``, or a folder with such a file and its labels."""
+        path = request.path
+        if path is not None and names_vectors(path.name):
+            return cls(existing(path).stem, (path,), whole=True)
+        if (folder := request.folder) is None:
+            return None
+        paths = [child for child in sorted(folder.glob("*.npy")) if not child.name.endswith(LABELS)]
+        return cls(request.name, paths, whole=False) if any(map(_labels_of, paths)) else None
+
+    def signature(self) -> None:
+        """None: the files already hold numbers as they are used."""
+
+    def find(self, choices: Choices) -> Found:
+        """The vectors of each file.
+
+        Raises:
+            UserError: a file is damaged or has no labels, or their numbers differ.
+        """
+        parts = tuple(self._part(path) for path in self.paths)
+        layout = ".npy file of vectors" if len(parts) == 1 else ".npy files of vectors"
+        return Found(layout, str(self.paths[0] if self.whole else self.paths[0].parent), parts)
+
+    def _part(self, path: Path) -> Part:
+        from potstill.data.vectors import read_vectors
+
+        labels = _labels_of(path)
+        if labels is None:
+            first, second = (f"{path.stem}{ending}" for ending in LABELS)
+            raise UserError(f"{path} has no labels beside it", f"store one for each vector as {first} or {second}")
+        vectors = read_vectors(path, labels)
+        found = Labels(vectors.labels.numpy(), vectors.class_names)
+        return Part(VectorArray(vectors.values, str(path)), found, path.name, () if self.whole else (path.stem,))
+
+
+def _labels_of(path: Path) -> Path | None:
+    """The file of labels that lies beside a file of vectors, if there is one."""
+    return next((labels for ending in LABELS if (labels := path.with_name(path.stem + ending)).is_file()), None)

@@ -1,0 +1,166 @@
+"""Vectors as datasets: ``.npy`` files with labels beside them, ``.npz`` archives, columns of tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+
+from potstill.data import Choices, load_dataset
+from potstill.runtime.errors import UserError
+
+
+def vectors(count: int = 60, length: int = 5, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(3, 2, (count, length))
+
+
+LABELS = np.arange(60) % 3
+
+
+def save(folder: Path, values: np.ndarray | None = None, labels: np.ndarray | None = LABELS) -> Path:
+    np.save(folder / "sounds.npy", vectors() if values is None else values)
+    if labels is not None:
+        np.save(folder / "sounds.labels.npy", labels)
+    return folder / "sounds.npy"
+
+
+def test_a_file_with_its_labels_is_a_dataset_that_says_what_it_is(tmp_path: Path):
+    loaded = load_dataset(save(tmp_path))
+    assert repr(loaded) == "ImageDataset('sounds': 42 train, 6 validation, 12 test vectors of 5 numbers, 3 classes)"
+    assert loaded.describe().splitlines()[:2] == [
+        "sounds: 60 vectors of 3 classes, 5 numbers each",
+        "  read as .npy file of vectors; numbers: 5 in each vector, stored as float64",
+    ]
+    assert loaded.shape == (5, 1, 1)
+    assert loaded.class_names == ("0", "1", "2")
+
+
+def test_features_are_centred_and_share_one_scale(tmp_path: Path):
+    spread = vectors() * np.array([1, 10, 100, 1, 0])  # the last feature is constant
+    train = load_dataset(save(tmp_path, spread)).train
+    seen = train.normalised().flatten(1).double()
+    torch.testing.assert_close(seen.mean(0), torch.zeros(5, dtype=torch.float64), atol=1e-5, rtol=0)
+    assert seen.square().mean().item() == pytest.approx(1, rel=1e-5)
+    assert len(set(train.std)) == 1, "distances keep their proportions"
+    raw = train.stored.flatten(1).double()
+    torch.testing.assert_close(seen * train.std[0] + torch.tensor(train.mean).double(), raw, rtol=1e-5, atol=1e-4)
+
+
+def test_equal_vectors_are_only_centred(tmp_path: Path):
+    train = load_dataset(save(tmp_path, np.ones((60, 4)))).train
+    assert train.normalised().abs().max() == 0
+    assert train.std == (1.0,) * 4
+
+
+def test_a_folder_has_a_file_for_each_split_and_labels_in_words(tmp_path: Path):
+    for split, count in (("train", 30), ("test", 12)):
+        np.save(tmp_path / f"{split}.npy", vectors(count).astype(np.float32))
+        (tmp_path / f"{split}.labels.txt").write_text("".join(f"{'ab'[number % 2]}\n" for number in range(count)))
+    loaded = load_dataset(tmp_path)
+    assert loaded.class_names == ("a", "b")
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (26, 4, 12)
+    expected = torch.from_numpy(vectors(12).astype(np.float32))
+    torch.testing.assert_close(loaded.test.stored.flatten(1), expected, rtol=0, atol=0)
+
+
+def test_an_archive_and_a_table_give_the_same_vectors(tmp_path: Path):
+    values = vectors(30).astype(np.float32)
+    labels = np.arange(30) % 2
+    np.savez(tmp_path / "a.npz", X_train=values, y_train=labels, X_test=values[:6], y_test=labels[:6])
+    named = {"train_vectors": values, "train_labels": labels, "test_vectors": values[:6], "test_labels": labels[:6]}
+    np.savez(tmp_path / "b.npz", **named)
+    for name, count in (("train", 30), ("test", 6)):
+        table = pyarrow.table({"embedding": values[:count].tolist(), "label": labels[:count], "id": np.arange(count)})
+        pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet")
+    archive, other, table = (load_dataset(tmp_path / name) for name in ("a.npz", "b.npz", ""))
+    for each in (archive, other, table):
+        assert each.account is not None
+        assert each.account.kind == "vector"
+        torch.testing.assert_close(each.test.stored.flatten(1), torch.from_numpy(values[:6]), rtol=0, atol=1e-6)
+    assert "vectors are in the column embedding, labels in the column label" in table.describe()
+
+
+def test_a_table_of_images_is_read_as_images_unless_its_vectors_are_chosen(tmp_path: Path):
+    from tests.data.sources.published import encode, noise
+
+    images = [{"bytes": encode(image), "path": None} for image in noise(12)]
+    columns = {"image": images, "clip": vectors(12).tolist(), "label": [number % 2 for number in range(12)]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "train.parquet")
+    assert not load_dataset(tmp_path, cache=None).train.holds_vectors
+    assert load_dataset(tmp_path, cache=None, choices=Choices(image_column="clip")).shape == (5, 1, 1)
+
+
+def test_vectors_are_not_read_from_the_copy_of_images(tmp_path: Path):
+    path = tmp_path / "train.parquet"
+    for seed in (0, 1):
+        columns = {"vector": vectors(12, seed=seed).tolist(), "label": [number % 2 for number in range(12)]}
+        pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        loaded = load_dataset(tmp_path, cache=tmp_path / "cache", validation_fraction=0, test_fraction=0)
+        expected = torch.from_numpy(vectors(12, seed=seed)).float()
+        torch.testing.assert_close(loaded.train.stored.flatten(1), expected, rtol=0, atol=0)
+    assert not list(tmp_path.glob("cache/*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "message"),
+    [
+        (vectors(), None, r"sounds\.npy has no labels beside it; store one for each vector as sounds\.labels\.npy or"),
+        (vectors(), LABELS[:-1], r"has 60 vectors, but .*sounds\.labels\.npy has 59 labels"),
+        (vectors().astype(np.int32), LABELS, r"holds int32 \(60, 5\), not vectors"),
+        (np.full((60, 5), np.nan), LABELS, r"row 0 has values that are not finite"),
+        (np.full((60, 5), 1e300), LABELS, r"vector 0, counted from 0, has values that are not finite"),
+        (np.zeros((60, 5, 2)), LABELS, r"\(60, 5, 2\), not vectors"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, values: np.ndarray, labels: Any, message: str):
+    with pytest.raises(UserError, match=message):
+        load_dataset(save(tmp_path, values, labels))
+
+
+def test_what_is_wrong_with_tables_and_archives_is_named(tmp_path: Path):
+    labels = [0, 1, 0, 1]
+
+    def load(**columns: list) -> None:
+        pyarrow.parquet.write_table(pyarrow.table({"label": labels, **columns}), tmp_path / "train.parquet")
+        load_dataset(tmp_path / "train.parquet", cache=None)
+
+    uneven = [[0.5, 1.5], [1.0, 2.0], [1.0], [2.0, 3.0]]
+    with pytest.raises(UserError, match=r"row 2 of .* has 1 numbers in the column 'vector', where others have 2"):
+        load(vector=uneven)
+    with pytest.raises(UserError, match=r"row 1 of .* has 0 numbers in the column 'vector'"):
+        load(vector=[[1.0], None, [2.0], [3.0]])
+    with pytest.raises(UserError, match="vector 3, counted from 0, has values that are not finite"):
+        load(vector=[[1.0], [2.0], [3.0], [None]])
+    with pytest.raises(UserError, match="several columns of vectors: one, two; choose one with `image_column`"):
+        load(one=[[1.0]] * 4, two=[[1.0]] * 4)
+    short, long = vectors(30).astype(np.float32), vectors(30, 6).astype(np.float32)
+    np.savez(tmp_path / "a.npz", x_train=short, y_train=np.arange(30) % 2, x_test=long, y_test=np.arange(30) % 2)
+    with pytest.raises(UserError, match=r"vectors differ in length: .*x_train has 5 numbers in each, .*x_test 6"):
+        load_dataset(tmp_path / "a.npz")
+    images = np.zeros((30, 8, 8), np.uint8)
+    np.savez(tmp_path / "b.npz", x_train=short, y_train=np.arange(30) % 2, x_test=images, y_test=np.arange(30) % 2)
+    with pytest.raises(UserError, match="some of these arrays hold images and others vectors"):
+        load_dataset(tmp_path / "b.npz")
+
+
+def test_what_is_for_images_is_refused(tmp_path: Path):
+    path = save(tmp_path)
+    with pytest.raises(UserError, match="holds vectors, which are not resized"):
+        load_dataset(path, image_size=8)
+    with pytest.raises(UserError, match="whitening is for images, and these are vectors"):
+        load_dataset(path, zca=True)
+    np.savez(tmp_path / "dots.npz", x=np.arange(60, dtype=np.uint8)[:, None, None], y=LABELS)
+    with pytest.raises(UserError, match="the images of dots are single pixels"):
+        load_dataset(tmp_path / "dots.npz")
+
+
+def test_more_vectors_than_memory_are_refused_before_they_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = save(tmp_path)
+    monkeypatch.setattr("potstill.runtime.bounds.memory_bytes", lambda: 1000)
+    with pytest.raises(UserError, match="these vectors need"):
+        load_dataset(path)

@@ -1,0 +1,138 @@
+"""Vectors from the file to the page: distilled, evaluated beside class means, mapped, exported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from potstill.augmentation import cutmix, siamese_augmentation
+from potstill.data import ImageDataset, load_dataset
+from potstill.distillation import Settings, distill
+from potstill.evaluation import Evaluation, default_baselines, default_recipe, evaluate
+from potstill.methods import DC, DM, KMeans, LinearGradient
+from potstill.report import write_report
+from potstill.runtime.errors import UserError
+from potstill.schema.vector_map import VectorMap
+from potstill.synthetic import SyntheticSet
+from potstill.synthetic.export import export
+from tests.small import on_cpu
+
+MEANS = np.random.default_rng(1).normal(0, 3, (3, 6))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> ImageDataset:
+    folder = tmp_path_factory.mktemp("vectors")
+    labels = np.arange(300) % 3
+    np.save(folder / "points.npy", 5 + MEANS[labels] + np.random.default_rng(0).normal(0, 1, (300, 6)))
+    np.save(folder / "points.labels.npy", labels)
+    return load_dataset(folder / "points.npy")
+
+
+@pytest.fixture(scope="module")
+def run(dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "points"
+    distill(Settings(method=LinearGradient(batch_real=50), ipc=2, iterations=10, seed=1), dataset, out=out)
+    return out
+
+
+def test_the_class_means_are_found_by_dm_under_a_linear_network(dataset: ImageDataset):
+    """Its embedding is the vector itself, so that dm has nothing else to match."""
+    method = DM(batch_real=60, learning_rate=0.5, momentum=0.0)
+    made = distill(Settings(method=method, ipc=1, network="linear", iterations=300), dataset).synthetic
+    means = torch.stack([dataset.train.normalised(index).flatten(1).mean(0) for index in dataset.train.class_index])
+    torch.testing.assert_close(made.images.flatten(1), means, atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize("method", [DC(batch_real=20), KMeans()])
+@pytest.mark.parametrize("network", ["linear", "mlp:width=8"])
+def test_methods_for_images_take_vectors(method: DC | KMeans, network: str, dataset: ImageDataset):
+    made = distill(Settings(method=method, ipc=2, network=network, iterations=2), dataset).synthetic
+    assert repr(made) == "SyntheticSet(6 vectors of 6 numbers, 3 classes, hard labels)"
+
+
+def test_the_default_network_is_linear(run: Path):
+    assert 'network = "linear"' in (run / "config.toml").read_text()
+    assert SyntheticSet.load(run / "synthetic.safetensors").provenance["network"] == "linear"
+
+
+def test_a_set_is_compared_with_class_means_and_centres(run: Path, dataset: ImageDataset):
+    synthetic = SyntheticSet.load(run / "synthetic.safetensors")
+    assert default_recipe(synthetic) == "probe-1000"
+    assert default_baselines(synthetic) == ("random", "average", "k-means", "full")
+    one = SyntheticSet.from_indices(dataset.train, torch.stack([index[0] for index in dataset.train.class_index]))
+    assert default_baselines(one) == ("random", "average", "full"), "one centre is the mean"
+    found = evaluate(synthetic, on_cpu(dataset), recipe="quick", repeats=1)
+    assert list(found.networks) == ["linear"]
+    assert list(found.baselines) == ["random", "average", "k-means", "full"]
+    assert found.networks["linear"].mean > 0.9
+
+
+def test_the_map_shows_the_set_among_real_vectors(run: Path, dataset: ImageDataset):
+    found = VectorMap.read(run / VectorMap.FILE)
+    synthetic = SyntheticSet.load(run / "synthetic.safetensors")
+    assert found.set_sha256 == synthetic.fingerprint()
+    assert found.dataset_fingerprint == dataset.fingerprint
+    assert (len(found.real), len(found.synthetic), len(found.labels)) == (len(dataset.train), 6, 6)
+    every = dataset.train.normalised().flatten(1).double()
+    spectrum = torch.linalg.eigvalsh((every - every.mean(0)).T @ (every - every.mean(0))).flip(0)
+    assert found.share == pytest.approx((spectrum[:2].sum() / spectrum.sum()).item(), rel=1e-6)
+    distance = torch.cdist(synthetic.images.flatten(1).double(), synthetic.images.flatten(1).double())
+    placed = torch.cdist(torch.tensor(found.synthetic), torch.tensor(found.synthetic))
+    assert (placed <= distance + 1e-3).all(), "a projection brings nothing further apart"
+
+
+def test_the_page_has_the_map_and_speaks_of_vectors(run: Path, dataset: ImageDataset):
+    synthetic = SyntheticSet.load(run / "synthetic.safetensors")
+    evaluate(synthetic, on_cpu(dataset), recipe="quick", repeats=2, record=run / Evaluation.FILE)
+    page = write_report(run).read_text()
+    assert "linear-gradient distils points into 6 vectors" in page
+    assert "6 numbers each" in page
+    assert f"The 6 vectors of the set among {len(dataset.train)} real training vectors" in page
+    assert page.count("<circle") == len(dataset.train) + 6
+    assert "6 vectors: the class means" in page
+    assert 'id="images"' not in page
+    assert not (run / "figures" / "after.png").exists()
+    assert "random images" not in page
+
+
+def test_vectors_are_exported_exactly_and_read_again(run: Path, tmp_path: Path):
+    synthetic = SyntheticSet.load(run / "synthetic.safetensors")
+    expected = synthetic.images.flatten(1) * synthetic.std[0] + torch.tensor(synthetic.mean)
+    torch.testing.assert_close(synthetic.vectors(), expected)
+    for path in (export(synthetic, tmp_path / "a.npz", "npz"), export(synthetic, tmp_path / "b", "parquet")):
+        again = load_dataset(path, validation_fraction=0, test_fraction=0, cache=None)
+        torch.testing.assert_close(again.train.stored.flatten(1), expected, rtol=0, atol=0)
+        assert again.train.labels.equal(synthetic.labels)
+    assert "6 synthetic vectors of 3 classes (6 numbers each)" in (tmp_path / "b" / "README.md").read_text()
+    with pytest.raises(UserError, match="vectors are not stored as pictures"):
+        export(synthetic, tmp_path / "c", "imagefolder")
+    with pytest.raises(UserError, match="a set of vectors has no pixels"):
+        synthetic.pixels()
+
+
+def test_vectors_are_not_augmented():
+    vectors, labels = torch.randn(4, 6, 1, 1), torch.eye(4)
+    generator = torch.Generator().manual_seed(0)
+    for sequence in (False, True):
+        augmentation = siamese_augmentation(flips=True, sequence=sequence)
+        assert augmentation.apply(vectors, augmentation.draw(generator, 4)) is vectors
+    mixed = cutmix(vectors, labels, generator)
+    assert mixed[0] is vectors
+    assert mixed[1] is labels
+
+
+def test_a_formation_of_vectors_is_refused(dataset: ImageDataset):
+    with pytest.raises(UserError, match="vectors have no formation"):
+        distill(Settings(method=DM(), ipc=1, formation=2, iterations=1), dataset)
+
+
+def test_a_damaged_map_is_one_line(run: Path, tmp_path: Path):
+    record = json.loads((run / "map.json").read_text())
+    (tmp_path / "map.json").write_text(json.dumps(record | {"share": "much"}))
+    with pytest.raises(UserError, match=r"map\.json.*share"):
+        VectorMap.read(tmp_path / "map.json")

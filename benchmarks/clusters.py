@@ -1,4 +1,4 @@
-"""Write a file of clustered vectors, as embeddings are: for the time and memory of ``potstill select``."""
+"""Write a file of clustered vectors, as embeddings are: for time and memory with large numbers of them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--clusters", type=int, default=1_000)
+    parser.add_argument("--labels", action="store_true", help="also the number of each cluster, in a file beside")
     options = parser.parse_args()
     draws = np.random.default_rng(0)
     falling = np.linspace(1, 0.1, options.size, dtype=np.float32)
@@ -23,12 +24,16 @@ def main() -> None:
     centres *= np.linspace(3, 0.1, options.size, dtype=np.float32)
     shape = (options.rows, options.size)
     written = np.lib.format.open_memmap(options.file, mode="w+", dtype=np.float32, shape=shape)
+    labels = np.empty(options.rows, np.int64)
     for first in range(0, options.rows, ROWS):
         count = min(ROWS, options.rows - first)
-        chosen = centres[draws.integers(0, options.clusters, count)]
+        labels[first : first + count] = draws.integers(0, options.clusters, count)
+        chosen = centres[labels[first : first + count]]
         written[first : first + count] = (
             chosen + draws.standard_normal((count, options.size), dtype=np.float32) * falling
         )
+    if options.labels:
+        np.save(options.file.with_suffix(".labels.npy"), labels)
 
 
 if __name__ == "__main__":

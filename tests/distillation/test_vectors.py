@@ -77,12 +77,14 @@ def test_the_map_shows_the_set_among_real_vectors(run: Path, dataset: ImageDatas
     synthetic = SyntheticSet.load(run / "synthetic.safetensors")
     assert found.set_sha256 == synthetic.fingerprint()
     assert found.dataset_fingerprint == dataset.fingerprint
-    assert (len(found.real), len(found.synthetic), len(found.labels)) == (len(dataset.train), 6, 6)
+    assert (len(found.real), len(found.synthetic)) == (len(dataset.train), 6)
+    assert [label for _, _, label in found.synthetic] == [0, 0, 1, 1, 2, 2]
     every = dataset.train.normalised().flatten(1).double()
     spectrum = torch.linalg.eigvalsh((every - every.mean(0)).T @ (every - every.mean(0))).flip(0)
     assert found.share == pytest.approx((spectrum[:2].sum() / spectrum.sum()).item(), rel=1e-6)
     distance = torch.cdist(synthetic.images.flatten(1).double(), synthetic.images.flatten(1).double())
-    placed = torch.cdist(torch.tensor(found.synthetic), torch.tensor(found.synthetic))
+    points = torch.tensor([place[:2] for place in found.synthetic])
+    placed = torch.cdist(points, points)
     assert (placed <= distance + 1e-3).all(), "a projection brings nothing further apart"
 
 
@@ -106,7 +108,8 @@ def test_vectors_are_exported_exactly_and_read_again(run: Path, tmp_path: Path):
     torch.testing.assert_close(synthetic.vectors(), expected)
     for path in (export(synthetic, tmp_path / "a.npz", "npz"), export(synthetic, tmp_path / "b", "parquet")):
         again = load_dataset(path, validation_fraction=0, test_fraction=0, cache=None)
-        torch.testing.assert_close(again.train.stored.flatten(1), expected, rtol=0, atol=0)
+        stored = again.train.read(slice(None)).flatten(1)
+        torch.testing.assert_close(stored, expected, rtol=0, atol=0)
         assert again.train.labels.equal(synthetic.labels)
     assert "6 synthetic vectors of 3 classes (6 numbers each)" in (tmp_path / "b" / "README.md").read_text()
     with pytest.raises(UserError, match="vectors are not stored as pictures"):

@@ -77,6 +77,7 @@ from potstill.schema.reproduction import FullDataRecord, ReproductionRecord
 from potstill.schema.robustness import KINDS as TRAINED_ON
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import Candidate, Proxy, SearchResult
+from potstill.schema.vector_map import VectorMap
 from potstill.synthetic import Replay, SyntheticSet
 from potstill.synthetic.export import export
 from potstill.units import Materials, UnitLog, Workplace
@@ -140,6 +141,13 @@ PRIVACY = Privacy(
     queries=150,
     accountant="an accountant",
     public=("the labels",),
+)
+MAP = VectorMap(
+    set_sha256="c0" * 32,
+    dataset_fingerprint="5f" * 32,
+    share=0.4,
+    real=((0.5, -1.25, 0), (2.0, 0.5, 1), (-1.0, 1.0, 9)),
+    synthetic=((0.25, 0.0, 0), (1.5, 0.5, 1)),
 )
 EXCHANGE = Exchange(
     set_sha256="c0" * 32,
@@ -323,6 +331,7 @@ def _page(file: str, structure: Structure, privacy: Privacy | None = None) -> Ki
         replace(manifest, privacy=privacy).write(folder / "manifest.json")
         same: Any = {"set_sha256": manifest.tensors_sha256, "dataset_fingerprint": manifest.dataset.fingerprint}
         replace(EXCHANGE, **same).write(folder / Exchange.FILE)
+        replace(MAP, **same).write(folder / VectorMap.FILE)
         replace(ROBUSTNESS, **same).write(folder / Robustness.FILE)
         replace(ATTACKS, **same).write(folder / AttackCurves.FILE)
         replace(JUDGED_SEARCH, **same).write(folder / SearchResult.FILE)
@@ -531,6 +540,7 @@ KINDS = [
     _record(Manifest, "mnist-dm-ipc10/manifest.json", "manifest.json"),
     _record(Evaluation, "mnist-dm-ipc10/evaluation.json", Evaluation.FILE),
     _record(Exchange, EXCHANGE, Exchange.FILE),
+    _record(VectorMap, MAP, VectorMap.FILE),
     _record(SearchResult, SEARCH, SearchResult.FILE),
     _record(SearchResult, JUDGED_SEARCH, "judged-search.json"),
     _space("space.json", "json"),
@@ -570,6 +580,7 @@ KINDS = [
     _page("checkpoint/start.safetensors", "safetensors"),
     _page(Evaluation.FILE, "json"),
     _page(Exchange.FILE, "json"),
+    _page(VectorMap.FILE, "json"),
     _page(Robustness.FILE, "json"),
     _page(AttackCurves.FILE, "json"),
     _page(SearchResult.FILE, "json"),

@@ -63,6 +63,7 @@ from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRe
 from potstill.schema.robustness import KINDS, Robustness
 from potstill.schema.search import DISTILLED, Candidate, Proxy, SearchResult
 from potstill.schema.subset import Budget, Neighbour, Subset, Worth
+from potstill.schema.vector_map import VectorMap
 
 text = st.text(max_size=12)
 counts = st.integers(0, 10**12)
@@ -334,7 +335,10 @@ outcomes = st.builds(
 
 left_out = st.builds(Neighbour, dropped=counts, chosen=counts, label=counts, distance=amounts)
 
+placed = st.lists(st.tuples(amounts, amounts, counts), max_size=3).map(tuple)
+
 RECORDS: dict[str, st.SearchStrategy[Record]] = {
+    "map": st.builds(VectorMap, share=fractions, real=placed, synthetic=placed),
     "poisoning": st.builds(
         Poisoning,
         protocol=st.builds(BackdoorProtocol, share=fractions, side=positive, repeats=positive)

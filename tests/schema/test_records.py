@@ -30,6 +30,7 @@ from potstill.schema.reproduction import ReproductionRecord
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
 from potstill.schema.subset import Subset
+from potstill.schema.vector_map import VectorMap
 from tests.schema.records import RECORDS
 
 KINDS: dict[str, type[Record]] = {
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Record]] = {
     "experts": ExpertsManifest,
     "federated": Federated,
     "manifest": Manifest,
+    "map": VectorMap,
     "poisoning": Poisoning,
     "reproduction": ReproductionRecord,
     "robustness": Robustness,

@@ -42,14 +42,13 @@ def make_map(synthetic: SyntheticSet, dataset: ImageDataset) -> VectorMap:
         set_sha256=synthetic.fingerprint(),
         dataset_fingerprint=dataset.fingerprint,
         share=float(variance[:2].sum() / variance.sum()) if variance.sum() > 0 else 1.0,
-        real=_places((shown - centre) @ plane.T),
-        real_labels=tuple(real.labels[chosen].tolist()),
-        synthetic=_places((synthetic.images.flatten(1).double() - centre) @ plane.T),
-        labels=tuple(synthetic.hard_labels.tolist()),
+        real=_places((shown - centre) @ plane.T, real.labels[chosen]),
+        synthetic=_places((synthetic.images.flatten(1).double() - centre) @ plane.T, synthetic.hard_labels),
     )
 
 
-def _places(points: Tensor) -> tuple[Place, ...]:
+def _places(points: Tensor, labels: Tensor) -> tuple[Place, ...]:
     """Points (n, 1 or 2) as places; of vectors with a single feature the second coordinate is 0."""
     rounded = [[round(value, DIGITS) for value in row] for row in points.tolist()]
-    return tuple((row[0], row[1] if len(row) > 1 else 0.0) for row in rounded)
+    rows = zip(rounded, labels.tolist(), strict=True)
+    return tuple((row[0], row[1] if len(row) > 1 else 0.0, label) for row, label in rows)

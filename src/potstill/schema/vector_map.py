@@ -8,7 +8,8 @@ from typing import ClassVar
 from potstill.schema import SetRecord
 from potstill.schema.fields import Count
 
-Place = tuple[float, float]
+Place = tuple[float, float, Count]
+"""Two coordinates and a class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +18,8 @@ class VectorMap(SetRecord):
 
     Attributes:
         share: the part of the variance of the real vectors that the plane shows.
-        real: the places of real training vectors, equally many of each class where there are enough.
-        real_labels: the class of each.
-        synthetic: the places of the vectors of the set.
-        labels: the class of each, or the most probable one.
+        real: real training vectors, equally many of each class where there are enough.
+        synthetic: the vectors of the set, each with its most probable class.
     """
 
     SCHEMA: ClassVar[int | None] = 1
@@ -28,6 +27,4 @@ class VectorMap(SetRecord):
 
     share: float
     real: tuple[Place, ...]
-    real_labels: tuple[Count, ...]
     synthetic: tuple[Place, ...]
-    labels: tuple[Count, ...]

@@ -63,17 +63,16 @@ def view(run: Run) -> View | None:
     found = run.record(VectorMap)
     if found is None:
         return None
-    places = [*found.real, *found.synthetic]
-    lows = [min(place[axis] for place in places) for axis in (0, 1)]
-    extents = [max(place[axis] for place in places) - low for axis, low in enumerate(lows)]
+    across, up = ([place[axis] for place in (*found.real, *found.synthetic)] or [0.0] for axis in (0, 1))
+    lows, extents = [min(across), min(up)], [max(across) - min(across), max(up) - min(up)]
     scale = SIDE / (max(extents) or 1.0)
     width, height = (extent * scale + 2 * MARGIN for extent in extents)
 
-    def dots(some: Sequence[Place], labels: Sequence[int], label: int) -> tuple[Dot, ...]:
-        chosen = [place for place, own in zip(some, labels, strict=True) if own == label]
+    def dots(some: Sequence[Place], label: int) -> tuple[Dot, ...]:
         return tuple(
             Dot(round((x - lows[0]) * scale + MARGIN, 2), round(height - (y - lows[1]) * scale - MARGIN, 2))
-            for x, y in chosen
+            for x, y, own in some
+            if own == label
         )
 
     names = run.after.titles
@@ -85,8 +84,8 @@ def view(run: Run) -> View | None:
             Class(
                 name=name,
                 hue=round(360 * label / len(names)) if coloured else None,
-                real=dots(found.real, found.real_labels, label),
-                synthetic=dots(found.synthetic, found.labels, label),
+                real=dots(found.real, label),
+                synthetic=dots(found.synthetic, label),
             )
             for label, name in enumerate(names)
         ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
 from ssl import SSLError
@@ -128,18 +130,29 @@ def imported(package: str, install: str) -> Any:
 def check_reachable(tracker: str, address: str, remedy: str) -> None:
     """Make sure that a server answers, whatever it answers; proxies of the environment are used.
 
+    Args:
+        tracker: whose server it is, for the message.
+        address: of the server; names, passwords and tokens in it are neither sent nor shown.
+        remedy: what to do if it does not answer.
+
     Raises:
         UserError: it does not.
     """
+    address = without_secrets(address)
     try:
         urlopen(address, timeout=REACH_SECONDS).close()
-    except HTTPError:
+    except (HTTPError, HTTPException):
         return  # it has answered
     except (OSError, ValueError) as error:
         cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
         if isinstance(cause, SSLError):
             return  # whom to trust is the tracker's own business
         raise UserError(f"{tracker} cannot reach {address} ({in_one_line(cause)})", remedy) from error
+
+
+def without_secrets(address: str) -> str:
+    """An address without the names, passwords and tokens that may stand in it."""
+    return re.sub("//[^/@]*@", "//", address).partition("?")[0]
 
 
 def _not_installed(package: str, install: str) -> UserError:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from potstill.runtime.errors import UserError, in_one_line
-from potstill.tracking.base import PROJECT, Cell, TrackedRun, Tracker, Value, check_reachable
+from potstill.tracking.base import PROJECT, Cell, TrackedRun, Tracker, Value, check_reachable, without_secrets
 
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -52,8 +52,9 @@ class MLflow(Tracker):
             self._client = self.library.MlflowClient()
             self._client.search_experiments(max_results=1)
         except Exception as error:
+            reason = in_one_line(error).partition(". ")[0]  # the first of its sentences
             raise UserError(
-                f"mlflow cannot use the store {store} ({in_one_line(error)})",
+                f"mlflow cannot use the store {without_secrets(store)} ({reason})",
                 "pip install 'potstill[mlflow]', or set MLFLOW_TRACKING_URI to another store",
             ) from error
 

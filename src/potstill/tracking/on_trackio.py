@@ -78,7 +78,7 @@ class Trackio(Tracker):
     def close(self, *, complete: bool) -> None:
         """Write what is left."""
         with _on_stderr():
-            self._run.finish()
+            self.library.finish()  # not only the run: what is finished there is not finished again at the end
 
 
 def _on_stderr() -> contextlib.AbstractContextManager[Any]:

@@ -44,7 +44,7 @@ class Recorder(Tracker):
     def close(self, *, complete: bool) -> None:
         self.told.append(("close", complete))
 
-    def of(self, name: str) -> list[tuple[Any, ...]]:
+    def of(self, name: str) -> list[list[Any]]:
         """What it was told under a name, without the name."""
         return [rest for each, *rest in self.told if each == name]
 

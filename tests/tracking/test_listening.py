@@ -209,7 +209,8 @@ def test_a_run_that_is_refused_leaves_nothing_in_the_tracker(dataset: ImageDatas
     assert tracker.told == []
 
 
-def test_a_damaged_record_of_trackers_is_refused(tmp_path: Path):
-    (tmp_path / "tracking.json").write_text('{"it": 3}')
+@pytest.mark.parametrize("content", ['{"it": 3}', "[]", '{"it": ""}', '{"it": "../elsewhere"}', '{"it": ".."}'])
+def test_a_damaged_record_of_trackers_is_refused(content: str, tmp_path: Path):
+    (tmp_path / "tracking.json").write_text(content)
     with pytest.raises(UserError, match=r"tracking.json does not say which runs .*; delete that file"):
         Tracking({"it": Recorder()}, tmp_path)

@@ -76,7 +76,7 @@ class Tracker(ABC):
         """Begin to track a run, or continue.
 
         Returns:
-            What finds the run in this tracker again, for ``TrackedRun.earlier``.
+            What finds the run in this tracker again, for ``TrackedRun.earlier``: a name or number, without slashes.
         """
 
     @abstractmethod

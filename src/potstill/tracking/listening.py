@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -27,6 +28,9 @@ FILE = "tracking.json"
 """In the folder of a run: by tracker, what finds the run there again."""
 SCALARS = {"step": ("loss", "loss"), "validation": ("accuracy", "validation/accuracy")}
 """For each event with a number: its field, and what the number is called in trackers."""
+
+PLACE = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f]{1,200}")
+"""What finds a run in a tracker again: trackers make names of files of it, and it may come from anyone's folder."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -97,8 +101,8 @@ class Tracking:
             each.open(run, self._recorded if run.earlier is not None and iteration is not None else set())
             if each.tells and run.earlier is None:
                 for event in read_events(self._paths.metrics):
-                    if event["event"] in SCALARS:
-                        each.do(lambda tracker, event=event: tracker.scalars(*_scalar(event["event"], event)))
+                    if (name := str(event.get("event"))) in SCALARS:
+                        each.do(lambda tracker, name=name, event=event: tracker.scalars(*_scalar(name, event)))
         ids = self._earlier | {each.name: each.place for each in self._told if each.tells}
         if ids != self._earlier:
             self._earlier = ids
@@ -169,7 +173,7 @@ class _Told:
 
     def open(self, run: TrackedRun, recorded: set[tuple[str, int]]) -> None:
         """Open it; ``recorded`` are the keys of the events that the record had before the run went on."""
-        self.place = self.do(lambda tracker: tracker.open(run)) or ""
+        self.place = self.do(lambda tracker: _checked(tracker.open(run))) or ""
         after = run.iteration if self._tracker.forgets else None
         self.known = {key for key in recorded if after is None or key[1] <= after}
 
@@ -207,6 +211,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     return found
 
 
+def _checked(place: str) -> str:
+    if not PLACE.fullmatch(place):
+        raise ValueError(f"{place!r} cannot be the number of a run")
+    return place
+
+
 def _scalar(event: str, fields: Mapping[str, Any]) -> tuple[dict[str, float], int]:
     """The number of an event, by its name in trackers, and its iteration."""
     field, name = SCALARS[event]
@@ -230,6 +240,6 @@ def _read_ids(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     ids = read_json(path)
-    if not isinstance(ids, dict) or not all(isinstance(each, str) for each in ids.values()):
+    if not isinstance(ids, dict) or not all(isinstance(each, str) and PLACE.fullmatch(each) for each in ids.values()):
         raise UserError(f"{path} does not say which runs of which trackers belong to this run", "delete that file")
     return ids

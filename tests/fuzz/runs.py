@@ -81,6 +81,7 @@ from potstill.synthetic import Replay, SyntheticSet
 from potstill.synthetic.export import export
 from potstill.tracking import Tracking
 from potstill.tracking.listening import FILE as TRACKED
+from potstill.tracking.listening import TrackerRecord
 from potstill.units import Materials, UnitLog, Workplace
 from tests.fuzz.campaign import Kind
 from tests.fuzz.mutations import Structure
@@ -522,7 +523,8 @@ def _use_log(folder: Path) -> None:
 
 
 def _make_tracking(folder: Path) -> Path:
-    (folder / TRACKED).write_text('{"stand-in": "number 1", "wandb": "x2k9"}')
+    places = {"stand-in": TrackerRecord(run="number 1", closed=True), "wandb": TrackerRecord(run="x2k9", closed=False)}
+    (folder / TRACKED).write_text(json.dumps({name: each.to_json() for name, each in places.items()}))
     return folder / TRACKED
 
 

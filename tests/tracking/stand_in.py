@@ -53,7 +53,18 @@ class Recorder(Tracker):
 class Forgetful(Recorder):
     """One that drops what it has of later iterations when a run goes on."""
 
-    forgets: ClassVar[bool] = True
+    def open(self, run: TrackedRun) -> str:
+        self.reached = run.iteration
+        return super().open(run)
+
+
+@dataclass(kw_only=True)
+class Losing(Recorder):
+    """One that has only the first iteration, whatever it was told, if it was not closed."""
+
+    def open(self, run: TrackedRun) -> str:
+        self.reached = 1 if run.killed else None
+        return super().open(run)
 
 
 @dataclass(kw_only=True)

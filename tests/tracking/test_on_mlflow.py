@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from potstill.data import ImageDataset
 from potstill.runtime.errors import UserError
 from potstill.tracking import make_trackers
+from potstill.tracking.on_mlflow import DEFAULTS
 from tests.runs import dataset, quick_validation
 from tests.tracking.sessions import LOSSES, VALIDATIONS, track_interrupted_and_resumed
 
@@ -24,7 +26,8 @@ __all__ = ["dataset", "quick_validation"]
 
 @pytest.fixture(autouse=True)
 def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    for variable, value in DEFAULTS.items():
+        monkeypatch.setenv(variable, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/store.db")
     monkeypatch.chdir(tmp_path)
     assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/store.db"
@@ -36,7 +39,7 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name("potstill")
     (run,) = client.search_runs([experiment.experiment_id])
-    assert run.info.run_id == json.loads((folder / "tracking.json").read_text())["mlflow"]
+    assert run.info.run_id == json.loads((folder / "tracking.json").read_text())["mlflow"]["run"]
     assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
     assert (run.data.params["method.name"], run.data.params["ipc"]) == ("dm", "1")
     assert (run.data.tags["status"], run.data.tags["iterations"]) == ("complete", "6")
@@ -52,6 +55,16 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     assert sorted(int(match[1]) for match in pictures) == VALIDATIONS
     table = Path(client.download_artifacts(run.info.run_id, "evaluation.csv")).read_text()
     assert table.splitlines()[1].startswith("convnet:width=8,distilled,0.6,")
+
+
+def test_nobody_else_is_told_unless_the_user_wants_it(monkeypatch: pytest.MonkeyPatch):
+    for given, expected in ((None, "true"), ("false", "false")):
+        monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "")  # so that it is put back
+        monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
+        if given is not None:
+            monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", given)
+        make_trackers(["mlflow"])
+        assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == expected
 
 
 def test_an_interrupted_run_is_marked_as_killed(dataset: ImageDataset, tmp_path: Path):

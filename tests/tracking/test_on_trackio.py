@@ -64,7 +64,7 @@ def test_a_run_in_two_sessions_is_one_run(
     trackio = StandIn()
     monkeypatch.setitem(sys.modules, "trackio", trackio)
     track_interrupted_and_resumed("trackio:project=thesis", tmp_path / "run", dataset)
-    name = json.loads((tmp_path / "run" / "tracking.json").read_text())["trackio"]
+    name = json.loads((tmp_path / "run" / "tracking.json").read_text())["trackio"]["run"]
     assert name.startswith("run-")
     assert [each["name"] for each in trackio.opened] == [name] * 3
     assert [each["resume"] for each in trackio.opened] == ["never", "allow", "allow"]
@@ -102,7 +102,7 @@ def test_the_real_database_has_the_run(tmp_path: Path):
         subprocess.run([sys.executable, "-m", "potstill", *words], env=environment, check=True, capture_output=True)
     done = subprocess.run([sys.executable, "-c", READ], env=environment, check=True, capture_output=True, text=True)
     name, logs, config = json.loads(done.stdout.splitlines()[-1])
-    assert name == json.loads((tmp_path / "run" / "tracking.json").read_text())["trackio"]
+    assert name == json.loads((tmp_path / "run" / "tracking.json").read_text())["trackio"]["run"]
     assert config["method.name"] == "dm"
     assert [each["step"] for each in logs if "loss" in each] == [1, 2, 3, 4]
     assert [each["step"] for each in logs if "validation/accuracy" in each] == [2, 4]

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from potstill.data import ImageDataset
+from potstill.distillation import distill, driver, in_turn
 from potstill.runtime.errors import UserError
-from potstill.tracking import make_trackers
-from tests.runs import dataset, quick_validation
-from tests.tracking.sessions import LOSSES, VALIDATIONS, track_interrupted_and_resumed
+from potstill.tracking import Tracking, make_trackers
+from tests.runs import SETTINGS, dataset, quick_validation
+from tests.tracking.sessions import LOSSES, VALIDATIONS, Killed, stop_after, track_interrupted_and_resumed
 
 wandb: Any = pytest.importorskip("wandb")
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
 
     folder = tmp_path / "run"
     track_interrupted_and_resumed("wandb:project=thesis", folder, dataset)
-    name = json.loads((folder / "tracking.json").read_text())["wandb"]
+    name = json.loads((folder / "tracking.json").read_text())["wandb"]["run"]
     files = sorted((folder / "wandb").glob(f"offline-run-*/run-{name}.wandb"), key=lambda path: path.stat().st_mtime)
     assert len(files) == 3, "a folder for each session, all of one run"
     (first, *_) = (each.run for each in records(files[0]) if each.WhichOneof("record_type") == "run")
@@ -68,6 +69,23 @@ def test_files_go_where_the_environment_says(dataset: ImageDataset, tmp_path: Pa
     track_interrupted_and_resumed("wandb", tmp_path / "run", dataset)
     assert not (tmp_path / "run" / "wandb").exists()
     assert list((tmp_path / "elsewhere" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_after_a_kill_the_new_folder_has_the_whole_curve(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from tests.tracking.wandb_file import history
+
+    monkeypatch.setattr(driver, "CHECKPOINT_SECONDS", -1.0)
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        distill(SETTINGS, dataset, out=folder, listen=in_turn(Tracking("wandb", folder), stop_after(5, Killed)))
+    wandb.teardown(exit_code=1)  # in place of the end of the process
+    with Tracking("wandb", folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)
+    last = max((folder / "wandb").glob("offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime)
+    assert [entry["iteration"] for entry in history(last) if "loss" in entry] == LOSSES
+    assert [entry["iteration"] for entry in history(last) if "validation/accuracy" in entry] == VALIDATIONS
 
 
 def test_a_server_out_of_reach_is_one_line_before_anything_runs(monkeypatch: pytest.MonkeyPatch):

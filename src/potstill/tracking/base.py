@@ -35,6 +35,7 @@ class TrackedRun:
         name: what people call the run: the name of the folder.
         config: the settings by name; those of the method as ``method.NAME``.
         earlier: what ``open`` returned when this run was last tracked; None if it was not.
+        killed: whether the session before ended without closing the tracker.
         iteration: the iteration after which the run goes on; None if no run goes on, and only something is added.
     """
 
@@ -42,6 +43,7 @@ class TrackedRun:
     name: str
     config: Mapping[str, Value]
     earlier: str | None = None
+    killed: bool = False
     iteration: int | None = None
 
 
@@ -56,9 +58,10 @@ class Tracker(ABC):
     """The package that is imported."""
     install: ClassVar[str]
     """What ``pip install`` is told to install it."""
-    forgets: ClassVar[bool] = False
-    """Whether ``open`` drops what the tracker has of iterations after that of the run; otherwise it is not told again
-    of what it has been told before the run was killed."""
+
+    reached: int | None = field(init=False, repr=False, default=None)
+    """What ``open`` sets if a run goes on and the tracker lacks some of what it was told: the iteration up to which it
+    has everything. What comes after that it is told again, from the record."""
 
     library: Any = field(init=False, repr=False, default=None)
     """The imported package, from ``check`` on."""

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from potstill.runtime.errors import UserError, in_one_line
 from potstill.runtime.events import read_events
 from potstill.runtime.files import write_json
-from potstill.runtime.reading import read_json, read_toml
+from potstill.runtime.reading import read_toml
+from potstill.schema import Record, plain
+from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import RunPaths
 from potstill.tracking import results
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from potstill.schema.evaluation import Evaluation
 
 FILE = "tracking.json"
-"""In the folder of a run: by tracker, what finds the run there again."""
+"""In the folder of a run: by tracker, where the run is there."""
 SCALARS = {"step": ("loss", "loss"), "validation": ("accuracy", "validation/accuracy")}
 """For each event with a number: its field, and what the number is called in trackers."""
 
@@ -34,6 +37,19 @@ PLACE = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f]{1,200}")
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerRecord(Record):
+    """Where a run is in a tracker.
+
+    Attributes:
+        run: what finds it there again.
+        closed: whether the last session has closed the tracker; otherwise it was killed, or goes on.
+    """
+
+    run: str
+    closed: bool
 
 
 class Tracking:
@@ -59,7 +75,7 @@ class Tracking:
             trackers = make_trackers([trackers] if isinstance(trackers, str) else trackers)
         self._paths = RunPaths(Path(folder))
         self._told = [_Told(name, each) for name, each in trackers.items()]
-        self._earlier = _read_ids(self._paths.path / FILE)
+        self._earlier = _read_record(self._paths.path / FILE)
         self._recorded = {_key(event) for event in read_events(self._paths.metrics)} if self._earlier else set()
         self._settings: Mapping[str, Any] | None = None
         self._complete = False
@@ -70,6 +86,8 @@ class Tracking:
     def __exit__(self, *unused: object) -> None:
         for each in self._told:
             each.close(complete=self._complete)
+        with suppress(UserError):  # then the next session believes that this one was killed
+            self._remember(closed=True)
 
     def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
         """Tell the trackers of one event."""
@@ -87,26 +105,31 @@ class Tracking:
             self._tell_evaluation(fields["evaluation"])
 
     def _open(self, iteration: int | None) -> None:
-        """Open all trackers; those that the run is new to are told what is on record."""
+        """Open all trackers, and tell each what is on record and it has not."""
         for each in self._told:
             if each.tells or each.failed:
                 continue
+            earlier = self._earlier.get(each.name)
             run = TrackedRun(
                 folder=self._paths.path,
                 name=self._paths.path.resolve().name,
                 config=flat(self._settings if self._settings is not None else _stored_settings(self._paths.config)),
-                earlier=self._earlier.get(each.name),
+                earlier=None if earlier is None else earlier.run,
+                killed=earlier is not None and not earlier.closed,
                 iteration=iteration,
             )
-            each.open(run, self._recorded if run.earlier is not None and iteration is not None else set())
-            if each.tells and run.earlier is None:
-                for event in read_events(self._paths.metrics):
-                    if (name := str(event.get("event"))) in SCALARS:
-                        each.do(lambda tracker, name=name, event=event: tracker.scalars(*_scalar(name, event)))
-        ids = self._earlier | {each.name: each.place for each in self._told if each.tells}
-        if ids != self._earlier:
-            self._earlier = ids
-            write_json(self._paths.path / FILE, ids)
+            each.open(run, self._recorded)
+            for event in read_events(self._paths.metrics) if each.tells else ():
+                if (name := str(event.get("event"))) in SCALARS and _key(event) not in each.known:
+                    each.do(lambda tracker, name=name, event=event: tracker.scalars(*_scalar(name, event)))
+        self._remember(closed=False)
+
+    def _remember(self, *, closed: bool) -> None:
+        """Write down where the run is in the trackers, and whether they are closed."""
+        now = {each.name: TrackerRecord(run=each.place, closed=closed) for each in self._told if each.place}
+        if now and self._earlier | now != self._earlier:
+            self._earlier |= now
+            write_json(self._paths.path / FILE, plain(self._earlier))
 
     def _tell_scalars(self, event: str, fields: Mapping[str, Any]) -> None:
         for each in self._listening((event, fields["iteration"])):
@@ -148,7 +171,7 @@ class Tracking:
             each.do(lambda tracker: tracker.scalars(results.means(found), iteration))
 
     def _listening(self, key: tuple[str, int] | None = None) -> Iterable[_Told]:
-        """Those that are open and, with the key of an event, have not been told of it before the run was killed."""
+        """Those that are open and, with the key of an event, have not got it before the run was killed."""
         return (each for each in self._told if each.tells and key not in each.known)
 
 
@@ -158,7 +181,7 @@ class _Told:
     Attributes:
         place: what finds the run there again; empty until it is open.
         failed: whether it has failed.
-        known: the keys of the events that it has been told of in earlier sessions.
+        known: the keys of the events that it has from earlier sessions.
     """
 
     def __init__(self, name: str, tracker: Tracker) -> None:
@@ -174,8 +197,9 @@ class _Told:
     def open(self, run: TrackedRun, recorded: set[tuple[str, int]]) -> None:
         """Open it; ``recorded`` are the keys of the events that the record had before the run went on."""
         self.place = self.do(lambda tracker: _checked(tracker.open(run))) or ""
-        after = run.iteration if self._tracker.forgets else None
-        self.known = {key for key in recorded if after is None or key[1] <= after}
+        reached = self._tracker.reached
+        if run.earlier is not None:
+            self.known = {key for key in recorded if reached is None or key[1] <= reached}
 
     def do(self, what: Callable[[Tracker], T]) -> T | None:
         """Do something with the tracker, unless it has failed before."""
@@ -231,15 +255,16 @@ def _stored_settings(config: Path) -> Mapping[str, Any]:
     return read_toml(config)[1] if config.exists() else {}
 
 
-def _read_ids(path: Path) -> dict[str, str]:
-    """What finds a run again, by tracker.
+def _read_record(path: Path) -> dict[str, TrackerRecord]:
+    """Where a run is, by tracker.
 
     Raises:
         UserError: the file is damaged.
     """
     if not path.exists():
         return {}
-    ids = read_json(path)
-    if not isinstance(ids, dict) or not all(isinstance(each, str) and PLACE.fullmatch(each) for each in ids.values()):
+    fields = Fields.of_file(path)
+    found = {name: TrackerRecord.from_json(fields.part(name)) for name in fields.values}
+    if not all(PLACE.fullmatch(each.run) for each in found.values()):
         raise UserError(f"{path} does not say which runs of which trackers belong to this run", "delete that file")
-    return ids
+    return found

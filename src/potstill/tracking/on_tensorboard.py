@@ -19,7 +19,6 @@ class TensorBoard(Tracker):
 
     package: ClassVar[str] = "tensorboard"
     install: ClassVar[str] = "'potstill[track]'"
-    forgets: ClassVar[bool] = True
 
     _writer: Any = field(init=False, repr=False, default=None)
 
@@ -29,6 +28,7 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard.summary import hparams
 
         later = None if run.earlier is None or run.iteration is None else run.iteration + 1
+        self.reached = run.iteration
         self._writer = SummaryWriter(str(run.folder / FOLDER), purge_step=later)
         if run.earlier is None:
             for summary in hparams(dict(run.config), {"validation/accuracy": 0.0, "loss": 0.0}):

@@ -59,6 +59,8 @@ class WandB(Tracker):
             dir=self.library.env.get_dir(str(run.folder)),
             settings=self.library.Settings(console="off", quiet=True),  # a progress bar is no result
         )
+        if run.killed:  # what wandb had not yet written or sent is lost
+            self.reached = int(self._run.summary.get("iteration") or 0) if resumed else 0
         self._run.define_metric("iteration")
         self._run.define_metric("*", step_metric="iteration")
         return str(self._run.id)

@@ -82,8 +82,9 @@ def test_after_a_kill_every_step_is_there_once(
     folder = tmp_path / "run"
     if kept:
         monkeypatch.setattr(driver, "CHECKPOINT_SECONDS", -1.0)
-    with pytest.raises(Killed):  # what was told before it is in the file: nothing is closed
-        distill(SETTINGS, dataset, out=folder, listen=in_turn(Tracking("tensorboard", folder), stop_after(5, Killed)))
+    killed = Tracking("tensorboard", folder)  # neither closed nor forgotten: what it was told is in the file
+    with pytest.raises(Killed):
+        distill(SETTINGS, dataset, out=folder, listen=in_turn(killed, stop_after(5, Killed)))
     assert steps(read(folder), "loss") == [1, 2, 3, 4, 5]
     with Tracking("tensorboard", folder) as tracking:
         distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)

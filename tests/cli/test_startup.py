@@ -48,6 +48,10 @@ def test_the_version_and_the_list_of_commands_come_at_once():
     assert run(["--version"], ["--help"], ["nonsense"]) == ([0, 0, 2], set())
 
 
+def test_the_refusal_of_a_tracker_comes_at_once(tmp_path: Path):
+    assert run(["evaluate", str(tmp_path), "--track", "tensorbord"]) == ([2], set())
+
+
 @pytest.mark.slow
 def test_a_run_waits_for_no_library_that_it_does_not_use(tmp_path: Path):
     unused = {"torch._dynamo", "matplotlib", "scipy.stats", "sklearn", "datasets", "pandas", "pyarrow"}

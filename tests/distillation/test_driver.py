@@ -114,7 +114,7 @@ def test_a_run_begins_with_a_look_at_its_dataset_which_the_manifest_keeps(datase
     folder = RunFolder(tmp_path / "run")
     distill(SETTINGS, leaking, out=folder.path, time_limit=0, listen=lambda *event: told.append(event))
     names = [name for name, _ in told if name != "doing"]
-    assert names[:3] == ["inspection", "memory", "start"]
+    assert names[:4] == ["settings", "inspection", "memory", "start"]
     account = dict(told)["inspection"]["inspection"].account
     assert any("also in train" in warning for warning in account.warnings)
     assert folder.read_manifest().dataset.account == account
@@ -205,7 +205,8 @@ def test_folder_holds_what_is_promised(run: Run):
 def test_events_are_told_and_recorded(run: Run):
     _, folder, heard = run
     recorded = list(read_events(folder.metrics))
-    heard = [(event, fields) for event, fields in heard if event not in ("doing", "inspection", "memory")]  # only told
+    told = {"settings", "inspection", "memory", "doing", "validated", "manifest"}  # that no file records
+    heard = [(event, fields) for event, fields in heard if event not in told]
     assert recorded == [{"event": event, **fields} for event, fields in heard]
     assert [event for event, _ in heard] == ["start", *["step", "step", "validation"] * 3, "finish"]
     steps = [fields for event, fields in heard if event == "step"]
@@ -214,6 +215,17 @@ def test_events_are_told_and_recorded(run: Run):
     validations = [fields for event, fields in heard if event == "validation"]
     assert [fields["iteration"] for fields in validations] == [2, 4, 6]
     assert recorded[-1]["status"] == "complete"
+
+
+def test_a_listener_is_told_of_settings_validated_sets_and_the_manifest(run: Run):
+    done, folder, heard = run
+    names = [event for event, _ in heard]
+    assert names.index("settings") < names.index("start")
+    assert dict(heard)["settings"]["settings"] == done.settings.to_dict()
+    judged = [fields for event, fields in heard if event == "validated"]
+    assert [fields["iteration"] for fields in judged] == [2, 4, 6]
+    assert all(pretended(fields["synthetic"]) == fields["accuracy"] for fields in judged)
+    assert dict(heard)["manifest"]["manifest"] == folder.read_manifest()
 
 
 def test_manifest_describes_the_run(run: Run, dataset: ImageDataset):

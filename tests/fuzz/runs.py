@@ -80,11 +80,15 @@ from potstill.schema.search import Candidate, Proxy, SearchResult
 from potstill.schema.vector_map import VectorMap
 from potstill.synthetic import Replay, SyntheticSet
 from potstill.synthetic.export import export
+from potstill.tracking import Tracking
+from potstill.tracking.listening import FILE as TRACKED
+from potstill.tracking.listening import TrackerRecord
 from potstill.units import Materials, UnitLog, Workplace
 from tests.fuzz.campaign import Kind
 from tests.fuzz.mutations import Structure
 from tests.report.run_folder import evaluation, make_run
 from tests.small import NETWORK, digits, small_digits, small_experts
+from tests.tracking.stand_in import Recorder
 
 RECORDS = Path(__file__).parents[2] / "records"
 SEARCH = "mnist-dm-ipc10/search.json"
@@ -527,6 +531,17 @@ def _use_log(folder: Path) -> None:
     log.add(replace(_units()[0], repeat=9), CPU, RESULT)
 
 
+def _make_tracking(folder: Path) -> Path:
+    places = {"stand-in": TrackerRecord(run="number 1", closed=True), "wandb": TrackerRecord(run="x2k9", closed=False)}
+    (folder / TRACKED).write_text(json.dumps({name: each.to_json() for name, each in places.items()}))
+    return folder / TRACKED
+
+
+def _use_tracking(folder: Path) -> None:
+    with Tracking({"stand-in": Recorder()}, folder) as tracking:
+        tracking("start", {"iteration": 0})
+
+
 def _make_dataset(folder: Path) -> Path:
     write_dataset(small_digits(), folder / "dataset.safetensors")
     return folder / "dataset.safetensors"
@@ -561,6 +576,7 @@ KINDS = [
     _resumed("checkpoint/state.safetensors", "safetensors"),
     _resumed("checkpoint/start.safetensors", "safetensors"),
     Kind("evaluation.units.jsonl, continued", "jsonl", _make_log, _use_log),
+    Kind("tracking.json, tracked again", "json", _make_tracking, _use_tracking),
     Kind("dataset of a worker", "safetensors", _make_dataset, _use_dataset),
     Kind("evaluation.json, continued", "json", _make_evaluation, _use_evaluation),
     Kind(

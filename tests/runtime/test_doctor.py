@@ -12,6 +12,13 @@ from potstill.runtime import doctor
 from potstill.runtime.doctor import Finding, examine
 
 
+class Message:
+    """What a package with one extra says of itself."""
+
+    def get_all(self, name: str) -> list[str]:
+        return ["mlflow"]
+
+
 def found(what: str) -> Finding:
     return next(each for each in examine() if each.what == what)
 
@@ -40,6 +47,16 @@ def test_a_broken_extra_is_an_error_that_says_what_to_do(
     said = capsys.readouterr()
     assert "BROKEN" in said.out
     assert said.err.splitlines()[-1] == "potstill: 1 broken: extra slurm; pip install --force-reinstall submitit"
+
+
+def test_a_package_whose_module_has_another_name_is_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "version", lambda package: "3")
+    asked: list[str] = []
+    monkeypatch.setattr(doctor.importlib, "import_module", asked.append)
+    monkeypatch.setattr(doctor, "requires", lambda name: ["mlflow-skinny>=3; extra == 'mlflow'"])
+    monkeypatch.setattr(doctor, "metadata", lambda name: Message())
+    assert found("extra mlflow") == Finding("extra mlflow", "mlflow-skinny 3")
+    assert asked == ["mlflow"]
 
 
 def test_a_missing_extra_is_no_error(monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from potstill.runtime.errors import UserError
-from potstill.runtime.events import EventLog, read_events
+from potstill.runtime.events import EventLog, in_turn, read_events
 
 fields = st.dictionaries(
     st.text(st.characters(categories=["Ll"]), min_size=1).filter(
@@ -135,3 +135,11 @@ def test_truncating_mends_a_line_that_was_cut_off(tmp_path: Path):
     log.truncate_after(1)
     log.append("step", iteration=2)
     assert [event["iteration"] for event in read_events(log.path)] == [1, 2]
+
+
+def test_several_listeners_are_told_in_their_order():
+    told: list[tuple[str, str, object]] = []
+    listen = in_turn(*(lambda event, fields, who=who: told.append((who, event, fields["iteration"])) for who in "ab"))
+    listen("step", {"iteration": 1})
+    listen("finish", {"iteration": 2})
+    assert told == [("a", "step", 1), ("b", "step", 1), ("a", "finish", 2), ("b", "finish", 2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import tyro
 
-from potstill import data, distillation
+from potstill import data, distillation, tracking
 from potstill.cli.auto_choice import AUTO, auto_settings
 from potstill.cli.going_on import given_again, go_on_with, going_on, resuming_distillation
-from potstill.cli.options import MemoryOption, duration, parse, value_of, within_memory
+from potstill.cli.options import MemoryOption, TrackOption, duration, parse, trackers, value_of, within_memory
 from potstill.cli.output import say
 from potstill.cli.progress import DistillationProgress
 from potstill.distillation.settings import RunSettings, Settings, recorded_method
@@ -47,6 +48,7 @@ class Options(Generic[M]):
     resume: bool = False
     time_limit: str | None = None
     memory_limit: MemoryOption = None
+    track: TrackOption = None
     config: Path | None = None
     data_root: Path | None = None
 
@@ -68,15 +70,20 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     limit = None if options.time_limit is None else duration(options.time_limit)
     if not options.resume:
         distillation.RunFolder(out).check_new()
+    tracked = trackers(options.track) if leads else {}
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     root = options.data_root
-    again = given_again({"--data-root": root, "--memory-limit": options.memory_limit})
+    again = given_again({"--data-root": root, "--memory-limit": options.memory_limit, "--track": options.track})
     with (
         within_memory(options.memory_limit),
         going_on(lambda: resuming_distillation(distillation.RunFolder(out), *again)),
         DistillationProgress(sys.stderr if leads else StringIO()) as progress,
+        ExitStack() as closing,
     ):
+        listen: distillation.Listener = progress
+        if tracked:
+            listen = distillation.in_turn(progress, closing.enter_context(tracking.Tracking(tracked, out)))
         progress.doing("reading the data")
         dataset = data.load_dataset(
             stored.dataset,
@@ -93,7 +100,7 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
             resume=options.resume,
             time_limit=limit,
             command=shlex.join(["potstill", "distill", *words]),
-            listen=progress,
+            listen=listen,
             ranks=ranks or distillation.ALONE,
         )
     if not leads:

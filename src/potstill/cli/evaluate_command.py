@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill import evaluation, report
+from potstill import evaluation, report, tracking
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import (
     ChoiceOptions,
     ComputeOptions,
     ExecutorOption,
     MemoryOption,
+    TrackOption,
     names,
     numbers,
     parse,
     percent,
+    trackers,
     within_memory,
 )
 from potstill.cli.output import Table, say, table_console
@@ -94,6 +96,7 @@ class Options:
     epsilons: str | None = None
     attacked_images: int | None = None
     memory_limit: MemoryOption = None
+    track: TrackOption = None
 
 
 def run(words: list[str]) -> None:
@@ -110,6 +113,10 @@ def _evaluate(words: list[str]) -> None:
 
 def _carry_out(options: Options) -> None:
     at_least(options, repeats=1, full_repeats=1, full_epochs=1)
+    for what in ("robustness", "attacks", "labels"):
+        if getattr(options, what) and options.track is not None:
+            raise UserError(f"--track does not apply to --{what}", "leave it out")
+    tracked = trackers(options.track)
     target = Target.opened(options.target)
     synthetic = target.synthetic
     for option in () if options.attacks else ("epsilons", "attacked_images"):
@@ -172,6 +179,9 @@ def _carry_out(options: Options) -> None:
         )
     table_console().print(table(result, len(synthetic)))
     say(f"written to {path}")
+    if tracked:
+        with tracking.Tracking(tracked, target.beside) as told:
+            told("evaluation", {"evaluation": result})
     if rates is not None:
         for network in networks:
             if network in rates.networks:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
+from potstill import tracking
 from potstill.data.choices import Choices
 from potstill.runtime.bounds import memory_limit
 from potstill.runtime.compute_choice import ComputeChoice
@@ -19,6 +20,7 @@ from potstill.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from potstill.schema.evaluation import Repeats
+    from potstill.tracking import Tracker
 
 T = TypeVar("T")
 
@@ -58,6 +60,16 @@ MemoryOption = Annotated[
     ),
 ]
 """``--memory-limit`` among a command's options."""
+
+TrackOption = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="NAME",
+        help="also tell an experiment tracker: tensorboard, wandb, trackio, mlflow or module:Class; several, separated "
+        "by commas. See docs/tracking.md.",
+    ),
+]
+"""``--track`` among a command's options."""
 
 
 def parse(kind: type[T], words: Sequence[str], *, command: str, default: T | None = None) -> T:
@@ -208,6 +220,20 @@ def numbers(text: str, option: str) -> list[float]:
         return [float(number) for number in names(text)]
     except ValueError as error:
         raise UserError(f"--{option} takes numbers separated by commas, not {text!r}", "such as 0.1,0.2") from error
+
+
+def trackers(text: str | None) -> dict[str, Tracker]:
+    """The trackers that the value of ``--track`` names, each by its name; none if it is not given.
+
+    Raises:
+        UserError: there is no such tracker, or it cannot be used.
+    """
+    if text is None:
+        return {}
+    specs = names(text)
+    if not specs:
+        raise UserError("--track names no tracker", f"use one of {', '.join(tracking.TRACKERS)}")
+    return tracking.make_trackers(specs)
 
 
 def percent(result: Repeats | None, *, interval: bool = False) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from potstill.inspection import inspect
 from potstill.methods import Method, Problem, State, find_method
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.events import Listener
 from potstill.runtime.interrupts import Interrupts
 from potstill.runtime.lock import locked
 from potstill.runtime.machine import reset_peak_memory
@@ -46,9 +46,6 @@ from potstill.synthetic import SyntheticSet
 
 CHECKPOINT_SECONDS = 20.0
 LOGGED_STEPS = 1000
-
-Listener = Callable[[str, dict[str, Any]], None]
-"""Called with the name and the fields of every event."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +226,7 @@ class _Run:
             self._closing.enter_context(locked(self.folder.path))
         if self.plan.privacy is not None:
             self._checkpoint()  # what was drawn is not drawn again
+        self._mention("settings", settings=self.plan.settings.to_dict())
         self._mention("inspection", inspection=inspection)
         if planned is not None:
             self._mention("memory", planned=planned)
@@ -251,6 +249,7 @@ class _Run:
         self._seconds_before = self.now.seconds
         if self.plan.privacy is not None and not folder.checkpoint.exists():
             self._checkpoint()  # as in ``begin``
+        self._mention("settings", settings=self.plan.settings.to_dict())
         self._emit("resume", total=self.plan.iterations)
 
     def go(self, time_limit: float | None) -> DistillationResult:
@@ -336,9 +335,11 @@ class _Run:
 
     def _validate(self) -> None:
         self._tell("validating")
-        accuracy = self.validation.accuracy(self.method.result(self.problem, self.now.state))
+        synthetic = self.method.result(self.problem, self.now.state)
+        accuracy = self.validation.accuracy(synthetic)
         self._emit("validation", accuracy=accuracy)
         self._good = self.now = self.now.judged(accuracy)
+        self._mention("validated", accuracy=accuracy, synthetic=synthetic)
 
     def _look(self) -> None:
         """Look at the steps since the last look.
@@ -402,7 +403,7 @@ class _Run:
         self.now = replace(self.now, seconds=self._seconds())
         chosen = self._checkpoint()
         if self.folder is not None:
-            manifest = describe_run(
+            described = describe_run(
                 self.plan,
                 self.dataset,
                 self.now,
@@ -412,7 +413,9 @@ class _Run:
                 command=self.command,
                 ranks=self.ranks.count,
             )
-            continued(manifest, self._earlier).write(self.folder.manifest)
+            manifest = continued(described, self._earlier)
+            manifest.write(self.folder.manifest)
+            self._mention("manifest", manifest=manifest)
             self._map(chosen, self.folder)
         self._emit("finish", status=status, chosen_iteration=chosen.provenance["chosen_iteration"])
         return chosen

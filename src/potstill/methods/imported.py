@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from importlib import import_module
-from types import ModuleType
 from typing import TypeGuard
 
 from potstill.methods.base import Method
 from potstill.methods.citations import Citation
-from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.errors import UserError
+from potstill.runtime.importing import imported_object
 
 
 def imported_method(reference: str) -> type[Method]:
@@ -22,13 +21,7 @@ def imported_method(reference: str) -> type[Method]:
     Raises:
         UserError: there is no such module or class, the import fails, or the class is not a usable method.
     """
-    module_name, _, class_name = reference.partition(":")
-    if not class_name.isidentifier() or not all(part.isidentifier() for part in module_name.split(".")):
-        raise UserError(f"{reference!r} does not name a method", "write their_package.module:TheirMethod")
-    found = getattr(_module(module_name), class_name, None)
-    if found is None:
-        known = [name for name, value in vars(_module(module_name)).items() if is_concrete(value)]
-        raise unknown(f"method of {module_name}", class_name, known, listing=f"the module {module_name}")
+    found = imported_object(reference, "method", is_concrete)
     if (fault := fault_of(found)) is not None:
         raise UserError(f"{reference} is not a usable method: {fault[0]}", fault[1])
     return found
@@ -64,20 +57,3 @@ def fault_of(value: object) -> tuple[str, str] | None:
     if unset:
         return f"its settings {', '.join(unset)} have no default", "give every setting a default"
     return None
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            problem, remedy = f"there is no module {error.name!r}", "install its package, or add its directory"
-            raise UserError(problem, f"{remedy} to PYTHONPATH (PYTHONPATH=. for the current directory)") from error
-        raise _import_failed(name, error) from error
-    except (Exception, SystemExit) as error:  # code of another package may raise anything
-        raise _import_failed(name, error) from error
-
-
-def _import_failed(name: str, error: BaseException) -> UserError:
-    reason = " ".join(str(error).split())
-    return UserError(f"importing {name!r} failed: {type(error).__name__}: {reason}", f"fix the module {name}")

@@ -25,6 +25,8 @@ from potstill.runtime.parallel import core_count
 Verdict = Literal["good", "note", "broken"]
 
 LEAST_DISK = 2**31
+MODULES = {"mlflow-skinny": "mlflow"}
+"""What is imported of packages whose module has another name."""
 TIMED = (64, 64, 32)
 """Images, channels and height of the convolution that is timed: that of a ConvNet on CIFAR-10."""
 
@@ -160,7 +162,7 @@ def _package(package: str, extra: str) -> Finding:
     except PackageNotFoundError:
         return Finding(what, f"{package} is not installed", "note", f"pip install 'potstill[{extra}]' if you need it")
     try:
-        importlib.import_module(package.replace("-", "_"))
+        importlib.import_module(MODULES.get(package, package.replace("-", "_")))
     except Exception as error:  # a broken package may raise anything
         reason = in_one_line(error)[:100]
         return Finding(

@@ -1,9 +1,9 @@
-"""The event record of a run: one JSON object per line, append-only."""
+"""The events of a run: who is told of them, and their record, one JSON object per line, append-only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,25 @@ from potstill.runtime.files import write_atomic
 from potstill.runtime.lock import check_locks
 from potstill.runtime.reading import cannot_read, cannot_write, open_regular, parse_json
 
+Listener = Callable[[str, dict[str, Any]], None]
+"""Called with the name and the fields of every event: of those in the record, and of those that are only told."""
+
 LINE_BYTES = 2**24
 """The longest line that is read: a confusion matrix of a thousand classes takes 3 MB."""
+
+
+def in_turn(*listeners: Listener) -> Listener:
+    """A listener that tells several others of every event, one after the other.
+
+    Args:
+        listeners: the others, in their order.
+    """
+
+    def listen(event: str, fields: dict[str, Any]) -> None:
+        for each in listeners:
+            each(event, fields)
+
+    return listen
 
 
 class EventLog:

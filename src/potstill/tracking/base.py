@@ -1,0 +1,169 @@
+"""What a tracker is: something that can be told of numbers, pictures, tables and the outcome of a run."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from importlib import import_module
+from pathlib import Path
+from ssl import SSLError
+from typing import Any, ClassVar
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import numpy as np
+
+from potstill.runtime.errors import UserError, in_one_line
+
+Value = str | int | float | bool
+Cell = str | int | float | None
+
+PROJECT = "potstill"
+"""The project or experiment that runs belong to, unless the user names another."""
+REACH_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedRun:
+    """What a tracker is told about a run before anything else.
+
+    Attributes:
+        folder: the folder of the run, in which the tracker may keep files.
+        name: what people call the run: the name of the folder.
+        config: the settings by name; those of the method as ``method.NAME``.
+        earlier: what ``open`` returned when this run was last tracked; None if it was not.
+        killed: whether the session before ended without closing the tracker.
+        iteration: the iteration after which the run goes on; None if no run goes on, and only something is added.
+    """
+
+    folder: Path
+    name: str
+    config: Mapping[str, Value]
+    earlier: str | None = None
+    killed: bool = False
+    iteration: int | None = None
+
+
+@dataclass(kw_only=True)
+class Tracker(ABC):
+    """A program that collects runs. Its fields are options, texts that the user may give as ``NAME:option=value``.
+
+    Whatever a method raises after ``check`` is reported once, and the run goes on without the tracker.
+    """
+
+    package: ClassVar[str]
+    """The package that is imported."""
+    install: ClassVar[str]
+    """What ``pip install`` is told to install it."""
+
+    reached: int | None = field(init=False, repr=False, default=None)
+    """What ``open`` sets if a run goes on and the tracker lacks some of what it was told: the iteration up to which it
+    has everything. What comes after that it is told again, from the record."""
+
+    library: Any = field(init=False, repr=False, default=None)
+    """The imported package, from ``check`` on."""
+
+    def check(self) -> None:
+        """Make sure, before anything runs, that the tracker can be used.
+
+        Raises:
+            UserError: its package is absent or broken, or what it sends to cannot be reached.
+        """
+        self.library = imported(self.package, self.install)
+
+    @abstractmethod
+    def open(self, run: TrackedRun) -> str:
+        """Begin to track a run, or continue.
+
+        Returns:
+            What finds the run in this tracker again, for ``TrackedRun.earlier``: a name or number, without slashes.
+        """
+
+    @abstractmethod
+    def scalars(self, values: Mapping[str, float], iteration: int) -> None:
+        """Take numbers by name, such as ``loss``."""
+
+    @abstractmethod
+    def picture(self, name: str, pixels: np.ndarray, iteration: int) -> None:
+        """Take a picture, uint8 (H, W, 3)."""
+
+    @abstractmethod
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], iteration: int) -> None:
+        """Take a table; None is a cell without a value."""
+
+    @abstractmethod
+    def outcome(self, values: Mapping[str, Value]) -> None:
+        """Take what a session has led to, by name."""
+
+    @abstractmethod
+    def close(self, *, complete: bool) -> None:
+        """Finish: nothing more will come in this session.
+
+        Args:
+            complete: whether the run is at its end.
+        """
+
+
+def imported(package: str, install: str) -> Any:
+    """Import the package of a tracker.
+
+    Args:
+        package: its name.
+        install: what ``pip install`` is told to install it.
+
+    Raises:
+        UserError: it is absent or broken.
+    """
+    try:
+        library = import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name == package.partition(".")[0]:
+            raise _not_installed(package, install) from error
+        raise _broken(package, error) from error
+    except Exception as error:  # a broken package may raise anything
+        raise _broken(package, error) from error
+    if getattr(library, "__file__", None) is None:  # a folder of that name, such as a tracker leaves behind
+        raise _not_installed(package, install)
+    return library
+
+
+def check_reachable(tracker: str, address: str, remedy: str) -> None:
+    """Make sure that a server answers, whatever it answers; proxies of the environment are used.
+
+    Args:
+        tracker: whose server it is, for the message.
+        address: of the server; names, passwords and tokens in it are neither sent nor shown.
+        remedy: what to do if it does not answer.
+
+    Raises:
+        UserError: it does not.
+    """
+    address = without_secrets(address)
+    try:
+        urlopen(address, timeout=REACH_SECONDS).close()
+    except (HTTPError, HTTPException):
+        return  # it has answered
+    except (OSError, ValueError) as error:
+        cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
+        if isinstance(cause, SSLError):
+            return  # whom to trust is the tracker's own business
+        raise UserError(f"{tracker} cannot reach {address} ({in_one_line(cause)})", remedy) from error
+
+
+def without_secrets(address: str) -> str:
+    """An address without the names, passwords and tokens that may stand in it."""
+    return re.sub("//[^/@]*@", "//", address).partition("?")[0]
+
+
+def _not_installed(package: str, install: str) -> UserError:
+    return UserError(f"the tracker {package} is not installed", f"pip install {install}")
+
+
+def _broken(package: str, error: Exception) -> UserError:
+    return UserError(
+        f"the tracker {package} is installed but cannot be imported ({in_one_line(error)})",
+        f"pip install --force-reinstall {package}",
+    )

@@ -1,0 +1,97 @@
+"""``--track``: a tracker beside the record of a run, from the first iteration to the evaluation."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from potstill.cli import main
+from tests.children import child
+
+pytest.importorskip("tensorboard")
+pytestmark = pytest.mark.slow
+
+SMALL = ["--ipc", "1", "--network", "convnet:depth=1:width=4", "--batch-real", "8", "--device", "cpu"]
+FEW = ["--recipe", "quick", "--repeats", "2", "--baselines", "random", "--device", "cpu"]
+
+
+def steps(folder: Path, name: str) -> list[int]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found: Any = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0, "images": 0}).Reload()
+    if name in found.Tags()["images"]:
+        return [event.step for event in found.Images(name)]
+    return [event.step for event in found.Scalars(name)] if name in found.Tags()["scalars"] else []
+
+
+def test_a_run_and_its_evaluation_are_tracked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = tmp_path / "run"
+    words = ["distill", "dm", *SMALL, "--iterations", "4", "--validate-every", "2", "--out", str(run)]
+    assert main([*words, "--track", "tensorboard"]) == 0
+    assert steps(run, "loss") == [1, 2, 3, 4]
+    assert steps(run, "validation/accuracy") == steps(run, "set") == [2, 4]
+    assert main(["evaluate", str(run), *FEW, "--track", "tensorboard"]) == 0
+    chosen = json.loads((run / "manifest.json").read_text())["chosen_iteration"]
+    assert steps(run, "evaluation/convnet:depth=1:width=4/distilled") == [chosen]
+    assert steps(run, "evaluation/convnet:depth=1:width=4/random") == [chosen]
+    assert steps(run, "loss") == [1, 2, 3, 4]
+    assert main(["report", str(run)]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--track", "tensorbord"], "unknown tracker 'tensorbord'; did you mean 'tensorboard'? see tensorboard, "),
+        (["--track", ","], "--track names no tracker; use one of tensorboard, wandb, trackio, mlflow"),
+        (["--track", "wandb"], "the tracker wandb is not installed; pip install 'potstill[wandb]'"),
+        (["--trak", "wandb"], "there is no option --trak; did you mean --track? "),
+        (["--track", "tensorboard", "--track", "mlflow"], "--track is given twice; give it once"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_runs(
+    words: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert main(["distill", "dm", "--out", str(tmp_path / "run"), *words]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith(f"potstill: {line}")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("what", ["--robustness", "--attacks", "--labels"])
+def test_what_is_not_tracked_says_so(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["evaluate", str(tmp_path), what, "--track", "tensorboard"]) == 2
+    assert capsys.readouterr().err == f"potstill: --track does not apply to {what}; leave it out\n"
+
+
+def test_an_interrupted_run_says_how_to_go_on_with_its_tracker(tmp_path: Path):
+    run = tmp_path / "run"
+    words = ["distill", "dm", *SMALL, "--iterations", "100000", "--validate-every", "0", "--compile", "off"]
+    with child(
+        "-m", "potstill", *words, "--out", str(run), "--track", "tensorboard", stderr=subprocess.PIPE
+    ) as process:
+        metrics, deadline = run / "metrics.jsonl", time.monotonic() + 120
+        while not (metrics.exists() and metrics.read_text().count("step") > 1) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == (
+        f"potstill: interrupted; go on with: potstill distill --out {run} --resume --track tensorboard"
+    )
+    before = steps(run, "loss")
+    assert main(["distill", "--out", str(run), "--resume", "--track", "tensorboard", "--time-limit", "1"]) == 0
+    after = steps(run, "loss")
+    assert after[: len(before)] == before
+    assert after == sorted(set(after)) != before
+    assert len(list((run / "tensorboard").iterdir())) == 2

@@ -1,0 +1,218 @@
+"""What trackers are told of a run: all of it once, in order, whatever interrupts the run or breaks the tracker."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from potstill.data import ImageDataset
+from potstill.distillation import RunFolder, distill, driver, in_turn
+from potstill.runtime.errors import UserError
+from potstill.runtime.events import read_events
+from potstill.synthetic import SyntheticSet
+from potstill.tracking import Tracking
+from potstill.tracking.pictures import picture_of
+from tests.runs import SETTINGS, dataset, lasting, quick_validation
+from tests.tracking.sessions import EVALUATION, LOSSES, VALIDATIONS, Killed, stop_after
+from tests.tracking.stand_in import Failing, Forgetful, Losing, Recorder
+
+__all__ = ["dataset", "quick_validation"]
+
+
+@pytest.fixture
+def _every_iteration_is_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(driver, "CHECKPOINT_SECONDS", -1.0)
+
+
+def test_a_tracker_is_told_settings_numbers_pictures_and_the_outcome(dataset: ImageDataset, tmp_path: Path):
+    tracker, folder = Recorder(), tmp_path / "first run"
+    with Tracking({"it": tracker}, folder) as tracking:
+        assert tracker.told == []
+        done = distill(SETTINGS, dataset, out=folder, listen=tracking)
+    ((opened,),) = tracker.of("open")
+    assert tracker.told[0] == ("open", opened)
+    assert (opened.folder, opened.name, opened.earlier, opened.iteration) == (folder, "first run", None, 0)
+    assert (opened.config["ipc"], opened.config["method.name"], opened.config["method.batch_real"]) == (1, "dm", 8)
+    recorded = list(read_events(RunFolder(folder).metrics))
+    losses = [[event["iteration"], event["loss"]] for event in recorded if event["event"] == "step"]
+    assert tracker.of("loss") == losses
+    judged = [[event["iteration"], event["accuracy"]] for event in recorded if event["event"] == "validation"]
+    assert tracker.of("validation/accuracy") == judged
+    assert [iteration for iteration, _ in tracker.of("set")] == VALIDATIONS
+    ((outcome,),) = tracker.of("outcome")
+    assert outcome["status"] == "complete"
+    assert outcome["set_sha256"] == done.synthetic.fingerprint()
+    assert outcome["machine.cores"] > 0
+    assert tracker.told[-1] == ("close", True)
+
+
+def test_the_picture_shows_the_set(dataset: ImageDataset):
+    made = SyntheticSet.from_indices(dataset.train, dataset.train.class_index[3][:1])
+    pixels = picture_of(made, "one image")
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[2] == 3
+    values = (made.pixels()[0, 0].numpy() * 255).round().astype(np.uint8)
+    side = 120 // 8
+    enlarged = values.repeat(side, axis=0).repeat(side, axis=1)
+    first_rows = np.lib.stride_tricks.sliding_window_view(pixels[..., 0], len(enlarged), axis=1)
+    places = np.argwhere((first_rows == enlarged[0]).all(axis=2))
+    shown = (pixels[top : top + len(enlarged), left : left + len(enlarged), 0] for top, left in places)
+    assert any(np.array_equal(each, enlarged) for each in shown)
+
+
+def test_a_resumed_run_goes_on_in_the_tracker_without_a_second_word(dataset: ImageDataset, tmp_path: Path):
+    first, second, folder = Recorder(), Recorder(), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt), Tracking({"it": first}, folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, listen=in_turn(tracking, stop_after(3)))
+    assert first.told[-1] == ("close", False)
+    assert json.loads((folder / "tracking.json").read_text()) == {"it": {"run": "number 1", "closed": True}}
+    with Tracking({"it": second}, folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)
+    ((opened,),) = second.of("open")
+    assert (opened.earlier, opened.killed, opened.iteration) == ("number 1", False, 3)
+    assert [iteration for iteration, _ in first.of("loss") + second.of("loss")] == LOSSES
+    assert [iteration for iteration, _ in first.of("set") + second.of("set")] == VALIDATIONS
+    assert second.told[-1] == ("close", True)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_after_a_kill_nothing_is_told_twice(
+    kept: bool, dataset: ImageDataset, tmp_path: Path, request: pytest.FixtureRequest
+):
+    folder, told = tmp_path / "run", {"it": Recorder(), "forgetful": Forgetful(), "losing": Losing()}
+    if kept:
+        request.getfixturevalue("_every_iteration_is_kept")
+    with pytest.raises(Killed):
+        distill(SETTINGS, dataset, out=folder, listen=in_turn(Tracking(told, folder), stop_after(5, Killed)))
+    assert json.loads((folder / "tracking.json").read_text())["it"] == {"run": "number 1", "closed": False}
+    again = {"it": Recorder(), "forgetful": Forgetful(), "losing": Losing()}
+    with Tracking(again, folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)
+    resumed_at = 4 if kept else 0
+    for name, first in told.items():
+        ((opened,),) = again[name].of("open")
+        assert (opened.killed, opened.iteration) == (True, resumed_at)
+        assert first.of("loss")[-1][0] == 5
+        begun = {"it": 6, "forgetful": resumed_at + 1, "losing": 2}[name]
+        assert [iteration for iteration, _ in again[name].of("loss")] == list(range(begun, 7))
+        judged = [iteration for iteration in VALIDATIONS if iteration >= begun]
+        assert [iteration for iteration, _ in again[name].of("validation/accuracy")] == judged
+        drawn = [iteration for iteration in judged if iteration > resumed_at]  # sets are not on record
+        assert [iteration for iteration, _ in again[name].of("set")] == drawn
+
+
+def test_a_tracker_that_joins_a_run_later_is_told_from_the_record(dataset: ImageDataset, tmp_path: Path):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        distill(SETTINGS, dataset, out=folder, listen=stop_after(3))
+    late, later = Recorder(), Recorder()
+    with Tracking({"late": late}, folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)
+    assert [iteration for iteration, _ in late.of("loss")] == LOSSES
+    assert [iteration for iteration, _ in late.of("set")] == [4, 6], "sets are not on record"
+    with Tracking({"later": later}, folder) as tracking:
+        tracking("evaluation", {"evaluation": EVALUATION})
+    ((opened,),) = later.of("open")
+    assert opened.config["method.name"] == "dm"
+    assert [iteration for iteration, _ in later.of("loss")] == LOSSES
+    assert set(json.loads((folder / "tracking.json").read_text())) == {"late", "later"}
+
+
+def test_an_evaluation_is_a_table_and_numbers_at_the_iteration_of_the_set(dataset: ImageDataset, tmp_path: Path):
+    folder, tracker = tmp_path / "run", Recorder()
+    done = distill(SETTINGS, dataset, out=folder)
+    with Tracking({"it": tracker}, folder) as tracking:
+        tracking("evaluation", {"evaluation": EVALUATION})
+    chosen = done.synthetic.provenance["chosen_iteration"]
+    ((iteration, rows),) = tracker.of("evaluation")
+    assert iteration == chosen
+    low, high = EVALUATION.networks["convnet:width=8"].interval or (0, 0)
+    assert [(row["trained on"], row["accuracy"], row["repeats"]) for row in rows] == [
+        ("distilled", 0.6, 2),
+        ("random", 0.25, 1),
+    ]
+    assert (rows[0]["network"], rows[0]["recipe"]) == ("convnet:width=8", "quick@1")
+    assert (rows[0]["low 95 %"], rows[0]["high 95 %"]) == (low, high)
+    assert rows[1]["std"] is None
+    assert tracker.of("evaluation/convnet:width=8/distilled") == [[chosen, 0.6]]
+    assert tracker.of("evaluation/convnet:width=8/random") == [[chosen, 0.25]]
+    assert tracker.told[-1] == ("close", True)
+
+
+def test_the_evaluation_of_a_set_alone_is_told(tmp_path: Path):
+    tracker = Recorder()
+    with Tracking({"it": tracker}, tmp_path / "sets") as tracking:
+        (tmp_path / "sets").mkdir()
+        tracking("evaluation", {"evaluation": EVALUATION})
+    assert tracker.of("evaluation/convnet:width=8/distilled") == [[0, 0.6]]
+
+
+def test_a_tracker_that_fails_is_one_warning_and_the_run_goes_on(
+    dataset: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    failing, well = Failing(), Recorder()
+    both = {"a": failing, "b": well}
+    distill(SETTINGS, dataset, out=tmp_path / "alone")
+    with (
+        caplog.at_level(logging.WARNING, "potstill"),
+        Tracking(both, tmp_path / "run") as tracking,
+    ):
+        distill(SETTINGS, dataset, out=tmp_path / "run", listen=tracking)
+    assert [record.message for record in caplog.records] == [
+        "the tracker a fails (the server); the run goes on without it"
+    ]
+    assert [iteration for iteration, _ in failing.of("loss")] == [1, 2]
+    assert failing.told[-1] == ("close", False)
+    assert [iteration for iteration, _ in well.of("loss")] == LOSSES
+    assert lasting(tmp_path / "run") == lasting(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("part", ["open", "picture", "outcome", "close"])
+@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit(1)], ids=["error", "exit"])
+def test_whatever_fails_in_a_tracker_the_run_ends_as_it_should(
+    part: str,
+    error: BaseException,
+    dataset: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    def fails(*arguments: object, **named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Recorder, part, fails)
+    with caplog.at_level(logging.WARNING, "potstill"), Tracking({"it": Recorder()}, tmp_path / "run") as tracking:
+        assert distill(SETTINGS, dataset, out=tmp_path / "run", listen=tracking).status == "complete"
+    assert len(caplog.records) == 1
+
+
+def test_an_interruption_within_a_tracker_interrupts_the_run(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorder, "picture", interrupted)
+    with pytest.raises(KeyboardInterrupt), Tracking({"it": Recorder()}, tmp_path / "run") as tracking:
+        distill(SETTINGS, dataset, out=tmp_path / "run", listen=tracking)
+    assert RunFolder(tmp_path / "run").read_manifest().status == "interrupted"
+
+
+def test_a_run_that_is_refused_leaves_nothing_in_the_tracker(dataset: ImageDataset, tmp_path: Path):
+    tracker = Recorder()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("")
+    with pytest.raises(UserError, match="already exists"), Tracking({"it": tracker}, tmp_path / "run") as tracking:
+        distill(SETTINGS, dataset, out=tmp_path / "run", listen=tracking)
+    assert tracker.told == []
+
+
+@pytest.mark.parametrize("place", ["../elsewhere", "..", "", "a\\b", 3, None])
+def test_a_place_that_no_tracker_has_written_is_refused(place: object, tmp_path: Path):
+    (tmp_path / "tracking.json").write_text(json.dumps({"it": {"run": place, "closed": True}}))
+    with pytest.raises(UserError, match=r"tracking\.json"):
+        Tracking({"it": Recorder()}, tmp_path)

@@ -29,7 +29,7 @@ class Gallery(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """A section for each dataset."""
         root = Path(self.env.srcdir)
-        pictures = Path(self.env.app.outdir, "_images", "gallery")
+        pictures = Path(self.env.doctreedir, "gallery")
         rows = collected([root / self.arguments[0]])
         runs = [RunPaths(file.parent) for file in sorted((root / self.arguments[0]).rglob("synthetic.safetensors"))]
         sets = {run.path: Manifest.read(run.manifest) for run in runs}

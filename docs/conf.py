@@ -1,7 +1,7 @@
 """How Sphinx makes the site from the Markdown of this repository, its records and its docstrings: `make docs`.
 
-The repository's root is the source folder, so that links between ``docs``, ``records`` and the files beside them are the
-same on the site as on a code host.
+The repository's root is the source folder, so that links between ``docs``, ``records`` and the files beside them are
+the same on the site as on a code host.
 """
 
 from __future__ import annotations

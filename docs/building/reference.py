@@ -34,6 +34,9 @@ PACKAGES = (TOP, METHODS, *(f"{TOP}.{name}" for name in (
 )))  # fmt: skip
 """Where two packages offer a thing that is no name of ``potstill``, the first is where references lead."""
 
+RANGED = re.compile(r"~?typing\.Annotated\[([^\[\],]+), ~?[\w.]+\([^()]*\)\]")
+"""How a record says of which numbers a field is."""
+
 
 class Public(SphinxDirective):
     """The public names of packages; of several, each has a heading and what its own docstring says."""
@@ -147,9 +150,17 @@ def _as_text(app: Sphinx, kind: str, name: str, thing: object, options: object, 
         lines.insert(0, r"\ ")  # napoleon takes the first line before a colon for a type
 
 
+def _readable(app: Sphinx, kind: str, name: str, thing: object, options: object, signature: Any, result: Any) -> Any:
+    """A signature that Sphinx can read: defaults without a notation are dots, numbers are without their ranges."""
+    if signature is None:
+        return None
+    return RANGED.sub(r"\1", re.sub(r"<[^<>]*>", "...", signature)), result
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("public", Public)
     app.connect("missing-reference", _resolved)
+    app.connect("autodoc-process-signature", _readable)
     app.connect("autodoc-process-docstring", _as_text, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -83,7 +83,7 @@ def test_records_can_be_taken_from_the_site_as_they_are(site: Path):
     for folder in SETS:
         file = folder / "synthetic.safetensors"
         assert (site / file).read_bytes() == (ROOT / file).read_bytes()
-    assert "config.toml" in text_of(site / SETS[0] / "index.html")
+        assert str(file.relative_to("records")) in read_page(site / "records" / "files.html").links
 
 
 def test_the_leaderboard_is_a_page_of_the_site(site: Path):

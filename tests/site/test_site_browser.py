@@ -23,7 +23,7 @@ PAGES = [
     "records/README.html",
     "records/leaderboard.html",
     "records/speed.html",
-    "records/mnist-exchange/dm-ipc10/index.html",
+    "records/files.html",
 ]
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 

@@ -40,7 +40,7 @@ highlight_language = "console"
 # Notebooks keep no outputs in the repository: they are executed here, each in a folder of its own.
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # with the warning of a cell that fails, which fails the build
 nb_execution_timeout = 120
 nb_merge_streams = True
 

@@ -55,6 +55,8 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 
+linkcheck_ignore = [r"(?!https?:)"]  # links within the site are checked by the tests
+
 html_theme = "furo"
 html_title = "Potstill"
 html_static_path = ["building/static"]

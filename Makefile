@@ -10,13 +10,15 @@ BIN     := $(VENV)/bin
 # Two processes of one thread each: small networks gain more from whole tests in parallel than from shared layers.
 PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: help demo check test lint fast unit wheel browser bench constraints clean
+.PHONY: help demo check test lint fast unit wheel docs linkcheck browser bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    distil the digits to ten images, evaluate them, write a report"
 	@echo "make check   lint, types, architecture and the fast tests: about a minute"
-	@echo "make test    the same with every test, and the built wheel: some minutes"
+	@echo "make test    the same with every test, the built wheel and the site: some minutes"
+	@echo "make docs    the site in build/site, with its notebooks executed: about a minute"
+	@echo "make linkcheck  ask the network whether the links to other sites still lead somewhere"
 	@echo "make bench   speed compared with the plain twins, and with the least that the work could take"
 	@echo "make constraints  pin the versions anew; UPGRADE=--upgrade takes the newest"
 	@echo "make clean   remove build products and caches; keep .venv and runs"
@@ -30,8 +32,10 @@ demo: $(VENV)/.installed
 
 check: lint fast
 
+# The site is built beside lint and the wheel; the tests then read what was built.
 test:
-	$(MAKE) --jobs 2 --output-sync lint wheel
+	$(MAKE) --jobs 1 $(VENV)/.installed-for-tests $(VENV)/.installed-for-docs
+	$(MAKE) --jobs 2 --output-sync docs wheel lint
 	$(MAKE) unit
 
 lint: $(VENV)/.installed-for-tests
@@ -50,6 +54,13 @@ wheel: $(VENV)/.installed-for-tests
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
 	.ci/try-wheel $(BIN)/python dist/*.whl
+
+docs: $(VENV)/.installed-for-docs
+	.ci/build-site $(BIN)/python
+
+# Not part of make test: what other sites do is not up to a change here.
+linkcheck: $(VENV)/.installed-for-docs
+	$(BIN)/python -m sphinx --builder linkcheck --conf-dir docs -D nb_execution_mode=off . build/linkcheck
 
 browser:
 	@.ci/install-browser
@@ -71,4 +82,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt constraints-torch.txt
 
 $(VENV)/.installed-for-tests: $(VENV)/.installed constraints-tests.txt
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement constraints-tests.txt
+	@touch $@
+
+$(VENV)/.installed-for-docs: $(VENV)/.installed constraints-docs.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement constraints-docs.txt
 	@touch $@

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,6 +15,10 @@ from hypothesis import settings
 
 from potstill.units import Crew
 from potstill.units.processes import processes
+from tests.report.browsing import ARGUMENTS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Examples are judged by what they find: how long one takes depends on what else the machine is doing.
 settings.register_profile("potstill", deadline=None)
@@ -49,3 +55,28 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    executable = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
+    if executable is None:
+        pytest.skip("no Chromium here: install it or set POTSTILL_CHROMIUM")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Console messages and errors of the page."""
+    return []
+
+
+@pytest.fixture
+def requests() -> list[str]:
+    """What the page asked for, data URIs left out."""
+    return []

@@ -401,7 +401,7 @@ def test_every_table_can_be_begun(name: str):
         assert method.default_iterations(settings.ipc) >= 0
         assert not isinstance(method, TaughtCoreset) or row.experts is not None or made.name == "dd-baselines"
         searched = () if row.search is None else (SPACES[row.search.space][row.search.found],)
-        for network in (settings.network, *searched, *row.published):
+        for network in (settings.network or "convnet", *searched, *row.published):
             build_network(network, shape, 10, torch.Generator())
         for figure in row.published.values():
             assert figure is None or 0 < figure.mean < 100

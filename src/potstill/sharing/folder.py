@@ -54,11 +54,13 @@ def write_repository(run: str | Path, name: str, target: str | Path, *, licence:
         made.mkdir()
         write_parquet(synthetic.decoded(), made)
         synthetic.save(made / SET_FILE)
-        write_atomic(made / PICTURE, gallery_png(read_images(made / SET_FILE), _title(synthetic)))
+        picture = None if synthetic.holds_vectors else PICTURE
+        if picture is not None:
+            write_atomic(made / picture, gallery_png(read_images(made / SET_FILE), _title(synthetic)))
         for key, each in evaluations.items():
             each.write(made / key)
         facts = _facts(synthetic, name, licence, list(evaluations.values()), manifest)
-        write_atomic(made / "README.md", render_card(facts, picture=PICTURE))
+        write_atomic(made / "README.md", render_card(facts, picture=picture))
     return target
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from potstill.data import Choices, load_dataset
+from potstill.data import Choices, LabeledImages, load_dataset
 from potstill.runtime.errors import UserError
 
 
@@ -27,6 +27,10 @@ def save(folder: Path, values: np.ndarray | None = None, labels: np.ndarray | No
     if labels is not None:
         np.save(folder / "sounds.labels.npy", labels)
     return folder / "sounds.npy"
+
+
+def numbers(split: LabeledImages) -> torch.Tensor:
+    return split.read(slice(None)).flatten(1)
 
 
 def test_a_file_with_its_labels_is_a_dataset_that_says_what_it_is(tmp_path: Path):
@@ -47,7 +51,7 @@ def test_features_are_centred_and_share_one_scale(tmp_path: Path):
     torch.testing.assert_close(seen.mean(0), torch.zeros(5, dtype=torch.float64), atol=1e-5, rtol=0)
     assert seen.square().mean().item() == pytest.approx(1, rel=1e-5)
     assert len(set(train.std)) == 1, "distances keep their proportions"
-    raw = train.stored.flatten(1).double()
+    raw = numbers(train).double()
     torch.testing.assert_close(seen * train.std[0] + torch.tensor(train.mean).double(), raw, rtol=1e-5, atol=1e-4)
 
 
@@ -65,7 +69,7 @@ def test_a_folder_has_a_file_for_each_split_and_labels_in_words(tmp_path: Path):
     assert loaded.class_names == ("a", "b")
     assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (26, 4, 12)
     expected = torch.from_numpy(vectors(12).astype(np.float32))
-    torch.testing.assert_close(loaded.test.stored.flatten(1), expected, rtol=0, atol=0)
+    torch.testing.assert_close(numbers(loaded.test), expected, rtol=0, atol=0)
 
 
 def test_an_archive_and_a_table_give_the_same_vectors(tmp_path: Path):
@@ -81,7 +85,7 @@ def test_an_archive_and_a_table_give_the_same_vectors(tmp_path: Path):
     for each in (archive, other, table):
         assert each.account is not None
         assert each.account.kind == "vector"
-        torch.testing.assert_close(each.test.stored.flatten(1), torch.from_numpy(values[:6]), rtol=0, atol=1e-6)
+        torch.testing.assert_close(numbers(each.test), torch.from_numpy(values[:6]), rtol=0, atol=1e-6)
     assert "vectors are in the column embedding, labels in the column label" in table.describe()
 
 
@@ -102,7 +106,7 @@ def test_vectors_are_not_read_from_the_copy_of_images(tmp_path: Path):
         pyarrow.parquet.write_table(pyarrow.table(columns), path)
         loaded = load_dataset(tmp_path, cache=tmp_path / "cache", validation_fraction=0, test_fraction=0)
         expected = torch.from_numpy(vectors(12, seed=seed)).float()
-        torch.testing.assert_close(loaded.train.stored.flatten(1), expected, rtol=0, atol=0)
+        torch.testing.assert_close(numbers(loaded.train), expected, rtol=0, atol=0)
     assert not list(tmp_path.glob("cache/*.safetensors"))
 
 

@@ -1,0 +1,1 @@
+"""What makes the site, beside Sphinx and its extensions."""

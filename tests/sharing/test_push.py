@@ -240,3 +240,23 @@ def test_a_dry_run_uploads_nothing(run: Path, hub: Hub, tmp_path: Path, capsys: 
     assert main(["push", str(run), "me/digits", "--dry-run", "--folder", str(tmp_path / "files")]) == 0
     assert hub.files == {}
     assert "nothing was uploaded" in capsys.readouterr().out
+
+
+def test_a_set_of_vectors_is_shared_without_a_picture(tmp_path: Path):
+    vectors = SyntheticSet(
+        images=torch.randn(4, 6, 1, 1, generator=torch.Generator().manual_seed(0)),
+        labels=torch.tensor([0, 0, 1, 1]),
+        class_names=("a", "b"),
+        mean=(0.5,) * 6,
+        std=(2.0,) * 6,
+    )
+    vectors.save(tmp_path / "synthetic.safetensors")
+    made = write_repository(tmp_path / "synthetic.safetensors", "me/sounds", tmp_path / "shared")
+    assert not (made / "preview.png").exists()
+    card = (made / "README.md").read_text()
+    assert "4 synthetic vectors in place of a labelled dataset" in card
+    assert "| vectors | 4 of 6 numbers each, 2 classes |" in card
+    assert "image-classification" not in card
+    assert "8 bits" not in card
+    again = SyntheticSet.load(made / "synthetic.safetensors")
+    assert again.fingerprint() == vectors.fingerprint()

@@ -13,6 +13,7 @@ from potstill.report.protocol import recipe_title
 from potstill.runtime.text import visible
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.published import Published
+from potstill.schema.shapes import kind_of
 
 TAGS = ("dataset-distillation", "synthetic", "potstill")
 
@@ -36,7 +37,8 @@ class CardFacts:
         soft: whether labels are probabilities.
         set_bytes: the size of the exact set.
         set_sha256: the SHA-256 of its tensors.
-        rounding: the mean and the largest change of pixels by 8 bits, in the units in which networks see them.
+        rounding: the mean and the largest change of pixels by 8 bits, in the units in which networks see them; None of
+            vectors, which are copied exactly.
         made: further facts about how it was made, as names and values.
         provenance: everything that the set records about how it was made.
         evaluations: results of the set.
@@ -57,33 +59,38 @@ class CardFacts:
     soft: bool
     set_bytes: int
     set_sha256: str
-    rounding: tuple[float, float]
+    rounding: tuple[float, float] | None
     made: Sequence[tuple[str, str]]
     provenance: Mapping[str, Any]
     evaluations: Sequence[Evaluation]
     published: Published | None = None
 
+    @property
+    def kind(self) -> str:
+        """What the set holds: ``image`` or ``vector``."""
+        return kind_of(self.shape)
 
-def render_card(facts: CardFacts, *, picture: str = "preview.png") -> str:
+
+def render_card(facts: CardFacts, *, picture: str | None = "preview.png") -> str:
     """The card as Markdown, after the metadata that the hub reads.
 
     Args:
         facts: what it says.
-        picture: the name of the picture beside it.
+        picture: the name of the picture beside it; None if there is none.
     """
     title = f"{visible(facts.dataset)} distilled"
     per_class = facts.images / facts.classes
-    each = f"{per_class:g} image{'s' * (per_class != 1)} per class"
+    each = f"{per_class:g} {facts.kind}{'s' * (per_class != 1)} per class"
     parts = [
         _metadata(facts, f"{title}: {each}"),
         f"# {_plain(title)}: {each}",
-        f"![Some of the images]({picture})",
-        f"{wording.images(facts.images, 'synthetic image')} in place of a labelled dataset: networks trained on them\n"
-        "alone are meant to classify real images.",
+        *([f"![Some of the images]({picture})"] if picture is not None else []),
+        f"{wording.images(facts.images, f'synthetic {facts.kind}')} in place of a labelled dataset: networks trained\n"
+        f"on them alone are meant to classify real {facts.kind}s.",
         _table(_facts_of(facts)),
         *_worth(facts),
         _loading(facts),
-        _precision(facts),
+        *_precision(facts),
         "## How it was made\n\n" + _fenced("json", json.dumps(dict(facts.provenance), indent=2, ensure_ascii=False)),
         *(
             [f"## Citation\n\nCite the paper of the method:\n\n{_fenced('bibtex', facts.bibtex)}"]
@@ -100,8 +107,7 @@ def _metadata(facts: CardFacts, title: str) -> str:
         "---",
         f"pretty_name: {json.dumps(title, ensure_ascii=False)}",
         *([f"license: {json.dumps(visible(facts.licence), ensure_ascii=False)}"] if facts.licence else []),
-        "task_categories:",
-        "- image-classification",
+        *(["task_categories:", "- image-classification"] if facts.kind == "image" else []),
         "tags:",
         *(f"- {tag}" for tag in TAGS),
         "size_categories:",
@@ -125,6 +131,8 @@ def _size_category(images: int) -> str:
 
 def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
     channels, height, width = facts.shape
+    pixels = f"{width}×{height} pixels, channels: {channels}"
+    size = pixels if facts.kind == "image" else f"{channels:,} numbers each"
     title, url = facts.paper
     method = _plain(facts.method) or "not recorded"
     linked = url.startswith("https://") and not set(url) & set("()<> \n")
@@ -133,7 +141,7 @@ def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
     return [
         ("real dataset", f"{_plain(facts.dataset)} (licence of its images: {facts.dataset_licence})"),
         ("method", method + paper),
-        ("images", f"{facts.images:,} of {width}×{height} pixels, channels: {channels}, {facts.classes:,} classes"),
+        (f"{facts.kind}s", f"{facts.images:,} of {size}, {facts.classes:,} classes"),
         *([("pictures in each", f"{pictures}, decoded in the 8-bit copy")] if pictures > 1 else []),
         ("labels", "probabilities of all classes" if facts.soft else "classes"),
         ("size of the exact set", wording.size(facts.set_bytes)),
@@ -163,7 +171,9 @@ def _worth(facts: CardFacts) -> list[str]:
         parts.append(f"Recipe {_plain(recipe_title(evaluation.recipe))}: {_plain(evaluation.recipe.summary)}.")
         parts.append(_rows([head, *rows]))
     if any("random" in each.baselines for each in facts.evaluations):
-        parts.append("Random images: as many real ones of each class, others in each training, by the same recipe.")
+        parts.append(
+            f"Random {facts.kind}s: as many real ones of each class, others in each training, by the same recipe."
+        )
     return ["\n\n".join([*parts, *published])]
 
 
@@ -178,6 +188,7 @@ def _cell(result: NetworkResult | None) -> str:
 
 
 def _loading(facts: CardFacts) -> str:
+    copy = "A copy" if facts.rounding is None else "The copy in 8 bits"
     return f"""\
 ## Loading
 
@@ -189,23 +200,25 @@ import potstill
 exact = potstill.SyntheticSet.from_hub("{facts.name}")
 ```
 
-`potstill evaluate hf:{facts.name}` measures it. The copy in 8 bits, with `datasets`:
+`potstill evaluate hf:{facts.name}` measures it. {copy}, with `datasets`:
 
 ```python
 from datasets import load_dataset
 
-images = load_dataset("{facts.name}", split="train")
+{facts.kind}s = load_dataset("{facts.name}", split="train")
 ```"""
 
 
-def _precision(facts: CardFacts) -> str:
+def _precision(facts: CardFacts) -> list[str]:
+    if facts.rounding is None:
+        return []
     mean, most = facts.rounding
-    return (
+    return [
         "## Precision\n\n"
         "The 8-bit copy loses precision: distilled images are floating-point numbers without bounds, and there they\n"
         "are cut off at black and white and rounded. In the normalised units in which networks see them,\n"
         f"this changes them by {mean:.2g} on average and by {most:.2g} at most. Accuracies are of the exact set."
-    )
+    ]
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

@@ -91,7 +91,6 @@ def _facts(
     entry = entries().get(method)
     recorded = None if manifest is None else manifest.method
     catalogued = CATALOGUE.get(dataset)
-    errors = rounding_errors(synthetic.decoded())
     per_class, rest = divmod(len(synthetic), synthetic.class_count)
     comparable = not rest and not made.get("image_size") and synthetic.whitening is None
     title = entry.citation.title if entry else recorded.title if recorded else ""
@@ -111,12 +110,17 @@ def _facts(
         soft=synthetic.has_soft_labels,
         set_bytes=synthetic.size_bytes,
         set_sha256=synthetic.fingerprint(),
-        rounding=(errors.mean().item(), errors.max().item()),
+        rounding=None if synthetic.holds_vectors else _rounding(synthetic),
         made=[] if manifest is None else _made(manifest),
         provenance=made,
         evaluations=evaluations,
         published=published_result(dataset, method, per_class, synthetic.formation) if comparable else None,
     )
+
+
+def _rounding(synthetic: SyntheticSet) -> tuple[float, float]:
+    errors = rounding_errors(synthetic.decoded())
+    return errors.mean().item(), errors.max().item()
 
 
 def _made(manifest: Manifest) -> list[tuple[str, str]]:

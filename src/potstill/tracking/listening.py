@@ -137,6 +137,8 @@ class Tracking:
 
     def _tell_picture(self, fields: Mapping[str, Any]) -> None:
         iteration = fields["iteration"]
+        if fields["synthetic"].holds_vectors:
+            return  # there is nothing to look at
         title = f"Iteration {iteration:,}, validation accuracy {fields['accuracy']:.1%}"
         drawn = cache(lambda: picture_of(fields["synthetic"], title))
         for each in self._listening(("validation", iteration)):

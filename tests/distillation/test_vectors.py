@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from potstill.applications import audit_pipeline, search
 from potstill.augmentation import cutmix, siamese_augmentation
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import Settings, distill
-from potstill.evaluation import Evaluation, default_baselines, default_recipe, evaluate
-from potstill.methods import DC, DM, KMeans, LinearGradient
-from potstill.report import write_report
+from potstill.evaluation import (
+    Evaluation,
+    default_baselines,
+    default_recipe,
+    evaluate,
+    exchange,
+    measure_attacks,
+    measure_robustness,
+)
+from potstill.methods import DC, DM, RDED, KMeans, LinearGradient
+from potstill.report import exchange_sentences, write_report
 from potstill.runtime.errors import UserError
 from potstill.schema.vector_map import VectorMap
 from potstill.synthetic import SyntheticSet
@@ -139,3 +148,25 @@ def test_a_damaged_map_is_one_line(run: Path, tmp_path: Path):
     (tmp_path / "map.json").write_text(json.dumps(record | {"share": "much"}))
     with pytest.raises(UserError, match=r"map\.json.*share"):
         VectorMap.read(tmp_path / "map.json")
+
+
+def test_what_is_for_images_is_refused(run: Path, dataset: ImageDataset, tmp_path: Path):
+    synthetic, message = SyntheticSet.load(run / "synthetic.safetensors"), "for images, and points holds vectors"
+    with pytest.raises(UserError, match=f"attacks and corruptions are {message}"):
+        measure_attacks(synthetic, dataset, networks=["linear"])
+    with pytest.raises(UserError, match=f"robust scores are {message}"):
+        measure_robustness(synthetic, dataset, recipe="dsa-1000", network="linear")
+    with pytest.raises(UserError, match=f"the candidates of a search are {message}"):
+        search(synthetic, dataset)
+    with pytest.raises(UserError, match=f"audits are {message}"):
+        audit_pipeline("average", dataset, tmp_path)
+    with pytest.raises(UserError, match="rded cuts pictures, and these are vectors"):
+        distill(Settings(method=RDED(), ipc=1), dataset)
+
+
+def test_worth_in_real_vectors_counts_their_bytes(run: Path, dataset: ImageDataset):
+    synthetic = SyntheticSet.load(run / "synthetic.safetensors")
+    found = exchange(synthetic, on_cpu(dataset), recipe="quick", networks=["linear"], repeats=1)
+    assert found.image_bytes == 6 * 4
+    said = " ".join(exchange_sentences(found, "linear", 6, 6, "vector"))
+    assert "image" not in said

@@ -29,6 +29,7 @@ FROZEN: dict[str, dict[str, Any]] = {
     "dc-300@1": {**PLAIN, "epochs": 300, "full_epochs": 50, "augmentation": "none"},
     "dc-1000@1": {**PLAIN, "epochs": 1000, "full_epochs": 50, "augmentation": "condensation"},
     "dsa-1000@1": {**PLAIN, "epochs": 1000, "full_epochs": 50, "augmentation": "siamese"},
+    "probe-1000@1": {**PLAIN, "epochs": 1000, "full_epochs": 50, "augmentation": "none"},
     "datadam-1800@1": {**PLAIN, "epochs": 1800, "full_epochs": 50, "augmentation": "siamese"},
     "trajectory-1000@1": {
         **PLAIN,

@@ -18,6 +18,7 @@ from potstill.schema.exchange import Exchange
 from potstill.schema.label_regimes import LabelRegimes
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import SearchResult
+from potstill.schema.vector_map import VectorMap
 
 
 def test_every_section_has_a_template_and_every_template_a_section() -> None:
@@ -28,6 +29,7 @@ def test_every_section_has_a_template_and_every_template_a_section() -> None:
 def test_the_records_of_writers_are_those_that_sections_show() -> None:
     assert [section.record for section in SECTIONS if section.record] == [
         Evaluation,
+        VectorMap,
         Exchange,
         LabelRegimes,
         Robustness,

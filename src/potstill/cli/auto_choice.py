@@ -65,4 +65,6 @@ def _shape(dataset: str, words: Sequence[str]) -> tuple[tuple[int, int, int], in
         image_size=int(size) if size is not None and size.isdecimal() else None,
     )
     channels, height, width = loaded.shape
+    if loaded.train.holds_vectors:
+        raise UserError("no settings are on record for vectors", "use linear-gradient with --heads trained")
     return (channels, height, width), loaded.class_count

@@ -35,6 +35,7 @@ from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
 from potstill.runtime.files import check_writable
+from potstill.schema.shapes import kind_of
 
 if TYPE_CHECKING:
     from potstill.evaluation import Evaluation, NetworkResult, Session
@@ -185,7 +186,9 @@ def _carry_out(options: Options) -> None:
     if rates is not None:
         for network in networks:
             if network in rates.networks:
-                say(" ".join(report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures)))
+                kind = kind_of(synthetic.shape)
+                said = report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures, kind)
+                say(" ".join(said))
         say(f"written to {rates_path}")
 
 

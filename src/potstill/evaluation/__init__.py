@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.attack_curves import measure_attacks as measure_attacks
     from potstill.evaluation.checks import check_exchangeable as check_exchangeable
     from potstill.evaluation.checks import check_fits as check_fits
+    from potstill.evaluation.checks import check_images as check_images
     from potstill.evaluation.checks import check_learned_rate as check_learned_rate
     from potstill.evaluation.checks import check_unchanged as check_unchanged
     from potstill.evaluation.checks import normalised_alike as normalised_alike

@@ -11,6 +11,7 @@ from potstill.data import ImageDataset
 from potstill.evaluation.checks import (
     check_exchangeable,
     check_fits,
+    check_images,
     check_learned_rate,
     check_networks,
     check_repeats,
@@ -76,6 +77,7 @@ def measure_attacks(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if epsilons is None:
         epsilons = GREY_EPSILONS if session.dataset.shape[0] == 1 else COLOUR_EPSILONS
+    check_images(session.dataset, "attacks and corruptions are")
     _check(synthetic, session.dataset, recipe, epsilons)
     check_networks(networks, session.dataset)
     check_repeats(repeats)

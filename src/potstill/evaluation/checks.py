@@ -49,6 +49,20 @@ def check_test(dataset: ImageDataset) -> None:
         raise UserError(f"{dataset.name} has no test images", "use a dataset with more images, or with a test split")
 
 
+def check_images(dataset: ImageDataset, what: str) -> None:
+    """Make sure that a dataset has images rather than vectors.
+
+    Args:
+        dataset: the dataset.
+        what: what needs them, such as ``"audits are"``; begins the error message.
+
+    Raises:
+        UserError: it holds vectors.
+    """
+    if dataset.train.holds_vectors:
+        raise UserError(f"{what} for images, and {dataset.name} holds vectors", "use a dataset of images")
+
+
 def check_validation(dataset: ImageDataset, purpose: str) -> None:
     """Make sure that the dataset has validation images.
 

@@ -141,7 +141,7 @@ def _without_curves(synthetic: SyntheticSet, dataset: ImageDataset, found: Evalu
         seed=found.seed,
         initial=found.initial,
         classes=synthetic.class_count,
-        image_bytes=math.prod(dataset.shape),
+        image_bytes=math.prod(dataset.shape) * (4 if dataset.train.holds_vectors else 1),
         set_bytes=synthetic.size_bytes,
         set_sha256=found.set_sha256,
         dataset_fingerprint=found.dataset_fingerprint,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.checks import check_fits, check_repeats, check_validation
+from potstill.evaluation.checks import check_fits, check_images, check_repeats, check_validation
 from potstill.evaluation.procedures import images_in_training, random_set
 from potstill.evaluation.recipes import find_recipe
 from potstill.evaluation.schedules import training_schedule
@@ -74,6 +74,7 @@ def measure_robustness(
     dataset = session.dataset
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     check_fits(synthetic, dataset)
+    check_images(dataset, "robust scores are")
     if recipe.replay or recipe.augmentation == "none":
         lacks = "replays learned steps" if recipe.replay else "has no augmentation"
         raise UserError(

@@ -59,8 +59,10 @@ class RDED(TaughtCoreset):
         """The mosaics, float32 (classes * ipc, C, H, W).
 
         Raises:
-            UserError: a class has too few real images, or the features have no networks.
+            UserError: these are vectors, a class has too few real images, or the features have no networks.
         """
+        if problem.real.holds_vectors:
+            raise UserError("rded cuts pictures, and these are vectors", "use another method")
         check_enough(problem.real, problem.pictures_per_class)
         if self.candidates < problem.pictures_per_class:
             raise UserError(

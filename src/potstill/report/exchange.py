@@ -6,7 +6,7 @@ from potstill.report.wording import SPACE, count, images, network_title, size
 from potstill.schema.exchange import Exchange, Worth
 
 
-def exchanged(found: Exchange, network: str, stored: int, pictures: int) -> str:
+def exchanged(found: Exchange, network: str, stored: int, pictures: int, kind: str = "image") -> str:
     """What a set is worth for a network, in a sentence.
 
     Args:
@@ -14,17 +14,18 @@ def exchanged(found: Exchange, network: str, stored: int, pictures: int) -> str:
         network: the spec of the network.
         stored: the number of images of the set.
         pictures: the number of pictures that they hold.
+        kind: what they are: ``image`` or ``vector``.
     """
     title, worth = network_title(network), found.worth(network)
     learner = f"{'an' if title.startswith(('A', 'E', 'I', 'O', 'MLP')) else 'a'} {title}"
     if worth is None:
-        return f"It is not known how many random real images teach {learner} as much."
+        return f"It is not known how many random real {kind}s teach {learner} as much."
     held = f" ({images(pictures, 'picture')})" if pictures != stored else ""
-    these = f"This image{held} teaches" if stored == 1 else f"These {images(stored)}{held} teach"
+    these = f"This {kind}{held} teaches" if stored == 1 else f"These {images(stored, kind)}{held} teach"
     return f"{these} {learner} {_compared(worth)}."
 
 
-def exchange_sentences(found: Exchange, network: str, stored: int, pictures: int) -> list[str]:
+def exchange_sentences(found: Exchange, network: str, stored: int, pictures: int, kind: str = "image") -> list[str]:
     """What the set is worth for a network, its bytes, and why the curve ends early if it does.
 
     Args:
@@ -32,11 +33,13 @@ def exchange_sentences(found: Exchange, network: str, stored: int, pictures: int
         network: the spec of the network.
         stored: the number of images of the set.
         pictures: the number of pictures that they hold.
+        kind: what they are: ``image`` or ``vector``.
     """
-    sentences = [exchanged(found, network, stored, pictures)]
+    sentences = [exchanged(found, network, stored, pictures, kind)]
     worth, failed = found.worth(network), found.networks[network].failed
     if worth is not None and worth.bytes is not None:
-        real = f"as many real images take {size(worth.bytes)} as 8-bit pixels"
+        as_what = "8-bit pixels" if kind == "image" else "32-bit numbers"
+        real = f"as many real {kind}s take {size(worth.bytes)} as {as_what}"
         sentences.append(f"The set takes {size(found.set_bytes)} as it is stored; {real}.")
     if failed is not None:
         sentences.append(f"The curve ends early because a training failed {failed}.")

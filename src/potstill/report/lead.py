@@ -62,7 +62,8 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
     rates = run.record(Exchange)
     if rates is None or network not in rates.networks or not rates.networks[network].points:
         return sentences
-    return _with_exchange(sentences, rates, evaluation, exchanged(rates, network, len(run.after), run.after.pictures))
+    worth = exchanged(rates, network, len(run.after), run.after.pictures, run.after.kind)
+    return _with_exchange(sentences, rates, evaluation, worth)
 
 
 def _with_exchange(sentences: list[str], rates: Exchange, evaluation: Evaluation, worth: str) -> list[str]:

@@ -228,7 +228,7 @@ class Exchange(SetRecord):
         seed: seed of all draws.
         initial: the initial weights of the networks, as for an evaluation.
         classes: the number of classes.
-        image_bytes: the size of one real image as 8-bit pixels.
+        image_bytes: the size of one real image as 8-bit pixels, of a vector as 32-bit numbers.
         set_bytes: the size of the set as it is stored.
         networks: the exchange rate for each network, by its spec.
     """

@@ -13,7 +13,7 @@ from potstill.applications.architecture_search.sample import check_sample, sampl
 from potstill.applications.architecture_search.spaces import candidates_in, specs_of
 from potstill.data import ImageDataset, with_fewer_images
 from potstill.evaluation import Recipe, Session, check_fits, find_recipe
-from potstill.evaluation.checks import check_repeats, check_validation
+from potstill.evaluation.checks import check_images, check_repeats, check_validation
 from potstill.evaluation.specs import trained_on_full, training_on
 from potstill.networks import ImageShape
 from potstill.runtime.bounds import at_least
@@ -104,6 +104,7 @@ def search(
         set_images=len(synthetic),
         set_bytes=synthetic.size_bytes,
     )
+    check_images(session.dataset, "the candidates of a search are")
     if full.images is not None:
         session = replace(session, dataset=with_fewer_images(session.dataset, full.images, session.seed))
     path = None if record is None else Path(record)

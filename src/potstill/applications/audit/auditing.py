@@ -19,7 +19,7 @@ from potstill.applications.on_record import check_same
 from potstill.applications.set_sources import Need, images_in_making, make_sets
 from potstill.data import ImageDataset
 from potstill.evaluation import Recipe, Resources, Session
-from potstill.evaluation.checks import check_test
+from potstill.evaluation.checks import check_images, check_test
 from potstill.evaluation.procedures import images_in_training, initial_weights, random_set
 from potstill.networks import ImageShape, build_network, default_network
 from potstill.runtime.lock import locked
@@ -70,6 +70,7 @@ def audit_pipeline(
     """
     path = Path(out) / Audit.FILE
     check_test(dataset)
+    check_images(dataset, "audits are")
     pool = Pool.of(dataset, protocol)
     audited = Audited.named(str(source), dataset, protocol, resources.compute)
     asked = _asked(audited, pool, protocol, networks, recipe)

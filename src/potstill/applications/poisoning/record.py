@@ -6,7 +6,7 @@ from pathlib import Path
 
 from potstill.applications.on_record import check_same
 from potstill.data import ImageDataset
-from potstill.evaluation.checks import check_test
+from potstill.evaluation.checks import check_images, check_test
 from potstill.runtime.errors import UserError, unknown
 from potstill.schema.poisoning import Poisoning
 
@@ -23,6 +23,7 @@ def class_named(dataset: ImageDataset, name: str, option: str) -> int:
         UserError: there is no such class, or it has no test images.
     """
     check_test(dataset)
+    check_images(dataset, "poisoning is")
     if name not in dataset.class_names:
         raise unknown(f"class for `{option}`", name, dataset.class_names, listing=f"potstill inspect {dataset.name}")
     label = dataset.class_names.index(name)

@@ -50,30 +50,35 @@ def view(run: Run) -> View | None:
         return None
     curves = [_curve(found, network, result, run) for network, result in found.networks.items()]
     made_on = "; ".join(dict.fromkeys(made_on for result in found.networks.values() for made_on in result.made_on))
-    measured = f"Trained by {found.recipe.label}, with new random images for each repeat; seed {found.seed}; "
+    measured = (
+        f"Trained by {found.recipe.label}, with new random {run.after.kind}s for each repeat; seed {found.seed}; "
+    )
     return View(f"{measured}measured on {made_on}.", curves) if curves else None
 
 
 def _curve(found: Exchange, network: str, result: NetworkExchange, run: Run) -> Curve:
     counts = [point.images_per_class * found.classes for point in result.points]
     rows = [
-        _row(wording.images(count), point.accuracies, point.seconds)
+        _row(wording.images(count, run.after.kind), point.accuracies, point.seconds)
         for count, point in zip(counts, result.points, strict=True)
     ]
     return Curve(
         network=wording.network_title(network),
-        sentences=exchange_sentences(found, network, len(run.after), run.after.pictures),
-        chart=_chart(network, counts, result) if counts else None,
+        sentences=exchange_sentences(found, network, len(run.after), run.after.pictures, run.after.kind),
+        chart=_chart(network, counts, result, run.after.kind) if counts else None,
         rows=[_row("the set", result.accuracies, None), *rows],
     )
 
 
-def _chart(network: str, counts: list[int], result: NetworkExchange) -> CurveChart:
+def _chart(network: str, counts: list[int], result: NetworkExchange, kind: str) -> CurveChart:
     set_, ends = fmean(result.accuracies), [counts[0], counts[-1]]
-    lines = {"random real images": (counts, [point.mean for point in result.points]), "the set": (ends, [set_, set_])}
+    lines = {
+        f"random real {kind}s": (counts, [point.mean for point in result.points]),
+        "the set": (ends, [set_, set_]),
+    }
     panel = Panel(
         title=f"{wording.network_title(network)}: test accuracy",
-        x_label="random real images, logarithmic",
+        x_label=f"random real {kind}s, logarithmic",
         lines={name: (np.array(xs, float), np.array(ys)) for name, (xs, ys) in lines.items()},
         is_accuracy=True,
         is_logarithmic=True,

@@ -30,7 +30,7 @@ from potstill.runtime.lazy import located, public_names
 TOP, METHODS = "potstill", "potstill.methods"
 PACKAGES = (TOP, METHODS, *(f"{TOP}.{name}" for name in (
     "data", "inspection", "networks", "synthetic", "distillation", "selection", "experts", "privacy", "evaluation",
-    "applications", "reproductions", "report", "sharing", "testing", "runtime",
+    "applications", "reproductions", "report", "tracking", "sharing", "testing", "runtime",
 )))  # fmt: skip
 """Where two packages offer a thing that is no name of ``potstill``, the first is where references lead."""
 

@@ -11,7 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build" / "site"
-MADE_OF = ("*.md", "docs/**/*", "records/**/*", "src/**/*.py")
+MADE_OF = (
+    "*.md",
+    "docs/**/*",
+    "records/**/*",
+    "src/**/*.py",
+    ".ci/build-site",
+    "pyproject.toml",
+    "constraints-docs.txt",
+)
 
 
 @pytest.fixture(scope="session")
@@ -34,4 +42,4 @@ def is_current() -> bool:
     if not built.exists():
         return False
     files = (path for pattern in MADE_OF for path in ROOT.glob(pattern) if "__pycache__" not in path.parts)
-    return all(path.stat().st_mtime <= built.stat().st_mtime for path in files)
+    return all(path.stat().st_mtime <= built.stat().st_mtime for path in files if path.is_file())

@@ -11,8 +11,10 @@ import torch
 
 from potstill.applications import audit_pipeline, search
 from potstill.augmentation import cutmix, siamese_augmentation
+from potstill.cli import main
 from potstill.data import ImageDataset, load_dataset
 from potstill.distillation import Settings, distill
+from potstill.distillation.vector_map import principal_plane
 from potstill.evaluation import (
     Evaluation,
     default_baselines,
@@ -22,7 +24,7 @@ from potstill.evaluation import (
     measure_attacks,
     measure_robustness,
 )
-from potstill.methods import DC, DM, RDED, KMeans, LinearGradient
+from potstill.methods import DC, DM, DPDM, RDED, KMeans, LinearGradient
 from potstill.report import exchange_sentences, write_report
 from potstill.runtime.errors import UserError
 from potstill.schema.vector_map import VectorMap
@@ -91,10 +93,18 @@ def test_the_map_shows_the_set_among_real_vectors(run: Path, dataset: ImageDatas
     every = dataset.train.normalised().flatten(1).double()
     spectrum = torch.linalg.eigvalsh((every - every.mean(0)).T @ (every - every.mean(0))).flip(0)
     assert found.share == pytest.approx((spectrum[:2].sum() / spectrum.sum()).item(), rel=1e-6)
-    distance = torch.cdist(synthetic.images.flatten(1).double(), synthetic.images.flatten(1).double())
-    points = torch.tensor([place[:2] for place in found.synthetic])
-    placed = torch.cdist(points, points)
-    assert (placed <= distance + 1e-3).all(), "a projection brings nothing further apart"
+    _, _, components = torch.linalg.svd(every - every.mean(0), full_matrices=False)
+    for places, vectors in ((found.synthetic, synthetic.images), (found.real, None)):
+        if vectors is None:  # real vectors are ordered by class
+            order = torch.cat(list(dataset.train.class_index))
+            counts = [[label for _, _, label in places].count(each) for each in range(3)]
+            assert counts == list(dataset.train.class_sizes)
+            expected = sorted(((every - every.mean(0)) @ components[:2].T).abs()[order].flatten().tolist())
+            assert sorted(abs(value) for place in places for value in place[:2]) == pytest.approx(expected, abs=1e-3)
+        else:
+            expected = (vectors.flatten(1).double() - every.mean(0)) @ components[:2].T
+            placed = torch.tensor([place[:2] for place in places], dtype=torch.float64)
+            torch.testing.assert_close(placed.abs(), expected.abs(), atol=1e-3, rtol=0)
 
 
 def test_the_page_has_the_map_and_speaks_of_vectors(run: Path, dataset: ImageDataset):
@@ -127,9 +137,66 @@ def test_vectors_are_exported_exactly_and_read_again(run: Path, tmp_path: Path):
         synthetic.pixels()
 
 
+def test_the_plane_of_few_long_vectors_is_that_of_many_short_ones():
+    points = torch.randn(7, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    centred = points - points.mean(0)
+    _, spread, components = torch.linalg.svd(centred, full_matrices=False)
+    for vectors, directions in ((centred, components), (torch.cat([centred] * 4), components)):
+        plane, share = principal_plane(vectors)
+        torch.testing.assert_close(plane.abs(), directions[:2].abs(), atol=1e-9, rtol=0)
+        assert share == pytest.approx((spread[:2].square().sum() / spread.square().sum()).item(), rel=1e-9)
+
+
+def test_a_guarantee_leaves_no_map(dataset: ImageDataset, tmp_path: Path):
+    """A map would show real vectors."""
+    method = DPDM(epsilon=50.0, delta=1e-3, queries=2, group=30, public_statistics=True)
+    distill(Settings(method=method, ipc=1, iterations=2), dataset, out=tmp_path / "run")
+    assert (tmp_path / "run" / "synthetic.safetensors").exists()
+    assert not (tmp_path / "run" / VectorMap.FILE).exists()
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_few_features_and_large_offsets_go_all_the_way(length: int, tmp_path: Path):
+    labels = np.arange(90) % 3
+    values = np.random.default_rng(0).normal(0, 1e5, (90, length)) + 1e7 + 1e6 * labels[:, None]
+    np.savez(tmp_path / "table.npz", x=values, y=labels)
+    out = tmp_path / "run"
+    distill(Settings(method=KMeans(), ipc=1, dataset=str(tmp_path / "table.npz")), out=out)
+    synthetic = SyntheticSet.load(out / "synthetic.safetensors")
+    assert synthetic.vectors().min() > 9e6
+    assert "<circle" in write_report(out).read_text()
+
+
+def test_part_of_a_dataset_of_vectors_is_chosen_without_pictures(tmp_path: Path):
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).normal(0, 1, (60, 8)), y=labels)
+    out = tmp_path / "out"
+    arguments = ["--by", "k-center", "--features", "pixels", "--ipc", "2", "--out", str(out)]
+    assert main(["select", str(tmp_path / "a.npz"), *arguments]) == 0
+    page = (out / "selection.html").read_text()
+    assert "6 vectors" in page
+    assert "<img" not in page
+
+
+def test_labels_beside_a_file_are_used_by_select_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(0, 1, (60, 8)))
+    np.save(tmp_path / "a.labels.npy", np.arange(60) % 3)
+    assert main(["select", str(tmp_path / "a.npy"), "--ipc", "2", "--out", str(tmp_path / "out")]) == 0
+    assert "labels are in" in capsys.readouterr().err
+    assert len((tmp_path / "out" / "selected.csv").read_text().splitlines()) == 7
+
+
+def test_an_audit_of_linear_gradient_matches_linear_heads(tmp_path: Path):
+    settings = Settings(method=LinearGradient())
+    assert settings.matched_network((1, 8, 8)) == "linear"
+    assert Settings(method=DM()).matched_network((1, 8, 8)) == "convnet"
+    assert Settings(method=DM()).matched_network((8, 1, 1)) == "linear"
+    assert Settings(method=DM(), network="mlp").matched_network((8, 1, 1)) == "mlp"
+
+
 def test_vectors_are_not_augmented():
-    vectors, labels = torch.randn(4, 6, 1, 1), torch.eye(4)
     generator = torch.Generator().manual_seed(0)
+    vectors, labels = torch.randn(4, 6, 1, 1, generator=generator), torch.eye(4)
     for sequence in (False, True):
         augmentation = siamese_augmentation(flips=True, sequence=sequence)
         assert augmentation.apply(vectors, augmentation.draw(generator, 4)) is vectors

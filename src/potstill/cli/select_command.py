@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,6 +26,7 @@ from potstill.data import NO_CHOICES
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
+from potstill.runtime.files import expanded
 
 if TYPE_CHECKING:
     from potstill.applications import Subset
@@ -190,7 +192,10 @@ def _fraction(word: str | None) -> float | None:
 
 def _candidates(options: Options, progress: ProgressLines) -> applications.Candidates:
     if data.names_vectors(options.source):
-        return applications.Candidates.of_vectors(options.source, options.labels)
+        labels = options.labels or data.labels_beside(expanded(options.source))
+        if labels != options.labels:
+            say(f"labels are in {labels}, beside the vectors", to=sys.stderr)
+        return applications.Candidates.of_vectors(options.source, labels)
     found = applications.Candidates.of_dataset(
         options.source,
         tested=options.worth,

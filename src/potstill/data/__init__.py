@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from potstill.data.poisoned import with_relabelled as with_relabelled
     from potstill.data.splits import stratified_split as stratified_split
     from potstill.data.vectors import Vectors as Vectors
+    from potstill.data.vectors import labels_beside as labels_beside
     from potstill.data.vectors import read_vectors as read_vectors
     from potstill.data.views import brought_together as brought_together
     from potstill.data.views import judges_of as judges_of

@@ -13,6 +13,7 @@ from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.images_on_disk import ImagesOnDisk, value_counts
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.raw import RawDataset
+from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
 from potstill.schema.account import Account
 from potstill.schema.manifest import DatasetRecord
@@ -20,6 +21,12 @@ from potstill.schema.shapes import shape_in_words
 
 ROWS = 2**14
 """How many vectors are summed at a time."""
+
+LEAST_SPREAD = 1e-15
+"""The least standard deviation of vectors; its inverse is the largest: beyond, 32-bit numbers overflow."""
+
+FARTHEST = 1e4
+"""How many standard deviations from 0 a mean may be: centred, 32-bit numbers there are still exact to about 0.001."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +145,9 @@ def channel_statistics(images: Tensor | ImagesOnDisk) -> tuple[tuple[float, ...]
 
     Args:
         images: uint8 (N, C, H, W), in memory or on disk; or vectors, float32 (N, D, 1, 1).
+
+    Raises:
+        UserError: vectors do not vary, or lie too far from 0 for 32-bit numbers.
     """
     if isinstance(images, Tensor) and images.is_floating_point():
         return _vector_statistics(images.flatten(1))
@@ -151,13 +161,27 @@ def channel_statistics(images: Tensor | ImagesOnDisk) -> tuple[tuple[float, ...]
 
 
 def _vector_statistics(vectors: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The mean of each feature and, for each, the root of their mean variance."""
+    """The mean of each feature and, for each, the root of their mean variance.
+
+    Raises:
+        UserError: the vectors do not vary, or lie too far from 0 for 32-bit numbers.
+    """
     mean = torch.zeros(vectors.shape[1], dtype=torch.float64)
     for block in vectors.split(ROWS):
         mean += block.double().sum(0)
     mean /= len(vectors)
+    farthest = float(mean.abs().max())
     variance = sum((block.double() - mean).square().sum().item() for block in vectors.split(ROWS)) / vectors.numel()
-    std = variance**0.5 if variance > 0 else 1.0
+    std = variance**0.5
+    if not LEAST_SPREAD <= std <= 1 / LEAST_SPREAD:
+        what = "are all the same" if variance == 0 else f"vary by {std:.2g} on average"
+        raise UserError(f"the training vectors {what}", "scale them so that they vary by about 1")
+    if farthest > FARTHEST * std:
+        times = f"{farthest / std:,.0f} times"
+        raise UserError(
+            f"the training vectors lie {times} as far from 0 as they vary, too far for 32-bit numbers",
+            "subtract the mean of each feature first",
+        )
     return tuple(mean.tolist()), (std,) * vectors.shape[1]
 
 

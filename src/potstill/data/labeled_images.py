@@ -197,9 +197,12 @@ class LabeledImages:
             float32 (n, C, H, W), n the number of indices, on the images' device.
         """
         chosen = self.read(indices.reshape(-1) if isinstance(indices, Tensor) else indices or slice(None))
+        if self.holds_vectors:
+            mean, std = self._centre
+            return (chosen - mean).div_(std)
         scale, shift = self._affine
         # Two in-place passes over the one new buffer are twice as fast here as a broadcasting addcmul.
-        result = (chosen * scale if self.holds_vectors else chosen.float().mul_(scale)).add_(shift)
+        result = chosen.float().mul_(scale).add_(shift)
         return result if self.whitening is None else self.whitening.apply(result)
 
     def clamped(self, images: Tensor) -> Tensor:
@@ -246,12 +249,18 @@ class LabeledImages:
         return ClassSampler(self.labels, self._sizes)
 
     @cached_property
+    def _centre(self) -> tuple[Tensor, Tensor]:
+        """float32 (D, 1, 1) mean and standard deviation of vectors, on their device."""
+        device = self.device
+        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (self.mean, self.std))
+        return mean, std
+
+    @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
-        """float32 (C, 1, 1) scale and shift, on the images' device: normalised = stored * scale + shift."""
+        """float32 (C, 1, 1) scale and shift, on the images' device: normalised = bytes * scale + shift."""
         mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (self.mean, self.std))
         device = self.device
-        white = 1 if self.holds_vectors else 255
-        return (1 / (white * std)).float().to(device), (-mean / std).float().to(device)
+        return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)
 
 
 def _are_images(stored: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,9 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.files import expanded
 from potstill.runtime.reading import cannot_read
 from potstill.runtime.text import visible
+
+LABELS = (".labels.npy", ".labels.txt")
+"""What takes the place of ``.npy`` in the name of the file of labels."""
 
 CHECKED_VALUES = 2**22
 """How many values are checked at once."""
@@ -65,7 +69,8 @@ def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
 
     Args:
         path: an ``.npy`` file of floating-point numbers (N, D).
-        labels: an ``.npy`` file of N integers or words, or a text file with a label in each line.
+        labels: an ``.npy`` file of N integers or words, or a text file with a label in each line; where all lines are
+            whole numbers, classes are in the order of the numbers.
 
     Returns:
         The vectors, which stay in the file and are read where they are used.
@@ -96,6 +101,11 @@ def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
     return Vectors(values, numbers, names, str(path))
 
 
+def labels_beside(path: Path) -> Path | None:
+    """The file of labels that lies beside a file of vectors, ``NAME.labels.npy`` or ``.txt``, if there is one."""
+    return next((labels for ending in LABELS if (labels := path.with_name(path.stem + ending)).is_file()), None)
+
+
 def _array(path: Path) -> np.ndarray:
     """The array in an ``.npy`` file, mapped into memory; changes to it stay in memory."""
     try:
@@ -124,6 +134,8 @@ def _labels(path: Path) -> tuple[Tensor, tuple[str, ...]]:
         except UnicodeDecodeError as error:
             raise UserError(f"{path} is not a text file", "write one label in each line") from error
         found = np.char.strip(found[:-1] if len(found) and not found[-1] else found)
+        if len(found) and all(re.fullmatch(r"[+-]?[0-9]{1,18}", word) for word in found.tolist()):
+            found = found.astype(np.int64)  # so that 10 comes after 9
     if not len(found):
         raise UserError(f"{path} is empty", "store one label for each vector")
     if found.dtype.kind == "U" and len(blank := np.flatnonzero(found == "")):

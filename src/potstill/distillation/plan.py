@@ -12,7 +12,6 @@ from potstill.distillation.settings import DEFAULT_DATASET, Settings
 from potstill.evaluation import find_recipe
 from potstill.evaluation.procedures import images_in_training
 from potstill.methods import Method, Start
-from potstill.networks import default_network
 from potstill.runtime.bounds import check_memory
 from potstill.runtime.compute import Compute, resolve_compute
 from potstill.runtime.compute_choice import LONG_RUN_PIXELS
@@ -108,7 +107,7 @@ def resolve(settings: Settings[M], dataset: ImageDataset, time_limit: float | No
         settings = replace(settings, dataset=dataset.spec or dataset.name, image_size=size)
     if settings.choices == NO_CHOICES:
         settings = replace(settings, **asdict(dataset.choices))
-    network = settings.network or settings.method.default_network or default_network(dataset.shape)
+    network = settings.matched_network(dataset.shape)
     settings = replace(settings, network=network)
     _check_images(settings, dataset)
     check_factor(settings.formation, *dataset.shape[1:])

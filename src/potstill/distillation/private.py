@@ -42,7 +42,9 @@ def _breaches(settings: Settings[Method], dataset: ImageDataset, privacy: Privac
             "declare them public with `public_statistics=True`, or use a dataset of the catalogue",
         )
     generator = Streams(settings.seed).generator("check")
-    network = build_network(settings.network or "convnet", ImageShape(*dataset.shape), dataset.class_count, generator)
+    network = build_network(
+        settings.matched_network(dataset.shape), ImageShape(*dataset.shape), dataset.class_count, generator
+    )
     if network.needs_whole_batches:
         yield (
             f"the batch norms of `network={settings.network}` mix the real images",

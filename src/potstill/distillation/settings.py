@@ -16,6 +16,7 @@ import tomli_w
 
 from potstill.data import Choices, short_name
 from potstill.methods import METHODS, Method, Start, find_method, method_name
+from potstill.networks import default_network
 from potstill.runtime.bounds import all_finite, at_least
 from potstill.runtime.compute_choice import Compilation, Precision
 from potstill.runtime.errors import UserError, unknown
@@ -105,6 +106,14 @@ class Settings(RunSettings, Generic[M]):
     def __post_init__(self) -> None:
         super().__post_init__()
         all_finite(self.method)
+
+    def matched_network(self, shape: tuple[int, int, int]) -> str:
+        """The network that is matched: the one that is named, or the default of the method or of the data.
+
+        Args:
+            shape: (C, H, W) of one image.
+        """
+        return self.network or self.method.default_network or default_network(shape)
 
     @property
     def default_folder(self) -> Path:

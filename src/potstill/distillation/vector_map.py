@@ -29,22 +29,38 @@ def make_map(synthetic: SyntheticSet, dataset: ImageDataset) -> VectorMap:
         The places in the plane of the first two principal components of the real vectors that are shown, which are
         drawn at random, equally many of each class where there are enough.
     """
-    real = dataset.train.to("cpu")
+    real = dataset.train
     most = max(SHOWN // real.class_count, 1)
     counts = [min(size, most) for size in real.class_sizes]
     chosen = random_subset(real, counts, Streams(0).generator("map"))
-    shown = real.normalised(chosen).flatten(1).double()
+    shown = real.normalised(chosen).flatten(1).cpu().double()
     centre = shown.mean(0)
-    _, spread, components = torch.linalg.svd(shown - centre, full_matrices=False)
-    plane = components[:2] * components[:2].abs().max(1, keepdim=True).values.sign()
-    variance = spread.square()
+    plane, share = principal_plane(shown - centre)
     return VectorMap(
         set_sha256=synthetic.fingerprint(),
         dataset_fingerprint=dataset.fingerprint,
-        share=float(variance[:2].sum() / variance.sum()) if variance.sum() > 0 else 1.0,
-        real=_places((shown - centre) @ plane.T, real.labels[chosen]),
+        share=share,
+        real=_places((shown - centre) @ plane.T, real.labels[chosen.to(real.device)]),
         synthetic=_places((synthetic.images.flatten(1).double() - centre) @ plane.T, synthetic.hard_labels),
     )
+
+
+def principal_plane(centred: Tensor) -> tuple[Tensor, float]:
+    """The plane in which vectors vary most.
+
+    Args:
+        centred: float64 (N, D), of mean 0.
+
+    Returns:
+        Orthonormal directions (1 or 2, D), each with a positive largest component, and the share of the variance.
+    """
+    wide = centred.shape[1] > centred.shape[0]  # the smaller of the two products has all of the spectrum
+    variances, vectors = torch.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    chosen = vectors[:, -2:].flip(1).T
+    plane = torch.nn.functional.normalize(chosen @ centred, dim=1) if wide else chosen
+    largest = plane.gather(1, plane.abs().argmax(1, keepdim=True))
+    total = float(variances.sum())
+    return plane * largest.sign(), float(variances[-2:].sum()) / total if total > 0 else 1.0
 
 
 def _places(points: Tensor, labels: Tensor) -> tuple[Place, ...]:

@@ -26,6 +26,9 @@ SPACING = 3
 EIGENVALUE_ROWS, EIGENVALUE_STEPS = 4096, 20
 """How many vectors the largest eigenvalue is estimated from, and steps of the power iteration."""
 
+HEADS_AT_ONCE = 16
+"""Of how many heads gradients are computed at a time."""
+
 BLOCK_VALUES = 2**24
 """The most numbers of real vectors, and of their logits, that are in memory at once: 64 MB in float32."""
 
@@ -38,6 +41,7 @@ class LinearGradient(Method):
     Vision Models", NeurIPS 2025 (arXiv:2511.16674). Each iteration draws a random head W and descends
     1 - cos(vec dL_real/dW, vec dL_set/dW), L the mean cross-entropy. The paper learns images, which a frozen network
     turns into features; here the features themselves are learned, so that an iteration is a few products of matrices.
+    Heads have no bias.
 
     Under random heads both gradients are, to first order, differences of class means, so that little is gained over
     these. With ``heads=trained``, which is not in the paper, heads are taken from trainings on the real vectors, and
@@ -144,20 +148,21 @@ class LinearGradient(Method):
     def _make_pool(self, problem: Problem) -> Heads:
         kept = self.trainings * -(-self.head_steps // SPACING)
         size = kept * problem.class_count * math.prod(problem.real.shape)
-        check_memory(f"{kept} heads with their gradients", 8 * size, "use fewer `trainings` or `head_steps`")
+        itemsize = problem.start_images.itemsize
+        check_memory(f"{kept} heads with their gradients", 3 * itemsize * size, "use fewer `trainings` or `head_steps`")
         rate = self.head_learning_rate / self._largest_eigenvalue(problem)
-        heads: list[Tensor] = []
+        heads, count = problem.start_images.new_empty(kept, problem.class_count, math.prod(problem.real.shape)), 0
         for number in range(self.trainings):
             problem.progress(f"training head {number + 1} of {self.trainings}")
             streams = problem.streams.child("pool", number)
             head = self._drawn(problem, streams.generator("head"))
             for step in range(self.head_steps):
                 if step % SPACING == 0:
-                    heads.append(head)
+                    heads[count] = head[0]
+                    count += 1
                 batch = self._batch(problem, streams.generator("real batch", step))
                 head = head - rate * head_gradients(head, *batch)
-        together = torch.cat(heads)
-        return Heads(together, gradients_on_all(together, problem.real))
+        return Heads(heads, gradients_on_all(heads, problem.real))
 
     def _largest_eigenvalue(self, problem: Problem) -> float:
         """The largest eigenvalue of the mean of x xᵀ over some real vectors x, by power iteration."""
@@ -217,9 +222,11 @@ def gradients_on_all(heads: Tensor, real: LabeledImages) -> Tensor:
         (heads, classes, D).
     """
     total = torch.zeros_like(heads)
-    rows = max(BLOCK_VALUES // max(heads.shape[0] * heads.shape[1], heads.shape[2]), 1)
+    rows = max(BLOCK_VALUES // max(HEADS_AT_ONCE * heads.shape[1], heads.shape[2]), 1)
     for first in range(0, len(real), rows):
         part = slice(first, first + rows)
         vectors = real.normalised(part).flatten(1).to(heads.dtype)
-        total += len(vectors) * head_gradients(heads, vectors, F.one_hot(real.labels[part], heads.shape[1]))
-    return total / len(real)
+        targets, share = F.one_hot(real.labels[part], heads.shape[1]), len(vectors) / len(real)
+        for some, sum_of_some in zip(heads.split(HEADS_AT_ONCE), total.split(HEADS_AT_ONCE), strict=True):
+            sum_of_some.add_(head_gradients(some, vectors, targets), alpha=share)
+    return total

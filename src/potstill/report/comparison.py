@@ -178,7 +178,7 @@ def _settings(record: Comparison) -> list[tuple[str, str]]:
     initial = "each set's own" if record.initial is None else wording.initial_weights(str(record.initial["source"]))
     return [
         ("dataset", f"{record.dataset.name}: {wording.count(record.dataset.train)} training images"),
-        ("size of the training images", f"{wording.size(record.dataset.bytes)} as 8-bit pixels"),
+        ("size of the training data", f"{wording.size(record.dataset.bytes)}, as 8-bit pixels or 32-bit vectors"),
         *_protocol(record),
         ("seed", "not recorded" if record.seed is None else str(record.seed)),
         ("initial weights", initial),

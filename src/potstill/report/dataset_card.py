@@ -159,11 +159,11 @@ def _worth(facts: CardFacts) -> list[str]:
         reported = f"{facts.published.mean:g}"
         reported += "" if facts.published.std is None else f" ± {facts.published.std:g}"
         published = [f"Published for the method: {reported} % for a ConvNet, by a protocol of its own."]
-    parts = ["## Accuracy", "On the test images of the real dataset, in %, mean ± standard deviation over trainings."]
+    parts = ["## Accuracy", "On the test split of the real dataset, in %, mean ± standard deviation over trainings."]
     for evaluation in facts.evaluations:
         columns = ["distilled", *evaluation.baselines]
         names = list(dict.fromkeys([*evaluation.networks, *(n for t in evaluation.baselines.values() for n in t)]))
-        head = ["network", *(f"{column} images" if column == "random" else _plain(column) for column in columns)]
+        head = ["network", *(f"{column} {facts.kind}s" if column == "random" else _plain(column) for column in columns)]
         rows = [
             [_plain(wording.network_title(name)), *(_cell(found.get(name)) for found in _of(evaluation, columns))]
             for name in names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from potstill.report.wording import count, percent
 from potstill.schema.recipe import Recipe
@@ -45,7 +45,7 @@ def recipe_title(recipe: Recipe) -> str:
     return f"{recipe.name}, version {recipe.version}"
 
 
-def protocol(recipe: Recipe, on_set: Trained, on_full: Trained) -> list[tuple[str, str]]:
+def protocol(recipe: Recipe, on_set: Trained, on_full: Trained, *, augmented: bool = True) -> list[tuple[str, str]]:
     """The steps of the protocol, for a table of settings.
 
     The numbers of epochs are those of the results, which may differ from the recipe's.
@@ -54,10 +54,12 @@ def protocol(recipe: Recipe, on_set: Trained, on_full: Trained) -> list[tuple[st
         recipe: the recipe by which the networks were trained.
         on_set: the trainings on the set, or on several sets.
         on_full: the trainings on the full data; without any epochs they are not mentioned.
+        augmented: whether the data can be augmented: vectors are not, whatever the recipe.
 
     Returns:
         The name of each step and a description of it.
     """
+    recipe = recipe if augmented else replace(recipe, augmentation="none", cutmix=False)
     rows = [("recipe", recipe_title(recipe))]
     if on_set.epochs and recipe.replay:
         steps = "the steps that the set was distilled for, in their order, each at its learned rate"

@@ -82,7 +82,9 @@ def write_subset(folder: str | Path, images: Pictured | None = None, places: Seq
     """
     folder = Path(folder)
     record = Subset.read(folder / Subset.FILE)
-    shown = None if images is None else _pictures(record, record.chosen_numbers(folder), images, places)
+    shown = None
+    if images is not None and not record.vectors:
+        shown = _pictures(record, record.chosen_numbers(folder), images, places)
     path = folder / PAGE
     write_atomic(path, render(record, shown))
     return path

@@ -21,7 +21,7 @@ class ComparedDataset(Record):
         fingerprint: a hash of its images and labels.
         train: the number of training images.
         test: the number of test images.
-        bytes: the size of the training images as 8-bit pixels.
+        bytes: the size of the training images as 8-bit pixels, of vectors as 32-bit numbers.
     """
 
     name: str

@@ -14,6 +14,7 @@ from potstill.runtime.safetensors_io import UNREADABLE, Entry, pack, read_header
 from potstill.schema import Record
 from potstill.schema.fields import Count, Fields, Positive
 from potstill.schema.privacy import Privacy
+from potstill.schema.shapes import is_vector
 
 FORMAT = "potstill.synthetic/1"
 FORMED = "potstill.synthetic/2"
@@ -23,6 +24,8 @@ SetKind = Literal["selection", "method", "set"]
 
 LARGEST = 1e6
 """The largest mean and standard deviation that are accepted, so that pixels stay within the range of float32."""
+LARGEST_OF_VECTORS = 1e30
+"""The same for vectors, whose numbers may be of any size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +135,9 @@ class SetMetadata(Record):
             yield f"a formation of {self.formation} does not suit images of {images.shape[3]}×{images.shape[2]} pixels"
         if len(self.mean) != channels or len(self.std) != channels:
             yield f"mean and std do not have {channels} channels"
+        elif is_vector(images.shape[1:]):
+            if min(self.std) <= 0 or max(map(abs, (*self.mean, *self.std))) > LARGEST_OF_VECTORS:
+                yield "mean and std are not those of 32-bit numbers"
         elif min(self.std) <= 0 or max(map(abs, (*self.mean, *self.std))) > LARGEST:
             yield "mean and std are not those of pixels in [0, 1]"
         yield from self._problems_of_extras(declared, images)

@@ -55,10 +55,39 @@ def test_features_are_centred_and_share_one_scale(tmp_path: Path):
     torch.testing.assert_close(seen * train.std[0] + torch.tensor(train.mean).double(), raw, rtol=1e-5, atol=1e-4)
 
 
-def test_equal_vectors_are_only_centred(tmp_path: Path):
-    train = load_dataset(save(tmp_path, np.ones((60, 4)))).train
-    assert train.normalised().abs().max() == 0
-    assert train.std == (1.0,) * 4
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones((60, 4)), "the training vectors are all the same; scale them"),
+        (vectors() * 1e-30, "the training vectors vary by 2.1e-30 on average"),
+        (vectors() * 1e30, r"the training vectors vary by 2.1e\+30 on average"),
+        (vectors() + 1e6, "as far from 0 as they vary, too far for 32-bit numbers; subtract the mean of each feature"),
+    ],
+)
+def test_vectors_that_32_bits_do_not_hold_are_refused(tmp_path: Path, values: np.ndarray, message: str):
+    with pytest.raises(UserError, match=message):
+        load_dataset(save(tmp_path, values))
+
+
+def test_an_offset_costs_little_precision(tmp_path: Path):
+    values = vectors(length=3) + 1e4
+    train = load_dataset(save(tmp_path, values), validation_fraction=0, test_fraction=0).train
+    exact = (values - values.mean(0)) / np.sqrt(values.var(0).mean())
+    assert np.abs(train.normalised().flatten(1).double().numpy() - exact).max() < 1e-3
+
+
+def test_whole_numbers_in_a_text_file_are_numbers(tmp_path: Path):
+    np.save(tmp_path / "a.npy", vectors())
+    (tmp_path / "a.labels.txt").write_text("".join(f"{number % 12}\n" for number in range(60)))
+    assert load_dataset(tmp_path / "a.npy").class_names == tuple(map(str, range(12)))
+
+
+def test_hidden_files_are_no_vectors(tmp_path: Path):
+    save(tmp_path)
+    (tmp_path / "sounds.npy").rename(tmp_path / "train.npy")
+    (tmp_path / "sounds.labels.npy").rename(tmp_path / "train.labels.npy")
+    (tmp_path / "._train.npy").write_bytes(b"left by another system")
+    assert len(load_dataset(tmp_path)) == 60
 
 
 def test_a_folder_has_a_file_for_each_split_and_labels_in_words(tmp_path: Path):

@@ -21,7 +21,7 @@ from potstill.data import ImageDataset
 from potstill.evaluation import Recipe, Resources, Session
 from potstill.evaluation.checks import check_images, check_test
 from potstill.evaluation.procedures import images_in_training, initial_weights, random_set
-from potstill.networks import ImageShape, build_network, default_network
+from potstill.networks import ImageShape, build_network
 from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
 from potstill.schema.audit import AreaDifference, Arm, Attacked, Audit, AuditProtocol
@@ -110,7 +110,7 @@ def _requests(pipeline: Pipeline, pool: Pool, protocol: AuditProtocol) -> list[t
                 title=f"{shadow + 1}",
                 data=pool.half(shadow),
                 images_per_class=settings.ipc,
-                network=settings.network or default_network(pool.dataset.shape),
+                network=settings.matched_network(pool.dataset.shape),
                 iterations=settings.iterations,
                 seed=protocol.seed + shadow,
             ),
@@ -147,7 +147,7 @@ def _asked(
         return Audit(**common, images=len(synthetic))
     settings, classes = pipeline.settings, pool.dataset.class_count
     pool.check_sizes(settings.ipc * settings.formation**2)
-    for name in (named := list(networks) or [settings.network or default_network(pool.dataset.shape)]):
+    for name in (named := list(networks) or [settings.matched_network(pool.dataset.shape)]):
         build_network(name, ImageShape(*pool.dataset.shape), classes, torch.Generator())
     needs = [need for _, need in _requests(pipeline, pool, protocol)]
     for need in needs:

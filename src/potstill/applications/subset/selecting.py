@@ -140,7 +140,7 @@ def select(
     record = Subset(
         source=candidates.name,
         fingerprint=candidates.fingerprint,
-        vectors=isinstance(candidates.members, Vectors),
+        vectors=isinstance(candidates.members, Vectors) or candidates.members.holds_vectors,
         total=len(candidates.places),
         held_out=candidates.held_out,
         rule=rule.name,

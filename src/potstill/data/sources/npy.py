@@ -11,10 +11,8 @@ from potstill.data.catalogue import names_vectors
 from potstill.data.choices import Choices
 from potstill.data.found import Found, Labels, Part, VectorArray
 from potstill.data.sources.base import Request, existing
+from potstill.data.vectors import LABELS, labels_beside, read_vectors
 from potstill.runtime.errors import UserError
-
-LABELS = (".labels.npy", ".labels.txt")
-"""What takes the place of ``.npy`` in the name of the file of labels."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,9 @@ class Npy:
             return cls(existing(path).stem, (path,), whole=True)
         if (folder := request.folder) is None:
             return None
-        paths = [child for child in sorted(folder.glob("*.npy")) if not child.name.endswith(LABELS)]
-        return cls(request.name, paths, whole=False) if any(map(_labels_of, paths)) else None
+        files = (child for child in sorted(folder.glob("*.npy")) if not child.name.startswith("."))
+        paths = [child for child in files if not child.name.endswith(LABELS)]
+        return cls(request.name, paths, whole=False) if any(map(labels_beside, paths)) else None
 
     def signature(self) -> None:
         """None: the files already hold numbers as they are used."""
@@ -53,17 +52,10 @@ class Npy:
         return Found(layout, str(self.paths[0] if self.whole else self.paths[0].parent), parts)
 
     def _part(self, path: Path) -> Part:
-        from potstill.data.vectors import read_vectors
-
-        labels = _labels_of(path)
+        labels = labels_beside(path)
         if labels is None:
             first, second = (f"{path.stem}{ending}" for ending in LABELS)
             raise UserError(f"{path} has no labels beside it", f"store one for each vector as {first} or {second}")
         vectors = read_vectors(path, labels)
         found = Labels(vectors.labels.numpy(), vectors.class_names)
         return Part(VectorArray(vectors.values, str(path)), found, path.name, () if self.whole else (path.stem,))
-
-
-def _labels_of(path: Path) -> Path | None:
-    """The file of labels that lies beside a file of vectors, if there is one."""
-    return next((labels for ending in LABELS if (labels := path.with_name(path.stem + ending)).is_file()), None)

@@ -37,9 +37,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class View:
-    """How the curves were measured, and one for each network."""
+    """How the curves were measured, what they count (``image`` or ``vector``), and one for each network."""
 
     measured: str
+    kind: str
     curves: list[Curve]
 
 
@@ -53,7 +54,7 @@ def view(run: Run) -> View | None:
     measured = (
         f"Trained by {found.recipe.label}, with new random {run.after.kind}s for each repeat; seed {found.seed}; "
     )
-    return View(f"{measured}measured on {made_on}.", curves) if curves else None
+    return View(f"{measured}measured on {made_on}.", run.after.kind, curves) if curves else None
 
 
 def _curve(found: Exchange, network: str, result: NetworkExchange, run: Run) -> Curve:

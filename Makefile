@@ -10,7 +10,7 @@ BIN     := $(VENV)/bin
 # Two processes of one thread each: small networks gain more from whole tests in parallel than from shared layers.
 PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: help demo check test lint fast unit wheel docs linkcheck browser bench constraints clean
+.PHONY: help demo check test lint fast unit package wheel sbom lowest docs linkcheck browser bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo "make check   lint, types, architecture and the fast tests: about a minute"
 	@echo "make test    the same with every test, the built wheel and the site: some minutes"
 	@echo "make docs    the site in build/site, with its notebooks executed: about a minute"
+	@echo "make sbom    wheel and source distribution in dist, built twice alike, and their bill of materials"
+	@echo "make lowest  the fast tests with the lowest versions that pyproject.toml allows; TESTS names some of them"
 	@echo "make linkcheck  ask the network whether the links to other sites still lead somewhere"
 	@echo "make bench   speed compared with the plain twins, and with the least that the work could take"
 	@echo "make constraints  pin the versions anew; UPGRADE=--upgrade takes the newest"
@@ -50,10 +52,20 @@ fast: $(VENV)/.installed-for-tests
 unit: $(VENV)/.installed-for-tests browser
 	$(PYTEST)
 
-wheel: $(VENV)/.installed-for-tests
-	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist
+package: $(VENV)/.installed-for-tests
+	.ci/build-package $(BIN)/python dist
+
+wheel: package
 	.ci/try-wheel $(BIN)/python dist/*.whl
+
+sbom: package
+	$(BIN)/python -m releasing.sbom dist/*.whl
+
+# Not part of make test: it installs everything a second time, and runs the fast tests once more.
+lowest:
+	.ci/make-lowest $(PYTHON) build/lowest
+	OMP_NUM_THREADS=1 build/lowest/bin/pytest --numprocesses 2 --dist worksteal -m "not slow and not browser" \
+	    --deselect tests/test_pinned_versions.py::test_what_is_installed_is_what_is_pinned $(TESTS)
 
 docs: $(VENV)/.installed-for-docs
 	.ci/build-site $(BIN)/python
@@ -73,7 +85,7 @@ constraints:
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks releasing -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml constraints.txt constraints-torch.txt
 	@.ci/make-venv $(PYTHON) $(VENV)

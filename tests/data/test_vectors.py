@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def test_files_of_another_kind(tmp_path: Path):
     for name in ("text", "code", "archive", "cut", "huge", "absent"):
         with pytest.raises(UserError, match=rf"{name}.npy"):
             read_vectors(tmp_path / f"{name}.npy")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("pipe", ["e.npy", "e.labels.npy", "e.labels.txt"])
+def test_a_named_pipe_is_not_waited_for(pipe: str, tmp_path: Path):
+    np.save(tmp_path / "e.npy", np.zeros((2, 3)))
+    (tmp_path / pipe).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / pipe)
+    with pytest.raises(UserError, match="it is a named pipe"):
+        read_vectors(tmp_path / "e.npy", tmp_path / pipe)
 
 
 def test_labels_of_another_number_or_kind(tmp_path: Path):

@@ -69,6 +69,48 @@ def test_a_missing_extra_is_no_error(monkeypatch: pytest.MonkeyPatch):
     )
 
 
+def declared(monkeypatch: pytest.MonkeyPatch, *lines: str, versions: dict[str, str]) -> None:
+    """Potstill asks for these packages, one extra included, and these versions are installed."""
+
+    def installed(package: str) -> str:
+        if package not in versions:
+            raise doctor.PackageNotFoundError(package)
+        return versions[package]
+
+    monkeypatch.setattr(doctor, "requires", lambda name: list(lines))
+    monkeypatch.setattr(doctor, "metadata", lambda name: Message())
+    monkeypatch.setattr(doctor, "version", installed)
+    monkeypatch.setattr(doctor.importlib, "import_module", lambda name: None)
+
+
+def test_an_extra_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch):
+    declared(monkeypatch, "mlflow-skinny>=3.17; extra == 'mlflow'", versions={"mlflow-skinny": "3.9"})
+    assert found("extra mlflow") == Finding(
+        "extra mlflow",
+        "mlflow-skinny 3.9 is present, but older than 3.17",
+        "note",
+        "pip install --upgrade 'mlflow-skinny>=3.17'",
+    )
+
+
+def test_what_is_always_needed_is_there_in_the_versions_that_are_asked_for(monkeypatch: pytest.MonkeyPatch):
+    assert found("packages").verdict == "good"
+    lines = ("numpy>=1.26", "rich!=14.0", "torch>=2.9", "pywin32>=300; sys_platform == 'win32'")
+    fit = {"numpy": "2.0rc1", "rich": "13.9", "torch": "2.13.0+cpu"}
+    declared(monkeypatch, *lines, "dask>=9; extra == 'mlflow'", versions=fit)
+    assert found("packages").found == "3, all of them in versions that are asked for"
+    declared(monkeypatch, *lines, versions={"numpy": "1.20", "rich": "14.0"})
+    assert [each for each in examine() if each.what == "packages"] == [
+        Finding(
+            "packages", "numpy 1.20 is present, but older than 1.26", "note", "pip install --upgrade 'numpy>=1.26'"
+        ),
+        Finding(
+            "packages", "rich 14.0 is present, but !=14.0 is asked for", "note", "pip install --upgrade 'rich!=14.0'"
+        ),
+        Finding("packages", "torch is not installed", "broken", "pip install --upgrade 'torch>=2.9'"),
+    ]
+
+
 def test_local_data_and_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "mnist").mkdir()
     monkeypatch.setenv("POTSTILL_DATA", str(tmp_path))

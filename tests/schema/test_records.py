@@ -78,16 +78,16 @@ def test_records_on_file_are_read_and_keep_their_content(path: Path):
     written, old = again.to_json(), json.loads(path.read_text())
     assert {name for name in old if name not in written} == set()
     for name in {"networks", "candidates", "outcomes", "experts", "machine", "iterations"} & set(old):
-        assert _without_additions(written[name], old[name]) == old[name]
+        assert _as_in(old[name], written[name]) == old[name]
 
 
-def _without_additions(new: Any, old: Any) -> Any:
-    """``new`` without the keys that ``old`` has not."""
+def _as_in(old: Any, new: Any) -> Any:
+    """``new`` without the keys that ``old`` has not, and without the digits in which versions of SciPy differ."""
     if isinstance(old, dict):
-        return {name: _without_additions(new[name], value) for name, value in old.items()}
+        return {name: _as_in(value, new[name]) for name, value in old.items()}
     if isinstance(old, list):
-        return [_without_additions(*pair) for pair in zip(new, old, strict=True)]
-    return new
+        return [_as_in(*pair) for pair in zip(old, new, strict=True)]
+    return old if isinstance(old, float) and new == pytest.approx(old, rel=1e-9) else new
 
 
 def test_there_is_a_file_of_almost_every_kind():

@@ -13,7 +13,7 @@ MARKS = {"good": "ok", "note": "note", "broken": "BROKEN"}
 
 @dataclass(frozen=True)
 class Options:
-    """Say what this machine has, what will be slow, and which optional packages are there, missing or broken.
+    """Say what this machine has, what will be slow, and which packages are missing, too old or broken.
 
     Its exit code is 2 if something is broken.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from potstill.data.formats.npz_archive import HEADERS
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import expanded
-from potstill.runtime.reading import cannot_read
+from potstill.runtime.reading import cannot_read, open_regular
 from potstill.runtime.text import visible
 
 LABELS = (".labels.npy", ".labels.txt")
@@ -109,9 +111,13 @@ def labels_beside(path: Path) -> Path | None:
 def _array(path: Path) -> np.ndarray:
     """The array in an ``.npy`` file, mapped into memory; changes to it stay in memory."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_regular(path) as stream:
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-            return np.lib.format.open_memmap(path, mode="c")
+            shape, fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
+            if dtype.hasobject:
+                raise ValueError("objects are not read")
+            order = "F" if fortran else "C"
+            return np.memmap(stream, dtype, mode="c", offset=stream.tell(), shape=shape, order=order)
     except OSError as error:
         raise cannot_read(path, error) from error
     except Exception as error:  # a damaged header makes NumPy's reader stumble in many ways
@@ -128,7 +134,8 @@ def _labels(path: Path) -> tuple[Tensor, tuple[str, ...]]:
             raise UserError(f"{path} holds {found.dtype} {found.shape}, not labels", "store (N,) integers or words")
     else:
         try:
-            found = np.array(path.read_text(encoding="utf-8-sig").split("\n"))
+            with open_regular(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:
+                found = np.array(text.read().split("\n"))
         except OSError as error:
             raise cannot_read(path, error) from error
         except UnicodeDecodeError as error:

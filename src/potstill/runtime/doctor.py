@@ -1,4 +1,4 @@
-"""What this machine has for Potstill: hardware, what will be slow, optional packages, folders."""
+"""What this machine has for Potstill: hardware, what will be slow, packages and their versions, folders."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from packaging.requirements import Requirement
 
 from potstill.runtime.bounds import bytes_in_words, memory_bytes
 from potstill.runtime.compute import resolve_device, supports_compilation, supports_fast_bfloat16
@@ -131,32 +132,50 @@ def _speed() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    """The optional packages, as the package declares them, and whether each can be imported."""
+    """The packages that Potstill needs and may use, as its installed metadata declares them."""
     try:
         extras = metadata("potstill").get_all("Provides-Extra") or []
+        declared = [Requirement(line) for line in requires("potstill") or []]
     except PackageNotFoundError:
         yield Finding("installation", "not installed as a package", "note", "pip install -e . in the checkout")
         return
+    needed = [each for each in declared if _applies(each)]
+    unfit = [finding for each in needed if (finding := _dependency(each))]
+    yield from unfit or [Finding("packages", f"{len(needed)}, all of them in versions that are asked for")]
     for extra in extras:
-        for package in _required(extra):
-            yield _package(package, extra)
+        for requirement in declared:
+            if requirement not in needed and _applies(requirement, extra):
+                yield _optional_package(requirement, extra)
 
 
-def _required(extra: str) -> list[str]:
-    """The names of the packages of an extra."""
-    found = []
-    for line in requires("potstill") or []:
-        requirement, _, marker = line.partition(";")
-        if f"extra == '{extra}'" in marker.replace('"', "'"):
-            name = requirement.strip()
-            for sign in "<>=!~ [(":
-                name = name.partition(sign)[0]
-            found.append(name)
-    return found
+def _applies(requirement: Requirement, extra: str = "") -> bool:
+    """Whether a package is asked for on this machine, by Potstill itself or by one of its extras."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
-def _package(package: str, extra: str) -> Finding:
-    what = f"extra {extra}"
+def _dependency(requirement: Requirement) -> Finding | None:
+    """What is wrong with a package that is always needed; None if nothing is."""
+    package = requirement.name
+    remedy = f"pip install --upgrade '{package}{requirement.specifier}'"
+    try:
+        unfit = _unfit(requirement, version(package))
+    except PackageNotFoundError:
+        return Finding("packages", f"{package} is not installed", "broken", remedy)
+    return Finding("packages", unfit, "note", remedy) if unfit else None
+
+
+def _unfit(requirement: Requirement, installed: str) -> str:
+    """How an installed version misses what is asked for; empty if it does not."""
+    if requirement.specifier.contains(installed, prereleases=True):
+        return ""
+    missed = [each for each in requirement.specifier if not each.contains(installed, prereleases=True)]
+    how = f"older than {missed[0].version}" if missed[0].operator == ">=" else f"{missed[0]} is asked for"
+    return f"{requirement.name} {installed} is present, but {how}"
+
+
+def _optional_package(requirement: Requirement, extra: str) -> Finding:
+    """A package of an extra: whether it is there, can be imported, and is of a version that is asked for."""
+    what, package = f"extra {extra}", requirement.name
     try:
         installed = version(package)
     except PackageNotFoundError:
@@ -168,6 +187,8 @@ def _package(package: str, extra: str) -> Finding:
         return Finding(
             what, f"{package} {installed} is broken ({reason})", "broken", f"pip install --force-reinstall {package}"
         )
+    if unfit := _unfit(requirement, installed):
+        return Finding(what, unfit, "note", f"pip install --upgrade '{package}{requirement.specifier}'")
     return Finding(what, f"{package} {installed}")
 
 

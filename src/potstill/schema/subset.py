@@ -6,12 +6,14 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
+from potstill.runtime.reading import open_regular
 from potstill.schema import Record
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.fields import Amount, Count, Fraction, Positive
@@ -235,7 +237,9 @@ class Subset(Record):
             UserError: the table is not the one that this record describes.
         """
         table = folder / self.table
-        content = table.read_bytes() if table.exists() else b""
+        content = b""
+        with suppress(OSError), open_regular(table) as stream:
+            content = stream.read()
         if sha256(content) != self.table_sha256:
             raise UserError(
                 f"{table} is not the table that {folder / self.FILE} describes", "restore it, or choose another `out`"

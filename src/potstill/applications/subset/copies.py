@@ -10,7 +10,7 @@ from pathlib import Path
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import staged
-from potstill.runtime.reading import cannot_read
+from potstill.runtime.reading import cannot_read, open_regular
 
 
 def copy_files(
@@ -49,8 +49,7 @@ def copy_files(
 
 def _copy(file: Path, target: Path) -> None:
     try:
-        with file.open("rb"):
-            pass
+        open_regular(file).close()
     except OSError as error:
         raise cannot_read(file, error) from error
     shutil.copy2(file, target)

@@ -1,0 +1,1 @@
+"""What a release has beside its wheel; nothing of it is installed."""

@@ -87,7 +87,7 @@ def _as_in(old: Any, new: Any) -> Any:
         return {name: _as_in(value, new[name]) for name, value in old.items()}
     if isinstance(old, list):
         return [_as_in(*pair) for pair in zip(old, new, strict=True)]
-    return old if isinstance(old, float) and new == pytest.approx(old, rel=1e-9) else new
+    return old if isinstance(old, float) and new == pytest.approx(old, rel=1e-9, abs=1e-9) else new
 
 
 def test_there_is_a_file_of_almost_every_kind():

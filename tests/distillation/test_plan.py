@@ -33,6 +33,7 @@ def test_resolved_keeps_what_was_asked_for():
     asked = Settings(
         method=DM().resolved(10),
         start="noise",
+        network="convnet",
         iterations=7,
         device="cpu",
         precision="float64",

@@ -15,6 +15,7 @@ from potstill.runtime.errors import UserError
 from potstill.tracking import make_trackers
 from potstill.tracking.on_mlflow import DEFAULTS
 from tests.runs import dataset, quick_validation
+from tests.tracking.addresses import closed_port
 from tests.tracking.sessions import LOSSES, VALIDATIONS, track_interrupted_and_resumed
 
 mlflow: Any = pytest.importorskip("mlflow")
@@ -83,13 +84,19 @@ def test_an_interrupted_run_is_marked_as_killed(dataset: ImageDataset, tmp_path:
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [
-        ("http://me:secret@127.0.0.1:9", r"mlflow cannot reach http://127.0.0.1:9 \(Connection refused\); start that"),
+        ("http://me:secret@HERE", r"mlflow cannot reach http://HERE \(Connection refused\); start that"),
         ("nonsense://there", r"mlflow cannot use the store nonsense://there \(.*\); .*set MLFLOW_TRACKING_URI"),
+        (
+            "nonsense://me:s3@secret@there",
+            r"mlflow cannot use the store nonsense://there \(.*\); ",
+        ),
     ],
 )
 def test_a_store_that_cannot_be_used_is_one_line_before_anything_runs(
     address: str, complaint: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    with pytest.raises(UserError, match=complaint):
+    here = closed_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("HERE", here))
+    with pytest.raises(UserError, match=complaint.replace("HERE", here)) as refused:
         make_trackers(["mlflow"])
+    assert "secret" not in str(refused.value)

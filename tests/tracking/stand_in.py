@@ -100,5 +100,26 @@ class Elsewhere(Recorder):
         return {"store": self.store}
 
 
+@dataclass(kw_only=True)
+class Demanding(Recorder):
+    """Has an option that must be given, and takes few values of it; cannot be used with others.
+
+    Attributes:
+        file: the option.
+    """
+
+    file: str
+
+    def __post_init__(self) -> None:
+        if self.file == "no":
+            raise ValueError("not http://me:secret@host")
+
+    def check(self) -> None:
+        if self.file == "exit":
+            raise SystemExit(1)
+        if self.file == "late":
+            raise OSError("it is late")
+
+
 class Unfinished(Tracker):
     """Defines nothing."""

@@ -248,18 +248,18 @@ def test_an_evaluation_is_a_table_and_numbers_at_the_iteration_of_the_set(datase
     with Tracking({"it": tracker}, folder) as tracking:
         tracking("evaluation", {"evaluation": EVALUATION})
     chosen = done.synthetic.provenance["chosen_iteration"]
-    ((iteration, rows),) = tracker.of("evaluation")
+    ((iteration, rows),) = tracker.of("evaluation/quick@1")
     assert iteration == chosen
     low, high = EVALUATION.networks["convnet:width=8"].interval or (0, 0)
     assert [(row["trained on"], row["accuracy"], row["repeats"]) for row in rows] == [
         ("distilled", 0.6, 2),
         ("random", 0.25, 1),
     ]
-    assert (rows[0]["network"], rows[0]["recipe"]) == ("convnet:width=8", "quick@1")
+    assert (rows[0]["network"], rows[0]["recipe"], rows[0]["set"]) == ("convnet:width=8", "quick@1", "ab")
     assert (rows[0]["low 95 %"], rows[0]["high 95 %"]) == (low, high)
     assert rows[1]["std"] is None
-    assert tracker.of("evaluation/convnet:width=8/distilled") == [[chosen, 0.6]]
-    assert tracker.of("evaluation/convnet:width=8/random") == [[chosen, 0.25]]
+    assert tracker.of("evaluation/quick@1/convnet:width=8/distilled") == [[chosen, 0.6]]
+    assert tracker.of("evaluation/quick@1/convnet:width=8/random") == [[chosen, 0.25]]
     assert tracker.told[-1] == ("close", True)
 
 
@@ -268,7 +268,7 @@ def test_the_evaluation_of_a_set_alone_is_told(tmp_path: Path):
     with Tracking({"it": tracker}, tmp_path / "sets") as tracking:
         (tmp_path / "sets").mkdir()
         tracking("evaluation", {"evaluation": EVALUATION})
-    assert tracker.of("evaluation/convnet:width=8/distilled") == [[0, 0.6]]
+    assert tracker.of("evaluation/quick@1/convnet:width=8/distilled") == [[0, 0.6]]
 
 
 def test_a_tracker_that_fails_is_one_warning_and_the_run_goes_on(

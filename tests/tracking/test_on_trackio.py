@@ -73,7 +73,7 @@ def test_a_run_in_two_sessions_is_one_run(
     assert trackio.steps("loss") == LOSSES
     assert trackio.steps("validation/accuracy") == VALIDATIONS
     assert trackio.steps("set") == VALIDATIONS
-    (table,) = (metrics["evaluation"][1] for _, metrics in trackio.logged if "evaluation" in metrics)
+    (table,) = (metrics["evaluation/quick@1"][1] for _, metrics in trackio.logged if "evaluation/quick@1" in metrics)
     assert table[0]["accuracy"] == 0.6
     assert trackio.finished == 3
     assert capsys.readouterr().out == "", "what Trackio says is none of a command's output"
@@ -107,4 +107,4 @@ def test_the_real_database_has_the_run(tmp_path: Path):
     assert [each["step"] for each in logs if "loss" in each] == [1, 2, 3, 4]
     assert [each["step"] for each in logs if "validation/accuracy" in each] == [2, 4]
     assert [each["step"] for each in logs if "set" in each] == [2, 4]
-    assert any("evaluation" in each for each in logs)
+    assert any("evaluation/quick@1" in each for each in logs)

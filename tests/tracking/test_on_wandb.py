@@ -57,9 +57,9 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     assert axes["*"] == "iteration"
     assert [summary(path).get("status") for path in files] == ["interrupted", "complete", None]
     assert [each.exit.exit_code for path in files for each in records(path) if each.HasField("exit")] == [1, 0, 0]
-    (means,) = (entry for entry in logged if "evaluation/convnet:width=8/distilled" in entry)
-    assert means["evaluation/convnet:width=8/distilled"] == 0.6
-    (table,) = files[2].parent.glob("files/media/table/evaluation_*.table.json")
+    (means,) = (entry for entry in logged if "evaluation/quick@1/convnet:width=8/distilled" in entry)
+    assert means["evaluation/quick@1/convnet:width=8/distilled"] == 0.6
+    (table,) = files[2].parent.glob("files/media/table/evaluation/quick@1_*.table.json")
     rows = json.loads(table.read_text())
     assert rows["data"][0][:3] == ["convnet:width=8", "distilled", 0.6]
 

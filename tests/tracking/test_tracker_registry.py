@@ -34,6 +34,24 @@ HERE = "tests.tracking.stand_in"
             f"{HERE}:Unfinished is not a usable tracker; derive it from potstill.tracking.Tracker, "
             "and define all of it",
         ),
+        ("wandb:project", "the option project of the tracker wandb has no value; write wandb:project=VALUE"),
+        ("wandb:project:name=a", "the option project of the tracker wandb has no value; write wandb:project=VALUE"),
+        ("wandb:name=a:name=b", "the option name of the tracker wandb is given twice; give it once"),
+        (
+            f"{HERE}:Recorder:label",
+            f"the option label of the tracker {HERE}:Recorder has no value; write {HERE}:Recorder:label=VALUE",
+        ),
+        (
+            f"{HERE}:Demanding",
+            f"the tracker {HERE}:Demanding needs the option file; write {HERE}:Demanding:file=VALUE",
+        ),
+        *(
+            (
+                f"{HERE}:Demanding:file={file}",
+                f"the tracker {HERE}:Demanding cannot be used ({why}); check its options, or leave it out",
+            )
+            for file, why in {"no": "not http://host", "late": "it is late", "exit": "it ends the program"}.items()
+        ),
         ("no-module:It", "'no-module:It' does not name a tracker; write their_package.module:TheirTracker"),
     ],
 )

@@ -193,7 +193,7 @@ class Tracking:
         self._complete = manifest is None or manifest.status == "complete"
         iteration = 0 if manifest is None else manifest.chosen_iteration or 0  # that of the set
         for each in self._listening():
-            each.do(lambda tracker: tracker.table("evaluation", results.COLUMNS, results.rows(found), iteration))
+            each.do(lambda tracker: tracker.table(results.name(found), results.COLUMNS, results.rows(found), iteration))
             each.do(lambda tracker: tracker.scalars(results.means(found), iteration))
 
     def _listening(self) -> Iterable[_Told]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,9 @@ DEFAULTS = {
 }
 """Unless the user has set them: nobody else is told of the run, and a server that has gone holds it up only briefly."""
 
+CHATTER = ("mlflow.store.db", "alembic")
+"""Loggers that tell how a new database is made, line by line."""
+
 
 @dataclass(kw_only=True)
 class MLflow(Tracker):
@@ -54,6 +58,8 @@ class MLflow(Tracker):
         for variable, value in DEFAULTS.items():
             os.environ.setdefault(variable, value)
         super().check()
+        for each in CHATTER:
+            logging.getLogger(each).setLevel(logging.WARNING)
         store = str(self.library.get_tracking_uri())
         if re.match("https?:", store):
             check_reachable("mlflow", store, "start that server, or set MLFLOW_TRACKING_URI to another store")

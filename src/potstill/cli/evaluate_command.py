@@ -117,6 +117,7 @@ def _carry_out(options: Options) -> None:
     for what in ("robustness", "attacks", "labels"):
         if getattr(options, what) and options.track is not None:
             raise UserError(f"--track does not apply to --{what}", "leave it out")
+    tracked = trackers(options.track)
     target = Target.opened(options.target)
     synthetic = target.synthetic
     for option in () if options.attacks else ("epsilons", "attacked_images"):
@@ -135,7 +136,7 @@ def _carry_out(options: Options) -> None:
     rates_path = _beside(path)
     if options.exchange:
         check_writable(rates_path)
-    tracked = trackers(options.track)
+    tracking.check_trackers(tracked)
     told = tracking.Tracking(tracked, target.beside) if tracked else None  # now, as it reads what the folder has
     with ProgressLines("evaluating") as progress:
         dataset = target.dataset(options.dataset, options.choices, options.data_root, progress)

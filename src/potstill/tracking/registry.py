@@ -38,6 +38,34 @@ def make_trackers(specs: Sequence[str]) -> dict[str, Tracker]:
         UserError: there is no such tracker or option, one is named twice, or one cannot be used: its package is absent,
             or what it sends to cannot be reached.
     """
+    made = unchecked_trackers(specs)
+    check_trackers(made)
+    return made
+
+
+def check_trackers(made: Mapping[str, Tracker]) -> None:
+    """Make sure that trackers can be used.
+
+    Args:
+        made: from ``unchecked_trackers``.
+
+    Raises:
+        UserError: the package of one is absent, or what it sends to cannot be reached.
+    """
+    for name, tracker in made.items():
+        with _refused(name):
+            tracker.check()
+
+
+def unchecked_trackers(specs: Sequence[str]) -> dict[str, Tracker]:
+    """Trackers with their options; no package of theirs is imported, and nothing is reached.
+
+    Args:
+        specs: as for ``make_trackers``.
+
+    Raises:
+        UserError: there is no such tracker or option, or one is named twice.
+    """
     made: dict[str, Tracker] = {}
     for spec in specs:
         name, *given = re.split(r":(?=\w+=)", spec)
@@ -58,9 +86,6 @@ def make_trackers(specs: Sequence[str]) -> dict[str, Tracker]:
                 raise UserError(f"the tracker {name} needs the option {field.name}", f"write {name}:{field.name}=VALUE")
         with _refused(name):
             made[name] = kind(**options)
-    for name, tracker in made.items():
-        with _refused(name):
-            tracker.check()
     return made
 
 

@@ -41,9 +41,9 @@ class Trackio(Tracker):
             check_reachable("trackio", server or "https://huggingface.co", remedy)
 
     def where(self) -> Mapping[str, str]:
-        """This machine, a Space or a server; and the project, if it is named."""
+        """This machine, a Space or a server; and the project."""
         space, server = self.library.utils.resolve_space_id_and_server_url(None, None)
-        return {"store": server or space or "here", "project": self.project or ""}
+        return {"store": server or space or "here", "project": self.project or PROJECT}
 
     def open(self, run: TrackedRun) -> str:
         """Begin a run, or continue the one of this name."""

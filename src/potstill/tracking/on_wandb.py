@@ -56,15 +56,19 @@ class WandB(Tracker):
             raise UserError(problem, f"wandb login, {REMEDY}") from error
 
     def where(self) -> Mapping[str, str]:
-        """The project, if it is named."""
-        return {"project": self.project or ""}
+        """The project."""
+        return {"project": self._project}
+
+    @property
+    def _project(self) -> str:
+        return self.project or self.library.setup().settings.project or PROJECT
 
     def open(self, run: TrackedRun) -> str:
         """Begin a run, or continue the one of this number."""
         given = self.library.setup().settings
         resumed = run.earlier is not None and given.mode not in OFFLINE_MODES
         self._run = self.library.init(
-            project=self.project or given.project or PROJECT,
+            project=self._project,
             name=self.name or given.run_name or run.name,
             id=run.earlier,
             resume="allow" if resumed else None,

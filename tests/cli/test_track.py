@@ -39,8 +39,8 @@ def test_a_run_and_its_evaluation_are_tracked(tmp_path: Path, capsys: pytest.Cap
     assert steps(run, "validation/accuracy") == steps(run, "set") == [2, 4]
     assert main(["evaluate", str(run), *FEW, "--track", "tensorboard"]) == 0
     chosen = json.loads((run / "manifest.json").read_text())["chosen_iteration"]
-    assert steps(run, "evaluation/convnet:depth=1:width=4/distilled") == [chosen]
-    assert steps(run, "evaluation/convnet:depth=1:width=4/random") == [chosen]
+    assert steps(run, "evaluation/quick@1/convnet:depth=1:width=4/distilled") == [chosen]
+    assert steps(run, "evaluation/quick@1/convnet:depth=1:width=4/random") == [chosen]
     assert steps(run, "loss") == [1, 2, 3, 4]
     assert main(["report", str(run)]) == 0
     assert "warning" not in capsys.readouterr().err
@@ -68,6 +68,37 @@ def test_a_mistake_is_one_line_before_anything_runs(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_tracker_costs_an_evaluation_nothing_but_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = tmp_path / "run"
+    small = ["distill", "dm", *SMALL, "--iterations", "2", "--validate-every", "0", "--out", str(run)]
+    assert main(small) == 0
+    evaluate = ["evaluate", str(run), *FEW, "--track", "tensorboard"]
+    (run / "metrics.jsonl").rename(tmp_path / "kept.jsonl")
+    (run / "metrics.jsonl").write_text('{"event": "step", "iteration": 1, "loss": "1"}\n')
+    assert main(evaluate) == 2
+    assert not (run / "evaluation.json").exists(), "it is refused before the evaluation, not after"
+    (tmp_path / "kept.jsonl").replace(run / "metrics.jsonl")
+    (run / "tensorboard").write_text("in the way")
+    (run / "manifest.json").write_text("[")
+    capsys.readouterr()
+    assert main(evaluate) == 0
+    said = capsys.readouterr()
+    assert "distilled" in said.out
+    assert said.err.count("the run goes on without it") == 1
+    assert "Traceback" not in said.err
+
+
+def test_a_run_that_is_refused_leaves_nothing_of_its_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    assert main(["distill", "dm", "--out", "run", "--resume", "--track", "mlflow"]) == 2
+    assert main(["evaluate", "run", "--track", "mlflow"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("what", ["--robustness", "--attacks", "--labels"])
 def test_what_is_not_tracked_says_so(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["evaluate", str(tmp_path), what, "--track", "tensorboard"]) == 2
@@ -76,7 +107,7 @@ def test_what_is_not_tracked_says_so(what: str, tmp_path: Path, capsys: pytest.C
 
 def test_an_interrupted_run_says_how_to_go_on_with_its_tracker(tmp_path: Path):
     run = tmp_path / "run"
-    words = ["distill", "dm", *SMALL, "--iterations", "100000", "--validate-every", "0", "--compile", "off"]
+    words = ["distill", "dm", *SMALL, "--iterations", "900", "--validate-every", "0", "--compile", "off"]
     with child(
         "-m", "potstill", *words, "--out", str(run), "--track", "tensorboard", stderr=subprocess.PIPE
     ) as process:
@@ -90,8 +121,8 @@ def test_an_interrupted_run_says_how_to_go_on_with_its_tracker(tmp_path: Path):
         f"potstill: interrupted; go on with: potstill distill --out {run} --resume --track tensorboard"
     )
     before = steps(run, "loss")
-    assert main(["distill", "--out", str(run), "--resume", "--track", "tensorboard", "--time-limit", "1"]) == 0
+    assert main(["distill", "--out", str(run), "--resume", "--track", "tensorboard"]) == 0
     after = steps(run, "loss")
     assert after[: len(before)] == before
-    assert after == sorted(set(after)) != before
+    assert after == list(range(1, 901)) != before
     assert len(list((run / "tensorboard").iterdir())) == 2

@@ -532,7 +532,10 @@ def _use_log(folder: Path) -> None:
 
 
 def _make_tracking(folder: Path) -> Path:
-    places = {"stand-in": TrackerRecord(run="number 1", closed=True), "wandb": TrackerRecord(run="x2k9", closed=False)}
+    places = {
+        "stand-in": TrackerRecord(run="number 1", closed=True, told={"step": 3}),
+        "wandb": TrackerRecord(run="x2k9", closed=False, told={}),
+    }
     (folder / TRACKED).write_text(json.dumps({name: each.to_json() for name, each in places.items()}))
     return folder / TRACKED
 

@@ -73,8 +73,52 @@ class Failing(Recorder):
 
     def scalars(self, values: Mapping[str, float], iteration: int) -> None:
         if iteration == 3:
-            raise ConnectionError("the server\nis gone")
+            raise ConnectionError("----\nno http://me:s3@secret@host/x\nis gone")
         super().scalars(values, iteration)
+
+
+@dataclass(kw_only=True)
+class Stuck(Recorder):
+    """Fails when it has begun to open."""
+
+    def open(self, run: TrackedRun) -> str:
+        super().open(run)
+        raise ConnectionError("half of it is there")
+
+
+@dataclass(kw_only=True)
+class Elsewhere(Recorder):
+    """Keeps its runs where it is told to.
+
+    Attributes:
+        store: where.
+    """
+
+    store: str = ""
+
+    def where(self) -> Mapping[str, str]:
+        return {"store": self.store}
+
+
+@dataclass(kw_only=True)
+class Demanding(Recorder):
+    """Has an option that must be given, and takes few values of it; cannot be used with others.
+
+    Attributes:
+        file: the option.
+    """
+
+    file: str
+
+    def __post_init__(self) -> None:
+        if self.file == "no":
+            raise ValueError("not http://me:secret@host")
+
+    def check(self) -> None:
+        if self.file == "exit":
+            raise SystemExit(1)
+        if self.file == "late":
+            raise OSError("it is late")
 
 
 class Unfinished(Tracker):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from potstill.tracking import Tracking
 from potstill.tracking.pictures import picture_of
 from tests.runs import SETTINGS, dataset, lasting, quick_validation
 from tests.tracking.sessions import EVALUATION, LOSSES, VALIDATIONS, Killed, stop_after
-from tests.tracking.stand_in import Failing, Forgetful, Losing, Recorder
+from tests.tracking.stand_in import Elsewhere, Failing, Forgetful, Losing, Recorder, Stuck
 
 __all__ = ["dataset", "quick_validation"]
 
@@ -69,7 +71,9 @@ def test_a_resumed_run_goes_on_in_the_tracker_without_a_second_word(dataset: Ima
     with pytest.raises(KeyboardInterrupt), Tracking({"it": first}, folder) as tracking:
         distill(SETTINGS, dataset, out=folder, listen=in_turn(tracking, stop_after(3)))
     assert first.told[-1] == ("close", False)
-    assert json.loads((folder / "tracking.json").read_text()) == {"it": {"run": "number 1", "closed": True}}
+    assert json.loads((folder / "tracking.json").read_text()) == {
+        "it": {"run": "number 1", "closed": True, "told": {"step": 3, "validation": 2, "picture": 2}, "where": {}}
+    }
     with Tracking({"it": second}, folder) as tracking:
         distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)
     ((opened,),) = second.of("open")
@@ -88,7 +92,8 @@ def test_after_a_kill_nothing_is_told_twice(
         request.getfixturevalue("_every_iteration_is_kept")
     with pytest.raises(Killed):
         distill(SETTINGS, dataset, out=folder, listen=in_turn(Tracking(told, folder), stop_after(5, Killed)))
-    assert json.loads((folder / "tracking.json").read_text())["it"] == {"run": "number 1", "closed": False}
+    remembered = json.loads((folder / "tracking.json").read_text())["it"]
+    assert (remembered["closed"], remembered["told"]["step"]) == (False, 5)
     again = {"it": Recorder(), "forgetful": Forgetful(), "losing": Losing()}
     with Tracking(again, folder) as tracking:
         distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)
@@ -103,6 +108,121 @@ def test_after_a_kill_nothing_is_told_twice(
         assert [iteration for iteration, _ in again[name].of("validation/accuracy")] == judged
         drawn = [iteration for iteration in judged if iteration > resumed_at]  # sets are not on record
         assert [iteration for iteration, _ in again[name].of("set")] == drawn
+
+
+def test_after_two_kills_nothing_is_told_twice(dataset: ImageDataset, tmp_path: Path):
+    folder, heard = tmp_path / "run", {"it": list[int](), "forgetful": list[int]()}
+    for session, iteration in enumerate([5, 2, None]):
+        told = {"it": Recorder(), "forgetful": Forgetful()}
+        stop = (lambda *unused: None) if iteration is None else stop_after(iteration, Killed)
+        with pytest.raises(Killed) if iteration else nullcontext():
+            distill(SETTINGS, dataset, out=folder, resume=session > 0, listen=in_turn(Tracking(told, folder), stop))
+        for name, tracker in told.items():
+            heard[name] += [each for each, _ in tracker.of("loss")]
+    assert heard == {"it": LOSSES, "forgetful": [1, 2, 3, 4, 5, 1, 2, *LOSSES]}
+
+
+@pytest.mark.usefixtures("_every_iteration_is_kept")
+@pytest.mark.parametrize("how", [KeyboardInterrupt, Killed])
+def test_what_was_not_tracked_between_is_told_later(how: type[BaseException], dataset: ImageDataset, tmp_path: Path):
+    folder, first, last = tmp_path / "run", Recorder(), Recorder()
+    with pytest.raises(how):
+        distill(SETTINGS, dataset, out=folder, listen=in_turn(Tracking({"it": first}, folder), stop_after(2, how)))
+    with pytest.raises(KeyboardInterrupt):
+        distill(SETTINGS, dataset, out=folder, resume=True, listen=stop_after(5))
+    with Tracking({"it": last}, folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, resume=True, listen=tracking)
+    assert [iteration for iteration, _ in first.of("loss") + last.of("loss")] == LOSSES
+    judged = [iteration for iteration, _ in first.of("validation/accuracy") + last.of("validation/accuracy")]
+    assert judged == VALIDATIONS
+
+
+def test_what_a_tracker_missed_when_it_failed_is_told_later(dataset: ImageDataset, tmp_path: Path):
+    folder, failing, later = tmp_path / "run", Failing(), Recorder()
+    with Tracking({"it": failing}, folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, listen=tracking)
+    with Tracking({"it": later}, folder) as tracking:
+        tracking("evaluation", {"evaluation": EVALUATION})
+    assert [iteration for iteration, _ in failing.of("loss") + later.of("loss")] == LOSSES
+
+
+def test_a_run_goes_on_elsewhere_as_one_that_is_new_there(dataset: ImageDataset, tmp_path: Path):
+    folder = tmp_path / "run"
+    sessions = {"http://me:secret@a": False, "http://b": False, "": True, "http://me:other@b": True}
+    for number, (where, known) in enumerate(sessions.items()):
+        tracker = Elsewhere(store=where)
+        with Tracking({"it": tracker}, folder) as tracking:
+            if number == 0:
+                distill(SETTINGS, dataset, out=folder, listen=tracking)
+            tracking("evaluation", {"evaluation": EVALUATION})
+        assert [iteration for iteration, _ in tracker.of("loss")] == ([] if known else LOSSES)
+        ((opened,),) = tracker.of("open")
+        assert (opened.earlier is not None) is known
+    assert "secret" not in (folder / "tracking.json").read_text()
+
+
+@pytest.mark.parametrize("reached", ["3", 2.5, True])
+def test_a_tracker_that_names_no_iteration_is_left_out(
+    reached: object, dataset: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder = tmp_path / "run"
+    with Tracking({"it": Recorder()}, folder) as tracking:
+        distill(SETTINGS, dataset, out=folder, listen=tracking)
+    wrong: Any = Recorder()
+    wrong.reached = reached
+    with caplog.at_level(logging.WARNING, "potstill"), Tracking({"it": wrong}, folder) as tracking:
+        tracking("evaluation", {"evaluation": EVALUATION})
+    (record,) = caplog.records
+    assert f"the tracker it fails (reached is {reached!r}, not an iteration)" in record.message
+    assert wrong.told[-1] == ("close", False)
+
+
+@pytest.mark.parametrize("file", ["config.toml", "manifest.json"])
+def test_a_damaged_run_folder_costs_an_evaluation_one_warning(
+    file: str, dataset: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder = tmp_path / "run"
+    distill(SETTINGS, dataset, out=folder)
+    (folder / file).write_text("[")
+    with caplog.at_level(logging.WARNING, "potstill"), Tracking({"it": Recorder()}, folder) as tracking:
+        tracking("evaluation", {"evaluation": EVALUATION})
+    (record,) = caplog.records
+    assert record.message.startswith("trackers are not told everything (")
+    assert file in record.message
+
+
+def test_places_that_cannot_be_written_down_cost_one_warning(
+    dataset: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder, tracker = tmp_path / "run", Recorder()
+    distill(SETTINGS, dataset, out=folder)
+    with caplog.at_level(logging.WARNING, "potstill"), Tracking({"it": tracker}, folder) as tracking:
+        (folder / "tracking.json").mkdir()
+        tracking("evaluation", {"evaluation": EVALUATION})
+    (record,) = caplog.records
+    assert "tracking.json" in record.message
+    assert tracker.told[-1] == ("close", True)
+    assert [iteration for iteration, _ in tracker.of("loss")] == LOSSES
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ({"event": "step", "iteration": 3, "loss": "Infinity"}, r"line 1\.loss is not a number"),
+        ({"event": "validation", "iteration": 3, "accuracy": [1]}, r"line 1\.accuracy is not a number"),
+        ({"event": "step", "iteration": 3}, None),
+    ],
+)
+def test_a_damaged_record_is_not_blamed_on_the_tracker(
+    line: dict[str, object], complaint: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    tracker = Recorder()
+    refused = pytest.raises(UserError, match=complaint) if complaint else nullcontext()
+    with refused, Tracking({"it": tracker}, tmp_path) as tracking:
+        tracking("evaluation", {"evaluation": EVALUATION})
+    assert caplog.records == []
+    assert tracker.of("loss") == []
 
 
 def test_a_tracker_that_joins_a_run_later_is_told_from_the_record(dataset: ImageDataset, tmp_path: Path):
@@ -128,18 +248,18 @@ def test_an_evaluation_is_a_table_and_numbers_at_the_iteration_of_the_set(datase
     with Tracking({"it": tracker}, folder) as tracking:
         tracking("evaluation", {"evaluation": EVALUATION})
     chosen = done.synthetic.provenance["chosen_iteration"]
-    ((iteration, rows),) = tracker.of("evaluation")
+    ((iteration, rows),) = tracker.of("evaluation/quick@1")
     assert iteration == chosen
     low, high = EVALUATION.networks["convnet:width=8"].interval or (0, 0)
     assert [(row["trained on"], row["accuracy"], row["repeats"]) for row in rows] == [
         ("distilled", 0.6, 2),
         ("random", 0.25, 1),
     ]
-    assert (rows[0]["network"], rows[0]["recipe"]) == ("convnet:width=8", "quick@1")
+    assert (rows[0]["network"], rows[0]["recipe"], rows[0]["set"]) == ("convnet:width=8", "quick@1", "ab")
     assert (rows[0]["low 95 %"], rows[0]["high 95 %"]) == (low, high)
     assert rows[1]["std"] is None
-    assert tracker.of("evaluation/convnet:width=8/distilled") == [[chosen, 0.6]]
-    assert tracker.of("evaluation/convnet:width=8/random") == [[chosen, 0.25]]
+    assert tracker.of("evaluation/quick@1/convnet:width=8/distilled") == [[chosen, 0.6]]
+    assert tracker.of("evaluation/quick@1/convnet:width=8/random") == [[chosen, 0.25]]
     assert tracker.told[-1] == ("close", True)
 
 
@@ -148,7 +268,7 @@ def test_the_evaluation_of_a_set_alone_is_told(tmp_path: Path):
     with Tracking({"it": tracker}, tmp_path / "sets") as tracking:
         (tmp_path / "sets").mkdir()
         tracking("evaluation", {"evaluation": EVALUATION})
-    assert tracker.of("evaluation/convnet:width=8/distilled") == [[0, 0.6]]
+    assert tracker.of("evaluation/quick@1/convnet:width=8/distilled") == [[0, 0.6]]
 
 
 def test_a_tracker_that_fails_is_one_warning_and_the_run_goes_on(
@@ -163,7 +283,7 @@ def test_a_tracker_that_fails_is_one_warning_and_the_run_goes_on(
     ):
         distill(SETTINGS, dataset, out=tmp_path / "run", listen=tracking)
     assert [record.message for record in caplog.records] == [
-        "the tracker a fails (the server); the run goes on without it"
+        "the tracker a fails (no http://host/x); the run goes on without it"
     ]
     assert [iteration for iteration, _ in failing.of("loss")] == [1, 2]
     assert failing.told[-1] == ("close", False)
@@ -190,6 +310,13 @@ def test_whatever_fails_in_a_tracker_the_run_ends_as_it_should(
     assert len(caplog.records) == 1
 
 
+def test_what_a_failed_open_has_begun_is_closed(dataset: ImageDataset, tmp_path: Path):
+    tracker = Stuck()
+    with Tracking({"it": tracker}, tmp_path / "run") as tracking:
+        distill(SETTINGS, dataset, out=tmp_path / "run", listen=tracking)
+    assert [name for name, *_ in tracker.told] == ["open", "close"]
+
+
 def test_an_interruption_within_a_tracker_interrupts_the_run(
     dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -213,6 +340,6 @@ def test_a_run_that_is_refused_leaves_nothing_in_the_tracker(dataset: ImageDatas
 
 @pytest.mark.parametrize("place", ["../elsewhere", "..", "", "a\\b", 3, None])
 def test_a_place_that_no_tracker_has_written_is_refused(place: object, tmp_path: Path):
-    (tmp_path / "tracking.json").write_text(json.dumps({"it": {"run": place, "closed": True}}))
+    (tmp_path / "tracking.json").write_text(json.dumps({"it": {"run": place, "closed": True, "told": {}}}))
     with pytest.raises(UserError, match=r"tracking\.json"):
         Tracking({"it": Recorder()}, tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from potstill.data import ImageDataset
 from potstill.runtime.errors import UserError
 from potstill.tracking import make_trackers
 from potstill.tracking.on_mlflow import DEFAULTS
+from tests.children import ROOT
 from tests.runs import dataset, quick_validation
+from tests.tracking.addresses import closed_port
 from tests.tracking.sessions import LOSSES, VALIDATIONS, track_interrupted_and_resumed
 
 mlflow: Any = pytest.importorskip("mlflow")
@@ -49,12 +53,31 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
 
     assert steps("loss") == LOSSES
     assert steps("validation/accuracy") == VALIDATIONS
-    assert run.data.metrics["evaluation/convnet:width-8/distilled"] == 0.6
+    assert run.data.metrics["evaluation/quick-1/convnet:width-8/distilled"] == 0.6
     files = [each.path for each in client.list_artifacts(run.info.run_id, "images")]
     pictures = [match for path in files if (match := re.fullmatch(r"images/set.step.(\d+)\D.*\.png", path))]
     assert sorted(int(match[1]) for match in pictures) == VALIDATIONS
-    table = Path(client.download_artifacts(run.info.run_id, "evaluation.csv")).read_text()
+    table = Path(client.download_artifacts(run.info.run_id, "evaluation/quick@1.csv")).read_text()
     assert table.splitlines()[1].startswith("convnet:width=8,distilled,0.6,")
+
+
+def test_a_new_store_is_made_in_silence(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", "from potstill.tracking import make_trackers; make_trackers(['mlflow'])"],
+        env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///new.db", "PYTHONPATH": str(ROOT / "src")},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (tmp_path / "new.db").exists()
+    assert (done.stdout, [line for line in done.stderr.splitlines() if "INFO" in line]) == ("", [])
+
+
+def test_a_store_of_another_folder_is_another_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
+    tracker = make_trackers(["mlflow"])["mlflow"]
+    assert tracker.where() == {"store": f"sqlite:///{tmp_path}/mine.db", "project": ""}
 
 
 def test_nobody_else_is_told_unless_the_user_wants_it(monkeypatch: pytest.MonkeyPatch):
@@ -83,13 +106,19 @@ def test_an_interrupted_run_is_marked_as_killed(dataset: ImageDataset, tmp_path:
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [
-        ("http://me:secret@127.0.0.1:9", r"mlflow cannot reach http://127.0.0.1:9 \(Connection refused\); start that"),
+        ("http://me:secret@HERE", r"mlflow cannot reach http://HERE \(Connection refused\); start that"),
         ("nonsense://there", r"mlflow cannot use the store nonsense://there \(.*\); .*set MLFLOW_TRACKING_URI"),
+        (
+            "nonsense://me:s3@secret@there",
+            r"mlflow cannot use the store nonsense://there \(.*\); ",
+        ),
     ],
 )
 def test_a_store_that_cannot_be_used_is_one_line_before_anything_runs(
     address: str, complaint: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    with pytest.raises(UserError, match=complaint):
+    here = closed_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("HERE", here))
+    with pytest.raises(UserError, match=complaint.replace("HERE", here)) as refused:
         make_trackers(["mlflow"])
+    assert "secret" not in str(refused.value)

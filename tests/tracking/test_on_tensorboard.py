@@ -49,10 +49,10 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     assert "| method.name | dm |" in settings
     assert "| ipc | 1 |" in settings
     assert "| status | complete |" in texts(found, "outcome")[-1]
-    (table,) = texts(found, "evaluation")
+    (table,) = texts(found, "evaluation/quick@1")
     assert "| convnet:width=8 | distilled | 0.6 |" in table
-    assert "| convnet:width=8 | random | 0.25 | - | - | - | 1 | quick@1 |" in table
-    (mean,) = found.Scalars("evaluation/convnet:width=8/distilled")
+    assert "| convnet:width=8 | random | 0.25 | - | - | - | 1 | quick@1 | ab |" in table
+    (mean,) = found.Scalars("evaluation/quick@1/convnet:width=8/distilled")
     assert mean.value == pytest.approx(0.6)
     assert hyper_parameters(folder)["method.batch_real"] == 8
 

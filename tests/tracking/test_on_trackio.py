@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from potstill.data import ImageDataset
+from potstill.tracking import Tracking
 from tests.children import ROOT
 from tests.runs import dataset, quick_validation
-from tests.tracking.sessions import LOSSES, VALIDATIONS, track_interrupted_and_resumed
+from tests.tracking.sessions import EVALUATION, LOSSES, VALIDATIONS, track_interrupted_and_resumed
 
 pytestmark = pytest.mark.slow
 
@@ -73,10 +74,23 @@ def test_a_run_in_two_sessions_is_one_run(
     assert trackio.steps("loss") == LOSSES
     assert trackio.steps("validation/accuracy") == VALIDATIONS
     assert trackio.steps("set") == VALIDATIONS
-    (table,) = (metrics["evaluation"][1] for _, metrics in trackio.logged if "evaluation" in metrics)
+    (table,) = (metrics["evaluation/quick@1"][1] for _, metrics in trackio.logged if "evaluation/quick@1" in metrics)
     assert table[0]["accuracy"] == 0.6
     assert trackio.finished == 3
     assert capsys.readouterr().out == "", "what Trackio says is none of a command's output"
+
+
+def test_another_project_is_told_of_the_whole_run(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "trackio", StandIn())
+    track_interrupted_and_resumed("trackio:project=thesis", tmp_path / "run", dataset)
+    trackio = StandIn()
+    monkeypatch.setitem(sys.modules, "trackio", trackio)
+    with Tracking("trackio", tmp_path / "run") as tracking:
+        tracking("evaluation", {"evaluation": EVALUATION})
+    assert [(each["project"], each["resume"]) for each in trackio.opened] == [("potstill", "never")]
+    assert trackio.steps("loss") == LOSSES
 
 
 READ = """
@@ -107,4 +121,4 @@ def test_the_real_database_has_the_run(tmp_path: Path):
     assert [each["step"] for each in logs if "loss" in each] == [1, 2, 3, 4]
     assert [each["step"] for each in logs if "validation/accuracy" in each] == [2, 4]
     assert [each["step"] for each in logs if "set" in each] == [2, 4]
-    assert any("evaluation" in each for each in logs)
+    assert any("evaluation/quick@1" in each for each in logs)

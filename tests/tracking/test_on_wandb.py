@@ -13,6 +13,7 @@ from potstill.distillation import distill, driver, in_turn
 from potstill.runtime.errors import UserError
 from potstill.tracking import Tracking, make_trackers
 from tests.runs import SETTINGS, dataset, quick_validation
+from tests.tracking.addresses import closed_port
 from tests.tracking.sessions import LOSSES, VALIDATIONS, Killed, stop_after, track_interrupted_and_resumed
 
 wandb: Any = pytest.importorskip("wandb")
@@ -56,9 +57,9 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     assert axes["*"] == "iteration"
     assert [summary(path).get("status") for path in files] == ["interrupted", "complete", None]
     assert [each.exit.exit_code for path in files for each in records(path) if each.HasField("exit")] == [1, 0, 0]
-    (means,) = (entry for entry in logged if "evaluation/convnet:width=8/distilled" in entry)
-    assert means["evaluation/convnet:width=8/distilled"] == 0.6
-    (table,) = files[2].parent.glob("files/media/table/evaluation_*.table.json")
+    (means,) = (entry for entry in logged if "evaluation/quick@1/convnet:width=8/distilled" in entry)
+    assert means["evaluation/quick@1/convnet:width=8/distilled"] == 0.6
+    (table,) = files[2].parent.glob("files/media/table/evaluation/quick@1_*.table.json")
     rows = json.loads(table.read_text())
     assert rows["data"][0][:3] == ["convnet:width=8", "distilled", 0.6]
 
@@ -90,7 +91,21 @@ def test_after_a_kill_the_new_folder_has_the_whole_curve(
 
 def test_a_server_out_of_reach_is_one_line_before_anything_runs(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    there = closed_port()
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://{there}")
     wandb.teardown()
-    with pytest.raises(UserError, match=r"wandb cannot reach http://127.0.0.1:9 .*or set WANDB_MODE=offline"):
+    with pytest.raises(UserError, match=rf"wandb cannot reach http://{there} .*or set WANDB_MODE=offline"):
+        make_trackers(["wandb"])
+
+
+def test_a_failed_login_shows_no_secrets(monkeypatch: pytest.MonkeyPatch):
+    def refused() -> None:
+        raise ValueError("no entry for http://me:secret@host/x")
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://me:secret@host")
+    monkeypatch.setattr("potstill.tracking.on_wandb.check_reachable", lambda *unused: None)
+    monkeypatch.setattr(wandb, "login", refused)
+    wandb.teardown()
+    with pytest.raises(UserError, match=r"wandb cannot log in to http://host \(no entry for http://host/x\)"):
         make_trackers(["wandb"])

@@ -12,7 +12,8 @@ import pytest
 
 from potstill.runtime.errors import UserError
 from potstill.tracking import TRACKERS, make_trackers
-from potstill.tracking.base import check_reachable, imported, without_secrets
+from potstill.tracking.base import check_reachable, imported, redacted, without_secrets
+from tests.tracking.addresses import closed_port
 from tests.tracking.stand_in import Recorder
 
 HERE = "tests.tracking.stand_in"
@@ -32,6 +33,24 @@ HERE = "tests.tracking.stand_in"
             f"{HERE}:Unfinished",
             f"{HERE}:Unfinished is not a usable tracker; derive it from potstill.tracking.Tracker, "
             "and define all of it",
+        ),
+        ("wandb:project", "the option project of the tracker wandb has no value; write wandb:project=VALUE"),
+        ("wandb:project:name=a", "the option project of the tracker wandb has no value; write wandb:project=VALUE"),
+        ("wandb:name=a:name=b", "the option name of the tracker wandb is given twice; give it once"),
+        (
+            f"{HERE}:Recorder:label",
+            f"the option label of the tracker {HERE}:Recorder has no value; write {HERE}:Recorder:label=VALUE",
+        ),
+        (
+            f"{HERE}:Demanding",
+            f"the tracker {HERE}:Demanding needs the option file; write {HERE}:Demanding:file=VALUE",
+        ),
+        *(
+            (
+                f"{HERE}:Demanding:file={file}",
+                f"the tracker {HERE}:Demanding cannot be used ({why}); check its options, or leave it out",
+            )
+            for file, why in {"no": "not http://host", "late": "it is late", "exit": "it ends the program"}.items()
         ),
         ("no-module:It", "'no-module:It' does not name a tracker; write their_package.module:TheirTracker"),
     ],
@@ -80,7 +99,13 @@ def test_a_folder_that_a_tracker_has_left_behind_is_no_package(tmp_path: Path, m
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"), [("import absent_module_of_mine", "No module named"), ("1 / 0", "division by zero")]
+    ("source", "reason"),
+    [
+        ("import absent_module_of_mine", "No module named"),
+        ("1 / 0", "division by zero"),
+        ("raise SystemExit(3)", "it ends the program"),
+        ("raise OSError('no http://me:secret@host')", "no http://host"),
+    ],
 )
 def test_a_broken_package_is_not_taken_for_an_absent_one(
     source: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -119,11 +144,35 @@ def test_a_server_that_answers_at_all_is_reached(server: str):
 
 
 def test_a_server_that_does_not_answer_is_one_line_without_secrets():
+    there = closed_port()
     with pytest.raises(UserError) as refused:
-        check_reachable("it", "http://me:secret@127.0.0.1:9/api?token=secret", "start it")
-    assert str(refused.value) == "it cannot reach http://127.0.0.1:9/api (Connection refused); start it"
+        check_reachable("it", f"http://me:secret@{there}/api?token=secret", "start it")
+    assert str(refused.value) == f"it cannot reach http://{there}/api (Connection refused); start it"
 
 
-def test_secrets_in_addresses_are_not_shown():
-    assert without_secrets("postgresql://me:secret@host/db?a=b") == "postgresql://host/db"
-    assert without_secrets("sqlite:////tmp/a@b/mlflow.db") == "sqlite:////tmp/a@b/mlflow.db"
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:secret@host/db?a=b", "postgresql://host/db"),
+        ("sqlite:////tmp/a@b/mlflow.db", "sqlite:////tmp/a@b/mlflow.db"),
+        ("http://me:s3@secret@host:80/api", "http://host:80/api"),
+        ("http://me:a/secret@host", "http://..."),
+        ("http://me:a?secret@host", "http://..."),
+        ("http://me:secret", "http://..."),
+        ("http://host/api#token=secret", "http://host/api"),
+        ("http://[secret", "http://..."),
+    ],
+)
+def test_secrets_in_addresses_are_not_shown(address: str, shown: str):
+    assert without_secrets(address) == shown
+    assert redacted(f"it is gone: '{address}'").removesuffix("'") == f"it is gone: '{shown}"
+
+
+def test_what_is_asked_of_a_path_is_not_shown():
+    assert redacted("Max retries exceeded with url: /api?token=secret (why?)") == (
+        "Max retries exceeded with url: /api (why?)"
+    )
+
+
+def test_a_package_that_is_built_in_is_installed():
+    assert imported("time", "time") is sys.modules["time"]

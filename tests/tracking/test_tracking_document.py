@@ -28,7 +28,7 @@ def test_the_first_example_tracks_a_run_and_its_evaluation(tmp_path: Path, monke
     (events,) = Path("runs/python/tensorboard").iterdir()
     content = events.read_bytes()
     assert b"validation/accuracy" in content
-    assert b"evaluation/convnet/distilled" in content
+    assert b"evaluation/quick@1/convnet/distilled" in content
 
 
 def test_the_tracker_of_ones_own_is_named_by_its_module(

@@ -68,12 +68,13 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     settings = options.settings
     out = options.out or settings.default_folder
     limit = None if options.time_limit is None else duration(options.time_limit)
+    tracked = trackers(options.track) if leads else {}
     if not options.resume:
         distillation.RunFolder(out).check_new()
-    tracked = trackers(options.track) if leads else {}
     config = out / "config.toml"
     stored = RunSettings.of_config(config) if options.resume and config.exists() else settings
     root = options.data_root
+    tracking.check_trackers(tracked)  # last: some make files of their own
     again = given_again({"--data-root": root, "--memory-limit": options.memory_limit, "--track": options.track})
     with (
         within_memory(options.memory_limit),

@@ -136,6 +136,8 @@ def _carry_out(options: Options) -> None:
     rates_path = _beside(path)
     if options.exchange:
         check_writable(rates_path)
+    tracking.check_trackers(tracked)
+    told = tracking.Tracking(tracked, target.beside) if tracked else None  # now, as it reads what the folder has
     with ProgressLines("evaluating") as progress:
         dataset = target.dataset(options.dataset, options.choices, options.data_root, progress)
         if options.dataset is not None:
@@ -180,9 +182,6 @@ def _carry_out(options: Options) -> None:
         )
     table_console().print(table(result, len(synthetic)))
     say(f"written to {path}")
-    if tracked:
-        with tracking.Tracking(tracked, target.beside) as told:
-            told("evaluation", {"evaluation": result})
     if rates is not None:
         for network in networks:
             if network in rates.networks:
@@ -190,6 +189,9 @@ def _carry_out(options: Options) -> None:
                 said = report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures, kind)
                 say(" ".join(said))
         say(f"written to {rates_path}")
+    if told is not None:  # last: whatever becomes of it, the results are written and shown
+        with told:
+            told("evaluation", {"evaluation": result})
 
 
 def _beside(path: Path) -> Path:

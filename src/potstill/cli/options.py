@@ -225,15 +225,17 @@ def numbers(text: str, option: str) -> list[float]:
 def trackers(text: str | None) -> dict[str, Tracker]:
     """The trackers that the value of ``--track`` names, each by its name; none if it is not given.
 
+    Whether they can be used is to be checked after the other options: some make files when that is asked.
+
     Raises:
-        UserError: there is no such tracker, or it cannot be used.
+        UserError: there is no such tracker or option.
     """
     if text is None:
         return {}
     specs = names(text)
     if not specs:
         raise UserError("--track names no tracker", f"use one of {', '.join(tracking.TRACKERS)}")
-    return tracking.make_trackers(specs)
+    return tracking.unchecked_trackers(specs)
 
 
 def percent(result: Repeats | None, *, interval: bool = False) -> str:

@@ -65,11 +65,13 @@ def is_lack_of_memory(error: Exception) -> bool:
 
 
 def in_one_line(error: Exception) -> str:
-    """The message of another library's error."""
+    """The message of another library's error: the first line that has a word and does not only introduce the next."""
     if isinstance(error, MemoryError):
         return "it does not fit in memory"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (text.strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    lines = [line.strip() for line in text.splitlines() if re.search(r"\w", line)]
+    says = next((line for line in lines if not line.endswith(":")), lines[0] if lines else type(error).__name__)
+    return says.rstrip(".")
 
 
 def differing(settings: Mapping[str, tuple[object, object]]) -> str:

@@ -23,7 +23,7 @@ from potstill.runtime.reading import FREE_SPACE, cannot_read, cannot_write, open
 from potstill.runtime.writer import Writer, remove_unfinished
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
     """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never part of one.
 
     The old file survives a full disk, a crash and a kill.
@@ -31,6 +31,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     Args:
         path: the file; its parent folders are created.
         content: bytes, or text to be encoded as UTF-8; what UTF-8 cannot encode is escaped as in JSON.
+        durable: whether to wait for the disk, so that it also survives a power failure.
 
     Raises:
         UserError: the file cannot be written: there is no space or no permission, or a lock was lost.
@@ -45,7 +46,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
@@ -119,9 +121,9 @@ def staged(path: Path, *, keep: Callable[[], bool] = lambda: True, remedy: str =
         raise cannot_write(path, error, remedy) from error
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Write ``value`` as indented JSON, atomically; ``durable`` as for ``write_atomic``."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", durable=durable)
 
 
 def sha256_of_files(paths: Iterable[Path]) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from potstill.tracking.base import Tracker as Tracker
     from potstill.tracking.listening import Tracking as Tracking
     from potstill.tracking.registry import TRACKERS as TRACKERS
+    from potstill.tracking.registry import check_trackers as check_trackers
     from potstill.tracking.registry import make_trackers as make_trackers
+    from potstill.tracking.registry import unchecked_trackers as unchecked_trackers
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

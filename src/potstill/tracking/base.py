@@ -12,6 +12,7 @@ from pathlib import Path
 from ssl import SSLError
 from typing import Any, ClassVar
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import numpy as np
@@ -24,6 +25,10 @@ Cell = str | int | float | None
 PROJECT = "potstill"
 """The project or experiment that runs belong to, unless the user names another."""
 REACH_SECONDS = 10.0
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+QUERY = re.compile(r"(?<=[\w/])[?#][\w.-]+=\S*")
+HIDDEN = "..."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +66,7 @@ class Tracker(ABC):
 
     reached: int | None = field(init=False, repr=False, default=None)
     """What ``open`` sets if a run goes on and the tracker lacks some of what it was told: the iteration up to which it
-    has everything. What comes after that it is told again, from the record."""
+    has everything. What comes after that it is told again, from the record. None: it has all that it was told."""
 
     library: Any = field(init=False, repr=False, default=None)
     """The imported package, from ``check`` on."""
@@ -73,6 +78,14 @@ class Tracker(ABC):
             UserError: its package is absent or broken, or what it sends to cannot be reached.
         """
         self.library = imported(self.package, self.install)
+
+    def where(self) -> Mapping[str, str]:
+        """What holds its runs, such as a server and a project, by name; without secrets.
+
+        A run that was tracked elsewhere is told from its record, as one that is tracked for the first time. A part that
+        is empty is as before.
+        """
+        return {}
 
     @abstractmethod
     def open(self, run: TrackedRun) -> str:
@@ -123,9 +136,10 @@ def imported(package: str, install: str) -> Any:
         if error.name == package.partition(".")[0]:
             raise _not_installed(package, install) from error
         raise _broken(package, error) from error
-    except Exception as error:  # a broken package may raise anything
+    except (Exception, SystemExit) as error:  # a broken package may raise anything
         raise _broken(package, error) from error
-    if getattr(library, "__file__", None) is None:  # a folder of that name, such as a tracker leaves behind
+    origin = getattr(getattr(library, "__spec__", None), "origin", None)  # what is built in has one, but no file
+    if getattr(library, "__file__", None) is None and origin is None:  # a folder that a tracker has left behind
         raise _not_installed(package, install)
     return library
 
@@ -141,29 +155,51 @@ def check_reachable(tracker: str, address: str, remedy: str) -> None:
     Raises:
         UserError: it does not.
     """
-    address = without_secrets(address)
+    shown = without_secrets(address)
     try:
-        urlopen(address, timeout=REACH_SECONDS).close()
+        urlopen(shown, timeout=REACH_SECONDS).close()
     except (HTTPError, HTTPException):
         return  # it has answered
     except (OSError, ValueError) as error:
         cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
         if isinstance(cause, SSLError):
             return  # whom to trust is the tracker's own business
-        raise UserError(f"{tracker} cannot reach {address} ({in_one_line(cause)})", remedy) from error
+        raise UserError(f"{tracker} cannot reach {shown} ({reason(cause)})", remedy) from error
 
 
 def without_secrets(address: str) -> str:
-    """An address without the names, passwords and tokens that may stand in it."""
-    return re.sub("//[^/@]*@", "//", address).partition("?")[0]
+    """Scheme, host, port and path of an address: names, passwords and tokens are left out.
+
+    Of an address that can be read in two ways, such as ``http://me:a/b@host``, only the scheme is left.
+    """
+    scheme = address.partition("://")[0]
+    try:
+        parts = urlsplit(address)
+        host = parts.netloc.rpartition("@")[2]
+        _ = parts.port  # a text in its place may be part of a password
+    except ValueError:
+        return f"{scheme}://{HIDDEN}"
+    if parts.netloc and "@" in address.partition("://")[2].removeprefix(parts.netloc):
+        return f"{scheme}://{HIDDEN}"
+    return f"{scheme}://{host}{parts.path}"
+
+
+def redacted(text: str) -> str:
+    """A text in which every address is without secrets, and every path without what is asked of it."""
+    return QUERY.sub("", ADDRESS.sub(lambda found: without_secrets(found[0]), text))
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line and without secrets."""
+    return redacted(in_one_line(error)) if isinstance(error, Exception) else "it ends the program"
 
 
 def _not_installed(package: str, install: str) -> UserError:
     return UserError(f"the tracker {package} is not installed", f"pip install {install}")
 
 
-def _broken(package: str, error: Exception) -> UserError:
+def _broken(package: str, error: BaseException) -> UserError:
     return UserError(
-        f"the tracker {package} is installed but cannot be imported ({in_one_line(error)})",
+        f"the tracker {package} is installed but cannot be imported ({reason(error)})",
         f"pip install --force-reinstall {package}",
     )

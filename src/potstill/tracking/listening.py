@@ -6,21 +6,21 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from potstill.runtime.errors import UserError, in_one_line
-from potstill.runtime.events import read_events
+from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_json
 from potstill.runtime.reading import read_toml
 from potstill.schema import Record, plain
+from potstill.schema.events import Traces
 from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import RunPaths
 from potstill.tracking import results
-from potstill.tracking.base import TrackedRun, Tracker, Value
+from potstill.tracking.base import TrackedRun, Tracker, Value, reason, without_secrets
 from potstill.tracking.pictures import picture_of
 from potstill.tracking.registry import make_trackers
 
@@ -31,6 +31,8 @@ FILE = "tracking.json"
 """In the folder of a run: by tracker, where the run is there."""
 SCALARS = {"step": ("loss", "loss"), "validation": ("accuracy", "validation/accuracy")}
 """For each event with a number: its field, and what the number is called in trackers."""
+PICTURE = "picture"
+"""What stands for the pictures beside the events with numbers."""
 
 PLACE = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f]{1,200}")
 """What finds a run in a tracker again: trackers make names of files of it, and it may come from anyone's folder."""
@@ -46,10 +48,18 @@ class TrackerRecord(Record):
     Attributes:
         run: what finds it there again.
         closed: whether the last session has closed the tracker; otherwise it was killed, or goes on.
+        told: by event, the last iteration of which it was told.
+        where: what holds the run, such as a server and a project.
     """
 
     run: str
     closed: bool
+    told: Mapping[str, int]
+    where: Mapping[str, str] = field(default_factory=dict)
+
+    def is_at(self, where: Mapping[str, str]) -> bool:
+        """Whether a tracker that keeps its runs there has this one."""
+        return all(not place or self.where.get(name, place) == place for name, place in where.items())
 
 
 class Tracking:
@@ -59,8 +69,8 @@ class Tracking:
             distill(settings, out="runs/digits", listen=tracking)
 
     A tracker is opened by the first event that it needs, so a run that is refused leaves nothing there. A run that was
-    tracked before goes on in the same place; one that was not is told from its record, without the pictures. A tracker
-    that fails is reported with one warning, and told nothing more.
+    tracked before goes on in the same place. What a tracker was not told in earlier sessions is told from the record,
+    which has no pictures. A tracker that fails is reported with one warning, and told nothing more in this session.
 
     Args:
         trackers: names, as for ``make_trackers``; or trackers by name, from there.
@@ -76,7 +86,8 @@ class Tracking:
         self._paths = RunPaths(Path(folder))
         self._told = [_Told(name, each) for name, each in trackers.items()]
         self._earlier = _read_record(self._paths.path / FILE)
-        self._recorded = {_key(event) for event in read_events(self._paths.metrics)} if self._earlier else set()
+        _recorded(self._paths.metrics)  # so that a damaged one is refused before anything runs
+        self._remembers = True
         self._settings: Mapping[str, Any] | None = None
         self._complete = False
 
@@ -86,11 +97,16 @@ class Tracking:
     def __exit__(self, *unused: object) -> None:
         for each in self._told:
             each.close(complete=self._complete)
-        with suppress(UserError):  # then the next session believes that this one was killed
-            self._remember(closed=True)
+        self._remember(closed=True)
 
     def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
         """Tell the trackers of one event."""
+        try:
+            self._tell(event, fields)
+        except UserError as error:  # the record of the run is damaged: that is no reason to end it
+            _log.warning("%s", f"trackers are not told everything ({error.problem})")
+
+    def _tell(self, event: str, fields: Mapping[str, Any]) -> None:
         if event == "settings":
             self._settings = fields["settings"]
         elif event in ("start", "resume"):
@@ -106,34 +122,41 @@ class Tracking:
 
     def _open(self, iteration: int | None) -> None:
         """Open all trackers, and tell each what is on record and it has not."""
+        settings = self._settings if self._settings is not None else _stored_settings(self._paths.config)
+        recorded = _recorded(self._paths.metrics)
+        run = TrackedRun(
+            folder=self._paths.path, name=self._paths.path.resolve().name, config=flat(settings), iteration=iteration
+        )
         for each in self._told:
             if each.tells or each.failed:
                 continue
-            earlier = self._earlier.get(each.name)
-            run = TrackedRun(
-                folder=self._paths.path,
-                name=self._paths.path.resolve().name,
-                config=flat(self._settings if self._settings is not None else _stored_settings(self._paths.config)),
-                earlier=None if earlier is None else earlier.run,
-                killed=earlier is not None and not earlier.closed,
-                iteration=iteration,
-            )
-            each.open(run, self._recorded)
-            for event in read_events(self._paths.metrics) if each.tells else ():
-                if (name := str(event.get("event"))) in SCALARS and _key(event) not in each.known:
-                    each.do(lambda tracker, name=name, event=event: tracker.scalars(*_scalar(name, event)))
-        self._remember(closed=False)
+            each.open(run, self._earlier.get(each.name))
+            self._remember(closed=False)
+            for event, number, value in recorded:
+                self._tell_number(each, event, number, value)
 
     def _remember(self, *, closed: bool) -> None:
-        """Write down where the run is in the trackers, and whether they are closed."""
-        now = {each.name: TrackerRecord(run=each.place, closed=closed) for each in self._told if each.place}
-        if now and self._earlier | now != self._earlier:
-            self._earlier |= now
-            write_json(self._paths.path / FILE, plain(self._earlier))
+        """Write down where the run is in the trackers, what they were told, and whether they are closed."""
+        now = {each.name: replace(each.record, closed=closed) for each in self._told if each.place}
+        if not self._remembers or not now or self._earlier | now == self._earlier:
+            return
+        self._earlier |= now
+        try:
+            write_json(self._paths.path / FILE, plain(self._earlier), durable=closed)
+        except UserError as error:
+            self._remembers = False
+            _log.warning("%s", f"{error.problem}; when this run is tracked again, trackers are told things twice")
+
+    def _tell_number(self, told: _Told, event: str, iteration: int, value: float) -> None:
+        """Tell a tracker a number, unless it has it, and write that down."""
+        _, name = SCALARS[event]
+        if told.tell(event, iteration, lambda tracker: tracker.scalars({name: value}, iteration)):
+            self._remember(closed=False)
 
     def _tell_scalars(self, event: str, fields: Mapping[str, Any]) -> None:
-        for each in self._listening((event, fields["iteration"])):
-            each.do(lambda tracker: tracker.scalars(*_scalar(event, fields)))
+        field, _ = SCALARS[event]
+        for each in self._told:
+            self._tell_number(each, event, fields["iteration"], float(fields[field]))
 
     def _tell_picture(self, fields: Mapping[str, Any]) -> None:
         iteration = fields["iteration"]
@@ -141,8 +164,9 @@ class Tracking:
             return  # there is nothing to look at
         title = f"Iteration {iteration:,}, validation accuracy {fields['accuracy']:.1%}"
         drawn = cache(lambda: picture_of(fields["synthetic"], title))
-        for each in self._listening(("validation", iteration)):
-            each.do(lambda tracker: tracker.picture("set", drawn(), iteration))
+        for each in self._told:
+            if each.tell(PICTURE, iteration, lambda tracker: tracker.picture("set", drawn(), iteration)):
+                self._remember(closed=False)
 
     def _tell_outcome(self, manifest: Manifest) -> None:
         self._complete = manifest.status == "complete"
@@ -169,12 +193,12 @@ class Tracking:
         self._complete = manifest is None or manifest.status == "complete"
         iteration = 0 if manifest is None else manifest.chosen_iteration or 0  # that of the set
         for each in self._listening():
-            each.do(lambda tracker: tracker.table("evaluation", results.COLUMNS, results.rows(found), iteration))
+            each.do(lambda tracker: tracker.table(results.name(found), results.COLUMNS, results.rows(found), iteration))
             each.do(lambda tracker: tracker.scalars(results.means(found), iteration))
 
-    def _listening(self, key: tuple[str, int] | None = None) -> Iterable[_Told]:
-        """Those that are open and, with the key of an event, have not got it before the run was killed."""
-        return (each for each in self._told if each.tells and key not in each.known)
+    def _listening(self) -> Iterable[_Told]:
+        """Those that are open."""
+        return (each for each in self._told if each.tells)
 
 
 class _Told:
@@ -183,25 +207,50 @@ class _Told:
     Attributes:
         place: what finds the run there again; empty until it is open.
         failed: whether it has failed.
-        known: the keys of the events that it has from earlier sessions.
     """
 
     def __init__(self, name: str, tracker: Tracker) -> None:
         self.name, self._tracker = name, tracker
         self.place, self.failed = "", False
-        self.known: set[tuple[str, int]] = set()
+        self._begun = False
+        self._told: dict[str, int] = {}
+        self._where: dict[str, str] = {}
 
     @property
     def tells(self) -> bool:
         """Whether it is open and has not failed."""
         return bool(self.place) and not self.failed
 
-    def open(self, run: TrackedRun, recorded: set[tuple[str, int]]) -> None:
-        """Open it; ``recorded`` are the keys of the events that the record had before the run went on."""
-        self.place = self.do(lambda tracker: _checked(tracker.open(run))) or ""
-        reached = self._tracker.reached
-        if run.earlier is not None:
-            self.known = {key for key in recorded if reached is None or key[1] <= reached}
+    @property
+    def record(self) -> TrackerRecord:
+        """Where the run is there, and what it was told."""
+        return TrackerRecord(run=self.place, closed=False, told=dict(self._told), where=dict(self._where))
+
+    def open(self, run: TrackedRun, earlier: TrackerRecord | None) -> None:
+        """Open it; ``earlier`` is where the run was there in the session before."""
+        self._begun = True
+        self.do(lambda tracker: self._open(tracker, run, earlier))
+
+    def _open(self, tracker: Tracker, run: TrackedRun, earlier: TrackerRecord | None) -> None:
+        where = {name: without_secrets(place) if "://" in place else place for name, place in tracker.where().items()}
+        if earlier is not None and not earlier.is_at(where):
+            earlier = None
+        if earlier is not None:
+            run = replace(run, earlier=earlier.run, killed=not earlier.closed)
+            where = {**where, **{name: place for name, place in earlier.where.items() if not where.get(name)}}
+        place = _checked(tracker.open(run))
+        if earlier is not None:
+            self._told = {event: _least(last, tracker.reached) for event, last in earlier.told.items()}
+        self.place, self._where = place, where
+
+    def tell(self, event: str, iteration: int, what: Callable[[Tracker], None]) -> bool:
+        """Do something for an event, unless the tracker is not open or has that event; whether it was done."""
+        if not self.tells or iteration <= self._told.get(event, -1):
+            return False
+        self.do(what)
+        if not self.failed:
+            self._told[event] = iteration
+        return not self.failed
 
     def do(self, what: Callable[[Tracker], T]) -> T | None:
         """Do something with the tracker, unless it has failed before."""
@@ -211,15 +260,14 @@ class _Told:
             return what(self._tracker)
         except (Exception, SystemExit) as error:  # whatever it is, the run goes on
             self.failed = True
-            reason = in_one_line(error) if isinstance(error, Exception) else "it ends the program"
-            _log.warning("%s", f"the tracker {self.name} fails ({reason}); the run goes on without it")
+            _log.warning("%s", f"the tracker {self.name} fails ({reason(error)}); the run goes on without it")
             return None
 
     def close(self, *, complete: bool) -> None:
-        """Close it, if it was opened."""
-        if not self.place:
+        """Close it, if it was opened, completely or in part."""
+        if not self._begun:
             return
-        if self.failed:
+        if self.failed or not self.place:
             with suppress(Exception, SystemExit):
                 self._tracker.close(complete=False)
         else:
@@ -243,14 +291,26 @@ def _checked(place: str) -> str:
     return place
 
 
-def _scalar(event: str, fields: Mapping[str, Any]) -> tuple[dict[str, float], int]:
-    """The number of an event, by its name in trackers, and its iteration."""
-    field, name = SCALARS[event]
-    return {name: float(fields[field])}, fields["iteration"]
+def _least(last: int, reached: int | None) -> int:
+    if reached is not None and type(reached) is not int:
+        raise TypeError(f"reached is {reached!r}, not an iteration")
+    return last if reached is None else min(last, reached)
 
 
-def _key(event: Mapping[str, Any]) -> tuple[str, int]:
-    return str(event.get("event")), event.get("iteration", 0)
+def _recorded(metrics: Path) -> list[tuple[str, int, float]]:
+    """The numbers on record, in order: event, iteration and value.
+
+    Raises:
+        UserError: a line is damaged.
+    """
+    traces = Traces.read(metrics)
+    both = {"step": traces.losses, "validation": traces.validations}
+    found = [
+        (event, int(iteration), value)
+        for event, trace in both.items()
+        for iteration, value in zip(trace.iterations, trace.values, strict=True)
+    ]
+    return sorted(found, key=lambda each: each[1])
 
 
 def _stored_settings(config: Path) -> Mapping[str, Any]:

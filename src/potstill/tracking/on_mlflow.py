@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from potstill.runtime.errors import UserError, in_one_line
-from potstill.tracking.base import PROJECT, Cell, TrackedRun, Tracker, Value, check_reachable, without_secrets
+from potstill.runtime.errors import UserError
+from potstill.tracking.base import (
+    PROJECT,
+    Cell,
+    TrackedRun,
+    Tracker,
+    Value,
+    check_reachable,
+    reason,
+    without_secrets,
+)
 
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -21,6 +31,9 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 """Unless the user has set them: nobody else is told of the run, and a server that has gone holds it up only briefly."""
+
+CHATTER = ("mlflow.store.db", "alembic")
+"""Loggers that tell how a new database is made, line by line."""
 
 
 @dataclass(kw_only=True)
@@ -45,6 +58,8 @@ class MLflow(Tracker):
         for variable, value in DEFAULTS.items():
             os.environ.setdefault(variable, value)
         super().check()
+        for each in CHATTER:
+            logging.getLogger(each).setLevel(logging.WARNING)
         store = str(self.library.get_tracking_uri())
         if re.match("https?:", store):
             check_reachable("mlflow", store, "start that server, or set MLFLOW_TRACKING_URI to another store")
@@ -52,11 +67,19 @@ class MLflow(Tracker):
             self._client = self.library.MlflowClient()
             self._client.search_experiments(max_results=1)
         except Exception as error:
-            reason = in_one_line(error).partition(". ")[0]  # the first of its sentences
+            why = reason(error).replace(store, without_secrets(store)).partition(". ")[0]  # the first of its sentences
             raise UserError(
-                f"mlflow cannot use the store {without_secrets(store)} ({reason})",
+                f"mlflow cannot use the store {without_secrets(store)} ({why})",
                 "pip install 'potstill[mlflow]', or set MLFLOW_TRACKING_URI to another store",
             ) from error
+
+    def where(self) -> Mapping[str, str]:
+        """The store, and the experiment if it is named."""
+        store = str(self.library.get_tracking_uri())
+        scheme, _, file = store.partition(":///")
+        if scheme == "sqlite" and file and file != ":memory:":  # another one in each working directory
+            store = f"{scheme}:///{os.path.abspath(file)}"  # noqa: PTH100 (nothing else of it may change)
+        return {"store": without_secrets(store), "project": self.project or ""}
 
     def open(self, run: TrackedRun) -> str:
         """Begin a run, or continue the one of this number."""

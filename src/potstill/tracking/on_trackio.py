@@ -40,6 +40,11 @@ class Trackio(Tracker):
             )
             check_reachable("trackio", server or "https://huggingface.co", remedy)
 
+    def where(self) -> Mapping[str, str]:
+        """This machine, a Space or a server; and the project."""
+        space, server = self.library.utils.resolve_space_id_and_server_url(None, None)
+        return {"store": server or space or "here", "project": self.project or PROJECT}
+
     def open(self, run: TrackedRun) -> str:
         """Begin a run, or continue the one of this name."""
         name = run.earlier or f"{self.name or run.name}-{uuid4().hex[:6]}"

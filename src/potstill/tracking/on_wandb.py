@@ -8,8 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from potstill.runtime.errors import UserError, in_one_line
-from potstill.tracking.base import PROJECT, Cell, TrackedRun, Tracker, Value, check_reachable
+from potstill.runtime.errors import UserError
+from potstill.tracking.base import (
+    PROJECT,
+    Cell,
+    TrackedRun,
+    Tracker,
+    Value,
+    check_reachable,
+    reason,
+    without_secrets,
+)
 
 OFFLINE_MODES = ("offline", "dryrun", "disabled")
 REMEDY = "or set WANDB_MODE=offline, and send the run later with wandb sync"
@@ -43,15 +52,23 @@ class WandB(Tracker):
         try:
             self.library.login()
         except Exception as error:
-            problem = f"wandb cannot log in to {settings.base_url} ({in_one_line(error)})"
+            problem = f"wandb cannot log in to {without_secrets(settings.base_url)} ({reason(error)})"
             raise UserError(problem, f"wandb login, {REMEDY}") from error
+
+    def where(self) -> Mapping[str, str]:
+        """The project."""
+        return {"project": self._project}
+
+    @property
+    def _project(self) -> str:
+        return self.project or self.library.setup().settings.project or PROJECT
 
     def open(self, run: TrackedRun) -> str:
         """Begin a run, or continue the one of this number."""
         given = self.library.setup().settings
         resumed = run.earlier is not None and given.mode not in OFFLINE_MODES
         self._run = self.library.init(
-            project=self.project or given.project or PROJECT,
+            project=self._project,
             name=self.name or given.run_name or run.name,
             id=run.earlier,
             resume="allow" if resumed else None,
@@ -59,8 +76,8 @@ class WandB(Tracker):
             dir=self.library.env.get_dir(str(run.folder)),
             settings=self.library.Settings(console="off", quiet=True),  # a progress bar is no result
         )
-        if run.killed:  # what wandb had not yet written or sent is lost
-            self.reached = int(self._run.summary.get("iteration") or 0) if resumed else 0
+        if run.killed and not resumed:  # the file of the killed session may lack its end: the new one has everything
+            self.reached = 0
         self._run.define_metric("iteration")
         self._run.define_metric("*", step_metric="iteration")
         return str(self._run.id)

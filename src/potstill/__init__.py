@@ -20,6 +20,7 @@ from potstill.runtime.lazy import on_first_use
 if TYPE_CHECKING:
     from potstill.applications.audit.auditing import audit_pipeline as audit  # noqa: F401 - by a shorter name
     from potstill.data import CATALOGUE as CATALOGUE
+    from potstill.data import dataset_of as dataset_of
     from potstill.data import load_dataset as load_dataset
     from potstill.distillation import Settings as Settings
     from potstill.distillation import distill as distill

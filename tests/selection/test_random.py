@@ -84,5 +84,5 @@ def test_optimised_random_tries_as_often_as_asked(monkeypatch: pytest.MonkeyPatc
 
 
 def test_optimised_random_trains_networks_which_pixels_have_none_of():
-    with pytest.raises(UserError, match="pixels provide no network to train; use `features=trained`"):
+    with pytest.raises(UserError, match="these features provide no network to train; use `features=trained`"):
         SELECTIONS["optimised-random"].images(Pixels(small_digits().train), 1, Streams(0))

@@ -46,7 +46,8 @@ class Options:
         count: the number to keep.
         ipc: the number to keep of each class.
         features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy file with a
-            row for each training image; or a folder of potstill experts. By default what the rule needs.
+            row for each training image; timm:MODEL:weights=WHERE, a pretrained model; or a folder of potstill experts.
+            By default what the rule needs.
         labels: of an .npy file of vectors: a file with the label of each, .npy or one in each line.
         network: spec of the network that is trained for features or scores. By default convnet.
         teacher_epochs: passes of its training over the images. By default 10.
@@ -159,7 +160,10 @@ def _check(options: Options) -> None:
         if getattr(options, name) is not None:
             raise UserError(f"--{name} needs --worth", "add it, or leave the option out")
     without_network = (
-        options.by == "random" or options.features == "pixels" or data.names_vectors(options.features or "")
+        options.by == "random"
+        or options.features == "pixels"
+        or data.names_vectors(options.features or "")
+        or (options.features or "").startswith("timm:")
     )
     for name in OF_NETWORK if without_network or data.names_vectors(options.source) else ():
         if getattr(options, name) is not None:

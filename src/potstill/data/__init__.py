@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from potstill.data.dataset import ImageDataset as ImageDataset
     from potstill.data.labeled_images import Examples as Examples
     from potstill.data.labeled_images import LabeledImages as LabeledImages
+    from potstill.data.load import dataset_of as dataset_of
     from potstill.data.load import load_dataset as load_dataset
     from potstill.data.origins import training_files as training_files
     from potstill.data.poisoned import with_backdoor as with_backdoor

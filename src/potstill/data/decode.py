@@ -13,12 +13,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
+from potstill.data.found import Content
 from potstill.data.pixels import Pictures, Scale, judge, measure
 from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import stack_images
@@ -34,14 +35,14 @@ WAITING_BYTES = 2**28  # the encoded bytes from which the reader waits for the d
 T = TypeVar("T", bound=tuple[Any, ...])
 R = TypeVar("R")
 
-Named = tuple[bytes | Path, str]  # an encoded image or its file, and its name in errors
+Named = tuple[Content, str]  # an image before it is decoded, and its name in errors
 
 
 class _Decoded(NamedTuple):
     """A decoded image; ``content`` is kept only if it must be decoded again, with what white is."""
 
     raster: Raster
-    content: bytes | Path | None
+    content: Content | None
     where: str
 
 
@@ -57,7 +58,7 @@ def decode_splits(
     is read.
 
     Args:
-        encoded: for each split, and for each of its images, its bytes or file and its name in errors.
+        encoded: for each split, and for each of its images, what is to be decoded and its name in errors.
         image_size: the side in pixels: the shorter side is resized to it (bilinear, antialiased), then the central
             square is cut out; None keeps the size.
         channels: 1 or 3 converts every image to grey or RGB; None keeps the channels.
@@ -230,9 +231,16 @@ def _chunks(images: Iterable[T]) -> Iterator[tuple[list[T], int]]:
     size = 0
     for image in images:
         chunk.append(image)
-        size += sum(len(part) for part in image if isinstance(part, bytes))
+        size += sum(map(_bytes_of, image))
         if len(chunk) == CHUNK or size > CHUNK_BYTES:
             yield chunk, size
             chunk, size = [], 0
     if chunk:
         yield chunk, size
+
+
+def _bytes_of(part: object) -> int:
+    """The memory that a part of an image takes before it is decoded."""
+    if isinstance(part, Image.Image):
+        return part.width * part.height * len(part.getbands())
+    return len(part) if isinstance(part, bytes) else 0

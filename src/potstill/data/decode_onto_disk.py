@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,13 +25,14 @@ from potstill.data.decode import (
     judge_alpha,
 )
 from potstill.data.decoded_copy import Draft, Shape
+from potstill.data.found import Content
 from potstill.data.pixels import Extent, Kind, Scale, judge
 from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import check_same_size, richest, with_channels
 from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Pace, Progress
 
-Numbered = tuple[int, bytes | Path, str]
+Numbered = tuple[int, Content, str]
 """The number of an image in its split, its content, and its name in errors."""
 
 

@@ -5,28 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from potstill.runtime.errors import UserError
 from potstill.schema.account import LeftOut
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 UNLABELLED = -1  # an image without a label, as the hub publishes test splits
+
+Content: TypeAlias = "bytes | Path | Image.Image"
+"""An image before it is decoded: the bytes of a file, the file itself, or what Pillow made of one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Images in files, or in memory as files.
+    """Images in files, or in memory as files or as Pillow's.
 
     Attributes:
         count: the number of images.
-        read: yields each image's bytes or path with its name in errors, in order; it may be called several times.
+        read: yields each image with its name in errors, in order; it may be called several times.
         stamped: whether the files of ``read`` are among those that the source's signature stamps. If they are not, no
             decoded copy of them is kept: nothing would show that it is out of date.
     """
 
     count: int
-    read: Callable[[], Iterable[tuple[bytes | Path, str]]]
+    read: Callable[[], Iterable[tuple[Content, str]]]
     stamped: bool = True
 
     def __len__(self) -> int:

@@ -1,8 +1,9 @@
-"""Loading a dataset by its name or path."""
+"""A dataset by its name or path, or of what a program already has."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from potstill.data.cache import read_cached
 from potstill.data.catalogue import CATALOGUE, CatalogueEntry
 from potstill.data.choices import NO_CHOICES, Choices
 from potstill.data.dataset import ImageDataset
+from potstill.data.reading import Room, read_source
 from potstill.data.sources import SOURCES, Request, Source
+from potstill.data.sources.objects import Objects
 from potstill.data.sources.unread import unread
 from potstill.data.splits import TEST_FRACTION, HeldOut
 from potstill.runtime.bounds import check_least
@@ -59,10 +62,7 @@ def load_dataset(
         UserError: the dataset is unknown, unavailable, damaged or ambiguous, or an option is out of range, or the
             images fit neither in memory nor on disk.
     """
-    check_least("image_size", image_size, 1)
-    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
-        if not 0 <= fraction < 1:
-            raise UserError(f"`{name}={fraction}` is outside [0, 1)", "use 0.1, for example")
+    _check(image_size, validation_fraction, test_fraction)
     spec, data_root = str(spec), None if data_root is None else Path(data_root)
     source, entry = find_source(spec, data_root)
     resized = entry is not None and entry.resized
@@ -73,6 +73,74 @@ def load_dataset(
     fractions = HeldOut(test=test_fraction, validation=validation_fraction)
     made = assemble(raw, source.name, entry, fractions, zca=zca)
     return replace(made, spec=spec, image_size=image_size, choices=choices)
+
+
+def dataset_of(
+    train: object,
+    *,
+    validation: object = None,
+    test: object = None,
+    name: str = "in-memory",
+    class_names: Sequence[str] | None = None,
+    flips: bool = True,
+    choices: Choices = NO_CHOICES,
+    image_size: int | None = None,
+    validation_fraction: float = 0.1,
+    test_fraction: float = TEST_FRACTION,
+    zca: bool = False,
+) -> ImageDataset:
+    """Make a dataset of objects in memory, by the rules by which files are read.
+
+    A split is one of
+
+    - a ``datasets.Dataset``: which column is what is decided as in a table file; its format and its transforms play no
+      part;
+    - a dataset of PyTorch with a length, whose items are ``(image, label)``, such as torchvision's ``ImageFolder``; or
+      a list of such items. Its ``classes``, if it has them, name the classes. An image is one of Pillow, a tensor
+      (C, H, W) or (H, W), or an array (H, W, C) or (H, W). Items that hold images of Pillow are read more than once, so
+      they must stay the same: no random transform;
+    - a pair of images and labels. Images are a tensor (N, C, H, W) or (N, H, W), an array (N, H, W, C) or (N, H, W), or
+      a sequence of single ones. Floating-point numbers (N, D) are vectors. Labels are numbers or names.
+
+    Numbers other than bytes are scaled as those of files are: floats up to 1 are shares of white. Negative ones are
+    refused: images must not be normalised.
+
+    Args:
+        train: the training split; or a mapping from the names of splits to splits, such as a ``datasets.DatasetDict``.
+        validation: the validation split; None holds one out of the training images.
+        test: the test split; None holds one out, unless there is a validation split.
+        name: what the dataset is called in records.
+        class_names: the names of classes that are numbers; by default what the objects say, or the numbers.
+        flips: whether a mirrored image keeps its class.
+        choices: which columns are what, and which splits of a mapping are used as what.
+        image_size: as for :func:`load_dataset`.
+        validation_fraction: likewise.
+        test_fraction: likewise.
+        zca: likewise.
+
+    Raises:
+        UserError: an object is none of these or its images or labels cannot be used, or an option is out of range.
+    """
+    _check(image_size, validation_fraction, test_fraction)
+    if isinstance(train, Mapping):
+        if validation is not None or test is not None:
+            raise UserError(f"the first object of {name} has splits of its own", "add the others to it")
+        splits = {str(split): data for split, data in train.items()}
+    else:
+        named = {"train": train, "validation": validation, "test": test}
+        splits = {split: data for split, data in named.items() if data is not None}
+    source = Objects(name, splits, None if class_names is None else tuple(class_names))
+    raw = read_source(source, choices, image_size, None, Room())
+    made = assemble(raw, name, None, HeldOut(test=test_fraction, validation=validation_fraction), zca=zca)
+    return replace(made, flips=flips)
+
+
+def _check(image_size: int | None, validation_fraction: float, test_fraction: float) -> None:
+    """Refuse options that are out of range."""
+    check_least("image_size", image_size, 1)
+    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= fraction < 1:
+            raise UserError(f"`{name}={fraction}` is outside [0, 1)", "use 0.1, for example")
 
 
 def find_source(spec: str, data_root: Path | None = None) -> tuple[Source, CatalogueEntry | None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, features
 
+from potstill.data.found import Content
 from potstill.data.pixels import Extent, Kind, measure, to_bytes
 from potstill.data.shaping import resize_bands
 from potstill.runtime.errors import UserError
@@ -41,6 +43,8 @@ PHOTOMETRIC = 262  # TIFF's tag that says whether 0 is black or white; Pillow he
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
 REMEDY = "replace the file or remove it from the dataset"
 
+_LOADING = threading.Lock()
+
 
 class Raster(NamedTuple):
     """A decoded image.
@@ -67,7 +71,7 @@ def readable_suffixes() -> frozenset[str]:
 
 
 def read_raster(
-    content: bytes | Path,
+    content: Content,
     where: str,
     *,
     image_size: int | None = None,
@@ -77,7 +81,7 @@ def read_raster(
     """Decode one image.
 
     Args:
-        content: its bytes or file.
+        content: its bytes or file, or Pillow's image, which is not changed.
         where: its name in errors.
         image_size: the side in pixels: the shorter side is resized to it (bilinear, antialiased), then the central
             square is cut out; None keeps the size.
@@ -88,21 +92,34 @@ def read_raster(
         UserError: the image is unreadable, truncated, too large or of a format that is not read, or has NaN pixels.
     """
     try:
-        with (
-            io.BytesIO(content) if isinstance(content, bytes) else open_regular(content) as stream,
-            Image.open(stream, formats=_readable_formats()) as image,
-        ):
+        with _opened(content) as image:
             white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC, 1) == 0
             animated = image.format in ANIMATED and bool(getattr(image, "is_animated", False))
-            container = _container(image)
-            _scale_transparency(image)
+            container, factor = _container(image), _factor_of_transparency(image)
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _raster(image, where, container, image_size, channels, white, animated, white_is_zero)
+            own = image.copy() if isinstance(content, Image.Image) else image
+            if factor is not None:
+                own.info["transparency"] *= factor
+            ImageOps.exif_transpose(own, in_place=True)
+            return _raster(own, where, container, image_size, channels, white, animated, white_is_zero)
     except UserError:
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         raise UserError(f"cannot read image {where}: {_reason(error)}", REMEDY) from error
+
+
+@contextmanager
+def _opened(content: Content) -> Iterator[Image.Image]:
+    """An image that may not be loaded yet; Pillow's own, which others may hold too, by one thread at a time."""
+    if isinstance(content, Image.Image):
+        with _LOADING:
+            yield content
+        return
+    with (
+        io.BytesIO(content) if isinstance(content, bytes) else open_regular(content) as stream,
+        Image.open(stream, formats=_readable_formats()) as image,
+    ):
+        yield image
 
 
 def _raster(
@@ -158,11 +175,14 @@ def _is_transparent(image: Image.Image) -> bool:
     return np.asarray(image)[..., -1].min().item() < 255
 
 
-def _scale_transparency(image: ImageFile.ImageFile) -> None:
-    """Bring the transparent grey of a PNG of 2 or 4 bits to the 8 bits to which Pillow brings the pixels alone."""
-    factor = {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args) if image.tile else "")
-    if image.format == "PNG" and factor is not None and "transparency" in image.info:
-        image.info["transparency"] *= factor
+def _factor_of_transparency(image: Image.Image) -> int | None:
+    """What brings the transparent grey of a PNG of 2 or 4 bits to the 8 bits to which Pillow brings the pixels alone.
+
+    It must be asked for before the image is loaded.
+    """
+    if not (isinstance(image, ImageFile.ImageFile) and image.format == "PNG" and "transparency" in image.info):
+        return None
+    return {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args) if image.tile else "")
 
 
 def _check_opaque(values: np.ndarray, transparent: Any, where: str, stored_bits: int = 8) -> None:
@@ -191,7 +211,9 @@ def _container(image: Image.Image) -> str | None:
     if image.mode in ("L", "P", "1"):
         return None
     if image.mode == "F":
-        return f"floating-point {image.format}"
+        return f"floating-point {image.format or 'image'}"
+    if image.format is None:
+        return f"an image of Pillow's mode {image.mode}" if image.mode.startswith("I") else None
     if image.mode.startswith("I"):
         return f"{'32' if image.format == 'TIFF' and image.mode == 'I' else '16'}-bit {image.format}"
     if image.format in ("PNG", "TIFF") and ";16" in str(getattr(image, "tile", [])[:1]):

@@ -17,11 +17,11 @@ from potstill.data.choices import Choices
 from potstill.data.decode import Named, decode_splits
 from potstill.data.decode_onto_disk import Encodings, decode_onto_disk
 from potstill.data.decoded_copy import Draft, Shape, read_copy
-from potstill.data.found import Arrays, Encoded, Part, VectorArray
+from potstill.data.found import Arrays, Content, Encoded, Part, VectorArray
 from potstill.data.pixels import Pictures
 from potstill.data.raster import Raster, read_raster
 from potstill.data.raw import RawDataset, Split
-from potstill.data.sources.base import Source
+from potstill.data.sources.base import Finder
 from potstill.data.understanding import Understood, understand
 from potstill.data.vector_arrays import join_vectors
 from potstill.runtime.errors import UserError
@@ -50,7 +50,7 @@ class Room:
 
 
 def read_source(
-    source: Source, choices: Choices, image_size: int | None, channels: int | None, room: Room = Room()
+    source: Finder, choices: Choices, image_size: int | None, channels: int | None, room: Room = Room()
 ) -> RawDataset:
     """Find, understand and decode a dataset.
 
@@ -186,7 +186,7 @@ def _pictures(
     return decode_splits(each, image_size=image_size, channels=channels)
 
 
-def _noted(images: Encoded, unstamped: set[Path]) -> Iterator[tuple[bytes | Path, str]]:
+def _noted(images: Encoded, unstamped: set[Path]) -> Iterator[tuple[Content, str]]:
     """The images; the folders of those that no signature stamps are noted."""
     for content, name in images.read():
         if isinstance(content, Path) and not images.stamped:

@@ -24,6 +24,7 @@ from potstill.experts.difficulty import NeverLearned, area_under_margin, el2n, f
 from potstill.experts.manifest import check_experts
 from potstill.experts.plan import Score
 from potstill.networks import ImageShape, Network, build_network
+from potstill.networks.on_timm import names_pretrained
 from potstill.networks.weights import Weights, WeightsFile, install, weight_files
 from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.compute import Compute
@@ -195,10 +196,10 @@ def grouped(members: Sequence[Tensor], most: int) -> Iterator[list[Tensor]]:
 
 
 def _without_networks(what: str) -> UserError:
-    return UserError(f"pixels provide {what}", "use `features=trained` or a folder of experts")
+    return UserError(f"these features provide {what}", "use `features=trained` or a folder of experts")
 
 
-class _OfImages(FeatureSource):
+class OfImages(FeatureSource):
     """A source that describes images.
 
     Args:
@@ -216,7 +217,7 @@ class _OfImages(FeatureSource):
         return self._real
 
 
-class Pixels(_OfImages):
+class Pixels(OfImages):
     """The normalised pixels themselves."""
 
     @property
@@ -227,7 +228,7 @@ class Pixels(_OfImages):
         return images.normalised().flatten(1).cpu()
 
 
-class NetworkSource(_OfImages):
+class NetworkSource(OfImages):
     """Networks whose weights are available after every epoch of their training on the real images.
 
     Features are the embeddings of the first network at the end of its training.
@@ -447,7 +448,7 @@ def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> F
     """The feature source that a user names.
 
     Args:
-        features: ``pixels``, ``trained``, or a folder of experts.
+        features: ``pixels``, ``trained``, ``timm:MODEL:weights=WHERE``, or a folder of experts.
         training: the images, and everything needed to train a network on them.
         epochs: number of training epochs, for ``trained``.
     """
@@ -455,6 +456,10 @@ def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> F
         return Pixels(training.real)
     if features == "trained":
         return TrainedNetwork(training, epochs)
+    if names_pretrained(features):
+        from potstill.experts.pretrained import PretrainedFeatures  # it derives from a class of this module
+
+        return PretrainedFeatures(training, features)
     return StoredExperts(training, Path(features))
 
 

@@ -79,7 +79,7 @@ class TaughtCoreset(Coreset):
 
     Attributes:
         features: where features come from: ``trained`` trains a network, ``pixels`` uses raw pixels where the selection
-            allows it; otherwise a folder of potstill experts.
+            allows it; otherwise timm:MODEL:weights=WHERE, a pretrained model, or a folder of potstill experts.
         teacher_epochs: epochs for which the network is trained, with ``trained``.
     """
 

@@ -130,7 +130,7 @@ class Network(nn.Module):
             traced = copy.deepcopy(self).eval()
             for module in traced.modules():
                 if not any(True for _ in module.children()):
-                    module.register_forward_hook(lambda _, __, made: sizes.append(made.numel()))
+                    module.register_forward_hook(lambda _, __, made: _note(made, sizes))
             # Not on the device "meta": the norms there import half of PyTorch's compiler, which takes seconds.
             with torch.no_grad():
                 traced(self.classifier.weight.new_zeros(1, *shape))
@@ -167,14 +167,27 @@ class Network(nn.Module):
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                _redraw(module, generator, scheme)
+                redraw(module, generator, scheme)
             elif isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm2d):
                 module.reset_parameters()
             elif any(True for _ in module.parameters(recurse=False)):
                 raise TypeError(f"no known initialisation for {type(module).__name__}")
 
 
-def _redraw(layer: nn.Conv2d | nn.Linear, generator: torch.Generator, scheme: Scheme) -> None:
+def _note(made: object, sizes: list[int]) -> None:
+    """Note the size of what a layer made, if it is a single tensor."""
+    if isinstance(made, Tensor):
+        sizes.append(made.numel())
+
+
+def redraw(layer: nn.Conv2d | nn.Linear, generator: torch.Generator, scheme: Scheme) -> None:
+    """Redraw weights and biases of a layer, in place, as :meth:`Network.initialise` does.
+
+    Args:
+        layer: on any device, in any floating dtype.
+        generator: a CPU generator, the only source of randomness.
+        scheme: the distribution.
+    """
     weight, bias = torch.empty(layer.weight.shape), torch.zeros(len(layer.weight))
     if scheme == "xavier":
         nn.init.xavier_normal_(weight, generator=generator)

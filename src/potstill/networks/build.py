@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from potstill.networks.base import ImageShape, Network
-from potstill.networks.registry import NETWORKS
+from potstill.networks.registry import find_family
 from potstill.networks.spec import parse, read_options
 from potstill.runtime.bounds import check_memory
-from potstill.runtime.errors import UserError, unknown
+from potstill.runtime.errors import UserError
 
 LEAST_OUTPUTS = 2
 """With a single class, a second output stands for all others: the loss of one output alone is always 0."""
@@ -21,7 +21,7 @@ def build_network(
 
     Args:
         spec: a family of :data:`NETWORKS`, such as ``"resnet18"``, perhaps with options, such as
-            ``"convnet:depth=5:width=64:norm=batch"``.
+            ``"convnet:depth=5:width=64:norm=batch"``; or a model of timm, such as ``"timm:resnet18"``.
         shape: the shape of the images: channels, height, width.
         classes: the number of classes; of a single one, the network has a second output for all others.
         generator: a CPU generator, from which the parameters are drawn; the global one is not used.
@@ -48,12 +48,13 @@ def outline_network(spec: str, shape: ImageShape | tuple[int, int, int], classes
     """
     shape = shape if isinstance(shape, ImageShape) else ImageShape(*shape)
     name, options = checked_spec(spec)
-    if (shape.height, shape.width) == (1, 1) and not getattr(NETWORKS[name], "takes_vectors", False):
+    family = find_family(name)
+    if (shape.height, shape.width) == (1, 1) and not getattr(family, "takes_vectors", False):
         raise UserError(f"network {spec!r} is for images, and these are vectors", "use linear or mlp")
     if shape.shorter_side < 2 and (shape.height, shape.width) != (1, 1):
         raise UserError(f"images of {shape} pixels are too small for {name}", "use images of at least 2x2")
     with torch.device("meta"):
-        network = NETWORKS[name](shape, max(classes, LEAST_OUTPUTS), **options)
+        network = family(shape, max(classes, LEAST_OUTPUTS), **options)
     check_memory(f"network {spec!r}", sum(4 * weights.numel() for weights in network.parameters()), "use a smaller one")
     return network
 
@@ -68,6 +69,4 @@ def checked_spec(spec: str) -> tuple[str, dict[str, str | int]]:
         UserError: the family, an option or a value is unknown.
     """
     name, texts = parse(spec)
-    if name not in NETWORKS:
-        raise unknown("network", name, NETWORKS, listing="potstill list networks")
-    return name, read_options(name, NETWORKS[name], texts)
+    return name, read_options(name, find_family(name), texts)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from potstill.networks.spec import Family, Option, declared_options
-from potstill.runtime.lazy import Located, class_syntax, summary
+from potstill.networks.spec import LIBRARIES, Family, Option, declared_options
+from potstill.runtime.errors import unknown
+from potstill.runtime.lazy import Located, class_syntax, located, summary
 from potstill.schema.shapes import is_vector
 
 FAMILIES = {
@@ -22,6 +23,20 @@ FAMILIES = {
 
 NETWORKS: Mapping[str, Family] = Located(FAMILIES)
 """Every family by name; a class is imported when it is asked for."""
+
+
+def find_family(name: str) -> Family:
+    """The family of a name in ``NETWORKS``, or of a model of another package, such as ``timm:resnet18``.
+
+    Raises:
+        UserError: there is none, or the package is not installed.
+    """
+    prefix, _, model = name.partition(":")
+    if prefix in LIBRARIES:
+        return located(LIBRARIES[prefix])(model)
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS, listing="potstill list networks")
+    return NETWORKS[name]
 
 
 def default_network(shape: tuple[int, int, int]) -> str:

@@ -24,6 +24,9 @@ Stem = Literal["auto", "small", "large"]
 CHOICES = {"Activation": Activation, "Norm": Norm, "Pooling": Pooling, "Stem": Stem}
 """The types of options that are words, by the name with which a family annotates them."""
 
+LIBRARIES = {"timm": "potstill.networks.on_timm:timm_family"}
+"""Where the families of other packages are: with ``PREFIX:MODEL`` a function makes one, from the name of the model."""
+
 LARGEST = 10_000
 """The largest depth or width: larger networks would not end being built, or fit into no memory."""
 
@@ -35,12 +38,14 @@ class Option:
     Attributes:
         name: as written before the ``=``.
         choices: the allowed words; if empty, whole numbers from 1 to ``LARGEST`` are allowed.
-        default: the default value; None if it depends on the shape of the images.
+        default: the default value; None if it depends on the shape of the images, or if there is none.
+        is_text: whether any text is allowed instead.
     """
 
     name: str
     choices: tuple[str, ...]
     default: str | int | None
+    is_text: bool = False
 
     @property
     def allowed(self) -> str:
@@ -57,7 +62,7 @@ class Option:
         Raises:
             UserError: the value is not allowed.
         """
-        if text in self.choices:
+        if text in self.choices or self.is_text:
             return text
         if not self.choices and text.isdecimal() and len(text) <= len(str(LARGEST)) and 0 < int(text) <= LARGEST:
             return int(text)
@@ -68,7 +73,7 @@ def options_of(family: Family) -> dict[str, Option]:
     """The options of a family, by name: the keyword-only parameters of its constructor."""
     parameters = inspect.signature(family, eval_str=True).parameters
     return {
-        name: Option(name, _choices(parameter.annotation), parameter.default)
+        name: Option(name, _choices(parameter.annotation), parameter.default, parameter.annotation == (str | None))
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
@@ -91,10 +96,14 @@ def _choices(hint: Any) -> tuple[str, ...]:
 def parse(spec: str) -> tuple[str, dict[str, str]]:
     """Split ``"convnet:depth=4:norm=batch"`` into ``("convnet", {"depth": "4", "norm": "batch"})``.
 
+    The prefix of another package, such as ``timm:``, and the name of its model are one family.
+
     Raises:
         UserError: a part after the family is not ``option=value``, or an option is given twice.
     """
     family, *parts = spec.strip().split(":")
+    if family in LIBRARIES and parts and "=" not in parts[0]:
+        family = f"{family}:{parts.pop(0)}"
     options: dict[str, str] = {}
     for part in parts:
         name, equals, value = part.partition("=")

@@ -30,6 +30,8 @@ from potstill.experts.feature_source import (
     Training,
     feature_source,
 )
+from potstill.experts.pretrained import PretrainedFeatures
+from potstill.networks.on_timm import names_pretrained
 from potstill.runtime.bounds import check_least
 from potstill.runtime.compute import settled
 from potstill.runtime.errors import UserError, differing, unknown
@@ -57,8 +59,8 @@ class Rule:
     Attributes:
         name: one of ``RULES``.
         features: what it looks at: ``pixels``; ``trained``, a network trained on the candidates; an ``.npy`` file with
-            one row for each candidate; or a folder of experts. None takes the vectors themselves where there are no
-            images, and what the rule needs otherwise.
+            one row for each candidate; ``timm:MODEL:weights=WHERE``, a pretrained model; or a folder of experts. None
+            takes the vectors themselves where there are no images, and what the rule needs otherwise.
         network: the spec of the network that is trained.
         teacher_epochs: passes of that training.
         seed: seed of all random draws.
@@ -255,7 +257,7 @@ def _features_of(rule: Rule, candidates: Candidates) -> str:
     if vectors:
         return candidates.name
     features = rule.features or ("trained" if SELECTIONS[rule.name].needs_network else "pixels")
-    if not by_features and (features == "pixels" or names_vectors(features)):
+    if not by_features and (features == "pixels" or names_vectors(features) or names_pretrained(features)):
         raise UserError(
             f"{rule.name} looks at the training of a network, not at `features={features}`",
             "use `features=trained` or a folder of experts",
@@ -267,6 +269,8 @@ def _features_sha256(source: FeatureSource, features: str) -> str:
     """What tells one file of features, or folder of experts, from another."""
     if isinstance(source, StoredExperts):
         return sha256_of_files(source.files)
+    if isinstance(source, PretrainedFeatures):
+        return sha256_of_files([source.weights])
     return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and names_vectors(features) else ""
 
 
@@ -280,7 +284,7 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
     if features in ("", "pixels"):
         return Pixels(members, progress)
     assert candidates.dataset is not None
-    usual = candidates.usual_fingerprint
+    usual, of_experts = candidates.usual_fingerprint, features != "trained" and not names_pretrained(features)
     pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
     compute = settled(resources.compute, long_run=pixels >= LONG_WORK_PIXELS)
     training = Training(
@@ -289,7 +293,7 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
         streams=Streams(rule.seed, ("subset", "teacher")),
         compute=compute,
         flips=candidates.dataset.flips,
-        dataset_fingerprint=None if features == "trained" or usual is None else usual(),
+        dataset_fingerprint=None if not of_experts or usual is None else usual(),
         progress=progress,
     )
     source = feature_source(features, training, rule.teacher_epochs)

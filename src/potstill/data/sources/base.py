@@ -41,13 +41,28 @@ class Request:
         return self.path if self.path is not None and self.path.is_dir() else None
 
 
-class Source(Protocol):
-    """A place from which images are read."""
+class Finder(Protocol):
+    """What finds images."""
 
     @property
     def name(self) -> str:
         """What the dataset is called in records."""
         ...
+
+    def find(self, choices: Choices) -> Found:
+        """Find the images and labels as they were published; nothing is judged or decoded yet.
+
+        Args:
+            choices: the user's choices; a source of tables follows those of columns.
+
+        Raises:
+            UserError: the source is damaged, or has no images or no labels.
+        """
+        ...
+
+
+class Source(Finder, Protocol):
+    """A place from which images are read."""
 
     @classmethod
     def recognise(cls, request: Request) -> Self | None:
@@ -60,17 +75,6 @@ class Source(Protocol):
 
     def signature(self) -> Any:
         """JSON values that change if the images may have changed; None if decoded copies must not be kept."""
-        ...
-
-    def find(self, choices: Choices) -> Found:
-        """Find the images and labels as they were published; nothing is judged or decoded yet.
-
-        Args:
-            choices: the user's choices; a source of tables follows those of columns.
-
-        Raises:
-            UserError: the source is damaged, or has no images or no labels.
-        """
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,14 +100,19 @@ def _only_errors() -> Iterator[None]:
 
 
 class HubTable:
-    """A split as the hub's library opens it."""
+    """A split as the hub's library opens it.
 
-    def __init__(self, table: Any) -> None:
+    Args:
+        table: a ``datasets.Dataset``; its format and its transforms play no part.
+        folders: those in which image files may lie that it names; by default the caches of the hub.
+    """
+
+    def __init__(self, table: Any, folders: Sequence[Path] | None = None) -> None:
         from datasets import config
         from huggingface_hub import constants
 
         self.table = table
-        self.folders = (Path(constants.HF_HUB_CACHE), Path(config.HF_DATASETS_CACHE))
+        self.folders = folders or (Path(constants.HF_HUB_CACHE), Path(config.HF_DATASETS_CACHE))
         self.schema: pyarrow.Schema = table.features.arrow_schema
         self.rows: int = len(table)
 

@@ -46,7 +46,7 @@ class Gallery(SphinxDirective):
 
 
 def exhibit(path: Path, manifest: Manifest, rows: list[Row], pictures: Path, root: Path, page: Path) -> Iterator[str]:
-    """The lines of Markdown about one set; its picture is drawn.
+    """The lines of Markdown about one set; its picture is drawn, unless it holds vectors.
 
     Args:
         path: the folder of its run.
@@ -58,14 +58,15 @@ def exhibit(path: Path, manifest: Manifest, rows: list[Row], pictures: Path, roo
     """
     name = path.relative_to(root).as_posix()
     images = read_images(RunPaths(path).synthetic)
-    title = f"{manifest.method.name}, {wording.images(len(images))}"
+    title = f"{manifest.method.name}, {wording.images(len(images), images.kind)}"
     title += f" of {images.formation}×{images.formation} pictures" if images.formation > 1 else ""
-    picture = pictures / f"{name.replace('/', '-')}.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_bytes(gallery_png(images, title))
     link = Path(os.path.relpath(path, page)).as_posix()
     yield from (f"### {title}: {path.name}", "")
-    yield from (f"![{title}](/{Path(os.path.relpath(picture, root)).as_posix()})", "")
+    if images.kind == "image":
+        picture = pictures / f"{name.replace('/', '-')}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(gallery_png(images, title))
+        yield from (f"![{title}](/{Path(os.path.relpath(picture, root)).as_posix()})", "")
     if rows:
         shown = [[cells_of(row)[place] for place in COLUMNS] for row in rows]
         for line in ([*COLUMNS.values()], ["---"] * len(COLUMNS), *shown):

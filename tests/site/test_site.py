@@ -13,6 +13,7 @@ from potstill.report import wording
 from potstill.report.leaderboard import cells_of, collected
 from potstill.runtime.lazy import public_names
 from potstill.schema.manifest import Manifest
+from potstill.schema.shapes import is_vector
 from tests.site.pages import leads_nowhere, read_page
 
 pytestmark = pytest.mark.slow
@@ -72,8 +73,10 @@ def test_the_gallery_shows_every_set_with_its_picture_and_what_it_is_worth(site:
     assert len(SETS) > 20
     for folder in SETS:
         (shown,) = (each for each in sections if f'href="../{folder}/synthetic.safetensors"' in each)
-        assert f'/{str(folder).replace("/", "-")}.png"' in shown
-        told = [wording.size(Manifest.read(ROOT / folder / "manifest.json").set_bytes)]
+        manifest = Manifest.read(ROOT / folder / "manifest.json")
+        pictured = f'/{str(folder).replace("/", "-")}.png"' in shown
+        assert pictured != is_vector(manifest.dataset.shape)
+        told = [wording.size(manifest.set_bytes)]
         told += [cells_of(row)[place] for row in rows if row.folder == ROOT / folder for place in (4, 5, 6)]
         for words in told:
             assert " ".join(words.split()) in text_of(shown), folder

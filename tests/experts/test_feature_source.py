@@ -117,7 +117,9 @@ def test_a_long_training_and_a_long_look_say_how_far_they_are(monkeypatch: pytes
 
 @pytest.mark.parametrize("score", get_args(Score))
 def test_pixels_tell_no_difficulty(score: Score):
-    with pytest.raises(UserError, match="these features provide no measure of how hard an image is; use `features=trained`"):
+    with pytest.raises(
+        UserError, match="these features provide no measure of how hard an image is; use `features=trained`"
+    ):
         Pixels(small_digits().train).score(score)
 
 

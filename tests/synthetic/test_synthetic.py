@@ -483,6 +483,38 @@ def test_a_dataset_has_the_images_with_their_labels():
 
 
 @pytest.mark.parametrize("soft", [False, True])
+def test_a_dataset_of_the_hubs_library_has_the_exact_images(soft: bool):
+    given = synthetic_set(soft=soft)
+    table = given.as_hf_dataset()
+    assert table.features["label"].names == list(given.class_names)
+    assert torch.equal(torch.stack(list(table["pixel_values"])), given.images)
+    assert torch.equal(torch.stack(list(table["label"])), given.hard_labels)
+    assert ("soft_label" in table.column_names) == soft
+    if soft:
+        assert torch.equal(torch.stack(list(table["soft_label"])), given.labels)
+
+
+def test_a_dataset_of_the_hubs_library_has_vectors_and_all_pictures():
+    vectors = SyntheticSet(
+        images=torch.randn(4, 3, 1, 1),
+        labels=torch.arange(4) % 2,
+        class_names=("a", "b"),
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+    )
+    assert torch.equal(torch.stack(list(vectors.as_hf_dataset()["vector"])), vectors.images.flatten(1))
+    formed = SyntheticSet(
+        images=torch.randn(2, 1, 8, 8),
+        labels=torch.arange(2),
+        class_names=("a", "b"),
+        mean=(0.0,),
+        std=(1.0,),
+        formation=2,
+    )
+    assert torch.equal(torch.stack(list(formed.as_hf_dataset()["pixel_values"])), formed.decoded().images)
+
+
+@pytest.mark.parametrize("soft", [False, True])
 def test_a_set_is_shown_in_one_line_and_is_indexed_like_a_list(soft: bool):
     given = synthetic_set(soft=soft)
     labels = "soft" if soft else "hard"

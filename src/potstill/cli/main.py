@@ -58,6 +58,7 @@ COMMANDS = {
     "reproduce": Command(
         "re-run a published table, and compare measured with published results", "reproduce_command:run"
     ),
+    "completion": Command("print a script with which a shell completes commands and options", "completion_command:run"),
     "doctor": Command("say what this machine has, what will be slow, and what is broken", "doctor_command:run"),
     "list": Command("list methods, datasets, networks, recipes or reproductions", "list_command:run"),
     "cite": Command("print the citations of methods' papers", "list_command:cite"),
@@ -147,6 +148,12 @@ def _command(name: str) -> Callable[[list[str]], None]:
         raise unknown("command", name, COMMANDS, listing="potstill --help")
     module, _, function = COMMANDS[name].function.partition(":")
     return getattr(import_module(f"potstill.cli.{module}"), function)
+
+
+def options_of_command(name: str) -> type:
+    """The dataclass of a command's options; only the command's module is imported."""
+    module, _, function = COMMANDS[name].function.partition(":")
+    return getattr(import_module(f"potstill.cli.{module}"), "Cited" if function == "cite" else "Options")
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:

@@ -112,6 +112,39 @@ def summary(syntax: ast.ClassDef) -> str:
     return (ast.get_docstring(syntax) or "").split("\n", 1)[0].rstrip(".")
 
 
+def declared_fields(location: str) -> dict[str, str]:
+    """The fields of the dataclass at ``module:Class``, each with its annotation as it is written; nothing is imported.
+
+    Those of its bases come first, as far as these are classes of the same distribution.
+    """
+    module, _, name = location.partition(":")
+    syntax = class_syntax(location)
+    if syntax is None:
+        home = public_names(module).get(name) or _imported_from(module, name)
+        return {} if home is None else declared_fields(home)
+    found: dict[str, str] = {}
+    for base in syntax.bases:
+        named = base.value if isinstance(base, ast.Subscript) else base
+        if isinstance(named, ast.Name):
+            found |= declared_fields(f"{module}:{named.id}")
+    for each in syntax.body:
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            hint = ast.unparse(each.annotation)
+            if not hint.startswith("ClassVar"):
+                found[each.target.id] = hint
+    return found
+
+
+def _imported_from(module: str, name: str) -> str | None:
+    """Where a name comes from that a module imports from another of the same distribution."""
+    for statement in ast.walk(syntax_of(module)):
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").split(".")[0] == module.split(".")[0]:
+            for alias in statement.names:
+                if (alias.asname or alias.name) == name:
+                    return f"{statement.module}:{alias.name}"
+    return None
+
+
 def declared_values(syntax: ast.ClassDef) -> dict[str, ast.expr]:
     """The annotated class variables and fields of a class that have a value."""
     return {

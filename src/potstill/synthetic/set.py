@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors
 from potstill.schema.set_file import FORMAT, FORMED, SetMetadata, set_sha256, unusable_set
 from potstill.schema.shapes import is_vector, shape_in_words
 from potstill.synthetic.formation import check_factor, enlarged, formed
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +217,28 @@ class SyntheticSet:
         """A ``torch.utils.data.Dataset`` of (image, label) pairs, for any PyTorch training loop."""
         pictures = self.decoded()
         return TensorDataset(pictures.images, pictures.labels)
+
+    def as_hf_dataset(self) -> Dataset:
+        """A ``datasets.Dataset`` in memory, with the exact numbers that networks are trained on.
+
+        Its columns are ``pixel_values``, float32 (C, H, W) in normalised units, of a set of vectors ``vector``, float32
+        (D,); ``label``, a class; and of a set with soft labels ``soft_label``, float32 (classes,).
+        """
+        from datasets import Array3D, ClassLabel, Dataset, Features, Sequence, Value
+
+        pictures = self.decoded()
+        name, kind = "pixel_values", Array3D(self.shape, "float32")
+        if self.holds_vectors:
+            name, kind = "vector", Sequence(Value("float32"), length=self.shape[0])
+        columns = {
+            name: pictures.images.flatten(1).numpy() if self.holds_vectors else pictures.images.numpy(),
+            "label": pictures.hard_labels.numpy(),
+        }
+        features = {name: kind, "label": ClassLabel(names=list(self.class_names))}
+        if self.has_soft_labels:
+            columns["soft_label"] = pictures.labels.numpy()
+            features["soft_label"] = Sequence(Value("float32"), length=self.class_count)
+        return Dataset.from_dict(columns, features=Features(features)).with_format("torch")
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors, by their names in a file."""

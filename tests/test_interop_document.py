@@ -60,7 +60,7 @@ def accuracy(network: nn.Module) -> float:
 
 
 def test_every_snippet_is_run_here():
-    assert len(SNIPPETS) == 7
+    assert len(SNIPPETS) == 8
 
 
 def test_plain_pytorch():
@@ -99,3 +99,7 @@ def test_the_trainer_of_transformers():
     needed("accelerate")
     needed("transformers").set_seed(0)
     assert accuracy(run(snippet("TrainingArguments"))["network"].cpu()) > FIRST
+
+
+def test_scikit_learn():
+    assert run(snippet("LogisticRegression"))["accuracy"] > FIRST

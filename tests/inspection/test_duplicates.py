@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from potstill.data import LabeledImages
 from potstill.inspection.duplicates import EXAMPLES, Grouped, contradictory, digests, grouped, repeated
 from potstill.schema.inspection import Place
-from tests.inspection.datasets import halves, noise, split
+from tests.inspection.small_datasets import halves, noise, split
 
 
 def test_equal_pixels_have_equal_digests_and_others_do_not():

@@ -7,7 +7,7 @@ import torch
 
 from potstill.inspection.pixels import EMPTY_BELOW, FAINT_BELOW, examine, is_faint
 from potstill.schema.inspection import Place
-from tests.inspection.datasets import halves, noise, split
+from tests.inspection.small_datasets import halves, noise, split
 
 
 def test_the_range_is_that_of_all_images():

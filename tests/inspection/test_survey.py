@@ -13,7 +13,7 @@ from potstill.data import ImageDataset
 from potstill.inspection import inspect
 from potstill.schema.account import LeftOut
 from potstill.schema.inspection import Inspection
-from tests.inspection.datasets import clean, dataset, halves, noise, split
+from tests.inspection.small_datasets import clean, dataset, halves, noise, split
 
 TEXT = """\
 pets: 22 images of 2 classes, 5×4, grey

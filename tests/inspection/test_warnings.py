@@ -9,7 +9,7 @@ import torch
 
 from potstill.data import CATALOGUE, ImageDataset, LabeledImages
 from potstill.inspection import inspect
-from tests.inspection.datasets import clean, dataset, noise, split
+from tests.inspection.small_datasets import clean, dataset, noise, split
 
 
 def warnings(data: ImageDataset) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from PIL import Image
 from potstill.inspection import inspect
 from potstill.report.contact_sheet import MOST_CLASSES, MOST_PICTURES, PIXEL_BUDGET, Sheet, make_sheet
 from potstill.report.sheet_picture import sheet_picture
-from tests.inspection.datasets import clean, dataset, noise, split
+from tests.inspection.small_datasets import clean, dataset, noise, split
 
 
 def sheet_of(classes: int, per_class: int, side: int = 4, channels: int = 1) -> Sheet:

@@ -12,7 +12,7 @@ from browsing import watched
 
 from potstill.inspection import inspect
 from potstill.report import write_inspection
-from tests.inspection.datasets import dataset, noise, split
+from tests.inspection.small_datasets import dataset, noise, split
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

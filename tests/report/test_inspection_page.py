@@ -14,7 +14,7 @@ from potstill.report import write_inspection
 from potstill.runtime.errors import UserError
 from potstill.schema.account import LeftOut
 from potstill.schema.inspection import Inspection
-from tests.inspection.datasets import clean
+from tests.inspection.small_datasets import clean
 
 
 def faulty() -> ImageDataset:

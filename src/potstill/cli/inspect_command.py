@@ -59,7 +59,7 @@ def run(words: list[str]) -> None:
         page = report.write_inspection(found, dataset, out)
     table_console().print(table(found))
     say(*str(found).splitlines())
-    if page.suffix == ".json":
+    if dataset.train.holds_vectors:
         say(f"written to {page}; vectors have no page")
     else:
         say(f"the page is {page}; the contact sheet is {out / 'contact-sheet.png'}")

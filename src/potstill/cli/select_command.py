@@ -23,6 +23,7 @@ from potstill.cli.options import (
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
+from potstill.networks.spec import names_pretrained
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
@@ -163,7 +164,7 @@ def _check(options: Options) -> None:
         options.by == "random"
         or options.features == "pixels"
         or data.names_vectors(options.features or "")
-        or (options.features or "").startswith("timm:")
+        or names_pretrained(options.features or "")
     )
     for name in OF_NETWORK if without_network or data.names_vectors(options.source) else ():
         if getattr(options, name) is not None:

@@ -63,7 +63,7 @@ class VectorArray:
     """Vectors as one array.
 
     Attributes:
-        values: (N, D), of any number type.
+        values: (N, D), of a floating type; others are refused.
         name: their name in errors.
     """
 

@@ -5,7 +5,6 @@ A vector of D numbers is an image of one pixel with D channels: float32 (D, 1, 1
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +18,7 @@ from potstill.data.images_on_disk import BLOCK_BYTES, ImagesOnDisk
 from potstill.data.whitening import Whitening
 from potstill.runtime.bounds import bytes_in_words
 from potstill.runtime.errors import UserError
-from potstill.schema.shapes import shape_in_words
+from potstill.schema.shapes import bytes_of, shape_in_words
 
 
 class Examples(Protocol):
@@ -113,7 +112,7 @@ class LabeledImages:
     @property
     def nbytes(self) -> int:
         """The bytes of all images."""
-        return math.prod(self.stored.shape) * (4 if self.holds_vectors else 1)
+        return len(self) * bytes_of(self.shape)
 
     @property
     def holds_vectors(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from potstill.data.images_on_disk import ImagesOnDisk
 from potstill.schema.account import Account
+from potstill.schema.shapes import bytes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class RawDataset:
     @property
     def nbytes(self) -> int:
         """The bytes of all images."""
-        return sum(math.prod(split.images.shape) * (4 if split.holds_vectors else 1) for split in self.splits.values())
+        return sum(len(split.labels) * bytes_of(split.images.shape[1:]) for split in self.splits.values())
 
     @property
     def class_names(self) -> tuple[str, ...]:

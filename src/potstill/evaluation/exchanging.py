@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,6 +22,7 @@ from potstill.runtime.lock import locked
 from potstill.schema.evaluation import Evaluation, NetworkResult, real_images_per_class
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.recipe import Recipe
+from potstill.schema.shapes import bytes_of
 from potstill.synthetic import SyntheticSet
 from potstill.units import Runner, UnitLog
 
@@ -141,7 +141,7 @@ def _without_curves(synthetic: SyntheticSet, dataset: ImageDataset, found: Evalu
         seed=found.seed,
         initial=found.initial,
         classes=synthetic.class_count,
-        image_bytes=math.prod(dataset.shape) * (4 if dataset.train.holds_vectors else 1),
+        image_bytes=bytes_of(dataset.shape),
         set_bytes=synthetic.size_bytes,
         set_sha256=found.set_sha256,
         dataset_fingerprint=found.dataset_fingerprint,

@@ -24,7 +24,7 @@ from potstill.experts.difficulty import NeverLearned, area_under_margin, el2n, f
 from potstill.experts.manifest import check_experts
 from potstill.experts.plan import Score
 from potstill.networks import ImageShape, Network, build_network
-from potstill.networks.on_timm import names_pretrained
+from potstill.networks.spec import names_pretrained
 from potstill.networks.weights import Weights, WeightsFile, install, weight_files
 from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.compute import Compute

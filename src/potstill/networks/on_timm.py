@@ -139,7 +139,7 @@ class _Recipe:
             make = partial(make, num_classes=classes, pretrained=True, pretrained_cfg_overlay=overlay)
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.manual_seed(seed)
+            torch.manual_seed(seed)  # timm draws from the global generator, which is as it was afterwards
             body = self._sized(make)
             body.reset_classifier(0)
         for module in body.modules():
@@ -301,11 +301,6 @@ class Preparation:
         cut = resized[:, :, top : top + self.side, left : left + self.side]
         mean, std = (torch.tensor(values, device=cut.device)[:, None, None] for values in (self.mean, self.std))
         return (cut - mean) / std
-
-
-def names_pretrained(spec: str) -> bool:
-    """Whether a text names a model of timm."""
-    return spec.startswith(PREFIX)
 
 
 def pretrained_spec(spec: str) -> tuple[str, str]:

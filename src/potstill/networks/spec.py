@@ -31,6 +31,12 @@ LARGEST = 10_000
 """The largest depth or width: larger networks would not end being built, or fit into no memory."""
 
 
+def names_pretrained(features: str) -> bool:
+    """Whether features are to come from a model of another package, such as ``timm:resnet18:weights=cached``."""
+    library, colon, _ = features.partition(":")
+    return bool(colon) and library in LIBRARIES
+
+
 @dataclass(frozen=True)
 class Option:
     """One option of a family, as its constructor declares it.

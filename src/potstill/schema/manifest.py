@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -12,7 +11,7 @@ from potstill.schema import Record
 from potstill.schema.account import Account
 from potstill.schema.fields import Amount, Count, Positive
 from potstill.schema.privacy import Privacy
-from potstill.schema.shapes import is_vector
+from potstill.schema.shapes import bytes_of, is_vector
 from potstill.schema.words import channels_in_words, counted
 
 Status = Literal["complete", "interrupted", "time limit", "diverged"]
@@ -62,7 +61,7 @@ class DatasetRecord(Record):
     @property
     def train_bytes(self) -> int:
         """The size of the training images as 8-bit pixels, of vectors as 32-bit numbers."""
-        return self.train * math.prod(self.shape) * (4 if is_vector(self.shape) else 1)
+        return self.train * bytes_of(self.shape)
 
     @property
     def images(self) -> int:

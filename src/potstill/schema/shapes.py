@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
 def is_vector(shape: Sequence[int]) -> bool:
     """Whether (C, H, W) is the shape of a vector."""
     return tuple(shape[1:]) == (1, 1)
+
+
+def bytes_of(shape: Sequence[int]) -> int:
+    """The size of real data of the shape (C, H, W): an image as 8-bit pixels, or a vector as 32-bit numbers."""
+    return math.prod(shape) * (4 if is_vector(shape) else 1)
 
 
 def kind_of(shape: Sequence[int]) -> str:

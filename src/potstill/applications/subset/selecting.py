@@ -31,7 +31,7 @@ from potstill.experts.feature_source import (
     feature_source,
 )
 from potstill.experts.pretrained import PretrainedFeatures
-from potstill.networks.on_timm import names_pretrained
+from potstill.networks.spec import names_pretrained
 from potstill.runtime.bounds import check_least
 from potstill.runtime.compute import settled
 from potstill.runtime.errors import UserError, differing, unknown

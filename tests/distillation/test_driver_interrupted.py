@@ -9,11 +9,13 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -184,6 +186,43 @@ def test_a_power_cut_at_any_file_can_be_resumed(
         distill(SETTINGS, dataset, out=folder, resume=folder.exists())
         assert lasting(folder) == uninterrupted["dm"], replacement
     assert count[0] > 2 * ITERATIONS
+
+
+@contextmanager
+def interrupted_at(line: int) -> Iterator[list[int]]:
+    """Press Ctrl-C before a line of the driver, counted while two iterations are done; yields the count of lines."""
+    count = [0]
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename != driver.__file__:
+            return None
+        now = getattr(frame.f_locals.get("self"), "now", None)
+        if event == "line" and now is not None and now.iteration == 2:
+            count[0] += 1
+            if count[0] == line:
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield count
+    finally:
+        sys.settrace(before)
+
+
+def test_ctrl_c_at_any_line_loses_no_line_of_the_record(
+    dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
+):
+    with interrupted_at(10**6) as count:
+        distill(SETTINGS, dataset, out=tmp_path / "counted")
+    for line in range(1, count[0] + 1, 2):
+        folder = tmp_path / str(line)
+        with interrupted_at(line), pytest.raises(KeyboardInterrupt):
+            distill(SETTINGS, dataset, out=folder)
+        distill(SETTINGS, dataset, out=folder, resume=True)
+        assert lasting(folder) == uninterrupted["dm"], line
+    assert count[0] > 30
 
 
 KILLED = """

@@ -294,19 +294,21 @@ class _Run:
                 return "time limit"
             self.lead.iterate(self.now.state, self.now.iteration)
             state, loss = self._step()
-            self._unseen.add(loss, state)
-            iteration = self.now.iteration + 1
-            self.now = replace(self.now, state=state, iteration=iteration, seconds=self._seconds())
-            waited = time.monotonic() - self._last_checkpoint
-            kept = self.method.checkpoints_every_iteration or waited > CHECKPOINT_SECONDS
-            logged = iteration % log_every == 0 or iteration == total
-            judged = self.validation.due(self.now)
-            if self._unseen.due or iteration == first + 1 or logged or judged or kept:
-                self._look()
+            with self.interrupts.held():  # an iteration counts with its line in the record, or not at all
+                self._unseen.add(loss, state)
+                iteration = self.now.iteration + 1
+                self.now = replace(self.now, state=state, iteration=iteration, seconds=self._seconds())
+                waited = time.monotonic() - self._last_checkpoint
+                kept = self.method.checkpoints_every_iteration or waited > CHECKPOINT_SECONDS
+                logged = iteration % log_every == 0 or iteration == total
+                judged = self.validation.due(self.now)
+                if self._unseen.due or iteration == first + 1 or logged or judged or kept:
+                    self._look()
+                step = self._record("step", loss=self._loss) if logged else None
             if iteration == first + 1:
                 self._tell("")
-            if logged:
-                self._emit("step", loss=self._loss)
+            if step is not None:
+                self._listen("step", step)
             if judged:
                 self._validate()
             if kept:
@@ -337,8 +339,10 @@ class _Run:
         self._tell("validating")
         synthetic = self.method.result(self.problem, self.now.state)
         accuracy = self.validation.accuracy(synthetic)
-        self._emit("validation", accuracy=accuracy)
-        self._good = self.now = self.now.judged(accuracy)
+        with self.interrupts.held():
+            validation = self._record("validation", accuracy=accuracy)
+            self._good = self.now = self.now.judged(accuracy)
+        self._listen("validation", validation)
         self._mention("validated", accuracy=accuracy, synthetic=synthetic)
 
     def _look(self) -> None:
@@ -426,10 +430,14 @@ class _Run:
             make_map(chosen, self.dataset).write(folder.path / VectorMap.FILE)
 
     def _emit(self, event: str, **fields: Any) -> None:
+        self._listen(event, self._record(event, **fields))
+
+    def _record(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Write an event into the record; returns what listeners are told of it."""
         fields = {"iteration": self.now.iteration, **fields, "seconds": round(self._seconds(), 3)}
         if self.folder is not None:
             self.folder.events().append(event, **fields)
-        self._listen(event, fields)
+        return fields
 
     def _tell(self, words: str) -> None:
         """Report what is done before and between iterations."""

@@ -113,7 +113,9 @@ class Settings(RunSettings, Generic[M]):
         Args:
             shape: (C, H, W) of one image.
         """
-        return self.network or self.method.default_network or default_network(shape)
+        if self.network is not None:
+            return self.network
+        return self.method.default_network or default_network(shape)
 
     @property
     def default_folder(self) -> Path:

@@ -63,6 +63,13 @@ class Interrupts:
             number, self._waiting = self._waiting, None
             self._react(number, None)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A context in which signals wait; they go on waiting if it ends in an error."""
+        self.hold()
+        yield
+        self.release()
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._held or time.monotonic() - self._last < GRACE_SECONDS:
             self._waiting = number

@@ -347,6 +347,10 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "select digits --ipc 1 --links": ("--links needs --copy FOLDER",),
     "select digits --ipc 1 --copy new": ("digits has no image files to copy",),
     "select digits --ipc 1 --labels text.txt": ("--labels is for a file of vectors",),
+    "select vectors.npy --ipc 1 --by aum --labels text.txt": (
+        "labels that lie beside the vectors",
+        "leave --labels out",
+    ),
     "select digits --ipc 1 --features text.npy": ("cannot read text.npy",),
     "select digits --ipc 1 --by herding --features absent": ("absent",),
     "select absent.npy --count 3": ("cannot read absent.npy",),

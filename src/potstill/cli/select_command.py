@@ -50,11 +50,11 @@ class Options:
             row for each training image; timm:MODEL:weights=WHERE, a pretrained model; or a folder of potstill experts.
             By default what the rule needs.
         labels: of an .npy file of vectors: a file with the label of each, .npy or one in each line.
-        network: spec of the network that is trained for features or scores. By default convnet.
+        network: spec of the network that is trained for features or scores. By default convnet, for vectors linear.
         teacher_epochs: passes of its training over the images. By default 10.
         worth: train networks on the choice and on as many random images, and compare.
-        recipe: for --worth, how they are trained; see potstill list recipes. By default quick.
-        networks: for --worth, specs, separated by commas. By default convnet.
+        recipe: for --worth, how they are trained; see potstill list recipes. By default quick, for vectors probe-1000.
+        networks: for --worth, specs, separated by commas. By default convnet, for vectors linear.
         repeats: for --worth, trainings of each network. By default 5.
         epochs: for --worth, passes over the images, instead of the recipe's number.
         copy: a new folder for copies of the chosen files.
@@ -166,13 +166,24 @@ def _check(options: Options) -> None:
         or data.names_vectors(options.features or "")
         or names_pretrained(options.features or "")
     )
-    for name in OF_NETWORK if without_network or data.names_vectors(options.source) else ():
+    for name in OF_NETWORK if without_network or _is_file_of_vectors(options) else ():
         if getattr(options, name) is not None:
             raise UserError(f"--{name.replace('_', '-')} has no effect: no network is trained", "leave it out")
     if options.links and options.copy is None:
         raise UserError("--links needs --copy FOLDER", "name a new folder")
     if options.labels is not None and not data.names_vectors(options.source):
         raise UserError("--labels is for a file of vectors; a dataset has labels", "leave it out")
+    if options.labels is not None and not _is_file_of_vectors(options):
+        raise UserError(
+            f"{'--worth' if options.worth else f'--by {options.by}'} takes the labels that lie beside the vectors",
+            f"name them {Path(options.source).stem}.labels{options.labels.suffix}, and leave --labels out",
+        )
+
+
+def _is_file_of_vectors(options: Options) -> bool:
+    """Whether rows of a file are chosen as they are: no network is trained, and none are held out for testing."""
+    without_training = options.by == "random" or options.by in applications.BY_FEATURES
+    return data.names_vectors(options.source) and without_training and not options.worth
 
 
 def _is_inside(folder: Path, source: Path) -> bool:
@@ -196,7 +207,7 @@ def _fraction(word: str | None) -> float | None:
 
 
 def _candidates(options: Options, progress: ProgressLines) -> applications.Candidates:
-    if data.names_vectors(options.source):
+    if _is_file_of_vectors(options):
         labels = options.labels or data.labels_beside(expanded(options.source))
         if labels != options.labels:
             say(f"labels are in {labels}, beside the vectors", to=sys.stderr)

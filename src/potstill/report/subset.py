@@ -105,7 +105,7 @@ def render(record: Subset, pictures: Pictures | None = None) -> str:
         pictures=pictures,
         compared=_compared(record),
         rows=[] if worth is None else [_row(name, each) for name, each in worth.networks.items() if each.usable],
-        failures=[] if worth is None else list(_failures(worth.networks)),
+        failures=[] if worth is None else list(_failures(worth.networks, _members(record))),
         classes=list(zip(titles, record.class_sizes, record.counts, strict=True)),
         settings=_settings(record),
     )
@@ -120,19 +120,23 @@ def _compared(record: Subset) -> str:
 
 def subset_verdict(record: Subset) -> list[str]:
     """What the choice is worth, a sentence for each network; or how it was made, if that was not measured."""
-    of = "vectors" if record.vectors else "images"
+    of = _members(record)
     made = f"{wording.count(record.chosen)} {of} chosen by {record.rule} in {wording.duration(record.seconds)}."
     if record.worth is None:
         return [made]
-    judged = [_judged(name, each) for name, each in record.worth.networks.items() if each.usable]
-    return [*judged, *(f"{name}: {failed}." for name, failed in _failures(record.worth.networks)), made]
+    judged = [_judged(name, each, of) for name, each in record.worth.networks.items() if each.usable]
+    return [*judged, *(f"{name}: {failed}." for name, failed in _failures(record.worth.networks, of)), made]
 
 
-def _judged(network: str, each: Comparison) -> str:
+def _members(record: Subset) -> str:
+    return "vectors" if record.vectors else "images"
+
+
+def _judged(network: str, each: Comparison, of: str) -> str:
     title = wording.network_title(network)
     reached = (
         f"{title}: {wording.points(each.chosen.mean)} % on the choice, "
-        f"{wording.points(each.random.mean)} % on as many random images of each class"
+        f"{wording.points(each.random.mean)} % on as many random {of} of each class"
     )
     if min(each.chosen.repeats, each.random.repeats) < 2:
         return f"{reached}. One training each shows no difference."
@@ -159,16 +163,18 @@ def _row(network: str, each: Comparison) -> Row:
     )
 
 
-def _failures(networks: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
+def _failures(networks: Mapping[str, Comparison], of: str) -> Iterator[tuple[str, str]]:
     for name, each in networks.items():
-        for on, result in (("the choice", each.chosen), ("random images", each.random)):
+        for on, result in (("the choice", each.chosen), (f"random {of}", each.random)):
             if result.failed:
                 yield f"{wording.network_title(name)} on {on}", result.failed
 
 
 def _settings(record: Subset) -> list[tuple[str, str]]:
     """How it was made and measured, as names and values."""
-    features = {"": "none", "pixels": "pixels"}.get(record.features, record.features)
+    features = record.features or "none"
+    if record.vectors and features == "pixels":
+        features = "the vectors themselves"
     if record.features == "trained":
         network = wording.network_title(record.network)
         features = f"a {network} trained for {wording.images(record.teacher_epochs, 'epoch')}"

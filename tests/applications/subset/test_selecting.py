@@ -192,6 +192,35 @@ def test_what_is_on_record_is_not_done_again(digits: Candidates, tmp_path: Path,
         select(found, Rule("herding", features="pixels"), SOME, tmp_path, judging=judging, resources=HERE)
 
 
+def labelled_vectors(folder: Path) -> Path:
+    """A file of vectors of three classes that a linear network tells apart, with one that lies far from its class."""
+    draws, labels = np.random.default_rng(0), np.repeat(np.arange(3), 30)
+    values = np.eye(3, 8)[labels] * 10 + draws.normal(size=(90, 8))
+    values[7] = -values[7]
+    np.save(folder / "e.labels.npy", labels)
+    np.save(folder / "e.npy", values.astype(np.float32))
+    return folder / "e.npy"
+
+
+def test_a_dataset_of_vectors_is_judged_by_linear_networks(tmp_path: Path):
+    found = Candidates.of_dataset(labelled_vectors(tmp_path), tested=True)
+    assert (found.held_out, len(found.places)) == (18, 72)
+    record = select(found, "herding", SOME, tmp_path / "out", judging=Judging(repeats=2), resources=HERE)
+    assert record.vectors
+    assert (record.features, record.network, record.counts) == ("pixels", "", (3, 3, 3))
+    assert record.worth is not None
+    assert record.worth.recipe.name == "probe-1000"
+    assert list(record.worth.networks) == ["linear"]
+    assert record.worth.networks["linear"].chosen.mean > 0.9
+
+
+def test_the_hardest_of_vectors_are_those_of_a_linear_network(tmp_path: Path):
+    found = Candidates.of_dataset(labelled_vectors(tmp_path), tested=False)
+    record = select(found, "el2n", Budget(per_class=1), tmp_path / "out", resources=HERE)
+    assert record.network == "linear"
+    assert "7" in {row["index"] for row in rows_of(tmp_path / "out")}
+
+
 def test_fractions_that_look_alike_are_two(tmp_path: Path):
     found = Candidates.of_vectors(vectors(tmp_path / "e.npy"))
     select(found, "random", Budget(fraction=0.123456), tmp_path / "out", resources=HERE)
@@ -369,12 +398,12 @@ def test_a_fraction_that_is_named_is_enough():
 def test_what_vectors_and_arrays_cannot_do(tmp_path: Path, digits: Candidates):
     found = Candidates.of_vectors(vectors(tmp_path / "e.npy"))
     for rule, words in (
-        (Rule("aum"), "aum trains networks on images"),
+        (Rule("aum"), "aum trains networks on a dataset, and .* is a file of vectors"),
         (Rule("herding", features="pixels"), "already"),
     ):
         with pytest.raises(UserError, match=words):
             select(found, rule, Budget(count=3), tmp_path / "out", resources=HERE)
-    with pytest.raises(UserError, match="only choices from images are measured"):
+    with pytest.raises(UserError, match="is a file of vectors without test vectors"):
         select(found, "herding", Budget(count=3), tmp_path / "out", judging=Judging(), resources=HERE)
     with pytest.raises(UserError, match="digits has no image files to copy"):
         select(digits, "random", SOME, tmp_path / "out", copy=tmp_path / "copy", resources=HERE)

@@ -16,7 +16,7 @@ from potstill.applications.subset.candidates import Candidates, fingerprint_of
 from potstill.applications.subset.copies import copy_files
 from potstill.applications.subset.neighbours import SHOWN, neighbours
 from potstill.applications.subset.worth import measure_worth, recipe_of
-from potstill.data import Vectors, names_vectors, read_vectors
+from potstill.data import ImageDataset, Vectors, names_vectors, read_vectors
 from potstill.evaluation import Session
 from potstill.evaluation.checks import check_networks, check_repeats, check_test
 from potstill.evaluation.session import LONG_WORK_PIXELS, Resources
@@ -31,6 +31,7 @@ from potstill.experts.feature_source import (
     feature_source,
 )
 from potstill.experts.pretrained import PretrainedFeatures
+from potstill.networks import default_network
 from potstill.networks.spec import names_pretrained
 from potstill.runtime.bounds import check_least
 from potstill.runtime.compute import settled
@@ -40,6 +41,7 @@ from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.streams import Streams
 from potstill.schema.recipe import Recipe
+from potstill.schema.shapes import is_vector
 from potstill.schema.subset import Budget, Subset
 from potstill.selection import SELECTIONS, Choice
 from potstill.units import UnitLog
@@ -61,7 +63,7 @@ class Rule:
         features: what it looks at: ``pixels``; ``trained``, a network trained on the candidates; an ``.npy`` file with
             one row for each candidate; ``timm:MODEL:weights=WHERE``, a pretrained model; or a folder of experts. None
             takes the vectors themselves where there are no images, and what the rule needs otherwise.
-        network: the spec of the network that is trained.
+        network: the spec of the network that is trained; None takes that of the data, ``convnet`` or ``linear``.
         teacher_epochs: passes of that training.
         seed: seed of all random draws.
 
@@ -72,7 +74,7 @@ class Rule:
     name: str
     _: KW_ONLY
     features: str | None = None
-    network: str = "convnet"
+    network: str | None = None
     teacher_epochs: int = EPOCHS
     seed: int = 0
 
@@ -87,16 +89,27 @@ class Judging:
     """How a choice is measured.
 
     Attributes:
-        recipe: how networks are trained; see ``potstill list recipes``.
-        networks: specs.
+        recipe: how networks are trained; see ``potstill list recipes``. None takes ``quick``, for vectors
+            ``probe-1000``.
+        networks: specs; None takes the network of the data, ``convnet`` or ``linear``.
         repeats: trainings of each network, on the choice and on random images.
         epochs: instead of the recipe's number.
     """
 
-    recipe: str = "quick"
-    networks: Sequence[str] = ("convnet",)
+    recipe: str | None = None
+    networks: Sequence[str] | None = None
     repeats: int = 5
     epochs: int | None = None
+
+    def for_dataset(self, dataset: ImageDataset) -> tuple[Recipe, Sequence[str]]:
+        """The recipe and the networks of the trainings.
+
+        Raises:
+            UserError: the recipe is unknown or not for real images, or there is not one epoch.
+        """
+        usual = "probe-1000" if is_vector(dataset.shape) else "quick"
+        recipe = recipe_of(usual if self.recipe is None else self.recipe, self.epochs)
+        return recipe, (default_network(dataset.shape),) if self.networks is None else self.networks
 
 
 def select(
@@ -135,7 +148,9 @@ def select(
     rule, out = rule if isinstance(rule, Rule) else Rule(rule), Path(out)
     names = candidates.members.class_names
     counts = budget.counts(candidates.members.class_sizes, names)
-    recipe = None if judging is None else _check_judged(judging, candidates)
+    trainings = None if judging is None else _check_judged(judging, candidates)
+    if rule.network is None and candidates.dataset is not None:
+        rule = replace(rule, network=default_network(candidates.dataset.shape))
     features = _features_of(rule, candidates)
     source = _source(rule, features, candidates, resources)
     learned = isinstance(source, NetworkSource)
@@ -148,7 +163,7 @@ def select(
         rule=rule.name,
         features=features,
         features_sha256=_features_sha256(source, features),
-        network=rule.network if learned else "",
+        network=rule.network or "" if learned else "",
         teacher_epochs=rule.teacher_epochs if features == "trained" else 0,
         budget=budget,
         seed=rule.seed,
@@ -171,7 +186,8 @@ def select(
             copy_files(files, candidates.labels[chosen].tolist(), names, copy, link=link)
             record = replace(record, copied_to=str(copy.resolve()), links=link)
             record.write(out / Subset.FILE)
-        if judging is not None and recipe is not None and candidates.dataset is not None:
+        if judging is not None and trainings is not None and candidates.dataset is not None:
+            recipe, networks = trainings
             resources.progress("measuring what the choice is worth")
             session = Session(
                 candidates.dataset,
@@ -191,7 +207,7 @@ def select(
                 chosen,
                 counts,
                 recipe=recipe,
-                networks=judging.networks,
+                networks=networks,
                 repeats=judging.repeats,
                 log=UnitLog.beside(out / Subset.FILE),
             ):
@@ -201,24 +217,25 @@ def select(
     return record
 
 
-def _check_judged(judging: Judging, candidates: Candidates) -> Recipe:
+def _check_judged(judging: Judging, candidates: Candidates) -> tuple[Recipe, Sequence[str]]:
     """Refuse to measure what networks cannot be trained on, before anything is done.
 
     Returns:
-        The recipe of the trainings.
+        The recipe and the networks of the trainings.
 
     Raises:
-        UserError: there are no images or no test images, or the recipe, a network or the number of repeats will not do.
+        UserError: there is no dataset or no test split, or the recipe, a network or the number of repeats will not do.
     """
     if candidates.dataset is None:
         raise UserError(
-            f"{candidates.name} holds vectors, and only choices from images are measured",
-            "leave `worth` out, or name the dataset and give the file as `features`",
+            f"{candidates.name} is a file of vectors without test vectors",
+            "leave `worth` out, or make the candidates with `Candidates.of_dataset`",
         )
     check_repeats(judging.repeats)
     check_test(candidates.dataset)
-    check_networks(judging.networks, candidates.dataset)
-    return recipe_of(judging.recipe, judging.epochs)
+    recipe, networks = judging.for_dataset(candidates.dataset)
+    check_networks(networks, candidates.dataset)
+    return recipe, networks
 
 
 def _check_copied(candidates: Candidates, folder: Path, out: Path, earlier: Subset | None, *, link: bool) -> None:
@@ -242,21 +259,23 @@ def _features_of(rule: Rule, candidates: Candidates) -> str:
     Raises:
         UserError: it needs something that there is not.
     """
-    vectors, by_features = isinstance(candidates.members, Vectors), rule.name in BY_FEATURES
+    members, by_features = candidates.members, rule.name in BY_FEATURES
+    vectors = isinstance(members, Vectors)
     if rule.name == "random":
         if rule.features is not None:
             raise UserError("random looks at no features", "leave `features` out")
         return ""
     if vectors and not by_features:
         raise UserError(
-            f"{rule.name} trains networks on images, and {candidates.name} holds vectors",
-            f"use `by={'`, `by='.join(BY_FEATURES[:3])}`, for example",
+            f"{rule.name} trains networks on a dataset, and {candidates.name} is a file of vectors",
+            "make the candidates with `Candidates.of_dataset`",
         )
     if vectors and rule.features is not None:
         raise UserError("vectors are features already", "leave `features` out")
     if vectors:
         return candidates.name
-    features = rule.features or ("trained" if SELECTIONS[rule.name].needs_network else "pixels")
+    learns = SELECTIONS[rule.name].needs_network and not (by_features and members.holds_vectors)
+    features = rule.features or ("trained" if learns else "pixels")
     if not by_features and (features == "pixels" or names_vectors(features) or names_pretrained(features)):
         raise UserError(
             f"{rule.name} looks at the training of a network, not at `features={features}`",
@@ -285,6 +304,7 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
         return Pixels(members, progress)
     assert candidates.dataset is not None
     usual, of_experts = candidates.usual_fingerprint, features != "trained" and not names_pretrained(features)
+    assert rule.network is not None
     pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
     compute = settled(resources.compute, long_run=pixels >= LONG_WORK_PIXELS)
     training = Training(

@@ -50,7 +50,7 @@ def measure_worth(
     repeats: int,
     log: UnitLog | None = None,
 ) -> Iterator[Worth]:
-    """Train networks on the chosen training images, and on random ones, new for each repeat.
+    """Train networks on the chosen training images or vectors, and on random ones, new for each repeat.
 
     Args:
         session: the dataset, device, seed, executor and progress.
@@ -70,7 +70,7 @@ def measure_worth(
     train = session.dataset.train
     image = 4 * train.nbytes // max(len(train), 1)
     remedy = "choose fewer, use fewer `repeats`, or a smaller `image_size`"
-    check_memory("the images of all repeats", (repeats + 1) * len(chosen) * image, remedy)
+    check_memory("what is chosen in all repeats", (repeats + 1) * len(chosen) * image, remedy)
     weight = recipe.epochs * len(chosen)
     worth = Worth(recipe=recipe)
     compute = session.settled(2 * repeats * len(networks) * weight)
@@ -89,7 +89,7 @@ def measure_worth(
         for network in dict.fromkeys(networks):
             series = [
                 Series(network, spec("the choice", lambda _stream: own)),
-                Series(network, spec("random images", drawn)),
+                Series(network, spec(f"random {'vectors' if train.holds_vectors else 'images'}", drawn)),
             ]
             for _ in measure(runner, series):
                 on_choice, on_random = (each.result for each in series)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
-from potstill.distillation import Checkpoint, Settings, distill, driver
+from potstill.distillation import Checkpoint, Settings, distill
 from potstill.methods import PSG, Problem, State, private
 from potstill.methods.private import psg
 from potstill.privacy import Mechanism
@@ -158,8 +158,9 @@ def test_a_killed_run_goes_on_with_the_private_gradient_that_it_had(tmp_path: An
     class Killed(BaseException):
         pass
 
-    def kill(*_: object) -> None:
-        raise Killed
+    def kill_at_step(event: str, _fields: object) -> None:
+        if event == "step":
+            raise Killed
 
     settings = Settings(method=METHOD, ipc=1, network=NETWORK, device="cpu")
     drawn: list[int] = []
@@ -170,8 +171,8 @@ def test_a_killed_run_goes_on_with_the_private_gradient_that_it_had(tmp_path: An
         return draw(count, rate)
 
     monkeypatch.setattr(psg, "poisson_sample", counting)
-    with patch.object(driver._Run, "_emit", kill_at_step(kill)), pytest.raises(Killed):
-        distill(settings, small_digits(), out=tmp_path / "run")
+    with pytest.raises(Killed):
+        distill(settings, small_digits(), out=tmp_path / "run", listen=kill_at_step)
     state = Checkpoint.load(tmp_path / "run/checkpoint/state.safetensors").state
     assert int(state[psg.DRAWN]) == 1
     assert len(drawn) == 2  # the second one was drawn, and neither stored nor used
@@ -180,14 +181,3 @@ def test_a_killed_run_goes_on_with_the_private_gradient_that_it_had(tmp_path: An
     assert len(drawn) == 6
     assert resumed.privacy is not None
     assert resumed.privacy.queries == 5
-
-
-def kill_at_step(kill: Any) -> Any:
-    emit = driver._Run._emit
-
-    def emitting(run: Any, event: str, **fields: Any) -> None:
-        if event == "step":
-            kill()
-        emit(run, event, **fields)
-
-    return emitting

@@ -21,6 +21,8 @@ from potstill.synthetic import SyntheticSet
 from potstill.units import Crew
 from tests.small import NETWORK, small_digits
 
+pytestmark = pytest.mark.slow
+
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
 
 
@@ -59,7 +61,6 @@ def test_an_interrupted_run_is_continued(tmp_path: Path):
     assert continued.synthetic.fingerprint() == whole.synthetic.fingerprint()
 
 
-@pytest.mark.slow
 def test_processes_make_the_same_sets_with_the_same_records(crew: Crew, tmp_path: Path):
     data = small_digits()
     stages = [with_classes(data, [8, 3]), with_classes(data, [1, 2, 5])]

@@ -32,6 +32,8 @@ from potstill.synthetic import SyntheticSet
 from potstill.synthetic.export import export
 from tests.small import on_cpu
 
+pytestmark = pytest.mark.slow
+
 MEANS = np.random.default_rng(1).normal(0, 3, (3, 6))
 
 

@@ -25,6 +25,8 @@ from potstill.schema.set_file import SetMetadata
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, small_digits
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("dp_accounting")
 
 METHOD = DPDM(epsilon=5.0, delta=1e-4, queries=4, group=16)

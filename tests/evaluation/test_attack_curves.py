@@ -19,6 +19,8 @@ from potstill.synthetic import SyntheticSet
 from potstill.units import Crew
 from tests.small import NETWORK, on_cpu, small_digits
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
 PROBES = (Probe(kind="clean"), Probe(kind="fgsm", strength=0.1), Probe(kind="blur", strength=2.0))
 
@@ -88,7 +90,6 @@ def test_other_networks_of_the_same_protocol_stay_on_record(dataset: ImageDatase
     assert list(other.networks) == [NETWORK]
 
 
-@pytest.mark.slow
 def test_processes_give_the_same_numbers(dataset: ImageDataset, crew: Crew):
     here = measured(dataset)
     session = on_cpu(dataset, executor=crew)

@@ -23,6 +23,8 @@ from potstill.schema.recipe import Recipe
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, digits, problem, small_digits, small_experts
 
+pytestmark = pytest.mark.slow
+
 QUICK = Recipe(name="test", summary="", epochs=60, full_epochs=1, learning_rate=0.05, decay="none")
 PLAIN = replace(QUICK, augmentation="none")
 

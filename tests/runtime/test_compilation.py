@@ -123,6 +123,7 @@ def test_compiled_code_is_kept_in_the_users_cache_unless_the_user_says_where(
     assert os.environ[KEPT_IN] == str(tmp_path / "potstill" / "compiled")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not supports_compilation(CPU.device), reason="needs a C++ compiler")
 def test_what_is_compiled_lands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(KEPT_IN, str(tmp_path / "kept"))

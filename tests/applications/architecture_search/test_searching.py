@@ -24,6 +24,8 @@ from potstill.synthetic import SyntheticSet
 from potstill.units import Crew
 from tests.small import on_cpu, small_digits
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(name="test", summary="", epochs=30, full_epochs=5, learning_rate=0.05, augmentation="none")
 SPACE = {"small": "mlp:width=4", "wide": "mlp:width=64", "wrong": "convnet:depth=9:width=4", "net": "convnet:width=8"}
 
@@ -254,7 +256,6 @@ def test_the_command_prints_the_ranking(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "search.json").exists()
 
 
-@pytest.mark.slow
 def test_other_processes_find_the_same(crew: Crew, tmp_path: Path):
     options: dict[str, Any] = {"proxies": ("distilled", "k-means", "early-stopping"), "repeats": 2, "sample": 3}
     here = searched(**options)

@@ -24,6 +24,8 @@ from potstill.units import Crew
 from tests.killed import Killed, killed_after
 from tests.small import digits, few
 
+pytestmark = pytest.mark.slow
+
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
 RECIPE = Recipe(name="test", summary="", epochs=15, full_epochs=5, learning_rate=0.05, augmentation="none")
 SIX = AuditProtocol(shadows=6, iterations=1)
@@ -163,7 +165,6 @@ def test_what_was_killed_goes_on_with_the_same_bits(after: int, tmp_path: Path, 
     assert len(begun) == 9
 
 
-@pytest.mark.slow
 def test_a_promise_stands_in_the_record(tmp_path: Path):
     pytest.importorskip("dp_accounting")
     method = DPDM(epsilon=5.0, delta=1e-4, queries=2, group=4)
@@ -177,7 +178,6 @@ def test_a_promise_stands_in_the_record(tmp_path: Path):
     assert Audit.read(tmp_path / "out" / Audit.FILE) == record
 
 
-@pytest.mark.slow
 def test_processes_find_the_same(crew: Crew, tmp_path: Path):
     protocol = replace(SIX, shadows=2, images_per_class=2)
     here = audited("dm", tmp_path / "here", protocol=protocol, networks=[NETWORK])

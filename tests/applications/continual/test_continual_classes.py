@@ -20,6 +20,8 @@ from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 from tests.small import digits, few
 
+pytestmark = pytest.mark.slow
+
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
 RECIPE = Recipe(name="test", summary="", epochs=10, full_epochs=5, learning_rate=0.05, augmentation="none")
 TWO = ClassProtocol(steps=2, memory=24, orders=2, iterations=2)

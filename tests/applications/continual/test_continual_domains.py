@@ -22,6 +22,8 @@ from potstill.synthetic import SyntheticSet
 from potstill.units import Crew
 from tests.small import digits, few
 
+pytestmark = pytest.mark.slow
+
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
 RECIPE = Recipe(name="test", summary="", epochs=10, full_epochs=2, learning_rate=0.05, augmentation="none")
 TWO = DomainProtocol(images_per_class=2, repeats=2, iterations=2)
@@ -140,7 +142,6 @@ def test_what_was_interrupted_goes_on_with_the_same_bits(after: int, tmp_path: P
     assert len(courses) == 9
 
 
-@pytest.mark.slow
 def test_processes_give_the_same_bits(crew: Crew, tmp_path: Path):
     some = {"memories": ["random"], "protocol": replace(TWO, repeats=1)}
     assert timeless(learned(tmp_path / "one", executor=crew, **some)) == timeless(learned(tmp_path / "here", **some))

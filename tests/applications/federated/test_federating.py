@@ -26,6 +26,8 @@ from potstill.synthetic import SyntheticSet
 from tests.killed import Killed, killed_after
 from tests.small import small_digits
 
+pytestmark = pytest.mark.slow
+
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
 RECIPE = Recipe(name="test", summary="", epochs=10, full_epochs=3, learning_rate=0.05, augmentation="none")
 TWO = FederatedProtocol(partition=Partition(clients=2, alpha=0.2), images_per_class=(2,), repeats=2, iterations=2)
@@ -51,7 +53,6 @@ def timeless(record: Federated) -> Federated:
     return replace(record, learners=learners, ways=[replace(way, seconds=0.0) for way in record.ways], made_on=[])
 
 
-@pytest.mark.slow
 def test_clients_send_sets_once_beside_all_that_it_is_compared_with(tmp_path: Path):
     record = learned(tmp_path, networks=[NETWORK, "convnet:depth=2:width=4"])
     assert Federated.read(tmp_path / Federated.FILE) == record
@@ -176,7 +177,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Federated:
     return learned(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 5])
 def test_what_was_killed_goes_on_with_the_same_bits(
     after: int, whole: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -191,7 +191,6 @@ def test_what_was_killed_goes_on_with_the_same_bits(
     assert len(trainings) == 9
 
 
-@pytest.mark.slow
 def test_averaging_that_was_killed_begins_again_and_ends_the_same(
     whole: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -210,7 +209,6 @@ def test_averaging_that_was_killed_begins_again_and_ends_the_same(
     assert len(rounds) == 2 + 2 * (2 + 1)
 
 
-@pytest.mark.slow
 def test_ways_and_repeats_are_added_without_training_the_others_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first = learned(tmp_path)
     trainings = killed_after(10**6, monkeypatch)
@@ -223,7 +221,6 @@ def test_ways_and_repeats_are_added_without_training_the_others_again(tmp_path: 
     assert [way.kind for way in learned(tmp_path, averaging=Averaging(rounds=0)).ways] == [*["sets"] * 3, "central"]
 
 
-@pytest.mark.slow
 def test_rounds_of_sets_are_added_beside_all_that_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     networks = [NETWORK, "mlp:width=8"]
     once = replace(TWO, repeats=1)

@@ -36,6 +36,8 @@ from potstill.units import Crew, UnitLog
 from tests.killed import Killed, killed_after
 from tests.small import small_digits
 
+pytestmark = pytest.mark.slow
+
 ON_CPU = ComputeChoice(device="cpu", precision="float32", compile="off")
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=3, learning_rate=0.05, augmentation="none")
 TWO = FederatedProtocol(
@@ -196,7 +198,6 @@ def test_what_was_killed_while_a_client_distils_goes_on_with_the_same_bits(
     assert same_weights(tmp_path, whole)
 
 
-@pytest.mark.slow
 def test_another_process_makes_and_trains_the_same(whole: Path, crew: Crew, tmp_path: Path):
     assert timeless(refined(tmp_path, executor=crew)) == timeless(refined(whole))
     assert same_weights(tmp_path, whole)

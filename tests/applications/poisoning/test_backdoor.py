@@ -19,6 +19,8 @@ from potstill.schema.poisoning import CLEAN, POISONED, BackdoorProtocol, Poisoni
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, small_digits
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(name="test", summary="a few epochs", epochs=30, full_epochs=3, learning_rate=0.05)
 PROTOCOL = BackdoorProtocol(share=0.3, side=3, images_per_class=5, repeats=2, iterations=2)
 ON_CPU = Resources(compute=ComputeChoice(device="cpu", precision="float32", compile="off"))

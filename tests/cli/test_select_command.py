@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 
-from potstill.applications import RULES
+from potstill.applications import RULES, Subset
 from potstill.cli import main
 from potstill.cli.select_command import Options
 
@@ -43,3 +43,59 @@ def test_vectors_with_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     assert "10 vectors chosen by k-center" in said
     assert "one" in said
+
+
+def labelled(folder: Path) -> str:
+    labels = np.repeat(["one", "two"], 40)
+    values = np.random.default_rng(0).normal(size=(80, 6)) + 8 * (labels == "one")[:, None]
+    np.save(folder / "e.npy", values.astype(np.float32))
+    np.save(folder / "e.labels.npy", labels)
+    return str(folder / "e.npy")
+
+
+def test_vectors_are_measured_by_a_linear_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["select", labelled(tmp_path), "--by", "k-center", "--ipc", "2", "--out", str(tmp_path / "out")]
+    assert main([*words, "--worth", "--repeats", "2", "--epochs", "30", *ON_CPU]) == 0
+    said = capsys.readouterr().out
+    assert "4 of 64 by k-center" in said
+    assert "linear classifier: " in said
+    assert "on as many random vectors of each class" in said
+    page = (tmp_path / "out" / "selection.html").read_text()
+    assert "on random vectors, %" in page
+    assert "test images" not in page
+    assert "andom images" not in page
+    assert main([*words, *ON_CPU]) == 2
+    assert "for testing; choose another --out, or use --worth as before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--by", "herding", "--network", "linear"], "--network has no effect: vectors are features already"),
+        (["--by", "herding", "--worth", "--teacher-epochs", "2"], "--teacher-epochs has no effect"),
+        (["--by", "el2n", "--network", "convnet"], "network 'convnet' is for images"),
+        (["--by", "el2n", "--network", "convent"], "unknown network 'convent'"),
+        (["--by", "herding", "--worth", "--networks", ""], "use --networks linear"),
+        (["--by", "herding", "--worth", "--recipe", "tuned-300"], "use --recipe probe-1000"),
+    ],
+)
+def test_what_has_no_effect_on_vectors_is_refused(
+    more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["select", labelled(tmp_path), "--ipc", "2", "--out", str(tmp_path / "out"), *more, *ON_CPU]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_features_of_a_trained_network_are_taken_where_they_are_asked_for(tmp_path: Path):
+    words = ["select", labelled(tmp_path), "--by", "herding", "--ipc", "2", "--features", "trained", "--network", "mlp"]
+    assert main([*words, "--teacher-epochs", "2", "--out", str(tmp_path / "out"), *ON_CPU]) == 0
+    record = Subset.read(tmp_path / "out" / Subset.FILE)
+    assert (record.features, record.network, record.teacher_epochs, record.total) == ("trained", "mlp", 2, 80)
+
+
+@pytest.mark.parametrize("more", [["--worth"], ["--by", "el2n"]])
+def test_vectors_without_labels_train_nothing(more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    Path(labelled(tmp_path)).with_name("e.labels.npy").unlink()
+    assert main(["select", str(tmp_path / "e.npy"), "--ipc", "2", "--out", str(tmp_path / "out"), *more]) == 2
+    assert "has no labels beside it" in capsys.readouterr().err

@@ -190,7 +190,7 @@ def test_a_power_cut_at_any_file_can_be_resumed(
 
 @contextmanager
 def interrupted_at(line: int) -> Iterator[list[int]]:
-    """Press Ctrl-C before a line of the driver, counted while two iterations are done; yields the count of lines."""
+    """Press Ctrl-C before a line of the driver, counted once two iterations are done; yields the count of lines."""
     count = [0]
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -211,7 +211,7 @@ def interrupted_at(line: int) -> Iterator[list[int]]:
         sys.settrace(before)
 
 
-def test_ctrl_c_at_any_line_loses_no_line_of_the_record(
+def test_ctrl_c_at_every_other_line_loses_no_line_of_the_record(
     dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
 ):
     with interrupted_at(10**6) as count:

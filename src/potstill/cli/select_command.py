@@ -41,7 +41,7 @@ class Options:
     """Choose which images of a dataset, or rows of an embeddings file, to keep: each class by itself.
 
     Attributes:
-        source: a dataset, as for potstill inspect, or an .npy file of vectors.
+        source: a dataset, as for potstill inspect, or an .npy file of vectors, with labels or without.
         by: how to choose; see docs/selecting.md. By default facility-location.
         fraction: the part to keep, such as 10% or 0.1.
         count: the number to keep.
@@ -49,7 +49,8 @@ class Options:
         features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy file with a
             row for each training image; timm:MODEL:weights=WHERE, a pretrained model; or a folder of potstill experts.
             By default what the rule needs.
-        labels: of an .npy file of vectors: a file with the label of each, .npy or one in each line.
+        labels: of an .npy file of vectors: a file with the label of each, .npy or one in each line. What trains
+            networks takes those that lie beside it.
         network: spec of the network that is trained for features or scores. By default convnet, for vectors linear.
         teacher_epochs: passes of its training over the images. By default 10.
         worth: train networks on the choice and on as many random images, and compare.
@@ -130,6 +131,7 @@ def run(words: list[str]) -> None:
         ProgressLines("reading what there is") as progress,
     ):
         candidates = _candidates(options, progress)
+        _check_trained(options, candidates)
         record = applications.select(
             candidates,
             applications.Rule(
@@ -166,24 +168,39 @@ def _check(options: Options) -> None:
         or data.names_vectors(options.features or "")
         or names_pretrained(options.features or "")
     )
-    for name in OF_NETWORK if without_network or _is_file_of_vectors(options) else ():
+    for name in OF_NETWORK if without_network else ():
         if getattr(options, name) is not None:
-            raise UserError(f"--{name.replace('_', '-')} has no effect: no network is trained", "leave it out")
+            remedy = "use --networks for those of --worth" if options.worth and name == "network" else "leave it out"
+            raise UserError(f"--{name.replace('_', '-')} has no effect: the rule looks at no training", remedy)
     if options.links and options.copy is None:
         raise UserError("--links needs --copy FOLDER", "name a new folder")
     if options.labels is not None and not data.names_vectors(options.source):
         raise UserError("--labels is for a file of vectors; a dataset has labels", "leave it out")
-    if options.labels is not None and not _is_file_of_vectors(options):
-        raise UserError(
-            f"{'--worth' if options.worth else f'--by {options.by}'} takes the labels that lie beside the vectors",
-            f"name them {Path(options.source).stem}.labels{options.labels.suffix}, and leave --labels out",
-        )
+    if _is_file_of_vectors(options):
+        if options.image_size is not None:
+            raise UserError(f"--image-size is for images, and {options.source} holds vectors", "leave it out")
+    elif options.labels is not None and options.labels != data.labels_beside(expanded(options.source)):
+        asked = "--worth" if options.worth else f"--features {options.features}" if options.features else options.by
+        beside = Path(options.source).with_suffix(".labels.npy" if options.labels.suffix == ".npy" else ".labels.txt")
+        raise UserError(f"{asked} takes the labels that lie beside the vectors", f"move them to {beside}")
 
 
 def _is_file_of_vectors(options: Options) -> bool:
-    """Whether rows of a file are chosen as they are: no network is trained, and none are held out for testing."""
-    without_training = options.by == "random" or options.by in applications.BY_FEATURES
-    return data.names_vectors(options.source) and without_training and not options.worth
+    """Whether rows of a file are chosen by their own numbers, or at random, and nothing is trained or measured."""
+    by_numbers = options.by == "random" or options.by in applications.BY_FEATURES
+    return data.names_vectors(options.source) and by_numbers and options.features is None and not options.worth
+
+
+def _check_trained(options: Options, candidates: applications.Candidates) -> None:
+    """Refuse options about a network where vectors are their own features."""
+    dataset = candidates.dataset
+    own = (dataset is None or dataset.train.holds_vectors) and options.by in applications.BY_FEATURES
+    for name in OF_NETWORK if own and options.features is None else ():
+        if getattr(options, name) is not None:
+            raise UserError(
+                f"--{name.replace('_', '-')} has no effect: vectors are features already",
+                "leave it out, or add --features trained",
+            )
 
 
 def _is_inside(folder: Path, source: Path) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from potstill.data import ImageDataset
-from potstill.networks import ImageShape, InitialWeights, build_network
+from potstill.networks import ImageShape, InitialWeights, build_network, default_network
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
 from potstill.schema.recipe import Recipe
+from potstill.schema.shapes import kind_of
 from potstill.synthetic import SyntheticSet
 
 
@@ -46,7 +47,8 @@ def check_test(dataset: ImageDataset) -> None:
         UserError: the test split is empty.
     """
     if not len(dataset.test):
-        raise UserError(f"{dataset.name} has no test images", "use a dataset with more images, or with a test split")
+        kind = kind_of(dataset.shape)
+        raise UserError(f"{dataset.name} has no test {kind}s", f"use a dataset with more {kind}s, or with a test split")
 
 
 def check_images(dataset: ImageDataset, what: str) -> None:
@@ -89,7 +91,7 @@ def check_networks(networks: Sequence[str], dataset: ImageDataset, weights: Init
         UserError: none is named, one is unknown, or images or weights do not suit it.
     """
     if not networks:
-        raise UserError("no network is named", "use `networks=convnet`, for example")
+        raise UserError("no network is named", f"use `networks={default_network(dataset.shape)}`, for example")
     for name in networks:
         built = build_network(name, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
         if weights is not None:

@@ -104,6 +104,7 @@ def render(record: Subset, pictures: Pictures | None = None) -> str:
         remarks=remarks,
         pictures=pictures,
         compared=_compared(record),
+        members=_members(record),
         rows=[] if worth is None else [_row(name, each) for name, each in worth.networks.items() if each.usable],
         failures=[] if worth is None else list(_failures(worth.networks, _members(record))),
         classes=list(zip(titles, record.class_sizes, record.counts, strict=True)),

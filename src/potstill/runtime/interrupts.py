@@ -65,7 +65,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A context in which signals wait; they go on waiting if it ends in an error."""
+        """A context in which signals wait; after an error they go on waiting, and end with it."""
         self.hold()
         yield
         self.release()

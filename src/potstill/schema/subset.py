@@ -170,8 +170,8 @@ class Subset(Record):
         total: how many there were to choose from.
         held_out: how many of the published images were held out for testing, and could not be chosen.
         rule: the name of the selection.
-        features: what it looked at: ``pixels``, ``trained``, a file of vectors, a pretrained model or a folder of
-            experts; empty for nothing.
+        features: what it looked at: ``pixels``, or the numbers of vectors; ``trained``, a file of vectors, a pretrained
+            model or a folder of experts; empty for nothing.
         features_sha256: of that file, or of the weights; empty for what is not in files.
         network: the spec of the network that was trained for it, or of the experts; empty without one.
         teacher_epochs: of that training.

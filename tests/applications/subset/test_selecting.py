@@ -403,7 +403,7 @@ def test_what_vectors_and_arrays_cannot_do(tmp_path: Path, digits: Candidates):
     ):
         with pytest.raises(UserError, match=words):
             select(found, rule, Budget(count=3), tmp_path / "out", resources=HERE)
-    with pytest.raises(UserError, match="is a file of vectors without test vectors"):
+    with pytest.raises(UserError, match="is a file of vectors, none of which are for testing"):
         select(found, "herding", Budget(count=3), tmp_path / "out", judging=Judging(), resources=HERE)
     with pytest.raises(UserError, match="digits has no image files to copy"):
         select(digits, "random", SOME, tmp_path / "out", copy=tmp_path / "copy", resources=HERE)
@@ -427,6 +427,6 @@ def test_what_vectors_and_arrays_cannot_do(tmp_path: Path, digits: Candidates):
         with pytest.raises(UserError, match=words):
             select(tested, "random", SOME, tmp_path / "out", judging=judging, resources=HERE)
     for recipe in ("tuned-300", "replay", "soft-label"):
-        with pytest.raises(UserError, match="these are real images"):
+        with pytest.raises(UserError, match="this is real data"):
             select(tested, "random", SOME, tmp_path / "out", judging=Judging(recipe=recipe), resources=HERE)
     assert not (tmp_path / "out").exists()

@@ -36,7 +36,7 @@ class Candidates:
         members: the images or vectors.
         places: int64 (N,), the number of each in its published order: of all published training images, or of the rows.
         fingerprint: the SHA-256 of the dataset or of the vectors.
-        dataset: the dataset whose training split they are; None for vectors.
+        dataset: the dataset whose training split they are; None for a file of vectors.
         files: the file of each; None if they are not in files of their own.
         held_out: how many published training images are held out for testing.
         usual_fingerprint: returns the fingerprint of the dataset with its usual splits, which experts record.

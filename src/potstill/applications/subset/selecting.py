@@ -41,7 +41,7 @@ from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.streams import Streams
 from potstill.schema.recipe import Recipe
-from potstill.schema.shapes import is_vector
+from potstill.schema.shapes import is_vector, kind_of
 from potstill.schema.subset import Budget, Subset
 from potstill.selection import SELECTIONS, Choice
 from potstill.units import UnitLog
@@ -60,9 +60,10 @@ class Rule:
 
     Attributes:
         name: one of ``RULES``.
-        features: what it looks at: ``pixels``; ``trained``, a network trained on the candidates; an ``.npy`` file with
-            one row for each candidate; ``timm:MODEL:weights=WHERE``, a pretrained model; or a folder of experts. None
-            takes the vectors themselves where there are no images, and what the rule needs otherwise.
+        features: what it looks at: ``pixels``, or the numbers of vectors; ``trained``, a network trained on the
+            candidates; an ``.npy`` file with one row for each candidate; ``timm:MODEL:weights=WHERE``, a pretrained
+            model; or a folder of experts. None takes the numbers of vectors for the rules in ``BY_FEATURES``, and what
+            the rule needs otherwise.
         network: the spec of the network that is trained; None takes that of the data, ``convnet`` or ``linear``.
         teacher_epochs: passes of that training.
         seed: seed of all random draws.
@@ -108,7 +109,7 @@ class Judging:
             UserError: the recipe is unknown or not for real images, or there is not one epoch.
         """
         usual = "probe-1000" if is_vector(dataset.shape) else "quick"
-        recipe = recipe_of(usual if self.recipe is None else self.recipe, self.epochs)
+        recipe = recipe_of(self.recipe, self.epochs, usual)
         return recipe, (default_network(dataset.shape),) if self.networks is None else self.networks
 
 
@@ -228,8 +229,8 @@ def _check_judged(judging: Judging, candidates: Candidates) -> tuple[Recipe, Seq
     """
     if candidates.dataset is None:
         raise UserError(
-            f"{candidates.name} is a file of vectors without test vectors",
-            "leave `worth` out, or make the candidates with `Candidates.of_dataset`",
+            f"{candidates.name} is a file of vectors, none of which are for testing",
+            "leave `judging` out, or make the candidates with `Candidates.of_dataset`",
         )
     check_repeats(judging.repeats)
     check_test(candidates.dataset)
@@ -305,6 +306,7 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
     assert candidates.dataset is not None
     usual, of_experts = candidates.usual_fingerprint, features != "trained" and not names_pretrained(features)
     assert rule.network is not None
+    check_networks((rule.network,), candidates.dataset)
     pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
     compute = settled(resources.compute, long_run=pixels >= LONG_WORK_PIXELS)
     training = Training(
@@ -329,9 +331,11 @@ def _for_candidates(vectors: Vectors, candidates: Candidates) -> Vectors:
         UserError: it has another number of rows.
     """
     published = len(candidates.places) + candidates.held_out
+    assert candidates.dataset is not None
     if len(vectors) != published:
+        kind = kind_of(candidates.dataset.shape)
         raise UserError(
-            f"{vectors.where} has {len(vectors):,} rows for {published:,} published training images",
+            f"{vectors.where} has {len(vectors):,} rows for {published:,} published training {kind}s",
             "store one row for each, in their order",
         )
     if not candidates.held_out:
@@ -403,11 +407,14 @@ def _on_record(asked: Subset, out: Path) -> Subset | None:
     if not path.exists():
         return None
     there = Subset.read(path)
-    if there.fingerprint != asked.fingerprint:
-        raise UserError(f"{path} is about other images or vectors", "choose another `out`")
     if there.held_out != asked.held_out:
         changed = "none was held out for testing" if asked.held_out else f"{there.held_out:,} were held out for testing"
         raise UserError(f"for {path} {changed}", "choose another `out`, or use `worth` as before")
+    if there.fingerprint != asked.fingerprint:
+        raise UserError(f"{path} is about other images or vectors", "choose another `out`")
+    if there.features != asked.features and {there.features, asked.features} & {"pixels", "trained"}:
+        features = differing({"features": (there.features, asked.features)})
+        raise UserError(f"{path} was made with other settings: {features}", "choose another `out`")
     pairs = {option: tuple(getattr(each, name) for each in (there, asked)) for option, name in _SETTINGS.items()}
     if differ := {option: (str(a), str(b)) for option, (a, b) in pairs.items() if a != b}:
         raise UserError(f"{path} was made with other settings: {differing(differ)}", "choose another `out`")

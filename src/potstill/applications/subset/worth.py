@@ -21,18 +21,23 @@ from potstill.synthetic import SyntheticSet
 from potstill.units import UnitLog
 
 
-def recipe_of(name: str, epochs: int | None) -> Recipe:
+def recipe_of(name: str | None, epochs: int | None, usual: str) -> Recipe:
     """A recipe, perhaps with another number of epochs and a name that says so.
+
+    Args:
+        name: of the recipe; None takes the usual one.
+        epochs: instead of its number.
+        usual: the name of the one that suits the data.
 
     Raises:
         UserError: the recipe is unknown, tunes learning rates or repeats learned steps, or there is not one epoch.
     """
     check_least("epochs", epochs, 1)
-    recipe = find_recipe(name)
+    recipe = find_recipe(usual if name is None else name)
     if recipe.learning_rate_grid or recipe.replay or recipe.learned_rate:
         raise UserError(
-            f"{recipe.name} takes learning rates or steps of a synthetic set, and these are real images",
-            "use `recipe=quick`, for example",
+            f"{recipe.name} takes learning rates or steps of a synthetic set, and this is real data",
+            f"use `recipe={usual}`, for example",
         )
     if epochs is None:
         return recipe
@@ -54,7 +59,7 @@ def measure_worth(
 
     Args:
         session: the dataset, device, seed, executor and progress.
-        chosen: int64, the positions of the images in the training split.
+        chosen: int64, the positions of the chosen in the training split.
         counts: how many there are of each class.
         recipe: how networks are trained.
         networks: specs.
@@ -65,11 +70,15 @@ def measure_worth(
         The results so far, whenever there is a new one, as soon as there are some on both.
 
     Raises:
-        UserError: there is too little memory for the images.
+        UserError: there is too little memory for what is chosen.
     """
     train = session.dataset.train
     image = 4 * train.nbytes // max(len(train), 1)
-    remedy = "choose fewer, use fewer `repeats`, or a smaller `image_size`"
+    remedy = (
+        "choose fewer, or use fewer `repeats`"
+        if train.holds_vectors
+        else "choose fewer, use fewer `repeats`, or a smaller `image_size`"
+    )
     check_memory("what is chosen in all repeats", (repeats + 1) * len(chosen) * image, remedy)
     weight = recipe.epochs * len(chosen)
     worth = Worth(recipe=recipe)

@@ -49,6 +49,43 @@ def test_classes_that_a_step_leaves_out_get_no_gradient_and_all_have_their_turn(
     assert (turns > 0).sum() >= 8  # after as many draws, 1.4 classes in a hundred are still to come
 
 
+AVERAGING = sorted(name for name, kind in METHODS.items() if "averaged_updates" in {each.name for each in fields(kind)})
+
+
+def test_the_methods_that_match_class_by_class_can_average():
+    assert AVERAGING == ["atom", "dance", "datadam", "dc", "dm", "dsa", "idc", "ncfm"]
+
+
+@pytest.mark.parametrize("name", AVERAGING)
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_the_set_is_the_average_of_where_the_pixels_have_been(name: str, optimiser: str):
+    given, settings = problem(precision="float64"), {"optimiser": optimiser, "learning_rate": 0.05}
+    plain, averaging = made(name, **settings), made(name, averaged_updates=3, **settings)
+    state, averaged, expected = plain.prepare(given), averaging.prepare(given), None
+    for iteration in range(6):
+        state, _ = plain.step(given, state, iteration)
+        averaged, _ = averaging.step(given, averaged, iteration)
+        assert averaged["images"].equal(state["images"])  # the pixels move as without
+        images = state["images"].cpu().double()
+        if iteration < 3:  # the plain mean of all so far
+            expected = images if expected is None else (iteration * expected + images) / (iteration + 1)
+        else:
+            expected = (2 * expected + images) / 3
+        torch.testing.assert_close(averaging.result(given, averaged).images.double(), expected, rtol=1e-6, atol=1e-6)
+    assert not plain.result(given, state).images.equal(averaging.result(given, averaged).images)
+
+
+@pytest.mark.parametrize("name", ["dance", "ncfm"])
+def test_an_average_stays_between_black_and_white(name: str):
+    given, method = problem(), made(name, averaged_updates=2, learning_rate=5.0, clamp=True, calibration=1.0)
+    state = method.prepare(given)
+    for iteration in range(3):
+        state, _ = method.step(given, state, iteration)
+        images = method.result(given, state).images
+        assert images.equal(given.real.clamped(images))
+    assert not images.equal(state["images"].cpu())
+
+
 @pytest.mark.parametrize("name", ["datadam", "dsa"])
 def test_all_classes_of_a_step_are_the_default(name: str):
     plain, asked = (made(name, classes_per_step=count) for count in (0, 10))

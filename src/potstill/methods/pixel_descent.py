@@ -12,17 +12,20 @@ from potstill.engine.features import FeatureExtractor, embedding
 from potstill.methods.base import Method
 from potstill.methods.problem import Problem
 from potstill.methods.representative import REPRESENTATIVE, representative_images
-from potstill.methods.state import SGD, Adam, Optimiser, State
+from potstill.methods.state import SGD, Adam, Averaged, Optimiser, State, average_of
 from potstill.networks import Network
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
+from potstill.synthetic import SyntheticSet
 
 OptimiserName = Literal["sgd", "adam"]
 BatchesName = Literal["random", "representative"]
 
 ADAM_LEARNING_RATE = 0.05
 """In normalised units; a step of Adam changes a pixel by about as much, whatever the scale of the loss."""
+
+AVERAGE = average_of("images")
 
 
 def pixel_optimiser(name: OptimiserName, learning_rate: float, momentum: float) -> Optimiser:
@@ -52,6 +55,8 @@ class PixelDescent(Method):
         optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
         learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
         momentum: momentum of the pixel updates with ``sgd``.
+        averaged_updates: about how many of the last pixel updates the set is the average of, so that it does not shake
+            with each batch; 0 takes the last, as published.
     """
 
     published_learning_rate: ClassVar[float]
@@ -64,11 +69,11 @@ class PixelDescent(Method):
     optimiser: OptimiserName = "sgd"
     learning_rate: float | None = None
     momentum: float = 0.5
+    averaged_updates: int = 0
 
     def __post_init__(self) -> None:
-        at_least(
-            self, batch_real=1, learning_rate=0, classes_per_step=0, clustering_interval=1, clustering_candidates=0
-        )
+        at_least(self, batch_real=1, learning_rate=0, classes_per_step=0, averaged_updates=0)
+        at_least(self, clustering_interval=1, clustering_candidates=0)
         below_one(self, "momentum")
 
     def parts_of_iteration(self, classes: int) -> int:
@@ -152,7 +157,17 @@ class PixelDescent(Method):
     def optimisers(self, problem: Problem) -> dict[str, Optimiser]:
         """The optimiser in effect, of each learned tensor."""
         settled = self.resolved(problem.images_per_class, problem.dataset)
-        return {"images": pixel_optimiser(self.optimiser, settled.settled_learning_rate, self.momentum)}
+        optimiser = pixel_optimiser(self.optimiser, settled.settled_learning_rate, self.momentum)
+        return {"images": Averaged(optimiser, self.averaged_updates) if self.averaged_updates else optimiser}
+
+    def clamped(self, problem: Problem, state: State) -> State:
+        """The state with pixels, and their average, between black and white."""
+        names = {"images", AVERAGE} & state.keys()
+        return {**state, **{name: problem.real.clamped(state[name]) for name in names}}
+
+    def result(self, problem: Problem, state: State) -> SyntheticSet:
+        """The set of a state: of its pixels, or of their average."""
+        return super().result(problem, {**state, "images": state[AVERAGE]} if AVERAGE in state else state)
 
 
 def _embedder(network: Network, problem: Problem) -> FeatureExtractor:

@@ -140,6 +140,47 @@ class LAMB:
         return {**moved, name: state[name] - self.learning_rate * ratio * step}
 
 
+@dataclass(frozen=True)
+class Averaged:
+    """Another optimiser, and beside its tensor the average of where it has been: it moves as without.
+
+    The average is exponential, with a memory of ``updates``, and plain over the first so many (Polyak and Juditsky,
+    SIAM J. Control Optim. 1992).
+
+    Attributes:
+        optimiser: what moves the tensor.
+        updates: about how many of the last updates count.
+    """
+
+    optimiser: Optimiser
+    updates: int
+
+    def init(self, name: str, tensor: Tensor) -> State:
+        """The other's tensors, and the tensor once more as its average."""
+        return {**self.optimiser.init(name, tensor), average_of(name): tensor}
+
+    def step(self, state: State, name: str, gradient: Tensor, iteration: int) -> State:
+        """One step of the other; the new tensor joins the average.
+
+        Args:
+            state: the current state; it is not modified.
+            name: name of the tensor to update.
+            gradient: its gradient, of the same shape.
+            iteration: number of steps taken before.
+
+        Returns:
+            A new state.
+        """
+        moved, average = self.optimiser.step(state, name, gradient, iteration), average_of(name)
+        share = max(1 / (iteration + 1), 1 / self.updates)
+        return {**moved, average: torch.lerp(state[average], moved[name], share)}
+
+
+def average_of(name: str) -> str:
+    """The name of the average of a tensor of the state."""
+    return f"{name}.average"
+
+
 def descend(
     state: State, gradients: Mapping[str, Tensor], optimisers: Mapping[str, Optimiser], iteration: int
 ) -> State:

@@ -132,7 +132,7 @@ class PoolMatching(DistributionMatching):
             install(self._classifier(problem).network, entry.trained, entry.file.path)
             state = self._calibrated(problem, state, streams, steps * iteration + 1)
         if self.clamp:
-            state = {**state, "images": problem.real.clamped(state["images"])}
+            state = self.clamped(problem, state)
         return state, loss
 
     def extractor(self, problem: Problem) -> FeatureExtractor:

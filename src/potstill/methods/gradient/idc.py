@@ -111,7 +111,7 @@ class IDC(GradientMatching):
             The next state, and the loss before this step.
         """
         if self.clamp and iteration % self.updates_per_network(problem.images_per_class) == 0:
-            state = {**state, "images": problem.real.clamped(state["images"])}
+            state = self.clamped(problem, state)
         return super().step(problem, state, iteration)
 
     def updates_per_network(self, images_per_class: int) -> int:

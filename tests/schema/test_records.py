@@ -24,6 +24,7 @@ from potstill.schema.exchange import Exchange
 from potstill.schema.experts import ExpertsManifest
 from potstill.schema.federated import Federated
 from potstill.schema.fields import Fields
+from potstill.schema.label_regimes import LabelRegimes
 from potstill.schema.manifest import Manifest
 from potstill.schema.poisoning import Poisoning
 from potstill.schema.reproduction import ReproductionRecord
@@ -43,6 +44,7 @@ KINDS: dict[str, type[Record]] = {
     "experts": ExpertsManifest,
     "federated": Federated,
     "manifest": Manifest,
+    "labels": LabelRegimes,
     "map": VectorMap,
     "poisoning": Poisoning,
     "reproduction": ReproductionRecord,

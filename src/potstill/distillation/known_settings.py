@@ -111,6 +111,18 @@ TABLE: tuple[KnownSettings, ...] = (
         recipe="dsa-1000",
         record="records/fashion-mnist-dm-ipc1-f2",
     ),
+    KnownSettings(
+        dataset="cifar10",
+        ipc=1,
+        method="dm",
+        settings={"formation": 2},
+        options={"optimiser": "adam", "batch_real": 64, "averaged_updates": 300},
+        iterations=2_184,
+        seconds=1_200,
+        accuracy=41.8,
+        recipe="dsa-1000",
+        record="records/cifar10-dm-ipc1-f2-averaged",
+    ),
 )
 """Each row repeats a record of this repository, which was made on two cores.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from potstill.distillation.checkpoint import Checkpoint
 from potstill.methods import METHODS
 from potstill.methods.state import Adam
 from potstill.runtime import memory_limit
@@ -71,6 +73,19 @@ def test_the_set_is_the_average_of_where_the_pixels_have_been(name: str, optimis
         expected = (before * expected + images) / (before + 1)
         torch.testing.assert_close(averaging.result(given, averaged).images.double(), expected, rtol=1e-6, atol=1e-6)
     assert not plain.result(given, state).images.equal(averaging.result(given, averaged).images)
+
+
+def test_an_average_is_in_the_checkpoint_from_the_beginning(tmp_path: Path):
+    given, method = problem(), made("dm", averaged_updates=3)
+    state = method.prepare(given)
+    for iteration in range(2):
+        Checkpoint(state=state).save(tmp_path / "state.safetensors")
+        state = Checkpoint.load(tmp_path / "state.safetensors").state
+        state, _ = method.step(given, state, iteration)
+    straight = method.prepare(given)
+    for iteration in range(2):
+        straight, _ = method.step(given, straight, iteration)
+    assert method.result(given, state).images.equal(method.result(given, straight).images)
 
 
 @pytest.mark.parametrize("name", ["dance", "ncfm"])

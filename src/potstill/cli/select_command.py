@@ -28,6 +28,7 @@ from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
 from potstill.runtime.files import expanded
+from potstill.schema.shapes import is_vector
 
 if TYPE_CHECKING:
     from potstill.applications import Subset
@@ -193,8 +194,7 @@ def _is_file_of_vectors(options: Options) -> bool:
 
 def _check_trained(options: Options, candidates: applications.Candidates) -> None:
     """Refuse options about a network where vectors are their own features."""
-    dataset = candidates.dataset
-    own = (dataset is None or dataset.train.holds_vectors) and options.by in applications.BY_FEATURES
+    own = is_vector(candidates.shape) and options.by in applications.BY_FEATURES
     for name in OF_NETWORK if own and options.features is None else ():
         if getattr(options, name) is not None:
             raise UserError(

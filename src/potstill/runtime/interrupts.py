@@ -65,7 +65,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A context in which signals wait; after an error they go on waiting, and end with it."""
+        """A context in which signals wait; after an error they go on waiting, and are dropped with it."""
         self.hold()
         yield
         self.release()

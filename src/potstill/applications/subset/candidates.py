@@ -52,6 +52,12 @@ class Candidates:
     usual_fingerprint: Callable[[], str] | None = None
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image, or of a vector as an image of one pixel."""
+        members = self.members
+        return (members.values.shape[1], 1, 1) if isinstance(members, Vectors) else members.shape
+
+    @property
     def labels(self) -> Tensor:
         """int64 (N,), on the CPU."""
         return self.members.labels.cpu()

@@ -150,21 +150,20 @@ def select(
     names = candidates.members.class_names
     counts = budget.counts(candidates.members.class_sizes, names)
     trainings = None if judging is None else _check_judged(judging, candidates)
-    if rule.network is None and candidates.dataset is not None:
-        rule = replace(rule, network=default_network(candidates.dataset.shape))
+    network = default_network(candidates.shape) if rule.network is None else rule.network
     features = _features_of(rule, candidates)
-    source = _source(rule, features, candidates, resources)
+    source = _source(rule, network, features, candidates, resources)
     learned = isinstance(source, NetworkSource)
     record = Subset(
         source=candidates.name,
         fingerprint=candidates.fingerprint,
-        vectors=isinstance(candidates.members, Vectors) or candidates.members.holds_vectors,
+        vectors=is_vector(candidates.shape),
         total=len(candidates.places),
         held_out=candidates.held_out,
         rule=rule.name,
         features=features,
         features_sha256=_features_sha256(source, features),
-        network=rule.network or "" if learned else "",
+        network=network if learned else "",
         teacher_epochs=rule.teacher_epochs if features == "trained" else 0,
         budget=budget,
         seed=rule.seed,
@@ -294,7 +293,7 @@ def _features_sha256(source: FeatureSource, features: str) -> str:
     return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and names_vectors(features) else ""
 
 
-def _source(rule: Rule, features: str, candidates: Candidates, resources: Resources) -> FeatureSource:
+def _source(rule: Rule, network: str, features: str, candidates: Candidates, resources: Resources) -> FeatureSource:
     """The features and scores that the rule uses."""
     members, progress = candidates.members, resources.progress
     if isinstance(members, Vectors):
@@ -305,13 +304,12 @@ def _source(rule: Rule, features: str, candidates: Candidates, resources: Resour
         return Pixels(members, progress)
     assert candidates.dataset is not None
     usual, of_experts = candidates.usual_fingerprint, features != "trained" and not names_pretrained(features)
-    assert rule.network is not None
-    check_networks((rule.network,), candidates.dataset)
+    check_networks((network,), candidates.dataset)
     pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
     compute = settled(resources.compute, long_run=pixels >= LONG_WORK_PIXELS)
     training = Training(
         real=members.to(compute.device),
-        network=rule.network,
+        network=network,
         streams=Streams(rule.seed, ("subset", "teacher")),
         compute=compute,
         flips=candidates.dataset.flips,
@@ -331,9 +329,8 @@ def _for_candidates(vectors: Vectors, candidates: Candidates) -> Vectors:
         UserError: it has another number of rows.
     """
     published = len(candidates.places) + candidates.held_out
-    assert candidates.dataset is not None
     if len(vectors) != published:
-        kind = kind_of(candidates.dataset.shape)
+        kind = kind_of(candidates.shape)
         raise UserError(
             f"{vectors.where} has {len(vectors):,} rows for {published:,} published training {kind}s",
             "store one row for each, in their order",
@@ -412,6 +409,7 @@ def _on_record(asked: Subset, out: Path) -> Subset | None:
         raise UserError(f"for {path} {changed}", "choose another `out`, or use `worth` as before")
     if there.fingerprint != asked.fingerprint:
         raise UserError(f"{path} is about other images or vectors", "choose another `out`")
+    # Of two files or folders their contents count, below: a path can be written in several ways.
     if there.features != asked.features and {there.features, asked.features} & {"pixels", "trained"}:
         features = differing({"features": (there.features, asked.features)})
         raise UserError(f"{path} was made with other settings: {features}", "choose another `out`")

@@ -8,7 +8,10 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 # Two processes of one thread each: small networks gain more from whole tests in parallel than from shared layers.
-PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
+# Bytecode is kept even where the environment says no: tests start many processes.
+PYTEST  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
+# Modules of nothing but slow tests: make check need not even import them.
+SLOW     = $(shell grep --recursive --files-with-matches --extended-regexp '^pytestmark = pytest.mark.(slow|browser)' tests)
 
 .PHONY: help demo check test lint fast unit package wheel sbom lowest docs linkcheck browser bench constraints clean
 .DEFAULT_GOAL := help
@@ -47,7 +50,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/lint-imports
 
 fast: $(VENV)/.installed-for-tests
-	$(PYTEST) -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser" $(SLOW:%=--ignore=%)
 
 unit: $(VENV)/.installed-for-tests browser
 	$(PYTEST)
@@ -85,7 +88,7 @@ constraints:
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests benchmarks releasing -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks releasing docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml constraints.txt constraints-torch.txt
 	@.ci/make-venv $(PYTHON) $(VENV)

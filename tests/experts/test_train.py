@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from potstill.data import load_dataset
 from potstill.experts import train as experts
 from potstill.experts.difficulty import DIFFICULTY, read_difficulty
 from potstill.experts.manifest import expert_file, stored_plan
@@ -66,6 +68,18 @@ def test_batch_norms_running_statistics_are_kept(tmp_path: Path):
     means = [file.read(epoch)["blocks.0.1.running_mean"] for epoch in file.epochs]
     assert means[0].equal(torch.zeros(4))
     assert not means[1].equal(means[2])
+
+
+def test_where_no_network_is_named_it_is_that_of_the_data(tmp_path: Path):
+    np.savez(tmp_path / "points.npz", vectors=np.random.default_rng(0).normal(size=(40, 6)), labels=np.arange(40) % 2)
+    plan, vectors = ExpertPlan(count=1, epochs=2), load_dataset(tmp_path / "points.npz")
+    train_experts(plan, vectors, tmp_path / "experts", CPU)
+    assert WeightsFile(expert_file(tmp_path / "experts", 0)).about["network"] == "linear"
+    assert stored_plan(tmp_path / "experts")[0].network == "linear"
+    record = train_experts(replace(plan, count=2), vectors, tmp_path / "experts", CPU, resume=True)
+    assert (len(record.experts), record.plan["network"]) == (2, "linear")
+    assert list(keep_scores(plan, vectors, tmp_path / "experts", CPU, ["el2n"])) == ["el2n"]
+    assert plan.trained_network((1, 8, 8)) == "convnet"
 
 
 def test_low_precision_keeps_experts_in_single(tmp_path: Path):

@@ -45,8 +45,9 @@ class Options:
         memories: what fills the memory, separated by commas: selections, methods, folders of runs or files of sets.
             Random images and k-means centres are always added.
         iterations: iterations of every distillation. By default the method's number.
-        networks: specs, separated by commas. Methods match the first.
-        recipe: how networks are trained; see potstill list recipes.
+        networks: specs, separated by commas. Methods match the first. By default convnet,mlp,
+            for vectors linear,mlp.
+        recipe: how networks are trained; see potstill list recipes. By default dsa-1000, for vectors probe-1000.
         image_size: resize images to this height and width, in pixels.
         choices: columns and splits to take where its files leave a choice.
         data_root: folder with local copies of catalogue datasets.
@@ -70,8 +71,8 @@ class Options:
     epochs: int | None = None
     memories: str = "dm"
     iterations: int | None = None
-    networks: str = "convnet,mlp"
-    recipe: str = "dsa-1000"
+    networks: str | None = None
+    recipe: str | None = None
     image_size: int | None = None
     choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
@@ -149,7 +150,7 @@ def _learning(options: Options, progress: ProgressLines) -> dict[str, Any]:
     """What both protocols take."""
     return {
         "memories": names(options.memories),
-        "networks": names(options.networks),
+        "networks": None if options.networks is None else names(options.networks),
         "recipe": options.recipe,
         "resources": evaluation.Resources(
             compute=options.compute, data_root=options.data_root, executor=options.executor, progress=progress

@@ -25,7 +25,7 @@ class Options:
 
     Attributes:
         plan: the settings of the training.
-        out: folder of the experts. By default runs/experts-DATASET-NETWORK.
+        out: folder of the experts. By default runs/experts-DATASET, followed by -NETWORK if one is named.
         resume: continue with the experts in --out.
         scores: difficulty scores of the images to compute and keep: el2n, grand, forgetting, separated by commas.
         compute: device, precision and compilation.
@@ -98,4 +98,5 @@ def _resuming(out: Path, options: Options) -> list[object]:
 
 
 def _default_folder(plan: ExpertPlan) -> Path:
-    return Path("runs") / f"experts-{data.short_name(plan.dataset)}-{plan.network.replace(':', '-')}"
+    network = "" if plan.network is None else f"-{plan.network.replace(':', '-')}"
+    return Path("runs") / f"experts-{data.short_name(plan.dataset)}{network}"

@@ -47,8 +47,10 @@ class Options:
             networks near them, and the server trains on; beside the single round of sets. 0 leaves them out.
         radius: how far from the weights these networks are drawn. By default 5.
         repeats: repeats, each with another partition, other sets and other networks.
-        networks: specs, separated by commas. Methods match the first.
-        recipe: how networks are trained on sets and on all images; see potstill list recipes.
+        networks: specs, separated by commas. Methods match the first. By default convnet:depth=2:width=32,mlp,
+            for vectors linear,mlp.
+        recipe: how networks are trained on sets and on all images; see potstill list recipes. By default dsa-1000, for
+            vectors probe-1000.
         central_epochs: passes of central training over all images. By default the recipe's for full data.
         rounds: rounds of federated averaging, for comparison; 0 leaves it out.
         fraction: the fraction of clients that take part in a round.
@@ -76,8 +78,8 @@ class Options:
     refine: int = 0
     radius: float | None = None
     repeats: int = 5
-    networks: str = "convnet:depth=2:width=32,mlp"
-    recipe: str = "dsa-1000"
+    networks: str | None = None
+    recipe: str | None = None
     central_epochs: int | None = None
     rounds: int = 20
     fraction: float = 1.0
@@ -126,7 +128,7 @@ def run(words: list[str]) -> None:
             protocol=protocol,
             averaging=averaging,
             methods=names(options.methods),
-            networks=names(options.networks),
+            networks=None if options.networks is None else names(options.networks),
             recipe=options.recipe,
             resources=evaluation.Resources(
                 compute=options.compute, data_root=options.data_root, executor=options.executor, progress=progress

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.recipes import RECIPES as RECIPES
     from potstill.evaluation.recipes import default_recipe as default_recipe
     from potstill.evaluation.recipes import find_recipe as find_recipe
+    from potstill.evaluation.recipes import plain_recipe as plain_recipe
     from potstill.evaluation.robustness import measure_robustness as measure_robustness
     from potstill.evaluation.schedules import training_schedule as training_schedule
     from potstill.evaluation.session import FullTraining as FullTraining

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from potstill.runtime.errors import unknown
 from potstill.schema.recipe import Recipe
+from potstill.schema.shapes import is_vector
 
 if TYPE_CHECKING:
     from potstill.synthetic import SyntheticSet
@@ -159,8 +160,13 @@ def default_recipe(synthetic: SyntheticSet) -> str:
     if synthetic.replay is not None:
         return "replay"
     if synthetic.step_size is None:
-        return "probe-1000" if synthetic.holds_vectors else "dsa-1000"
+        return plain_recipe(synthetic.shape)
     return "soft-label" if synthetic.has_soft_labels else "trajectory-1000"
+
+
+def plain_recipe(shape: tuple[int, int, int]) -> str:
+    """The recipe for images, or for vectors, of this shape with which nothing was learned."""
+    return "probe-1000" if is_vector(shape) else "dsa-1000"
 
 
 def find_recipe(name: str) -> Recipe:

@@ -34,8 +34,9 @@ def new_record(plan: ExpertPlan, dataset: ImageDataset, compute: Compute) -> Exp
         A record without experts.
     """
     channels, height, width = dataset.shape
+    settled = replace(plan, network=plan.trained_network(dataset.shape))
     return ExpertsManifest(
-        plan={name: value for name, value in asdict(plan).items() if value is not None},
+        plan={name: value for name, value in asdict(settled).items() if value is not None},
         dataset_fingerprint=dataset.fingerprint,
         shape=(channels, height, width),
         classes=dataset.class_count,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from potstill.data import Choices
+from potstill.networks import default_network
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.compute_choice import LONG_RUN_PIXELS
 from potstill.runtime.errors import UserError
@@ -27,7 +28,7 @@ class ExpertPlan:
 
     Attributes:
         dataset: dataset to train on, named as for distillation.
-        network: spec of the architecture.
+        network: spec of the architecture. By default that of the data: convnet, for vectors linear.
         count: number of experts.
         at_once: number of experts trained simultaneously, as one stack of networks. This helps if a single one would
             leave a GPU idle; on a CPU, one at a time is faster.
@@ -55,7 +56,7 @@ class ExpertPlan:
     """
 
     dataset: str = "digits"
-    network: str = "convnet"
+    network: str | None = None
     count: int = 10
     at_once: int = 1
     epochs: int = 20
@@ -89,6 +90,14 @@ class ExpertPlan:
     def choices(self) -> Choices:
         """What to take where the files of the dataset leave a choice."""
         return Choices.among(vars(self))
+
+    def trained_network(self, shape: tuple[int, int, int]) -> str:
+        """The network that is trained: the one that is named, or the default of the data.
+
+        Args:
+            shape: (C, H, W) of one image.
+        """
+        return default_network(shape) if self.network is None else self.network
 
     def is_long(self, dataset: ImageDataset) -> bool:
         """Whether training takes long enough for compilation and low precision to pay off."""

@@ -24,7 +24,7 @@ from potstill.experts.difficulty import DIFFICULTY, read_difficulty, write_diffi
 from potstill.experts.feature_source import StoredExperts, Training
 from potstill.experts.manifest import check_begun, create_folder, expert_file, new_record, resumed_record
 from potstill.experts.plan import ExpertPlan, Score
-from potstill.networks import ImageShape, build_network
+from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import Weights, write_weights
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
@@ -73,7 +73,7 @@ def train_experts(
     if isinstance(executor, str):
         check_executor(executor)
     out = Path(out)
-    network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    network = _network(plan, dataset)
     record = new_record(plan, dataset, compute)
     if resume:
         check_begun(out)
@@ -168,14 +168,23 @@ class TrainTogether(Unit[TrainedTogether]):
         experts = []
         for number, (weights, details) in zip(self.numbers, made, strict=True):
             if number in self.keep:
-                about = {"number": number, "network": plan.network, "dataset_fingerprint": dataset.fingerprint}
+                about = {
+                    "number": number,
+                    "network": plan.trained_network(dataset.shape),
+                    "dataset_fingerprint": dataset.fingerprint,
+                }
                 write_weights(expert_file(folder, number), weights, about)
                 experts.append(Expert(number=number, **details))
         return TrainedTogether(experts=experts)
 
 
+def _network(plan: ExpertPlan, dataset: ImageDataset) -> Network:
+    spec = plan.trained_network(dataset.shape)
+    return build_network(spec, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+
+
 def _learners(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, count: int) -> Trainer | StackedNetworks:
-    network = build_network(plan.network, ImageShape(*dataset.shape), dataset.class_count, torch.Generator())
+    network = _network(plan, dataset)
     return Trainer(network, compute) if count == 1 else StackedNetworks(network, compute, count)
 
 
@@ -282,7 +291,7 @@ def _training(plan: ExpertPlan, dataset: ImageDataset, compute: Compute, progres
     """Everything needed to score the difficulty of images, with separate random streams."""
     return Training(
         real=dataset.train,
-        network=plan.network,
+        network=plan.trained_network(dataset.shape),
         streams=Streams(plan.seed).child("difficulty"),
         compute=compute,
         flips=dataset.flips,

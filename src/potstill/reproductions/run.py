@@ -304,6 +304,7 @@ class _Making:
 
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan; missing experts are trained."""
+        plan = replace(plan, network=plan.trained_network(dataset.shape))  # the folder's name tells it too
         folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
         compute = settled(self.resources.compute, long_run=plan.is_long(dataset))
         executor, progress = self.resources.executor, self.resources.progress

@@ -17,7 +17,7 @@ import torch
 from potstill.applications.continual.memories import joined
 from potstill.applications.continual.record import check_earlier, with_results
 from potstill.applications.on_record import described
-from potstill.applications.recipes import recipe_for_several_sets
+from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.applications.set_sources import Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_classes
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
@@ -45,8 +45,8 @@ def learn_classes(
     *,
     protocol: ClassProtocol = ClassProtocol(),  # noqa: B008 (a frozen value)
     memories: Sequence[str] = ("dm",),
-    networks: Sequence[str] = ("convnet", "mlp"),
-    recipe: str | Recipe = "dsa-1000",
+    networks: Sequence[str] | None = None,
+    recipe: str | Recipe | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> Continual:
     """Let networks learn the classes of a dataset step by step, with several memories, and write ``continual.json``.
@@ -61,8 +61,10 @@ def learn_classes(
         protocol: the steps, the memory, and how many orders of the classes are drawn.
         memories: what fills the memory: selections, methods with their default settings, ``module:Class``, folders of
             runs or files of sets.
-        networks: specs; methods match the first of them.
-        recipe: how networks are trained, a name in ``RECIPES`` or a recipe of your own.
+        networks: specs; methods match the first of them. None takes ``convnet`` and ``mlp``, for vectors
+            ``linear`` and ``mlp``.
+        recipe: how networks are trained, a name in ``RECIPES`` or a recipe of your own; None takes ``dsa-1000``, for
+            vectors ``probe-1000``.
         resources: device, executor and progress.
 
     Returns:
@@ -73,7 +75,8 @@ def learn_classes(
             class or more than there are, a memory, network or recipe is unknown or does not fit, or the record on file
             is of something else.
     """
-    out, recipe = Path(out), recipe_for_several_sets(recipe, "a memory of several stages")
+    out, networks = Path(out), networks_for(dataset.shape, networks)
+    recipe = recipe_for_several_sets(recipe, "a memory of several stages", dataset.shape)
     _check(dataset, protocol, networks)
     sources = find_sources(memories, resources.compute, BASELINES)
     steps = _Steps(dataset, protocol, networks[0])

@@ -14,7 +14,7 @@ from pathlib import Path
 from potstill.applications.continual.domain_course import DomainCourse, Outcome
 from potstill.applications.continual.record import check_earlier, with_results
 from potstill.applications.on_record import described
-from potstill.applications.recipes import recipe_for_several_sets
+from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, brought_together
 from potstill.evaluation import Recipe, Resources, Session
@@ -35,8 +35,8 @@ def learn_domains(
     *,
     protocol: DomainProtocol = DomainProtocol(),  # noqa: B008 (a frozen value)
     memories: Sequence[str] = ("dm",),
-    networks: Sequence[str] = ("convnet", "mlp"),
-    recipe: str | Recipe = "dsa-1000",
+    networks: Sequence[str] | None = None,
+    recipe: str | Recipe | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> Continual:
     """Let networks learn datasets of the same classes, one after the other, and write ``continual.json``.
@@ -50,8 +50,10 @@ def learn_domains(
         out: the folder of the record, and of the runs that fill the memory.
         protocol: the memory, the repeats, and knowledge distillation.
         memories: what fills the memory: selections, methods with their default settings, or ``module:Class``.
-        networks: specs; methods match the first of them.
-        recipe: how networks are trained at every stage, a name in ``RECIPES`` or a recipe of your own.
+        networks: specs; methods match the first of them. None takes ``convnet`` and ``mlp``, for vectors
+            ``linear`` and ``mlp``.
+        recipe: how networks are trained at every stage, a name in ``RECIPES`` or a recipe of your own; None takes
+            ``dsa-1000``, for vectors ``probe-1000``.
         resources: device, executor and progress.
 
     Returns:
@@ -61,8 +63,10 @@ def learn_domains(
         UserError: there are fewer than two stages, their classes or sizes differ, a class has too few images, a memory,
             network or recipe is unknown or does not fit, or the record on file is of something else.
     """
-    out, recipe = Path(out), recipe_for_several_sets(recipe, "a memory of several stages")
-    _check(stages, protocol, networks)
+    _check(stages, protocol)
+    out, networks = Path(out), networks_for(stages[0].shape, networks)
+    recipe = recipe_for_several_sets(recipe, "a memory of several stages", stages[0].shape)
+    check_networks(networks, stages[0])
     domains = _Domains(brought_together(stages), protocol, networks[0])
     sources = find_sources(memories, resources.compute, BASELINES)
     for source in sources:
@@ -240,7 +244,7 @@ class _Learning:
         return Learner(memory=name, network=spec, knowledge=knowledge, courses=courses, failed=failed)
 
 
-def _check(stages: Sequence[ImageDataset], protocol: DomainProtocol, networks: Sequence[str]) -> None:
+def _check(stages: Sequence[ImageDataset], protocol: DomainProtocol) -> None:
     """Refuse what cannot be learned in stages, before anything is computed."""
     at_least(protocol, images_per_class=1, repeats=1, epochs=1, iterations=0)
     positive(protocol, "temperature")
@@ -257,4 +261,3 @@ def _check(stages: Sequence[ImageDataset], protocol: DomainProtocol, networks: S
                 f"a class of {dataset.name} has {fewest} training images, fewer than are to be kept",
                 f"use `images_per_class={fewest}` or less",
             )
-    check_networks(networks, stages[0])

@@ -13,7 +13,7 @@ from potstill.applications.federated.record import check_earlier, with_results
 from potstill.applications.federated.refining import Refining
 from potstill.applications.federated.sending import Sent, find_ways, make_sent
 from potstill.applications.on_record import described
-from potstill.applications.recipes import recipe_for_several_sets
+from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.data import ImageDataset
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
 from potstill.evaluation.checks import check_networks, check_test
@@ -36,6 +36,9 @@ from potstill.schema.federated import (
 )
 from potstill.units import Job, Runner, UnitLog, Workplace
 
+NETWORK = "convnet:depth=2:width=32"
+"""The network for images that methods match where none is named."""
+
 
 def federate(
     dataset: ImageDataset,
@@ -44,8 +47,8 @@ def federate(
     protocol: FederatedProtocol = FederatedProtocol(),  # noqa: B008 (a frozen value)
     averaging: Averaging = Averaging(),  # noqa: B008 (a frozen value)
     methods: Sequence[str] = ("dm",),
-    networks: Sequence[str] = ("convnet:depth=2:width=32", "mlp"),
-    recipe: str | Recipe = "dsa-1000",
+    networks: Sequence[str] | None = None,
+    recipe: str | Recipe | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> Federated:
     """Let clients who keep their images send sets that are made of them, and write ``federated.json``.
@@ -63,8 +66,10 @@ def federate(
         averaging: how weights are averaged.
         methods: what clients send: selections, methods with their default settings, or ``module:Class``. Several joined
             by ``+`` are used by clients in turn.
-        networks: specs; methods match the first of them.
-        recipe: how networks are trained on sets and on all images, a name in ``RECIPES`` or a recipe of your own.
+        networks: specs; methods match the first of them. None takes ``convnet:depth=2:width=32`` and ``mlp``, for
+            vectors ``linear`` and ``mlp``.
+        recipe: how networks are trained on sets and on all images, a name in ``RECIPES`` or a recipe of your own; None
+            takes ``dsa-1000``, for vectors ``probe-1000``.
         resources: device, executor and progress.
 
     Returns:
@@ -75,7 +80,8 @@ def federate(
             recipe is unknown or does not fit, a method cannot match networks near weights and should, or the record on
             file is of something else.
     """
-    out, recipe = Path(out), recipe_for_several_sets(recipe, "a union of several sets")
+    out, networks = Path(out), networks_for(dataset.shape, networks, first=NETWORK)
+    recipe = recipe_for_several_sets(recipe, "a union of several sets", dataset.shape)
     _check(dataset, protocol, averaging, networks)
     clients = Clients(dataset, protocol, networks[0])
     _check_sent(clients)

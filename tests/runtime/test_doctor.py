@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from potstill.cli import main
-from potstill.runtime import doctor
+from potstill.runtime import doctor, doctor_of_pytorch
 from potstill.runtime.doctor import Finding, examine
 
 
@@ -126,8 +129,52 @@ def test_local_data_and_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_a_machine_without_compiler_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "supports_compilation", lambda device: False)
+    monkeypatch.setattr(doctor_of_pytorch, "supports_compilation", lambda device: False)
     assert "install g++" in found("compiler").remedy
+
+
+WITHOUT = """
+import sys
+from potstill.cli import main
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.exit(main(sys.argv[1:]))
+"""
+"""A command in a Python that has no PyTorch."""
+
+
+def in_another_process(*words: str, path: Path | None = None) -> tuple[int, str, str]:
+    """The exit code, output and errors of Python with these arguments; ``path`` comes first where it looks."""
+    where = {} if path is None else {"PYTHONPATH": os.pathsep.join([str(path), *sys.path])}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=os.environ | where)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_without_pytorch_all_the_rest_is_examined():
+    code, out, errors = in_another_process("-c", WITHOUT, "doctor")
+    assert (code, errors) == (2, "potstill: 1 broken: PyTorch; pip install torch\n")
+    assert "not installed" in out
+    assert all(what in out for what in ("processor", "memory", "packages", "extra dask", "cache", "local data"))
+    assert "torch is not installed" not in out, "it is said once"
+
+
+def test_a_pytorch_that_cannot_be_imported_is_broken(tmp_path: Path):
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.12 is absent')")
+    code, out, errors = in_another_process("-m", "potstill", "doctor", path=tmp_path)
+    assert code == 2
+    assert "libcudart" in out
+    assert errors == "potstill: 1 broken: PyTorch; pip install --force-reinstall torch\n"
+
+
+def test_other_commands_say_in_one_line_what_is_missing():
+    code, _, errors = in_another_process("-c", WITHOUT, "distill", "dm", "--ipc", "1")
+    said = "the module torch is missing; install its package: potstill doctor says which are missing"
+    assert (code, errors) == (2, f"potstill: {said}\n")
 
 
 def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]):

@@ -7,7 +7,8 @@ import threading
 import pytest
 import torch
 
-from potstill.runtime.parallel import core_count, cpu_workers, parallel_map, read_ahead
+from potstill.runtime.machine import core_count
+from potstill.runtime.parallel import cpu_workers, parallel_map, read_ahead
 
 CPU = torch.device("cpu")
 

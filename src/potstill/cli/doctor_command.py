@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from potstill.cli.options import parse
 from potstill.cli.output import Table, table_console
 from potstill.cli.progress import ProgressLines
+from potstill.runtime.doctor import check_sound, examine
 
 MARKS = {"good": "ok", "note": "note", "broken": "BROKEN"}
 
@@ -22,7 +23,6 @@ class Options:
 def run(words: list[str]) -> None:
     """Examine the machine and print a table."""
     parse(Options, words, command="doctor")
-    from potstill.runtime.doctor import check_sound, examine  # it imports PyTorch
 
     with ProgressLines("examining this machine"):
         findings = list(examine())

@@ -94,6 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return 0
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "potstill":
+            raise
+        return _failed(
+            2, f"the module {error.name} is missing; install its package: potstill doctor says which are missing"
+        )
     except OSError as error:  # what no reader or writer has put into words of its own
         place = error.filename or "the output"
         refused = UserError(

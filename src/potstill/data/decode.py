@@ -25,7 +25,7 @@ from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import stack_images
 from potstill.runtime.bounds import bytes_in_words, memory_bytes
 from potstill.runtime.errors import UserError
-from potstill.runtime.parallel import core_count
+from potstill.runtime.machine import core_count
 
 CHUNK = 64  # images per task: enough to hide the cost of handing them to a thread
 CHUNK_BYTES = 2**23  # encoded bytes from which a task is not enlarged

@@ -13,7 +13,7 @@ import torch
 from potstill.engine.layout import chunk_size, keeps_graphs, part_size
 from potstill.networks import Network
 from potstill.runtime.compute import Compute
-from potstill.runtime.parallel import core_count
+from potstill.runtime.machine import core_count
 
 FIXED_BYTES = 60_000_000
 """What the first use of PyTorch's operations takes, and the heap loses."""

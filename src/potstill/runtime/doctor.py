@@ -6,30 +6,25 @@ import importlib
 import os
 import platform
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from typing import Literal
 
-import torch
-import torch.nn.functional as F
 from packaging.requirements import Requirement
 
 from potstill.runtime.bounds import bytes_in_words, memory_bytes
-from potstill.runtime.compute import resolve_device, supports_compilation, supports_fast_bfloat16
 from potstill.runtime.errors import UserError, in_one_line
 from potstill.runtime.files import cache_folder, data_root
-from potstill.runtime.machine import package_version, processor_name
-from potstill.runtime.parallel import core_count
+from potstill.runtime.machine import core_count, package_version, processor_name
 
 Verdict = Literal["good", "note", "broken"]
 
 LEAST_DISK = 2**31
 MODULES = {"mlflow-skinny": "mlflow"}
 """What is imported of packages whose module has another name."""
-TIMED = (64, 64, 32)
-"""Images, channels and height of the convolution that is timed: that of a ConvNet on CIFAR-10."""
+PYTORCH = "torch"
+"""The name of PyTorch as a package and as a module."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +46,14 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Everything, one after the other; it takes some seconds and changes nothing."""
-    yield Finding("potstill", f"{package_version()}, Python {platform.python_version()}, PyTorch {torch.__version__}")
-    yield _processor()
+    yield Finding("potstill", f"{package_version()}, Python {platform.python_version()}")
+    yield Finding("processor", f"{processor_name()}, {core_count()} cores")
     yield _memory()
-    yield from _accelerator()
-    yield _compiler()
-    yield _speed()
-    yield from _packages()
+    found = list(_pytorch())
+    yield from found
+    yield from _packages(but=PYTORCH if found[0].verdict == "broken" else "")
     yield _cache()
     yield _local_data()
-
-
-def _processor() -> Finding:
-    cores, threads = core_count(), torch.get_num_threads()
-    found = f"{processor_name()}, {cores} cores, {threads} threads of PyTorch"
-    if threads < cores and "OMP_NUM_THREADS" in os.environ:
-        return Finding("processor", found, "note", "OMP_NUM_THREADS is set: single trainings leave cores idle")
-    return Finding("processor", found)
 
 
 def _memory() -> Finding:
@@ -77,62 +63,25 @@ def _memory() -> Finding:
     return Finding("memory", bytes_in_words(there))
 
 
-def _accelerator() -> Iterator[Finding]:
-    device = resolve_device("auto")
-    if device.type == "cpu":
-        yield Finding(
-            "accelerator",
-            "none that this PyTorch can use",
-            "note",
-            "CIFAR-10 at published lengths takes hours to days without one",
-        )
-        return
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def _pytorch() -> Iterator[Finding]:
+    """What PyTorch finds on this machine, or why it cannot be imported."""
     try:
-        torch.ones(8, device=device).sum().item()
-    except RuntimeError as error:
-        yield Finding("accelerator", name, "broken", f"it fails ({in_one_line(error)[:80]}); use --device cpu")
-        return
-    if supports_fast_bfloat16(device):
-        yield Finding("accelerator", f"{name}, bfloat16")
+        from potstill.runtime.doctor_of_pytorch import examine_pytorch
+    except Exception as error:  # a broken package may raise anything
+        if isinstance(error, ModuleNotFoundError) and error.name == PYTORCH:
+            yield Finding("PyTorch", "not installed", "broken", f"pip install {PYTORCH}")
+        else:
+            yield _broken("PyTorch", PYTORCH, PYTORCH, error)
     else:
-        yield Finding("accelerator", f"{name}, without bfloat16", "note", "long runs use float32")
+        yield from examine_pytorch()
 
 
-def _compiler() -> Finding:
-    device = resolve_device("auto")
-    needed = "Triton" if device.type == "cuda" else "a C++ compiler"
-    if supports_compilation(device):
-        return Finding("compiler", f"{needed}: long runs are compiled")
-    if device.type not in ("cpu", "cuda"):
-        return Finding("compiler", f"none is used on {device.type}")
-    remedy = "long runs are not compiled: install " + ("triton" if device.type == "cuda" else "g++")
-    return Finding("compiler", f"no {needed.removeprefix('a ')}", "note", remedy)
+def _packages(*, but: str = "") -> Iterator[Finding]:
+    """The packages that Potstill needs and may use, as its installed metadata declares them.
 
-
-def _speed() -> Finding:
-    """The rate of a convolution on the CPU, by PyTorch's threads, in the precision that long runs would have."""
-    cpu = torch.device("cpu")
-    dtype = torch.bfloat16 if supports_fast_bfloat16(cpu) else torch.float32
-    images, channels, height = TIMED
-    x = torch.ones(images, channels, height, height, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    weight = torch.ones(channels, channels, 3, 3, dtype=dtype)
-    operations = 2 * images * channels**2 * 9 * height**2
-    best = 0.0
-    with torch.no_grad():
-        for _ in range(8):
-            started = time.perf_counter()
-            F.conv2d(x, weight, padding=1)
-            best = max(best, operations / (time.perf_counter() - started))
-    name = "bfloat16" if dtype == torch.bfloat16 else "float32"
-    found = f"{best / 1e9:,.0f} GFLOP/s in convolutions of {name}, by {torch.get_num_threads()} threads of the CPU"
-    if name == "float32" and resolve_device("auto").type == "cpu":
-        return Finding("speed", found, "note", "this processor does not compute in bfloat16, which would be faster")
-    return Finding("speed", found)
-
-
-def _packages() -> Iterator[Finding]:
-    """The packages that Potstill needs and may use, as its installed metadata declares them."""
+    Args:
+        but: a package that is needed, of which something is said already.
+    """
     try:
         extras = metadata("potstill").get_all("Provides-Extra") or []
         declared = [Requirement(line) for line in requires("potstill") or []]
@@ -140,8 +89,9 @@ def _packages() -> Iterator[Finding]:
         yield Finding("installation", "not installed as a package", "note", "pip install -e . in the checkout")
         return
     needed = [each for each in declared if _applies(each)]
-    unfit = [finding for each in needed if (finding := _dependency(each))]
-    yield from unfit or [Finding("packages", f"{len(needed)}, all of them in versions that are asked for")]
+    examined = [each for each in needed if each.name != but]
+    unfit = [finding for each in examined if (finding := _dependency(each))]
+    yield from unfit or [Finding("packages", f"{len(examined)}, all of them in versions that are asked for")]
     for extra in extras:
         for requirement in declared:
             if requirement not in needed and _applies(requirement, extra):
@@ -183,13 +133,16 @@ def _optional_package(requirement: Requirement, extra: str) -> Finding:
     try:
         importlib.import_module(MODULES.get(package, package.replace("-", "_")))
     except Exception as error:  # a broken package may raise anything
-        reason = in_one_line(error)[:100]
-        return Finding(
-            what, f"{package} {installed} is broken ({reason})", "broken", f"pip install --force-reinstall {package}"
-        )
+        return _broken(what, f"{package} {installed}", package, error)
     if unfit := _unfit(requirement, installed):
         return Finding(what, unfit, "note", f"pip install --upgrade '{package}{requirement.specifier}'")
     return Finding(what, f"{package} {installed}")
+
+
+def _broken(what: str, named: str, package: str, error: Exception) -> Finding:
+    """A package that is there, but cannot be imported."""
+    found = f"{named} is broken ({in_one_line(error)[:100]})"
+    return Finding(what, found, "broken", f"pip install --force-reinstall {package}")
 
 
 def _cache() -> Finding:

@@ -37,6 +37,11 @@ def _commit(root: Path) -> str:
         return ""
 
 
+def core_count() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processor_facts() -> dict[str, str]:
     """What Linux says of the first core, by name, such as ``vendor_id`` and ``flags``; empty on other systems."""
     try:
@@ -58,8 +63,6 @@ def processor_name() -> str:
 def describe_machine() -> dict[str, str | int]:
     """Processor, cores, accelerator, system and versions, as a run records them."""
     import torch
-
-    from potstill.runtime.parallel import core_count
 
     return {
         "processor": processor_name(),

@@ -8,7 +8,6 @@ the chunks: the bits are the same on one core or on many.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,15 +16,12 @@ from typing import TypeVar
 
 import torch
 
+from potstill.runtime.machine import core_count
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 _pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("_pool", default=None)
-
-
-def core_count() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, distributed
 
 from potstill.runtime.errors import LostRank, UserError, is_lack_of_memory
-from potstill.runtime.machine import torchrun_rank
-from potstill.runtime.parallel import core_count
+from potstill.runtime.machine import core_count, torchrun_rank
 
 PATIENCE = timedelta(days=1)
 """How long a rank waits for another, which may have to train selections first. One whose process ended closes its

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from potstill.runtime.executor_choice import AUTO, HERE, check_executor
-from potstill.runtime.parallel import core_count
+from potstill.runtime.machine import core_count
 from potstill.units.crew import Crew, shared_folder
 from potstill.units.dask_workers import dask_workers
 from potstill.units.processes import processes

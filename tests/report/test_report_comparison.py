@@ -22,6 +22,7 @@ from potstill.report.strips import Strips
 from potstill.runtime.errors import UserError
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Repeats
+from potstill.schema.fields import Fields
 from potstill.schema.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -95,6 +96,18 @@ def with_means(*means: float) -> dict[str, Any]:
 def told(record: dict[str, Any], folder: Path) -> str:
     write_record(folder / "comparison.json", record)
     return lead(Comparison.read(folder / "comparison.json"), "convnet").replace("\u00a0", " ")
+
+
+def test_of_vectors_no_image_is_mentioned():
+    record = comparison()
+    record["dataset"]["kind"] = "vector"
+    page = render(Comparison.from_json(Fields.of(Path("comparison.json"), record)))
+    page = page.partition("<main")[2].partition("</main>")[0]
+    assert "54,000 training vectors" in page
+    assert "vectors per class" in page
+    assert "as 32-bit numbers" in page
+    assert "image" not in page
+    assert "pixel" not in page
 
 
 def test_a_tie_has_no_winner(tmp_path: Path):

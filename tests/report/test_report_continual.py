@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,11 @@ def record() -> Continual:
         learner("random", "mlp:width=100", 0.62, 0.64, 0.61),
         learner("k-means", "mlp:width=100", 0.62, 0.64, 0.61),
     )
+
+
+def body(page: str) -> str:
+    """What a page says, without its styles and its icon."""
+    return page.partition("<main")[2].partition("</main>")[0]
 
 
 def plain(text: str) -> str:
@@ -152,6 +158,20 @@ def test_the_page_of_domains_has_both_ways_to_train():
     rows = text.split("<tr><td>ConvNet with knowledge distillation</td>")
     assert len(rows) == 1 + 3
     assert "85.0 %" in rows[1].split("</tr>")[0]
+
+
+def of_vectors(made: Continual) -> Continual:
+    return replace(made, datasets=[replace(each, kind="vector") for each in made.datasets])
+
+
+@pytest.mark.parametrize("made", [record, domains])
+def test_of_vectors_no_image_is_mentioned(made: Callable[[], Continual]):
+    found = of_vectors(made())
+    for said in (continual_verdict(found), *remarks(found), body(render(found))):
+        assert "image" not in said.lower()
+        assert "pixel" not in said
+    assert "random vectors" in continual_verdict(found)
+    assert "32-bit numbers" in render(found)
 
 
 def test_charts_name_their_stages():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from potstill.evaluation import find_recipe
 from potstill.report.charts.course import Reached, course_chart
 from potstill.report.federated import render, write_federated
-from potstill.report.federated_lead import LEAKS, federated_verdict, remarks
+from potstill.report.federated_lead import federated_verdict, leaks, remarks
 from potstill.schema.continual import LearnedDataset
 from potstill.schema.federated import (
     CENTRAL,
@@ -131,6 +131,11 @@ def with_rounds(*finals: float, rounds: int = 3) -> Federated:
     )
 
 
+def body(page: str) -> str:
+    """What a page says, without its styles and its icon."""
+    return page.partition("<main")[2].partition("</main>")[0]
+
+
 def plain(text: str) -> str:
     return text.replace("\u00a0", " ")
 
@@ -195,11 +200,21 @@ def test_the_page_has_the_rounds_of_refined_sets_as_a_line():
     assert "Refined sets" not in render(record())
 
 
+def test_of_vectors_no_image_is_mentioned():
+    found = record()
+    found = replace(found, dataset=replace(found.dataset, kind="vector"))
+    for said in (federated_verdict(found), *remarks(found), body(render(found))):
+        assert "image" not in said.lower()
+        assert "pixel" not in said
+    assert "in 8 bits" not in render(found)
+    assert "16 vectors" in federated_verdict(replace(found, ways=[replace(each, images=[16]) for each in found.ways]))
+
+
 def test_that_sets_show_what_clients_have_is_always_said():
-    assert LEAKS in remarks(record())
-    assert LEAKS in remarks(with_learners())
+    assert leaks("image") in remarks(record())
+    assert leaks("image") in remarks(with_learners())
     for word in ("Random images are its own", "barely move", "weights can be inverted"):
-        assert word in LEAKS
+        assert word in leaks("image")
     assert "Nothing here is a guarantee." in remarks(record())
     assert "private" not in render(record()).lower().replace("privacy", "")
 

@@ -67,6 +67,7 @@ def test_the_page_has_the_table_and_says_whose_the_stored_labels_are(tmp_path: P
 
 
 def test_a_sentence_says_how_far_the_set_is_above_random_images():
+    assert "beside random vectors:" in label_sentence(regimes(), "convnet", "vector")
     sentence = label_sentence(regimes(), "convnet")
     assert "−10.0 points with hard labels, +5.0 points with stored labels" in sentence
     assert sentence.endswith("not measured with teacher labels.")

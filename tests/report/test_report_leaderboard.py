@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,20 @@ def test_published_results_are_found_by_formation_and_nothing_is_made_up():
         for row in rows.values():
             assert len(row) == len(PER_CLASS)
             assert all(result is None or 0 < result.mean < 100 for result in row)
+
+
+def test_vectors_are_called_vectors(folder: Path):
+    """Beside images both are named, each in its own table."""
+    record = json.loads((folder / "good" / "manifest.json").read_text())
+    dataset = {**record["dataset"], "name": "points", "shape": [64, 1, 1]}
+    change_record(folder / "good" / "manifest.json", dataset=dataset)
+    (poor, good) = rows = collected([folder])
+    assert (poor.kind, good.kind) == ("image", "vector")
+    text = markdown(rows, folder)
+    assert lead(rows) == "1 of 2 results that have random images or vectors beside them lie clearly above these."
+    assert text.count("| random images, % |") == text.count("| random vectors, % |") == 1
+    assert "image" not in markdown([good], folder)
+    assert replace(good, result=poor.result).verdict == "below random vectors"
 
 
 def test_names_cannot_break_the_table(folder: Path):

@@ -38,6 +38,7 @@ from potstill.runtime.progress import Progress
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import not_a_run
+from potstill.schema.shapes import kind_of
 from potstill.schema.statistics import corrected, paired_difference
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
@@ -275,6 +276,7 @@ def _record(judged: Sequence[Judged], networks: Sequence[str], dataset: ImageDat
             train=len(dataset.train),
             test=len(dataset.test),
             bytes=dataset.train.nbytes,
+            kind=kind_of(dataset.shape),
         ),
         recipe=first.recipe,
         seed=first.seed,

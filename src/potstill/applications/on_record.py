@@ -8,12 +8,17 @@ from pathlib import Path
 from potstill.data import ImageDataset
 from potstill.runtime.errors import UserError, differing
 from potstill.schema.continual import LearnedDataset
+from potstill.schema.shapes import kind_of
 
 
 def described(dataset: ImageDataset) -> LearnedDataset:
     """A dataset as records have it."""
     return LearnedDataset(
-        name=dataset.name, fingerprint=dataset.fingerprint, train=len(dataset.train), test=len(dataset.test)
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        train=len(dataset.train),
+        test=len(dataset.test),
+        kind=kind_of(dataset.shape),
     )
 
 
@@ -33,7 +38,7 @@ def check_same(
         UserError: they differ, and in what.
     """
     if list(images[0]) != list(images[1]):
-        raise UserError(f"{path} is about other images", "choose another `out`")
+        raise UserError(f"{path} is about other images or vectors", "choose another `out`")
     there, asked = settings
     both = {name: (there.get(name), asked.get(name)) for name in {**asked, **there}}
     if changed := {name: pair for name, pair in both.items() if pair[0] != pair[1]}:

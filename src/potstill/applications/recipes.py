@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from potstill.evaluation import Recipe, find_recipe, plain_recipe
 from potstill.networks import default_network
 from potstill.runtime.errors import UserError
-from potstill.schema.shapes import is_vector
+from potstill.schema.shapes import is_vector, kind_of
 
 
 def networks_for(shape: tuple[int, int, int], networks: Sequence[str] | None, first: str = "convnet") -> Sequence[str]:
@@ -37,7 +37,7 @@ def recipe_for_several_sets(recipe: str | Recipe | None, together: str, shape: t
     plain = plain_recipe(shape)
     found = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or plain)
     if found.learning_rate_grid:
-        problem = f"tunes learning rates on validation images, of which {together} has none"
+        problem = f"tunes learning rates on validation {kind_of(shape)}s, of which {together} has none"
     elif found.replay:
         problem = f"replays learned steps, which {together} does not have"
     elif found.learned_rate:

@@ -21,6 +21,7 @@ from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import sha256
 from potstill.schema.run_folder import not_a_run
 from potstill.schema.set_file import SetKind
+from potstill.schema.shapes import kind_of
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 from potstill.units import Job, Workplace
@@ -183,9 +184,10 @@ class GivenSet(SetSource):
         check_fits(self.synthetic, need.data)
         fewest = int(torch.bincount(self.synthetic.hard_labels, minlength=need.data.class_count).min())
         if fewest < need.images_per_class:
+            kind = kind_of(need.data.shape)
             raise UserError(
-                f"{self.name} has {fewest} images of a class, fewer than the {need.images_per_class} that are needed",
-                "use fewer images, or a larger set",
+                f"{self.name} has {fewest} {kind}s of a class, fewer than the {need.images_per_class} that are needed",
+                f"use fewer {kind}s, or a larger set",
             )
 
     def plan(self, need: Need) -> None:

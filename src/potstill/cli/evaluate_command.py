@@ -50,7 +50,7 @@ class Options:
         networks: specs, separated by commas. By default the network that was matched.
         recipe: evaluation protocol; see potstill list recipes. By default replay for a set with learned steps,
             trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000, for
-            vectors probe-1000; with --labels dsa-1000.
+            vectors probe-1000; with --labels one of these two.
         repeats: trainings of each network.
         baselines: any of random, full, initial (untrained networks), herding and the other selections, separated by
             commas, or none. By default random and full; for vectors also class means and k-means (average, k-means).
@@ -250,13 +250,13 @@ def _labels(options: Options, teacher: Path, target: Target, session: Session, n
         target.synthetic,
         session,
         teacher=teacher,
-        recipe=options.recipe or "dsa-1000",
+        recipe=options.recipe,
         networks=networks,
         repeats=options.repeats,
         record=path,
     )
     for network in found.networks:
-        say(report.label_sentence(found, network))
+        say(report.label_sentence(found, network, kind_of(target.synthetic.shape)))
     say(f"written to {path}")
 
 

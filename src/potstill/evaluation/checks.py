@@ -76,7 +76,8 @@ def check_validation(dataset: ImageDataset, purpose: str) -> None:
         UserError: the validation split is empty.
     """
     if not len(dataset.validation):
-        raise UserError(f"{dataset.name} has no validation images to {purpose}", "use a larger dataset")
+        kind = kind_of(dataset.shape)
+        raise UserError(f"{dataset.name} has no validation {kind}s to {purpose}", "use a larger dataset")
 
 
 def check_networks(networks: Sequence[str], dataset: ImageDataset, weights: InitialWeights | None = None) -> None:

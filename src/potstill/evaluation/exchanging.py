@@ -22,7 +22,7 @@ from potstill.runtime.lock import locked
 from potstill.schema.evaluation import Evaluation, NetworkResult, real_images_per_class
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.recipe import Recipe
-from potstill.schema.shapes import bytes_of
+from potstill.schema.shapes import bytes_of, kind_of
 from potstill.synthetic import SyntheticSet
 from potstill.units import Runner, UnitLog
 
@@ -99,7 +99,7 @@ def exchange(
 
                 def on_random(number: int, network: str = network, earlier: NetworkExchange = earlier) -> Series:
                     spec = trained_on_random(number, _at(base, number, own), runner.workplace, synthetic, repeats)
-                    named = replace(spec, trained_on=f"{number} random images per class")
+                    named = replace(spec, trained_on=f"{number} random {kind_of(session.dataset.shape)}s per class")
                     if number == own:
                         return Series(network, named, found.baselines["random"].get(network))
                     return Series(network, named, _on_record(earlier, number, repeats))

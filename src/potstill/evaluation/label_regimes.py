@@ -18,7 +18,7 @@ from torch import Tensor
 from potstill.data import ImageDataset
 from potstill.evaluation.file import MeasuredFile
 from potstill.evaluation.procedures import Procedure, images_in_training, on_set
-from potstill.evaluation.recipes import find_recipe
+from potstill.evaluation.recipes import find_recipe, plain_recipe
 from potstill.evaluation.series import Series, measure
 from potstill.evaluation.session import Session
 from potstill.evaluation.specs import trained_on_random, trained_on_set, training_on
@@ -84,7 +84,7 @@ def measure_label_regimes(
     data: ImageDataset | Session,
     *,
     teacher: str | Path,
-    recipe: str | Recipe = "dsa-1000",
+    recipe: str | Recipe | None = None,
     networks: Sequence[str] = ("convnet",),
     repeats: int = 5,
     record: str | Path | None = None,
@@ -99,7 +99,7 @@ def measure_label_regimes(
         synthetic: the set.
         data: the dataset that it was made from, or a session that also sets seed, device, executor and progress.
         teacher: a file or folder of ``potstill experts`` of the dataset; of several experts the first one teaches.
-        recipe: a name in ``RECIPES``, or a recipe of your own.
+        recipe: a name in ``RECIPES``, or a recipe of your own; None takes ``dsa-1000``, for vectors ``probe-1000``.
         networks: specs of the networks.
         repeats: trainings of each network in each regime.
         record: a ``labels.json`` to write, updated after every training. Results of the same protocol stay there, those
@@ -113,7 +113,7 @@ def measure_label_regimes(
             :func:`evaluate`.
     """
     session = Session.of(data)
-    recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
+    recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or plain_recipe(synthetic.shape))
     if recipe.replay:
         raise UserError("labels cannot be exchanged where learned steps are replayed", "use another recipe")
     file = TeacherFile.found(teacher, session.dataset)

@@ -21,7 +21,7 @@ from potstill.schema.comparison import ComparedSet, Comparison, Difference, Trai
 ROUND_SECONDS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)
 
 
-def _costs(network: str) -> list[tuple[Cost, Callable[[ComparedSet], float]]]:
+def _costs(network: str, kind: str) -> list[tuple[Cost, Callable[[ComparedSet], float]]]:
     """The costs that accuracy is plotted against, if the sets differ in them."""
     accuracy = f"Accuracy of {wording.network_title(network)}"
     return [
@@ -30,7 +30,7 @@ def _costs(network: str) -> list[tuple[Cost, Callable[[ComparedSet], float]]]:
             lambda item: max(item.bytes, 1),
         ),
         (
-            Cost(f"{accuracy} by images per class", "images per class, logarithmic", _whole, _whole),
+            Cost(f"{accuracy} by {kind}s per class", f"{kind}s per class, logarithmic", _whole, _whole),
             lambda item: max(item.ipc, 1),
         ),
         (
@@ -98,7 +98,7 @@ def _compared(record: Comparison) -> list[Compared]:
     found = []
     for network in record.networks:
         sets = _of_sets(record, network)
-        title = f"all {wording.count(record.dataset.train)} training images"
+        title = f"all {wording.count(record.dataset.train)} training {record.dataset.kind}s"
         full = (_contender("full", title, record.full[network]),) if network in record.full else ()
         found.append(Compared(sets.network, (*sets.contenders, *full)))
     return found
@@ -124,7 +124,7 @@ def _scatters(record: Comparison, network: str) -> list[Scatter]:
     results = [(item, result) for item in record.sets if (result := _usable(item, network))]
     charts = (
         scatter(cost, [(item.name, value(item), result.mean) for item, result in results], y_scale, wording.percent)
-        for cost, value in _costs(network)
+        for cost, value in _costs(network, record.dataset.kind)
     )
     return [chart for chart in charts if chart is not None]
 
@@ -176,9 +176,10 @@ def _settings(record: Comparison) -> list[tuple[str, str]]:
         if not result.usable
     ]
     initial = "each set's own" if record.initial is None else wording.initial_weights(str(record.initial["source"]))
+    stored = "as 32-bit numbers" if record.dataset.kind == "vector" else "as 8-bit pixels"
     return [
-        ("dataset", f"{record.dataset.name}: {wording.count(record.dataset.train)} training images"),
-        ("size of the training data", f"{wording.size(record.dataset.bytes)}, as 8-bit pixels or 32-bit vectors"),
+        ("dataset", f"{record.dataset.name}: {wording.count(record.dataset.train)} training {record.dataset.kind}s"),
+        ("size of the training data", f"{wording.size(record.dataset.bytes)}, {stored}"),
         *_protocol(record),
         ("seed", "not recorded" if record.seed is None else str(record.seed)),
         ("initial weights", initial),
@@ -195,4 +196,5 @@ def _protocol(record: Comparison) -> list[tuple[str, str]]:
         record.recipe,
         Trained(epochs=[result.epochs for result in results], images=sizes.pop() if len(sizes) == 1 else None),
         Trained(epochs=[result.epochs for result in full], images=record.dataset.train),
+        kind=record.dataset.kind,
     )

@@ -86,10 +86,11 @@ def render(record: Continual) -> str:
 
 
 def _title(record: Continual) -> str:
-    protocol = record.protocol
+    protocol, kind = record.protocol, record.kind
     if isinstance(protocol, ClassProtocol):
-        return f"{record.datasets[0].name} in {protocol.steps} steps, with a memory of {protocol.memory} images"
-    return f"{', then '.join(record.stages)}, with {wording.images(protocol.images_per_class)} of each class in memory"
+        return f"{record.datasets[0].name} in {protocol.steps} steps, with a memory of {protocol.memory} {kind}s"
+    held = wording.images(protocol.images_per_class, kind)
+    return f"{', then '.join(record.stages)}, with {held} of each class in memory"
 
 
 def _name(learner: Learner) -> str:
@@ -163,10 +164,13 @@ def _settings(record: Continual) -> list[tuple[str, str]]:
     protocol = record.protocol
     return [
         *(
-            ("dataset", f"{each.name}: {wording.count(each.train)} training, {wording.count(each.test)} test images")
+            (
+                "dataset",
+                f"{each.name}: {wording.count(each.train)} training, {wording.count(each.test)} test {each.kind}s",
+            )
             for each in record.datasets
         ),
-        *(_of_classes(protocol) if isinstance(protocol, ClassProtocol) else _of_domains(protocol, record)),
+        *(_of_classes(protocol, record.kind) if isinstance(protocol, ClassProtocol) else _of_domains(protocol, record)),
         ("iterations of methods", "the method's own" if protocol.iterations is None else str(protocol.iterations)),
         ("recipe", recipe_title(record.recipe)),
         ("training", record.recipe.summary),
@@ -175,21 +179,22 @@ def _settings(record: Continual) -> list[tuple[str, str]]:
     ]
 
 
-def _of_classes(protocol: ClassProtocol) -> list[tuple[str, str]]:
+def _of_classes(protocol: ClassProtocol, kind: str) -> list[tuple[str, str]]:
     return [
         ("protocol", "class-incremental; networks are trained from scratch on the memory alone (GDumb)"),
-        ("memory", f"{wording.images(protocol.memory)} at most, {SHARINGS[protocol.sharing]}"),
+        ("memory", f"{wording.images(protocol.memory, kind)} at most, {SHARINGS[protocol.sharing]}"),
         ("orders of the classes", f"{protocol.orders}, drawn by the seed; one training of each network for each"),
     ]
 
 
 def _of_domains(protocol: DomainProtocol, record: Continual) -> list[tuple[str, str]]:
+    kind = record.kind
     epochs = record.recipe.full_epochs if protocol.epochs is None else protocol.epochs
     return [
-        ("protocol", "domain-incremental; networks are trained on, with the images of a stage and the memory"),
-        ("images", f"normalised by mean and standard deviation of {record.stages[0]}"),
-        ("memory", f"{wording.images(protocol.images_per_class)} of each class of each past stage"),
+        ("protocol", f"domain-incremental; networks are trained on, with the {kind}s of a stage and the memory"),
+        (f"{kind}s", f"normalised by mean and standard deviation of {record.stages[0]}"),
+        ("memory", f"{wording.images(protocol.images_per_class, kind)} of each class of each past stage"),
         ("epochs of each stage", str(epochs)),
-        ("knowledge distillation", f"temperature {protocol.temperature:g}, on every image, with weight 1"),
+        ("knowledge distillation", f"temperature {protocol.temperature:g}, on every {kind}, with weight 1"),
         ("repeats", f"{protocol.repeats}, each with memories and trainings of its own"),
     ]

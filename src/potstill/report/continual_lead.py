@@ -22,7 +22,7 @@ def remarks(record: Continual) -> list[str]:
     said += [better for way in _ways(record) if (better := _better(record, memory.name, way))]
     if given:
         were = "was" if len(given) == 1 else "were"
-        said.append(f"{', '.join(given)} {were} made before: perhaps from the images of all stages at once.")
+        said.append(f"{', '.join(given)} {were} made before: perhaps from the {record.kind}s of all stages at once.")
     if courses == 1:
         said.append("One course each: no difference can be shown.")
     if len(record.networks) == 1:
@@ -69,7 +69,7 @@ def _outcome(record: Continual, memory: str, way: tuple[str, bool], memories: li
         return f"{title} has no result with a memory of {memory}."
     images = next(each.images[-1] for each in memories if each.name == memory)
     reached = wording.percent(sum(learner.final) / len(learner.final))
-    held = f"{'and' if way[1] else 'with'} a memory of {wording.images(images)} by {memory}"
+    held = f"{'and' if way[1] else 'with'} a memory of {wording.images(images, record.kind)} by {memory}"
     kept = f"After {learner.stages} stages, {title} {held} reaches {reached} on average over the stages"
     if memory == "random":
         return f"{kept}."
@@ -82,14 +82,12 @@ def _against_random(record: Continual, learner: Learner) -> str:
         return ""
     gain = record.gain(learner)
     mean = sum(learner.final) / len(learner.final) - sum(random.final) / len(random.final)
-    points = f"{wording.points(abs(mean))} points"
+    points, many = f"{wording.points(abs(mean))} points", f"as many random {record.kind}s"
     if gain is None:
-        return f", {points} {_side(mean)} as many random images, which one cannot tell from chance"
+        return f", {points} {_side(mean)} {many}, which one cannot tell from chance"
     if gain.is_significant:
-        return f", {points} {_side(mean)} as many random images ({_interval(gain)})"
-    return (
-        f"; the difference from as many random images ({signed(mean)} points, {_interval(gain)}) may be due to chance"
-    )
+        return f", {points} {_side(mean)} {many} ({_interval(gain)})"
+    return f"; the difference from {many} ({signed(mean)} points, {_interval(gain)}) may be due to chance"
 
 
 def _side(mean: float) -> str:

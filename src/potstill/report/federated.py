@@ -94,6 +94,7 @@ def render(record: Federated) -> str:
             if each.failed
         ],
         refined=bool(record.refined),
+        kind=record.dataset.kind,
         ways=[_way_row(way) for way in (*record.sets, *record.refined)],
         class_names=record.class_names if len(record.class_names) <= MOST_CLASSES else [],
         clients=[
@@ -107,18 +108,23 @@ def render(record: Federated) -> str:
 def _title(record: Federated) -> str:
     partition = record.protocol.partition
     clients = "one client" if partition.clients == 1 else f"{wording.count(partition.clients)} clients"
-    return f"{record.dataset.name} at {clients}: {_kind(partition)}"
+    return f"{record.dataset.name} at {clients}: {_kind(partition, record.dataset.kind)}"
 
 
-def _kind(partition: Partition) -> str:
-    """The partition in a few words."""
+def _kind(partition: Partition, held: str) -> str:
+    """The partition in a few words.
+
+    Args:
+        partition: the partition.
+        held: what clients have: ``image`` or ``vector``.
+    """
     each = "each" if partition.clients > 1 else "alone"
     one = partition.per_client == 1
     return {
         "dirichlet": f"Dirichlet shares, α = {partition.alpha:g}",
         "classes": f"{partition.per_client} {'class' if one else 'classes'} {each}",
         "shards": f"{partition.per_client} {'shard' if one else 'shards'} {each}",
-        "iid": "images dealt at random",
+        "iid": f"{held}s dealt at random",
     }[partition.kind]
 
 
@@ -226,14 +232,17 @@ def _settings(record: Federated) -> list[tuple[str, str]]:
     held = "" if protocol.formation == 1 else f", each holding {protocol.formation}² pictures"
     epochs = protocol.central_epochs or record.recipe.full_epochs
     return [
-        ("dataset", f"{data.name}: {wording.count(data.train)} training, {wording.count(data.test)} test images"),
-        ("normalisation", "mean and standard deviation of all images, as agreed beforehand"),
-        ("partition", _kind(protocol.partition)),
-        ("sets", f"{numbers} image{'s' * (numbers != '1')} of each class that a client has enough of{turns}{held}"),
+        ("dataset", f"{data.name}: {wording.count(data.train)} training, {wording.count(data.test)} test {data.kind}s"),
+        ("normalisation", f"mean and standard deviation of all {data.kind}s, as agreed beforehand"),
+        ("partition", _kind(protocol.partition, data.kind)),
+        (
+            "sets",
+            f"{numbers} {data.kind}{'s' * (numbers != '1')} of each class that a client has enough of{turns}{held}",
+        ),
         ("iterations of methods", "the method's own" if protocol.iterations is None else str(protocol.iterations)),
         ("methods match", wording.network_title(record.matched)),
-        ("recipe on sets and on all images", recipe_title(record.recipe)),
-        ("central training", f"{epochs} epochs on all training images"),
+        (f"recipe on sets and on all {data.kind}s", recipe_title(record.recipe)),
+        ("central training", f"{epochs} epochs on all training {data.kind}s"),
         *_refining(record),
         *_averaging(record.averaging),
         ("repeats", f"{protocol.repeats}, each with a partition, sets and networks of its own"),

@@ -21,11 +21,6 @@ from potstill.schema.federated import (
 MOST_ROUNDS = 5
 """The most rounds of which each accuracy is said; of more, the first and the last."""
 
-LEAKS = (
-    "What is sent shows something of what a client has. Random images are its own; k-means centres, and images that "
-    "start from real ones and barely move, still show them; weights can be inverted, too."
-)
-
 
 def federated_verdict(record: Federated) -> str:
     """What the first network learns from what the clients send in the first way, and what others take for as much.
@@ -51,7 +46,7 @@ def remarks(record: Federated) -> list[str]:
         )
     said += [better for network in record.networks if (better := _better(record, way, network))]
     said += [averaged for network in record.networks if (averaged := _averaged(record, network))]
-    said += [LEAKS, *_guarantees(record)]
+    said += [leaks(record.dataset.kind), *_guarantees(record)]
     if lacking := _lacking(record):
         said.append(lacking)
     if repeats == 1:
@@ -61,6 +56,18 @@ def remarks(record: Federated) -> list[str]:
     if len(record.made_on) > 1:
         said.append("Results were measured under different conditions: see the end of the page.")
     return said
+
+
+def leaks(kind: str) -> str:
+    """What is given away by what is sent.
+
+    Args:
+        kind: what clients have: ``image`` or ``vector``.
+    """
+    return (
+        f"What is sent shows something of what a client has. Random {kind}s are its own; k-means centres, and {kind}s "
+        "that start from real ones and barely move, still show them; weights can be inverted, too."
+    )
 
 
 def first_way(record: Federated) -> Way:
@@ -74,7 +81,7 @@ def _outcome(record: Federated, way: Way, network: str) -> str:
     if learner is None:
         return f"{title} has no result with sets by {way.name}."
     reached = wording.percent(learner.mean)
-    sent = f"{wording.images(round(fmean(way.images or [0])))} by {way.name}"
+    sent = f"{wording.images(round(fmean(way.images or [0])), record.dataset.kind)} by {way.name}"
     clients = record.protocol.partition.clients
     by = "one client sends" if clients == 1 else f"{wording.count(clients)} clients send"
     said = f"In one round, {by} {sent} ({wording.size(learner.bytes)}), on which {title} reaches {reached}"
@@ -82,7 +89,7 @@ def _outcome(record: Federated, way: Way, network: str) -> str:
     if standing is None:
         return f"{said}."
     if standing.of_central is not None:
-        said += f", {wording.percent(standing.of_central)} of what it reaches on all images"
+        said += f", {wording.percent(standing.of_central)} of what it reaches on all {record.dataset.kind}s"
     return f"{said}{_against_random(record, learner, standing.gain)}.{_against_fedavg(record, learner, standing)}"
 
 
@@ -90,15 +97,15 @@ def _against_random(record: Federated, learner: Learner, gain: Gain | None) -> s
     random = record.learner("random", learner.network)
     if random is None or learner.way == "random":
         return ""
-    mean = learner.mean - random.mean
+    mean, many = learner.mean - random.mean, f"as many random {record.dataset.kind}s"
     points, side = f"{wording.points(abs(mean))} points", "above" if mean >= 0 else "below"
     if gain is None:
-        return f", {points} {side} as many random images, a difference that may be due to chance"
+        return f", {points} {side} {many}, a difference that may be due to chance"
     low, high = (signed(end) for end in gain.ci95)
     interval = f"95{wording.SPACE}% interval {low} to {high}"
     if gain.is_significant:
-        return f", {points} {side} as many random images ({interval})"
-    return f"; the difference from as many random images ({signed(mean)} points, {interval}) may be due to chance"
+        return f", {points} {side} {many} ({interval})"
+    return f"; the difference from {many} ({signed(mean)} points, {interval}) may be due to chance"
 
 
 def _against_fedavg(record: Federated, learner: Learner, standing: Standing) -> str:
@@ -172,11 +179,12 @@ def _guarantees(record: Federated) -> list[str]:
 
 def _lacking(record: Federated) -> str:
     """How many clients have one class, or nothing to send."""
+    kind = record.dataset.kind
     clients = [client for repeat in record.clients for client in repeat]
     single = sum(client.classes == 1 for client in clients)
     idle = sum(not client.sent for client in clients)
-    some = [f"{_have(single)} images of a single class"] if single else []
-    some += [f"{_have(idle)} too few images to send any"] if idle else []
+    some = [f"{_have(single)} {kind}s of a single class"] if single else []
+    some += [f"{_have(idle)} too few {kind}s to send any"] if idle else []
     if not some:
         return ""
     repeats = f" in {len(record.clients)} repeats" if len(record.clients) > 1 else ""

@@ -21,6 +21,7 @@ from potstill.schema.manifest import Manifest
 from potstill.schema.published import Published
 from potstill.schema.published_results import published_result
 from potstill.schema.run_folder import RunPaths
+from potstill.schema.shapes import kind_of
 
 NAME = "leaderboard"
 
@@ -44,6 +45,7 @@ class Row:
         iterations: how many iterations were done.
         published: the published result, if the network is a ConvNet of the usual depth and width and one is known.
         folder: the run's folder.
+        kind: what the set holds: ``image`` or ``vector``.
     """
 
     dataset: str
@@ -60,6 +62,7 @@ class Row:
     iterations: int
     published: Published | None
     folder: Path
+    kind: str = "image"
 
     @property
     def intervals(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
@@ -73,9 +76,9 @@ class Row:
         if self.intervals is not None:
             own, random = self.intervals
             if own[1] < random[0]:
-                return "below random images"
+                return f"below random {self.kind}s"
             if own[0] <= random[1]:
-                return "not apart from random images"
+                return f"not apart from random {self.kind}s"
         if self.published is None:
             return ""
         ours = 100 * self.result.mean
@@ -135,22 +138,24 @@ def markdown(rows: Sequence[Row], beside: Path) -> str:
         rows: as ``collected`` returns them.
         beside: the folder that links start from.
     """
-    lines = ["# Leaderboard", "", lead(rows), "", NOTE]
+    lines = ["# Leaderboard", "", lead(rows), "", note(rows)]
     for dataset in dict.fromkeys(row.dataset for row in rows):
-        lines += ["", f"## {dataset}", "", f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-        for row in rows:
-            if row.dataset == dataset:
-                method, *cells = (html.escape(cell).replace("|", "\\|") for cell in cells_of(row))
-                link = f"[{method}]({_link(row.folder, beside)})"
-                lines.append(f"| {' | '.join([link, *cells])} |")
+        own = [row for row in rows if row.dataset == dataset]
+        names = columns(own)
+        lines += ["", f"## {dataset}", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+        for row in own:
+            method, *cells = (html.escape(cell).replace("|", "\\|") for cell in cells_of(row))
+            link = f"[{method}]({_link(row.folder, beside)})"
+            lines.append(f"| {' | '.join([link, *cells])} |")
     return "\n".join([*lines, ""])
 
 
 def page(rows: Sequence[Row], beside: Path) -> str:
     """The rows as a page of HTML."""
     datasets = [
-        (dataset, [(cells_of(row), _link(row.folder, beside)) for row in rows if row.dataset == dataset])
+        (dataset, columns(own), [(cells_of(row), _link(row.folder, beside)) for row in own])
         for dataset in dict.fromkeys(row.dataset for row in rows)
+        if (own := [row for row in rows if row.dataset == dataset])
     ]
     facts = [wording.images(len(rows), "result"), wording.images(len(datasets), "dataset")]
     return rendered(
@@ -159,46 +164,57 @@ def page(rows: Sequence[Row], beside: Path) -> str:
         dated="",
         facts=facts,
         lead=lead(rows),
-        remarks=(NOTE,),
-        columns=COLUMNS,
+        remarks=(note(rows),),
         datasets=datasets,
     )
 
 
-COLUMNS = (
-    "method",
-    "per class",
-    "labels",
-    "recipe, network",
-    "accuracy, %",
-    "95 % interval",
-    "random images, %",
-    "size",
-    "made in",
-    "iterations",
-    "published, %",
-    "verdict",
-)
+def columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The names of the columns of a table."""
+    return (
+        "method",
+        "per class",
+        "labels",
+        "recipe, network",
+        "accuracy, %",
+        "95 % interval",
+        f"random {_held(rows)}, %",
+        "size",
+        "made in",
+        "iterations",
+        "published, %",
+        "verdict",
+    )
 
-NOTE = (
-    "Accuracies are means over trainings on the set, on the test images. Results of different recipes and of different "
-    "labels are not comparable. Learned (soft) labels carry more information for each image. Random images are as many "
-    "real ones, judged by the same recipe. Networks start from random weights. Published results were judged by the "
-    "recipes of their own papers, some of which train longer on a formation; here it gets no extra steps."
-)
+
+def note(rows: Sequence[Row]) -> str:
+    """What the numbers are, and what they are not."""
+    held = _held(rows)
+    return (
+        f"Accuracies are means over trainings on the set, on the test {held}. Results of different recipes and of "
+        "different labels are not comparable. Learned (soft) labels carry more information for each "
+        f"{_held(rows, '')}. Random {held} are as many real ones, judged by the same recipe. Networks start from "
+        "random weights. Published results were judged by the recipes of their own papers, some of which train longer "
+        "on a formation; here it gets no extra steps."
+    )
+
+
+def _held(rows: Sequence[Row], plural: str = "s") -> str:
+    """What the sets hold: ``images``, ``vectors`` or ``images or vectors``."""
+    return " or ".join(sorted({row.kind + plural for row in rows}))
 
 
 def lead(rows: Sequence[Row]) -> str:
     """How many of the results that can be compared with random images by intervals lie above them, in one sentence."""
     judged = [row for row in rows if row.intervals is not None and row.method != "random"]
     if not judged:
-        return "No result stands beside random images of the same number, both with an interval."
+        return f"No result stands beside random {_held(rows)} of the same number, both with an interval."
     above = sum(own[0] > random[1] for own, random in (row.intervals for row in judged if row.intervals))
-    return f"{above} of {len(judged)} results that have random images beside them lie clearly above these."
+    return f"{above} of {len(judged)} results that have random {_held(rows)} beside them lie clearly above these."
 
 
 def cells_of(row: Row) -> list[str]:
-    """The texts of a row, in the order of ``COLUMNS``."""
+    """The texts of a row, in the order of ``columns``."""
     formation = f", f = {row.formation}" if row.formation > 1 else ""
     return [
         row.method + formation,
@@ -255,6 +271,7 @@ def _rows_of(paths: RunPaths) -> list[Row]:
                 if spec == "convnet"
                 else None,
                 folder=paths.path,
+                kind=kind_of(manifest.dataset.shape),
             )
         )
     return found

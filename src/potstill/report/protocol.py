@@ -45,7 +45,7 @@ def recipe_title(recipe: Recipe) -> str:
     return f"{recipe.name}, version {recipe.version}"
 
 
-def protocol(recipe: Recipe, on_set: Trained, on_full: Trained, *, augmented: bool = True) -> list[tuple[str, str]]:
+def protocol(recipe: Recipe, on_set: Trained, on_full: Trained, *, kind: str = "image") -> list[tuple[str, str]]:
     """The steps of the protocol, for a table of settings.
 
     The numbers of epochs are those of the results, which may differ from the recipe's.
@@ -54,21 +54,21 @@ def protocol(recipe: Recipe, on_set: Trained, on_full: Trained, *, augmented: bo
         recipe: the recipe by which the networks were trained.
         on_set: the trainings on the set, or on several sets.
         on_full: the trainings on the full data; without any epochs they are not mentioned.
-        augmented: whether the data can be augmented: vectors are not, whatever the recipe.
+        kind: what the data are: ``image``, or ``vector``, which is not augmented, whatever the recipe.
 
     Returns:
         The name of each step and a description of it.
     """
-    recipe = recipe if augmented else replace(recipe, augmentation="none", cutmix=False)
+    recipe = recipe if kind == "image" else replace(recipe, augmentation="none", cutmix=False)
     rows = [("recipe", recipe_title(recipe))]
     if on_set.epochs and recipe.replay:
         steps = "the steps that the set was distilled for, in their order, each at its learned rate"
         rows.append(("training on the set", f"{_numbers(on_set.epochs, 'pass', 'es')} over the set: {steps}"))
     elif on_set.epochs:
-        rows.append(("training on the set", _schedule(recipe, on_set, _rate(recipe, set(on_set.step_sizes)))))
+        rows.append(("training on the set", _schedule(recipe, on_set, _rate(recipe, set(on_set.step_sizes)), kind)))
     if on_full.epochs:
         rate = f"learning rate {recipe.learning_rate:g}"
-        rows.append(("training on the full data", _schedule(recipe, on_full, rate)))
+        rows.append(("training on the full data", _schedule(recipe, on_full, rate, kind)))
     return rows
 
 
@@ -91,11 +91,11 @@ def _rate(recipe: Recipe, step_sizes: set[float | None]) -> str:
     return f"the set's own learning rate, or {recipe.learning_rate:g} if it has none"
 
 
-def _schedule(recipe: Recipe, trained: Trained, rate: str) -> str:
+def _schedule(recipe: Recipe, trained: Trained, rate: str, kind: str) -> str:
     """Epochs, optimiser and augmentation; whatever is switched off is left out."""
     momentum = f"momentum {recipe.momentum:g}" if recipe.optimiser == "sgd" and recipe.momentum else ""
     whole = trained.images is not None and trained.images <= recipe.batch_size
-    batches = "steps on all images at once" if whole else f"batches of {count(recipe.batch_size)}"
+    batches = f"steps on all {kind}s at once" if whole else f"batches of {count(recipe.batch_size)}"
     parts = (
         f"{_numbers(trained.epochs, 'epoch')} of {OPTIMISERS[recipe.optimiser]} in {batches}",
         f"{rate}, {DECAYS[recipe.decay]}",

@@ -22,6 +22,7 @@ class ComparedDataset(Record):
         train: the number of training images.
         test: the number of test images.
         bytes: the size of the training images as 8-bit pixels, of vectors as 32-bit numbers.
+        kind: what it holds: ``image`` or ``vector``.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ComparedDataset(Record):
     train: Count
     test: Count
     bytes: Count
+    kind: str = "image"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,12 +118,14 @@ class LearnedDataset(Record):
         fingerprint: a hash of its images and labels.
         train: the number of training images.
         test: the number of test images.
+        kind: what it holds: ``image`` or ``vector``.
     """
 
     name: str
     fingerprint: str
     train: Count
     test: Count
+    kind: str = "image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,6 +367,11 @@ class Continual(Record):
     learners: list[Learner] = field(default_factory=list)
     gains: list[Gain] = field(default_factory=list)
     made_on: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """What is learned: ``image`` or ``vector``."""
+        return self.datasets[0].kind
 
     def learner(self, memory: str, network: str, *, knowledge: bool = False) -> Learner | None:
         """The result of a network with a memory, if there is one.

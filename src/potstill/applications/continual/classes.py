@@ -30,6 +30,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
 from potstill.schema.continual import BASELINES, ClassProtocol, Continual, Course, Learner, Memory
+from potstill.schema.shapes import kind_of
 from potstill.synthetic import SyntheticSet
 from potstill.units import Job, Runner, UnitLog, Workplace
 
@@ -302,7 +303,7 @@ def _check(dataset: ImageDataset, protocol: ClassProtocol, networks: Sequence[st
     """Refuse what cannot be learned in steps, before anything is computed."""
     at_least(protocol, steps=2, memory=1, orders=1, iterations=0)
     check_test(dataset)
-    classes, steps = dataset.class_count, protocol.steps
+    classes, steps, kind = dataset.class_count, protocol.steps, kind_of(dataset.shape)
     possible = [number for number in range(2, classes // 2 + 1) if classes % number == 0]
     if steps not in possible:
         one = "a step would have one class" if steps == classes else f"it has {classes} classes"
@@ -313,16 +314,16 @@ def _check(dataset: ImageDataset, protocol: ClassProtocol, networks: Sequence[st
         raise UserError(f"{dataset.name} cannot be divided into {steps} equal steps: {one}", remedy)
     if not (last := protocol.share(steps - 1, classes)):
         raise UserError(
-            f"a memory of {protocol.memory} images has none for each of {classes} classes", f"use `memory={classes}`"
+            f"a memory of {protocol.memory} {kind}s has none for each of {classes} classes", f"use `memory={classes}`"
         )
     fewest = min(dataset.train.class_sizes)
     if (largest := protocol.share(0, classes)) > fewest:
         raise UserError(
-            f"the memory holds {largest} images of each class at first, and a class has {fewest} training images",
+            f"the memory holds {largest} {kind}s of each class at first, and a class has {fewest} training {kind}s",
             f"use a smaller `memory`, or `sharing=fixed` with {last} of each",
         )
     if min(dataset.test.class_sizes) == 0:
-        raise UserError(f"{dataset.name} has a class without test images", "use a dataset with test images of each")
+        raise UserError(f"{dataset.name} has a class without test {kind}s", f"use a dataset with test {kind}s of each")
     check_networks(networks, dataset)
 
 

@@ -24,6 +24,7 @@ from potstill.runtime.bounds import at_least, positive
 from potstill.runtime.errors import UserError
 from potstill.runtime.lock import locked
 from potstill.schema.continual import BASELINES, Continual, Course, DomainProtocol, Learner, Memory
+from potstill.schema.shapes import kind_of
 from potstill.units import Job, Runner, UnitLog, Workplace
 
 PURPOSE = "continual"
@@ -258,6 +259,6 @@ def _check(stages: Sequence[ImageDataset], protocol: DomainProtocol) -> None:
     for dataset in stages[:-1]:
         if (fewest := min(dataset.train.class_sizes)) < protocol.images_per_class:
             raise UserError(
-                f"a class of {dataset.name} has {fewest} training images, fewer than are to be kept",
+                f"a class of {dataset.name} has {fewest} training {kind_of(dataset.shape)}s, fewer than are to be kept",
                 f"use `images_per_class={fewest}` or less",
             )

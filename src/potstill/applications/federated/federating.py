@@ -34,6 +34,7 @@ from potstill.schema.federated import (
     Learner,
     Way,
 )
+from potstill.schema.shapes import kind_of
 from potstill.units import Job, Runner, UnitLog, Workplace
 
 NETWORK = "convnet:depth=2:width=32"
@@ -270,7 +271,10 @@ def _check_sent(clients: Clients) -> None:
         if not any(client.sent for client in repeat):
             fits = max(size // client.pictures for client in repeat for size in client.class_sizes)
             smaller = f", or `ipc={fits}` or less" if fits else ""
-            raise UserError("no client has as many images of a class as it should send", f"use fewer clients{smaller}")
+            kind = kind_of(clients.dataset.shape)
+            raise UserError(
+                f"no client has as many {kind}s of a class as it should send", f"use fewer clients{smaller}"
+            )
 
 
 def _check(dataset: ImageDataset, protocol: FederatedProtocol, averaging: Averaging, networks: Sequence[str]) -> None:

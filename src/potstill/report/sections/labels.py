@@ -11,7 +11,7 @@ from potstill.schema.label_regimes import RANDOM, REGIMES, SET, LabelRegimes, Re
 
 TITLES: dict[Regime, str] = {
     "hard": "hard: the classes",
-    "stored": "stored: probabilities kept with the images",
+    "stored": "stored: probabilities kept with the set",
     "teacher": "teacher: labels every augmented batch",
 }
 
@@ -34,6 +34,7 @@ class View:
     measured: str
     stored: str
     tables: list[tuple[str, list[Row]]]
+    kind: str
 
 
 def view(run: Run) -> View | None:
@@ -42,25 +43,33 @@ def view(run: Run) -> View | None:
     if found is None or not found.networks:
         return None
     teacher = f"a {wording.network_title(found.teacher)} of {wording.percent(found.teacher_accuracy)} test accuracy"
-    stored = "the set's own, learned ones" if found.own_labels else "the teacher's for each picture as it is"
+    each = "picture" if run.after.kind == "image" else "vector"
+    stored = "the set's own, learned ones" if found.own_labels else f"the teacher's for each {each} as it is"
     return View(
         measured=f"The teacher is {teacher}. Trained by {found.recipe.label}; seed {found.seed}.",
-        stored=f"Stored labels of the set are {stored}; those of random images are the teacher's.",
+        stored=f"Stored labels of the set are {stored}; those of random {run.after.kind}s are the teacher's.",
         tables=[
             (wording.network_title(network), [_row(found, regime, results.get(regime, {})) for regime in REGIMES])
             for network, results in found.networks.items()
         ],
+        kind=run.after.kind,
     )
 
 
-def label_sentence(found: LabelRegimes, network: str) -> str:
-    """How far the set is above random images in each regime, in one sentence."""
+def label_sentence(found: LabelRegimes, network: str, kind: str = "image") -> str:
+    """How far the set is above random images in each regime, in one sentence.
+
+    Args:
+        found: the accuracies.
+        network: spec of the network.
+        kind: what the set holds: ``image`` or ``vector``.
+    """
     parts = []
     for regime in REGIMES:
         results = found.networks.get(network, {}).get(regime, {})
         apart = _difference(results)
         parts.append(f"{apart} with {regime} labels" if apart else f"not measured with {regime} labels")
-    return f"{wording.network_title(network)} on the set beside random images: {', '.join(parts)}."
+    return f"{wording.network_title(network)} on the set beside random {kind}s: {', '.join(parts)}."
 
 
 def _row(found: LabelRegimes, regime: Regime, results: dict[str, NetworkResult]) -> Row:

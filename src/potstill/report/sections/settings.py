@@ -79,7 +79,7 @@ def _evaluation_rows(evaluation: Evaluation, run: Run) -> list[tuple[str, str]]:
             step_sizes=[run.after.step_size],
         ),
         Trained(epochs=[result.epochs for result in on_full], images=run.manifest.dataset.train),
-        augmented=run.after.kind == "image",
+        kind=run.after.kind,
     )
     return [
         *steps,

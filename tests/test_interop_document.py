@@ -1,4 +1,4 @@
-"""The snippets of the document about other libraries are run, where the libraries are installed."""
+"""The snippets of the document about other libraries are run."""
 
 from __future__ import annotations
 

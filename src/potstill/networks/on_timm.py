@@ -393,7 +393,7 @@ def _timm() -> ModuleType:
     except ModuleNotFoundError as error:
         raise UserError(
             f"networks of timm need the package {error.name or 'timm'}, which is not installed",
-            "install it with: pip install timm",
+            "install it with: pip install 'potstill[timm]'",
         ) from error
     except Exception as error:  # torchvision built for another PyTorch raises a RuntimeError
         raise UserError(

@@ -51,7 +51,7 @@ def examine() -> Iterator[Finding]:
     yield _memory()
     found = list(_pytorch())
     yield from found
-    yield from _packages(but=PYTORCH if found[0].verdict == "broken" else "")
+    yield from _packages(with_pytorch=found[0].verdict != "broken")
     yield _cache()
     yield _local_data()
 
@@ -76,11 +76,11 @@ def _pytorch() -> Iterator[Finding]:
         yield from examine_pytorch()
 
 
-def _packages(*, but: str = "") -> Iterator[Finding]:
+def _packages(*, with_pytorch: bool) -> Iterator[Finding]:
     """The packages that Potstill needs and may use, as its installed metadata declares them.
 
     Args:
-        but: a package that is needed, of which something is said already.
+        with_pytorch: whether PyTorch can be imported; if not, that is said already.
     """
     try:
         extras = metadata("potstill").get_all("Provides-Extra") or []
@@ -89,13 +89,13 @@ def _packages(*, but: str = "") -> Iterator[Finding]:
         yield Finding("installation", "not installed as a package", "note", "pip install -e . in the checkout")
         return
     needed = [each for each in declared if _applies(each)]
-    examined = [each for each in needed if each.name != but]
+    examined = [each for each in needed if with_pytorch or each.name != PYTORCH]
     unfit = [finding for each in examined if (finding := _dependency(each))]
     yield from unfit or [Finding("packages", f"{len(examined)}, all of them in versions that are asked for")]
     for extra in extras:
         for requirement in declared:
             if requirement not in needed and _applies(requirement, extra):
-                yield _optional_package(requirement, extra)
+                yield _optional_package(requirement, extra, with_pytorch=with_pytorch)
 
 
 def _applies(requirement: Requirement, extra: str = "") -> bool:
@@ -123,7 +123,7 @@ def _unfit(requirement: Requirement, installed: str) -> str:
     return f"{requirement.name} {installed} is present, but {how}"
 
 
-def _optional_package(requirement: Requirement, extra: str) -> Finding:
+def _optional_package(requirement: Requirement, extra: str, *, with_pytorch: bool) -> Finding:
     """A package of an extra: whether it is there, can be imported, and is of a version that is asked for."""
     what, package = f"extra {extra}", requirement.name
     try:
@@ -133,6 +133,8 @@ def _optional_package(requirement: Requirement, extra: str) -> Finding:
     try:
         importlib.import_module(MODULES.get(package, package.replace("-", "_")))
     except Exception as error:  # a broken package may raise anything
+        if not with_pytorch:
+            return Finding(what, f"{package} {installed} cannot be imported", "note", "see again with PyTorch")
         return _broken(what, f"{package} {installed}", package, error)
     if unfit := _unfit(requirement, installed):
         return Finding(what, unfit, "note", f"pip install --upgrade '{package}{requirement.specifier}'")
@@ -141,8 +143,12 @@ def _optional_package(requirement: Requirement, extra: str) -> Finding:
 
 def _broken(what: str, named: str, package: str, error: Exception) -> Finding:
     """A package that is there, but cannot be imported."""
-    found = f"{named} is broken ({in_one_line(error)[:100]})"
-    return Finding(what, found, "broken", f"pip install --force-reinstall {package}")
+    reason = in_one_line(error)[:100]
+    if "torchvision" in reason:
+        remedy = "install the torchvision that belongs to your PyTorch"
+    else:
+        remedy = f"pip install --force-reinstall {package}"
+    return Finding(what, f"{named} is broken ({reason})", "broken", remedy)
 
 
 def _cache() -> Finding:

@@ -59,6 +59,10 @@ def test_a_share_of_central_training_may_exceed_it():
     [dm, _] = standings(ways, ["dm"])
     assert dm.of_central_ci95 is not None
     assert dm.of_central_ci95[1] > 1.2
+    [dm, _] = standings([learner("dm", 0.9, 0.96), learner(CENTRAL, 0.3, 0.3)], ["dm"])
+    assert dm.of_central is not None
+    assert dm.of_central_ci95 is not None
+    assert dm.of_central_ci95[0] < dm.of_central < dm.of_central_ci95[1]
 
 
 def test_what_is_not_there_is_not_compared():

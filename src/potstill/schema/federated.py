@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -329,9 +330,8 @@ def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def _interval_of_ratios(shares: Sequence[float]) -> tuple[float, float] | None:
-    """Student's interval of the mean; shares may exceed 1, which the interval of fractions would be clipped to."""
-    halves = confidence_interval([share / 2 for share in shares])
-    return None if halves is None else (2 * halves[0], 2 * halves[1])
+    """Student's interval of the mean; shares may exceed 1 by any amount."""
+    return confidence_interval(shares, most=math.inf)
 
 
 def rounds_to(fedavg: Learner, accuracy: float) -> int | None:

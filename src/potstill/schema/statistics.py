@@ -20,20 +20,21 @@ K = TypeVar("K")
 
 
 def confidence_interval(
-    values: Sequence[float], level: float = 0.95, *, least: float = 0.0
+    values: Sequence[float], level: float = 0.95, *, least: float = 0.0, most: float = 1.0
 ) -> tuple[float, float] | None:
     """Student's t interval for the mean of repeats; None for fewer than two.
 
     Args:
         values: fractions, or differences of fractions.
         level: the probability with which such intervals hold the mean.
-        least: the least possible value, to which the interval is clipped, as it is to 1: -1 for differences.
+        least: the least possible value, to which the interval is clipped: -1 for differences.
+        most: the most, likewise: infinity for ratios.
     """
     if len(values) < 2:
         return None
     half = scipy.stats.t.ppf((1 + level) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     mean = statistics.fmean(values)
-    return max(least, float(mean - half)), min(1.0, float(mean + half))
+    return max(least, float(mean - half)), min(most, float(mean + half))
 
 
 def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:

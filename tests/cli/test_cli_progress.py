@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 
 from potstill.cli import progress as progress_module
 from potstill.cli.progress import DistillationProgress, ProgressLines
+from tests.small import small_digits
 
 
 class Terminal(io.StringIO):
@@ -64,6 +66,18 @@ def test_an_announcement_is_made_at_once():
     with ProgressLines("estimating", stream) as progress:
         progress.announce("about 3.5 h")
         assert stream.getvalue() == "about 3.5 h\n"
+
+
+def test_every_dataset_is_introduced_once_and_in_order():
+    stream = io.StringIO()
+    with ProgressLines("learning", stream) as progress:
+        for name in ("first", "second"):
+            progress.introduce(replace(small_digits(), name=name))
+        assert stream.getvalue() == "", "the work may still be refused"
+        progress("1 of 5")
+        progress("2 of 5")
+    said = [line for line in stream.getvalue().splitlines() if "images of 10 classes" in line]
+    assert [line.partition(":")[0] for line in said] == ["first", "second"]
 
 
 @pytest.mark.usefixtures("quick")

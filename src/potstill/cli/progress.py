@@ -42,7 +42,7 @@ class ProgressLines:
         self._message, self._stream = doing, stream
         self._live = self._out.isatty()
         self._started = self._last = time.monotonic()
-        self._untold: ImageDataset | None = None
+        self._untold: list[ImageDataset] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -60,21 +60,19 @@ class ProgressLines:
 
     def __call__(self, message: str) -> None:
         """Take a message."""
-        if self._untold is not None:
-            lines = inspection.inspect(self._untold).summary()
-            self._untold = None
-            self.announce(*lines)
+        while self._untold:
+            self.announce(*inspection.inspect(self._untold.pop(0)).summary())
         self._message = message
         if self._live:
             self._last = time.monotonic()
             say(message, to=self._out)
 
     def introduce(self, dataset: ImageDataset) -> None:
-        """Say how a dataset was understood, with the first message about work on it.
+        """Say how a dataset was understood, with the first message about work on it; of several, how each was.
 
         Until then the work may still be refused, in one line.
         """
-        self._untold = dataset
+        self._untold.append(dataset)
 
     def announce(self, *lines: str) -> None:
         """Print lines at once, on a terminal as in a file or a pipe."""

@@ -10,7 +10,7 @@ import pytest
 
 from potstill.evaluation import RECIPES, find_recipe
 from potstill.report.comparison import render
-from potstill.report.protocol import Trained, protocol
+from potstill.report.protocol import Trained, protocol, training_of
 from potstill.schema.comparison import Comparison
 from potstill.schema.recipe import Recipe
 
@@ -91,3 +91,10 @@ def test_a_comparison_of_an_older_version_has_its_page() -> None:
     record = Comparison.read(Path(__file__).parents[2] / "records" / "mnist-comparison" / "comparison.json")
     assert record.seed is None
     assert "not recorded" in render(record)
+
+
+def test_vectors_are_said_not_to_be_augmented():
+    augmented, plain = find_recipe("quick"), find_recipe("probe-1000")
+    assert training_of(augmented, "vector") == f"{augmented.summary}; vectors are not augmented"
+    assert training_of(augmented, "image") == augmented.summary
+    assert training_of(plain, "vector") == plain.summary

@@ -14,7 +14,7 @@ from potstill.report.charts import Tick
 from potstill.report.charts.curves import CurveChart, Panel, curve_chart
 from potstill.report.continual_lead import continual_verdict, first_memory, remarks, way_title
 from potstill.report.page import rendered
-from potstill.report.protocol import measured_on, recipe_title
+from potstill.report.protocol import measured_on, recipe_title, training_of
 from potstill.report.wording import signed
 from potstill.runtime.files import write_atomic
 from potstill.schema.continual import ClassProtocol, Continual, DomainProtocol, Gain, Learner, Memory, stream_forgetting
@@ -173,7 +173,7 @@ def _settings(record: Continual) -> list[tuple[str, str]]:
         *(_of_classes(protocol, record.kind) if isinstance(protocol, ClassProtocol) else _of_domains(protocol, record)),
         ("iterations of methods", "the method's own" if protocol.iterations is None else str(protocol.iterations)),
         ("recipe", recipe_title(record.recipe)),
-        ("training", record.recipe.summary),
+        ("training", training_of(record.recipe, record.kind)),
         ("seed", str(protocol.seed)),
         *measured_on(record.made_on),
     ]

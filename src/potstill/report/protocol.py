@@ -45,6 +45,17 @@ def recipe_title(recipe: Recipe) -> str:
     return f"{recipe.name}, version {recipe.version}"
 
 
+def training_of(recipe: Recipe, kind: str) -> str:
+    """The recipe in one line, and what of it does not apply.
+
+    Args:
+        recipe: the recipe by which networks were trained.
+        kind: what the data are: ``image``, or ``vector``, which is not augmented, whatever the recipe.
+    """
+    augmented = recipe.augmentation != "none" or recipe.cutmix
+    return f"{recipe.summary}; vectors are not augmented" if augmented and kind == "vector" else recipe.summary
+
+
 def protocol(recipe: Recipe, on_set: Trained, on_full: Trained, *, kind: str = "image") -> list[tuple[str, str]]:
     """The steps of the protocol, for a table of settings.
 

@@ -14,7 +14,7 @@ from potstill.report.contact_sheet import LARGEST_SIDE, Pictured, picture
 from potstill.report.exhibits import Tile
 from potstill.report.images import class_titles
 from potstill.report.page import rendered
-from potstill.report.protocol import measured_on, recipe_title
+from potstill.report.protocol import measured_on, recipe_title, training_of
 from potstill.report.sections.gallery import tile_width
 from potstill.runtime.files import write_atomic
 from potstill.schema.subset import Comparison, Subset
@@ -187,7 +187,14 @@ def _settings(record: Subset) -> list[tuple[str, str]]:
         ("rule", record.rule),
         ("features", features),
         ("seed", str(record.seed)),
-        *([] if worth is None else [("recipe", recipe_title(worth.recipe)), ("training", worth.recipe.summary)]),
+        *(
+            []
+            if worth is None
+            else [
+                ("recipe", recipe_title(worth.recipe)),
+                ("training", training_of(worth.recipe, "vector" if record.vectors else "image")),
+            ]
+        ),
         *measured_on(record.made_on),
     ]
 

@@ -12,7 +12,7 @@ NETWORK_TITLES = {
     "vgg11": "VGG-11",
     "lenet": "LeNet",
     "mlp": "MLP",
-    "linear": "linear classifier",
+    "linear": "Linear classifier",
 }
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from torch import Tensor
 
+from potstill.data.formats.torch_file import read_torch_file
 from potstill.runtime.errors import UserError
-from potstill.runtime.torch_file import read_torch_file
 
 WANTED = "a list of images and labels, a dictionary with such a list as 'data', or a tensor of images"
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from potstill.data.formats.torch_file import read_torch_file
 from potstill.runtime.errors import UserError
-from potstill.runtime.torch_file import read_torch_file
 
 
 class Code:

@@ -73,9 +73,11 @@ def _images(folder: Path, suffix: str) -> Path:
     return folder / "b" / f"0002{suffix}"
 
 
-def _pt(folder: Path) -> Path:
+def _pt(folder: Path, *, archive: bool = True) -> Path:
     images, labels = torch.from_numpy(noise(20, (1, 8, 8))).float() / 255, torch.arange(10).repeat(2)
-    torch.save({"data": [[images, labels]], "accs_all_exps": {"ConvNet": [[np.float64(0.5)]]}}, folder / "res.pt")
+    accuracies = {"ConvNet": [[np.float64(0.5)], np.ones(3)]}
+    content = {"data": [[images, labels]], "accs_all_exps": accuracies}
+    torch.save(content, folder / "res.pt", _use_new_zipfile_serialization=archive)
     return folder / "res.pt"
 
 
@@ -157,6 +159,7 @@ KINDS = [
     _parsed("MATLAB, compressed", partial(_mat, compressed=True), read_mat),
     _parsed("batch of CIFAR", _pickle, read_plain_pickle),
     Kind("set of another program", "zip", _pt, _imported),
+    Kind("set of another program, in the old form", "bytes", partial(_pt, archive=False), _imported),
     _parsed("vectors", _npy, read_vectors),
     _loaded(".npz of vectors", "zip", _npz_of_vectors, "set.npz"),
     _loaded("parquet of vectors", "bytes", _parquet_of_vectors, dear=True),

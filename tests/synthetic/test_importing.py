@@ -35,11 +35,16 @@ def check(made: SyntheticSet, images: Tensor, labels: Tensor) -> None:
     assert made.provenance["dataset_fingerprint"] == DIGITS.fingerprint
 
 
-def test_the_layout_of_dc_dsa_and_dm(tmp_path: Path):
+OLD = {"_use_new_zipfile_serialization": False}  # as PyTorch wrote files before 1.6, VICO's among them
+form = pytest.mark.parametrize("form", [{}, OLD], ids=["archive", "old"])
+
+
+@form
+def test_the_layout_of_dc_dsa_and_dm(form: dict[str, bool], tmp_path: Path):
     first, second = shuffled(seed=0), shuffled(seed=1)
     accuracies = {"ConvNet": [[np.float64(0.9)], [np.float64(0.8)]]}
     path = tmp_path / "res_DM_digits_ConvNet_2ipc.pt"
-    torch.save({"data": [list(first), list(second)], "accs_all_exps": accuracies}, path)
+    torch.save({"data": [list(first), list(second)], "accs_all_exps": accuracies}, path, **form)
     found = import_set(path, DIGITS, pixels="normalised")
     check(found.synthetic, *first)
     assert found.remarks[0] == "experiment 0 of 2, counted from 0"
@@ -49,23 +54,25 @@ def test_the_layout_of_dc_dsa_and_dm(tmp_path: Path):
         import_set(path, DIGITS, pixels="normalised", experiment=2)
 
 
+@form
 @pytest.mark.parametrize("wrap", [lambda pair: {"data": tuple(pair)}, list, tuple])
-def test_a_pair_in_one_file(wrap: object, tmp_path: Path):
+def test_a_pair_in_one_file(wrap: object, form: dict[str, bool], tmp_path: Path):
     images, labels = shuffled()
-    torch.save(wrap([images, labels]), tmp_path / "data_best.pt")  # type: ignore[operator]
+    torch.save(wrap([images, labels]), tmp_path / "data_best.pt", **form)  # type: ignore[operator]
     check(import_set(tmp_path / "data_best.pt", DIGITS, pixels="normalised").synthetic, images, labels)
 
 
-def test_the_layout_of_mtt_datm_and_pad(tmp_path: Path):
+@form
+def test_the_layout_of_mtt_datm_and_pad(form: dict[str, bool], tmp_path: Path):
     images, labels = shuffled()
     logits = torch.randn(20, 10) + 9 * torch.nn.functional.one_hot(labels, 10)
-    torch.save(images, tmp_path / "images_best.pt")
-    torch.save(labels, tmp_path / "labels_best.pt")
+    torch.save(images, tmp_path / "images_best.pt", **form)
+    torch.save(labels, tmp_path / "labels_best.pt", **form)
     hard = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised")
     check(hard.synthetic, images, labels)
     assert hard.synthetic.step_size is None
-    torch.save(logits.requires_grad_(), tmp_path / "labels_best.pt")
-    torch.save(torch.tensor(0.03, requires_grad=True), tmp_path / "lr_best.pt")
+    torch.save(logits.requires_grad_(), tmp_path / "labels_best.pt", **form)
+    torch.save(torch.tensor(0.03, requires_grad=True), tmp_path / "lr_best.pt", **form)
     soft = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised")
     order = soft.synthetic.hard_labels.argsort(stable=True)
     assert order.tolist() == list(range(20))
@@ -80,6 +87,13 @@ def test_the_layout_of_mtt_datm_and_pad(tmp_path: Path):
         import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised")
     named = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised", labels=tmp_path / "others.pt")
     assert named.synthetic.labels.equal(expected)
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_that_were_trained_as_parameters(tmp_path: Path):
+    images, labels = shuffled()
+    torch.save([torch.nn.Parameter(images), torch.nn.Parameter(labels.float())], tmp_path / "a.pt")
+    check(import_set(tmp_path / "a.pt", DIGITS, pixels="normalised").synthetic, images, labels)
 
 
 def test_probabilities_and_one_hot_labels(tmp_path: Path):

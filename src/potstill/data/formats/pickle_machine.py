@@ -18,15 +18,27 @@ class Refused(Exception):
     """A pickle that is damaged or asks for more than it may."""
 
 
-class Asked(Refused):
-    """A pickle that asks for a name or an instruction that it may not use.
+class UnknownName(Refused):
+    """A pickle that asks for a name that it may not use.
 
     Attributes:
-        name: of what it asks for.
+        name: what it asks for.
     """
 
-    def __init__(self, verb: str, name: str) -> None:
-        super().__init__(f"it {verb} {name}")
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it asks for {name}")
+        self.name = name
+
+
+class UnknownInstruction(Refused):
+    """A pickle that uses an instruction that it may not use.
+
+    Attributes:
+        name: of the instruction.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it uses {name}")
         self.name = name
 
 
@@ -37,7 +49,7 @@ class Symbol:
         """What a call of it makes."""
         raise Refused("a call of something that is no function")
 
-    def build(self, machine: Machine, state: tuple[Any, ...]) -> None:
+    def build(self, machine: Machine, state: Any) -> None:
         """Take a state."""
         raise Refused("a state for something that takes none")
 
@@ -106,7 +118,7 @@ class Machine:
         self.memo.clear()
         for opcode, argument, _ in pickletools.genops(stream):
             if self.instructions is not None and opcode.name not in self.instructions:
-                raise Asked("uses", opcode.name)
+                raise UnknownInstruction(opcode.name)
             if opcode.name == "STOP":
                 result = self.pop()
                 if self.stack:
@@ -117,7 +129,7 @@ class Machine:
             elif opcode.name in ACTIONS:
                 ACTIONS[opcode.name](self, argument)
             elif opcode.name not in IGNORED:
-                raise Asked("uses", opcode.name)
+                raise UnknownInstruction(opcode.name)
         raise Refused("it has no end")
 
     def encoded(self, text: str | bytes) -> bytes:
@@ -161,9 +173,9 @@ def finished(value: Any) -> Any:
     return value.finished() if isinstance(value, Symbol) else value
 
 
-def _key(value: Any) -> str | bytes:
+def _key(value: Any) -> str | bytes | int | float:
     # Nothing else: the hash of a deeply nested tuple would never be computed to its end.
-    if not isinstance(value, str | bytes):
+    if not isinstance(value, str | bytes | int | float):
         raise Refused(f"{type(value).__name__} as a key")
     return value
 
@@ -176,7 +188,7 @@ def _set_items(target: dict[Any, Any], items: list[Any]) -> None:
 
 def _global(machine: Machine, name: str) -> None:
     if name not in machine.names:
-        raise Asked("asks for", name.replace(" ", "."))
+        raise UnknownName(name.replace(" ", "."))
     machine.push(machine.names[name])
 
 
@@ -192,14 +204,14 @@ def _reduce(machine: Machine, _: Any) -> None:
 
 
 def _build(machine: Machine, _: Any) -> None:
-    state, target = machine.pop(tuple), machine.pop(Symbol)
+    state, target = machine.pop(), machine.pop(Symbol)
     target.build(machine, state)
     machine.push(target)
 
 
 def _persistent(machine: Machine, _: Any) -> None:
     if machine.persistent is None:
-        raise Asked("uses", "BINPERSID")
+        raise UnknownInstruction("BINPERSID")
     machine.push(machine.persistent(machine.pop()))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,18 +11,19 @@ import numpy as np
 from potstill.data.formats.pickle_machine import Machine, Name, Refused, Symbol
 
 LONGEST = 2**30  # of a side; more than any file that is read has bytes
-CODE = re.compile(r"b1|[iu][1248]|f[248]")
+CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+"""NumPy's types of plain numbers."""
 
 
 class _Dtype(Symbol):
     """A type of numbers, until its state says how bytes are ordered."""
 
     def __init__(self, code: str) -> None:
-        if not CODE.fullmatch(code):
+        if code not in CODES:
             raise Refused(f"an array of {code!r}")
         self.code, self.order = code, "="
 
-    def build(self, machine: Machine, state: tuple[Any, ...]) -> None:
+    def build(self, machine: Machine, state: Any) -> None:
         """Take the order of the bytes."""
         match state:
             case (3, "<" | ">" | "|" | "=" as order, None, None, None, -1, -1, 0):
@@ -42,7 +42,7 @@ class _Array(Symbol):
     def __init__(self) -> None:
         self.values: np.ndarray | None = None
 
-    def build(self, machine: Machine, state: tuple[Any, ...]) -> None:
+    def build(self, machine: Machine, state: Any) -> None:
         """Take shape and content."""
         match state:
             case (int(), tuple(shape), _Dtype(dtype=dtype), fortran, str() | bytes() as raw):

@@ -22,8 +22,8 @@ def read_plain_pickle(path: Path) -> Any:
         path: the file.
 
     Returns:
-        Dictionaries with texts or bytes as keys, lists, tuples, texts, bytes, numbers, booleans, None and arrays. Texts
-        of Python 2 are read as Latin-1.
+        Dictionaries with texts, bytes or numbers as keys, lists, tuples, texts, bytes, numbers, booleans, None and
+        arrays. Texts of Python 2 are read as Latin-1.
 
     Raises:
         UserError: the file is absent, damaged, or anything but plain data.

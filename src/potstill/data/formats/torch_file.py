@@ -1,16 +1,14 @@
 """Files that ``torch.save`` wrote, read for their tensors alone: nothing in them is executed.
 
-Three things stand between a file and PyTorch. Its archive is read by Python and written anew, uncompressed, so that
-both see the same contents and no more bytes than the file has. The instructions of its pickle are looked through first:
-they may name tensors, their storages and plain numbers, and nothing else. Then PyTorch's restricted reader does the
-work (``weights_only=True``), with functions of ours in the place of NumPy's.
+Three things stand between a file and PyTorch. An archive is read by Python and written anew, uncompressed, so that both
+see the same contents and no more bytes than the file has. The pickles are looked through first: they may name tensors,
+their storages and plain numbers, and each storage must have the bytes that it claims. Then PyTorch's restricted reader
+does the work (``weights_only=True``).
 """
 
 from __future__ import annotations
 
 import io
-import pickletools
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -21,51 +19,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from potstill.data.formats.pickle_machine import Refused, UnknownInstruction, UnknownName
+from potstill.data.formats.pickled_arrays import CODES
+from potstill.data.formats.torch_pickle import Wanting, storages_of
+from potstill.data.formats.torch_stream import FIRST, CutOff, check_stream
 from potstill.runtime.bounds import check_memory
 from potstill.runtime.errors import UserError
 from potstill.runtime.reading import cannot_read, open_regular
 from potstill.runtime.text import visible
 
-DTYPES = (
-    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
-    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
-)
-"""The types of tensors that are read."""
-
-NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-"""NumPy's types of plain numbers, which released files hold beside tensors, as accuracies."""
-
-STORAGES = ("Half", "BFloat16", "Float", "Double", "Byte", "Char", "Short", "Int", "Long", "Bool")
-
-NAMES = frozenset(
-    {
-        "collections OrderedDict",
-        "torch._utils _rebuild_tensor_v2",
-        "torch._utils _rebuild_parameter",
-        "torch.nn.parameter Parameter",
-        "numpy.core.multiarray scalar",
-        "numpy._core.multiarray scalar",
-        "numpy dtype",
-        "_codecs encode",
-        *(
-            f"torch {name}Storage"
-            for name in ["Half", "BFloat16", "Float", "Double", "Byte", "Char", "Short", "Int", "Long", "Bool"]
-        ),
-    }
-)
-"""What a pickle may name."""
-
+ARCHIVE = b"PK\x03\x04"
+"""With which a zip archive begins."""
+PROGRAM = "data.pkl"
 ANOTHER = "save its images and labels alone, as tensors, where you trust it"
 
 
 def read_torch_file(path: Path) -> Any:
-    """The tensors, numbers, texts, lists and dictionaries in a file.
+    """The tensors, numbers, texts, arrays, lists and dictionaries in a file.
 
     Args:
-        path: a file that ``torch.save`` wrote, since PyTorch 1.6.
+        path: a file that ``torch.save`` wrote, in the form of PyTorch 1.6 or in the one before.
 
     Returns:
-        What it holds, with tensors on the CPU.
+        What it holds, with tensors on the CPU, without gradients.
 
     Raises:
         UserError: the file cannot be read, is no such file, or holds anything more; or it claims more than it has.
@@ -74,36 +50,73 @@ def read_torch_file(path: Path) -> Any:
         stream = open_regular(path)
     except OSError as error:
         raise cannot_read(path, error) from error
-    allowed = [_Dtype, (_Dtype, "numpy.dtype")]
-    allowed += [(_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
-        with stream, warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
-            warnings.simplefilter("ignore")  # what it can read is checked below, and the rest is refused
-            content = torch.load(_rewritten(path, stream), map_location="cpu", weights_only=True)
+        with stream, warnings.catch_warnings(), torch.serialization.safe_globals(_numpy()):
+            warnings.simplefilter("ignore")  # what it can read is checked before, and the rest is refused
+            content = torch.load(_checked(path, stream), map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except Exception as error:  # the reader raises whatever a damaged file makes it stumble over
-        raise _refused(path, error) from error
+    except Wanting as error:
+        raise UserError(f"{path} holds {error}", ANOTHER) from error
+    except UnknownName as error:
+        named = visible(error.name)[:80]
+        raise UserError(f"{path} holds more than tensors ({named}): loading it could run code", ANOTHER) from error
+    except UnknownInstruction as error:
+        raise UserError(
+            f"{path} uses {error.name}, which PyTorch's restricted reader does not know", ANOTHER
+        ) from error
+    except CutOff as error:
+        raise UserError(f"{path} is cut off: {error}", "download it again") from error
+    except Refused as error:
+        raise _damaged(path, f": {error}") from error
+    except Exception as error:  # readers raise whatever a damaged file makes them stumble over
+        raise _damaged(path) from error
     for tensor in _tensors(content):
-        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.dtype not in DTYPES:
-            raise UserError(f"{path} holds a tensor of an unusual kind ({tensor.dtype}, {tensor.layout})", ANOTHER)
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise UserError(f"{path} holds a tensor {tuple(tensor.shape)} without that many values", ANOTHER)
+        tensor.requires_grad_(False)
     return content
 
 
-def _rewritten(path: Path, stream: IO[bytes]) -> io.BytesIO:
-    """The archive with the contents that Python reads from it, after its pickle was looked through.
+def _numpy() -> list[Any]:
+    """What makes NumPy's numbers and arrays, for PyTorch's reader; their arguments are checked before it calls them."""
+    scalar, reconstruct = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
+    named = [
+        (function, f"numpy.{core}.multiarray.{name}")
+        for core in ("core", "_core")
+        for function, name in ((scalar, "scalar"), (reconstruct, "_reconstruct"))
+    ]
+    return [*named, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in CODES}]
+
+
+def _checked(path: Path, stream: IO[bytes]) -> io.BytesIO:
+    """The contents of a file, after they were looked through.
 
     Raises:
-        UserError: it is compressed, is larger than the file, or names what it may not.
+        UserError: it is no file of ``torch.save``, or is cut off, compressed or larger than it is.
+        Refused: its pickles are not what they may be.
     """
     size = stream.seek(0, io.SEEK_END)
     check_memory(str(path), 3 * size, "use a machine with more memory")
-    if not zipfile.is_zipfile(stream):
-        raise UserError(
-            f"{path} is not a file of torch.save, or is damaged, or was written before PyTorch 1.6", "download it again"
-        )
+    stream.seek(0)
+    start = stream.read(len(ARCHIVE))
+    if start == ARCHIVE:
+        if not zipfile.is_zipfile(stream):
+            raise UserError(f"{path} is cut off: the end of its archive is missing", "download it again")
+        return _rewritten(path, stream, size)
+    if not start.startswith(FIRST):
+        raise UserError(f"{path} is not a file of torch.save", "check what was downloaded")
+    stream.seek(0)
+    content = stream.read()
+    check_stream(content)
+    return io.BytesIO(content)
+
+
+def _rewritten(path: Path, stream: IO[bytes], size: int) -> io.BytesIO:
+    """The archive with the contents that Python reads from it, after its pickle was looked through.
+
+    Raises:
+        UserError: it is compressed, or larger than the file.
+        Refused: its pickle or its storages are not what they may be.
+    """
     made = io.BytesIO()
     with zipfile.ZipFile(stream) as there, zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as anew:
         entries = there.infolist()
@@ -111,67 +124,35 @@ def _rewritten(path: Path, stream: IO[bytes]) -> io.BytesIO:
             raise UserError(f"{path} is a compressed archive, not a file of torch.save", "save it with torch.save")
         if sum(entry.file_size for entry in entries) > size or len({e.filename for e in entries}) < len(entries):
             raise UserError(f"{path} claims more than it has", ANOTHER)
+        programs = [entry.filename for entry in entries if entry.filename.rpartition("/")[2] == PROGRAM]
+        if len(programs) != 1:
+            raise UserError(f"{path} is an archive, but not of torch.save", "save it with torch.save")
+        sizes: dict[str, int] = {}
         for entry in entries:
             content = there.read(entry)
-            if entry.filename.endswith(".pkl"):
-                _check_names(path, content)
+            sizes[entry.filename] = len(content)
             anew.writestr(entry.filename, content)
+        program = there.read(programs[0])
+    folder = programs[0].removesuffix(PROGRAM)
+    for key, storage in storages_of(io.BytesIO(program), copies=2 * len(program)).items():
+        if sizes.get(f"{folder}data/{key}") != storage.nbytes:
+            raise Refused(f"its storage {key} does not have the {storage.nbytes:,} bytes that its tensors claim")
     made.seek(0)
     return made
 
 
-def _check_names(path: Path, program: bytes) -> None:
-    """Look through the instructions of a pickle.
-
-    Raises:
-        UserError: it names something that is no tensor or number, or in a way that cannot be looked through.
-    """
-    for instruction, argument, _ in pickletools.genops(program):
-        if instruction.name == "GLOBAL" and argument not in NAMES:
-            raise _more_than_tensors(path, str(argument).replace(" ", "."))
-        if instruction.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
-            raise _more_than_tensors(path, f"the instruction {instruction.name}")
-
-
-class _Dtype:
-    """A type of numbers in the place of ``numpy.dtype``: its code, and the order of its bytes."""
-
-    def __init__(self, code: str, *_: object) -> None:
-        if code not in NUMBERS:
-            raise ValueError(f"{code!r} is no type of plain numbers")
-        self.code, self.order = code, "<"
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = ">" if state[1] == ">" else "<"
-
-
-def _number(kind: _Dtype, content: bytes | str = b"") -> float | int | bool:
-    """A plain number in the place of NumPy's scalar."""
-    dtype = np.dtype(f"{kind.order}{kind.code}")
-    data = content.encode("latin-1") if isinstance(content, str) else content
-    if len(data) != dtype.itemsize:
-        raise ValueError(f"{len(data)} bytes for a number of {dtype.itemsize}")
-    return np.frombuffer(data, dtype)[0].item()
-
-
-def _refused(path: Path, error: Exception) -> UserError:
-    """Why a file is not read, in one line."""
-    said = str(error).rpartition("WeightsUnpickler error: ")[2]
-    if named := re.search(r"(?:GLOBAL|function|class) (\S+)", said):
-        return _more_than_tensors(path, named[1])
-    reason = visible(said.splitlines()[0] if said else type(error).__name__)[:120]
-    return UserError(f"{path} is not a file of torch.save, or is damaged ({reason})", "download it again")
-
-
-def _more_than_tensors(path: Path, name: str) -> UserError:
-    return UserError(f"{path} holds more than tensors ({visible(name)[:80]}): loading it could run code", ANOTHER)
+def _damaged(path: Path, reason: str = "") -> UserError:
+    return UserError(f"{path} is not a file of torch.save, or is damaged{visible(reason)[:160]}", "download it again")
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:
-    """All tensors in lists, tuples and dictionaries, however deep."""
-    waiting = [content]
+    """All tensors in lists, tuples and dictionaries, however deep and however often they are there."""
+    waiting, seen = [content], set()
     while waiting:
         value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
         if isinstance(value, Tensor):
             yield value
         elif isinstance(value, dict):

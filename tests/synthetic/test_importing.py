@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from potstill.data import load_dataset
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet, import_set
 from potstill.synthetic.export import export
+from potstill.synthetic.importing.units import unlikely
 
 DIGITS = load_dataset("digits", cache=None)
 
@@ -158,6 +160,46 @@ def test_pixels_from_0_to_1_are_not_taken_for_normalised_ones_without_a_word(tmp
     torch.save([images.sigmoid(), labels], tmp_path / "a.pt")
     found = import_set(tmp_path / "a.pt", DIGITS, pixels="normalised")
     assert "they look like pixels from 0 to 1" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        (5.0, 100.0, "100% of these pixels lie far beyond black and white: check by which mean"),
+        (0.9, 0.375, "these pixels have a mean of 0.89, and the dataset's have 0.31"),
+        (0.3, 0.1, "these pixels have a standard deviation of 0.10, and the dataset's have 0.38"),
+    ],
+)
+def test_another_normalisation_than_that_of_the_file_is_suspected(mean: float, std: float, words: str, tmp_path: Path):
+    torch.save(list(shuffled()), tmp_path / "a.pt")
+    assert import_set(tmp_path / "a.pt", DIGITS, pixels="normalised").warnings == ()
+    found = import_set(tmp_path / "a.pt", DIGITS, pixels="normalised", mean=(mean,), std=(std,))
+    assert len(found.warnings) == 1
+    assert re.match(words, found.warnings[0])
+
+
+RECORDS = Path(__file__).parents[2] / "records"
+KEPT = sorted(file for file in RECORDS.rglob("synthetic.safetensors") if "vectors" not in str(file))
+
+
+def doubts(made: SyntheticSet, mean: float | None = None, std: float | None = None) -> str | None:
+    """What is said of a set of ours that is read by another mean and standard deviation than its own."""
+    channels = made.images.shape[1]
+    read = (made.mean if mean is None else [mean] * channels, made.std if std is None else [std] * channels)
+    shift, scale = (torch.tensor(values)[:, None, None] for values in read)
+    return unlikely(made.images * scale + shift, made.mean, made.std)
+
+
+def test_distilled_sets_are_not_suspected_by_their_own_units():
+    assert len(KEPT) >= 30
+    assert {file.parent.name: said for file in KEPT if (said := doubts(SyntheticSet.load(file)))} == {}
+
+
+def test_distilled_sets_are_suspected_by_other_units():
+    grey = [made for file in KEPT if (made := SyntheticSet.load(file)).images.shape[1] == 1]
+    for mean, std, share in ((5, 100, 1), (0.5, 0.25, 1), (0.45, 0.22, 0.95), (0.5, 0.5, 0.85)):
+        suspected = sum(doubts(made, mean, std) is not None for made in grey)
+        assert suspected >= share * len(grey), (mean, std, suspected)
 
 
 @pytest.mark.parametrize("renamed", [False, True])

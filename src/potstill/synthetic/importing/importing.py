@@ -17,7 +17,7 @@ from potstill.synthetic import SyntheticSet
 from potstill.synthetic.formation import check_factor
 from potstill.synthetic.importing.folder import read_folder
 from potstill.synthetic.importing.released import read_released
-from potstill.synthetic.importing.units import Pixels, check_units, suspicions
+from potstill.synthetic.importing.units import Pixels, check_units, suspicions, unlikely
 
 SUM_TOLERANCE = 0.05  # probabilities of low precision, or of many classes
 
@@ -118,6 +118,10 @@ def import_set(
     if not torch.equal(order, torch.arange(len(order))):
         remarks.append("its images are now ordered by class")
     warnings = suspicions(found.images.float(), units)
+    if units == "normalised" and not warnings:
+        shift, scale = (torch.tensor(values)[:, None, None] for values in (own_mean, own_std))
+        if doubt := unlikely(images * scale + shift, dataset.mean, dataset.std):
+            warnings.append(doubt)
     counts = torch.bincount(classes, minlength=dataset.class_count)
     if absent := int((counts == 0).sum()):
         warnings.append(f"{absent} of {dataset.class_count} classes have no image")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -17,6 +18,13 @@ RANGES: Mapping[str, tuple[float, float]] = {"unit": (-0.05, 1.05), "bytes": (-0
 """Where pixels of these units lie; optimised ones are often a little outside of 0 to 1."""
 LEAST_LIKE = 0.35
 """Neighbouring pixels of whitened photographs correlate less, those of others more."""
+FAR, MOST_FAR = (-0.5, 1.5), 0.95
+"""Distilled pixels leave black to white, but not nearly all of them go so far."""
+MEAN_APART, ERRORS = 0.1, 3
+"""How far the mean of a channel is from the dataset's, beyond so many standard errors over the images: distilled images
+vary up to ten times as much as real ones, and yet keep their mean."""
+LEAST_SPREAD = 0.55
+"""Nor do they vary less than this share of what real ones do."""
 
 
 def check_units(images: Tensor, pixels: str | None) -> Pixels:
@@ -67,6 +75,32 @@ def suspicions(images: Tensor, pixels: Pixels) -> list[str]:
     if pixels == "normalised" and images.shape[1] == 3 and likeness < LEAST_LIKE:
         found.append(f"neighbouring pixels correlate by {likeness:.2f} only: these look whitened, or like noise")
     return found
+
+
+def unlikely(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> str | None:
+    """What speaks against the mean and standard deviation by which pixels were normalised, in a sentence.
+
+    Args:
+        images: float32 (N, C, H, W), with black at 0 and white at 1 if they were right.
+        mean: of each channel of the dataset.
+        std: likewise.
+    """
+    remedy = "check by which mean and standard deviation they are normalised"
+    far = float(((images < FAR[0]) | (images > FAR[1])).float().mean())
+    if far > MOST_FAR:
+        return f"{far:.0%} of these pixels lie far beyond black and white: {remedy}"
+    each = images.flatten(2).mean(2)
+    error = each.std(0) / math.sqrt(len(each)) if len(each) > 1 else torch.full_like(each[0], math.inf)
+    apart = (each.mean(0) - torch.tensor(mean)).abs()
+    if (apart > MEAN_APART + ERRORS * error).any():
+        worst = int((apart - ERRORS * error).argmax())
+        found, real = float(each[:, worst].mean()), mean[worst]
+        return f"these pixels have a mean of {found:.2f}, and the dataset's have {real:.2f}: {remedy}"
+    spread = images.transpose(0, 1).flatten(1).std(1)
+    if (spread < LEAST_SPREAD * torch.tensor(std)).all():
+        found, real = float(spread.mean()), sum(std) / len(std)
+        return f"these pixels have a standard deviation of {found:.2f}, and the dataset's have {real:.2f}: {remedy}"
+    return None
 
 
 def _likeness(images: Tensor) -> float:

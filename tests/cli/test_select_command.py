@@ -58,7 +58,7 @@ def test_vectors_are_measured_by_a_linear_classifier(tmp_path: Path, capsys: pyt
     assert main([*words, "--worth", "--repeats", "2", "--epochs", "30", *ON_CPU]) == 0
     said = capsys.readouterr().out
     assert "4 of 64 by k-center" in said
-    assert "linear classifier: " in said
+    assert "Linear classifier: " in said
     assert "on as many random vectors of each class" in said
     page = (tmp_path / "out" / "selection.html").read_text()
     assert "on random vectors, %" in page

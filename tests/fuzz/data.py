@@ -81,8 +81,13 @@ def _pt(folder: Path, *, archive: bool = True) -> Path:
     return folder / "res.pt"
 
 
-def _imported(folder: Path) -> None:
-    import_set(folder / "res.pt", _digits(), pixels="unit")
+def _npz_of_a_set(folder: Path) -> Path:
+    np.savez(folder / "res.npz", images=noise(20, (8, 8, 1)), labels=np.arange(20) % 10)
+    return folder / "res.npz"
+
+
+def _imported(folder: Path, name: str = "res.pt") -> None:
+    import_set(folder / name, _digits(), pixels="unit" if name.endswith(".pt") else "bytes")
 
 
 @cache
@@ -160,6 +165,7 @@ KINDS = [
     _parsed("batch of CIFAR", _pickle, read_plain_pickle),
     Kind("set of another program", "zip", _pt, _imported),
     Kind("set of another program, in the old form", "bytes", partial(_pt, archive=False), _imported),
+    Kind("set of another program, .npz", "zip", _npz_of_a_set, partial(_imported, name="res.npz")),
     _parsed("vectors", _npy, read_vectors),
     _loaded(".npz of vectors", "zip", _npz_of_vectors, "set.npz"),
     _loaded("parquet of vectors", "bytes", _parquet_of_vectors, dear=True),

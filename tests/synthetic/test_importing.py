@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,76 @@ def test_the_layout_of_mtt_datm_and_pad(form: dict[str, bool], tmp_path: Path):
         import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised")
     named = import_set(tmp_path / "images_best.pt", DIGITS, pixels="normalised", labels=tmp_path / "others.pt")
     assert named.synthetic.labels.equal(expected)
+
+
+@pytest.mark.parametrize("kind", [lambda values: values, lambda values: values.numpy()], ids=["tensors", "arrays"])
+def test_images_and_labels_in_a_dictionary(kind: Callable[[Tensor], object], tmp_path: Path):
+    images, labels = shuffled()
+    torch.save({"images": kind(images), "labels": kind(labels), "ipc": 2}, tmp_path / "a.pt")
+    check(import_set(tmp_path / "a.pt", DIGITS, pixels="normalised").synthetic, images, labels)
+
+
+@pytest.mark.parametrize("images", ["NCHW", "NHWC", "NHW", "bytes"])
+def test_arrays_in_an_npz_archive(images: str, tmp_path: Path):
+    values, labels = shuffled()
+    pixels = None if images == "bytes" else "normalised"
+    if images == "bytes":
+        values = ((values * DIGITS.std[0] + DIGITS.mean[0]) * 255).round().to(torch.uint8)
+    stored = {"NHWC": values.permute(0, 2, 3, 1), "NHW": values[:, 0]}.get(images, values)
+    np.savez_compressed(tmp_path / "a.npz", images=stored.numpy(), labels=labels.numpy().astype("uint16"))
+    found = import_set(tmp_path / "a.npz", DIGITS, pixels=pixels)
+    if images == "bytes":
+        values = (values / 255 - DIGITS.mean[0]) / DIGITS.std[0]
+    check(found.synthetic, values, labels)
+    assert ("the channels of its images are last" in found.remarks) == (images == "NHWC")
+
+
+def test_archives_of_other_arrays_are_refused(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(3), y=np.zeros(3))
+    with pytest.raises(UserError, match=r"a\.npz has no array `images` among x, y"):
+        import_set(tmp_path / "a.npz", DIGITS, pixels="normalised")
+    np.savez(tmp_path / "b.npz", images=np.array([print], dtype=object), labels=np.zeros(3))
+    with pytest.raises(UserError, match=r"b\.npz, images: it holds object, not plain numbers"):
+        import_set(tmp_path / "b.npz", DIGITS, pixels="normalised")
+    np.savez(tmp_path / "c.npz", images=np.zeros((10, 1, 8, 8)))
+    with pytest.raises(UserError, match=r"c\.npz holds images without labels; name .* or `labels=by-class`"):
+        import_set(tmp_path / "c.npz", DIGITS, pixels="normalised")
+    (tmp_path / "c.npz").write_bytes((tmp_path / "c.npz").read_bytes()[:300])
+    with pytest.raises(UserError, match=r"cannot read .*c\.npz"):
+        import_set(tmp_path / "c.npz", DIGITS, pixels="normalised")
+
+
+def test_labels_in_the_order_of_the_classes(tmp_path: Path):
+    images, labels = shuffled()
+    order = labels.argsort(stable=True)
+    torch.save(images[order], tmp_path / "images.pt")
+    found = import_set(tmp_path / "images.pt", DIGITS, pixels="normalised", labels="by-class")
+    check(found.synthetic, images[order], labels[order])
+    assert "labels in the order of the classes, 2 images of each" in found.remarks
+    for count in (9, 19):
+        torch.save(images[:count], tmp_path / "images.pt")
+        with pytest.raises(UserError, match=f"has {count} images, which are not as many of each of 10 classes"):
+            import_set(tmp_path / "images.pt", DIGITS, pixels="normalised", labels="by-class")
+    torch.save([images, labels], tmp_path / "both.pt")
+    with pytest.raises(UserError, match="has labels of its own"):
+        import_set(tmp_path / "both.pt", DIGITS, pixels="normalised", labels="by-class")
+
+
+@pytest.mark.parametrize("where", ["", "Normal"])
+def test_the_folder_of_a_run(where: str, tmp_path: Path):
+    images, labels = shuffled()
+    folder = tmp_path / "logged_files" / where
+    folder.mkdir(parents=True)
+    torch.save(images, folder / "images_best.pt")
+    torch.save(labels, folder / "labels_best.pt")
+    torch.save(torch.tensor(0.03), folder / "lr_best.pt")
+    found = import_set(tmp_path / "logged_files", DIGITS, pixels="normalised")
+    check(found.synthetic, images, labels)
+    assert found.remarks[0] == f"read from {Path(where) / 'images_best.pt'}"
+    assert float(found.synthetic.step_size or 0) == pytest.approx(0.03)
+    torch.save(images, folder / "images_5000.pt")
+    with pytest.raises(UserError, match=r"holds 2 sets: \S*images_5000\.pt, \S*images_best\.pt; name the file of one"):
+        import_set(tmp_path / "logged_files", DIGITS, pixels="normalised")
 
 
 @pytest.mark.filterwarnings("error")
@@ -282,7 +353,11 @@ BAD = {
     "endless labels": (lambda x, y: [x, torch.full((20, 10), torch.inf)], "labels that are not finite"),
     "a network": (lambda x, y: {"weight": x}, r"holds a dictionary of 1 entries \('weight'\)"),
     "a number": (lambda x, y: 3, "holds an int"),
-    "three dimensions": (lambda x, y: [x[:, 0], y], "holds a list of 2"),
+    "two dimensions": (lambda x, y: [x[:, 0, 0], y], "holds a list of 2"),
+    "images of a list": (
+        lambda x, y: {"images": list(x), "labels": y},
+        r"a dictionary of 2 entries \('images', 'labels'\)",
+    ),
 }
 
 

@@ -21,11 +21,13 @@ class Options:
     """Read a set that another program wrote, as a set that potstill evaluates, compares and exports.
 
     Attributes:
-        file: a .pt file of a released program, or a folder of images with a folder for each class.
+        file: a .pt or .npz file of a released program, the folder of its run, or a folder of images with a folder for
+            each class.
         dataset: the dataset that the set stands for.
         pixels: the units of its pixels, which no .pt file states: normalised, by mean and standard deviation; whitened,
             by ZCA after that; unit, from 0 to 1; or bytes.
-        labels: file of labels, for a file of images. By default labels_NAME.pt beside images_NAME.pt.
+        labels: file of labels, for a file of images, or by-class if they are in the order of the classes, as many of
+            each. By default labels_NAME.pt beside images_NAME.pt.
         experiment: which experiment of a file with several, from 0. By default the first.
         step_size: the learned step size. By default that of lr_NAME.pt, if it is there.
         mean: mean of each channel by which pixels are normalised, separated by commas. By default the dataset's.

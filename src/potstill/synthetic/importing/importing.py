@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,8 @@ from potstill.runtime.files import expanded, sha256_of_files
 from potstill.synthetic import SyntheticSet
 from potstill.synthetic.formation import check_factor
 from potstill.synthetic.importing.folder import read_folder
-from potstill.synthetic.importing.released import read_released
+from potstill.synthetic.importing.logged import logged_set
+from potstill.synthetic.importing.released import Released, read_released
 from potstill.synthetic.importing.units import Pixels, check_units, suspicions, unlikely
 
 SUM_TOLERANCE = 0.05  # probabilities of low precision, or of many classes
@@ -52,12 +53,14 @@ def import_set(
     """Read a set that another program wrote. Nothing in the file is executed.
 
     Args:
-        path: a file that ``torch.save`` wrote, in a layout of :mod:`potstill.synthetic.importing.released`; or a folder
-            of images with a folder for each class.
+        path: a file that ``torch.save`` wrote or an ``.npz`` archive, in a layout of
+            :mod:`potstill.synthetic.importing.released`; the folder of a run that holds one; or a folder of images with
+            a folder for each class.
         dataset: the dataset that the set stands for, whitened if the set is.
         pixels: the units of pixels: ``normalised``, ``whitened``, ``unit`` or ``bytes``. Files do not state them; only
             bytes and image files are known by their type.
-        labels: a file of labels for a file of images; by default the one that goes with its name.
+        labels: a file of labels for a file of images, or ``by-class`` if they are in the order of the classes, as many
+            of each; by default the file that goes with the name of that of images.
         experiment: which experiment of a file with several; by default the first.
         step_size: the learned step size; by default the one beside the file, if there is one.
         mean: of each channel, by which pixels are normalised; by default the dataset's.
@@ -76,6 +79,10 @@ def import_set(
     if not path.exists():
         raise UserError(f"{path} does not exist", "check the path")
     own_mean, own_std = _normalisation(dataset, pixels, mean, std)
+    remarks: list[str] = []
+    if path.is_dir() and (logged := logged_set(path)) is not None:
+        remarks.append(f"read from {logged.relative_to(path)}")
+        path = logged
     if path.is_dir():
         for name, value in (("labels", labels), ("experiment", experiment)):
             if value is not None:
@@ -84,7 +91,10 @@ def import_set(
             raise UserError(f"image files have bytes, not pixels that are {pixels}", "leave `pixels` out")
         found, units = read_folder(path, dataset), "bytes"
     else:
-        found = read_released(path, labels=None if labels is None else expanded(labels), experiment=experiment)
+        named = None if labels is None else expanded(labels)
+        found = read_released(path, classes=dataset.class_count, labels=named, experiment=experiment)
+        found, ordered = _channels_first(found, dataset)
+        remarks += ordered
         _check_images(path, found.images, dataset)
         units = check_units(found.images, pixels)
     check_factor(formation, *dataset.shape[1:])
@@ -114,7 +124,7 @@ def import_set(
             **asdict(dataset.choices),
         },
     )
-    remarks = [*found.remarks, *said]
+    remarks += [*found.remarks, *said]
     if not torch.equal(order, torch.arange(len(order))):
         remarks.append("its images are now ordered by class")
     warnings = suspicions(found.images.float(), units)
@@ -168,6 +178,17 @@ def _step_size(rate: float | None) -> Tensor | None:
 def _files(path: Path) -> list[Path]:
     """The file, or all files in the folder."""
     return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+def _channels_first(found: Released, dataset: ImageDataset) -> tuple[Released, list[str]]:
+    """Images whose channels are last, or which have one and do not say so, as (N, C, H, W)."""
+    channels, height, width = dataset.shape
+    sides, images = tuple(found.images.shape[1:]), found.images
+    if sides == (height, width, channels) and sides != dataset.shape:
+        return replace(found, images=images.permute(0, 3, 1, 2)), ["the channels of its images are last"]
+    if sides == (height, width) and channels == 1:
+        return replace(found, images=images[:, None]), []
+    return found, []
 
 
 def _check_images(path: Path, images: Tensor, dataset: ImageDataset) -> None:

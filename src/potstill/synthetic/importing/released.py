@@ -1,12 +1,14 @@
 """The files of released programs: which tensors are the images, which the labels, which the step size.
 
-Three layouts are known:
+Layouts of ``.pt`` files:
 
-- one file with ``data``, a list of experiments of images and labels each (DC, DSA, DM and programs after them), or one
-  pair of them;
-- one file with a list or tuple of images and labels (IDC and programs after it);
-- a file of images, ``images_best.pt``, beside ``labels_best.pt`` and perhaps ``lr_best.pt`` (MTT, TESLA, DATM, PAD and
-  DD-Ranking).
+- ``data``, a list of experiments of images and labels each (DC, DSA, DM and programs after them), or one pair of them;
+- a list or tuple of images and labels (IDC and programs after it);
+- ``images`` and ``labels`` in a dictionary;
+- images alone, as ``images_best.pt``, beside ``labels_best.pt`` and perhaps ``lr_best.pt`` (MTT, TESLA, DATM, PAD and
+  DD-Ranking), or in the order of the classes.
+
+An ``.npz`` archive has the arrays ``images`` and ``labels``, or ``images`` alone.
 """
 
 from __future__ import annotations
@@ -15,12 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from potstill.data.formats.npz_archive import open_npz
 from potstill.data.formats.torch_file import read_torch_file
 from potstill.runtime.errors import UserError
+from potstill.runtime.text import visible
 
-WANTED = "a list of images and labels, a dictionary with such a list as 'data', or a tensor of images"
+WANTED = "images and labels in a list, or in a dictionary as 'data' or 'images' and 'labels', or a tensor of images"
+BY_CLASS = "by-class"
+"""In the place of a file of labels: the images are in the order of the classes, as many of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +48,27 @@ class Released:
     remarks: tuple[str, ...] = ()
 
 
-def read_released(path: Path, *, labels: Path | None = None, experiment: int | None = None) -> Released:
+def read_released(path: Path, *, classes: int, labels: Path | None = None, experiment: int | None = None) -> Released:
     """Read the file of a released program.
 
     Args:
         path: the file, or that of the images.
-        labels: a file of labels; by default the one that goes with the name of the file of images.
+        classes: of the dataset.
+        labels: a file of labels, or ``by-class`` for images in the order of the classes; by default the file that goes
+            with the name of the file of images.
         experiment: which experiment of a file with several, from 0; None takes the first, and says so.
 
     Raises:
         UserError: the file holds something else, or the labels are not found, or there is no such experiment.
     """
-    content = read_torch_file(path)
+    content = _read(path)
+    if isinstance(content, dict) and isinstance(content.get("images"), Tensor):
+        named = (content["images"], content.get("labels"))
+        content = named[0] if named[1] is None else {**content, "data": named}
     if isinstance(content, Tensor):
         if experiment is not None:
             raise UserError(f"{path} holds one set, not several experiments", "leave `experiment` out")
-        return _beside(path, content, labels)
+        return _beside(path, content, classes, labels)
     if labels is not None:
         raise UserError(f"{path} has labels of its own", "leave `labels` out")
     found: Any = content.get("data") if isinstance(content, dict) else content
@@ -72,29 +85,81 @@ def read_released(path: Path, *, labels: Path | None = None, experiment: int | N
     raise UserError(f"{path} holds {_kind(content)}", f"give a file with {WANTED}")
 
 
-def _beside(path: Path, images: Tensor, labels: Path | None) -> Released:
+def _read(path: Path) -> Any:
+    """What a file holds, with arrays as tensors.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if path.suffix.lower() != ".npz":
+        content = read_torch_file(path)
+        if isinstance(content, dict):
+            return {name: _tensor(value) for name, value in content.items()}
+        return [_tensor(value) for value in content] if isinstance(content, list | tuple) else _tensor(content)
+    with open_npz(path) as archive:
+        if "images" not in archive.names:
+            shown = ", ".join(map(visible, archive.names[:5]))
+            raise UserError(
+                f"{path} has no array `images` among {shown or 'no arrays'}", "name its arrays `images` and `labels`"
+            )
+        return {name: _tensor(archive.read(name)) for name in ("images", "labels") if name in archive.names}
+
+
+def _tensor(value: Any) -> Any:
+    """An array of numbers as a tensor; anything else as it is."""
+    if not isinstance(value, np.ndarray):
+        return value
+    plain = value.astype(value.dtype.newbyteorder("="))
+    return torch.from_numpy(plain.astype(np.int64) if plain.dtype.kind == "u" and plain.itemsize > 1 else plain)
+
+
+def _beside(path: Path, images: Tensor, classes: int, labels: Path | None) -> Released:
     """A file of images, and the files of labels and of a step size that go with its name."""
     prefix, found, rest = path.name.partition("images")
     rest = rest.removeprefix("_zca")  # MTT's name for images whose whitening is undone
     guess = path.with_name(f"{prefix}labels{rest}") if found else None
-    file = labels or guess
+    if labels is not None and str(labels) == BY_CLASS:
+        own, said = _by_class(path, images, classes)
+    else:
+        own, said = _labels_in(path, labels or guess)
+    rate = path.with_name(f"{prefix}lr{rest}") if found else None
+    if rate is None or not rate.exists():
+        return Released(images, own, None, (said,))
+    value = _read(rate)
+    try:
+        step_size = float(value.item() if isinstance(value, Tensor) else value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{rate} holds {_kind(value)}, not one step size", "move it away, or correct it") from error
+    return Released(images, own, step_size, (said, f"step size {step_size:.4g} from {rate.name}"))
+
+
+def _labels_in(path: Path, file: Path | None) -> tuple[Tensor, str]:
+    """The labels in a file of their own, and where they are from."""
     if file is None or not file.exists():
-        where = f" ({guess} does not exist)" if guess is not None else ""
-        raise UserError(f"{path} holds images without labels{where}", "name the file of labels with `labels`")
-    there = read_torch_file(file)
+        where = f" ({file} does not exist)" if file is not None else ""
+        remedy = (
+            f"name the file of labels with `labels`, or `labels={BY_CLASS}` if they are in the order of the classes"
+        )
+        raise UserError(f"{path} holds images without labels{where}", remedy)
+    there = _read(file)
     if not isinstance(there, Tensor):
         raise UserError(f"{file} holds {_kind(there)}, not a tensor of labels", "name another file with `labels`")
-    remarks = [f"labels from {file.name}"]
-    rate = path.with_name(f"{prefix}lr{rest}") if found else None
-    step_size = None
-    if rate is not None and rate.exists():
-        value = read_torch_file(rate)
-        try:
-            step_size = float(value.item() if isinstance(value, Tensor) else value)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise UserError(f"{rate} holds {_kind(value)}, not one step size", "move it away, or correct it") from error
-        remarks.append(f"step size {step_size:.4g} from {rate.name}")
-    return Released(images, there, step_size, tuple(remarks))
+    return there, f"labels from {file.name}"
+
+
+def _by_class(path: Path, images: Tensor, classes: int) -> tuple[Tensor, str]:
+    """The labels of images in the order of the classes, and that they are.
+
+    Raises:
+        UserError: there are not as many of each class.
+    """
+    each, rest = divmod(len(images) if images.dim() else 0, classes)
+    if rest or not each:
+        raise UserError(
+            f"{path} has {each * classes + rest} images, which are not as many of each of {classes} classes",
+            "name the file of labels with `labels`",
+        )
+    return torch.arange(classes).repeat_interleave(each), f"labels in the order of the classes, {each} images of each"
 
 
 def _is_pair(value: Any) -> bool:
@@ -102,9 +167,9 @@ def _is_pair(value: Any) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) >= 2
-        and isinstance(value[0], Tensor)
-        and value[0].dim() == 4
-        and isinstance(value[1], Tensor)
+        and all(isinstance(each, Tensor) for each in value[:2])
+        and value[0].dim() in (3, 4)
+        and value[1].dim() in (1, 2)
     )
 
 
@@ -113,7 +178,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)}"
     if isinstance(value, dict):
-        shown = ", ".join(map(repr, list(value)[:5]))
+        shown = ", ".join(visible(repr(name)[:40]) for name in list(value)[:5])
         return f"a dictionary of {len(value)} entries ({shown}{', ...' if len(value) > 5 else ''})"
     kind = type(value).__name__
     article = "an" if kind[0] in "aeiou" else "a"

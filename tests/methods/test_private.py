@@ -164,7 +164,7 @@ def test_two_runs_with_one_seed_draw_other_noise_and_other_images():
     [
         ({"delta": 0.002}, r"delta=0\.002.*not below 1/1,000.*delta=0\.0001"),
         ({"delta": 0.001}, r"delta=0\.001.*not below"),
-        ({"group": 101}, r"group=101.*more than the 100 training images of the smallest class"),
+        ({"group": 101}, r"group=101.*more than the 100 training examples of the smallest class"),
         ({"epsilon": 0.0}, r"epsilon=0\.0.*not positive"),
         ({"epsilon": float("nan")}, "epsilon=nan.*not a finite number"),
         ({"delta": -1e-5}, "delta=-1e-05.*not positive"),

@@ -139,7 +139,7 @@ def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
     paper = f": [{_plain(title)}]({url})" if title and linked else f": {_plain(title)}" if title else ""
     pictures = facts.formation**2
     return [
-        ("real dataset", f"{_plain(facts.dataset)} (licence of its images: {facts.dataset_licence})"),
+        ("real dataset", f"{_plain(facts.dataset)} (licence of its {facts.kind}s: {facts.dataset_licence})"),
         ("method", method + paper),
         (f"{facts.kind}s", f"{facts.images:,} of {size}, {facts.classes:,} classes"),
         *([("pictures in each", f"{pictures}, decoded in the 8-bit copy")] if pictures > 1 else []),

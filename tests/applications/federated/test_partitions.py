@@ -105,11 +105,11 @@ def test_independent_shares_are_alike():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"clients": 41}, "41 clients are more than the 40 training images that they share; use `clients=40`"),
+        ({"clients": 41}, "41 clients are more than the 40 training examples that they share; use `clients=40`"),
         ({"clients": 0}, "`clients=0` is too small"),
         ({"alpha": 0.0}, "`alpha=0.0` is not positive"),
         ({"alpha": float("nan")}, "alpha"),
-        ({"kind": "shards", "per_client": 5}, "40 training images cannot be cut into 50 shards.* `per_client=4`"),
+        ({"kind": "shards", "per_client": 5}, "40 training examples cannot be cut into 50 shards.* `per_client=4`"),
         ({"kind": "classes", "per_client": 5}, "`per_client=5` is more than the 4 classes; use `per_client=1` to 4"),
         ({"kind": "classes", "clients": 3, "per_client": 1}, "`per_client=1` leaves classes to nobody"),
         ({"per_client": 0}, "`per_client=0` is too small"),

@@ -88,12 +88,12 @@ def _check(images: int, classes: int, partition: Partition) -> None:
     positive(partition, "alpha")
     clients, per_client = partition.clients, partition.per_client
     if clients > images:
-        problem = f"{clients:,} clients are more than the {images:,} training images that they share"
+        problem = f"{clients:,} clients are more than the {images:,} training examples that they share"
         raise UserError(problem, f"use `clients={images}` or less")
     if partition.kind == "shards" and clients * per_client > images:
         most = images // clients
         raise UserError(
-            f"{images:,} training images cannot be cut into {clients * per_client:,} shards, {per_client} for each of "
+            f"{images:,} training examples cannot be cut into {clients * per_client:,} shards, {per_client} for each of "
             f"{clients} clients",
             f"use `per_client={most}` or less",
         )

@@ -269,7 +269,7 @@ def test_what_all_reach_is_reached_by_all(top: float):
     ("names", "message"),
     [
         ([], "there is nothing to compare"),
-        (["absent"], "absent does not exist; name a folder that potstill distill wrote"),
+        (["absent"], "absent does not exist; name a folder that potstill distill or import wrote"),
         (["dm"], "a run is named twice"),
     ],
 )

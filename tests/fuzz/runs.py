@@ -14,13 +14,13 @@ from typing import Any
 import torch
 
 from potstill.applications.architecture_search.spaces import candidates_in, space_named, specs_of
-from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES, Whitening
 from potstill.data.dataset_file import read_dataset, write_dataset
 from potstill.distillation import Settings, distill
 from potstill.distillation.run_folder import RunFolder
 from potstill.evaluation.file import EvaluationFile
 from potstill.evaluation.specs import training_on
+from potstill.evaluation.target import Target
 from potstill.evaluation.training import TrainAndTest
 from potstill.experts.curriculum import CURRICULUM, curriculum_in
 from potstill.experts.difficulty import DIFFICULTY

@@ -19,11 +19,11 @@ from potstill.methods import METHODS, Method
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import sha256
-from potstill.schema.run_folder import not_a_run
 from potstill.schema.set_file import SetKind
 from potstill.schema.shapes import kind_of
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
+from potstill.synthetic.place import find_set
 from potstill.units import Job, Workplace
 
 
@@ -212,12 +212,8 @@ def find_source(name: str, compute: ComputeChoice) -> SetSource:
     path = Path(name)
     if name.partition(":")[0] in METHODS or (":" in name and not path.exists()):
         return Maker(name, method_of(name), compute)
-    if path.is_dir():
-        if not (path / RunFolder(path).synthetic.name).exists():
-            raise not_a_run(path)
-        return GivenSet(name, SyntheticSet.load(RunFolder(path).synthetic))
     if path.exists() or path.suffix:
-        return GivenSet(name, SyntheticSet.load(path))
+        return GivenSet(name, SyntheticSet.load(find_set(path).file))
     raise unknown("method", name, METHODS, listing="potstill list methods, or name a run or a set")
 
 

@@ -13,7 +13,6 @@ from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
-from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.executor_choice import AUTO
@@ -94,7 +93,7 @@ def _dataset(options: Options) -> tuple[ImageDataset, Path]:
     path = Path(options.source)
     is_method = options.source in methods.METHODS or (":" in options.source and not path.exists())
     if not is_method and (path.exists() or path.suffix):
-        target = Target.opened(path)
+        target = evaluation.Target.opened(path)
         return target.dataset(options.dataset, options.choices, options.data_root), target.beside
     name = options.dataset or "digits"
     dataset = data.load_dataset(

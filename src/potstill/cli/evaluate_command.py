@@ -26,7 +26,6 @@ from potstill.cli.options import (
 )
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
-from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.evaluation import find_recipe
 from potstill.networks import default_network
@@ -38,7 +37,7 @@ from potstill.runtime.files import check_writable
 from potstill.schema.shapes import kind_of
 
 if TYPE_CHECKING:
-    from potstill.evaluation import Evaluation, NetworkResult, Session
+    from potstill.evaluation import Evaluation, NetworkResult, Session, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,7 @@ def _carry_out(options: Options) -> None:
         if getattr(options, what) and options.track is not None:
             raise UserError(f"--track does not apply to --{what}", "leave it out")
     tracked = trackers(options.track)
-    target = Target.opened(options.target)
+    target = evaluation.Target.opened(options.target)
     synthetic = target.synthetic
     for option in () if options.attacks else ("epsilons", "attacked_images"):
         if getattr(options, option) is not None:

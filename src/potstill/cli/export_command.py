@@ -8,10 +8,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from potstill import synthetic
+from potstill import evaluation, synthetic
 from potstill.cli.options import parse
 from potstill.cli.output import say
-from potstill.cli.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +32,6 @@ class Options:
 def run(words: list[str]) -> None:
     """Export the set, and print the path of the result."""
     options = parse(Options, words, command="export")
-    target = Target.opened(options.target)
+    target = evaluation.Target.opened(options.target)
     out = options.out or target.beside / ("synthetic.npz" if options.format == "npz" else options.format)
     say(f"written to {synthetic.export_set(target.synthetic, out, options.format)}")

@@ -13,7 +13,6 @@ from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
-from potstill.cli.targets import Target
 from potstill.data import NO_CHOICES
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute_choice import AUTOMATIC
@@ -78,7 +77,7 @@ def run(words: list[str]) -> None:
     space = applications.space_named(options.space)
     if options.candidates is not None:
         space = applications.drawn_space(applications.specs_of(space), options.candidates, options.seed)
-    target = Target.opened(options.target)
+    target = evaluation.Target.opened(options.target)
     path = options.out or target.beside / applications.SearchResult.FILE
     with going_on(same_again("search", words)), ProgressLines("searching") as progress:
         found = applications.search(

@@ -24,6 +24,5 @@ if TYPE_CHECKING:
     from potstill.runtime.ranks import ALONE as ALONE
     from potstill.runtime.ranks import Ranks as Ranks
     from potstill.runtime.ranks import joined_ranks as joined_ranks
-    from potstill.schema.run_folder import not_a_run as not_a_run
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.session import FullTraining as FullTraining
     from potstill.evaluation.session import Resources as Resources
     from potstill.evaluation.session import Session as Session
+    from potstill.evaluation.target import Target as Target
     from potstill.evaluation.training import make_trainer as make_trainer
     from potstill.schema.attacks import AttackCurves as AttackCurves
     from potstill.schema.evaluation import Evaluation as Evaluation

@@ -78,8 +78,8 @@ class RunPaths:
 
 
 def not_a_run(path: Path) -> UserError:
-    """The error for a path without a finished run: what it is instead, and what to name."""
-    named = "name a folder that potstill distill wrote"
+    """The error for a path without a finished run or an imported set: what it is instead, and what to name."""
+    named = "name a folder that potstill distill or import wrote"
     if not path.exists():
         return UserError(f"{path} does not exist", named)
     if RunPaths(path).config.is_file():
@@ -90,4 +90,4 @@ def not_a_run(path: Path) -> UserError:
             f"{path} is the folder of a reproduction, not of a run",
             f"name the run of one of its rows, such as {rows[0]}" if rows else named,
         )
-    return UserError(f"{path} is not the folder of a run: it has no manifest.json", named)
+    return UserError(f"{path} is not the folder of a run: it has no synthetic.safetensors", named)

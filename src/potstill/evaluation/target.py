@@ -1,52 +1,46 @@
-"""The target of a command: the folder of a run or the file of a set, and the dataset of the set."""
+"""The target of an evaluation: a set with its place, and the dataset of the set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from potstill import data, distillation, evaluation, synthetic
-from potstill.data import NO_CHOICES, Choices
+from potstill.data import NO_CHOICES, Choices, ImageDataset, load_dataset
+from potstill.evaluation.checks import check_unchanged, normalised_alike
 from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Progress, silent
-from potstill.synthetic.hub import PREFIX, check_name
-
-if TYPE_CHECKING:
-    from potstill.data import ImageDataset
-    from potstill.synthetic import SyntheticSet
+from potstill.synthetic import SyntheticSet
+from potstill.synthetic.place import SetPlace, find_set
 
 
 @dataclass(frozen=True)
 class Target:
-    """A set and its location.
+    """A set and its place.
 
     Attributes:
         synthetic: the set.
-        beside: the folder with the set.
+        place: where it is.
     """
 
     synthetic: SyntheticSet
-    beside: Path
+    place: SetPlace
 
     @classmethod
-    def opened(cls, path: Path) -> Target:
-        """Open the set in the folder of a run, in a file, or on the hub, as ``hf:OWNER/NAME``.
+    def opened(cls, name: str | Path) -> Target:
+        """Open the set in the folder of a run or of an imported set, in a file, or on the hub, as ``hf:OWNER/NAME``.
 
         What is measured of a set on the hub is written to a folder ``runs/OWNER--NAME``.
 
         Raises:
-            UserError: the path has no usable set, or the hub cannot be reached.
+            UserError: there is no usable set, or the hub cannot be reached.
         """
-        if str(path).startswith(PREFIX):
-            name = check_name(str(path))
-            return cls(synthetic.SyntheticSet.from_hub(name), Path("runs") / name.replace("/", "--"))
-        if path.is_dir():
-            run = distillation.RunFolder(path)
-            if not run.synthetic.exists():
-                raise distillation.not_a_run(path)
-            return cls(synthetic.SyntheticSet.load(run.synthetic), path)
-        return cls(synthetic.SyntheticSet.load(path), path.parent)
+        place = find_set(name)
+        return cls(SyntheticSet.load(place.file), place)
+
+    @property
+    def beside(self) -> Path:
+        """The folder for what is measured of the set."""
+        return self.place.folder
 
     def dataset(
         self, name: str | None, choices: Choices, data_root: Path | None, progress: Progress = silent
@@ -72,13 +66,13 @@ class Target:
             if name is None and choices == NO_CHOICES:
                 choices = Choices.among(made)
             size = made.get("image_size")
-            dataset = data.load_dataset(
+            dataset = load_dataset(
                 spec, data_root=data_root, choices=choices, image_size=size, zca=zca, progress=progress
             )
         except UserError as error:
             remedy = error.remedy if name else f"{error.remedy}; or give its location with `dataset`"
             raise UserError(error.problem, remedy) from error
         if name is None:
-            evaluation.check_unchanged(self.synthetic, dataset, spec)
+            check_unchanged(self.synthetic, dataset, spec)
             return dataset
-        return evaluation.normalised_alike(dataset, self.synthetic)
+        return normalised_alike(dataset, self.synthetic)

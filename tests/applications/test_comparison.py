@@ -20,7 +20,7 @@ from potstill.data import load_dataset
 from potstill.distillation.driver import distill
 from potstill.distillation.settings import Settings
 from potstill.engine.trainer import Trainer
-from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate
+from potstill.evaluation import RECIPES, Evaluation, NetworkResult, evaluate, target
 from potstill.methods import DD, DM, METHODS, Random
 from potstill.report.comparison_images import compared_images
 from potstill.runtime.compute import CPU
@@ -100,9 +100,9 @@ def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monk
 def test_a_dataset_that_has_changed_is_told_unless_it_was_asked_for(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    load = comparing.load_dataset
+    load = target.load_dataset
     monkeypatch.setattr(
-        comparing, "load_dataset", lambda *given, **named: replace(load(*given, **named), fingerprint="other")
+        target, "load_dataset", lambda *given, **named: replace(load(*given, **named), fingerprint="other")
     )
     with pytest.raises(UserError, match="dm: dataset 'digits' has changed"):
         compared(runs, tmp_path)
@@ -246,6 +246,35 @@ def test_a_comparison_leaves_the_runs_own_evaluations_in_their_place(runs: Path,
     assert list(path.parent.glob(f"evaluation-{other}@1-*.json"))
 
 
+def test_a_set_without_a_run_is_compared_by_what_it_records(runs: Path, tmp_path: Path):
+    made = SyntheticSet.load(runs / "dm" / "synthetic.safetensors")
+    (tmp_path / "sets").mkdir()
+    for name, images in (("one", made.images), ("two", made.images.flip(3))):
+        replace(made, images=images).save(tmp_path / "sets" / f"{name}.safetensors")
+    sets = [str(tmp_path / "sets" / f"{name}.safetensors") for name in ("one", "two")]
+    record = compare([*sets, "random"], tmp_path / "out", recipe=RECIPE, repeats=2, full=False)
+    assert [item.name for item in record.sets] == ["one.safetensors", "two.safetensors", "random-digits-ipc1"]
+    assert (tmp_path / "sets" / "random-digits-ipc1" / "manifest.json").exists(), "beside the first set"
+    first, _, chosen = record.sets
+    assert (first.method, first.status, first.distilled_seconds, first.peak_memory_bytes) == ("dm", None, None, None)
+    assert chosen.status == "complete"
+    assert record.networks == [NETWORK], "the network that was matched"
+    assert Comparison.read(tmp_path / "out" / Comparison.FILE) == record
+    images = compared_images(record, tmp_path / "out")
+    assert images is not None
+    assert [strip.name for strip in images.strips] == [item.name for item in record.sets]
+
+
+def test_the_evaluation_of_a_neighbouring_file_decides_nothing(runs: Path, tmp_path: Path):
+    digits, made = load_dataset("digits", cache=None), SyntheticSet.load(runs / "dm" / "synthetic.safetensors")
+    made.save(tmp_path / "one.safetensors")
+    replace(made, images=made.images.flip(3)).save(tmp_path / "two.safetensors")
+    record = tmp_path / Evaluation.FILE
+    evaluate(made, on_cpu(digits), recipe="dc-300", networks=["mlp:width=8"], repeats=1, baselines=(), record=record)
+    sets = [tmp_path / "two.safetensors", tmp_path / "one.safetensors"]
+    assert compare(sets, tmp_path / "out", recipe=RECIPE, repeats=1, full=False).networks == [NETWORK]
+
+
 @pytest.mark.parametrize("top", [0.8, 0.7999999999999999, 1.0, 0.0])
 def test_what_all_reach_is_reached_by_all(top: float):
     result = NetworkResult(accuracies=[top], seconds=1.0, curve_epochs=[1], curve_accuracy=[top], epochs=1)
@@ -269,7 +298,7 @@ def test_what_all_reach_is_reached_by_all(top: float):
     ("names", "message"),
     [
         ([], "there is nothing to compare"),
-        (["absent"], "absent does not exist; name a folder that potstill distill or import wrote"),
+        (["absent"], "absent does not exist; name the folder of a run, or the file of a set"),
         (["dm"], "a run is named twice"),
     ],
 )

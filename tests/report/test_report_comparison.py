@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -138,6 +139,18 @@ def test_one_set_that_could_be_trained_on_is_compared_with_none(tmp_path: Path):
     assert told(record, tmp_path) == "ConvNet could not be trained on any of the sets."
 
 
+def test_what_a_set_without_a_run_does_not_record_is_a_dash(tmp_path: Path):
+    record = comparison()
+    record["sets"][1] |= {"method": None, "status": None, "distilled_seconds": None, "peak_memory_bytes": None}
+    write_record(tmp_path / "comparison.json", record)
+    page = write_comparison(tmp_path).read_text()
+    row = page[page.index("<bdi>&lt;b&gt;&amp;</bdi>") :].partition("</tr>")[0]
+    assert re.findall("<td[^>]*>([^<]*)</td>", row) == [
+        *("–", "20", "soft", "62.7\u00a0kB", "–", "–", "12.0\u00a0s", "3.0\u00a0s")
+    ]
+    assert "Not distilled to the end: herding-mnist-ipc10 (time limit)." in page
+
+
 def with_runs(folder: Path, **run: Any) -> dict[str, Any]:
     """A comparison of two sets whose runs are beside it."""
     record = comparison()
@@ -171,7 +184,7 @@ def test_a_set_that_changed_or_is_gone_is_not_shown(tmp_path: Path):
     images = images_of(record, tmp_path)
     assert images is not None
     assert [strip.name for strip in images.strips] == ["<b>&"]
-    assert images.notes[-1] == "Not shown, because the run was changed or removed: dm."
+    assert images.notes[-1] == "Not shown, because the set was changed or removed: dm."
     record["sets"][1]["set_sha256"] = "ab" * 32
     assert images_of(record, tmp_path) is None
     assert images_of(comparison(), tmp_path) is None, "older records have no folders"

@@ -40,9 +40,7 @@ def test_start_and_evaluation_may_be_absent(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"is not the folder of a run: it has no synthetic\.safetensors"
-    ):
+    with pytest.raises(UserError, match=r"is not the folder of a run: it has no synthetic\.safetensors"):
         read_run(tmp_path)
     with pytest.raises(UserError, match="nowhere does not exist; name a folder that potstill distill or import wrote"):
         read_run(tmp_path / "nowhere")

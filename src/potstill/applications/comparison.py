@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 
-from potstill.data import ImageDataset, load_dataset
+from potstill.data import Choices, ImageDataset
 from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.run_folder import RunFolder
 from potstill.distillation.settings import RunSettings, Settings
@@ -21,12 +21,12 @@ from potstill.evaluation import (
     Recipe,
     Resources,
     Session,
+    Target,
     check_fits,
     check_unchanged,
     default_recipe,
     evaluate,
     find_recipe,
-    normalised_alike,
 )
 from potstill.evaluation.checks import check_learned_rate, check_repeats
 from potstill.evaluation.procedures import images_in_training
@@ -36,12 +36,15 @@ from potstill.runtime.errors import UserError, differing
 from potstill.runtime.lock import locked
 from potstill.runtime.progress import Progress
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
+from potstill.schema.evaluation import real_images_per_class
 from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import not_a_run
+from potstill.schema.set_file import made_by
 from potstill.schema.shapes import kind_of
 from potstill.schema.statistics import corrected, paired_difference
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
+from potstill.synthetic.hub import PREFIX
 
 SIGNIFICANCE = 0.05
 """A difference is significant if its corrected p value is below this."""
@@ -52,18 +55,36 @@ class Contender:
     """One of the sets that are compared.
 
     Attributes:
-        name: a short name: the last parts of the path of its run.
-        folder: the folder of its run.
-        settings: the settings of the run, except the method.
-        manifest: the manifest of the run.
-        synthetic: the set.
+        name: a short name: the last parts of its path.
+        target: the set and its place.
+        manifest: the manifest of its run; None if it is not that of a run.
     """
 
     name: str
-    folder: RunFolder
-    settings: RunSettings
-    manifest: Manifest
-    synthetic: SyntheticSet
+    target: Target
+    manifest: Manifest | None
+
+    @property
+    def synthetic(self) -> SyntheticSet:
+        """The set."""
+        return self.target.synthetic
+
+    @property
+    def images_per_class(self) -> int:
+        """The images of a class, as many as random ones would be."""
+        return real_images_per_class(len(self.synthetic), self.synthetic.class_count)
+
+    @property
+    def record(self) -> EvaluationFile:
+        """Where its results are recorded: beside those that its place already has."""
+        return EvaluationFile(self.target.beside / Evaluation.FILE, leading=False)
+
+    @property
+    def recorded(self) -> Evaluation | None:
+        """Its main evaluation; None without one. That of another file in the same folder does not count."""
+        found = self.record.present()
+        alone = self.target.place.run is not None
+        return found if found and (alone or found.set_sha256 == self.synthetic.fingerprint()) else None
 
 
 @dataclass(frozen=True)
@@ -101,56 +122,57 @@ def compare(
 ) -> Comparison:
     """Evaluate several sets by the same recipe and write ``comparison.json``.
 
-    Results that are already recorded in the runs are not measured again; new results are recorded there, beside those
-    of other recipes. The name of a selection stands for a run of that selection with the dataset, images per class and
-    seed of the first run. Such a run is created beside the first one if it does not exist. Seed and initial weights are
-    those of the first run's evaluation.
+    Results that are already recorded beside the sets are not measured again; new results are recorded there, beside
+    those of other recipes. The name of a selection stands for a run of that selection with the dataset, images per
+    class and seed of the first set. Such a run is created beside the first one if it does not exist. Seed and initial
+    weights are those of the first set's evaluation.
 
     Args:
-        runs: folders of runs, or names of selections; at least two, of which the first is a folder.
+        runs: at least two sets: folders of runs or of imported sets, files of sets, ``hf:OWNER/NAME``, or, after the
+            first, names of selections.
         out: the folder of the comparison.
-        recipe: the recipe for all sets. By default that of the first run's evaluation, or the default for its set.
-        networks: specs of networks. By default those of the first run's evaluation, or the network that was matched.
+        recipe: the recipe for all sets. By default that of the first set's evaluation, or the default for that set.
+        networks: specs of networks. By default those of the first set's evaluation, or the network that was matched.
         repeats: the least number of trainings of each network on each set.
         full: also train each network once on the full data.
-        dataset: another location of the runs' dataset.
+        dataset: another location of the first set's dataset.
         resources: device, local data and progress.
 
     Returns:
         The contents of ``comparison.json``.
 
     Raises:
-        UserError: there are fewer than two runs; or, with its name, one is not a run, was killed before its end, or
-            does not fit the dataset or the recipe.
+        UserError: there are fewer than two sets; or, with its name, one is no set, is that of a run that was killed
+            before its end, or does not fit the dataset or the recipe.
     """
     out, names = Path(out), list(map(str, runs))
     if len(names) < 2:
         raise UserError("there is nothing to compare", "name two runs, or a run and a selection such as herding")
-    if names[0] in SELECTIONS and not Path(names[0]).is_dir():
+    if _is_selection(names[0]):
         raise UserError(f"the selection {names[0]!r} comes first", "name a run first: its dataset is used")
     check_repeats(repeats)
     asked = None if recipe is None else find_recipe(recipe)
-    first = _opened(Path(names[0]), "")
-    data = load_dataset(
-        dataset or first.settings.dataset,
-        data_root=resources.data_root,
-        choices=resources.choices if dataset is not None else first.settings.choices,
-        image_size=first.settings.image_size,
-        zca=first.settings.zca,
-    )
-    if dataset is not None:
-        data = normalised_alike(data, first.synthetic)
-    folders = [_folder(name, Path(names[0]), first.settings, data, resources.progress) for name in names]
-    recorded = EvaluationFile(first.folder.evaluation).present()
+    opened = {name: _opened(name) for name in names if not _is_selection(name)}
+    first = opened[names[0]]
+    with _about(first.name):
+        data = first.target.dataset(dataset, resources.choices, resources.data_root, resources.progress)
+    basis, recorded = _basis(first, data), first.recorded
     chosen = asked or find_recipe(recorded.recipe.name if recorded else default_recipe(first.synthetic))
-    matched = first.settings.network or default_network(first.synthetic.shape)
-    specs = list(networks) or (list(recorded.networks) if recorded else [matched])
-    contenders = [_opened(folder, name) for folder, name in zip(folders, _short(folders), strict=True)]
-    for contender in contenders:  # check all of them before the first training
+    specs = list(networks) or (list(recorded.networks) if recorded else [str(basis.network)])
+
+    def check(contender: Contender) -> None:
         with _about(contender.name):
             _check(contender, data, chosen)
             if dataset is None:
-                check_unchanged(contender.synthetic, data, first.settings.dataset)
+                check_unchanged(contender.synthetic, data, basis.dataset)
+
+    for contender in opened.values():  # before anything is computed
+        check(contender)
+    for name in names:
+        if name not in opened:
+            opened[name] = _opened(_selected(name, first.target.place.path.parent, basis, data, resources.progress))
+            check(opened[name])
+    contenders = _named([opened[name] for name in names])
     check_learned_rate(chosen, [contender.synthetic for contender in contenders])
     sets = [contender.synthetic for contender in contenders]
     largest = max(images_in_training(chosen, len(each), each.pictures) for each in sets)
@@ -184,7 +206,7 @@ def compare(
                     networks=specs,
                     repeats=repeats,
                     baselines=("full",) if full and number == 0 else (),
-                    record=EvaluationFile(contender.folder.evaluation, leading=False),
+                    record=contender.record,
                 )
             judged.append(Judged(contender, evaluation))
         record = _record(judged, specs, data, out)
@@ -201,22 +223,53 @@ def _about(name: str) -> Iterator[None]:
         raise UserError(f"{name}: {error.problem}", error.remedy) from error
 
 
-def _opened(path: Path, name: str) -> Contender:
-    folder = RunFolder(path)
-    if not folder.synthetic.exists():
-        refused = not_a_run(path)
-        near = get_close_matches(str(path), SELECTIONS, n=1, cutoff=0.7)
-        raise UserError(refused.problem, f"{refused.remedy}; did you mean {near[0]!r}?") if near else refused
-    if not folder.manifest.exists():
-        raise not_a_run(path)
-    manifest, synthetic = folder.read_manifest(), SyntheticSet.load(folder.synthetic)
-    if manifest.tensors_sha256 != synthetic.fingerprint():
+def _is_selection(name: str) -> bool:
+    return name in SELECTIONS and not Path(name).is_dir()
+
+
+def _opened(name: str | Path) -> Contender:
+    if not str(name).startswith(PREFIX) and not Path(name).exists():
+        near = get_close_matches(str(name), SELECTIONS, n=1, cutoff=0.7)
+        also = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"{name} does not exist", f"name the folder of a run, or the file of a set{also}")
+    target = Target.opened(name)
+    path = target.place.path
+    return Contender(name=_short([path])[0], target=target, manifest=_manifest(target))
+
+
+def _manifest(target: Target) -> Manifest | None:
+    """The manifest of the run that made a set; None if the set is not in the folder of a run.
+
+    Raises:
+        UserError: the run was killed before its end.
+    """
+    run = target.place.run
+    if run is None or not (run.manifest.exists() or run.config.exists()):
+        return None
+    if not run.manifest.exists():
+        raise not_a_run(run.path)
+    manifest = Manifest.read(run.manifest)
+    if manifest.tensors_sha256 != target.synthetic.fingerprint():
         raise UserError(
-            f"the run in {path} was continued and killed before its manifest was updated",
-            f"continue it: potstill distill --out {path} --resume",
+            f"the run in {run.path} was continued and killed before its manifest was updated",
+            f"continue it: potstill distill --out {run.path} --resume",
         )
-    settings = RunSettings.of_config(folder.config)
-    return Contender(name=name, folder=folder, settings=settings, manifest=manifest, synthetic=synthetic)
+    return manifest
+
+
+def _basis(first: Contender, dataset: ImageDataset) -> RunSettings:
+    """The settings that a selection's run takes from the first set, as far as the set records them."""
+    made = first.synthetic.provenance
+    recorded = "dataset" in made
+    return RunSettings(
+        dataset=made["dataset"] if recorded else dataset.spec or dataset.name,
+        ipc=first.images_per_class,
+        network=made.get("network") or default_network(first.synthetic.shape),
+        seed=made.get("seed", 0),
+        image_size=made.get("image_size"),
+        zca=first.synthetic.whitening is not None,
+        **asdict(Choices.among(made) if recorded else dataset.choices),
+    )
 
 
 def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
@@ -225,10 +278,8 @@ def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
         raise UserError("the set has no learned steps to replay", "use `recipe=dsa-1000`, for example")
 
 
-def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, listen: Progress) -> Path:
-    """The folder of the run called ``name``; the run of a selection is created if it does not exist."""
-    if name not in SELECTIONS or Path(name).is_dir():
-        return Path(name)
+def _selected(name: str, parent: Path, first: RunSettings, dataset: ImageDataset, listen: Progress) -> Path:
+    """The folder of a selection's run in ``parent``, which is created if it does not exist."""
     settings = Settings(
         method=METHODS[name](),
         dataset=first.dataset,
@@ -239,7 +290,7 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
         zca=first.zca,
         **asdict(first.choices),
     )
-    folder = RunFolder(beside.parent / settings.default_folder.name)
+    folder = RunFolder(parent / settings.default_folder.name)
     if folder.config.exists():
         stored = RunSettings.of_config(folder.config)
         decisive = ["dataset", "ipc", "formation", "seed", "image_size", "zca", *asdict(first.choices)]
@@ -257,8 +308,14 @@ def _folder(name: str, beside: Path, first: RunSettings, dataset: ImageDataset, 
     return folder.path
 
 
+def _named(contenders: Sequence[Contender]) -> list[Contender]:
+    """The contenders with names that are distinct."""
+    names = _short([contender.target.place.path for contender in contenders])
+    return [replace(contender, name=name) for contender, name in zip(contenders, names, strict=True)]
+
+
 def _short(paths: Sequence[Path]) -> list[str]:
-    """Distinct names for the folders: the last part of each path, or as many parts as are needed."""
+    """Distinct names for paths: the last part of each path, or as many parts as are needed."""
     for depth in range(1, max(len(path.resolve().parts) for path in paths) + 1):
         names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):
@@ -293,20 +350,21 @@ def _record(judged: Sequence[Judged], networks: Sequence[str], dataset: ImageDat
 
 def _entry(judged: Judged, networks: Sequence[str], out: Path) -> ComparedSet:
     contender = judged.contender
-    manifest, synthetic = contender.manifest, contender.synthetic
+    manifest, synthetic, place = contender.manifest, contender.synthetic, contender.target.place
     return ComparedSet(
         name=contender.name,
-        method=manifest.method.name,
-        status=manifest.status,
-        ipc=contender.settings.ipc,
+        method=made_by(synthetic.provenance) if manifest is None else manifest.method.name,
+        status=None if manifest is None else manifest.status,
+        ipc=contender.images_per_class,
         images=len(synthetic),
         bytes=synthetic.size_bytes,
         labels="soft" if synthetic.has_soft_labels else "hard",
-        distilled_seconds=manifest.seconds,
-        peak_memory_bytes=manifest.peak_memory_bytes,
+        distilled_seconds=None if manifest is None else manifest.seconds,
+        peak_memory_bytes=None if manifest is None else manifest.peak_memory_bytes,
         networks={name: _trained(judged.result(name)) for name in networks},
-        folder=os.path.relpath(contender.folder.path, out),
-        set_sha256=manifest.tensors_sha256,
+        folder=os.path.relpath(place.folder, out),
+        file=os.path.relpath(place.file, out),
+        set_sha256=synthetic.fingerprint(),
     )
 
 

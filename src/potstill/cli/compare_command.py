@@ -1,4 +1,4 @@
-"""``potstill compare RUN RUN ...``."""
+"""``potstill compare RUN|SET RUN|SET ...``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class Options:
     """Evaluate several sets by one recipe and test the differences between them.
 
     Attributes:
-        runs: folders of runs; after the first also names of selections, such as random or herding.
-        recipe: the recipe for all sets. By default that of the first run's evaluation.
-        networks: specs, separated by commas. By default those of the first run's evaluation.
+        runs: folders of runs or of imported sets, files of sets, or hf:OWNER/NAME; after the first also names of
+            selections, such as random or herding.
+        recipe: the recipe for all sets. By default that of the first set's evaluation.
+        networks: specs, separated by commas. By default those of the first set's evaluation.
         repeats: trainings of each network on each set, including those already recorded.
         full: also train once on the full data.
-        dataset: another location of the runs' dataset.
+        dataset: another location of the sets' dataset.
         choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
         data_root: folder with local copies of catalogue datasets.
         compute: device, precision and compilation.
@@ -87,12 +88,12 @@ def table(record: Comparison) -> Table:
         made.add_column(column)
     for item in record.sets:
         results = [percent(item.networks.get(network)) for network in record.networks]
-        seconds = f"{item.distilled_seconds:.0f} s"
-        name = item.name + ("" if item.status == "complete" else f" ({item.status})")
+        seconds = "–" if item.distilled_seconds is None else f"{item.distilled_seconds:.0f} s"
+        name = item.name + ("" if item.status in ("complete", None) else f" ({item.status})")
         made.add_row(name, str(item.ipc), item.labels, f"{item.bytes:,}", seconds, *results)
     if record.full:
         results = [percent(record.full.get(network)) for network in record.networks]
-        made.add_row("full data", "-", "hard", f"{record.dataset.bytes:,}", "-", *results)
+        made.add_row("full data", "–", "hard", f"{record.dataset.bytes:,}", "–", *results)
     return made
 
 

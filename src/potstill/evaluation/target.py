@@ -43,7 +43,7 @@ class Target:
         return self.place.folder
 
     def dataset(
-        self, name: str | None, choices: Choices, data_root: Path | None, progress: Progress = silent
+        self, name: str | None, choices: Choices, data_root: str | Path | None, progress: Progress = silent
     ) -> ImageDataset:
         """Load the dataset of the set, with the same image size and whitening.
 

@@ -18,11 +18,14 @@ from potstill.report.strips import Strips
 from potstill.runtime.files import write_atomic
 from potstill.schema.comparison import ComparedSet, Comparison, Difference, TrainedNetwork
 
+UNKNOWN = "–"
+"""For what is not recorded, as of sets that other programs made."""
+
 ROUND_SECONDS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)
 
 
-def _costs(network: str, kind: str) -> list[tuple[Cost, Callable[[ComparedSet], float]]]:
-    """The costs that accuracy is plotted against, if the sets differ in them."""
+def _costs(network: str, kind: str) -> list[tuple[Cost, Callable[[ComparedSet], float | None]]]:
+    """The costs that accuracy is plotted against, if the sets differ in them; None where it is not recorded."""
     accuracy = f"Accuracy of {wording.network_title(network)}"
     return [
         (
@@ -41,7 +44,7 @@ def _costs(network: str, kind: str) -> list[tuple[Cost, Callable[[ComparedSet], 
                 wording.round_duration,
                 ROUND_SECONDS,
             ),
-            lambda item: max(item.distilled_seconds, 0.001),
+            lambda item: None if item.distilled_seconds is None else max(item.distilled_seconds, 0.001),
         ),
     ]
 
@@ -49,7 +52,7 @@ def _costs(network: str, kind: str) -> list[tuple[Cost, Callable[[ComparedSet], 
 def write_comparison(folder: str | Path) -> Path:
     """Write ``comparison.html`` beside the ``comparison.json`` in ``folder``, and return its path.
 
-    Images are shown of those sets whose runs are still where the record says.
+    Images are shown of those sets that are still where the record says.
 
     Raises:
         UserError: the record is missing or damaged, or the page cannot be written.
@@ -123,7 +126,12 @@ def _scatters(record: Comparison, network: str) -> list[Scatter]:
     y_scale = linear_scale(whole.low, whole.high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4)
     results = [(item, result) for item in record.sets if (result := _usable(item, network))]
     charts = (
-        scatter(cost, [(item.name, value(item), result.mean) for item, result in results], y_scale, wording.percent)
+        scatter(
+            cost,
+            [(item.name, x, result.mean) for item, result in results if (x := value(item)) is not None],
+            y_scale,
+            wording.percent,
+        )
         for cost, value in _costs(network, record.dataset.kind)
     )
     return [chart for chart in charts if chart is not None]
@@ -138,15 +146,19 @@ def _set_row(item: ComparedSet, record: Comparison, network: str) -> dict[str, s
     seconds = record.reached[network].seconds.get(item.name) if network in record.reached else None
     return {
         "name": item.name,
-        "method": item.method,
+        "method": item.method or UNKNOWN,
         "ipc": wording.count(item.ipc),
         "labels": item.labels,
         "size": wording.size(item.bytes),
-        "made": wording.duration(item.distilled_seconds),
-        "memory": wording.size(item.peak_memory_bytes) if item.peak_memory_bytes else "not available",
-        "training": wording.duration(result.seconds) if result and result.seconds else "–",
-        "reached": "–" if seconds is None else wording.duration(seconds),
+        "made": UNKNOWN if item.distilled_seconds is None else wording.duration(item.distilled_seconds),
+        "memory": _memory(item.peak_memory_bytes),
+        "training": wording.duration(result.seconds) if result and result.seconds else UNKNOWN,
+        "reached": UNKNOWN if seconds is None else wording.duration(seconds),
     }
+
+
+def _memory(number: int | None) -> str:
+    return UNKNOWN if number is None else wording.size(number) if number else "not available"
 
 
 def _difference_row(item: Difference, significance: float) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The images of the sets that are compared, read from their runs as far as these are still there."""
+"""The images of the sets that are compared, read from their files as far as these are still there."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ def compared_images(record: Comparison, folder: Path) -> Strips | None:
 
     Args:
         record: the comparison.
-        folder: the folder of its record, from which the paths of the runs start.
+        folder: the folder of its record, from which the paths of the sets start.
 
     Returns:
         The first image of each class of each set; None if no set is there as it was compared.
     """
     found = {item.name: images for item in record.sets if (images := _images(item, folder)) is not None}
     absent = [item.name for item in record.sets if item.name not in found]
-    gone = f"Not shown, because the run was changed or removed: {', '.join(absent)}."
+    gone = f"Not shown, because the set was changed or removed: {', '.join(absent)}."
     return make_strips({name: Shown(images) for name, images in found.items()}, [gone] if absent else [])
 
 
 def _images(item: ComparedSet, folder: Path) -> ImageSet | None:
-    """The images of a set, if its run still has the set that was compared, and if it is one of images."""
+    """The images of a set, if its file still has the set that was compared, and if it is one of images."""
     if not item.folder:
         return None
-    images = unchanged_images(RunPaths(folder / item.folder).synthetic, item.set_sha256)
+    file = folder / item.file if item.file else RunPaths(folder / item.folder).synthetic
+    images = unchanged_images(file, item.set_sha256)
     return images if images is not None and images.kind == "image" else None

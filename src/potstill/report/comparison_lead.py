@@ -35,7 +35,7 @@ def lead(record: Comparison, network: str) -> str:
 
 def remarks(record: Comparison) -> list[str]:
     """What limits the outcome."""
-    stopped = [f"{item.name} ({item.status})" for item in record.sets if item.status != "complete"]
+    stopped = [f"{item.name} ({item.status})" for item in record.sets if item.status not in ("complete", None)]
     return [
         _tested(record) if record.differences else _untested(record),
         *(

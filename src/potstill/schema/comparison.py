@@ -69,31 +69,34 @@ class ComparedSet(Record):
     """One of the sets.
 
     Attributes:
-        name: a short name: the last parts of the path of its run.
-        method: the method that made it.
-        status: how its run ended.
+        name: a short name: the last parts of its path.
+        method: the method that made it, ``imported`` of a set of another program; None if it is not recorded.
+        status: how its run ended; None, like all that only a run records, if it is not in the folder of a run.
         ipc: images per class.
         images: the number of images.
         bytes: the size of the set.
         labels: ``hard`` or ``soft``.
-        distilled_seconds: the time that the run took.
-        peak_memory_bytes: the peak memory of the run; 0 if it is not available.
+        distilled_seconds: the time that the run took; None without a run.
+        peak_memory_bytes: the peak memory of the run, 0 if it is not available; None without a run.
         networks: the result of each network on the set.
-        folder: the path of its run from the folder of the comparison; empty in older records.
+        folder: the path of the folder of its results from that of the comparison; empty in older records.
+        file: the path of its file from the folder of the comparison; empty in older records, whose sets are those of
+            runs.
         set_sha256: the SHA-256 of the set's tensors; empty in older records.
     """
 
     name: str
-    method: str
-    status: str
+    method: str | None
+    status: str | None
     ipc: Count
     images: Count
     bytes: Count
     labels: str
-    distilled_seconds: Amount
-    peak_memory_bytes: Count
+    distilled_seconds: Amount | None
+    peak_memory_bytes: Count | None
     networks: dict[str, TrainedNetwork]
     folder: str = ""
+    file: str = ""
     set_sha256: str = ""
 
 

@@ -54,9 +54,17 @@ class ProvenanceRecord(Record):
     dataset_fingerprint: str | None = None
     reads_sha256: str | None = None
     network: str | None = None
+    seed: int | None = None
     image_size: Positive | None = None
     chosen_iteration: Count | None = None
     privacy: Privacy | None = None
+
+
+def made_by(provenance: Mapping[str, Any]) -> str | None:
+    """The name of the method in the provenance of a set; ``imported`` of another program's set, None if unknown."""
+    method = provenance.get("method")
+    name = method.get("name") if isinstance(method, Mapping) else method
+    return name if isinstance(name, str) and name else None
 
 
 @dataclass(frozen=True, kw_only=True)

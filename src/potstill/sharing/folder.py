@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from potstill.data import CATALOGUE
@@ -16,6 +16,7 @@ from potstill.runtime.files import staged, write_atomic
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.manifest import Manifest
 from potstill.schema.published_results import published_result
+from potstill.schema.set_file import made_by
 from potstill.synthetic import SyntheticSet
 from potstill.synthetic.export import rounding_errors, write_parquet
 from potstill.synthetic.hub import SET_FILE, check_name
@@ -86,8 +87,7 @@ def _facts(
     synthetic: SyntheticSet, name: str, licence: str, evaluations: Sequence[Evaluation], manifest: Manifest | None
 ) -> CardFacts:
     made = synthetic.provenance
-    dataset, method = str(made.get("dataset", "")), made.get("method", "")
-    method = str(method.get("name", "") if isinstance(method, Mapping) else method)
+    dataset, method = str(made.get("dataset", "")), made_by(made) or ""
     entry = entries().get(method)
     recorded = None if manifest is None else manifest.method
     catalogued = CATALOGUE.get(dataset)

@@ -1,4 +1,4 @@
-"""Sets of other programs by the command line: imported, evaluated, compared with a run and random images, exported."""
+"""Sets of other programs by the command line: imported, evaluated, compared with runs, exported, shown."""
 
 from __future__ import annotations
 
@@ -52,6 +52,16 @@ def test_an_imported_set_is_compared_with_a_run_and_random_images(
     recorded = json.loads((runs / "theirs" / "evaluation.json").read_text())
     assert sets["theirs"].networks[NETWORK].accuracies == recorded["networks"][NETWORK]["accuracies"]
     assert (tmp_path / "comparison.html").read_text().count("<img") == 30
+
+
+def test_an_imported_set_has_a_page(runs: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["report", str(runs / "theirs")]) == 0
+    assert capsys.readouterr().out == f"the page is {runs / 'theirs' / 'report.html'}\n"
+    page = (runs / "theirs" / "report.html").read_text()
+    assert "<h1>10 images of digits, imported</h1>" in page
+    assert page.count('<img class="after"') == 10
+    result = json.loads((runs / "theirs" / "evaluation.json").read_text())["networks"][NETWORK]
+    assert f"{100 * result['mean']:.1f}\u00a0%" in page
 
 
 def test_an_imported_set_is_exported(runs: Path, tmp_path: Path):

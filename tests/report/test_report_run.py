@@ -16,6 +16,7 @@ from potstill.runtime.errors import UserError
 
 def test_a_run_is_read_whole(run_path: Path) -> None:
     run = read_run(run_path)
+    assert run.manifest is not None
     assert run.manifest.method.name == "dm"
     assert run.manifest.dataset.shape == (1, 8, 8)
     assert run.manifest.dataset.train_bytes == 1437 * 64

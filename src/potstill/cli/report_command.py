@@ -1,4 +1,4 @@
-"""``potstill report RUN``."""
+"""``potstill report RUN|SET``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from potstill.cli.output import say
 
 @dataclass(frozen=True)
 class Options:
-    """Write report.html and PNG figures about a run.
+    """Write report.html and PNG figures about a run or an imported set.
 
     Attributes:
-        run: folder of the run.
+        run: folder of a run or of an imported set, or hf:OWNER/NAME, whose page is written to runs/OWNER--NAME.
     """
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SET")]
 
 
 def run(words: list[str]) -> None:

@@ -52,7 +52,7 @@ def write_figures(run: Run) -> None:
 
 
 def _pictures(run: Run) -> dict[str, Figure | None]:
-    after = "After distillation" if run.distilled else f"By {run.manifest.method.name}"
+    after = "After distillation" if run.distilled else wording.sentence(run.origin or "the set").rstrip(".")
     return {
         "before": None if run.before is None else gallery_figure(run.before, "Before distillation"),
         "after": gallery_figure(run.after, after),

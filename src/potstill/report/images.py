@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class ImageSet:
         step_size: the learned learning rate, if the method learned one.
         formation: 1, or f if each image holds f × f pictures, which networks are trained on.
         tensors_sha256: the SHA-256 of all tensors in the file, and of the formation if there is one.
+        nbytes: the size of all tensors in the file.
+        provenance: how the set was made, as far as its file says.
     """
 
     pixels: np.ndarray
@@ -36,6 +39,8 @@ class ImageSet:
     step_size: float | None = None
     formation: int = 1
     tensors_sha256: str = ""
+    nbytes: int = 0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -92,6 +97,8 @@ def read_images(file: Path) -> ImageSet:
         step_size=None if step is None else float(step.item()),
         formation=metadata.formation,
         tensors_sha256=set_sha256(tensors, metadata.formation),
+        nbytes=sum(tensor.nbytes for tensor in tensors.values()),
+        provenance=metadata.provenance,
     )
 
 

@@ -7,30 +7,39 @@ from potstill.report.run import Run
 from potstill.report.wording import SPACE, count, images, interval, network_title, percent, points
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.exchange import Exchange
+from potstill.schema.manifest import Iterations
+from potstill.schema.set_file import IMPORTED
 
 
 def result(run: Run) -> list[str]:
     """The result in one sentence, then the remarks."""
     sentences = _not_evaluated(run) if run.evaluation is None else _worth(run.evaluation, run)
-    done, asked = count(run.manifest.iterations.done), count(run.manifest.iterations.asked)
-    if run.manifest.status in ("interrupted", "time limit"):
+    status = None if run.manifest is None else run.manifest.status
+    iterations = Iterations(done=0, asked=0) if run.manifest is None else run.manifest.iterations
+    done, asked = count(iterations.done), count(iterations.asked)
+    if status in ("interrupted", "time limit"):
         sentences.append(f"The run was stopped after {done} of {asked} iterations.")
     if run.outdated:
-        left_out = ", ".join(run.outdated)
-        sentences.append(
-            f"Left out because the run was continued afterwards: the results of an earlier set in {left_out}."
-        )
+        left_out, why = ", ".join(run.outdated), "set was replaced" if run.manifest is None else "run was continued"
+        sentences.append(f"Left out because the {why} afterwards: the results of an earlier set in {left_out}.")
     if run.elsewhere:
         sentences.append(f"Left out because they were measured on another dataset: {', '.join(run.elsewhere)}.")
-    if run.manifest.status == "diverged":
+    if status == "diverged":
         sentences.append(f"The loss stopped being finite after {done} iterations: this is the last good set.")
     return sentences
 
 
 def _not_evaluated(run: Run) -> list[str]:
-    set_, data, worth = images(len(run.after), run.after.kind), run.manifest.dataset.name, "has not been measured yet"
-    made = f"{data} was distilled into {set_}" if run.distilled else f"{set_} of {data} by {run.manifest.method.name}"
+    set_, worth = images(len(run.after), run.after.kind), "has not been measured yet"
+    made = f"{run.dataset} was distilled into {set_}" if run.distilled else chosen_set(run)
     return [f"{made}; what they are worth {worth}."]
+
+
+def chosen_set(run: Run) -> str:
+    """A set that was not distilled here, in a phrase: its images, their dataset and where they are from."""
+    of_data = f" of {run.dataset}" if run.dataset else ""
+    origin = f", {IMPORTED}" if run.method == IMPORTED else f" {run.origin}".rstrip()
+    return f"{images(len(run.after), run.after.kind)}{of_data}{origin}"
 
 
 def _worth(evaluation: Evaluation, run: Run) -> list[str]:
@@ -49,7 +58,8 @@ def _worth(evaluation: Evaluation, run: Run) -> list[str]:
     if random is not None:
         clauses.append(f"on {images(run.random_images, f'random real {run.after.kind}')} {percent(random.mean)}")
     if full is not None:
-        clauses.append(f"on all {images(run.manifest.dataset.train, run.after.kind)} {percent(full.mean)}")
+        all_images = f"{run.after.kind}s for training" if run.train is None else images(run.train, run.after.kind)
+        clauses.append(f"on all {all_images} {percent(full.mean)}")
     sentences = ["; ".join(clauses) + "."]
     if evaluation.initial_source not in ("random", "fixed"):
         sentences.append(

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from potstill.report import wording
 from potstill.report.figures import write_figures
-from potstill.report.lead import result
+from potstill.report.lead import chosen_set, result
 from potstill.report.run import Run, load_run
 from potstill.report.sections import SECTIONS
 from potstill.runtime.errors import with_flags
@@ -25,19 +25,20 @@ from potstill.runtime.writer import remove_unfinished
 
 
 def write_report(run: str | Path) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into the folder of a run, from its records alone.
+    """Write ``report.html`` and ``figures/*.png`` into the folder of a run or an imported set, from its records alone.
 
     The page is one file without references to others, so it opens offline. Each file is written atomically, and the
     same records give the same page.
 
     Args:
-        run: the folder of the run.
+        run: the folder; or ``hf:OWNER/NAME`` for a set on the hub, whose page is written to a folder
+            ``runs/OWNER--NAME``.
 
     Returns:
         The path of the page.
 
     Raises:
-        UserError: a record is missing or damaged, or a file cannot be written.
+        UserError: a record is missing or damaged, a file cannot be written, or the hub cannot be reached.
     """
     records = read_run(run)
     page = render(records)
@@ -49,12 +50,13 @@ def write_report(run: str | Path) -> Path:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read the records of a run: its own, and those that the sections show.
+    """Read the records of a run, or of a set without one: its own, and those that the sections show.
 
     Raises:
-        UserError: a record is missing, damaged, or does not fit the others; the error names the file.
+        UserError: a record is missing, damaged, or does not fit the others, and the error names the file; or the set
+            has no folder of its own, or cannot be had from the hub.
     """
-    return load_run(Path(path), [section.record for section in SECTIONS if section.record is not None])
+    return load_run(path, [section.record for section in SECTIONS if section.record is not None])
 
 
 def render(run: Run) -> str:
@@ -63,7 +65,7 @@ def render(run: Run) -> str:
     views = [(section.name, section.view(run)) for section in SECTIONS]
     return rendered(
         "report.html.jinja",
-        dated=run.manifest.started[:10],
+        dated="" if run.manifest is None else run.manifest.started[:10],
         title=_title(run),
         facts=_facts(run),
         lead=lead,
@@ -74,24 +76,23 @@ def render(run: Run) -> str:
 
 
 def _warnings(run: Run) -> tuple[str, ...]:
-    account = run.manifest.dataset.account
+    account = None if run.manifest is None else run.manifest.dataset.account
     return () if account is None else account.warnings
 
 
 def _title(run: Run) -> str:
-    method, data = run.manifest.method.name, run.manifest.dataset.name
     images = wording.images(len(run.after), run.after.kind)
-    return f"{method} distils {data} into {images}" if run.distilled else f"{images} of {data} by {method}"
+    return f"{run.method} distils {run.dataset} into {images}" if run.distilled else chosen_set(run)
 
 
 def _facts(run: Run) -> list[str]:
     """The basic facts, for the line under the title."""
-    channels, height, width = run.manifest.dataset.shape
+    channels, height, width = run.after.pixels.shape[1:]
     formation = run.after.formation
     sizes = sorted({len(members) for members in run.after.members})
     per_class = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     facts = [
-        f"{run.manifest.dataset.classes} classes",
+        f"{len(run.after.class_names)} classes",
         f"{per_class} per class" + (f", {formation} × {formation} pictures in each" if formation > 1 else ""),
         f"{width} × {height} pixels" + ("" if channels == 1 else f", {channels} channels")
         if run.after.kind == "image"
@@ -101,7 +102,7 @@ def _facts(run: Run) -> list[str]:
         facts.append(f"start: {run.config['start']}")
     if run.distilled and "network" in run.config:
         facts.append(f"network: {wording.network_title(str(run.config['network']))}")
-    return [*facts, f"seed {run.manifest.seed}"]
+    return facts if run.manifest is None else [*facts, f"seed {run.manifest.seed}"]
 
 
 def rendered(template: str, **values: Any) -> str:

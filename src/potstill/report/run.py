@@ -1,9 +1,9 @@
-"""A run as its page shows it: the records in its folder, read and checked against each other."""
+"""A run, or a set without one, as its page shows it: the records in its folder, checked against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,22 +16,26 @@ from potstill.schema.events import Trace, Traces
 from potstill.schema.fields import REMEDY
 from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import RunPaths, not_a_run
+from potstill.schema.set_file import IMPORTED, SetMetadata, made_by
+from potstill.synthetic.hub import PREFIX, SET_FILE
+from potstill.synthetic.place import SetPlace, find_set
 
 R = TypeVar("R", bound=SetRecord)
 
 
 @dataclass(frozen=True)
 class Run:
-    """All that a run's folder records.
+    """All that a run's folder records; of a set that is not in the folder of a run, what there is of it.
 
     Attributes:
+        name: how the set is named on the command line.
         paths: the files.
-        manifest: how the run went.
-        config: the settings, as ``config.toml`` has them.
+        manifest: how the run went; None of an imported set, or one on the hub.
+        config: the settings, as ``config.toml`` has them; empty without a run.
         config_text: the same file as text.
         losses: the distillation loss, without the values that were not finite.
         validations: accuracies on the validation split, as fractions.
-        after: the distilled set.
+        after: the set.
         before: the set before distillation; None if it was not kept, or if images were chosen rather than distilled.
         found: what other commands recorded about the set, by the class of the record.
         outdated: the file names of records of an earlier set, which was replaced when the run continued; they are left
@@ -39,8 +43,9 @@ class Run:
         elsewhere: the file names of records that were made with another dataset than the run's; they are left out.
     """
 
+    name: str
     paths: RunPaths
-    manifest: Manifest
+    manifest: Manifest | None
     config: Mapping[str, Any]
     config_text: str
     losses: Trace
@@ -63,7 +68,45 @@ class Run:
     @property
     def distilled(self) -> bool:
         """Whether the set was distilled; otherwise its images were chosen or computed in one step."""
-        return self.manifest.iterations.asked > 0
+        return self.manifest is not None and self.manifest.iterations.asked > 0
+
+    @property
+    def method(self) -> str:
+        """The method that made the set; empty if it is not recorded."""
+        return self.manifest.method.name if self.manifest is not None else made_by(self.after.provenance) or ""
+
+    @property
+    def origin(self) -> str:
+        """Where the set is from, to stand after its images: ``distilled``, ``by METHOD``, ``imported``, or nothing."""
+        if self.distilled or self.method == IMPORTED:
+            return "distilled" if self.distilled else IMPORTED
+        return f"by {self.method}" if self.method else ""
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that the set stands for; empty if it is not recorded."""
+        recorded = self.after.provenance.get("dataset")
+        return self.manifest.dataset.name if self.manifest is not None else str(recorded or "")
+
+    @property
+    def dataset_fingerprint(self) -> str:
+        """The fingerprint of that dataset; empty if it is not recorded."""
+        recorded = self.after.provenance.get("dataset_fingerprint")
+        return self.manifest.dataset.fingerprint if self.manifest is not None else str(recorded or "")
+
+    @property
+    def train(self) -> int | None:
+        """The number of training images; None if it is not recorded."""
+        return None if self.manifest is None else self.manifest.dataset.train
+
+    @property
+    def test(self) -> int | None:
+        """The number of test images; None if it is not recorded."""
+        if self.manifest is not None:
+            return self.manifest.dataset.test
+        usable = () if self.evaluation is None else self.evaluation.usable.values()
+        tested = [sum(map(sum, result.confusion)) // result.repeats for result in usable if result.confusion]
+        return tested[0] if tested else None
 
     @property
     def random_images(self) -> int:
@@ -94,32 +137,32 @@ class Section:
     record: type[SetRecord] | None = None
 
 
-def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
-    """Read the records of a run.
+def load_run(name: str | Path, kinds: Sequence[type[SetRecord]]) -> Run:
+    """Read the records of a run, or of a set without one.
 
     Args:
-        path: the run's folder.
+        name: the folder of a run or of an imported set, or ``hf:OWNER/NAME``.
         kinds: classes of records about the set; those that exist are read.
 
     Raises:
-        UserError: a record is missing, damaged, or does not fit the others; the error names the file.
+        UserError: a record is missing, damaged, or does not fit the others, and the error names the file; or the set
+            has no folder of its own, or cannot be had from the hub.
     """
-    paths = RunPaths(path)
-    if not paths.manifest.is_file():
-        raise not_a_run(path)
-    manifest = Manifest.read(paths.manifest)
-    before, after = _images(paths, manifest)
-    text, config = read_toml(paths.config)
+    place = _place(name)
+    paths, manifest = RunPaths(place.path), None
+    if place.run is not None and (paths.manifest.is_file() or paths.config.is_file()):
+        if not paths.manifest.is_file():
+            raise not_a_run(place.path)
+        manifest = Manifest.read(paths.manifest)
+    before, after = (None, read_images(place.file)) if manifest is None else _images(paths, manifest)
+    text, config = ("", {}) if manifest is None else read_toml(paths.config)
     traces = Traces.read(paths.metrics)
-    records = {kind: kind.read(path / kind.FILE) for kind in kinds if (path / kind.FILE).is_file()}
+    records = {kind: kind.read(path) for kind in kinds if (path := paths.path / kind.FILE).is_file()}
     for kind, record in records.items():
         if isinstance(record, Evaluation):
-            _check_classes(path / kind.FILE, record, manifest.dataset.classes)
-    outdated = [kind for kind, record in records.items() if record.set_sha256 != manifest.tensors_sha256]
-    known = (manifest.dataset.fingerprint, "")
-    elsewhere = [kind for kind, record in records.items() if record.dataset_fingerprint not in known]
-    elsewhere = [kind for kind in elsewhere if kind not in outdated]
-    return Run(
+            _check_classes(paths.path / kind.FILE, record, len(after.class_names))
+    run = Run(
+        name=str(name) if place.run is None else str(place.path),
         paths=paths,
         manifest=manifest,
         config=config,
@@ -128,10 +171,41 @@ def load_run(path: Path, kinds: Sequence[type[SetRecord]]) -> Run:
         validations=traces.validations,
         after=after,
         before=before,
+        found={},
+        outdated=(),
+        elsewhere=(),
+    )
+    outdated = [kind for kind, record in records.items() if record.set_sha256 != after.tensors_sha256]
+    known = (run.dataset_fingerprint, "")
+    elsewhere = [kind for kind, record in records.items() if any(known) and record.dataset_fingerprint not in known]
+    elsewhere = [kind for kind in elsewhere if kind not in outdated]
+    return replace(
+        run,
         found={kind: record for kind, record in records.items() if kind not in (*outdated, *elsewhere)},
         outdated=tuple(kind.FILE for kind in outdated),
         elsewhere=tuple(kind.FILE for kind in elsewhere),
     )
+
+
+def _place(name: str | Path) -> SetPlace:
+    """Where the set of a page is.
+
+    Raises:
+        UserError: there is no set, or it is a file beside others.
+    """
+    paths = RunPaths(Path(name))
+    if paths.manifest.is_file():  # of a run whose set is absent, the set is what is missing
+        return SetPlace(paths.path, paths.synthetic)
+    if not str(name).startswith(PREFIX) and not paths.path.exists():
+        raise not_a_run(paths.path)
+    place = find_set(name)
+    if place.path == place.file:
+        SetMetadata.of_file(place.file)  # what is no set at all is refused as such
+        raise UserError(
+            f"{name} is a file, and its page needs a folder of its own",
+            f"name the folder of a run, or put the file into a new folder as {SET_FILE}",
+        )
+    return place
 
 
 def _images(paths: RunPaths, manifest: Manifest) -> tuple[ImageSet | None, ImageSet]:

@@ -60,8 +60,12 @@ class ProvenanceRecord(Record):
     privacy: Privacy | None = None
 
 
+IMPORTED = "imported"
+"""Stands for the method of a set that another program made."""
+
+
 def made_by(provenance: Mapping[str, Any]) -> str | None:
-    """The name of the method in the provenance of a set; ``imported`` of another program's set, None if unknown."""
+    """The name of the method in the provenance of a set; ``IMPORTED`` for a set of another program, None if unknown."""
     method = provenance.get("method")
     name = method.get("name") if isinstance(method, Mapping) else method
     return name if isinstance(name, str) and name else None

@@ -37,11 +37,11 @@ def view(run: Run) -> View:
     usable = {} if run.evaluation is None else run.evaluation.usable
     return View(
         chart=accuracy_chart(comparisons(run)),
-        tests=wording.images(run.manifest.dataset.test, f"test {run.after.kind}"),
+        tests=f"test {run.after.kind}s" if run.test is None else wording.images(run.test, f"test {run.after.kind}"),
         kind=run.after.kind,
         tested=bool(usable),
         repeated=any(result.repeats > 1 for result in usable.values()),
-        command=f"potstill evaluate {shlex.quote(str(run.paths.path))}",
+        command=f"potstill evaluate {shlex.quote(run.name)}",
     )
 
 
@@ -49,8 +49,7 @@ def comparisons(run: Run) -> list[Comparison]:
     """The accuracies of each network, trained on the distilled set and on each baseline."""
     if run.evaluation is None:
         return []
-    how = "distilled" if run.distilled else f"by {run.manifest.method.name}"
-    of_set = f"{wording.images(len(run.after), run.after.kind)}, {how}"
+    of_set = ", ".join(filter(None, [wording.images(len(run.after), run.after.kind), run.origin]))
     return [
         Comparison(
             wording.network_title(network),
@@ -69,10 +68,10 @@ def comparisons(run: Run) -> list[Comparison]:
 
 def baseline_title(name: str, run: Run) -> str:
     """A title for a baseline: the images that networks were trained on."""
-    kind = run.after.kind
+    kind, train = run.after.kind, "" if run.train is None else f"{wording.count(run.train)} "
     titles = {
         "random": wording.images(run.random_images, f"random real {kind}"),
-        "full": f"all {wording.count(run.manifest.dataset.train)} training {kind}s",
+        "full": f"all {train}training {kind}s",
         "initial": "nothing: the network before training",
         "average": f"{wording.images(run.random_images, kind)}: the class means",
         "k-means": f"{wording.images(run.random_images, kind)}: centres of k-means",

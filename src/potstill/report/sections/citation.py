@@ -23,9 +23,9 @@ class View:
 
 
 def view(run: Run) -> View | None:
-    """The paper of a run's method; None for a method without one."""
-    method = run.manifest.method
-    if not method.citation:
+    """The paper of a run's method; None for a method without one, or a set without a run."""
+    method = None if run.manifest is None else run.manifest.method
+    if method is None or not method.citation:
         return None
     address = method.url if method.url.startswith(("https://", "http://")) else None
     return View(title=method.title, entry=method.citation, address=address)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from potstill.report import wording
 from potstill.report.run import Run, Section
 from potstill.schema.evaluation import Evaluation
+from potstill.schema.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -19,33 +20,22 @@ class Cost:
 
 
 def view(run: Run) -> list[Cost]:
-    """The costs of a run and of its evaluation."""
+    """The costs of a set, of its run if there is one, and of its evaluation."""
     manifest, images = run.manifest, run.after.kind == "image"
-    ratio = manifest.dataset.train_bytes / max(manifest.set_bytes, 1)
-    smaller = f"{wording.times(ratio)} as much" if ratio >= 1 else "less than the set"
     costs = [
-        Cost("Time to distil" if run.distilled else "Time to choose", wording.duration(manifest.seconds), _pace(run)),
-        Cost(
-            "Peak memory",
-            wording.size(manifest.peak_memory_bytes) if manifest.peak_memory_bytes else "not available",
-            f"on {manifest.compute.device}",
-        ),
+        *([] if manifest is None else _of_run(run, manifest)),
         Cost(
             "Images" if images else "Vectors",
             wording.count(len(run.after)),
-            f"of {wording.count(manifest.dataset.train)} for training",
+            "" if run.train is None else f"of {wording.count(run.train)} for training",
         ),
         Cost(
             "Size of the set",
-            wording.size(manifest.set_bytes),
+            wording.size(run.after.nbytes if manifest is None else manifest.set_bytes),
             f"32-bit {'pixels' if images else 'numbers'}, labels, and everything else that was learned or is needed to "
             "use them",
         ),
-        Cost(
-            f"Size of the training {run.after.kind}s",
-            wording.size(manifest.dataset.train_bytes),
-            f"{'8-bit pixels' if images else '32-bit numbers'}: {smaller}",
-        ),
+        *([] if manifest is None else [_of_training_images(run, manifest)]),
     ]
     if run.after.step_size is not None:
         learned = f"{run.after.step_size:.4g}"
@@ -53,14 +43,31 @@ def view(run: Run) -> list[Cost]:
     return costs if run.evaluation is None else costs + _of_evaluation(run.evaluation)
 
 
-def _pace(run: Run) -> str:
-    done = run.manifest.iterations.done
+def _of_run(run: Run, manifest: Manifest) -> list[Cost]:
+    title, pace = "Time to distil" if run.distilled else "Time to choose", _pace(run, manifest)
+    peak = manifest.peak_memory_bytes
+    return [
+        Cost(title, wording.duration(manifest.seconds), pace),
+        Cost("Peak memory", wording.size(peak) if peak else "not available", f"on {manifest.compute.device}"),
+    ]
+
+
+def _of_training_images(run: Run, manifest: Manifest) -> Cost:
+    ratio = manifest.dataset.train_bytes / max(manifest.set_bytes, 1)
+    smaller = f"{wording.times(ratio)} as much" if ratio >= 1 else "less than the set"
+    stored = "8-bit pixels" if run.after.kind == "image" else "32-bit numbers"
+    size = wording.size(manifest.dataset.train_bytes)
+    return Cost(f"Size of the training {run.after.kind}s", size, f"{stored}: {smaller}")
+
+
+def _pace(run: Run, manifest: Manifest) -> str:
+    done = manifest.iterations.done
     if not run.distilled:
         return "in one step"
     words = wording.images(done, "iteration")
     if not done:
         return words
-    return f"{words}, {wording.duration(run.manifest.seconds / done)} each, with preparation and validation"
+    return f"{words}, {wording.duration(manifest.seconds / done)} each, with preparation and validation"
 
 
 def _of_evaluation(evaluation: Evaluation) -> list[Cost]:

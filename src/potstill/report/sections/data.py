@@ -27,8 +27,8 @@ class View:
 
 
 def view(run: Run) -> View | None:
-    """How the dataset of a run was understood; None if an older record does not say."""
-    account = run.manifest.dataset.account
+    """How the dataset of a run was understood; None if an older record, or a set without a run, does not say."""
+    account = None if run.manifest is None else run.manifest.dataset.account
     if account is None:
         return None
     splits = account.used_splits

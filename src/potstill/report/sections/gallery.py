@@ -58,17 +58,25 @@ class Gallery:
 
 @dataclass(frozen=True)
 class View:
-    """The gallery, and whether the set was distilled rather than chosen."""
+    """The gallery, and why it shows no initial set, where it does not."""
 
     gallery: Gallery
-    distilled: bool
+    uninitialised: str
 
 
 def view(run: Run) -> View | None:
     """The images of a run; None if it has vectors."""
     if run.after.kind == "vector":
         return None
-    return View(make_gallery(run.after, run.before), run.distilled)
+    return View(make_gallery(run.after, run.before), _uninitialised(run))
+
+
+def _uninitialised(run: Run) -> str:
+    if run.manifest is None:
+        return "The folder of the set has no initial set, so no difference can be shown."
+    if run.distilled:
+        return "The set after distillation. The initial set is not in the folder, so no difference can be shown."
+    return "The images of the set were chosen or computed in one step, so there is no initial set."
 
 
 def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:

@@ -29,7 +29,7 @@ def panels(run: Run) -> list[Panel]:
             x_label="iteration",
             lines=thinned(validation),
             is_accuracy=True,
-            chosen=run.manifest.chosen_iteration,
+            chosen=None if run.manifest is None else run.manifest.chosen_iteration,
         ),
         Panel(
             title="Evaluation: training loss on the set",

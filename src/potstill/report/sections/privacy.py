@@ -26,7 +26,7 @@ class View:
 
 def view(run: Run) -> View | None:
     """The guarantee of a run; None without one."""
-    privacy = run.manifest.privacy
+    privacy = None if run.manifest is None else run.manifest.privacy
     if privacy is None:
         return None
     return View(

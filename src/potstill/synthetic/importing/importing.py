@@ -13,6 +13,7 @@ from torch import Tensor
 from potstill.data import ImageDataset
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import expanded, sha256_of_files
+from potstill.schema.set_file import IMPORTED
 from potstill.synthetic import SyntheticSet
 from potstill.synthetic.formation import check_factor
 from potstill.synthetic.importing.folder import read_folder
@@ -115,7 +116,7 @@ def import_set(
         whitening=dataset.train.whitening if units == "whitened" else None,
         formation=formation,
         provenance={
-            "method": "imported",
+            "method": IMPORTED,
             "imported_from": path.name,
             "imported_sha256": sha256_of_files(_files(path)),
             "dataset": dataset.spec or dataset.name,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -26,6 +27,7 @@ class Hub:
         refuses: the status with which it answers everything, if it does.
         commits: the message of each commit.
         cards: the metadata of each card that it was asked to check.
+        revisions: the revision of each file that it was asked for.
     """
 
     address: str = ""
@@ -34,6 +36,7 @@ class Hub:
     refuses: int | None = None
     commits: list[str] = field(default_factory=list)
     cards: list[dict[str, Any]] = field(default_factory=list)
+    revisions: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -68,6 +71,8 @@ def stand_in() -> Iterator[Hub]:
                 for line in map(json.loads, body.decode().splitlines()):
                     if line["key"] == "header":
                         hub.commits.append(line["value"]["summary"])
+                    elif line["key"] == "deletedFile":
+                        del hub.files[match[1]][line["value"]["path"]]
                     else:
                         content = base64.b64decode(line["value"]["content"])
                         hub.files[match[1]][line["value"]["path"]] = content
@@ -83,6 +88,10 @@ def stand_in() -> Iterator[Hub]:
         def do_GET(self) -> None:
             if self.path == "/api/whoami-v2":
                 self._json({"name": "me", "type": "user"})
+            elif match := re.fullmatch(
+                r"/api/datasets/([^/]+/[^/]+)/tree/main\?recursive=true.*", self.path, re.IGNORECASE
+            ):
+                self._tree(match[1])
             elif match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(/revision/[^/]+)?", self.path):
                 self._repository(match[1])
             else:
@@ -95,12 +104,18 @@ def stand_in() -> Iterator[Hub]:
             names = [{"rfilename": each} for each in sorted(hub.files[name])]
             self._json({"id": name, "sha": "1" * 40, "siblings": names, "private": False, "tags": []})
 
+        def _tree(self, name: str) -> None:
+            entries = ((path, len(content)) for path, content in sorted(hub.files.get(name, {}).items()))
+            self._json([{"type": "file", "path": path, "size": size, "oid": "0" * 40} for path, size in entries])
+
         def _file(self, *, send: bool) -> None:
-            match = re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self.path)
+            match = re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
+            if match is not None:
+                hub.revisions.append(unquote(match[2]))
             if hub.refuses is not None or match is None or match[1] not in hub.files:
                 self._json({"error": "no"}, hub.refuses or 404, {"X-Error-Code": "RepoNotFound"}, send=send)
                 return
-            content = hub.files[match[1]].get(match[2])
+            content = hub.files[match[1]].get(match[3])
             if content is None:
                 self._json({"error": "no"}, 404, {"X-Error-Code": "EntryNotFound"}, send=send)
                 return

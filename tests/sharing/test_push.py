@@ -23,6 +23,8 @@ from potstill.cli import main
 from potstill.evaluation import find_recipe
 from potstill.report.dataset_card import CardFacts, render_card
 from potstill.runtime.errors import UserError
+from potstill.runtime.hub import unresolved_hub
+from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.published import Published
 from potstill.sharing import push, write_repository
@@ -209,6 +211,73 @@ def test_a_connection_that_fails_is_not_an_absent_file(monkeypatch: pytest.Monke
         monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", address)
         with pytest.raises(UserError, match="cannot get me/x from the Hugging Face hub"):
             SyntheticSet.from_hub("me/x")
+
+
+def test_a_hub_that_cannot_be_found_is_not_waited_for(
+    run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: pytest.fail("it tries again"))
+    for words in ("evaluate hf:me/x", "report hf:me/x", "import hf:me/x", f"compare {run} hf:me/x", f"push {run} me/x"):
+        assert main(words.split()) == 2
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        assert re.fullmatch(
+            r"potstill: cannot (get|upload) me/x (from|to) the Hugging Face hub \(hub\.invalid: .+\); check .+\n",
+            captured.err,
+        )
+
+
+def test_a_proxy_looks_the_hub_up_itself(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
+    assert str(unresolved_hub()).startswith("hub.invalid: ")
+    monkeypatch.setattr("potstill.runtime.hub.getproxies", lambda: {"https": "http://proxy:3128"})
+    assert unresolved_hub() is None
+
+
+def test_what_was_fetched_needs_no_hub(run: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    assert main(["push", str(run), "me/digits"]) == 0
+    fetched = SyntheticSet.from_hub("me/digits")
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
+    assert SyntheticSet.from_hub("me/digits").fingerprint() == fetched.fingerprint()
+
+
+def test_commands_take_a_set_on_the_hub_and_a_revision_of_it(
+    run: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["push", str(run), "me/digits"]) == 0
+    monkeypatch.chdir(tmp_path)
+    there = SyntheticSet.load(run / "synthetic.safetensors")
+    assert main(["import", "hf:me/digits@v1", "--out", "theirs"]) == 0
+    assert set(hub.revisions) == {"v1"}
+    assert SyntheticSet.load(tmp_path / "theirs/synthetic.safetensors").fingerprint() == there.fingerprint()
+    few = ["--recipe", "quick", "--networks", "convnet:depth=1", "--repeats", "2", "--no-full", "--device", "cpu"]
+    assert main(["compare", "hf:me/digits", str(run), "random", *few, "--out", "comparison"]) == 0
+    record = Comparison.read(tmp_path / "comparison" / Comparison.FILE)
+    assert [(item.method, item.status) for item in record.sets[:2]] == [("dm", None), ("dm", "complete")]
+    first, second = (item.networks["convnet:depth=1"].accuracies for item in record.sets[:2])
+    assert first == second
+    assert (tmp_path / "runs/me--digits/evaluation.json").exists()
+    assert (tmp_path / "runs/random-digits-ipc1/manifest.json").exists()
+    assert main(["report", "hf:me/digits"]) == 0
+    page = (tmp_path / "runs/me--digits/report.html").read_text()
+    assert "<h1>10 images of digits by dm</h1>" in page
+    assert main(["report", "hf:me/digits@refs/pr/1"]) == 0
+    assert hub.revisions[-1] == "refs/pr/1"
+    page = (tmp_path / "runs/me--digits@refs--pr--1/report.html").read_text()
+    assert "potstill evaluate hf:me/digits@refs/pr/1" in page
+    assert main(["export", "hf:me/digits@v1", "--format", "npz", "--out", "set.npz"]) == 0
+    capsys.readouterr()
+    assert main(["import", "hf:me/digits", "--pixels", "unit"]) == 2
+    assert "--pixels does not apply to hf:me/digits, which says itself what it holds" in capsys.readouterr().err
+    assert main(["import", "hf:me/digits", "--label-column", "x", "--out", "new"]) == 2
+    assert "--label-column does not apply to hf:me/digits" in capsys.readouterr().err
+    assert main(["import", "hf:me/digits"]) == 2
+    assert "runs/me--digits already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("status", [401, 403])

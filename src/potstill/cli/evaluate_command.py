@@ -45,7 +45,7 @@ class Options:
     """Measure what a set is worth, compared with as many random real images and the full data.
 
     Attributes:
-        target: folder of a run, or a synthetic.safetensors.
+        target: folder of a run or of an imported set, the file of a set, or hf:OWNER/NAME.
         networks: specs, separated by commas. By default the network that was matched.
         recipe: evaluation protocol; see potstill list recipes. By default replay for a set with learned steps,
             trajectory-1000 or (with soft labels) soft-label for one with a learned step size, otherwise dsa-1000, for

@@ -18,7 +18,7 @@ class Options:
     """Write a set in a format that other programs read.
 
     Attributes:
-        target: folder of a run, or a synthetic.safetensors.
+        target: folder of a run or of an imported set, the file of a set, or hf:OWNER/NAME.
         format: imagefolder (a folder of PNG files for each class), parquet (as Hugging Face datasets stores images) or
             npz (arrays as in MedMNIST; the only format with exact pixels). To share a set, see potstill push.
         out: the new folder or file. By default FORMAT, or synthetic.npz, beside the set.

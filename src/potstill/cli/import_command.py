@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from potstill import data, distillation, synthetic
+from potstill import data, distillation, evaluation, synthetic
 from potstill.cli.options import ChoiceOptions, parse
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
-from potstill.data import NO_CHOICES
+from potstill.data import NO_CHOICES, Choices
 from potstill.runtime.errors import UserError
+from potstill.synthetic.hub import PREFIX
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Options:
 
     Attributes:
         file: a .pt or .npz file of a released program, the folder of its run, or a folder of images with a folder for
-            each class.
+            each class; or hf:OWNER/NAME, a set that potstill push shared, which takes no option but --out.
         dataset: the dataset that the set stands for.
         pixels: the units of its pixels, which no .pt file states: normalised, by mean and standard deviation; whitened,
             by ZCA after that; unit, from 0 to 1; or bytes.
@@ -36,11 +37,11 @@ class Options:
         image_size: resize the dataset's images to this height and width, in pixels.
         choices: columns and splits to take where its files leave a choice.
         data_root: folder with local copies of catalogue datasets.
-        out: new folder for synthetic.safetensors. By default runs/NAME, after the file.
+        out: new folder for synthetic.safetensors. By default runs/NAME, after the file, or runs/OWNER--NAME.
     """
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    dataset: str
+    dataset: str | None = None
     pixels: Literal["normalised", "whitened", "unit", "bytes"] | None = None
     labels: Path | None = None
     experiment: int | None = None
@@ -57,9 +58,12 @@ class Options:
 def run(words: list[str]) -> None:
     """Import a set, say how it was understood, and print its path."""
     options = parse(Options, words, command="import")
-    out = options.out or Path("runs") / options.file.stem
-    if out.exists():
-        raise UserError(f"{out} already exists", "choose another --out")
+    if str(options.file).startswith(PREFIX):
+        _import_shared(options)
+        return
+    if options.dataset is None:
+        raise UserError("--dataset is not given", "name the dataset that the set stands for")
+    out = _new(options.out or Path("runs") / options.file.stem)
     with ProgressLines("importing the set") as progress:
         dataset = data.load_dataset(
             options.dataset,
@@ -86,6 +90,40 @@ def run(words: list[str]) -> None:
     other = options.mean is not None or options.std is not None
     on = f" --dataset {options.dataset}" if other else ""  # which is then normalised as the set is
     say(f"written to {folder.synthetic}; measure it with: potstill evaluate {out}{on}")
+
+
+def _import_shared(options: Options) -> None:
+    """Fetch a set that ``potstill push`` shared; its file says itself what it is.
+
+    Raises:
+        UserError: an option says it again, or the set cannot be had.
+    """
+    given = {**vars(options), **vars(options.choices)}
+    for field in (*fields(Options), *fields(Choices)):
+        if field.name not in ("file", "out", "choices") and given[field.name] != field.default:
+            option = f"--{field.name.replace('_', '-')}"
+            raise UserError(
+                f"{option} does not apply to {options.file}, which says itself what it holds", "leave it out"
+            )
+    if options.out is not None:
+        _new(options.out)
+    with ProgressLines("fetching the set"):
+        target = evaluation.Target.opened(options.file)
+    out = _new(options.out or target.place.path)
+    folder = distillation.RunFolder(out)
+    target.synthetic.save(folder.synthetic)
+    say(str(target.synthetic), f"written to {folder.synthetic}; measure it with: potstill evaluate {out}")
+
+
+def _new(folder: Path) -> Path:
+    """The folder.
+
+    Raises:
+        UserError: it exists already.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} already exists", "choose another --out")
+    return folder
 
 
 def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:

@@ -31,7 +31,7 @@ class Options:
     """Search for an architecture: rank candidates on a small set, train the best on the full data.
 
     Attributes:
-        target: folder of a run, or a synthetic.safetensors.
+        target: folder of a run or of an imported set, the file of a set, or hf:OWNER/NAME.
         space: the search space: convnet-22, convnet-720, or a JSON or TOML file of network specs by name.
         candidates: search among so many candidates of the space, drawn to represent it. By default all.
         recipe: how candidates are trained on the set, and the best of them on the full data.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.runtime.errors import UserError, in_one_line
+from potstill.runtime.hub import quiet_hub, unresolved_hub
 from potstill.synthetic.hub import check_name
 
 
@@ -27,12 +28,18 @@ def push(folder: str | Path, name: str, *, private: bool = False) -> str:
     from huggingface_hub import HfApi
 
     name = check_name(name)
+    if (unresolved := unresolved_hub()) is not None:
+        raise UserError(f"cannot upload {name} to the Hugging Face hub ({unresolved})", "check the connection")
     try:
-        api = HfApi(library_name="potstill")
-        api.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
-        done = api.upload_folder(
-            repo_id=name, folder_path=folder, repo_type="dataset", commit_message="A set, by potstill push"
-        )
+        with quiet_hub():
+            api = HfApi(library_name="potstill")
+            api.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
+            done = api.upload_folder(
+                repo_id=name,
+                folder_path=folder,
+                repo_type="dataset",
+                commit_message="A set, by potstill push",
+            )
     except Exception as error:  # the client fails in many ways, from DNS to a missing permission
         raise UserError(
             f"cannot upload {name} to the Hugging Face hub ({in_one_line(error)})",

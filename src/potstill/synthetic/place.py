@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.schema.run_folder import RunPaths, not_a_run
-from potstill.synthetic.hub import PREFIX, SET_FILE, check_name, fetch_set
+from potstill.synthetic.hub import PREFIX, SET_FILE, fetch_set, name_and_revision
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,16 @@ def find_set(name: str | Path) -> SetPlace:
     """Find a set; one on the hub is downloaded, and what is measured of it belongs in ``runs/OWNER--NAME``.
 
     Args:
-        name: the folder of a run or of an imported set, the file of a set, or ``hf:OWNER/NAME``.
+        name: the folder of a run or of an imported set, the file of a set, or ``hf:OWNER/NAME``, perhaps with a branch,
+            tag or commit, as ``hf:OWNER/NAME@REVISION``; that of a revision belongs in ``runs/OWNER--NAME@REVISION``.
 
     Raises:
         UserError: the folder has no set, or the hub cannot be reached or has no such set.
     """
     if str(name).startswith(PREFIX):
-        plain = check_name(str(name))
-        return SetPlace(Path("runs") / plain.replace("/", "--"), fetch_set(plain))
+        plain, revision = name_and_revision(str(name))
+        folder = plain if revision is None else f"{plain}@{revision}"
+        return SetPlace(Path("runs") / folder.replace("/", "--"), fetch_set(plain, revision=revision))
     path = Path(name)
     if path.is_dir():
         place = SetPlace(path, RunPaths(path).synthetic)

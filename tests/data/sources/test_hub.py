@@ -7,9 +7,11 @@ from typing import Any
 
 import datasets
 import pytest
+from datasets import config as datasets_config
 from published import catalogue_layout, encode, noise, write_parquet
 
 from potstill.data import CATALOGUE, load_dataset
+from potstill.data.sources import hub as source
 from potstill.runtime.errors import UserError
 
 
@@ -25,6 +27,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return fetch(str(folder), name, data_dir=data_dir)
 
     monkeypatch.setattr(datasets, "load_dataset", serve)
+    monkeypatch.setattr(source, "unresolved_hub", lambda: None)
     return tmp_path / "hub"
 
 
@@ -104,6 +107,20 @@ def test_without_the_hub_the_remedy_is_a_local_copy(spec: str, remedy: str):
         load_dataset(spec)
     assert "Couldn't reach" in refused.value.problem
     assert "\n" not in str(refused.value)
+
+
+def test_a_hub_that_cannot_be_found_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(source, "unresolved_hub", lambda: "hub.invalid: no such name")
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: pytest.fail("it tries again"))
+    monkeypatch.setattr(datasets_config, "HF_DATASETS_CACHE", tmp_path)
+    with pytest.raises(
+        UserError, match=r"cannot get nobody/nothing .* \(hub\.invalid: no such name\); connect to the hub"
+    ):
+        load_dataset("hf:nobody/nothing", cache=None)
+    assert capfd.readouterr() == ("", "")
+    assert not datasets_config.HF_HUB_OFFLINE
 
 
 @pytest.mark.parametrize("spec", ["hf:", "hf:nothing", "hf:a/b/c/d", "hf:/b"])

@@ -14,6 +14,7 @@ from potstill.data.found import Found
 from potstill.data.sources.base import Request
 from potstill.data.sources.tables import ROWS, Collection, Named
 from potstill.runtime.errors import UserError, in_one_line
+from potstill.runtime.hub import quiet_hub, unresolved_hub
 
 if TYPE_CHECKING:
     import pyarrow
@@ -74,29 +75,31 @@ class Hub:
         if self.entry is not None and self.entry.revision is not None:
             # A branch of converted files has its configurations as folders only.
             options = {"data_dir": self.config, "revision": self.entry.revision}
+        unresolved = unresolved_hub()
         try:
-            with _only_errors():
+            with quiet_hub(), _cached_only(unresolved is not None):
                 return datasets.load_dataset(self.repository, **options)
         except Exception as error:  # `datasets` fails in many ways, from DNS to a missing licence agreement
+            reason = unresolved if unresolved and isinstance(error, ConnectionError) else in_one_line(error)
             folder = self.entry.name if self.entry is not None else "FOLDER"
             remedy = "connect to the hub, or put a local copy (parquet files train-*, test-*) in "
             where = f"$POTSTILL_DATA/{folder}" if self.entry is not None else "a folder and give its path as `dataset`"
             raise UserError(
-                f"cannot get {self.repository} from the Hugging Face hub ({in_one_line(error)})", remedy + where
+                f"cannot get {self.repository} from the Hugging Face hub ({reason})", remedy + where
             ) from error
 
 
 @contextmanager
-def _only_errors() -> Iterator[None]:
-    """Keep the hub's client from printing each failed attempt: the final error says enough."""
-    from huggingface_hub.utils import logging
+def _cached_only(cached_only: bool) -> Iterator[None]:
+    """Within this context ``datasets`` takes what it has downloaded before, and asks the hub for nothing."""
+    from datasets import config
 
-    usual = logging.get_verbosity()
-    logging.set_verbosity_error()
+    usual = config.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = usual or cached_only
     try:
         yield
     finally:
-        logging.set_verbosity(usual)
+        config.HF_HUB_OFFLINE = usual
 
 
 class HubTable:

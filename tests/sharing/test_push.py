@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -244,6 +245,24 @@ def test_what_was_fetched_needs_no_hub(run: Path, hub: Hub, monkeypatch: pytest.
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
     assert SyntheticSet.from_hub("me/digits").fingerprint() == fetched.fingerprint()
+
+
+def test_a_later_push_leaves_no_evaluation_of_an_earlier_set(run: Path, hub: Hub, tmp_path: Path):
+    earlier = tmp_path / "earlier"
+    shutil.copytree(run, earlier)
+    evaluated = Evaluation.read(run / "evaluation.json")
+    replace(evaluated, seed=1).write(earlier / "evaluation-quick@1-abcdef.json")
+    assert main(["push", str(earlier), "me/digits"]) == 0
+    hub.files["me/digits"] |= {"notes.md": b"mine", "extra/evaluation.json": b"{}"}
+    assert "evaluation-quick@1-abcdef.json" in hub.files["me/digits"]
+    there = SyntheticSet.load(run / "synthetic.safetensors")
+    replace(there, images=there.images + 1).save(tmp_path / "later" / "synthetic.safetensors")
+    assert main(["push", str(tmp_path / "later"), "me/digits"]) == 0
+    assert set(hub.files["me/digits"]) == {
+        *("README.md", "synthetic.safetensors", "preview.png", "data/train-00000-of-00001.parquet"),
+        *("notes.md", "extra/evaluation.json"),
+    }
+    assert len(hub.commits) == 2, "each at once"
 
 
 def test_commands_take_a_set_on_the_hub_and_a_revision_of_it(

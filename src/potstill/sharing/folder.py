@@ -22,6 +22,9 @@ from potstill.synthetic.export import rounding_errors, write_parquet
 from potstill.synthetic.hub import SET_FILE, check_name
 
 PICTURE, MANIFEST = "preview.png", "manifest.json"
+EVALUATIONS = ("evaluation.json", "evaluation-*.json")
+WRITTEN = (*EVALUATIONS, PICTURE, "data/train-*.parquet")
+"""Patterns of the files that one set has and another may not have; the card and the set are always written."""
 
 
 def write_repository(run: str | Path, name: str, target: str | Path, *, licence: str = "") -> Path:
@@ -69,7 +72,7 @@ def _evaluations(folder: Path | None) -> list[Path]:
     """The evaluations in the folder of a run, the main one first."""
     if folder is None:
         return []
-    found = [*folder.glob("evaluation.json"), *sorted(folder.glob("evaluation-*.json"))]
+    found = [path for pattern in EVALUATIONS for path in sorted(folder.glob(pattern))]
     return [path for path in found if path.is_file()]
 
 

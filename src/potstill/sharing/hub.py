@@ -6,13 +6,15 @@ from pathlib import Path
 
 from potstill.runtime.errors import UserError, in_one_line
 from potstill.runtime.hub import quiet_hub, unresolved_hub
+from potstill.sharing.folder import WRITTEN
 from potstill.synthetic.hub import check_name
 
 
 def push(folder: str | Path, name: str, *, private: bool = False) -> str:
     """Upload a folder that ``write_repository`` made, as one commit to a dataset repository.
 
-    The repository is created if it is not there. Files that it has and the folder has not are kept.
+    The repository is created if it is not there. Of the files that it has and the folder has not, those that an earlier
+    push wrote there are deleted, such as evaluations of an earlier set; others are kept.
 
     Args:
         folder: the folder.
@@ -39,6 +41,7 @@ def push(folder: str | Path, name: str, *, private: bool = False) -> str:
                 folder_path=folder,
                 repo_type="dataset",
                 commit_message="A set, by potstill push",
+                delete_patterns=list(WRITTEN),
             )
     except Exception as error:  # the client fails in many ways, from DNS to a missing permission
         raise UserError(

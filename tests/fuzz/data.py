@@ -15,7 +15,7 @@ import pyarrow.parquet
 import torch
 from scipy.io import savemat
 
-from potstill.data import ImageDataset, load_dataset, read_vectors
+from potstill.data import ImageDataset, holds_vectors_alone, load_dataset, read_vector_file, read_vectors
 from potstill.data.formats.idx import read_idx
 from potstill.data.formats.mat import read_mat
 from potstill.data.formats.pickles import read_plain_pickle
@@ -108,6 +108,17 @@ def _parquet_of_vectors(folder: Path) -> Path:
     return folder / "train.parquet"
 
 
+def _npz_without_labels(folder: Path) -> Path:
+    vectors = noise(18, (5,)).astype(np.float32)
+    np.savez(folder / "set.npz", vectors=vectors, files=np.array([f"{number}.png" for number in range(18)]))
+    return folder / "set.npz"
+
+
+def _read_without_labels(folder: Path) -> None:
+    holds_vectors_alone(folder / "set.npz")
+    read_vector_file(folder / "set.npz")
+
+
 def _npy(folder: Path) -> Path:
     np.save(folder / "vectors.npy", noise(18, (5,)).astype(np.float32))
     return folder / "vectors.npy"
@@ -168,6 +179,7 @@ KINDS = [
     Kind("set of another program, .npz", "zip", _npz_of_a_set, partial(_imported, name="res.npz")),
     _parsed("vectors", _npy, read_vectors),
     _loaded(".npz of vectors", "zip", _npz_of_vectors, "set.npz"),
+    Kind(".npz of vectors alone", "zip", _npz_without_labels, _read_without_labels),
     _loaded("parquet of vectors", "bytes", _parquet_of_vectors, dear=True),
     _loaded("parquet", "bytes", _parquet, dear=True),
     *(_loaded(f"image in a class folder, {s}", "bytes", partial(_images, suffix=s)) for s in (".png", ".jpg", ".bmp")),

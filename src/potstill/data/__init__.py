@@ -10,6 +10,7 @@
 - ``dataset``, ``labeled_images``, ``whitening``: what is kept in memory, and how networks see it.
 - ``views``: parts of a dataset as datasets of their own.
 - ``vectors``: embeddings in files, which stand for images or for anything else.
+- ``unlabelled``: images without labels.
 - ``origins``: the files that images are in.
 
 It imports ``schema`` and ``runtime`` alone.
@@ -24,6 +25,7 @@ from potstill.runtime.lazy import on_first_use
 if TYPE_CHECKING:
     from potstill.data.catalogue import CATALOGUE as CATALOGUE
     from potstill.data.catalogue import CatalogueEntry as CatalogueEntry
+    from potstill.data.catalogue import may_name_vectors as may_name_vectors
     from potstill.data.catalogue import names_vectors as names_vectors
     from potstill.data.catalogue import short_name as short_name
     from potstill.data.choices import NO_CHOICES as NO_CHOICES
@@ -36,7 +38,13 @@ if TYPE_CHECKING:
     from potstill.data.origins import training_files as training_files
     from potstill.data.poisoned import with_backdoor as with_backdoor
     from potstill.data.poisoned import with_relabelled as with_relabelled
+    from potstill.data.sources.vector_files import holds_vectors_alone as holds_vectors_alone
+    from potstill.data.sources.vector_files import read_vector_file as read_vector_file
     from potstill.data.splits import stratified_split as stratified_split
+    from potstill.data.unlabelled import DecodedImages as DecodedImages
+    from potstill.data.unlabelled import ImageFiles as ImageFiles
+    from potstill.data.unlabelled import find_unlabelled as find_unlabelled
+    from potstill.data.unlabelled import load_unlabelled as load_unlabelled
     from potstill.data.vectors import Vectors as Vectors
     from potstill.data.vectors import labels_beside as labels_beside
     from potstill.data.vectors import read_vectors as read_vectors

@@ -13,6 +13,7 @@ from potstill.data.images_on_disk import ImagesOnDisk, richer
 from potstill.data.labeled_images import LabeledImages
 from potstill.data.raw import RawDataset, Split
 from potstill.data.shaping import richest
+from potstill.data.sources.unread import few_classes
 from potstill.data.splits import HeldOut, complete_splits
 from potstill.data.whitening import Whitening, fit_whitening
 from potstill.runtime.errors import UserError
@@ -96,21 +97,30 @@ def _check(raw: RawDataset, name: str) -> None:
         UserError: as :func:`assemble`.
     """
     if len(raw.class_names) < 2:
-        raise UserError(f"{name} has fewer than two classes", "provide images of at least two classes")
+        raise few_classes(name)
     train = raw.splits.get("train")
     if train is None or len(train.labels) == 0:
         raise UserError(f"{name} has no training images", "add a split called train")
-    if train.images.shape[2:] == (1, 1) and not train.holds_vectors:
-        raise UserError(
-            f"the images of {name} are single pixels",
-            "use larger images, or store vectors as floating-point numbers",
-        )
+    check_pixels(train, name)
     for split, part in raw.splits.items():
         if part.images.shape[2:] != train.images.shape[2:] and len(part.labels):
             raise UserError(
                 f"images differ in size: {name} has {_size(train)} in train but {_size(part)} in {split}",
                 "resize them with `image_size`",
             )
+
+
+def check_pixels(split: Split, name: str) -> None:
+    """Refuse images of one pixel, which would be taken for vectors.
+
+    Raises:
+        UserError: these are such.
+    """
+    if split.images.shape[2:] == (1, 1) and not split.holds_vectors:
+        raise UserError(
+            f"the images of {name} are single pixels",
+            "use larger images, or store vectors as floating-point numbers",
+        )
 
 
 def _size(split: Split) -> str:

@@ -13,7 +13,7 @@ from potstill.data.choices import Choices
 from potstill.data.decoded_copy import FORMAT, read_copy, write_copy
 from potstill.data.raw import RawDataset
 from potstill.data.reading import ANOTHER_CACHE, Room, read_source
-from potstill.data.sources.base import Source
+from potstill.data.sources.base import Stamped
 from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256, staged
@@ -24,7 +24,7 @@ IMAGES_SHARE = 0.25
 
 
 def read_cached(
-    source: Source,
+    source: Stamped,
     folder: Path | None,
     choices: Choices,
     image_size: int | None,

@@ -225,5 +225,10 @@ CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType({entry.name: entry fo
 
 
 def names_vectors(spec: str) -> bool:
-    """Whether a user names a file of vectors, and not a dataset of images."""
+    """Whether a user names a file that can only hold vectors, and not a dataset of images."""
     return spec.lower().endswith(".npy")
+
+
+def may_name_vectors(spec: str) -> bool:
+    """Whether a user names a file of a kind that may hold vectors; an archive or a table may hold images as well."""
+    return spec.lower().endswith((".npy", ".npz", ".parquet"))

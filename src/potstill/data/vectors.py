@@ -35,12 +35,16 @@ class Vectors:
         labels: int64 (N,), indices into ``class_names``.
         class_names: the name of each class; a single empty one without labels.
         where: the file, for messages.
+        files: what each stands for, if the file says so: the path or name of another file.
+        remark: which part of the file was taken, if it has several.
     """
 
     values: np.ndarray
     labels: Tensor
     class_names: tuple[str, ...] = ("",)
     where: str = field(default="the vectors", compare=False)
+    files: tuple[str, ...] | None = None
+    remark: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -82,25 +86,39 @@ def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
             labels differ.
     """
     path = expanded(path)
-    values = _array(path)
+    return labelled_vectors(_array(path), str(path), labels)
+
+
+def labelled_vectors(values: np.ndarray, where: str, labels: str | Path | None = None) -> Vectors:
+    """Vectors, checked, and their labels.
+
+    Args:
+        values: (N, D), of a floating type.
+        where: where they come from, for messages.
+        labels: a file of their labels, as for ``read_vectors``; None if they have none.
+
+    Raises:
+        UserError: these are no vectors, a value is not finite, or the labels cannot be used.
+    """
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating) or values.dtype.itemsize > 8 or not values.size:
         raise UserError(
-            f"{path} holds {values.dtype} {values.shape}, not vectors", "store floating-point numbers of shape (N, D)"
+            f"{where} holds {values.dtype} {values.shape}, not vectors", "store floating-point numbers of shape (N, D)"
         )
     if not values.dtype.isnative:
-        raise UserError(f"{path} is in the byte order of another machine", "store it again in that of this one")
+        raise UserError(f"{where} is in the byte order of another machine", "store it again in that of this one")
     for first in range(0, len(values), rows := max(CHECKED_VALUES // values.shape[1], 1)):
         wrong = np.flatnonzero(~np.isfinite(values[first : first + rows]).all(1))
         if len(wrong):
-            raise UserError(f"{path}: row {first + wrong[0]} has values that are not finite", "correct or remove it")
+            raise UserError(f"{where}: row {first + wrong[0]} has values that are not finite", "correct or remove it")
     if labels is None:
-        return Vectors(values, torch.zeros(len(values), dtype=torch.int64), where=str(path))
+        return Vectors(values, torch.zeros(len(values), dtype=torch.int64), where=where)
     numbers, names = _labels(expanded(labels))
     if len(numbers) != len(values):
         raise UserError(
-            f"{path} has {len(values):,} vectors, but {labels} has {len(numbers):,} labels", "store one for each vector"
+            f"{where} has {len(values):,} vectors, but {labels} has {len(numbers):,} labels",
+            "store one for each vector",
         )
-    return Vectors(values, numbers, names, str(path))
+    return Vectors(values, numbers, names, where)
 
 
 def labels_beside(path: Path) -> Path | None:

@@ -31,6 +31,10 @@ class UserError(Exception):
         return type(self), (self.problem, self.remedy)
 
 
+class Unlabelled(UserError):
+    """What was named holds images or vectors, but no labels that tell classes apart."""
+
+
 class Diverged(UserError):
     """The loss of a distillation is no longer finite; the last good set is kept."""
 

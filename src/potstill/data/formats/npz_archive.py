@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -33,11 +33,43 @@ class NpzArchive:
         self.names = tuple(name.removesuffix(".npy") for name in archive.namelist())
 
     def read(self, name: str) -> np.ndarray:
-        """One array.
+        """One array of numbers.
 
         Raises:
             UserError: it is absent or damaged, or does not hold plain numbers.
         """
+        return self._read(name, "biuf")
+
+    def read_texts(self, name: str) -> np.ndarray:
+        """One array of texts of a fixed length, as NumPy stores them without objects.
+
+        Raises:
+            UserError: it is absent or damaged, or does not hold such texts.
+        """
+        return self._read(name, "U")
+
+    def kind_of(self, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+        """The type and the shape of one array, from its header.
+
+        Raises:
+            UserError: it is absent or damaged.
+        """
+        with self._opened(name) as (_, _, (shape, _, dtype)):
+            return dtype, tuple(shape)
+
+    def _read(self, name: str, kinds: str) -> np.ndarray:
+        with self._opened(name) as (stream, info, (shape, fortran, dtype)):
+            where = f"{self._path}, {name}"
+            if dtype.hasobject or dtype.kind not in kinds:
+                what = "plain numbers" if "f" in kinds else "texts of a fixed length"
+                raise UserError(f"cannot read {where}: it holds {dtype}, not {what}", REMEDY)
+            stored = min(info.compress_size, self._stored)
+            order = "F" if fortran else "C"
+            return read_array(stream, dtype, shape, stored=stored, where=where, order=order)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[tuple[IO[bytes], zipfile.ZipInfo, Any]]:
+        """A stream that stands at the first number of an array, its entry of the archive, and what its header says."""
         where = f"{self._path}, {name}"
         member = f"{name}.npy" if f"{name}.npy" in self._archive.NameToInfo else name
         info = self._archive.getinfo(member)
@@ -47,12 +79,7 @@ class NpzArchive:
             version = np.lib.format.read_magic(stream)
             if version not in HEADERS:
                 raise UserError(f"{where} has the version {version}, which is not that of plain numbers", REMEDY)
-            shape, fortran, dtype = HEADERS[version](stream, max_header_size=LONGEST_HEADER)
-            if dtype.hasobject or dtype.kind not in "biuf":
-                raise UserError(f"cannot read {where}: it holds {dtype}, not plain numbers", REMEDY)
-            stored = min(info.compress_size, self._stored)
-            order = "F" if fortran else "C"
-            return read_array(stream, dtype, shape, stored=stored, where=where, order=order)
+            yield stream, info, HEADERS[version](stream, max_header_size=LONGEST_HEADER)
 
 
 @contextmanager

@@ -61,7 +61,15 @@ class Finder(Protocol):
         ...
 
 
-class Source(Finder, Protocol):
+class Stamped(Finder, Protocol):
+    """What finds images, and notices whether they have changed."""
+
+    def signature(self) -> Any:
+        """JSON values that change if the images may have changed; None if decoded copies must not be kept."""
+        ...
+
+
+class Source(Stamped, Protocol):
     """A place from which images are read."""
 
     @classmethod
@@ -71,10 +79,6 @@ class Source(Finder, Protocol):
         Raises:
             UserError: it is of this kind, but malformed or absent.
         """
-        ...
-
-    def signature(self) -> Any:
-        """JSON values that change if the images may have changed; None if decoded copies must not be kept."""
         ...
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from potstill.data.choices import Choices
 from potstill.data.found import multi_label
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Unlabelled, UserError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -34,6 +34,12 @@ NO_LABELS = frozenset(
     for word in words.split()
 )
 """Words in the names of columns that count, measure or describe images: such a column is never taken for labels."""
+
+FILE_COLUMNS = (
+    *("file_path", "filepath", "image_path", "path", "paths"),
+    *("file_name", "filename", "file_names", "filenames", "file", "files"),
+)
+"""The names of a column that says which file each row is of; the first that there is counts."""
 
 Kind = Literal["class", "integer", "text", "boolean", "list", "other"]
 USABLE: tuple[Kind, ...] = ("class", "integer", "text", "boolean")
@@ -130,6 +136,18 @@ class Described:
         kind = self.type_of(name)
         return self.kind(name) == "list" and types.is_floating(kind.value_type)
 
+    @property
+    def vector_columns(self) -> list[str]:
+        """The columns of vectors: those with a usual name if there are any, and none that is called an image."""
+        found = [name for name in self.schema.names if name not in IMAGE_COLUMNS and self.holds_vectors(name)]
+        return [name for name in found if name in VECTOR_COLUMNS] or found
+
+    @property
+    def may_hold_classes(self) -> bool:
+        """Whether a column may hold classes, as far as names and types tell."""
+        named = (name for name in self.schema.names if name in LABEL_COLUMNS)
+        return any(named) or any(_is_candidate(self, name) for name in self.schema.names)
+
     def declared_image(self, name: str) -> bool:
         """Whether the hub's library declares a column as images."""
         feature = self.features.get(name)
@@ -163,10 +181,8 @@ def _image_column(table: Described, chosen: str | None, preferred: str | None) -
                 f"the column {chosen!r} of {table.where} {_why_no_images(table, chosen)}", _offer(candidates)
             )
         return chosen
-    if not candidates and (vectors := _vector_columns(table)):
-        if len(vectors) > 1:
-            raise UserError(f"{table.where} has several columns of vectors: {_listed(vectors)}", _offer(vectors))
-        return vectors[0]
+    if not candidates and table.vector_columns:
+        return vector_column(table)
     if not candidates:
         likely = next((name for name in IMAGE_COLUMNS if name in table.schema.names), None)
         why = "" if likely is None else f"; the column {likely!r} {_why_no_images(table, likely)}"
@@ -183,10 +199,32 @@ def _image_column(table: Described, chosen: str | None, preferred: str | None) -
     return declared[0] if declared else candidates[0]
 
 
-def _vector_columns(table: Described) -> list[str]:
-    """The columns of vectors: those with a usual name if there are any, and none that is called an image."""
-    found = [name for name in table.schema.names if name not in IMAGE_COLUMNS and table.holds_vectors(name)]
-    return [name for name in found if name in VECTOR_COLUMNS] or found
+def vector_column(table: Described, chosen: str | None = None) -> str:
+    """The column of vectors in a table without images.
+
+    Args:
+        table: the columns that there are.
+        chosen: the user's choice.
+
+    Raises:
+        UserError: there is none, or several and no choice.
+    """
+    if chosen is not None:
+        if chosen not in table.schema.names or not table.holds_vectors(chosen):
+            raise UserError(
+                f"{table.where} has no column {chosen!r} of vectors among {_listed(table.schema.names)}",
+                "correct `image_column`",
+            )
+        return chosen
+    found = table.vector_columns
+    if not found:
+        raise UserError(
+            f"{table.where} has no column of vectors among {_listed(table.schema.names)}",
+            "store lists of floating-point numbers in a column named embedding",
+        )
+    if len(found) > 1:
+        raise UserError(f"{table.where} has several columns of vectors: {_listed(found)}", _offer(found))
+    return found[0]
 
 
 def _label_column(table: Described, chosen: str | None, preferred: str | None) -> tuple[str, bool]:
@@ -218,7 +256,7 @@ def _label_column(table: Described, chosen: str | None, preferred: str | None) -
     lists = [name for name in names if table.kind(name) == "list" and not table.holds_vectors(name)]
     if lists and not candidates:
         raise multi_label(f"the column {lists[0]!r} of {table.where}")
-    raise UserError(
+    raise Unlabelled(
         f"{table.where} has no column of class labels among {_listed(names)}",
         f"choose one with `label_column`, for example `label_column={candidates[0]}`"
         if candidates
@@ -240,8 +278,13 @@ def _check_usable(table: Described, name: str) -> None:
 
 def _is_candidate(table: Described, name: str) -> bool:
     """Whether a column may hold classes, as far as its name and type tell."""
+    return table.kind(name) == "class" or (table.kind(name) in USABLE and not names_no_labels(name))
+
+
+def names_no_labels(name: str) -> bool:
+    """Whether the name of a column or an array says that it counts, measures or describes: it is never labels."""
     words = re.findall(r"[a-z]+\d*", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
-    return table.kind(name) == "class" or (table.kind(name) in USABLE and not NO_LABELS.intersection(words))
+    return name in FILE_COLUMNS or not NO_LABELS.isdisjoint(words)
 
 
 def _why_no_images(table: Described, name: str) -> str:

@@ -16,7 +16,7 @@ from potstill.data.found import Encoded, Found, Labels, Part
 from potstill.data.sources.base import Request, existing, stamps
 from potstill.data.sources.folder_layout import Classes, class_names, understand_folders
 from potstill.data.sources.image_tree import ImageTree, Parts, tree_of_archive, tree_of_folder
-from potstill.data.sources.unread import looks_like_mhist
+from potstill.data.sources.unread import few_classes, looks_like_mhist
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class ImageFolder:
             UserError: a class has no image, or the folders may be meant in several ways.
         """
         layout = understand_folders(self.tree.root, str(self.path), choices)
+        if len({name for classes in layout.splits.values() for name in classes}) < 2:  # before anything is decoded
+            raise few_classes(self.name)
         return Found(
             f"{layout.words} in a zip archive" if self.is_archive else layout.words,
             str(self.path),
@@ -75,21 +77,27 @@ class ImageFolder:
         labels = np.repeat(np.arange(len(files)), [len(members) for members in files])
         images = [parts for members in files for parts in members]
         return Part(
-            Encoded(len(images), lambda: self._read(images)),
+            Encoded(len(images), lambda: read_images(self.path, images, archive=self.is_archive)),
             Labels(labels, tuple(names)),
             f"folder {split}" if split else "class folders",
             (split,) if split else (),
         )
 
-    def _read(self, images: Sequence[Parts]) -> Iterator[tuple[bytes | Path, str]]:
-        if self.is_archive:
-            contents = read_members(self.path, images)
-            yield from (
-                (content, f"{self.path}, {'/'.join(parts)}") for content, parts in zip(contents, images, strict=True)
-            )
-        else:
-            paths = (self.path.joinpath(*parts) for parts in images)
-            yield from ((path, str(path)) for path in paths)
+
+def read_images(path: Path, images: Sequence[Parts], *, archive: bool) -> Iterator[tuple[bytes | Path, str]]:
+    """Images before they are decoded, each with its name in errors.
+
+    Args:
+        path: the folder or the zip archive.
+        images: where they are in it.
+        archive: whether it is an archive.
+    """
+    if archive:
+        contents = read_members(path, images)
+        yield from ((content, f"{path}, {'/'.join(parts)}") for content, parts in zip(contents, images, strict=True))
+    else:
+        paths = (path.joinpath(*parts) for parts in images)
+        yield from ((file, str(file)) for file in paths)
 
 
 def _has_folders(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from potstill.data.choices import Choices
 from potstill.data.sources.image_tree import Folder
 from potstill.data.split_names import SPLIT_ALIASES, role_in
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Unlabelled, UserError
 from potstill.schema.account import LeftOut
 
 LAYOUTS = "arrange them as CLASS/IMAGE, or as train/CLASS/IMAGE beside test/CLASS/IMAGE"
@@ -114,7 +114,7 @@ def _check_flat(used: Classes, nested: Classes, where: str) -> None:
     if flat and (len(flat) == len(used) or len(plain) > 1):
         names = " and ".join(sorted(flat)[:3])
         verb = "is a split" if len(flat) == 1 else "are splits"
-        raise UserError(f"{names} in {where} {verb} without class folders, so no image has a label", LAYOUTS)
+        raise Unlabelled(f"{names} in {where} {verb} without class folders, so no image has a label", LAYOUTS)
 
 
 def _check_twins(nested: Classes, used: Classes, where: str, remedy: str) -> None:
@@ -136,6 +136,15 @@ def _check_twins(nested: Classes, used: Classes, where: str, remedy: str) -> Non
             f"the folders {names} in {where} all contain {first}: they may be splits, classes or kinds of images",
             remedy,
         )
+
+
+def split_folders(root: Folder) -> dict[str, str]:
+    """The splits that the names of outermost folders with images suggest, each with the first such folder."""
+    found: dict[str, str] = {}
+    for name, folder in root.folders.items():
+        if folder.count and (role := _role(name)) is not None:
+            found.setdefault(role, name)
+    return found
 
 
 def _is_class_of_splits(folder: Folder) -> bool:

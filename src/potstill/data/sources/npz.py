@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,13 +13,16 @@ from potstill.data.choices import Choices
 from potstill.data.formats.npz_archive import NpzArchive, open_npz
 from potstill.data.found import Arrays, Found, Labels, Part, VectorArray
 from potstill.data.sources.base import Request, existing
-from potstill.runtime.errors import UserError
+from potstill.data.sources.columns import names_no_labels
+from potstill.runtime.errors import Unlabelled, UserError
 from potstill.schema.account import LeftOut
 
 NAMES = ("{}_images {}_labels", "x_{} y_{}", "X_{} y_{}", "{}_vectors {}_labels", "{}_embeddings {}_labels")
 """The names of the arrays of a split: of MedMNIST, of Keras and of scikit-learn; those of vectors."""
 WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"), ("vectors", "labels"), ("embeddings", "labels"))
 """The names of the arrays of a dataset in one piece."""
+VECTOR_ARRAYS = ("vectors", "embeddings", "features", "X", "x")
+"""The usual names of an array of vectors without labels."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Npz:
             UserError: the archive is damaged, contains objects or lacks an array, or its labels are several per image.
         """
         with open_npz(self.path) as archive:
-            pairs = self._pairs(archive.names)
+            pairs = self._pairs(archive)
             parts = tuple(self._part(archive, split, *pair, choices) for split, pair in pairs.items())
             used = {name for pair in pairs.values() for name in pair}
             others = sorted(set(archive.names) - used)
@@ -63,8 +65,9 @@ class Npz:
             "an .npz archive", str(self.path), parts, columns=has_columns, named="" not in pairs, left_out=left_out
         )
 
-    def _pairs(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    def _pairs(self, archive: NpzArchive) -> dict[str, tuple[str, str]]:
         """The names of images and labels of each published split; of a dataset in one piece under ""."""
+        names = archive.names
         pairs: dict[str, tuple[str, str]] = {}
         for pattern in NAMES:
             images, labels = pattern.split()
@@ -76,11 +79,21 @@ class Npz:
                     pairs.setdefault(split, (name, labels.format(split)))
         whole = next((pair for pair in WHOLE if set(pair) <= set(names)), None)
         if not pairs and whole is None:
-            raise UserError(
-                f"{self.path} has no train_images among {', '.join(names[:20]) or 'no arrays'}",
-                "name the arrays train_images, train_labels, test_images, test_labels",
-            )
+            raise self._nameless(archive)
         return pairs or {"": whole or ("", "")}
+
+    def _nameless(self, archive: NpzArchive) -> UserError:
+        """The error for arrays whose names do not say what they are."""
+        listed = ", ".join(archive.names[:20]) or "no arrays"
+        if vectors := vector_arrays(archive):
+            return Unlabelled(
+                f"{self.path} has vectors ({vectors[0]}), but no labels of a known name among {listed}",
+                "store a class for each of them: arrays called vectors and labels",
+            )
+        return UserError(
+            f"{self.path} has no train_images among {listed}",
+            "name the arrays train_images, train_labels, test_images, test_labels",
+        )
 
     def _part(self, archive: NpzArchive, split: str, images: str, labels: str, choices: Choices) -> Part:
         where = f"{self.path}, {labels}"
@@ -93,6 +106,24 @@ class Npz:
             f"the array {images}",
             (split,) if split else (),
         )
+
+
+def vector_arrays(archive: NpzArchive) -> list[str]:
+    """The arrays of floating-point numbers (N, D): those with a usual name of vectors if there are any."""
+    kinds = {name: archive.kind_of(name) for name in archive.names}
+    found = [name for name, (dtype, shape) in kinds.items() if dtype.kind == "f" and len(shape) == 2]
+    return [name for name in found if name in VECTOR_ARRAYS] or found
+
+
+def has_vectors_alone(archive: NpzArchive) -> bool:
+    """Whether an archive has vectors, and no array that may hold images or a label of each."""
+    vectors = vector_arrays(archive)
+    lengths = {archive.kind_of(name)[1][0] for name in vectors}
+    others = {name: archive.kind_of(name) for name in archive.names if name not in vectors}
+    return bool(vectors) and not any(
+        len(shape) > 2 or (bool(shape) and shape[0] in lengths and dtype.kind in "biuU" and not names_no_labels(name))
+        for name, (dtype, shape) in others.items()
+    )
 
 
 def _column(labels: np.ndarray, chosen: str | None, where: str) -> np.ndarray:

@@ -179,7 +179,7 @@ def _part(named: Named, table: Described, columns: Columns, deciding: Described)
         )
     if vectors:
         return Part(
-            VectorArray(_vectors(named.table, columns.image, table.where), table.where),
+            VectorArray(vectors_of(named.table, columns.image, table.where), table.where),
             _labels(named.table, table, columns),
             named.origin,
             named.names,
@@ -188,8 +188,13 @@ def _part(named: Named, table: Described, columns: Columns, deciding: Described)
     return Part(images, _labels(named.table, table, columns), named.origin, named.names)
 
 
-def _vectors(table: Table, column: str, where: str) -> np.ndarray:
+def vectors_of(table: Table, column: str, where: str) -> np.ndarray:
     """The lists of a column as rows (N, D); a number that is missing is NaN.
+
+    Args:
+        table: the table.
+        column: the name of a column of lists of floating-point numbers.
+        where: the table's name in errors.
 
     Raises:
         UserError: a list is missing or empty, or they differ in length.

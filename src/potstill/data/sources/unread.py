@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Unlabelled, UserError
 
 FILES: Mapping[str, tuple[str, str]] = {
     ".tar": ("a tar archive, which is not read", "unpack it, and name the folder"),
@@ -48,10 +48,19 @@ def unread(path: Path) -> UserError:
             f"{path} contains neither parquet files nor class folders, but {', '.join(packed[:3])}",
             "unpack it, or name the file itself",
         )
-    return UserError(
+    return Unlabelled(
         f"{path} contains neither parquet files nor class folders",
         "put the images of each class in a folder of its own",
     )
+
+
+def few_classes(name: str) -> Unlabelled:
+    """The error for a dataset with fewer than two classes.
+
+    Args:
+        name: what it is called.
+    """
+    return Unlabelled(f"{name} has fewer than two classes", "provide images of at least two classes")
 
 
 def looks_like_mhist(folder: Path) -> bool:

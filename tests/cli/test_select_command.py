@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
+import pyarrow
 import pytest
+from PIL import Image
+from pyarrow import parquet
 
 from potstill.applications import RULES, Subset
 from potstill.cli import main
@@ -99,3 +103,96 @@ def test_vectors_without_labels_train_nothing(more: list[str], tmp_path: Path, c
     Path(labelled(tmp_path)).with_name("e.labels.npy").unlink()
     assert main(["select", str(tmp_path / "e.npy"), "--ipc", "2", "--out", str(tmp_path / "out"), *more]) == 2
     assert "has no labels beside it" in capsys.readouterr().err
+
+
+def photos(folder: Path, *places: str) -> str:
+    for number, place in enumerate(places):
+        path = folder / "photos" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8 + number), 10 * number, np.uint8)).save(path)
+    return str(folder / "photos")
+
+
+FLAT = [f"{number}.png" for number in range(12)]
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "parquet"])
+def test_a_flat_folder_is_chosen_from_by_given_vectors(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    values = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    path = tmp_path / f"e.{kind}"
+    np.save(tmp_path / "e.npy", values)
+    np.savez(tmp_path / "e.npz", embeddings=values)
+    parquet.write_table(pyarrow.table({"embedding": list(values)}), tmp_path / "e.parquet")
+    words = ["select", photos(tmp_path, *FLAT), "--count", "4", "--by", "k-center", "--features", str(path)]
+    assert main([*words, "--copy", str(tmp_path / "kept"), "--links", "--out", str(tmp_path / "out"), *ON_CPU]) == 0
+    said = capsys.readouterr()
+    assert "12 images without labels, numbered in the order of their paths" in said.err
+    assert f"{path}: rows taken in the order of the paths" in said.out
+    assert len(list((tmp_path / "kept").iterdir())) == 4
+    page = (tmp_path / "out" / "selection.html").read_text()
+    assert "without labels" in page
+    assert "Of each image the central square is shown." in page
+    assert page.count("<img") >= 4
+
+
+def test_folders_are_classes_unless_the_user_says_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    source = photos(tmp_path, "2023/a.png", "2023/b.png", "2024/a.png")
+    words = ["select", source, "--count", "2", "--by", "random", "--out"]
+    assert main([*words, str(tmp_path / "classes"), "--image-size", "8"]) == 0
+    assert Subset.read(tmp_path / "classes" / Subset.FILE).class_names == ("2023", "2024")
+    assert main([*words, str(tmp_path / "all"), "--unlabelled"]) == 0
+    assert Subset.read(tmp_path / "all" / Subset.FILE).class_names == ("",)
+    assert "3 images without labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("places", "more", "said"),
+    [
+        (
+            ["all/1.png", "all/2.png"],
+            [],
+            "provide images of at least two classes, or choose without classes: add --unlabelled",
+        ),
+        (["train/1.png", "test/2.png"], [], "so no image has a label; arrange them .*, or choose without classes: add"),
+        (["train/1.png", "test/2.png"], ["--unlabelled"], "are called as splits are; name one of them"),
+        (["1.png", "2.png"], ["--worth"], "--worth out"),
+        (["1.png", "2.png"], ["--by", "el2n"], "which needs labels"),
+        (["1.png", "2.png"], ["--image-size", "4"], "--image-size has no effect: no pixels are looked at"),
+        (["1.png", "2.png"], ["--unlabelled", "--label-column", "x"], "--label-column and --unlabelled contradict"),
+    ],
+)
+def test_images_without_labels_are_refused_in_one_line(
+    places: list[str], more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    by = [] if "--by" in more else ["--by", "random"]
+    words = ["select", photos(tmp_path, *places), "--count", "1", *by, "--out", str(tmp_path / "out"), *more]
+    assert main([*words, *ON_CPU]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert re.search(said, lines[0])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_vectors_alone_in_an_archive_or_a_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    values = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    np.savez(tmp_path / "e.npz", embeddings=values)
+    parquet.write_table(pyarrow.table({"embeddings": list(values)}), tmp_path / "e.parquet")
+    words = ["select", str(tmp_path / f"e.{kind}"), "--by", "herding", "--out", str(tmp_path / "out")]
+    assert main([*words, "--count", "5"]) == 0
+    assert re.search("vectors are in the (array|column) embeddings, without labels", capsys.readouterr().err)
+    record = Subset.read(tmp_path / "out" / Subset.FILE)
+    assert (record.vectors, record.total, record.class_names) == (True, 30, ("",))
+    (tmp_path / "labels.txt").write_text("a\n" * 10 + "b\n" * 20)
+    labels = ["--labels", str(tmp_path / "labels.txt")]
+    assert main([*words[:-1], str(tmp_path / "labelled"), "--ipc", "2", *labels]) == 0
+    assert Subset.read(tmp_path / "labelled" / Subset.FILE).counts == (2, 2)
+    capsys.readouterr()
+    for more, said in (
+        (["--count", "5", "--worth"], "has no labels; leave --worth out"),
+        (["--ipc", "1"], "has no labels; use --count or --fraction"),
+        (["--count", "5", "--worth", *labels], "store the labels in"),
+        (["--count", "5", "--features", "pixels"], "vectors are features already"),
+    ):
+        assert main([*words[:-1], str(tmp_path / "new"), *more]) == 2
+        assert said in capsys.readouterr().err

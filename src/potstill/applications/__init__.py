@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from potstill.applications.subset.selecting import RULES as RULES
     from potstill.applications.subset.selecting import Judging as Judging
     from potstill.applications.subset.selecting import Rule as Rule
+    from potstill.applications.subset.selecting import check_unlabelled as check_unlabelled
     from potstill.applications.subset.selecting import select as select
     from potstill.schema.audit import Audit as Audit
     from potstill.schema.audit import AuditProtocol as AuditProtocol

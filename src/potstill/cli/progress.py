@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console
@@ -42,7 +42,7 @@ class ProgressLines:
         self._message, self._stream = doing, stream
         self._live = self._out.isatty()
         self._started = self._last = time.monotonic()
-        self._untold: list[ImageDataset] = []
+        self._untold: list[Callable[[], Iterable[str]]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -61,7 +61,7 @@ class ProgressLines:
     def __call__(self, message: str) -> None:
         """Take a message."""
         while self._untold:
-            self.announce(*inspection.inspect(self._untold.pop(0)).summary())
+            self.announce(*self._untold.pop(0)())
         self._message = message
         if self._live:
             self._last = time.monotonic()
@@ -72,7 +72,12 @@ class ProgressLines:
 
         Until then the work may still be refused, in one line.
         """
-        self._untold.append(dataset)
+        self._untold.append(lambda: inspection.inspect(dataset).summary())
+
+    def remark(self, lines: Sequence[str]) -> None:
+        """Say how other data were understood, likewise."""
+        if lines:
+            self._untold.append(lambda: lines)
 
     def announce(self, *lines: str) -> None:
         """Print lines at once, on a terminal as in a file or a pipe."""

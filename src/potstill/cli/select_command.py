@@ -25,10 +25,9 @@ from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
 from potstill.networks.spec import names_pretrained
 from potstill.runtime.compute_choice import AUTOMATIC
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Unlabelled, UserError
 from potstill.runtime.executor_choice import AUTO
 from potstill.runtime.files import expanded
-from potstill.schema.shapes import is_vector
 
 if TYPE_CHECKING:
     from potstill.applications import Subset
@@ -42,16 +41,19 @@ class Options:
     """Choose which images of a dataset, or rows of an embeddings file, to keep: each class by itself.
 
     Attributes:
-        source: a dataset, as for potstill inspect, or an .npy file of vectors, with labels or without.
+        source: a dataset, as for potstill inspect; a folder or .zip of images without class folders; or an .npy, .npz
+            or .parquet file of vectors, with labels or without.
         by: how to choose; see docs/selecting.md. By default facility-location.
         fraction: the part to keep, such as 10% or 0.1.
         count: the number to keep.
         ipc: the number to keep of each class.
-        features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy file with a
-            row for each training image; timm:MODEL:weights=WHERE, a pretrained model; or a folder of potstill experts.
-            By default what the rule needs.
-        labels: of an .npy file of vectors: a file with the label of each, .npy or one in each line. What trains
-            networks takes those that lie beside it.
+        features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy, .npz or
+            .parquet file with a row for each image; timm:MODEL:weights=WHERE, a pretrained model; or a folder of
+            potstill experts. By default what the rule needs.
+        labels: of a file of vectors: a file with the label of each, .npy or one in each line. What trains networks
+            takes those that lie beside it.
+        unlabelled: choose from all images of a folder, or all vectors of a file, at once: its folders or labels are no
+            classes.
         network: spec of the network that is trained for features or scores. By default convnet, for vectors linear.
         teacher_epochs: passes of its training over the images. By default 10.
         worth: train networks on the choice and on as many random images, and compare.
@@ -89,6 +91,7 @@ class Options:
     ipc: int | None = None
     features: str | None = None
     labels: Path | None = None
+    unlabelled: bool = False
     network: str | None = None
     teacher_epochs: int | None = None
     worth: bool = False
@@ -120,6 +123,12 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="select")
     _check(options)
     budget = applications.Budget(fraction=_fraction(options.fraction), count=options.count, per_class=options.ipc)
+    rule = applications.Rule(
+        options.by,
+        features=options.features,
+        seed=options.seed,
+        **{name: value for name in OF_NETWORK if (value := getattr(options, name)) is not None},
+    )
     out = options.out or Path("runs") / f"select-{data.short_name(options.source)}-{options.by}"
     for name, folder in (("out", out), ("copy", options.copy)):
         if folder is not None and _is_inside(folder, Path(options.source)):
@@ -131,16 +140,11 @@ def run(words: list[str]) -> None:
         within_memory(options.memory_limit),
         ProgressLines("reading what there is") as progress,
     ):
-        candidates = _candidates(options, progress)
+        candidates = _candidates(options, rule, budget, progress)
         _check_trained(options, candidates)
         record = applications.select(
             candidates,
-            applications.Rule(
-                options.by,
-                features=options.features,
-                seed=options.seed,
-                **{name: value for name in OF_NETWORK if (value := getattr(options, name)) is not None},
-            ),
+            rule,
             budget,
             out,
             judging=_judging(options),
@@ -149,10 +153,17 @@ def run(words: list[str]) -> None:
             resources=evaluation.Resources(compute=options.compute, executor=options.executor, progress=progress),
         )
         progress("writing the page")
-        images = None if candidates.dataset is None else candidates.dataset.train
-        page = report.write_subset(out, images, candidates.places.tolist())
+        page = report.write_subset(
+            out,
+            candidates.pictures,
+            candidates.places.tolist(),
+            candidates.names,
+            cropped=not candidates.decoded,
+        )
     table_console().print(table(record))
     say(*report.subset_verdict(record))
+    if record.matched:
+        say(f"{record.features}: {record.matched}")
     if options.copy is not None:
         say(f"{'links to' if options.links else 'copies of'} the files are in {options.copy}")
     say(f"written to {out / record.table} and {out / record.FILE}; the page is {page}")
@@ -166,7 +177,7 @@ def _check(options: Options) -> None:
     without_network = (
         options.by == "random"
         or options.features == "pixels"
-        or data.names_vectors(options.features or "")
+        or data.may_name_vectors(options.features or "")
         or names_pretrained(options.features or "")
     )
     for name in OF_NETWORK if without_network else ():
@@ -175,26 +186,39 @@ def _check(options: Options) -> None:
             raise UserError(f"--{name.replace('_', '-')} has no effect: the rule looks at no training", remedy)
     if options.links and options.copy is None:
         raise UserError("--links needs --copy FOLDER", "name a new folder")
-    if options.labels is not None and not data.names_vectors(options.source):
+    for name in ("label_column", "split_map") if options.unlabelled else ():
+        if getattr(options.choices, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} and --unlabelled contradict each other", "leave one out")
+    if options.labels is not None and options.unlabelled:
+        raise UserError("--labels and --unlabelled contradict each other", "leave one out")
+    if options.labels is not None and not data.may_name_vectors(options.source):
         raise UserError("--labels is for a file of vectors; a dataset has labels", "leave it out")
-    if _is_file_of_vectors(options):
-        if options.image_size is not None:
-            raise UserError(f"--image-size is for images, and {options.source} holds vectors", "leave it out")
-    elif options.labels is not None and options.labels != data.labels_beside(expanded(options.source)):
-        asked = "--worth" if options.worth else f"--features {options.features}" if options.features else options.by
+    if options.labels is None or _by_numbers(options):
+        return
+    if not data.names_vectors(options.source):
+        raise UserError(
+            f"--labels is for a choice by the vectors' own numbers, and {_asked(options)} takes a dataset",
+            f"store the labels in {options.source}",
+        )
+    if options.labels != data.labels_beside(expanded(options.source)):
         beside = Path(options.source).with_suffix(".labels.npy" if options.labels.suffix == ".npy" else ".labels.txt")
-        raise UserError(f"{asked} takes the labels that lie beside the vectors", f"move them to {beside}")
+        raise UserError(f"{_asked(options)} takes the labels that lie beside the vectors", f"move them to {beside}")
 
 
-def _is_file_of_vectors(options: Options) -> bool:
-    """Whether rows of a file are chosen by their own numbers, or at random, and nothing is trained or measured."""
+def _asked(options: Options) -> str:
+    """What needs a dataset: a measurement, features or a rule."""
+    return "--worth" if options.worth else f"--features {options.features}" if options.features else options.by
+
+
+def _by_numbers(options: Options) -> bool:
+    """Whether vectors are chosen by their own numbers, or at random, and nothing is trained or measured."""
     by_numbers = options.by == "random" or options.by in applications.BY_FEATURES
-    return data.names_vectors(options.source) and by_numbers and options.features is None and not options.worth
+    return by_numbers and options.features is None and not options.worth
 
 
 def _check_trained(options: Options, candidates: applications.Candidates) -> None:
     """Refuse options about a network where vectors are their own features."""
-    own = is_vector(candidates.shape) and options.by in applications.BY_FEATURES
+    own = candidates.holds_vectors and options.by in applications.BY_FEATURES
     for name in OF_NETWORK if own and options.features is None else ():
         if getattr(options, name) is not None:
             raise UserError(
@@ -223,23 +247,67 @@ def _fraction(word: str | None) -> float | None:
         raise UserError(f"--fraction takes a part, not {word!r}", "use 10% or 0.1, for example") from None
 
 
-def _candidates(options: Options, progress: ProgressLines) -> applications.Candidates:
-    if _is_file_of_vectors(options):
-        labels = options.labels or data.labels_beside(expanded(options.source))
-        if labels != options.labels:
-            say(f"labels are in {labels}, beside the vectors", to=sys.stderr)
-        return applications.Candidates.of_vectors(options.source, labels)
-    found = applications.Candidates.of_dataset(
-        options.source,
-        tested=options.worth,
-        data_root=options.data_root,
-        choices=options.choices,
-        image_size=options.image_size,
-        progress=progress,
-    )
+def _candidates(
+    options: Options, rule: applications.Rule, budget: applications.Budget, progress: ProgressLines
+) -> applications.Candidates:
+    """What may be chosen from: understood, told and not guessed."""
+    if (found := _vectors(options) or _images(options, rule, budget, progress)) is not None:
+        progress.remark(found.remarks)
+        return found
+    try:
+        found = applications.Candidates.of_dataset(
+            options.source,
+            tested=options.worth,
+            data_root=options.data_root,
+            choices=options.choices,
+            image_size=options.image_size,
+            progress=progress,
+        )
+    except Unlabelled as error:
+        if options.worth or options.ipc is not None or options.by not in ("random", *applications.BY_FEATURES):
+            raise
+        raise UserError(error.problem, f"{error.remedy}, or choose without classes: add `unlabelled`") from error
     if found.dataset is not None:
         progress.introduce(found.dataset)
     return found
+
+
+def _vectors(options: Options) -> applications.Candidates | None:
+    """The vectors of a file that are chosen by their own numbers; None if it is a dataset, or no such file."""
+    source, choices = options.source, options.choices
+    if not data.may_name_vectors(source) or not expanded(source).is_file():
+        return None
+    labels = options.labels
+    if data.names_vectors(source) and not options.unlabelled:
+        if not _by_numbers(options):
+            return None  # what trains networks takes a dataset, with the labels beside the file
+        if labels is None and (labels := data.labels_beside(expanded(source))) is not None:
+            say(f"labels are in {labels}, beside the vectors", to=sys.stderr)
+    elif not options.unlabelled and labels is None:
+        of_dataset = choices.label_column is not None or choices.split_map is not None
+        if of_dataset or not data.holds_vectors_alone(source):
+            return None
+    if options.image_size is not None:
+        raise UserError(f"--image-size is for images, and {source} holds vectors", "leave it out")
+    return applications.Candidates.of_vectors(source, labels, column=choices.image_column)
+
+
+def _images(
+    options: Options, rule: applications.Rule, budget: applications.Budget, progress: ProgressLines
+) -> applications.Candidates | None:
+    """The images of a folder without labels; None if it is a dataset."""
+    source, features = options.source, options.features or ""
+    if options.choices != NO_CHOICES and not options.unlabelled:
+        return None
+    if data.find_unlabelled(source, insisted=options.unlabelled) is None:
+        return None
+    applications.check_unlabelled(source, rule, budget, _judging(options), vectors=False)
+    return applications.Candidates.of_images(
+        source,
+        decoded=features == "pixels" or names_pretrained(features),
+        image_size=options.image_size,
+        progress=progress,
+    )
 
 
 def _judging(options: Options) -> applications.Judging | None:

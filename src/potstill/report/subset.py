@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +69,22 @@ class Pictures:
     notes: tuple[str, ...]
 
 
-def write_subset(folder: str | Path, images: Pictured | None = None, places: Sequence[int] | None = None) -> Path:
+def write_subset(
+    folder: str | Path,
+    images: Pictured | None = None,
+    places: Sequence[int] | None = None,
+    files: Sequence[str] | None = None,
+    *,
+    cropped: bool = False,
+) -> Path:
     """Write ``selection.html`` beside the ``selection.json`` in ``folder``, and return its path.
 
     Args:
         folder: the folder.
         images: what was chosen from, to show some of it; None shows no pictures.
         places: the published number of each of these images; by default they are all there are.
+        files: the file of each of these images, to name it; None if they are not in files of their own.
+        cropped: whether these images are central squares of what was chosen from.
 
     Raises:
         UserError: the record is missing or damaged, or the page cannot be written.
@@ -84,7 +93,9 @@ def write_subset(folder: str | Path, images: Pictured | None = None, places: Seq
     record = Subset.read(folder / Subset.FILE)
     shown = None
     if images is not None and not record.vectors:
-        shown = _pictures(record, record.chosen_numbers(folder), images, places)
+        shown = _pictures(record, record.chosen_numbers(folder), images, places, files)
+        if cropped:
+            shown = replace(shown, notes=(*shown.notes, "Of each image the central square is shown."))
     path = folder / PAGE
     write_atomic(path, render(record, shown))
     return path
@@ -199,17 +210,25 @@ def _settings(record: Subset) -> list[tuple[str, str]]:
     ]
 
 
-def _pictures(record: Subset, chosen: list[int], images: Pictured, places: Sequence[int] | None) -> Pictures:
+def _pictures(
+    record: Subset,
+    chosen: list[int],
+    images: Pictured,
+    places: Sequence[int] | None,
+    files: Sequence[str] | None,
+) -> Pictures:
     labels = np.asarray(images.labels)
     at = None if places is None else {int(place): row for row, place in enumerate(places)}
-    names = class_titles(record.class_names)
+    names = class_titles(record.class_names) if record.labelled else ["all"]
     first = np.asarray(images.read(slice(0, 1)))
     _, channels, height, width = first.shape
     reduction = -(-max(height, width) // LARGEST_SIDE)
 
     def tile(index: int) -> Tile:
         row = index if at is None else at[index]
-        return Tile(data_uri(picture(images, row, reduction)), f"{index}: {names[int(labels[row])]}")
+        words = f"{index}: {names[int(labels[row])]}" if record.labelled else f"{index}"
+        words += f", {Path(files[row]).name}" if files is not None else ""
+        return Tile(data_uri(picture(images, row, reduction)), words)
 
     rows = np.array([index if at is None else at[index] for index in chosen], dtype=np.int64)
     by_class = [np.array(chosen)[labels[rows] == label] for label in range(len(names))]
@@ -220,7 +239,10 @@ def _pictures(record: Subset, chosen: list[int], images: Pictured, places: Seque
             if len(members)
         ),
         pairs=tuple(
-            Strip(f"{names[each.label]}, {each.distance:.3g} apart", (tile(each.dropped), tile(each.chosen)))
+            Strip(
+                ", ".join([*([names[each.label]] if record.labelled else []), f"{each.distance:.3g} apart"]),
+                (tile(each.dropped), tile(each.chosen)),
+            )
             for each in record.nearest
         ),
         farthest=tuple(tile(each.dropped) for each in record.farthest),

@@ -173,6 +173,7 @@ class Subset(Record):
         features: what it looked at: ``pixels``, or the numbers of vectors; ``trained``, a file of vectors, a pretrained
             model or a folder of experts; empty for nothing.
         features_sha256: of that file, or of the weights; empty for what is not in files.
+        matched: how the rows of a file of features were matched to what was chosen from, in words; otherwise empty.
         network: the spec of the network that was trained for it, or of the experts; empty without one.
         teacher_epochs: of that training.
         budget: how much was to be chosen.
@@ -206,6 +207,7 @@ class Subset(Record):
     rule: str
     features: str = ""
     features_sha256: str = ""
+    matched: str = ""
     network: str = ""
     teacher_epochs: Count = 0
     budget: Budget

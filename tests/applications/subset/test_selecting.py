@@ -398,13 +398,17 @@ def test_a_fraction_that_is_named_is_enough():
 def test_what_vectors_and_arrays_cannot_do(tmp_path: Path, digits: Candidates):
     found = Candidates.of_vectors(vectors(tmp_path / "e.npy"))
     for rule, words in (
-        (Rule("aum"), "aum trains networks on a dataset, and .* is a file of vectors"),
+        (Rule("aum"), "aum looks at the training of a network, which needs labels, and .* has no labels"),
         (Rule("herding", features="pixels"), "already"),
     ):
         with pytest.raises(UserError, match=words):
             select(found, rule, Budget(count=3), tmp_path / "out", resources=HERE)
+    (tmp_path / "labels.txt").write_text("a\nb\n" * 20)
+    labelled = Candidates.of_vectors(tmp_path / "e.npy", tmp_path / "labels.txt")
+    with pytest.raises(UserError, match=r"aum trains networks on a dataset, and .* is a file of vectors"):
+        select(labelled, "aum", Budget(count=4), tmp_path / "out", resources=HERE)
     with pytest.raises(UserError, match="is a file of vectors, none of which are for testing"):
-        select(found, "herding", Budget(count=3), tmp_path / "out", judging=Judging(), resources=HERE)
+        select(labelled, "herding", Budget(count=4), tmp_path / "out", judging=Judging(), resources=HERE)
     with pytest.raises(UserError, match="digits has no image files to copy"):
         select(digits, "random", SOME, tmp_path / "out", copy=tmp_path / "copy", resources=HERE)
     ours = Rule("herding", features=str(tmp_path / "e.npy"))

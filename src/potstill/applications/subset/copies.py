@@ -18,7 +18,8 @@ def copy_files(
 ) -> None:
     """Put files into a new folder, those of each class into a folder with the name of the class.
 
-    Files of one class that have the same name get the names of their folders before it.
+    Without classes, that is with one of an empty name, there are no folders in it. Files of one class that have the
+    same name get the names of their folders before it.
 
     Args:
         files: the files.
@@ -33,7 +34,7 @@ def copy_files(
     """
     if folder.exists():
         raise UserError(f"{folder} already exists", "name a new folder")
-    places = [_folder_of(name) for name in names]
+    places = [""] if tuple(names) == ("",) else [_folder_of(name) for name in names]
     if len({place.casefold() for place in places}) < len(places):
         raise UserError("two classes have names that are alike as names of folders", "use the table instead")
     with staged(folder, remedy="free some space, or make links") as made:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from potstill.applications.subset.candidates import Candidates, fingerprint_of
 from potstill.applications.subset.copies import copy_files
+from potstill.applications.subset.matching import matched
 from potstill.applications.subset.neighbours import SHOWN, neighbours
 from potstill.applications.subset.worth import measure_worth, recipe_of
-from potstill.data import ImageDataset, Vectors, names_vectors, read_vectors
+from potstill.data import ImageDataset, ImageFiles, Vectors, may_name_vectors, read_vector_file
 from potstill.evaluation import Session
 from potstill.evaluation.checks import check_networks, check_repeats, check_test
 from potstill.evaluation.session import LONG_WORK_PIXELS, Resources
@@ -31,6 +32,7 @@ from potstill.experts.feature_source import (
     feature_source,
 )
 from potstill.experts.pretrained import PretrainedFeatures
+from potstill.experts.unseen import Unseen
 from potstill.networks import default_network
 from potstill.networks.spec import names_pretrained
 from potstill.runtime.bounds import check_least
@@ -41,7 +43,7 @@ from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.streams import Streams
 from potstill.schema.recipe import Recipe
-from potstill.schema.shapes import is_vector, kind_of
+from potstill.schema.shapes import is_vector
 from potstill.schema.subset import Budget, Subset
 from potstill.selection import SELECTIONS, Choice
 from potstill.units import UnitLog
@@ -61,9 +63,9 @@ class Rule:
     Attributes:
         name: one of ``RULES``.
         features: what it looks at: ``pixels``, or the numbers of vectors; ``trained``, a network trained on the
-            candidates; an ``.npy`` file with one row for each candidate; ``timm:MODEL:weights=WHERE``, a pretrained
-            model; or a folder of experts. None takes the numbers of vectors for the rules in ``BY_FEATURES``, and what
-            the rule needs otherwise.
+            candidates; an ``.npy``, ``.npz`` or parquet file with a row for each candidate; a pretrained model,
+            ``timm:MODEL:weights=WHERE``; or a folder of experts. None takes the numbers of vectors for the rules in
+            ``BY_FEATURES``, and what the rule needs otherwise.
         network: the spec of the network that is trained; None takes that of the data, ``convnet`` or ``linear``.
         teacher_epochs: passes of that training.
         seed: seed of all random draws.
@@ -133,7 +135,7 @@ def select(
         rule: how to choose.
         budget: how much.
         out: the folder for ``selection.json`` and ``selected.csv``, a line for each that was chosen: its number in the
-            published order, from 0, its class and, where images are files, its file.
+            published order, from 0, its class if there are labels and, where images are files, its file.
         judging: how to measure the choice beside as many random images of each class; None does not.
         copy: a new folder for copies of the chosen files.
         link: make symbolic links there, instead of copies.
@@ -143,26 +145,31 @@ def select(
         The record.
 
     Raises:
-        UserError: the rule needs what there is not, the budget leaves a class empty or is more than there is, features
-            do not match, or ``out`` is about something else.
+        UserError: the rule, the budget or the measurement needs what there is not, the budget leaves a class empty or
+            is more than there is, features do not match, or ``out`` is about something else.
     """
     rule, out = rule if isinstance(rule, Rule) else Rule(rule), Path(out)
     names = candidates.members.class_names
+    if not candidates.labelled:
+        check_unlabelled(candidates.name, rule, budget, judging, vectors=candidates.holds_vectors)
     counts = budget.counts(candidates.members.class_sizes, names)
     trainings = None if judging is None else _check_judged(judging, candidates)
-    network = default_network(candidates.shape) if rule.network is None else rule.network
+    network = rule.network
+    if network is None:
+        network = "" if candidates.dataset is None else default_network(candidates.dataset.shape)
     features = _features_of(rule, candidates)
-    source = _source(rule, network, features, candidates, resources)
+    source, rows = _source(rule, network, features, candidates, resources)
     learned = isinstance(source, NetworkSource)
     record = Subset(
         source=candidates.name,
         fingerprint=candidates.fingerprint,
-        vectors=is_vector(candidates.shape),
+        vectors=candidates.holds_vectors,
         total=len(candidates.places),
         held_out=candidates.held_out,
         rule=rule.name,
         features=features,
         features_sha256=_features_sha256(source, features),
+        matched=rows,
         network=network if learned else "",
         teacher_epochs=rule.teacher_epochs if features == "trained" else 0,
         budget=budget,
@@ -215,6 +222,42 @@ def select(
                 record = replace(record, worth=replace(worth, networks={**known, **worth.networks}))
                 record.write(out / Subset.FILE)
     return record
+
+
+def check_unlabelled(name: str, rule: Rule, budget: Budget, judging: Judging | None, *, vectors: bool) -> None:
+    """Refuse what needs labels, where there are none.
+
+    Args:
+        name: what is chosen from, as the user named it.
+        rule: how to choose.
+        budget: how much.
+        judging: how to measure the choice; None does not.
+        vectors: whether these are vectors, which are features already.
+
+    Raises:
+        UserError: the rule or its features, the budget or a measurement needs labels.
+    """
+    without = f"{name} has no labels"
+    if budget.per_class is not None:
+        raise UserError(f"`ipc` is a number of each class, and {without}", "use `count` or `fraction`")
+    if judging is not None:
+        raise UserError(f"what a choice is worth is measured by labels, and {without}", "leave `worth` out")
+    if rule.name != "random" and rule.name not in BY_FEATURES:
+        raise UserError(
+            f"{rule.name} looks at the training of a network, which needs labels, and {without}",
+            f"use one of random, {', '.join(BY_FEATURES)}",
+        )
+    if rule.name == "random" or vectors:
+        return
+    features = rule.features
+    if features is None or not (features == "pixels" or may_name_vectors(features) or names_pretrained(features)):
+        raise UserError(
+            f"{rule.name} needs features, and {without}, so that no network is trained for them"
+            if features is None
+            else f"`features={features}` needs labels, and {without}",
+            "use `features=embeddings.npy` or another file of vectors, `features=timm:MODEL:weights=cached`, "
+            "or `features=pixels`",
+        )
 
 
 def _check_judged(judging: Judging, candidates: Candidates) -> tuple[Recipe, Sequence[str]]:
@@ -274,9 +317,9 @@ def _features_of(rule: Rule, candidates: Candidates) -> str:
         raise UserError("vectors are features already", "leave `features` out")
     if vectors:
         return candidates.name
-    learns = SELECTIONS[rule.name].needs_network and not (by_features and members.holds_vectors)
+    learns = SELECTIONS[rule.name].needs_network and not (by_features and candidates.holds_vectors)
     features = rule.features or ("trained" if learns else "pixels")
-    if not by_features and (features == "pixels" or names_vectors(features) or names_pretrained(features)):
+    if not by_features and (features == "pixels" or may_name_vectors(features) or names_pretrained(features)):
         raise UserError(
             f"{rule.name} looks at the training of a network, not at `features={features}`",
             "use `features=trained` or a folder of experts",
@@ -290,21 +333,26 @@ def _features_sha256(source: FeatureSource, features: str) -> str:
         return sha256_of_files(source.files)
     if isinstance(source, PretrainedFeatures):
         return sha256_of_files([source.weights])
-    return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and names_vectors(features) else ""
+    return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and may_name_vectors(features) else ""
 
 
-def _source(rule: Rule, network: str, features: str, candidates: Candidates, resources: Resources) -> FeatureSource:
-    """The features and scores that the rule uses."""
+def _source(
+    rule: Rule, network: str, features: str, candidates: Candidates, resources: Resources
+) -> tuple[FeatureSource, str]:
+    """The features and scores that the rule uses; and in words how the rows of a file were matched."""
     members, progress = candidates.members, resources.progress
     if isinstance(members, Vectors):
-        return Embeddings(members, progress=progress)
-    if names_vectors(features):
-        return Embeddings(_for_candidates(read_vectors(features), candidates), members, progress)
+        return Embeddings(members, progress=progress), ""
+    if may_name_vectors(features):
+        rows, words = matched(read_vector_file(features), candidates)
+        return Embeddings(rows, members, progress), words
+    if isinstance(members, ImageFiles):
+        return Unseen(members, progress), ""
     if features in ("", "pixels"):
-        return Pixels(members, progress)
-    assert candidates.dataset is not None
+        return Pixels(members, progress), ""
     usual, of_experts = candidates.usual_fingerprint, features != "trained" and not names_pretrained(features)
-    check_networks((network,), candidates.dataset)
+    if candidates.dataset is not None:
+        check_networks((network,), candidates.dataset)
     pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
     compute = settled(resources.compute, long_run=pixels >= LONG_WORK_PIXELS)
     training = Training(
@@ -312,32 +360,14 @@ def _source(rule: Rule, network: str, features: str, candidates: Candidates, res
         network=network,
         streams=Streams(rule.seed, ("subset", "teacher")),
         compute=compute,
-        flips=candidates.dataset.flips,
+        flips=candidates.dataset is not None and candidates.dataset.flips,
         dataset_fingerprint=None if not of_experts or usual is None else usual(),
         progress=progress,
     )
     source = feature_source(features, training, rule.teacher_epochs)
     if isinstance(source, StoredExperts):
         source.check()
-    return source
-
-
-def _for_candidates(vectors: Vectors, candidates: Candidates) -> Vectors:
-    """The rows of the candidates, of a file that has a row for each published training image.
-
-    Raises:
-        UserError: it has another number of rows.
-    """
-    published = len(candidates.places) + candidates.held_out
-    if len(vectors) != published:
-        kind = kind_of(candidates.shape)
-        raise UserError(
-            f"{vectors.where} has {len(vectors):,} rows for {published:,} published training {kind}s",
-            "store one row for each, in their order",
-        )
-    if not candidates.held_out:
-        return vectors
-    return replace(vectors, values=vectors.values[candidates.places.numpy()], labels=candidates.labels)
+    return source, ""
 
 
 def _chosen(
@@ -381,15 +411,15 @@ def _hardest(source: NetworkSource, candidates: Candidates, chosen: Tensor) -> l
 
 def _table(candidates: Candidates, chosen: Tensor) -> bytes:
     """The table of what was chosen, as CSV."""
-    names, labels = candidates.members.class_names, candidates.labels
-    labelled = tuple(names) != ("",)
+    names, labels, files = candidates.members.class_names, candidates.labels, candidates.names
+    labelled = candidates.labelled
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["index", *(["class"] if labelled else []), *(["file"] if candidates.files is not None else [])])
+    rows.writerow(["index", *(["class"] if labelled else []), *(["file"] if files is not None else [])])
     for place in chosen.tolist():
         row: list[object] = [int(candidates.places[place])]
         row += [names[int(labels[place])]] if labelled else []
-        row += [candidates.files[place]] if candidates.files is not None else []
+        row += [files[place]] if files is not None else []
         rows.writerow(row)
     return text.getvalue().encode("utf-8", "surrogateescape")
 

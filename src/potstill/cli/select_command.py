@@ -275,7 +275,7 @@ def _candidates(
 def _vectors(options: Options) -> applications.Candidates | None:
     """The vectors of a file that are chosen by their own numbers; None if it is a dataset, or no such file."""
     source, choices = options.source, options.choices
-    if not data.may_name_vectors(source) or not expanded(source).is_file():
+    if not data.names_vectors(source) and not (data.may_name_vectors(source) and expanded(source).is_file()):
         return None
     labels = options.labels
     if data.names_vectors(source) and not options.unlabelled:

@@ -109,9 +109,7 @@ class ImageFiles:
 def _picture(content: bytes | Path, where: str) -> np.ndarray:
     raster = read_raster(content, where, image_size=SIDE, channels=3)
     if raster.pixels is None and raster.extent is not None:
-        white: dict[Kind, float] = {
-            raster.extent.kind: raster.extent.high or 1
-        }  # no other image is needed to look at this one
+        white: dict[Kind, float] = {raster.extent.kind: raster.extent.high or 1}  # judged by this image alone
         raster = read_raster(content, where, image_size=SIDE, channels=3, white=white)
     assert raster.pixels is not None, where
     return raster.pixels

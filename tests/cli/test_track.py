@@ -36,14 +36,30 @@ def test_a_run_and_its_evaluation_are_tracked(tmp_path: Path, capsys: pytest.Cap
     words = ["distill", "dm", *SMALL, "--iterations", "4", "--validate-every", "2", "--out", str(run)]
     assert main([*words, "--track", "tensorboard"]) == 0
     assert steps(run, "loss") == [1, 2, 3, 4]
-    assert steps(run, "validation/accuracy") == steps(run, "set") == [2, 4]
+    assert steps(run, "validation/accuracy") == [2, 4]
+    assert steps(run, "set") == [0, 2, 4]
     assert main(["evaluate", str(run), *FEW, "--track", "tensorboard"]) == 0
     chosen = json.loads((run / "manifest.json").read_text())["chosen_iteration"]
     assert steps(run, "evaluation/quick@1/convnet:depth=1:width=4/distilled") == [chosen]
     assert steps(run, "evaluation/quick@1/convnet:depth=1:width=4/random") == [chosen]
     assert steps(run, "loss") == [1, 2, 3, 4]
     assert main(["report", str(run)]) == 0
-    assert "warning" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "warning" not in said
+    assert "--validate-every" not in said
+
+
+def test_without_validations_start_and_final_set_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = tmp_path / "run"
+    words = ["distill", "dm", *SMALL, "--iterations", "4", "--out", str(run), "--track", "tensorboard"]
+    assert main(words) == 0
+    assert steps(run, "loss") == [1, 2, 3, 4]
+    assert steps(run, "validation/accuracy") == []
+    assert steps(run, "set") == [0, 4]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracked: ")]
+    assert "pictures of the start and of the final set; --validate-every N adds accuracies and pictures" in line
+    assert main(["evaluate", str(run), *FEW, "--track", "tensorboard"]) == 0
+    assert steps(run, "evaluation/quick@1/convnet:depth=1:width=4/distilled") == [4]
 
 
 @pytest.mark.parametrize(

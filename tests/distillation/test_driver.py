@@ -205,7 +205,7 @@ def test_folder_holds_what_is_promised(run: Run):
 def test_events_are_told_and_recorded(run: Run):
     _, folder, heard = run
     recorded = list(read_events(folder.metrics))
-    told = {"settings", "inspection", "memory", "doing", "validated", "manifest"}  # that no file records
+    told = {"settings", "inspection", "memory", "doing", "set", "validated", "manifest"}  # that no file records
     heard = [(event, fields) for event, fields in heard if event not in told]
     assert recorded == [{"event": event, **fields} for event, fields in heard]
     assert [event for event, _ in heard] == ["start", *["step", "step", "validation"] * 3, "finish"]
@@ -217,7 +217,7 @@ def test_events_are_told_and_recorded(run: Run):
     assert recorded[-1]["status"] == "complete"
 
 
-def test_a_listener_is_told_of_settings_validated_sets_and_the_manifest(run: Run):
+def test_a_listener_is_told_of_settings_sets_and_the_manifest(run: Run):
     done, folder, heard = run
     names = [event for event, _ in heard]
     assert names.index("settings") < names.index("start")
@@ -225,6 +225,11 @@ def test_a_listener_is_told_of_settings_validated_sets_and_the_manifest(run: Run
     judged = [fields for event, fields in heard if event == "validated"]
     assert [fields["iteration"] for fields in judged] == [2, 4, 6]
     assert all(pretended(fields["synthetic"]) == fields["accuracy"] for fields in judged)
+    first, last = (fields for event, fields in heard if event == "set")
+    assert first["iteration"] == 0
+    assert torch.equal(first["synthetic"].images, SyntheticSet.load(folder.start).images)
+    assert last["iteration"] == done.synthetic.provenance["chosen_iteration"]
+    assert last["synthetic"].fingerprint() == done.synthetic.fingerprint()
     assert dict(heard)["manifest"]["manifest"] == folder.read_manifest()
 
 

@@ -17,6 +17,7 @@ from tests.runs import SETTINGS
 
 LOSSES = [1, 2, 3, 4, 5, 6]
 VALIDATIONS = [2, 4, 6]
+PICTURES = [0, *VALIDATIONS]
 """The iterations of which an uninterrupted run tells."""
 
 EVALUATION = Evaluation(

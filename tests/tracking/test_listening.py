@@ -19,7 +19,7 @@ from potstill.synthetic import SyntheticSet
 from potstill.tracking import Tracking
 from potstill.tracking.pictures import picture_of
 from tests.runs import SETTINGS, dataset, lasting, quick_validation
-from tests.tracking.sessions import EVALUATION, LOSSES, VALIDATIONS, Killed, stop_after
+from tests.tracking.sessions import EVALUATION, LOSSES, PICTURES, VALIDATIONS, Killed, stop_after
 from tests.tracking.stand_in import Elsewhere, Failing, Forgetful, Losing, Recorder, Stuck
 
 __all__ = ["dataset", "quick_validation"]
@@ -44,7 +44,7 @@ def test_a_tracker_is_told_settings_numbers_pictures_and_the_outcome(dataset: Im
     assert tracker.of("loss") == losses
     judged = [[event["iteration"], event["accuracy"]] for event in recorded if event["event"] == "validation"]
     assert tracker.of("validation/accuracy") == judged
-    assert [iteration for iteration, _ in tracker.of("set")] == VALIDATIONS
+    assert [iteration for iteration, _ in tracker.of("set")] == PICTURES
     ((outcome,),) = tracker.of("outcome")
     assert outcome["status"] == "complete"
     assert outcome["set_sha256"] == done.synthetic.fingerprint()
@@ -79,7 +79,7 @@ def test_a_resumed_run_goes_on_in_the_tracker_without_a_second_word(dataset: Ima
     ((opened,),) = second.of("open")
     assert (opened.earlier, opened.killed, opened.iteration) == ("number 1", False, 3)
     assert [iteration for iteration, _ in first.of("loss") + second.of("loss")] == LOSSES
-    assert [iteration for iteration, _ in first.of("set") + second.of("set")] == VALIDATIONS
+    assert [iteration for iteration, _ in first.of("set") + second.of("set")] == PICTURES
     assert second.told[-1] == ("close", True)
 
 

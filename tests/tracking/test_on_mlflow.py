@@ -19,7 +19,7 @@ from potstill.tracking.on_mlflow import DEFAULTS
 from tests.children import ROOT
 from tests.runs import dataset, quick_validation
 from tests.tracking.addresses import closed_port
-from tests.tracking.sessions import LOSSES, VALIDATIONS, track_interrupted_and_resumed
+from tests.tracking.sessions import LOSSES, PICTURES, VALIDATIONS, track_interrupted_and_resumed
 
 mlflow: Any = pytest.importorskip("mlflow")
 pytest.importorskip("sqlalchemy")
@@ -56,7 +56,7 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     assert run.data.metrics["evaluation/quick-1/convnet:width-8/distilled"] == 0.6
     files = [each.path for each in client.list_artifacts(run.info.run_id, "images")]
     pictures = [match for path in files if (match := re.fullmatch(r"images/set.step.(\d+)\D.*\.png", path))]
-    assert sorted(int(match[1]) for match in pictures) == VALIDATIONS
+    assert sorted(int(match[1]) for match in pictures) == PICTURES
     table = Path(client.download_artifacts(run.info.run_id, "evaluation/quick@1.csv")).read_text()
     assert table.splitlines()[1].startswith("convnet:width=8,distilled,0.6,")
 

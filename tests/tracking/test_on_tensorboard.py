@@ -14,7 +14,7 @@ from potstill.distillation import RunFolder, distill, driver, in_turn
 from potstill.runtime.events import read_events
 from potstill.tracking import Tracking
 from tests.runs import SETTINGS, dataset, quick_validation
-from tests.tracking.sessions import LOSSES, VALIDATIONS, Killed, stop_after, track_interrupted_and_resumed
+from tests.tracking.sessions import LOSSES, PICTURES, VALIDATIONS, Killed, stop_after, track_interrupted_and_resumed
 
 pytest.importorskip("tensorboard")
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     losses = [event["loss"] for event in recorded if event["event"] == "step"]
     assert [event.value for event in found.Scalars("loss")] == pytest.approx(losses)
     assert steps(found, "validation/accuracy") == VALIDATIONS
-    assert [event.step for event in found.Images("set")] == VALIDATIONS
+    assert [event.step for event in found.Images("set")] == PICTURES
     with Image.open(io.BytesIO(found.Images("set")[0].encoded_image_string)) as picture:
         assert min(picture.size) > 200
     (settings,) = texts(found, "settings")
@@ -91,4 +91,4 @@ def test_after_a_kill_every_step_is_there_once(
     found = read(folder)
     assert steps(found, "loss") == LOSSES
     assert steps(found, "validation/accuracy") == VALIDATIONS
-    assert [event.step for event in found.Images("set")] == VALIDATIONS
+    assert [event.step for event in found.Images("set")] == PICTURES

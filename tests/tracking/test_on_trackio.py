@@ -17,7 +17,7 @@ from potstill.data import ImageDataset
 from potstill.tracking import Tracking
 from tests.children import ROOT
 from tests.runs import dataset, quick_validation
-from tests.tracking.sessions import EVALUATION, LOSSES, VALIDATIONS, track_interrupted_and_resumed
+from tests.tracking.sessions import EVALUATION, LOSSES, PICTURES, VALIDATIONS, track_interrupted_and_resumed
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +73,7 @@ def test_a_run_in_two_sessions_is_one_run(
     assert trackio.opened[0]["config"]["method.name"] == "dm"
     assert trackio.steps("loss") == LOSSES
     assert trackio.steps("validation/accuracy") == VALIDATIONS
-    assert trackio.steps("set") == VALIDATIONS
+    assert trackio.steps("set") == PICTURES
     (table,) = (metrics["evaluation/quick@1"][1] for _, metrics in trackio.logged if "evaluation/quick@1" in metrics)
     assert table[0]["accuracy"] == 0.6
     assert trackio.finished == 3

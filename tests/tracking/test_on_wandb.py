@@ -14,7 +14,7 @@ from potstill.runtime.errors import UserError
 from potstill.tracking import Tracking, make_trackers
 from tests.runs import SETTINGS, dataset, quick_validation
 from tests.tracking.addresses import closed_port
-from tests.tracking.sessions import LOSSES, VALIDATIONS, Killed, stop_after, track_interrupted_and_resumed
+from tests.tracking.sessions import LOSSES, PICTURES, VALIDATIONS, Killed, stop_after, track_interrupted_and_resumed
 
 wandb: Any = pytest.importorskip("wandb")
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     assert [entry["iteration"] for entry in logged if "loss" in entry] == LOSSES
     assert [entry["iteration"] for entry in logged if "validation/accuracy" in entry] == VALIDATIONS
     pictures = [entry for entry in logged if entry.get("set/_type") == "image-file"]
-    assert [entry["iteration"] for entry in pictures] == VALIDATIONS
+    assert [entry["iteration"] for entry in pictures] == PICTURES
     assert all(list(path.parent.glob("files/media/images/set_*.png")) for path in files[:2])
     axes = {each.metric.glob_name: each.metric.step_metric for each in records(files[0]) if each.HasField("metric")}
     assert axes["*"] == "iteration"

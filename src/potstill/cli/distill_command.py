@@ -84,7 +84,8 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     ):
         listen: distillation.Listener = progress
         if tracked:
-            listen = distillation.in_turn(progress, closing.enter_context(tracking.Tracking(tracked, out)))
+            told = closing.enter_context(tracking.Tracking(tracked, out))
+            listen = distillation.in_turn(progress, told, _advice(progress))
         progress.doing("reading the data")
         dataset = data.load_dataset(
             stored.dataset,
@@ -113,6 +114,23 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     say(ended)
     if (guarantee := done.privacy) is not None:
         say(f"{guarantee.title}; see docs/privacy.md")
+
+
+def _advice(progress: DistillationProgress) -> distillation.Listener:
+    """A listener that says once what trackers will not get if there are no validations."""
+    validates = True
+
+    def listen(event: str, fields: dict[str, Any]) -> None:
+        nonlocal validates
+        if event == "settings":
+            validates = bool(fields["settings"]["validate_every"])
+        elif event == "start" and fields["total"] and not validates:
+            progress.announce(
+                "tracked: loss, and pictures of the start and of the final set; --validate-every N adds accuracies and "
+                "pictures every N iterations"
+            )
+
+    return listen
 
 
 def _read(words: list[str]) -> Options[Any]:

@@ -133,6 +133,10 @@ class DistillationProgress:
         """Show what is done before the distillation begins."""
         self("doing", {"iteration": 0, "doing": words, "seconds": 0.0})
 
+    def announce(self, *lines: str) -> None:
+        """Print lines at once, on a terminal as in a file or a pipe."""
+        self._print(lines)
+
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         """Show one event."""
         iteration, seconds = fields["iteration"], fields["seconds"]

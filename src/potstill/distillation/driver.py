@@ -257,6 +257,8 @@ class _Run:
         try:
             self.interrupts.release()
             self.lead.begin(self.problem.start)
+            if self.now.iteration == 0:
+                self._mention("set", synthetic=self.method.result(self.problem, self.now.state))
             status = self._loop(time_limit)
             self.interrupts.hold()
         except KeyboardInterrupt:
@@ -421,6 +423,7 @@ class _Run:
             manifest.write(self.folder.manifest)
             self._mention("manifest", manifest=manifest)
             self._map(chosen, self.folder)
+        self._mention("set", iteration=chosen.provenance["chosen_iteration"], synthetic=chosen)
         self._emit("finish", status=status, chosen_iteration=chosen.provenance["chosen_iteration"])
         return chosen
 

@@ -113,7 +113,7 @@ class Tracking:
             self._open(fields["iteration"])
         elif event in SCALARS:
             self._tell_scalars(event, fields)
-        elif event == "validated":
+        elif event in ("set", "validated"):
             self._tell_picture(fields)
         elif event == "manifest":
             self._tell_outcome(fields["manifest"])
@@ -162,7 +162,8 @@ class Tracking:
         iteration = fields["iteration"]
         if fields["synthetic"].holds_vectors:
             return  # there is nothing to look at
-        title = f"Iteration {iteration:,}, validation accuracy {fields['accuracy']:.1%}"
+        title = f"Iteration {iteration:,}" if iteration else "Before the first iteration"
+        title += f", validation accuracy {fields['accuracy']:.1%}" if "accuracy" in fields else ""
         drawn = cache(lambda: picture_of(fields["synthetic"], title))
         for each in self._told:
             if each.tell(PICTURE, iteration, lambda tracker: tracker.picture("set", drawn(), iteration)):

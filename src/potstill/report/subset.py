@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title, training_of
 from potstill.report.sections.gallery import tile_width
 from potstill.runtime.files import write_atomic
-from potstill.schema.subset import Comparison, Subset
+from potstill.schema.subset import Comparison, Neighbour, Subset
 
 PAGE = "selection.html"
 MOST_CLASSES = 30
@@ -42,6 +42,16 @@ class Row:
     random: str
     gain: str
     seconds: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A line of a table: one that was left out, and the nearest chosen one."""
+
+    dropped: str
+    chosen: str
+    label: str
+    distance: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ def write_subset(
         folder: the folder.
         images: what was chosen from, to show some of it; None shows no pictures.
         places: the published number of each of these images; by default they are all there are.
-        files: the file of each of these images, to name it; None if they are not in files of their own.
+        files: the file of each of these images or vectors, to name it; None if they are not in files of their own.
         cropped: whether these images are central squares of what was chosen from.
 
     Raises:
@@ -91,18 +101,29 @@ def write_subset(
     """
     folder = Path(folder)
     record = Subset.read(folder / Subset.FILE)
-    shown = None
+    shown, at = None, None if places is None else {int(place): row for row, place in enumerate(places)}
+
+    def named(index: int) -> str:
+        file = "" if files is None else Path(files[index if at is None else at[index]]).name
+        return f"{index}, {file}" if file else str(index)
+
     if images is not None and not record.vectors:
-        shown = _pictures(record, record.chosen_numbers(folder), images, places, files)
+        shown = _pictures(record, record.chosen_numbers(folder), images, at, named)
         if cropped:
             shown = replace(shown, notes=(*shown.notes, "Of each image the central square is shown."))
     path = folder / PAGE
-    write_atomic(path, render(record, shown))
+    write_atomic(path, render(record, shown, named))
     return path
 
 
-def render(record: Subset, pictures: Pictures | None = None) -> str:
-    """The page as HTML."""
+def render(record: Subset, pictures: Pictures | None = None, named: Callable[[int], str] = str) -> str:
+    """The page as HTML.
+
+    Args:
+        record: the record.
+        pictures: what is shown of images; None shows none.
+        named: what one is called, by its published number.
+    """
     titles = class_titles(record.class_names) if record.labelled else ["all"]
     worth = record.worth
     lead, *remarks = subset_verdict(record)
@@ -115,19 +136,38 @@ def render(record: Subset, pictures: Pictures | None = None) -> str:
         remarks=remarks,
         pictures=pictures,
         compared=_compared(record),
+        nearest=_pairs(record, record.nearest, titles, named),
+        farthest=_pairs(record, record.farthest, titles, named),
         members=_members(record),
         rows=[] if worth is None else [_row(name, each) for name, each in worth.networks.items() if each.usable],
         failures=[] if worth is None else list(_failures(worth.networks, _members(record))),
-        classes=list(zip(titles, record.class_sizes, record.counts, strict=True)),
+        classes=list(zip(titles, record.class_sizes, record.counts, strict=True)) if record.labelled else [],
         settings=_settings(record),
     )
 
 
 def _compared(record: Subset) -> str:
-    """Of how many the nearest and the farthest are, if not of all that were left out."""
-    if record.compared in (0, record.left_out):
-        return ""
-    return f"Of {wording.count(record.compared)} of the {wording.count(record.left_out)} left out, evenly spread."
+    """What the nearest and the farthest are compared with, and of how many they are, if not of all left out."""
+    words = ["Distances are to the chosen ones of the same class."] if record.labelled else []
+    if record.compared not in (0, record.left_out):
+        several = f"{wording.count(record.compared)} of the {wording.count(record.left_out)}"
+        words.append(f"Of {several} left out, evenly spread.")
+    return " ".join(words)
+
+
+def _pairs(
+    record: Subset, neighbours: Sequence[Neighbour], titles: Sequence[str], named: Callable[[int], str]
+) -> list[Pair]:
+    classes = dict(enumerate(titles if record.labelled else ()))
+    return [
+        Pair(
+            dropped=named(each.dropped),
+            chosen=named(each.chosen),
+            label=classes.get(each.label, ""),
+            distance=f"{each.distance:.3g}",
+        )
+        for each in neighbours
+    ]
 
 
 def subset_verdict(record: Subset) -> list[str]:
@@ -185,11 +225,13 @@ def _failures(networks: Mapping[str, Comparison], of: str) -> Iterator[tuple[str
 def _settings(record: Subset) -> list[tuple[str, str]]:
     """How it was made and measured, as names and values."""
     features = record.features or "none"
-    if record.vectors and features == "pixels":
+    if record.vectors and features in ("pixels", record.source):
         features = "the vectors themselves"
     if record.features == "trained":
         network = wording.network_title(record.network)
         features = f"a {network} trained for {wording.images(record.teacher_epochs, 'epoch')}"
+    if record.matched:
+        features = f"{features}; {record.matched}"
     held_out = f", beside {wording.count(record.held_out)} held out for testing" if record.held_out else ""
     worth = record.worth
     return [
@@ -206,7 +248,7 @@ def _settings(record: Subset) -> list[tuple[str, str]]:
                 ("training", training_of(worth.recipe, "vector" if record.vectors else "image")),
             ]
         ),
-        *measured_on(record.made_on),
+        *(measured_on(record.made_on) if worth is not None else [("machine", each) for each in record.made_on]),
     ]
 
 
@@ -214,11 +256,10 @@ def _pictures(
     record: Subset,
     chosen: list[int],
     images: Pictured,
-    places: Sequence[int] | None,
-    files: Sequence[str] | None,
+    at: Mapping[int, int] | None,
+    named: Callable[[int], str],
 ) -> Pictures:
     labels = np.asarray(images.labels)
-    at = None if places is None else {int(place): row for row, place in enumerate(places)}
     names = class_titles(record.class_names) if record.labelled else ["all"]
     first = np.asarray(images.read(slice(0, 1)))
     _, channels, height, width = first.shape
@@ -226,15 +267,15 @@ def _pictures(
 
     def tile(index: int) -> Tile:
         row = index if at is None else at[index]
-        words = f"{index}: {names[int(labels[row])]}" if record.labelled else f"{index}"
-        words += f", {Path(files[row]).name}" if files is not None else ""
-        return Tile(data_uri(picture(images, row, reduction)), words)
+        number, _, file = named(index).partition(", ")
+        words = f"{number}: {names[int(labels[row])]}" if record.labelled else number
+        return Tile(data_uri(picture(images, row, reduction)), f"{words}, {file}" if file else words)
 
     rows = np.array([index if at is None else at[index] for index in chosen], dtype=np.int64)
     by_class = [np.array(chosen)[labels[rows] == label] for label in range(len(names))]
     return Pictures(
         chosen=tuple(
-            Strip(name, tuple(tile(int(index)) for index in _spread(members)))
+            Strip(_captioned(name, len(members), record), tuple(tile(int(index)) for index in _spread(members)))
             for name, members in list(zip(names, by_class, strict=True))[:MOST_CLASSES]
             if len(members)
         ),
@@ -255,11 +296,18 @@ def _pictures(
                 None,
                 (
                     CHANNEL_NOTES.get(channels, ""),
+                    f"The first {MOST_CLASSES} classes are shown." if len(names) > MOST_CLASSES else "",
                     f"Pictures are reduced to 1/{reduction} of their width and height." if reduction > 1 else "",
                 ),
             )
         ),
     )
+
+
+def _captioned(name: str, chosen: int, record: Subset) -> str:
+    """The class, and how many of its chosen ones are shown, if not all."""
+    some = f"{PER_CLASS} of {wording.count(chosen)}, evenly spread" if chosen > PER_CLASS else ""
+    return ": ".join(filter(None, [name if record.labelled or not some else "", some]))
 
 
 def _spread(members: np.ndarray) -> np.ndarray:

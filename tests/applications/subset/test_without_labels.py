@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,35 @@ def test_rows_that_name_files_are_matched_by_name(before: str, folder: Path, val
         record = select(found, rule, FEW, tmp_path / f"by-{name}", resources=HERE)
     assert record.matched == "rows matched to files by their names; 1 row of other files left out"
     assert rows_of(tmp_path / "by-e.npz") == rows_of(tmp_path / "by-named.npz")
+
+
+def test_files_in_an_archive_are_matched_and_named_too(folder: Path, values: np.ndarray, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, f"inner/{file.name}")
+    np.savez(tmp_path / "e.npz", vectors=values[::-1], files=np.array([f"photos/{name}" for name in NAMES[::-1]]))
+    np.savez(tmp_path / "plain.npz", vectors=values)
+    found = Candidates.of_images(tmp_path / "photos.zip", decoded=False)
+    with pytest.raises(UserError, match=r"names no row for inner/00\.png and 19 more"):
+        select(found, Rule("k-center", features=str(tmp_path / "e.npz")), FEW, tmp_path / "out", resources=HERE)
+    np.savez(tmp_path / "e.npz", vectors=values[::-1], files=np.array(NAMES[::-1]))
+    for name in ("e.npz", "plain.npz"):
+        rule = Rule("k-center", features=str(tmp_path / name))
+        select(found, rule, FEW, tmp_path / f"by-{name}", resources=HERE)
+    assert rows_of(tmp_path / "by-e.npz") == rows_of(tmp_path / "by-plain.npz")
+    assert {row["file"] for row in rows_of(tmp_path / "by-e.npz")} < {f"inner/{name}" for name in NAMES}
+
+
+def test_names_that_cannot_be_used_are_not_passed_over_in_silence(tmp_path: Path):
+    found = Candidates.of_dataset("digits", tested=False)
+    count = len(found.places)
+    values, files = np.random.default_rng(0).normal(size=(count, 2)), np.array([f"{n}.png" for n in range(count)])
+    np.savez(tmp_path / "e.npz", vectors=values, files=files)
+    rule = Rule("herding", features=str(tmp_path / "e.npz"))
+    record = select(found, rule, Budget(per_class=1), tmp_path / "out", resources=HERE)
+    assert record.matched == (
+        "rows taken in the published order, and not by the files that it names: images are not in files"
+    )
 
 
 def nested(folder: Path) -> Path:

@@ -43,6 +43,7 @@ class Candidates:
         fingerprint: the SHA-256 of the dataset, of the files or of the vectors.
         dataset: the dataset whose training split they are; None without labels, and for a file of vectors.
         files: the file of each; None if they are not in files of their own.
+        archived: the path of each in a ``.zip``, if that is where images without labels are.
         held_out: how many published training images are held out for testing.
         usual_fingerprint: returns the fingerprint of the dataset with its usual splits, which experts record.
         remarks: how they were understood, one sentence each; a dataset has an account of its own.
@@ -54,6 +55,7 @@ class Candidates:
     fingerprint: str
     dataset: ImageDataset | None = None
     files: Sequence[Path] | None = None
+    archived: Sequence[Path] | None = None
     held_out: int = 0
     usual_fingerprint: Callable[[], str] | None = None
     remarks: tuple[str, ...] = ()
@@ -82,8 +84,8 @@ class Candidates:
     @property
     def names(self) -> Sequence[str] | None:
         """The file of each, by its path or as vectors name it; None if they are not of files."""
-        if self.files is not None:
-            return list(map(str, self.files))
+        if (paths := self.files or self.archived) is not None:
+            return list(map(str, paths))
         return self.members.files if isinstance(self.members, Vectors) else None
 
     @property
@@ -155,6 +157,7 @@ class Candidates:
             places=torch.arange(len(members)),
             fingerprint=fingerprint,
             files=found.files,
+            archived=[Path(*parts) for parts in found.parts] if found.is_archive else None,
             remarks=tuple(remarks),
         )
 

@@ -21,16 +21,16 @@ def matched(vectors: Vectors, candidates: Candidates) -> tuple[Vectors, str]:
     """The row of each candidate, and in words how rows were matched.
 
     Args:
-        vectors: the rows of a file. If they name files and the candidates are files, names decide, and rows of other
-            files are left out.
+        vectors: the rows of a file. If they name files and it is known which files the candidates are, names decide,
+            and rows of other files are left out.
         candidates: what may be chosen.
 
     Raises:
         UserError: a candidate has no row or several; or there are no names, and not one row for each published image.
     """
     published = len(candidates.places) + candidates.held_out
-    if vectors.files is not None and candidates.files is not None:
-        rows = _rows(vectors.files, _below(candidates), vectors.where)
+    if vectors.files is not None and (files := _below(candidates)):
+        rows = _rows(vectors.files, files, vectors.where)
         others = len(vectors) - published
         words = "rows matched to files by their names"
         words += f"; {counted(others, 'row')} of other files left out" if others > 0 else ""
@@ -45,15 +45,16 @@ def matched(vectors: Vectors, candidates: Candidates) -> tuple[Vectors, str]:
         rows = candidates.places.numpy()
         order = "published order" if candidates.dataset is not None else "order of the paths"
         words = f"rows taken in the {order}"
+        words += ", and not by the files that it names: images are not in files" if vectors.files is not None else ""
     if np.array_equal(rows, np.arange(len(vectors))):
         return vectors, words
     return replace(vectors, values=vectors.values[rows], labels=candidates.labels, files=None), words
 
 
 def _below(candidates: Candidates) -> list[Parts]:
-    """The path of each file below the folder that the user named; whole where it lies elsewhere."""
+    """The path of each file in the folder or archive that the user named; whole where it lies elsewhere."""
     root = expanded(candidates.name)
-    files = candidates.files or ()
+    files = candidates.files or candidates.archived or ()
     return [(file.relative_to(root) if file.is_relative_to(root) else file).parts for file in files]
 
 

@@ -175,7 +175,7 @@ def test_a_pool_of_another_network_or_dataset_is_refused():
 def test_a_pool_without_initial_weights_is_refused(tmp_path: Path):
     plan = ExpertPlan(network="convnet:depth=1:width=4", count=1, epochs=1, last_only=True)
     train_experts(plan, small_digits(), tmp_path / "last", CPU)
-    given = problem(network=plan.network, real=small_digits().train)
+    given = problem(network="convnet:depth=1:width=4", real=small_digits().train)
     with pytest.raises(UserError, match="not those before training"):
         made(DANCE, experts=str(tmp_path / "last")).prepare(given)
 
@@ -191,6 +191,6 @@ def test_a_pool_of_ends_is_enough(tmp_path: Path):
     assert ends.epochs == [0, 3]
     for epoch in ends.epochs:
         torch.testing.assert_close(ends.read(epoch), all_epochs.read(epoch), rtol=0, atol=0)
-    given = problem(network=plan.network, real=small_digits().train)
+    given = problem(network="convnet:depth=1:width=4", real=small_digits().train)
     method = made(DANCE, experts=str(tmp_path / "ends"))
     assert method.step(given, method.prepare(given), 0)[1] > 0

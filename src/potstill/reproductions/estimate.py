@@ -105,7 +105,7 @@ def estimate(
     experts, untimed = 0.0, ""
     if row.experts is not None:
         once = Schedule(epochs=row.experts.epochs, batch_size=row.experts.batch_size)
-        experts = timing.full(row.experts.network, once) * row.experts.count
+        experts = timing.full(row.experts.trained_network(dataset.shape), once) * row.experts.count
         untimed = "the steps that match experts cannot be timed before the experts are trained"
     elif not settings.iterations:
         untimed = "the choice of images is not timed"

@@ -93,8 +93,8 @@ def _check(images: int, classes: int, partition: Partition) -> None:
     if partition.kind == "shards" and clients * per_client > images:
         most = images // clients
         raise UserError(
-            f"{images:,} training examples cannot be cut into {clients * per_client:,} shards, {per_client} for each of "
-            f"{clients} clients",
+            f"{images:,} training examples cannot be cut into {clients * per_client:,} shards, {per_client} for each "
+            f"of {clients} clients",
             f"use `per_client={most}` or less",
         )
     if partition.kind == "classes" and not classes <= clients * per_client <= clients * classes:

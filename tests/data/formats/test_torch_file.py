@@ -321,3 +321,13 @@ def test_an_archive_that_claims_more_than_it_has(tmp_path: Path):
         made._didModify = True  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"set\.pt claims more than it has"):
         read_torch_file(path)
+
+
+@pytest.mark.parametrize("forged", ["set/DATA.PKL", "set/Data/0"])
+def test_an_archive_has_no_entries_that_differ_in_case_alone(forged: str, tmp_path: Path):
+    path = tmp_path / "set.pt"
+    torch.save(torch.zeros(1000), path)
+    with zipfile.ZipFile(path, "a") as made:  # PyTorch's reader would take it in the place of the one that was checked
+        made.writestr(forged, b"\x80\x02K\x01.")
+    with pytest.raises(UserError, match=r"set\.pt has two entries of one name"):
+        read_torch_file(path)

@@ -122,8 +122,10 @@ def _rewritten(path: Path, stream: IO[bytes], size: int) -> io.BytesIO:
         entries = there.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise UserError(f"{path} is a compressed archive, not a file of torch.save", "save it with torch.save")
-        if sum(entry.file_size for entry in entries) > size or len({e.filename for e in entries}) < len(entries):
+        if sum(entry.file_size for entry in entries) > size:
             raise UserError(f"{path} claims more than it has", ANOTHER)
+        if len({entry.filename.lower() for entry in entries}) < len(entries):  # PyTorch's reader ignores case
+            raise UserError(f"{path} has two entries of one name", ANOTHER)
         programs = [entry.filename for entry in entries if entry.filename.rpartition("/")[2] == PROGRAM]
         if len(programs) != 1:
             raise UserError(f"{path} is an archive, but not of torch.save", "save it with torch.save")

@@ -235,7 +235,22 @@ def test_a_proxy_looks_the_hub_up_itself(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
     assert str(unresolved_hub()).startswith("hub.invalid: ")
-    monkeypatch.setattr("potstill.runtime.hub.getproxies", lambda: {"https": "http://proxy:3128"})
+    for scheme in ("https", "all"):
+        monkeypatch.setattr("potstill.runtime.hub.getproxies", lambda scheme=scheme: {scheme: "http://proxy:3128"})
+        assert unresolved_hub() is None
+    monkeypatch.setattr("potstill.runtime.hub.getproxies", lambda: {"ftp": "http://proxy:3128"})
+    assert str(unresolved_hub()).startswith("hub.invalid: ")
+
+
+def test_the_hub_is_found_without_a_list_of_services(monkeypatch: pytest.MonkeyPatch):
+    def found(host: str, service: str | int | None) -> list[str]:
+        if isinstance(service, str):
+            raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
+        return [host]
+
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
+    monkeypatch.setattr("potstill.runtime.hub.socket.getaddrinfo", found)
     assert unresolved_hub() is None
 
 

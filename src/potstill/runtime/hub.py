@@ -32,10 +32,10 @@ def unresolved_hub() -> str | None:
 
     address = urlsplit(constants.ENDPOINT)
     host = address.hostname or ""
-    if address.scheme in getproxies() and not proxy_bypass(host):
+    if getproxies().keys() & {address.scheme, "all"} and not proxy_bypass(host):
         return None
     try:
-        socket.getaddrinfo(host, address.port or address.scheme)
+        socket.getaddrinfo(host, None)  # a service has a number only where /etc/services says so
     except OSError as error:
         return f"{host}: {error.strerror or error}"
     return None

@@ -268,14 +268,15 @@ def test_a_later_push_leaves_no_evaluation_of_an_earlier_set(run: Path, hub: Hub
     evaluated = Evaluation.read(run / "evaluation.json")
     replace(evaluated, seed=1).write(earlier / "evaluation-quick@1-abcdef.json")
     assert main(["push", str(earlier), "me/digits"]) == 0
-    hub.files["me/digits"] |= {"notes.md": b"mine", "extra/evaluation.json": b"{}"}
+    others = {"notes.md": b"mine", "extra/evaluation.json": b"{}", "data/train-00000-of-00002.parquet": b"real images"}
+    hub.files["me/digits"] |= others
     assert "evaluation-quick@1-abcdef.json" in hub.files["me/digits"]
     there = SyntheticSet.load(run / "synthetic.safetensors")
     replace(there, images=there.images + 1).save(tmp_path / "later" / "synthetic.safetensors")
     assert main(["push", str(tmp_path / "later"), "me/digits"]) == 0
     assert set(hub.files["me/digits"]) == {
         *("README.md", "synthetic.safetensors", "preview.png", "data/train-00000-of-00001.parquet"),
-        *("notes.md", "extra/evaluation.json"),
+        *others,
     }
     assert len(hub.commits) == 2, "each at once"
 

@@ -23,8 +23,8 @@ from potstill.synthetic.hub import SET_FILE, check_name
 
 PICTURE, MANIFEST = "preview.png", "manifest.json"
 EVALUATIONS = ("evaluation.json", "evaluation-*.json")
-WRITTEN = (*EVALUATIONS, PICTURE, "data/train-*.parquet")
-"""Patterns of the files that one set has and another may not have; the card and the set are always written."""
+WRITTEN = (*EVALUATIONS, PICTURE)
+"""Patterns of the files that one set has and another may not have; the others are always written, by the same names."""
 
 
 def write_repository(run: str | Path, name: str, target: str | Path, *, licence: str = "") -> Path:

@@ -358,6 +358,10 @@ BAD = {
         lambda x, y: {"images": list(x), "labels": y},
         r"a dictionary of 2 entries \('images', 'labels'\)",
     ),
+    "labels of a list": (
+        lambda x, y: {"images": x, "labels": y.tolist()},
+        r"a dictionary of 2 entries \('images', 'labels'\)",
+    ),
 }
 
 

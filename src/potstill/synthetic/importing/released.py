@@ -61,7 +61,7 @@ def read_released(path: Path, *, classes: int, labels: Path | None = None, exper
     Raises:
         UserError: the file holds something else, or the labels are not found, or there is no such experiment.
     """
-    content = _read(path)
+    there = content = _read(path)
     if isinstance(content, dict) and isinstance(content.get("images"), Tensor):
         named = (content["images"], content.get("labels"))
         content = named[0] if named[1] is None else {**content, "data": named}
@@ -82,7 +82,7 @@ def read_released(path: Path, *, classes: int, labels: Path | None = None, exper
             raise UserError(f"{path} has {len(found)} experiments, none of number {number}", "count from 0")
         said = () if len(found) == 1 else (f"experiment {number} of {len(found)}, counted from 0",)
         return Released(found[number][0], found[number][1], remarks=said)
-    raise UserError(f"{path} holds {_kind(content)}", f"give a file with {WANTED}")
+    raise UserError(f"{path} holds {_kind(there)}", f"give a file with {WANTED}")
 
 
 def _read(path: Path) -> Any:

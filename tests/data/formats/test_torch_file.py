@@ -295,6 +295,10 @@ ATTACKS = {
     ),
     "a type that others use": (DTYPE, b"X\x02\0\0\0f8K\0K\0\x87R"),
     "an array of objects": (b"cnumpy._core.multiarray\n_reconstruct\n", b"cnumpy\nndarray\nK\1\x85X\1\0\0\0b\x87R"),
+    "objects in the place of an array": (
+        b"cnumpy._core.multiarray\n_reconstruct\n",
+        b"cnumpy\nndarray\nK\0\x85X\1\0\0\0O\x87R\x85",
+    ),
     "hooks": (b"ctorch._utils\n_rebuild_parameter\n", b"N\x89}X\1\0\0\0aK\1s\x87R"),
     "a storage of no file": (b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0xX\x03\0\0\0cpuK\1tQ",),
     "a tuple as a key": (b"})K\1s",),

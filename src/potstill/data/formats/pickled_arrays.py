@@ -70,7 +70,7 @@ ARRAY = Name("array")
 
 def _reconstruct(_: Machine, arguments: tuple[Any, ...]) -> _Array:
     match arguments:
-        case (kind, (0,), _) if kind is ARRAY:
+        case (kind, (0,), b"b" | "b") if kind is ARRAY:  # a type that stands for any until the state names another
             return _Array()
     raise Refused("an array with unexpected arguments")
 

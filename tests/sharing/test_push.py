@@ -242,6 +242,12 @@ def test_a_proxy_looks_the_hub_up_itself(monkeypatch: pytest.MonkeyPatch):
     assert str(unresolved_hub()).startswith("hub.invalid: ")
 
 
+def test_an_address_that_no_hub_can_have_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(constants, "ENDPOINT", f"https://{'a' * 70}.invalid")
+    monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
+    assert str(unresolved_hub()).endswith("a.invalid is not the name of a machine")
+
+
 def test_the_hub_is_found_without_a_list_of_services(monkeypatch: pytest.MonkeyPatch):
     def found(host: str, service: str | int | None) -> list[str]:
         if isinstance(service, str):

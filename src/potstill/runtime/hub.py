@@ -38,4 +38,6 @@ def unresolved_hub() -> str | None:
         socket.getaddrinfo(host, None)  # a service has a number only where /etc/services says so
     except OSError as error:
         return f"{host}: {error.strerror or error}"
+    except UnicodeError:
+        return f"{host} is not the name of a machine"
     return None

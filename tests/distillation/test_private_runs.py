@@ -46,7 +46,7 @@ def settings(**changed: Any) -> Settings[DPDM]:
         ({"validate_every": 3}, "validate_every` chooses the set by real images.*validate_every=0"),
         ({"network": "convnet:depth=2:norm=batch"}, "batch norms of `network=convnet:depth=2:norm=batch` mix"),
         ({"method": replace(METHOD, delta=0.005)}, r"delta=0\.005` is not below 1/200"),
-        ({"method": replace(METHOD, group=21)}, "group=21` is more than the 20 training images"),
+        ({"method": replace(METHOD, group=21)}, "group=21` is more than the 20 training examples"),
     ],
 )
 def test_what_would_break_the_guarantee_is_refused_and_leaves_no_folder(

@@ -110,3 +110,21 @@ def test_numbers_that_are_not_finite_are_named(tmp_path: Path):
     for path in (archive(tmp_path, vectors=values), table(tmp_path, vectors=values)):
         with pytest.raises(UserError, match="row 4 has values that are not finite"):
             read_vector_file(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("y", np.arange(6.0)),
+        ("train_labels", np.arange(6.0)),
+        ("target", np.eye(6, dtype=np.float32)),
+        ("species", np.array(list("ababab"), dtype=object)),
+        ("species", np.array(list("ababab"), dtype="S1")),
+    ],
+)
+def test_labels_of_a_type_that_is_not_read_are_not_passed_over(tmp_path: Path, name: str, labels: np.ndarray):
+    assert not holds_vectors_alone(archive(tmp_path, vectors=VALUES, **{name: labels}))
+
+
+def test_numbers_that_measure_each_vector_are_no_labels(tmp_path: Path):
+    assert holds_vectors_alone(archive(tmp_path, vectors=VALUES, loss=np.arange(6.0), paths=np.array(FILES, object)))

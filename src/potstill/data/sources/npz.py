@@ -13,7 +13,7 @@ from potstill.data.choices import Choices
 from potstill.data.formats.npz_archive import NpzArchive, open_npz
 from potstill.data.found import Arrays, Found, Labels, Part, VectorArray
 from potstill.data.sources.base import Request, existing
-from potstill.data.sources.columns import names_no_labels
+from potstill.data.sources.columns import LABEL_COLUMNS, names_no_labels
 from potstill.runtime.errors import Unlabelled, UserError
 from potstill.schema.account import LeftOut
 
@@ -21,6 +21,8 @@ NAMES = ("{}_images {}_labels", "x_{} y_{}", "X_{} y_{}", "{}_vectors {}_labels"
 """The names of the arrays of a split: of MedMNIST, of Keras and of scikit-learn; those of vectors."""
 WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"), ("vectors", "labels"), ("embeddings", "labels"))
 """The names of the arrays of a dataset in one piece."""
+LABEL_ARRAYS = ("y", "y_.+", ".+_labels")
+"""The names of arrays of labels in these layouts, besides those that columns of labels have."""
 VECTOR_ARRAYS = ("vectors", "embeddings", "features", "X", "x")
 """The usual names of an array of vectors without labels."""
 
@@ -121,9 +123,16 @@ def has_vectors_alone(archive: NpzArchive) -> bool:
     lengths = {archive.kind_of(name)[1][0] for name in vectors}
     others = {name: archive.kind_of(name) for name in archive.names if name not in vectors}
     return bool(vectors) and not any(
-        len(shape) > 2 or (bool(shape) and shape[0] in lengths and dtype.kind in "biuU" and not names_no_labels(name))
+        len(shape) > 2 or (bool(shape) and shape[0] in lengths and _may_be_labels(name, dtype))
         for name, (dtype, shape) in others.items()
     )
+
+
+def _may_be_labels(name: str, dtype: np.dtype) -> bool:
+    """Whether an array with a value for each vector may hold classes, also of a type that is not read."""
+    if name in LABEL_COLUMNS or any(re.fullmatch(pattern, name) for pattern in LABEL_ARRAYS):
+        return True
+    return dtype.kind in "biuUSO" and not names_no_labels(name)
 
 
 def _column(labels: np.ndarray, chosen: str | None, where: str) -> np.ndarray:

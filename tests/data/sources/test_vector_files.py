@@ -128,3 +128,11 @@ def test_labels_of_a_type_that_is_not_read_are_not_passed_over(tmp_path: Path, n
 
 def test_numbers_that_measure_each_vector_are_no_labels(tmp_path: Path):
     assert holds_vectors_alone(archive(tmp_path, vectors=VALUES, loss=np.arange(6.0), paths=np.array(FILES, object)))
+
+
+def test_a_name_with_half_characters_is_no_name_of_a_file(tmp_path: Path):
+    with pytest.raises(UserError, match="row 1, counted from 0, names no file"):
+        read_vector_file(archive(tmp_path, vectors=VALUES, files=np.array(["a", "\ud800", "c", "d", "e", "f"])))
+    undecodable = "\udcff.png"  # what Python makes of a byte that is not UTF-8
+    found = read_vector_file(archive(tmp_path, vectors=VALUES, files=np.array([undecodable, *FILES[1:]])))
+    assert found.files == (undecodable, *FILES[1:])

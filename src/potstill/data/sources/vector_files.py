@@ -103,13 +103,22 @@ def _of_table(path: Path, column: str | None) -> tuple[np.ndarray, str, tuple[st
 
 
 def _files(texts: Sequence[str | None], where: str) -> tuple[str, ...]:
-    """The names of files, none of which may be missing."""
+    """The names of files, none of which may be missing or be what no table can be written with."""
     for row, text in enumerate(texts):
-        if text is None or not text.strip():
+        if text is None or not text.strip() or not _is_encodable(text):
             raise UserError(
                 f"{where}: row {row}, counted from 0, names no file", "name one for each vector, or leave the names out"
             )
     return tuple(map(str, texts))
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether a text can be the name of a file: of half characters only those that Python makes of unknown bytes."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:

@@ -159,6 +159,11 @@ def test_folders_are_classes_unless_the_user_says_otherwise(tmp_path: Path, caps
         (["1.png", "2.png"], ["--by", "el2n"], "which needs labels"),
         (["1.png", "2.png"], ["--image-size", "4"], "--image-size has no effect: no pixels are looked at"),
         (["1.png", "2.png"], ["--unlabelled", "--label-column", "x"], "--label-column and --unlabelled contradict"),
+        (
+            ["1.png", "2.png"],
+            ["--unlabelled", "--image-column", "x"],
+            "--image-column has no effect: .* has no columns",
+        ),
     ],
 )
 def test_images_without_labels_are_refused_in_one_line(
@@ -196,3 +201,17 @@ def test_vectors_alone_in_an_archive_or_a_table(kind: str, tmp_path: Path, capsy
     ):
         assert main([*words[:-1], str(tmp_path / "new"), *more]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--label-column", "--split-map"])
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_choices_of_labels_and_splits_have_no_effect_on_vectors_alone(
+    kind: str, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    source = Path(labelled(tmp_path))
+    np.savez(tmp_path / "e.npz", embeddings=np.load(source))
+    labels = ["--labels", str(tmp_path / "e.labels.npy")]
+    words = ["select", str(source.with_suffix(f".{kind}")), "--ipc", "2", *labels, "--out", str(tmp_path / "out")]
+    assert main([*words, option, "train=a"]) == 2
+    assert f"{option} has no effect" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

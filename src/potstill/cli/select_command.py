@@ -289,6 +289,7 @@ def _vectors(options: Options) -> applications.Candidates | None:
             return None
     if options.image_size is not None:
         raise UserError(f"--image-size is for images, and {source} holds vectors", "leave it out")
+    _refuse_choices(options, ("label_column", "split_map"), "is taken as vectors, without columns of labels and splits")
     return applications.Candidates.of_vectors(source, labels, column=choices.image_column)
 
 
@@ -301,6 +302,7 @@ def _images(
         return None
     if data.find_unlabelled(source, insisted=options.unlabelled) is None:
         return None
+    _refuse_choices(options, ("image_column",), "has no columns")
     applications.check_unlabelled(source, rule, budget, _judging(options), vectors=False)
     return applications.Candidates.of_images(
         source,
@@ -308,6 +310,13 @@ def _images(
         image_size=options.image_size,
         progress=progress,
     )
+
+
+def _refuse_choices(options: Options, names: tuple[str, ...], why: str) -> None:
+    """Refuse choices of columns and splits that would have no effect."""
+    for name in names:
+        if getattr(options.choices, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} has no effect: {options.source} {why}", "leave it out")
 
 
 def _judging(options: Options) -> applications.Judging | None:

@@ -60,7 +60,7 @@ class CatalogueEntry:
 def short_name(spec: str) -> str:
     """The name of a dataset in the folder names of runs: ``mhist:photos/v1.5`` gives ``v1.5``."""
     path = Path(spec.rpartition(":")[2])
-    files = (".npz", ".zip", ".mat", ".h5", ".parquet", ".arrow")
+    files = (".npy", ".npz", ".zip", ".mat", ".h5", ".parquet", ".arrow")
     return path.stem if path.suffix.lower() in files else path.resolve().name
 
 

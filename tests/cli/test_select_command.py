@@ -224,3 +224,18 @@ def test_experts_of_vectors_are_features_by_their_default_folder(tmp_path: Path,
     (folder,) = Path("runs").iterdir()  # a name that ended in .npy would be that of a file of vectors
     words = ["select", source, "--by", "herding", "--ipc", "2", "--features", str(folder), "--out", "out", *ON_CPU]
     assert main(words) == 0
+
+
+@pytest.mark.parametrize("place", ["e.parquet", "folder/train-0.parquet"])
+def test_what_would_be_refused_is_not_advised(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    picture = Path(photos(tmp_path, "a.png")) / "a.png"
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    parquet.write_table(pyarrow.table({"image": [{"bytes": picture.read_bytes(), "path": None}] * 4}), path)
+    source = str(tmp_path / place.partition("/")[0])
+    words = ["select", source, "--count", "2", "--by", "random", "--out", str(tmp_path / "out")]
+    assert main(words) == 2  # images in tables have no other way
+    said = capsys.readouterr().err
+    assert "has no column of class labels" in said
+    assert "unlabelled" not in said
+    assert main([*words, "--unlabelled"]) == 2

@@ -264,7 +264,10 @@ def _candidates(
             progress=progress,
         )
     except Unlabelled as error:
-        if options.worth or options.ipc is not None or options.by not in ("random", *applications.BY_FEATURES):
+        needs_labels = options.worth or options.ipc is not None
+        if needs_labels or options.by not in ("random", *applications.BY_FEATURES):
+            raise
+        if not data.may_be_unlabelled(options.source):
             raise
         raise UserError(error.problem, f"{error.remedy}, or choose without classes: add `unlabelled`") from error
     if found.dataset is not None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from potstill.data.unlabelled import ImageFiles as ImageFiles
     from potstill.data.unlabelled import find_unlabelled as find_unlabelled
     from potstill.data.unlabelled import load_unlabelled as load_unlabelled
+    from potstill.data.unlabelled import may_be_unlabelled as may_be_unlabelled
     from potstill.data.vectors import Vectors as Vectors
     from potstill.data.vectors import labels_beside as labels_beside
     from potstill.data.vectors import read_vectors as read_vectors

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from potstill.data.assembly import check_pixels
 from potstill.data.cache import read_cached
-from potstill.data.catalogue import CATALOGUE
+from potstill.data.catalogue import CATALOGUE, may_name_vectors
 from potstill.data.choices import NO_CHOICES
 from potstill.data.dataset import channel_statistics, fingerprint
 from potstill.data.labeled_images import LabeledImages
@@ -21,6 +21,7 @@ from potstill.data.raster import read_raster
 from potstill.data.sources import SOURCES, Request
 from potstill.data.sources.folder import ImageFolder
 from potstill.data.sources.loose_images import LooseImages
+from potstill.data.sources.vector_files import holds_vectors
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import cache_folder, expanded
 from potstill.runtime.progress import Progress, silent
@@ -61,6 +62,24 @@ def find_unlabelled(spec: str | Path, *, insisted: bool = False) -> LooseImages 
     if any(kind.recognise(request) is not None for kind in SOURCES if kind is not ImageFolder):
         return None
     return found if found.is_flat else None
+
+
+def may_be_unlabelled(spec: str | Path) -> bool:
+    """Whether a user may insist that there are no labels: of a folder or ``.zip`` with images, or a file with vectors.
+
+    Args:
+        spec: as the user named it.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = expanded(spec)
+    if str(spec) in CATALOGUE:
+        return False
+    if may_name_vectors(path.name) and path.is_file():
+        return holds_vectors(path)
+    found = LooseImages.at(path)
+    return found is not None and bool(found.parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,23 @@ def read_vector_file(path: str | Path, labels: str | Path | None = None, *, colu
     return replace(vectors, files=files, remark=f"vectors are in {where}")
 
 
+def holds_vectors(path: Path) -> bool:
+    """Whether a file holds vectors, perhaps beside images or labels.
+
+    Args:
+        path: an ``.npy``, ``.npz`` or parquet file.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if names_vectors(path.name):
+        return True
+    if path.suffix.lower() == ".npz":
+        with open_npz(path) as archive:
+            return bool(vector_arrays(archive))
+    return bool(Described.of(ParquetTable(path).schema, str(path)).vector_columns)
+
+
 def holds_vectors_alone(path: str | Path) -> bool:
     """Whether a file holds vectors, and nothing that may be images or labels.
 

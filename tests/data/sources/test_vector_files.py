@@ -136,3 +136,9 @@ def test_a_name_with_half_characters_is_no_name_of_a_file(tmp_path: Path):
     undecodable = "\udcff.png"  # what Python makes of a byte that is not UTF-8
     found = read_vector_file(archive(tmp_path, vectors=VALUES, files=np.array([undecodable, *FILES[1:]])))
     assert found.files == (undecodable, *FILES[1:])
+
+
+@pytest.mark.parametrize("other", [np.arange(6), np.array("model.safetensors")])
+def test_numbers_and_a_single_path_are_no_names_of_files(tmp_path: Path, other: np.ndarray):
+    assert read_vector_file(archive(tmp_path, vectors=VALUES, path=other)).files is None
+    assert read_vector_file(archive(tmp_path, vectors=VALUES, path=other, files=np.array(FILES))).files == tuple(FILES)

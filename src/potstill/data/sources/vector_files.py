@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.catalogue import names_vectors
-from potstill.data.formats.npz_archive import open_npz
+from potstill.data.formats.npz_archive import NpzArchive, open_npz
 from potstill.data.sources.columns import FILE_COLUMNS, Described, vector_column
 from potstill.data.sources.npz import has_vectors_alone, vector_arrays
 from potstill.data.sources.parquet import ParquetTable
@@ -101,9 +101,15 @@ def _of_archive(path: Path) -> tuple[np.ndarray, str, tuple[str, ...] | None]:
         if len(found) > 1:
             raise UserError(f"{path} has several arrays of vectors: {_listed(found)}", "store one, called vectors")
         name = found[0]
-        named = next((other for other in FILE_COLUMNS if other in archive.names), None)
+        named = next((other for other in FILE_COLUMNS if other in archive.names and _has_texts(archive, other)), None)
         files = None if named is None else _files(archive.read_texts(named).ravel().tolist(), f"{path}, {named}")
         return archive.read(name), f"the array {name}", files
+
+
+def _has_texts(archive: NpzArchive, name: str) -> bool:
+    """Whether an array may hold several texts: neither numbers nor a single path, such as that of a model."""
+    dtype, shape = archive.kind_of(name)
+    return dtype.kind in "USO" and bool(shape)
 
 
 def _of_table(path: Path, column: str | None) -> tuple[np.ndarray, str, tuple[str, ...] | None]:

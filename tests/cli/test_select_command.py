@@ -217,10 +217,13 @@ def test_choices_of_labels_and_splits_have_no_effect_on_vectors_alone(
     assert not (tmp_path / "out").exists()
 
 
-def test_experts_of_vectors_are_features_by_their_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_experts_of_vectors_are_features_by_their_default_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.chdir(tmp_path)
     source = labelled(tmp_path)
     assert main(["experts", "--dataset", source, "--count", "1", "--epochs", "1", *ON_CPU]) == 0
+    assert capsys.readouterr().out.startswith("1 expert of 1 epoch in ")
     (folder,) = Path("runs").iterdir()  # a name that ended in .npy would be that of a file of vectors
     words = ["select", source, "--by", "herding", "--ipc", "2", "--features", str(folder), "--out", "out", *ON_CPU]
     assert main(words) == 0

@@ -17,6 +17,7 @@ from potstill.experts.plan import ExpertPlan, Score
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.executor_choice import AUTO
+from potstill.schema.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ def run(words: list[str]) -> None:
         )
         if scores:
             experts.keep_scores(plan, dataset, out, compute, scores, progress)
-    say(f"{len(record.experts)} experts of {plan.epochs} epochs in {out}")
+    say(f"{counted(len(record.experts), 'expert')} of {counted(plan.epochs, 'epoch')} in {out}")
 
 
 def _scores(text: str | None, plan: ExpertPlan) -> list[Score]:

@@ -134,7 +134,9 @@ def _optional_package(requirement: Requirement, extra: str, *, with_pytorch: boo
         importlib.import_module(MODULES.get(package, package.replace("-", "_")))
     except Exception as error:  # a broken package may raise anything
         if not with_pytorch:
-            return Finding(what, f"{package} {installed} cannot be imported", "note", "run it again once PyTorch is installed")
+            return Finding(
+                what, f"{package} {installed} cannot be imported", "note", "run it again once PyTorch is installed"
+            )
         return _broken(what, f"{package} {installed}", package, error)
     if unfit := _unfit(requirement, installed):
         return Finding(what, unfit, "note", f"pip install --upgrade '{package}{requirement.specifier}'")

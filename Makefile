@@ -18,7 +18,7 @@ SLOW     = $(shell grep --recursive --files-with-matches --extended-regexp '^pyt
 
 help:
 	@echo "make demo    distil the digits to ten images, evaluate them, write a report"
-	@echo "make check   lint, types, architecture and the fast tests: about a minute"
+	@echo "make check   lint, types, architecture and the fast tests: about two minutes"
 	@echo "make test    the same with every test, the built wheel and the site: some minutes"
 	@echo "make docs    the site in build/site, with its notebooks executed: about a minute"
 	@echo "make sbom    wheel and source distribution in dist, built twice alike, and their bill of materials"

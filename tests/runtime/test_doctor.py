@@ -32,6 +32,18 @@ def found(what: str) -> Finding:
     return next(each for each in examine() if each.what == what)
 
 
+def breaking(monkeypatch: pytest.MonkeyPatch, module: str, error: Exception) -> None:
+    """Let the import of one module end in an error."""
+    real = importlib.import_module
+
+    def broken(name: str) -> object:
+        if name == module:
+            raise error
+        return real(name)
+
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+
+
 def test_every_extra_is_examined_and_nothing_is_broken_here():
     findings = {each.what: each for each in examine()}
     assert {"extra private", "extra dask", "extra slurm"} <= findings.keys()
@@ -42,14 +54,7 @@ def test_every_extra_is_examined_and_nothing_is_broken_here():
 def test_a_broken_extra_is_an_error_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    real = importlib.import_module
-
-    def broken(name: str) -> object:
-        if name == "submitit":
-            raise ImportError("no symbol of\nthat name")
-        return real(name)
-
-    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    breaking(monkeypatch, "submitit", ImportError("no symbol of\nthat name"))
     assert found("extra slurm").verdict == "broken"
     assert "no symbol of" in found("extra slurm").found
     assert main(["doctor"]) == 2
@@ -59,14 +64,7 @@ def test_a_broken_extra_is_an_error_that_says_what_to_do(
 
 
 def test_a_torchvision_of_another_pytorch_is_not_mended_by_installing_timm_again(monkeypatch: pytest.MonkeyPatch):
-    real = importlib.import_module
-
-    def broken(name: str) -> object:
-        if name == "timm":
-            raise RuntimeError("operator torchvision::nms does not exist")
-        return real(name)
-
-    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    breaking(monkeypatch, "timm", RuntimeError("operator torchvision::nms does not exist"))
     assert found("extra timm").remedy == "install the torchvision that belongs to your PyTorch"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,34 @@ def test_an_imported_set_is_exported(runs: Path, tmp_path: Path):
         assert np.array_equal(arrays["images_normalised"], there.images.numpy())
 
 
-def test_a_set_with_a_normalisation_of_its_own_is_compared_on_a_dataset_that_is_named(
+@pytest.mark.parametrize("first", ["mine", "theirs"])
+def test_a_set_with_a_normalisation_of_its_own_is_measured_on_images_normalised_alike(
+    first: str, runs: Path, tmp_path: Path
+):
+    """Of the same pixels under the same normalisation a set is worth the same, wherever it is measured."""
+    made = SyntheticSet.load(runs / "theirs" / "synthetic.safetensors")
+    pixels = made.images * made.std[0] + made.mean[0]
+    torch.save([pixels.mul(2).sub(1), made.labels], tmp_path / "set.pt")  # from -1 to 1
+    units = ["--dataset", "digits", "--pixels", "normalised", "--mean", "0.5", "--std", "0.5"]
+    assert main(["import", str(tmp_path / "set.pt"), *units, "--out", str(tmp_path / "theirs")]) == 0
+    assert main(["evaluate", str(tmp_path / "theirs"), *FEW, "--baselines", "none"]) == 0
+    alone = json.loads((tmp_path / "theirs" / "evaluation.json").read_text())["networks"][NETWORK]["accuracies"]
+    (tmp_path / "theirs" / "evaluation.json").unlink()
+
+    words = [str(runs / "mine"), str(tmp_path / "theirs"), *FEW, "--no-full"]
+    words[:2] = words[:2] if first == "mine" else words[1::-1]
+    assert main(["compare", *words, "--out", str(tmp_path / "comparison")]) == 0
+    sets = {item.name: item for item in Comparison.read(tmp_path / "comparison" / Comparison.FILE).sets}
+    assert sets["theirs"].networks[NETWORK].accuracies == alone
+    recorded = json.loads((runs / "theirs" / "evaluation.json").read_text())
+    assert alone != recorded["networks"][NETWORK]["accuracies"]  # the same pictures in other units
+
+
+def test_where_an_imported_set_is_measured_is_printed_whole(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    released, out = runs / "res_DM_digits_ConvNet_1ipc.pt", tmp_path / "theirs"
-    units = ["--dataset", "digits", "--pixels", "normalised", "--mean", "0.5", "--std", "0.5"]
-    assert main(["import", str(released), *units, "--out", str(out)]) == 0
-    words = ["compare", str(out), "random", *FEW, "--no-full", "--out", str(tmp_path / "comparison")]
-    assert main(words) == 2
-    assert "its mean is (0.5,), the dataset's" in capsys.readouterr().err
-    assert main([*words, "--dataset", "digits"]) == 0
+    out = tmp_path / "a set"
+    released, units = runs / "res_DM_digits_ConvNet_1ipc.pt", ["--dataset", "digits", "--pixels", "normalised"]
+    assert main(["import", str(released), *units, "--data-root", str(tmp_path), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out.rpartition("measure it with: ")[2].strip()
+    assert shlex.split(printed) == ["potstill", "evaluate", str(out), "--data-root", str(tmp_path)]

@@ -99,6 +99,46 @@ def test_images_and_labels_in_a_dictionary(kind: Callable[[Tensor], object], tmp
     check(import_set(tmp_path / "a.pt", DIGITS, pixels="normalised").synthetic, images, labels)
 
 
+def test_entries_that_are_not_read_are_named(tmp_path: Path):
+    images, labels = shuffled()
+    others = {f"more {number}": number for number in range(6)}
+    both = {"data": [[images * 2, labels]], "images": images, "labels": labels}
+    for entries, said in (
+        (both, "not read from a.pt: data"),
+        ({"data": [images, labels], "step_size": 0.02}, "not read from a.pt: step_size"),
+        (
+            {"images": images, "labels": labels, **others},
+            "not read from a.pt: more 0, more 1, more 2, more 3, more 4, ...",
+        ),
+    ):
+        torch.save(entries, tmp_path / "a.pt")
+        found = import_set(tmp_path / "a.pt", DIGITS, pixels="normalised")
+        check(found.synthetic, images, labels)
+        assert said in found.remarks
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1, 1)])
+def test_vectors_in_the_units_of_the_dataset_or_normalised(shape: tuple[int, ...], tmp_path: Path):
+    """They are read like images, and their units are asked for likewise."""
+    draw = np.random.default_rng(0)
+    np.savez(tmp_path / "real.npz", x=5 + draw.normal(size=(60, 3)).astype("f4"), y=np.arange(60) % 2)
+    real, path = load_dataset(str(tmp_path / "real.npz"), cache=None), tmp_path / "set.npz"
+    vectors = real.train.stored[:4]
+    assert isinstance(vectors, Tensor)
+    labels = real.train.labels[:4]
+    expected = real.train.normalised(torch.arange(4))[labels.argsort(stable=True)]
+    np.savez(path, images=vectors.reshape(4, *shape).numpy(), labels=labels.numpy())
+    raw = import_set(path, real, pixels="raw").synthetic
+    torch.testing.assert_close(raw.images, expected)
+    assert raw.holds_vectors
+    np.savez(path, images=real.train.normalised(torch.arange(4)).reshape(4, *shape).numpy(), labels=labels.numpy())
+    assert import_set(path, real, pixels="normalised").synthetic.images.equal(expected)
+    with pytest.raises(UserError, match=r"does not say whether its vectors are normalised .*; use `pixels=raw`"):
+        import_set(path, real)
+    with pytest.raises(UserError, match="`pixels=unit` does not apply to vectors"):
+        import_set(path, real, pixels="unit")
+
+
 @pytest.mark.parametrize("images", ["NCHW", "NHWC", "NHW", "bytes"])
 def test_arrays_in_an_npz_archive(images: str, tmp_path: Path):
     values, labels = shuffled()
@@ -353,7 +393,7 @@ BAD = {
     "endless labels": (lambda x, y: [x, torch.full((20, 10), torch.inf)], "labels that are not finite"),
     "a network": (lambda x, y: {"weight": x}, r"holds a dictionary of 1 entries \('weight'\)"),
     "a number": (lambda x, y: 3, "holds an int"),
-    "two dimensions": (lambda x, y: [x[:, 0, 0], y], "holds a list of 2"),
+    "two dimensions": (lambda x, y: [x[:, 0, 0], y], r"holds images \(20, 8\)"),
     "images of a list": (
         lambda x, y: {"images": list(x), "labels": y},
         r"a dictionary of 2 entries \('images', 'labels'\)",

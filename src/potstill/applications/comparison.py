@@ -27,6 +27,7 @@ from potstill.evaluation import (
     default_recipe,
     evaluate,
     find_recipe,
+    normalised_alike,
 )
 from potstill.evaluation.checks import check_learned_rate, check_repeats
 from potstill.evaluation.procedures import images_in_training
@@ -123,9 +124,9 @@ def compare(
     """Evaluate several sets by the same recipe and write ``comparison.json``.
 
     Results that are already recorded beside the sets are not measured again; new results are recorded there, beside
-    those of other recipes. The name of a selection stands for a run of that selection with the dataset, images per
-    class and seed of the first set. Such a run is created beside the first one if it does not exist. Seed and initial
-    weights are those of the first set's evaluation.
+    those of other recipes. All sets are tested on the same images, normalised like each set. The name of a selection
+    stands for a run of that selection with the dataset, images per class and seed of the first set. Such a run is
+    created beside the first one if it does not exist. Seed and initial weights are those of the first set's evaluation.
 
     Args:
         runs: at least two sets: folders of runs or of imported sets, files of sets, ``hf:OWNER/NAME``, or, after the
@@ -162,7 +163,7 @@ def compare(
 
     def check(contender: Contender) -> None:
         with _about(contender.name):
-            _check(contender, data, chosen)
+            _check(contender, normalised_alike(data, contender.synthetic), chosen)
             if dataset is None:
                 check_unchanged(contender.synthetic, data, basis.dataset)
 
@@ -201,7 +202,7 @@ def compare(
             with _about(contender.name):
                 evaluation = evaluate(
                     contender.synthetic,
-                    session,
+                    replace(session, dataset=normalised_alike(data, contender.synthetic)),
                     recipe=chosen,
                     networks=specs,
                     repeats=repeats,

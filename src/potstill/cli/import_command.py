@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +27,7 @@ class Options:
             each class; or hf:OWNER/NAME, a set that potstill push shared, which takes no option but --out.
         dataset: the dataset that the set stands for.
         pixels: the units of its pixels, which no .pt file states: normalised, by mean and standard deviation; whitened,
-            by ZCA after that; unit, from 0 to 1; or bytes.
+            by ZCA after that; unit, from 0 to 1; or bytes. Of vectors, raw as those of the dataset, or normalised.
         labels: file of labels, for a file of images, or by-class if they are in the order of the classes, as many of
             each. By default labels_NAME.pt beside images_NAME.pt.
         experiment: which experiment of a file with several, from 0. By default the first.
@@ -42,7 +43,7 @@ class Options:
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     dataset: str | None = None
-    pixels: Literal["normalised", "whitened", "unit", "bytes"] | None = None
+    pixels: Literal["normalised", "whitened", "unit", "bytes", "raw"] | None = None
     labels: Path | None = None
     experiment: int | None = None
     step_size: float | None = None
@@ -87,9 +88,9 @@ def run(words: list[str]) -> None:
     folder = distillation.RunFolder(out)
     found.synthetic.save(folder.synthetic)
     say(str(found.synthetic), *found.remarks, *(f"warning: {warning}" for warning in found.warnings))
-    other = options.mean is not None or options.std is not None
-    on = f" --dataset {options.dataset}" if other else ""  # which is then normalised as the set is
-    say(f"written to {folder.synthetic}; measure it with: potstill evaluate {out}{on}")
+    words = ["potstill", "evaluate", str(out)]
+    words += ["--data-root", str(options.data_root)] if options.data_root else []
+    say(f"written to {folder.synthetic}; measure it with: {shlex.join(words)}")
 
 
 def _import_shared(options: Options) -> None:

@@ -45,11 +45,10 @@ class Target:
     def dataset(
         self, name: str | None, choices: Choices, data_root: str | Path | None, progress: Progress = silent
     ) -> ImageDataset:
-        """Load the dataset of the set, with the same image size and whitening.
+        """Load the dataset of the set, with the same image size and whitening, normalised like the set.
 
         Args:
-            name: another name or location; that dataset is normalised with the set's mean and standard deviation. None
-                loads the dataset that the set was made from.
+            name: another name or location. None loads the dataset that the set was made from.
             choices: what to take where its files leave a choice. Without a name, by default what was taken then.
             data_root: a folder with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
             progress: told of what takes long.
@@ -74,5 +73,4 @@ class Target:
             raise UserError(error.problem, remedy) from error
         if name is None:
             check_unchanged(self.synthetic, dataset, spec)
-            return dataset
         return normalised_alike(dataset, self.synthetic)

@@ -59,7 +59,7 @@ def import_set(
             a folder for each class.
         dataset: the dataset that the set stands for, whitened if the set is.
         pixels: the units of pixels: ``normalised``, ``whitened``, ``unit`` or ``bytes``. Files do not state them; only
-            bytes and image files are known by their type.
+            bytes and image files are known by their type. Vectors are ``normalised`` or ``raw``.
         labels: a file of labels for a file of images, or ``by-class`` if they are in the order of the classes, as many
             of each; by default the file that goes with the name of that of images.
         experiment: which experiment of a file with several; by default the first.
@@ -129,7 +129,7 @@ def import_set(
     if not torch.equal(order, torch.arange(len(order))):
         remarks.append("its images are now ordered by class")
     warnings = suspicions(found.images.float(), units)
-    if units == "normalised" and not warnings:
+    if units == "normalised" and not warnings and not made.holds_vectors:
         shift, scale = (torch.tensor(values)[:, None, None] for values in (own_mean, own_std))
         if doubt := unlikely(images * scale + shift, dataset.mean, dataset.std):
             warnings.append(doubt)
@@ -182,13 +182,15 @@ def _files(path: Path) -> list[Path]:
 
 
 def _channels_first(found: Released, dataset: ImageDataset) -> tuple[Released, list[str]]:
-    """Images whose channels are last, or which have one and do not say so, as (N, C, H, W)."""
+    """Images whose channels are last, or which have one and do not say so, and vectors, as (N, C, H, W)."""
     channels, height, width = dataset.shape
     sides, images = tuple(found.images.shape[1:]), found.images
     if sides == (height, width, channels) and sides != dataset.shape:
         return replace(found, images=images.permute(0, 3, 1, 2)), ["the channels of its images are last"]
     if sides == (height, width) and channels == 1:
         return replace(found, images=images[:, None]), []
+    if sides == (channels,) and height == width == 1:  # vectors
+        return replace(found, images=images[:, :, None, None]), []
     return found, []
 
 

@@ -13,7 +13,7 @@ An ``.npz`` archive has the arrays ``images`` and ``labels``, or ``images`` alon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,28 +61,57 @@ def read_released(path: Path, *, classes: int, labels: Path | None = None, exper
     Raises:
         UserError: the file holds something else, or the labels are not found, or there is no such experiment.
     """
-    there = content = _read(path)
-    if isinstance(content, dict) and isinstance(content.get("images"), Tensor):
-        named = (content["images"], content.get("labels"))
-        content = named[0] if named[1] is None else {**content, "data": named}
+    content = _read(path)
+    if isinstance(content, dict):
+        found, entries = _in_dictionary(path, content)
+        passed = [visible(str(name)[:40]) for name in content if name not in entries]
+        said = (f"not read from {path.name}: {', '.join(passed[:5])}{', ...' if len(passed) > 5 else ''}",)
+        read = _read_content(path, found, classes, labels, experiment)
+        return replace(read, remarks=(*read.remarks, *said)) if passed else read
+    return _read_content(path, content, classes, labels, experiment)
+
+
+def _in_dictionary(path: Path, content: dict[Any, Any]) -> tuple[Any, tuple[str, ...]]:
+    """The part of a dictionary that is a set, and the entries that it is made of.
+
+    Raises:
+        UserError: there is none.
+    """
+    images, labels = content.get("images"), content.get("labels")
+    if isinstance(images, Tensor) and isinstance(labels, Tensor | None):
+        return images if labels is None else (images, labels), ("images", "labels")
+    if "data" in content and images is None:
+        return content["data"], ("data",)
+    raise _not_a_set(path, content)
+
+
+def _read_content(path: Path, content: Any, classes: int, labels: Path | None, experiment: int | None) -> Released:
+    """Images alone, images and labels, or experiments of both.
+
+    Raises:
+        UserError: it is neither, or the labels are not found, or there is no such experiment.
+    """
     if isinstance(content, Tensor):
         if experiment is not None:
             raise UserError(f"{path} holds one set, not several experiments", "leave `experiment` out")
         return _beside(path, content, classes, labels)
     if labels is not None:
         raise UserError(f"{path} has labels of its own", "leave `labels` out")
-    found: Any = content.get("data") if isinstance(content, dict) else content
-    if _is_pair(found):
+    if _is_pair(content):
         if experiment is not None:
             raise UserError(f"{path} holds one set, not several experiments", "leave `experiment` out")
-        return Released(found[0], found[1])
-    if isinstance(found, list | tuple) and found and all(_is_pair(each) for each in found):
+        return Released(content[0], content[1])
+    if isinstance(content, list | tuple) and content and all(_is_pair(each) for each in content):
         number = experiment or 0
-        if not 0 <= number < len(found):
-            raise UserError(f"{path} has {len(found)} experiments, none of number {number}", "count from 0")
-        said = () if len(found) == 1 else (f"experiment {number} of {len(found)}, counted from 0",)
-        return Released(found[number][0], found[number][1], remarks=said)
-    raise UserError(f"{path} holds {_kind(there)}", f"give a file with {WANTED}")
+        if not 0 <= number < len(content):
+            raise UserError(f"{path} has {len(content)} experiments, none of number {number}", "count from 0")
+        said = () if len(content) == 1 else (f"experiment {number} of {len(content)}, counted from 0",)
+        return Released(content[number][0], content[number][1], remarks=said)
+    raise _not_a_set(path, content)
+
+
+def _not_a_set(path: Path, content: Any) -> UserError:
+    return UserError(f"{path} holds {_kind(content)}", f"give a file with {WANTED}")
 
 
 def _read(path: Path) -> Any:
@@ -168,7 +197,7 @@ def _is_pair(value: Any) -> bool:
         isinstance(value, list | tuple)
         and len(value) >= 2
         and all(isinstance(each, Tensor) for each in value[:2])
-        and value[0].dim() in (3, 4)
+        and value[0].dim() in (2, 3, 4)
         and value[1].dim() in (1, 2)
     )
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from potstill.runtime.errors import UserError
+from potstill.schema.shapes import is_vector
 
-Pixels = Literal["normalised", "whitened", "unit", "bytes"]
-"""``normalised`` by mean and standard deviation; ``whitened`` by ZCA after that; in the ``unit`` interval; 0 to 255."""
+Pixels = Literal["normalised", "whitened", "unit", "bytes", "raw"]
+"""``normalised`` by mean and standard deviation; ``whitened`` by ZCA after that; in the ``unit`` interval; 0 to 255; of
+vectors, ``raw`` as those of the dataset."""
 
 RANGES: Mapping[str, tuple[float, float]] = {"unit": (-0.05, 1.05), "bytes": (-0.5, 255.5)}
 """Where pixels of these units lie; optimised ones are often a little outside of 0 to 1."""
@@ -35,8 +37,19 @@ def check_units(images: Tensor, pixels: str | None) -> Pixels:
         pixels: the units; None if they were not named.
 
     Raises:
-        UserError: they were not named and are not plain from the type, or the pixels lie outside the range.
+        UserError: they were not named and are not plain from the type, or do not apply, or the pixels lie outside the
+            range.
     """
+    if is_vector(images.shape[1:]):
+        if pixels not in ("normalised", "raw"):
+            said = "" if pixels is None else f"`pixels={pixels}` does not apply to vectors: "
+            raise UserError(
+                f"{said}the file does not say whether its vectors are normalised ({_range(images)})",
+                "use `pixels=raw` (as the dataset's), or normalised (by mean and std)",
+            )
+        return pixels
+    if pixels == "raw":
+        raise UserError("`pixels=raw` applies to vectors, and these are images", "use `pixels=unit` or what they are")
     if pixels is None and images.dtype == torch.uint8:
         return "bytes"
     if pixels is None or pixels not in get_args(Pixels):
@@ -63,6 +76,8 @@ def suspicions(images: Tensor, pixels: Pixels) -> list[str]:
         images: float32 (N, C, H, W), as they are in a file.
         pixels: the units.
     """
+    if is_vector(images.shape[1:]):
+        return []
     found = []
     low, high = float(images.min()), float(images.max())
     if pixels == "normalised" and low >= 0 and high <= 1:

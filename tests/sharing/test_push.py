@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +249,23 @@ def test_an_address_that_no_hub_can_have_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(constants, "ENDPOINT", f"https://{'a' * 70}.invalid")
     monkeypatch.setattr("potstill.runtime.hub.getproxies", dict)
     assert str(unresolved_hub()).endswith("a.invalid is not the name of a machine")
+
+
+@pytest.mark.parametrize("address", ["https://host:x", "host", "https://"])
+def test_an_address_that_is_none_is_refused(address: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    with pytest.raises(UserError, match=f"HF_ENDPOINT is '{address}', which is no address; correct it"):
+        unresolved_hub()
+
+
+@pytest.mark.parametrize("words", ["evaluate hf:me/x", "inspect hf:me/x", "push run me/x"])
+def test_an_address_that_breaks_the_import_of_the_client_is_refused_before(words: str, run: Path, tmp_path: Path):
+    """In a process of its own: here the client is imported already."""
+    command = [sys.executable, "-m", "potstill", *words.replace("run", str(run)).split()]
+    environment = {**os.environ, "HF_ENDPOINT": "https://host:x"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == "potstill: HF_ENDPOINT is 'https://host:x', which is no address; correct it, or unset it\n"
 
 
 def test_the_hub_is_found_without_a_list_of_services(monkeypatch: pytest.MonkeyPatch):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from potstill.runtime.errors import UserError
 
 
 @contextmanager
@@ -22,16 +24,35 @@ def quiet_hub() -> Iterator[None]:
         logging.set_verbosity(usual)
 
 
+def hub_address() -> SplitResult:
+    """The address of the hub: https://huggingface.co, or that of ``HF_ENDPOINT``.
+
+    Raises:
+        UserError: ``HF_ENDPOINT`` is no address. With some such values the client cannot even be imported: ask before.
+    """
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    try:
+        usable = address.hostname and (address.port or True)
+    except ValueError:  # of a port that is no number
+        usable = False
+    if not usable:
+        raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which is no address", "correct it, or unset it")
+    return address
+
+
 def unresolved_hub() -> str | None:
     """Why the hub's address cannot be found, as on a machine without a network; None if it can.
 
     The client would try again for half a minute, as is right for failures that may pass. Where a proxy is asked, it is
     the proxy that looks up addresses, so nothing is known here.
-    """
-    from huggingface_hub import constants
 
-    address = urlsplit(constants.ENDPOINT)
-    host = address.hostname or ""
+    Raises:
+        UserError: as for ``hub_address``.
+    """
+    address = hub_address()
+    host = str(address.hostname)
     if getproxies().keys() & {address.scheme, "all"} and not proxy_bypass(host):
         return None
     try:

@@ -27,11 +27,11 @@ def push(folder: str | Path, name: str, *, private: bool = False) -> str:
     Raises:
         UserError: the hub cannot be reached, or refuses.
     """
-    from huggingface_hub import HfApi
-
     name = check_name(name)
     if (unresolved := unresolved_hub()) is not None:
         raise UserError(f"cannot upload {name} to the Hugging Face hub ({unresolved})", "check the connection")
+    from huggingface_hub import HfApi
+
     try:
         with quiet_hub():
             api = HfApi(library_name="potstill")

@@ -65,10 +65,10 @@ def fetch_set(name: str, *, revision: str | None = None) -> Path:
     Raises:
         UserError: the hub cannot be reached, or the repository is absent or holds no set.
     """
+    plain, unresolved = check_name(name), unresolved_hub()  # before the client is imported, which a bad address breaks
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    plain, unresolved = check_name(name), unresolved_hub()
     try:
         with quiet_hub():
             file = hf_hub_download(

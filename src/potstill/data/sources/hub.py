@@ -69,13 +69,13 @@ class Hub:
         ).found(choices)
 
     def _download(self) -> Any:
+        unresolved = unresolved_hub()  # before the client is imported, which a bad address breaks
         import datasets
 
         options: dict[str, Any] = {"name": self.config}
         if self.entry is not None and self.entry.revision is not None:
             # A branch of converted files has its configurations as folders only.
             options = {"data_dir": self.config, "revision": self.entry.revision}
-        unresolved = unresolved_hub()
         try:
             with quiet_hub(), _cached_only(unresolved is not None):
                 return datasets.load_dataset(self.repository, **options)

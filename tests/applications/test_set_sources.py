@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from potstill.applications.set_sources import Made, Need, SetSource, find_source, find_sources, make_sets
+from potstill.applications.set_sources import Made, Need, SetSource, find_source, find_sources, make_sets, names_set
 from potstill.data import ImageDataset, load_dataset, with_classes
 from potstill.distillation.driver import distill
 from potstill.distillation.settings import Settings
@@ -145,3 +145,27 @@ def test_a_run_of_whitened_images_is_not_taken_for_one_of_plain_images(tmp_path:
     made(source, need(load_dataset("digits", zca=True)), tmp_path)
     with pytest.raises(UserError, match=r"has other settings: `zca` \(on there, off here\)"):
         made(source, need(load_dataset("digits")), tmp_path)
+
+
+def test_a_set_on_the_hub_is_one_that_was_made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    data = small_digits()
+    made(find_source("random", ON_CPU), need(data), tmp_path)
+    there, asked = tmp_path / "random-step1" / "synthetic.safetensors", []
+    monkeypatch.setattr("potstill.synthetic.place.fetch_set", lambda name, **how: asked.append((name, how)) or there)
+    source = find_source("hf:me/x@old", ON_CPU)
+    assert asked == [("me/x", {"revision": "old"})]
+    assert source.plan(need(data)) is None
+    assert made(source, need(data), tmp_path / "none").synthetic.fingerprint() == SyntheticSet.load(there).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_set"),
+    [("hf:me/x", True), ("set.pt", True), ("here", True), ("a:b", True), ("dm:lr=1.5", False), ("a.b:C", False)],
+)
+def test_what_names_a_set(name: str, is_set: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("here", "a:b", "dm"):
+        Path(folder).mkdir()
+    assert names_set(name) == is_set
+    assert not names_set("dm")  # the method, although there is a folder of this name: ./dm is that
+    assert names_set("./dm")

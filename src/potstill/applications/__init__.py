@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from potstill.applications.federated.federating import federate as federate
     from potstill.applications.poisoning.backdoor import plant_backdoor as plant_backdoor
     from potstill.applications.poisoning.malicious_step import learn_malicious_step as learn_malicious_step
+    from potstill.applications.set_sources import names_set as names_set
     from potstill.applications.subset.candidates import Candidates as Candidates
     from potstill.applications.subset.selecting import BY_FEATURES as BY_FEATURES
     from potstill.applications.subset.selecting import RULES as RULES

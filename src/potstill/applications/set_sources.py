@@ -23,6 +23,7 @@ from potstill.schema.set_file import SetKind
 from potstill.schema.shapes import kind_of
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
+from potstill.synthetic.hub import PREFIX
 from potstill.synthetic.place import find_set
 from potstill.units import Job, Workplace
 
@@ -198,22 +199,31 @@ class GivenSet(SetSource):
         return Made(self.synthetic, 0.0)
 
 
+def names_set(name: str) -> bool:
+    """Whether a name is that of a set that was made before, rather than of a method or selection."""
+    path = Path(name)
+    if name.startswith(PREFIX):
+        return True
+    if name.partition(":")[0] in METHODS or (":" in name and not path.exists()):
+        return False
+    return path.exists() or bool(path.suffix)
+
+
 def find_source(name: str, compute: ComputeChoice) -> SetSource:
     """The source of a name.
 
     Args:
         name: a selection, a method or ``module:Class``, perhaps with settings, such as ``dm:batch_real=64``; the folder
-            of a run, or the file of a set.
+            of a run, the file of a set, or ``hf:OWNER/NAME``.
         compute: where methods are run.
 
     Raises:
         UserError: there is no such thing.
     """
-    path = Path(name)
-    if name.partition(":")[0] in METHODS or (":" in name and not path.exists()):
+    if names_set(name):
+        return GivenSet(name, SyntheticSet.load(find_set(name).file))
+    if name.partition(":")[0] in METHODS or ":" in name:
         return Maker(name, method_of(name), compute)
-    if path.exists() or path.suffix:
-        return GivenSet(name, SyntheticSet.load(find_set(path).file))
     raise unknown("method", name, METHODS, listing="potstill list methods, or name a run or a set")
 
 

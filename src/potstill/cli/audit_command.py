@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from potstill import applications, data, evaluation, methods, report
+from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
 from potstill.cli.output import Table, say, table_console
@@ -28,7 +28,7 @@ class Options:
 
     Attributes:
         source: the folder of a run, whose settings are carried out anew on random halves of a pool; the name of a
-            method or selection; or the file of a set, of which only the nearest real images are found.
+            method or selection; or the file of a set or hf:OWNER/NAME, of which only the nearest real images are found.
         pool: the most training images that are asked about.
         shadows: pipelines, each made from a random half of the pool; an even number. Each is a target in turn.
         images_per_class: of every set. By default those of the run, or 10.
@@ -90,10 +90,8 @@ def run(words: list[str]) -> None:
 
 def _dataset(options: Options) -> tuple[ImageDataset, Path]:
     """The dataset to audit on, and the folder for the record."""
-    path = Path(options.source)
-    is_method = options.source in methods.METHODS or (":" in options.source and not path.exists())
-    if not is_method and (path.exists() or path.suffix):
-        target = evaluation.Target.opened(path)
+    if applications.names_set(options.source):
+        target = evaluation.Target.opened(options.source)
         return target.dataset(options.dataset, options.choices, options.data_root), target.beside
     name = options.dataset or "digits"
     dataset = data.load_dataset(

@@ -42,8 +42,8 @@ class Options:
         knowledge_distillation: for domains, whether networks also learn to answer as before. By default both ways.
         temperature: for domains, the temperature of knowledge distillation. By default 2.
         epochs: for domains, passes over the images of each stage. By default the recipe's for full data.
-        memories: what fills the memory, separated by commas: selections, methods, folders of runs or files of sets.
-            Random images and k-means centres are always added.
+        memories: what fills the memory, separated by commas: selections, methods, folders of runs, files of sets or
+            hf:OWNER/NAME. Random images and k-means centres are always added.
         iterations: iterations of every distillation. By default the method's number.
         networks: specs, separated by commas. Methods match the first. By default convnet,mlp,
             for vectors linear,mlp.

@@ -135,6 +135,20 @@ def test_a_flat_folder_is_chosen_from_by_given_vectors(kind: str, tmp_path: Path
     assert page.count("<img") >= 4
 
 
+def test_a_choice_stays_if_an_image_cannot_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Vectors are given, so that only the page reads images."""
+    source = photos(tmp_path, *FLAT)
+    np.save(tmp_path / "e.npy", np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32))
+    for path in Path(source).iterdir():
+        path.write_bytes(b"no picture")
+    out = tmp_path / "out"
+    words = ["select", source, "--count", "4", "--by", "k-center", "--features", str(tmp_path / "e.npy")]
+    assert main([*words, "--out", str(out), *ON_CPU]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"potstill: what is selected is in {out / 'selected.csv'}, but it has no page: cannot read image" in said
+    assert len((out / "selected.csv").read_text().splitlines()) == 5
+
+
 def test_folders_are_classes_unless_the_user_says_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     source = photos(tmp_path, "2023/a.png", "2023/b.png", "2024/a.png")
     words = ["select", source, "--count", "2", "--by", "random", "--out"]

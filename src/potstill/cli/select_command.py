@@ -153,13 +153,7 @@ def run(words: list[str]) -> None:
             resources=evaluation.Resources(compute=options.compute, executor=options.executor, progress=progress),
         )
         progress("writing the page")
-        page = report.write_subset(
-            out,
-            candidates.pictures,
-            candidates.places.tolist(),
-            candidates.names,
-            cropped=not candidates.decoded,
-        )
+        page = _page(out, candidates, out / record.table)
     table_console().print(table(record))
     say(*report.subset_verdict(record))
     if record.matched:
@@ -167,6 +161,24 @@ def run(words: list[str]) -> None:
     if options.copy is not None:
         say(f"{'links to' if options.links else 'copies of'} the files are in {options.copy}")
     say(f"written to {out / record.table} and {out / record.FILE}; the page is {page}")
+
+
+def _page(out: Path, candidates: applications.Candidates, table: Path) -> Path:
+    """The page of a selection.
+
+    Raises:
+        UserError: it cannot be made, as with an image that only the page has to read; the selection stays.
+    """
+    try:
+        return report.write_subset(
+            out,
+            candidates.pictures,
+            candidates.places.tolist(),
+            candidates.names,
+            cropped=not candidates.decoded,
+        )
+    except UserError as error:
+        raise UserError(f"what is selected is in {table}, but it has no page: {error.problem}", error.remedy) from error
 
 
 def _check(options: Options) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from potstill.runtime.errors import UserError
+from potstill.runtime.errors import Unlabelled, UserError
 from potstill.schema.account import LeftOut
 
 if TYPE_CHECKING:
@@ -96,6 +96,24 @@ class Labels:
         return cls(np.fromiter((numbers[name] for name in names), np.int64, len(names)), tuple(classes))
 
     @classmethod
+    def of_words(cls, values: np.ndarray, where: str) -> Labels:
+        """Labels that are the names of the classes, as an array of texts.
+
+        Args:
+            values: texts (N,) or (N, 1).
+            where: their name in errors.
+
+        Raises:
+            UserError: there is not one for each image, or one is empty.
+        """
+        words = [word.strip() for word in _single(values, where).reshape(-1).tolist()]
+        if "" in words:
+            raise UserError(
+                f"label {words.index('')} of {where} is empty, counted from 0", "name the class of every image"
+            )
+        return cls.of_names(words)
+
+    @classmethod
     def of_numbers(cls, values: object, where: str, names: tuple[str, ...] | None = None) -> Labels:
         """Labels that are numbers.
 
@@ -107,17 +125,26 @@ class Labels:
         Raises:
             UserError: there is not one integer per image.
         """
-        labels = np.asarray(values)
-        if labels.ndim == 2 and labels.shape[1] == 1:  # MedMNIST stores a column
-            labels = labels[:, 0]
-        if labels.ndim == 2:
-            raise multi_label(f"the labels of {where}, of shape {labels.shape},")
+        labels = _single(np.asarray(values), where)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise UserError(
+            raise Unlabelled(
                 f"labels of {where} are not integers ({labels.dtype}, shape {labels.shape})",
                 "store one class index per image, counted from 0",
             )
         return cls(labels.astype(np.int64), names, ordered=names is not None)
+
+
+def _single(labels: np.ndarray, where: str) -> np.ndarray:
+    """Labels without the second dimension of one column, which MedMNIST stores.
+
+    Raises:
+        UserError: there are several for each image.
+    """
+    if labels.ndim != 2:
+        return labels
+    if labels.shape[1] != 1:
+        raise multi_label(f"the labels of {where}, of shape {labels.shape},")
+    return labels[:, 0]
 
 
 def multi_label(what: str) -> UserError:

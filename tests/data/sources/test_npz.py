@@ -40,6 +40,24 @@ def test_medmnist_grey(tmp_path: Path):
     assert loaded.train.labels.tolist() == [0, 1, 2] * 3
 
 
+@pytest.mark.parametrize("column", [False, True])
+def test_labels_that_are_words_name_the_classes(column: bool, tmp_path: Path):
+    words = np.array(["cat", "ox ", "bee"] * 3)
+    loaded = load(tmp_path, medmnist(noise(9), words[:, None] if column else words))
+    assert loaded.class_names == ("bee", "cat", "ox")
+    assert loaded.train.labels.tolist() == [1, 2, 0] * 3
+
+
+def test_words_and_numbers_that_cannot_be_labels_are_refused(tmp_path: Path):
+    for labels, words in (
+        (np.array(["cat", " ", "bee"] * 3), r"label 1 of .*pathmnist\.npz, train_labels is empty, counted from 0"),
+        (np.array([["cat", "ox"]] * 9), "has 2 labels for each image"),
+        (np.linspace(0, 1, 9), r"train_labels are not integers \(float64"),
+    ):
+        with pytest.raises(UserError, match=words):
+            load(tmp_path, medmnist(noise(9), labels))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_channels_come_first(tmp_path: Path, channels: int):
     images = noise(6, (5, 7, channels))

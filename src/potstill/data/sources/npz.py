@@ -32,8 +32,8 @@ class Npz:
     """Arrays ``train_images`` and ``train_labels``, and the same for other splits; or ``x_train`` and ``y_train``.
 
     Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels. Floating-point numbers (N, D) are vectors. Labels are
-    integers (N,) or (N, 1); classes are named by their numbers. Of labels (N, L), with several for each image,
-    ``label_column`` chooses one by its number.
+    integers (N,) or (N, 1), and classes are named by their numbers; or words, which name them. Of labels (N, L), with
+    several for each image, ``label_column`` chooses one by its number.
     MedMNIST: Yang et al., 2023.
     """
 
@@ -99,12 +99,13 @@ class Npz:
 
     def _part(self, archive: NpzArchive, split: str, images: str, labels: str, choices: Choices) -> Part:
         where = f"{self.path}, {labels}"
-        values = _column(archive.read(labels), choices.label_column, where)
+        words = archive.kind_of(labels)[0].kind == "U"
+        values = _column(archive.read_texts(labels) if words else archive.read(labels), choices.label_column, where)
         found, name = archive.read(images), f"{self.path}, {images}"
         vectors = found.ndim == 2 and np.issubdtype(found.dtype, np.floating)
         return Part(
             VectorArray(found, name) if vectors else Arrays(found, name),
-            Labels.of_numbers(values, where),
+            Labels.of_words(values, where) if words else Labels.of_numbers(values, where),
             f"the array {images}",
             (split,) if split else (),
         )

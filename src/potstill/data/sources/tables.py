@@ -96,7 +96,7 @@ class Collection:
         Raises:
             UserError: a column is missing or ambiguous, tables disagree, or labels cannot be classes.
         """
-        described = {named: Described.of(named.table.schema, f"{self.where}, {named.origin}") for named in self.tables}
+        described = {named: Described.of(named.table.schema, self._place(named)) for named in self.tables}
         with_images = _with(described, Described.holds_images) or _with(described, Described.holds_vectors)
         deciding = next(
             (named for named in with_images if choices.roles or usual_role(named.names) == "train"),
@@ -118,6 +118,10 @@ class Collection:
             left_out=tuple(LeftOut(count=1, what=f"table {n.origin}", why=f"it has no {kind}") for n in without),
             remarks=() if (columns.image, columns.label) == self.preferred else (columns.remark,),
         )
+
+    def _place(self, named: Named) -> str:
+        """A table's name in errors: that of the dataset and, if it is not the only file, its own."""
+        return self.where if self.where.endswith(named.origin) else f"{self.where}, {named.origin}"
 
 
 def _with(described: Mapping[Named, Described], holds: Callable[[Described, str], bool]) -> list[Named]:

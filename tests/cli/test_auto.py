@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from potstill.cli import main
@@ -35,3 +37,14 @@ def test_iterations_follow_the_limit_however_its_option_is_spelled(tmp_path: Pat
         assert "too short for anything" in capsys.readouterr().err
     assert main(["distill", "auto", "--config=elsewhere.toml"]) == 2
     assert "has settings already" in capsys.readouterr().err
+
+
+def test_vectors_are_told_a_command_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    vectors = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    np.savez(tmp_path / "my vectors.npz", x=vectors, y=np.arange(60) % 2)
+    data = ["--dataset", str(tmp_path / "my vectors.npz"), "--ipc", "1", "--time-limit", "1m"]
+    assert main(["distill", "auto", *data]) == 2
+    told = capsys.readouterr().err.rpartition("use ")[2]
+    program, *words = shlex.split(told)
+    assert program == "potstill"
+    assert main([*words, "--iterations", "2", "--validate-every", "0", "--out", str(tmp_path / "run")]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,5 +67,6 @@ def _shape(dataset: str, words: Sequence[str]) -> tuple[tuple[int, int, int], in
     )
     channels, height, width = loaded.shape
     if loaded.train.holds_vectors:
-        raise UserError("no settings are on record for vectors", "use linear-gradient with --heads trained")
+        told = ["potstill", "distill", "linear-gradient", "--heads", "trained", *words]
+        raise UserError("no settings are on record for vectors", f"use {shlex.join(told)}")
     return (channels, height, width), loaded.class_count

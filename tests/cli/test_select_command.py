@@ -145,7 +145,8 @@ def test_a_choice_stays_if_an_image_cannot_be_shown(tmp_path: Path, capsys: pyte
     words = ["select", source, "--count", "4", "--by", "k-center", "--features", str(tmp_path / "e.npy")]
     assert main([*words, "--out", str(out), *ON_CPU]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert f"potstill: what is selected is in {out / 'selected.csv'}, but it has no page: cannot read image" in said
+    assert said.startswith(f"potstill: what is selected is in {out / 'selected.csv'} and {out / 'selection.json'}, but")
+    assert "it has no page: cannot read image" in said
     assert len((out / "selected.csv").read_text().splitlines()) == 5
 
 

@@ -72,27 +72,75 @@ def test_an_imported_set_is_exported(runs: Path, tmp_path: Path):
         assert np.array_equal(arrays["images_normalised"], there.images.numpy())
 
 
-@pytest.mark.parametrize("first", ["mine", "theirs"])
-def test_a_set_with_a_normalisation_of_its_own_is_measured_on_images_normalised_alike(
-    first: str, runs: Path, tmp_path: Path
-):
-    """Of the same pixels under the same normalisation a set is worth the same, wherever it is measured."""
-    made = SyntheticSet.load(runs / "theirs" / "synthetic.safetensors")
-    pixels = made.images * made.std[0] + made.mean[0]
-    torch.save([pixels.mul(2).sub(1), made.labels], tmp_path / "set.pt")  # from -1 to 1
-    units = ["--dataset", "digits", "--pixels", "normalised", "--mean", "0.5", "--std", "0.5"]
-    assert main(["import", str(tmp_path / "set.pt"), *units, "--out", str(tmp_path / "theirs")]) == 0
-    assert main(["evaluate", str(tmp_path / "theirs"), *FEW, "--baselines", "none"]) == 0
-    alone = json.loads((tmp_path / "theirs" / "evaluation.json").read_text())["networks"][NETWORK]["accuracies"]
-    (tmp_path / "theirs" / "evaluation.json").unlink()
+OWN = ["--mean", "0.5", "--std", "0.5"]
 
-    words = [str(runs / "mine"), str(tmp_path / "theirs"), *FEW, "--no-full"]
-    words[:2] = words[:2] if first == "mine" else words[1::-1]
-    assert main(["compare", *words, "--out", str(tmp_path / "comparison")]) == 0
-    sets = {item.name: item for item in Comparison.read(tmp_path / "comparison" / Comparison.FILE).sets}
-    assert sets["theirs"].networks[NETWORK].accuracies == alone
+
+def imported(runs: Path, out: Path, *more: str) -> Path:
+    """The tensors of ``theirs``, imported by other units than ``theirs``, or the same."""
+    units = ["--dataset", "digits", "--pixels", "normalised", *more]
+    assert main(["import", str(runs / "res_DM_digits_ConvNet_1ipc.pt"), *units, "--out", str(out)]) == 0
+    return out
+
+
+def compared(out: Path, *words: str) -> Comparison:
+    assert main(["compare", *words, *FEW, "--out", str(out)]) == 0
+    return Comparison.read(out / Comparison.FILE)
+
+
+def accuracies(record: Comparison, name: str) -> list[float] | None:
+    (found,) = (each for each in record.sets if each.name == name)
+    return found.networks[NETWORK].accuracies
+
+
+@pytest.mark.parametrize("order", [("mine", "half"), ("half", "mine")])
+def test_a_set_with_a_normalisation_of_its_own_is_measured_on_images_normalised_alike(
+    order: tuple[str, str], runs: Path, tmp_path: Path
+):
+    half = imported(runs, tmp_path / "half", *OWN)
+    assert main(["evaluate", str(half), *FEW, "--baselines", "none"]) == 0
+    alone = json.loads((half / "evaluation.json").read_text())["networks"][NETWORK]["accuracies"]
+    (half / "evaluation.json").unlink()
+    place = {"mine": runs / "mine", "half": half}
+    record = compared(tmp_path / "comparison", *(str(place[name]) for name in order))
+    assert accuracies(record, "half") == alone
     recorded = json.loads((runs / "theirs" / "evaluation.json").read_text())
-    assert alone != recorded["networks"][NETWORK]["accuracies"]  # the same pictures in other units
+    assert alone != recorded["networks"][NETWORK]["accuracies"]  # the same numbers in other units
+
+
+def test_what_was_measured_in_other_units_is_not_taken_for_a_set_of_the_same_numbers(runs: Path, tmp_path: Path):
+    """Two files in one folder share its records."""
+    names = []
+    for name, units in (("own", []), ("half", OWN)):
+        imported(runs, tmp_path / name, *units)
+        names.append(str((tmp_path / name / "synthetic.safetensors").rename(tmp_path / f"{name}.safetensors")))
+    record = compared(tmp_path / "comparison", *names, "--no-full")
+    assert accuracies(record, "own.safetensors") != accuracies(record, "half.safetensors")
+
+
+def test_random_images_and_the_full_data_are_normalised_as_the_dataset_is(runs: Path, tmp_path: Path):
+    half, own = imported(runs, tmp_path / "half", *OWN), imported(runs, tmp_path / "own")
+    first = compared(tmp_path / "one", str(half), "random", str(own))
+    chosen = SyntheticSet.load(tmp_path / "random-digits-ipc1" / "synthetic.safetensors")
+    assert (chosen.mean, chosen.std) == (digits().mean, digits().std)
+    second = compared(tmp_path / "two", str(own), "random", str(half))
+    for name in ("half", "own", "random-digits-ipc1"):
+        assert accuracies(first, name) == accuracies(second, name)
+    assert first.full[NETWORK].accuracies == second.full[NETWORK].accuracies
+
+
+@pytest.mark.parametrize("order", [("white", "plain"), ("plain", "white")])
+def test_whitened_and_plain_sets_are_not_compared(
+    order: tuple[str, str], runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    units = ["--dataset", "digits", "--pixels", "whitened"]
+    released = str(runs / "res_DM_digits_ConvNet_1ipc.pt")
+    assert main(["import", released, *units, "--out", str(tmp_path / "white")]) == 0
+    place = {"plain": runs / "theirs", "white": tmp_path / "white"}
+    words = [str(place[name]) for name in order]
+    assert main(["compare", *words, *FEW, "--no-full", "--out", str(tmp_path / "comparison")]) == 2
+    said = capsys.readouterr().err
+    assert "whitened, and the first set is" in said
+    assert "compare whitened sets with whitened ones" in said
 
 
 def test_where_an_imported_set_is_measured_is_printed_whole(

@@ -251,21 +251,23 @@ def test_an_address_that_no_hub_can_have_is_named(monkeypatch: pytest.MonkeyPatc
     assert str(unresolved_hub()).endswith("a.invalid is not the name of a machine")
 
 
-@pytest.mark.parametrize("address", ["https://host:x", "host", "https://"])
+@pytest.mark.parametrize("address", ["https://host:x", "https://[::1", "host", "localhost:8080", "https://"])
 def test_an_address_that_is_none_is_refused(address: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(constants, "ENDPOINT", address)
-    with pytest.raises(UserError, match=f"HF_ENDPOINT is '{address}', which is no address; correct it"):
+    said = f"HF_ENDPOINT is {address!r}, which (is no address|names no host).*; write it as https://HOST"
+    with pytest.raises(UserError, match=re.compile(said.replace("[", r"\["))):
         unresolved_hub()
 
 
-@pytest.mark.parametrize("words", ["evaluate hf:me/x", "inspect hf:me/x", "push run me/x"])
+@pytest.mark.parametrize("words", ["evaluate hf:me/x", "inspect hf:me/x", "push run me/x", "export run --format parquet"])
 def test_an_address_that_breaks_the_import_of_the_client_is_refused_before(words: str, run: Path, tmp_path: Path):
     """In a process of its own: here the client is imported already."""
     command = [sys.executable, "-m", "potstill", *words.replace("run", str(run)).split()]
     environment = {**os.environ, "HF_ENDPOINT": "https://host:x"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
-    assert done.stderr == "potstill: HF_ENDPOINT is 'https://host:x', which is no address; correct it, or unset it\n"
+    assert done.stderr.startswith("potstill: HF_ENDPOINT is 'https://host:x', which is no address (")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_hub_is_found_without_a_list_of_services(monkeypatch: pytest.MonkeyPatch):

@@ -104,6 +104,9 @@ def test_entries_that_are_not_read_are_named(tmp_path: Path):
     others = {f"more {number}": number for number in range(6)}
     both = {"data": [[images * 2, labels]], "images": images, "labels": labels}
     for entries, said in (
+        ({"data": [[images, labels]], "images": [1, 2]}, "not read from a.pt: images"),
+        ({"data": images, "labels": labels, "rate": 0.1}, "not read from a.pt: rate"),
+        ([images, labels, 0.02], "not read: what follows the images and labels (1 more)"),
         (both, "not read from a.pt: data"),
         ({"data": [images, labels], "step_size": 0.02}, "not read from a.pt: step_size"),
         (
@@ -115,6 +118,8 @@ def test_entries_that_are_not_read_are_named(tmp_path: Path):
         found = import_set(tmp_path / "a.pt", DIGITS, pixels="normalised")
         check(found.synthetic, images, labels)
         assert said in found.remarks
+    np.savez(tmp_path / "a.npz", images=images.numpy(), labels=labels.numpy(), rate=np.ones(3))
+    assert "not read from a.npz: rate" in import_set(tmp_path / "a.npz", DIGITS, pixels="normalised").remarks
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1, 1)])
@@ -133,6 +138,12 @@ def test_vectors_in_the_units_of_the_dataset_or_normalised(shape: tuple[int, ...
     assert raw.holds_vectors
     np.savez(path, images=real.train.normalised(torch.arange(4)).reshape(4, *shape).numpy(), labels=labels.numpy())
     assert import_set(path, real, pixels="normalised").synthetic.images.equal(expected)
+    torch.save([vectors.reshape(4, *shape), labels], tmp_path / "set.pt")
+    again = import_set(tmp_path / "set.pt", real, pixels="raw")
+    assert again.synthetic.images.equal(raw.images)
+    assert again.warnings == ()
+    far = import_set(tmp_path / "set.pt", real, pixels="normalised", mean=(0.0,) * 3, std=(9.0,) * 3)
+    assert "times as far from the dataset's mean as its own do: check their units" in far.warnings[0]
     with pytest.raises(UserError, match=r"does not say whether its vectors are normalised .*; use `pixels=raw`"):
         import_set(path, real)
     with pytest.raises(UserError, match="`pixels=unit` does not apply to vectors"):

@@ -29,7 +29,7 @@ from potstill.evaluation import (
     find_recipe,
     normalised_alike,
 )
-from potstill.evaluation.checks import check_learned_rate, check_repeats
+from potstill.evaluation.checks import check_learned_rate, check_repeats, is_normalised_like
 from potstill.evaluation.procedures import images_in_training
 from potstill.methods import METHODS
 from potstill.networks import default_network
@@ -124,7 +124,7 @@ def compare(
     """Evaluate several sets by the same recipe and write ``comparison.json``.
 
     Results that are already recorded beside the sets are not measured again; new results are recorded there, beside
-    those of other recipes. All sets are tested on the same images, normalised like each set. The name of a selection
+    those of other recipes. Each set is tested on the same images, normalised like itself. The name of a selection
     stands for a run of that selection with the dataset, images per class and seed of the first set. Such a run is
     created beside the first one if it does not exist. Seed and initial weights are those of the first set's evaluation.
 
@@ -156,14 +156,16 @@ def compare(
     opened = {name: _opened(name) for name in names if not _is_selection(name)}
     first = opened[names[0]]
     with _about(first.name):
-        data = first.target.dataset(dataset, resources.choices, resources.data_root, resources.progress)
+        # Of another location the statistics may differ: it is taken for the dataset of the first set.
+        load = first.target.own_dataset if dataset is None else first.target.dataset
+        data = load(dataset, resources.choices, resources.data_root, resources.progress)
     basis, recorded = _basis(first, data), first.recorded
     chosen = asked or find_recipe(recorded.recipe.name if recorded else default_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [str(basis.network)])
 
     def check(contender: Contender) -> None:
         with _about(contender.name):
-            _check(contender, normalised_alike(data, contender.synthetic), chosen)
+            _check(contender, data, chosen)
             if dataset is None:
                 check_unchanged(contender.synthetic, data, basis.dataset)
 
@@ -190,14 +192,16 @@ def compare(
         executor=resources.executor,
         progress=resources.progress,
     )
+    # The full data are normalised as the dataset is, if a set is; otherwise as the first set is.
+    own = next((each for each in contenders if is_normalised_like(each.synthetic, data)), contenders[0])
     compute = session.settled(images)
     session = replace(session, compute=compute)  # the same for all, so that sets do not differ by precision
     with (
         locked(out / Comparison.FILE),
         session.with_crew(compute, images=images * len(sets), longest=longest) as session,
     ):
-        judged = list[Judged]()
-        for number, contender in enumerate(contenders):
+        judged, on_full = list[Judged](), dict[str, NetworkResult]()
+        for contender in contenders:
             session.progress(f"{contender.name}: evaluating by {chosen.label}")
             with _about(contender.name):
                 evaluation = evaluate(
@@ -206,11 +210,13 @@ def compare(
                     recipe=chosen,
                     networks=specs,
                     repeats=repeats,
-                    baselines=("full",) if full and number == 0 else (),
+                    baselines=("full",) if full and contender is own else (),
                     record=contender.record,
                 )
             judged.append(Judged(contender, evaluation))
-        record = _record(judged, specs, data, out)
+            if contender is own:
+                on_full = evaluation.baselines.get("full", {})
+        record = _record(judged, on_full, specs, data, out)
         record.write(out / Comparison.FILE)
     return record
 
@@ -274,7 +280,13 @@ def _basis(first: Contender, dataset: ImageDataset) -> RunSettings:
 
 
 def _check(contender: Contender, dataset: ImageDataset, recipe: Recipe) -> None:
-    check_fits(contender.synthetic, dataset)
+    whitened, first = (each is not None for each in (contender.synthetic.whitening, dataset.train.whitening))
+    if whitened != first:
+        raise UserError(
+            f"the set is {'' if whitened else 'not '}whitened, and the first set is{'' if first else ' not'}",
+            "compare whitened sets with whitened ones",
+        )
+    check_fits(contender.synthetic, normalised_alike(dataset, contender.synthetic))
     if recipe.replay and contender.synthetic.replay is None:
         raise UserError("the set has no learned steps to replay", "use `recipe=dsa-1000`, for example")
 
@@ -324,9 +336,14 @@ def _short(paths: Sequence[Path]) -> list[str]:
     raise UserError("a run is named twice", "name each run once")
 
 
-def _record(judged: Sequence[Judged], networks: Sequence[str], dataset: ImageDataset, out: Path) -> Comparison:
+def _record(
+    judged: Sequence[Judged],
+    full: Mapping[str, NetworkResult],
+    networks: Sequence[str],
+    dataset: ImageDataset,
+    out: Path,
+) -> Comparison:
     first = judged[0].evaluation
-    full = first.baselines.get("full", {})
     return Comparison(
         dataset=ComparedDataset(
             name=dataset.name,

@@ -182,7 +182,10 @@ class GivenSet(SetSource):
 
     def check(self, need: Need) -> None:
         """It fits the dataset and has enough images."""
-        check_fits(self.synthetic, need.data)
+        try:
+            check_fits(self.synthetic, need.data)
+        except UserError as error:
+            raise UserError(f"{self.name}: {error.problem}", "name a set of this dataset") from error
         fewest = int(torch.bincount(self.synthetic.hard_labels, minlength=need.data.class_count).min())
         if fewest < need.images_per_class:
             kind = kind_of(need.data.shape)

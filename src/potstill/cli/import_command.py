@@ -27,7 +27,7 @@ class Options:
             each class; or hf:OWNER/NAME, a set that potstill push shared, which takes no option but --out.
         dataset: the dataset that the set stands for.
         pixels: the units of its pixels, which no .pt file states: normalised, by mean and standard deviation; whitened,
-            by ZCA after that; unit, from 0 to 1; or bytes. Of vectors, raw as those of the dataset, or normalised.
+            by ZCA after that; unit, from 0 to 1; or bytes. Vectors are raw, in the units of the dataset, or normalised.
         labels: file of labels, for a file of images, or by-class if they are in the order of the classes, as many of
             each. By default labels_NAME.pt beside images_NAME.pt.
         experiment: which experiment of a file with several, from 0. By default the first.
@@ -88,9 +88,9 @@ def run(words: list[str]) -> None:
     folder = distillation.RunFolder(out)
     found.synthetic.save(folder.synthetic)
     say(str(found.synthetic), *found.remarks, *(f"warning: {warning}" for warning in found.warnings))
-    words = ["potstill", "evaluate", str(out)]
-    words += ["--data-root", str(options.data_root)] if options.data_root else []
-    say(f"written to {folder.synthetic}; measure it with: {shlex.join(words)}")
+    told = ["potstill", "evaluate", str(out)]
+    told += ["--data-root", str(options.data_root)] if options.data_root else []
+    say(f"written to {folder.synthetic}; measure it with: {shlex.join(told)}")
 
 
 def _import_shared(options: Options) -> None:
@@ -113,7 +113,8 @@ def _import_shared(options: Options) -> None:
     out = _new(options.out or target.place.path)
     folder = distillation.RunFolder(out)
     target.synthetic.save(folder.synthetic)
-    say(str(target.synthetic), f"written to {folder.synthetic}; measure it with: potstill evaluate {out}")
+    told = shlex.join(["potstill", "evaluate", str(out)])
+    say(str(target.synthetic), f"written to {folder.synthetic}; measure it with: {told}")
 
 
 def _new(folder: Path) -> Path:

@@ -153,7 +153,7 @@ def run(words: list[str]) -> None:
             resources=evaluation.Resources(compute=options.compute, executor=options.executor, progress=progress),
         )
         progress("writing the page")
-        page = _page(out, candidates, out / record.table)
+        page = _page(out, candidates, record)
     table_console().print(table(record))
     say(*report.subset_verdict(record))
     if record.matched:
@@ -163,7 +163,7 @@ def run(words: list[str]) -> None:
     say(f"written to {out / record.table} and {out / record.FILE}; the page is {page}")
 
 
-def _page(out: Path, candidates: applications.Candidates, table: Path) -> Path:
+def _page(out: Path, candidates: applications.Candidates, record: Subset) -> Path:
     """The page of a selection.
 
     Raises:
@@ -178,7 +178,8 @@ def _page(out: Path, candidates: applications.Candidates, table: Path) -> Path:
             cropped=not candidates.decoded,
         )
     except UserError as error:
-        raise UserError(f"what is selected is in {table}, but it has no page: {error.problem}", error.remedy) from error
+        written = f"what is selected is in {out / record.table} and {out / record.FILE}"
+        raise UserError(f"{written}, but it has no page: {error.problem}", error.remedy) from error
 
 
 def _check(options: Options) -> None:

@@ -156,9 +156,16 @@ def normalised_alike(dataset: ImageDataset, synthetic: SyntheticSet) -> ImageDat
     """A copy of a set's dataset, normalised with the set's own mean and standard deviation.
 
     Networks that are trained on the set must see test images normalised like the images of the set, whatever the
-    statistics of the copy. A whitened dataset is returned unchanged.
+    statistics of the copy. Where either is whitened, the dataset is returned unchanged.
     """
-    return dataset if synthetic.whitening is not None else dataset.normalised_by(synthetic.mean, synthetic.std)
+    whitened = synthetic.whitening is not None or dataset.train.whitening is not None
+    return dataset if whitened else dataset.normalised_by(synthetic.mean, synthetic.std)
+
+
+def is_normalised_like(synthetic: SyntheticSet, dataset: ImageDataset) -> bool:
+    """Whether a set has the mean and standard deviation of a dataset."""
+    ours, theirs = ((_rounded(each.mean), _rounded(each.std)) for each in (synthetic, dataset))
+    return ours == theirs
 
 
 def _first_difference(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, object, object]:

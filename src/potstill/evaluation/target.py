@@ -47,6 +47,15 @@ class Target:
     ) -> ImageDataset:
         """Load the dataset of the set, with the same image size and whitening, normalised like the set.
 
+        Args and errors are those of ``own_dataset``.
+        """
+        return normalised_alike(self.own_dataset(name, choices, data_root, progress), self.synthetic)
+
+    def own_dataset(
+        self, name: str | None, choices: Choices, data_root: str | Path | None, progress: Progress = silent
+    ) -> ImageDataset:
+        """Load the dataset of the set, with the same image size and whitening, normalised as it is by itself.
+
         Args:
             name: another name or location. None loads the dataset that the set was made from.
             choices: what to take where its files leave a choice. Without a name, by default what was taken then.
@@ -73,4 +82,4 @@ class Target:
             raise UserError(error.problem, remedy) from error
         if name is None:
             check_unchanged(self.synthetic, dataset, spec)
-        return normalised_alike(dataset, self.synthetic)
+        return dataset

@@ -32,13 +32,14 @@ def hub_address() -> SplitResult:
     """
     from huggingface_hub import constants
 
-    address = urlsplit(constants.ENDPOINT)
+    remedy = "write it as https://HOST, or unset it"
     try:
-        usable = address.hostname and (address.port or True)
-    except ValueError:  # of a port that is no number
-        usable = False
-    if not usable:
-        raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which is no address", "correct it, or unset it")
+        address = urlsplit(constants.ENDPOINT)
+        host, _ = address.hostname, address.port
+    except ValueError as error:  # of a port that is no number, or brackets that are not closed
+        raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which is no address ({error})", remedy) from error
+    if not host:
+        raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which names no host", remedy)
     return address
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -179,14 +180,27 @@ def largest_formation(height: int, width: int) -> int:
     return max(min(height, width) // 2, 1)
 
 
-def set_sha256(tensors: Mapping[str, Any], formation: int) -> str:
-    """The SHA-256 that identifies a set: of its tensors, and of the formation if there is one.
+def set_sha256(
+    tensors: Mapping[str, Any],
+    *,
+    formation: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    provenance: Mapping[str, Any],
+) -> str:
+    """The SHA-256 that identifies a set: of its tensors, of the formation if there is one, and of its normalisation.
+
+    The sets that Potstill makes are normalised as their dataset is, so that this is told only of those of another
+    program: the same numbers, imported by another mean, are another set.
 
     Args:
         tensors: PyTorch tensors or NumPy arrays by their names in the file; contiguous, on the CPU.
-        formation: as in :class:`SetMetadata`.
+        formation: as in :class:`SetMetadata`, and so are the others.
     """
-    return sha256(pack(tensors, {} if formation == 1 else {"formation": str(formation)}))
+    told = {} if formation == 1 else {"formation": str(formation)}
+    if made_by(provenance) == IMPORTED:
+        told |= {"mean": json.dumps(list(mean)), "std": json.dumps(list(std))}
+    return sha256(pack(tensors, told))
 
 
 def unusable_set(file: Path, problem: str) -> UserError:

@@ -44,7 +44,7 @@ class Budget(Record):
             said = "several are given" if given else "none is given"
             raise UserError(f"one of `fraction`, `count` and `ipc` says how much to choose; {said}", "give one of them")
         if self.fraction is not None and not 0 < self.fraction <= 1:
-            raise UserError(f"`fraction={self.fraction:g}` is not above 0 and at most 1", "use 10%, for example")
+            raise UserError(f"`fraction={self.fraction:g}` must be above 0 and at most 1", "use 10%, for example")
         for name, value in (("count", self.count), ("ipc", self.per_class)):
             if value is not None and value < 1:
                 raise UserError(f"`{name}={value}` is too small", f"use `{name}=1` or more")

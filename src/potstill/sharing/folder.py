@@ -13,7 +13,6 @@ from potstill.report.figures import gallery_png
 from potstill.report.images import read_images
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import staged, write_atomic
-from potstill.runtime.hub import hub_address
 from potstill.schema.evaluation import Evaluation
 from potstill.schema.manifest import Manifest
 from potstill.schema.published_results import published_result
@@ -45,7 +44,6 @@ def write_repository(run: str | Path, name: str, target: str | Path, *, licence:
         UserError: there is no set, the name is none of the hub, or the folder exists or cannot be written.
     """
     run, target, name = Path(run), Path(target), check_name(name)
-    hub_address()  # the library that writes parquet cannot be imported with a bad one
     file = run / SET_FILE if run.is_dir() else run
     synthetic = SyntheticSet.load(file)
     if target.exists():

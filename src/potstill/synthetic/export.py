@@ -17,6 +17,7 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.files import staged
+from potstill.runtime.hub import hub_address
 from potstill.synthetic import SyntheticSet
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ _WRITERS: Mapping[str, Callable[[SyntheticSet, Path], None]] = {
 
 
 def _table(synthetic: SyntheticSet) -> Dataset:
+    hub_address()  # with one that is none, what follows cannot be imported
     from datasets import ClassLabel, Dataset, Features, Sequence, Value
     from datasets import Image as EncodedImage
 

@@ -16,6 +16,7 @@ from potstill.data import LabeledImages, Whitening
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
+from potstill.runtime.hub import hub_address
 from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors
 from potstill.schema.set_file import FORMAT, FORMED, SetMetadata, set_sha256, unusable_set
 from potstill.schema.shapes import is_vector, shape_in_words
@@ -224,6 +225,7 @@ class SyntheticSet:
         Its columns are ``pixel_values``, float32 (C, H, W) in normalised units, of a set of vectors ``vector``, float32
         (D,); ``label``, a class; and of a set with soft labels ``soft_label``, float32 (classes,).
         """
+        hub_address()  # with one that is none, what follows cannot be imported
         from datasets import Array3D, ClassLabel, Dataset, Features, Sequence, Value
 
         pictures = self.decoded()
@@ -252,8 +254,14 @@ class SyntheticSet:
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the tensors, and of the formation if there is one."""
-        return set_sha256(self.tensors(), self.formation)
+        """SHA-256 of the tensors, of the formation if there is one, and of the normalisation of an imported set."""
+        return set_sha256(
+            self.tensors(),
+            formation=self.formation,
+            mean=self.mean,
+            std=self.std,
+            provenance=self.provenance,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the set as safetensors, atomically.

@@ -351,7 +351,7 @@ def test_random_images_are_others_in_each_repeat_and_as_many(tmp_path: Path, mon
 REFUSED = {
     "none": (lambda: Budget(), "says how much to choose; none is given"),
     "two": (lambda: Budget(count=3, per_class=1), "several are given"),
-    "part": (lambda: Budget(fraction=1.5), r"`fraction=1.5` is not above 0 and at most 1"),
+    "part": (lambda: Budget(fraction=1.5), r"`fraction=1.5` must be above 0 and at most 1"),
     "zero": (lambda: Budget(count=0), r"`count=0` is too small"),
     "empty": (lambda: Budget(fraction=0.01).counts((90, 10), "ab"), r"leaves 1 of 2 classes empty, 'b' first; use `fr"),
     "few": (lambda: Budget(per_class=11).counts((90, 10), "ab"), r"class 'b' has 10, fewer than 11; use `ipc=10`"),

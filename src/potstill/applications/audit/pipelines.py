@@ -116,7 +116,8 @@ class Audited:
         """What a name stands for.
 
         Args:
-            name: the folder of a run, a selection or method, ``module:Class``, or the file of a set.
+            name: the folder of a run, a selection or method, ``module:Class``, the file of a set, or
+                ``hf:OWNER/NAME``.
             dataset: what it is applied to, or was made from.
             protocol: may have another number of images per class or of iterations than the run or method.
             compute: where pipelines are carried out; what is ``auto`` is as it was for a run.

@@ -121,7 +121,7 @@ class Collection:
 
     def _place(self, named: Named) -> str:
         """A table's name in errors: that of the dataset and, if it is not the only file, its own."""
-        return self.where if self.where.endswith(named.origin) else f"{self.where}, {named.origin}"
+        return self.where if Path(self.where).name == named.origin else f"{self.where}, {named.origin}"
 
 
 def _with(described: Mapping[Named, Described], holds: Callable[[Described, str], bool]) -> list[Named]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from potstill.synthetic.formation import check_factor
 from potstill.synthetic.importing.folder import read_folder
 from potstill.synthetic.importing.logged import logged_set
 from potstill.synthetic.importing.released import Released, read_released
-from potstill.synthetic.importing.units import Pixels, check_units, suspicions, unlikely
+from potstill.synthetic.importing.units import Pixels, check_units, suspicions, unlikely, unlikely_vectors
 
 SUM_TOLERANCE = 0.05  # probabilities of low precision, or of many classes
 
@@ -128,11 +129,7 @@ def import_set(
     remarks += [*found.remarks, *said]
     if not torch.equal(order, torch.arange(len(order))):
         remarks.append("its images are now ordered by class")
-    warnings = suspicions(found.images.float(), units)
-    if units == "normalised" and not warnings and not made.holds_vectors:
-        shift, scale = (torch.tensor(values)[:, None, None] for values in (own_mean, own_std))
-        if doubt := unlikely(images * scale + shift, dataset.mean, dataset.std):
-            warnings.append(doubt)
+    warnings = _warnings(found.images.float(), units, made, dataset)
     counts = torch.bincount(classes, minlength=dataset.class_count)
     if absent := int((counts == 0).sum()):
         warnings.append(f"{absent} of {dataset.class_count} classes have no image")
@@ -160,6 +157,31 @@ def _normalisation(
         if not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
             raise UserError(f"`{name}={shown}` cannot be that of pixels from 0 to 1", "correct it")
     return tuple(mean or dataset.mean), tuple(std or dataset.std)
+
+
+def _warnings(stored: Tensor, units: Pixels, made: SyntheticSet, dataset: ImageDataset) -> list[str]:
+    """What speaks against the units of a set, a sentence each.
+
+    Args:
+        stored: float32, the images as they are in the file.
+        units: the units that were named.
+        made: the set, if they are right.
+        dataset: what it stands for.
+    """
+    shift, scale = _columns(made.mean, made.std)
+    shown = made.images * scale + shift
+    if made.holds_vectors:
+        shift, scale = _columns(dataset.mean, dataset.std)
+        doubt = unlikely_vectors((shown - shift) / scale)
+        return [] if doubt is None else [doubt]
+    found = suspicions(stored, units)
+    doubt = unlikely(shown, dataset.mean, dataset.std) if units == "normalised" and not found else None
+    return found if doubt is None else [doubt]
+
+
+def _columns(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """(C, 1, 1) mean and standard deviation."""
+    return torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
 
 
 def _step_size(rate: float | None) -> Tensor | None:
@@ -218,7 +240,7 @@ def _normalised(images: Tensor, units: Pixels, mean: tuple[float, ...], std: tup
     images = images.float()
     if units in ("normalised", "whitened"):
         return images
-    shift, scale = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    shift, scale = _columns(mean, std)
     return (images / (255 if units == "bytes" else 1) - shift) / scale
 
 

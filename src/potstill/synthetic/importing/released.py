@@ -13,6 +13,7 @@ An ``.npz`` archive has the arrays ``images`` and ``labels``, or ``images`` alon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,15 @@ def _in_dictionary(path: Path, content: dict[Any, Any]) -> tuple[Any, tuple[str,
     Raises:
         UserError: there is none.
     """
-    images, labels = content.get("images"), content.get("labels")
-    if isinstance(images, Tensor) and isinstance(labels, Tensor | None):
-        return images if labels is None else (images, labels), ("images", "labels")
-    if "data" in content and images is None:
+    labels = content.get("labels")
+    for name in ("images", "data"):
+        if not isinstance(images := content.get(name), Tensor):
+            continue
+        if labels is None:
+            return images, (name, "labels")
+        if isinstance(labels, Tensor):
+            return (images, labels), (name, "labels")
+    if isinstance(content.get("data"), list | tuple):
         return content["data"], ("data",)
     raise _not_a_set(path, content)
 
@@ -100,14 +106,23 @@ def _read_content(path: Path, content: Any, classes: int, labels: Path | None, e
     if _is_pair(content):
         if experiment is not None:
             raise UserError(f"{path} holds one set, not several experiments", "leave `experiment` out")
-        return Released(content[0], content[1])
+        return _of_pair(content)
     if isinstance(content, list | tuple) and content and all(_is_pair(each) for each in content):
         number = experiment or 0
         if not 0 <= number < len(content):
             raise UserError(f"{path} has {len(content)} experiments, none of number {number}", "count from 0")
         said = () if len(content) == 1 else (f"experiment {number} of {len(content)}, counted from 0",)
-        return Released(content[number][0], content[number][1], remarks=said)
+        read = _of_pair(content[number])
+        return replace(read, remarks=(*said, *read.remarks))
     raise _not_a_set(path, content)
+
+
+def _of_pair(pair: Sequence[Any]) -> Released:
+    """Images and labels; that more follows them is said."""
+    more = len(pair) - 2
+    return Released(
+        pair[0], pair[1], remarks=(f"not read: what follows the images and labels ({more} more)",) * (more > 0)
+    )
 
 
 def _not_a_set(path: Path, content: Any) -> UserError:
@@ -115,7 +130,7 @@ def _not_a_set(path: Path, content: Any) -> UserError:
 
 
 def _read(path: Path) -> Any:
-    """What a file holds, with arrays as tensors.
+    """What a file holds, with arrays as tensors; of an archive, None for arrays of other names, which are not read.
 
     Raises:
         UserError: it cannot be read.
@@ -131,7 +146,8 @@ def _read(path: Path) -> Any:
             raise UserError(
                 f"{path} has no array `images` among {shown or 'no arrays'}", "name its arrays `images` and `labels`"
             )
-        return {name: _tensor(archive.read(name)) for name in ("images", "labels") if name in archive.names}
+        wanted = ("images", "labels")
+        return {name: _tensor(archive.read(name)) if name in wanted else None for name in archive.names}
 
 
 def _tensor(value: Any) -> Any:

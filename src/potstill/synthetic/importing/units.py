@@ -25,6 +25,8 @@ FAR, MOST_FAR = (-0.5, 1.5), 0.95
 MEAN_APART, ERRORS = 0.1, 3
 """How far the mean of a channel is from the dataset's, beyond so many standard errors over the images: distilled images
 vary up to ten times as much as real ones, and yet keep their mean."""
+FARTHEST_VECTORS = 10
+"""Distilled vectors do not lie so many times as far from the mean of the dataset as its own do."""
 LEAST_SPREAD = 0.55
 """Nor do they vary less than this share of what real ones do."""
 
@@ -76,8 +78,6 @@ def suspicions(images: Tensor, pixels: Pixels) -> list[str]:
         images: float32 (N, C, H, W), as they are in a file.
         pixels: the units.
     """
-    if is_vector(images.shape[1:]):
-        return []
     found = []
     low, high = float(images.min()), float(images.max())
     if pixels == "normalised" and low >= 0 and high <= 1:
@@ -116,6 +116,19 @@ def unlikely(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> str
         found, real = float(spread.mean()), sum(std) / len(std)
         return f"these pixels have a standard deviation of {found:.2f}, and the dataset's have {real:.2f}: {remedy}"
     return None
+
+
+def unlikely_vectors(vectors: Tensor) -> str | None:
+    """What speaks against the units of vectors, in a sentence.
+
+    Args:
+        vectors: float32 (N, D, 1, 1), normalised as the dataset is if the units were right: those of the dataset have
+            a mean square of 1.
+    """
+    far = float(vectors.double().square().mean().sqrt())
+    if far <= FARTHEST_VECTORS:
+        return None
+    return f"these vectors lie {far:.0f} times as far from the dataset's mean as its own do: check their units"
 
 
 def _likeness(images: Tensor) -> float:

@@ -67,8 +67,8 @@ sbom: package
 # Not part of make test: it installs everything a second time, and runs the fast tests once more.
 lowest:
 	.ci/make-lowest $(PYTHON) build/lowest
-	OMP_NUM_THREADS=1 build/lowest/bin/pytest --numprocesses 2 --dist worksteal -m "not slow and not browser" $(SLOW:%=--ignore=%) \
-	    --deselect tests/test_pinned_versions.py::test_what_is_installed_is_what_is_pinned $(TESTS)
+	OMP_NUM_THREADS=1 build/lowest/bin/pytest --numprocesses 2 --dist worksteal -m "not slow and not browser" \
+	    $(SLOW:%=--ignore=%) --deselect tests/test_pinned_versions.py::test_what_is_installed_is_what_is_pinned $(TESTS)
 
 docs: $(VENV)/.installed-for-docs
 	.ci/build-site $(BIN)/python

@@ -13,6 +13,7 @@ from run_folder import FINGERPRINT, evaluation, write_record, write_set
 from safetensors.numpy import load_file, save_file
 
 from potstill.report import read_run, write_report
+from potstill.report.images import read_images
 from potstill.report.page import render
 from potstill.runtime.errors import UserError
 from potstill.schema.set_file import SetMetadata
@@ -34,7 +35,7 @@ def make_set(folder: Path, provenance: dict[str, Any], name: str = "synthetic.sa
     metadata = {"class_names": json.dumps(list("0123456789")), "mean": "[0.25]", "std": "[0.5]"}
     written = {**metadata, "format": "potstill.synthetic/1", "provenance": json.dumps(provenance)}
     save_file(load_file(file), file, written)
-    write_record(folder / "evaluation.json", evaluation())
+    write_record(folder / "evaluation.json", evaluation() | {"set_sha256": read_images(file).tensors_sha256})
     return folder
 
 

@@ -36,7 +36,7 @@ class CardFacts:
         formation: pictures along each side of an image.
         soft: whether labels are probabilities.
         set_bytes: the size of the exact set.
-        set_sha256: the SHA-256 of its tensors.
+        set_sha256: the SHA-256 that identifies it.
         rounding: the mean and the largest change of pixels by 8 bits, in the units in which networks see them; None of
             vectors, which are copied exactly.
         made: further facts about how it was made, as names and values.
@@ -146,7 +146,7 @@ def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
         ("labels", "probabilities of all classes" if facts.soft else "classes"),
         ("size of the exact set", wording.size(facts.set_bytes)),
         *((name, _plain(value)) for name, value in facts.made),
-        ("SHA-256 of its tensors", f"`{facts.set_sha256}`"),
+        ("SHA-256 of the set", f"`{facts.set_sha256}`"),
     ]
 
 

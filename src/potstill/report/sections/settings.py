@@ -66,7 +66,7 @@ def _set_rows(run: Run) -> list[tuple[str, str]]:
     named = {field: made.pop(field, None) for field in TITLES}
     rows = [(TITLES[field], _in_words(value)) for field, value in named.items()]
     rows += [(field.replace("_", " "), _in_words(value)) for field, value in made.items()]
-    return [*((title, value) for title, value in rows if value), ("SHA-256 of the tensors", run.after.tensors_sha256)]
+    return [*((title, value) for title, value in rows if value), ("SHA-256 of the set", run.after.tensors_sha256)]
 
 
 def _in_words(value: object) -> str:
@@ -83,7 +83,7 @@ def _run_rows(run: Run, manifest: Manifest) -> list[tuple[str, str]]:
         ("seed", str(manifest.seed)),
         *(_iterations(manifest) if run.distilled else []),
         ("dataset fingerprint", manifest.dataset.fingerprint),
-        ("SHA-256 of the tensors", manifest.tensors_sha256),
+        ("SHA-256 of the set", manifest.tensors_sha256),
         *((name, str(value)) for name, value in manifest.machine.items()),
         ("device", manifest.compute.device),
         ("precision", manifest.compute.precision),

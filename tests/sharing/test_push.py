@@ -259,7 +259,9 @@ def test_an_address_that_is_none_is_refused(address: str, monkeypatch: pytest.Mo
         unresolved_hub()
 
 
-@pytest.mark.parametrize("words", ["evaluate hf:me/x", "inspect hf:me/x", "push run me/x", "export run --format parquet"])
+@pytest.mark.parametrize(
+    "words", ["evaluate hf:me/x", "inspect hf:me/x", "push run me/x", "export run --format parquet"]
+)
 def test_an_address_that_breaks_the_import_of_the_client_is_refused_before(words: str, run: Path, tmp_path: Path):
     """In a process of its own: here the client is imported already."""
     command = [sys.executable, "-m", "potstill", *words.replace("run", str(run)).split()]

@@ -107,15 +107,18 @@ def problem(
 
 
 @contextmanager
-def known_entropy() -> Iterator[None]:
+def known_entropy(seed: int = 0) -> Iterator[None]:
     """Within the block, secret draws are the same ones every time; inside another such block, they go on with its own.
 
     Only for tests: a set that is made with known noise is not private. No setting or argument leads here.
+
+    Args:
+        seed: which draws.
     """
     if entropy.random_bytes is not _SECRET:
         yield
         return
-    known = np.random.default_rng(0)
+    known = np.random.default_rng(seed)
     with patch.object(entropy, "random_bytes", known.bytes):
         yield
 

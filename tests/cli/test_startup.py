@@ -59,8 +59,10 @@ def test_a_run_waits_for_no_library_that_it_does_not_use(tmp_path: Path):
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez(data, x=pixels, y=np.repeat(np.arange(3), 20))
     small = ["--network", "convnet:depth=1:width=4", "--iterations", "2", "--compile", "off"]
-    line = ["distill", "dm", "--dataset", data, "--ipc", "1", *small, "--out", out]
-    assert run(line, slow=unused) == ([0], set())
+    distil = ["distill", "dm", "--dataset", data, "--ipc", "1", *small, "--out", out]
+    evaluate = ["evaluate", out, "--recipe", "quick", "--repeats", "1", "--networks", "mlp:width=4"]
+    evaluate += ["--baselines", "random", "--executor", "here", "--compile", "off"]
+    assert run(distil, evaluate, slow=unused) == ([0, 0], set())
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torch import Tensor
 from potstill.augmentation import condensation_augmentation, siamese_augmentation
 from potstill.data import Examples
 from potstill.engine import layout
-from potstill.engine.fit import fit, telling_of_steps
+from potstill.engine.fit import _Optimiser, fit, telling_of_steps
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
 from potstill.networks import ImageShape, Network, build_network
@@ -137,10 +137,12 @@ def test_soft_labels_of_one_hot_rows_are_hard_labels():
 
 def test_the_cut_begins_with_a_new_optimiser(monkeypatch: pytest.MonkeyPatch):
     made: list[float] = []
-    sgd = torch.optim.SGD
-    monkeypatch.setattr(
-        torch.optim, "SGD", lambda *given, **named: made.append(named["momentum"]) or sgd(*given, **named)
-    )
+
+    def noted(weights: list[Tensor], schedule: Schedule) -> _Optimiser:
+        made.append(schedule.momentum)
+        return _Optimiser(weights, schedule)
+
+    monkeypatch.setattr("potstill.engine.fit._Optimiser", noted)
     for decay, count in (("none", 1), ("cut", 2), ("cosine", 1)):
         made.clear()
         trained(examples(), replace(SCHEDULE, epochs=4, decay=decay))

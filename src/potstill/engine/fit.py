@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from potstill.augmentation import Draw, cutmix
 from potstill.data import Examples
@@ -156,14 +158,13 @@ class _Fitting:
     ) -> None:
         self.learners, self.examples, self.schedule, self.labeller = learners, examples, schedule, labeller
         self.average = WeightAverage(learners.weights, schedule.ema_decay)
-        self.optimiser = _optimiser(learners.weights, schedule)
+        self.optimiser = _Optimiser(learners.weights, schedule)
 
     def set_rate(self, epoch: int) -> None:
         """Set the learning rate of an epoch, counted from 0; at the cut the optimiser is reset."""
         if self.schedule.decay == "cut" and epoch == self.schedule.cut_epoch:
-            self.optimiser = _optimiser(self.learners.weights, self.schedule)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.rate(epoch)
+            self.optimiser = _Optimiser(self.learners.weights, self.schedule)
+        self.optimiser.rate = self.schedule.rate(epoch)
 
     def epoch(self, epoch: int, chosen: Tensor, streams: Sequence[Streams], *, varies: bool = False) -> list[float]:
         """Make one pass over some examples, and return the mean loss of each network.
@@ -219,9 +220,7 @@ class _Fitting:
         losses, gradients = learners.gradients(images, labels, eager=eager)
         if self.schedule.gsam_rho:
             gradients = self._gsam_gradients(gradients, images, labels, eager=eager)
-        for weight, gradient in zip(learners.weights, gradients, strict=True):
-            weight.grad = gradient
-        self.optimiser.step()
+        self.optimiser.step(gradients)
         self.average.update()
         learners.hand_over()
         return losses
@@ -253,11 +252,56 @@ def _per_network(values: Tensor, beside: Tensor) -> Tensor:
     return values.reshape(-1, *[1] * (beside.dim() - 1))
 
 
-def _optimiser(weights: list[Tensor], schedule: Schedule) -> torch.optim.Optimizer:
-    if schedule.optimiser == "adamw":
-        return torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    rate, momentum, decay = schedule.learning_rate, schedule.momentum, schedule.weight_decay
-    return torch.optim.SGD(weights, lr=rate, momentum=momentum, weight_decay=decay)
+class _Optimiser:
+    """AdamW or SGD by the functions of PyTorch's optimisers: their classes import the compiler, which takes a second.
+
+    Args:
+        weights: the tensors that it updates.
+        schedule: which optimiser, and its options.
+
+    Attributes:
+        rate: the learning rate.
+    """
+
+    def __init__(self, weights: list[Tensor], schedule: Schedule) -> None:
+        self._weights, self._schedule, self.rate = weights, schedule, schedule.learning_rate
+        if schedule.optimiser == "adamw":
+            self._means, self._squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+            self._steps = [torch.tensor(0.0) for _ in weights]
+        else:
+            self._moving: list[Tensor | None] = [None for _ in weights]
+
+    @torch.no_grad()
+    def step(self, gradients: list[Tensor]) -> None:
+        """Update the weights by their gradients."""
+        if self._schedule.optimiser == "adamw":
+            adamw(
+                self._weights,
+                gradients,
+                self._means,
+                self._squares,
+                [],
+                self._steps,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=self.rate,
+                weight_decay=self._schedule.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
+        else:
+            sgd(
+                self._weights,
+                gradients,
+                self._moving,
+                weight_decay=self._schedule.weight_decay,
+                momentum=self._schedule.momentum,
+                lr=self.rate,
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+            )
 
 
 class WeightAverage:

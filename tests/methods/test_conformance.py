@@ -52,14 +52,13 @@ CASES = {
     "dd from one fixed network": {"initial": "fixed", "passes": 2},
 }
 
-# Of what some methods are for, a toy shows nothing in 40 iterations: labels of noise take larger steps, two small
-# experts have nothing to teach that a lucky real start does not know, and much noise hides everything.
+# Of what some methods are for, a toy shows nothing in 40 iterations: labels of noise take larger steps, and two small
+# experts have nothing to teach that a lucky real start does not know.
 LEARNS = "it beats its own start"
 TOYS: dict[str, dict[str, Any]] = {
     "dd": {"learning_rate": 0.1, "batch_real": 256, "passes": 3},
     "ld": {"learning_rate": 0.2, "batch_real": 256, "inner_steps": 5},
-    "psg": {"epsilon": 50.0, "batch_loops": 1},
-    "dp-dm": {"epsilon": 50.0},
+    "psg": {"batch_loops": 1},
     "idc": {"batch_real": 64, "network_images": 40, "network_batch": 16},
     # Representatives are chosen seldom, for that takes most of the time.
     "dm of representative batches": {"clustering_interval": 5},

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from hypothesis import settings
 from potstill.units import Crew
 from potstill.units.processes import processes
 from tests.report.browsing import ARGUMENTS
+from tests.small import short_recipes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -33,6 +35,13 @@ def real_data_root() -> Path:
     if not root.is_dir():
         pytest.skip("no real data here: set POTSTILL_DATA to a folder of them")
     return root
+
+
+@pytest.fixture(scope="module")
+def few_epochs() -> Iterator[None]:
+    """No recipe trains on a small set for long: for modules in which it is no matter how well networks learn."""
+    with patch("potstill.evaluation.recipes.RECIPES", short_recipes()):
+        yield
 
 
 @pytest.fixture

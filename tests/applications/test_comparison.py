@@ -30,7 +30,7 @@ from potstill.schema.statistics import paired_difference
 from potstill.synthetic import SyntheticSet
 from tests.small import CPU64, NETWORK, on_cpu
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 RECIPE = "coursework-50"
 evaluating = importlib.import_module("potstill.evaluation.session")

@@ -25,6 +25,8 @@ from potstill.evaluation import Resources
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("few_epochs")
+
 IMAGE, VECTOR = (1, 8, 8), (8, 1, 1)
 HERE = Resources(compute=ComputeChoice(device="cpu", precision="float32", compile="off"))
 TOGETHER = "a union of several sets"

@@ -15,7 +15,7 @@ from potstill.schema.comparison import Comparison
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, digits
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 FEW = ["--recipe", "quick", "--networks", NETWORK, "--repeats", "2", "--device", "cpu", "--executor", "here"]
 

@@ -16,7 +16,7 @@ from potstill.cli import main
 from tests.children import child
 
 pytest.importorskip("tensorboard")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 SMALL = ["--ipc", "1", "--network", "convnet:depth=1:width=4", "--batch-real", "8", "--device", "cpu"]
 FEW = ["--recipe", "quick", "--repeats", "2", "--baselines", "random", "--device", "cpu"]
@@ -123,9 +123,9 @@ def test_what_is_not_tracked_says_so(what: str, tmp_path: Path, capsys: pytest.C
 
 def test_an_interrupted_run_says_how_to_go_on_with_its_tracker(tmp_path: Path):
     run = tmp_path / "run"
-    words = ["distill", "dm", *SMALL, "--iterations", "900", "--validate-every", "0", "--compile", "off"]
+    words = ["distill", "dm", *SMALL, "--iterations", "60", "--validate-every", "0", "--compile", "off"]
     with child(
-        "-m", "potstill", *words, "--out", str(run), "--track", "tensorboard", stderr=subprocess.PIPE
+        "-m", "tests.slowed", *words, "--out", str(run), "--track", "tensorboard", stderr=subprocess.PIPE
     ) as process:
         metrics, deadline = run / "metrics.jsonl", time.monotonic() + 120
         while not (metrics.exists() and metrics.read_text().count("step") > 1) and time.monotonic() < deadline:
@@ -140,5 +140,5 @@ def test_an_interrupted_run_says_how_to_go_on_with_its_tracker(tmp_path: Path):
     assert main(["distill", "--out", str(run), "--resume", "--track", "tensorboard"]) == 0
     after = steps(run, "loss")
     assert after[: len(before)] == before
-    assert after == list(range(1, 901)) != before
+    assert after == list(range(1, 61)) != before
     assert len(list((run / "tensorboard").iterdir())) == 2

@@ -6,11 +6,12 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from potstill.distillation import Settings, distill
 from potstill.methods import ATOM, DATM, DC, DM, DPDM, DSA, IDC, MTT, NCFM, DataDAM, Method
 from potstill.runtime.ranks import ALONE, Ranks, joined_ranks
-from tests.small import NETWORK, digits
+from tests.small import NETWORK, digits, short_recipes
 
 PRIVATE = "dp-dm"
 """It draws from the system's entropy: only a run that goes on from the same noise can be the same."""
@@ -37,7 +38,7 @@ def runs(experts: str) -> dict[str, Settings[Method]]:
         "ncfm": NCFM(batch_real=8, experts=experts, frequencies=16),
         "mtt": MTT(**matching),
         "datm": DATM(**matching, loss_threshold=0.0),
-        PRIVATE: DPDM(epsilon=5.0, delta=1e-4, queries=4, group=16),
+        PRIVATE: DPDM(epsilon=20.0, delta=1e-4, queries=4, group=16),
     }
     settings = {
         name: Settings(method=method, network=NETWORK, ipc=2, iterations=3, validate_every=0, device="cpu")
@@ -45,7 +46,7 @@ def runs(experts: str) -> dict[str, Settings[Method]]:
     }
     return {
         **settings,
-        "validated": replace(settings["dm"], validate_every=2, formation=2),
+        "validated": replace(settings["dm"], validate_every=2, formation=2, network="mlp:width=16"),
         "few classes": replace(settings["dm"], method=replace(methods["dm"], classes_per_step=4)),
         "perceptron": replace(settings["dm"], network="mlp:width=16"),
     }
@@ -53,10 +54,11 @@ def runs(experts: str) -> dict[str, Settings[Method]]:
 
 def distil(folder: Path, experts: str, ranks: Ranks = ALONE) -> dict[str, str]:
     """Do all runs in a folder, or go on with those that are there; the fingerprints of their sets by name."""
-    return {
-        name: distill(settings, digits(), out=folder / name, resume="auto", ranks=ranks).synthetic.fingerprint()
-        for name, settings in runs(experts).items()
-    }
+    with patch("potstill.evaluation.recipes.RECIPES", short_recipes()):
+        return {
+            name: distill(settings, digits(), out=folder / name, resume="auto", ranks=ranks).synthetic.fingerprint()
+            for name, settings in runs(experts).items()
+        }
 
 
 def main() -> None:

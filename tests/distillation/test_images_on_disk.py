@@ -17,8 +17,9 @@ from potstill.methods import DC, DM, METHODS, Method
 from potstill.methods.coresets import Herding
 from potstill.runtime import memory_limit
 from potstill.runtime.errors import UserError
+from potstill.units import Crew
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 
 def settings_for(method: Method, folder: Path, iterations: int | None, validate_every: int) -> Settings:
@@ -78,10 +79,10 @@ def test_batches_that_are_read_ahead_make_the_same_set(method: Method, folder: P
     assert sets[0].images.equal(sets[1].images)
 
 
-def test_evaluations_by_processes_read_the_copy(folder: Path, tmp_path: Path):
+def test_evaluations_by_another_process_read_the_copy(folder: Path, crew: Crew):
     settings = settings_for(DM(batch_real=8), folder, 2, 0)
     found = []
-    for data, executor in ((load_dataset(folder, cache=None), "here"), (on_disk(folder), "processes:2")):
+    for data, executor in ((load_dataset(folder, cache=None), "here"), (on_disk(folder), crew)):
         made = distill(settings, data).synthetic
         session = Session(data, executor=executor)
         found.append(evaluate(made, session, networks=["mlp"], repeats=2, baselines=["random"], recipe="quick"))

@@ -26,7 +26,7 @@ from potstill.runtime.ranks import Messages, Ranks
 from tests.children import child
 from tests.distillation import ranks_program
 from tests.runs import lasting
-from tests.small import digits, problem, small_digits, small_experts
+from tests.small import NETWORK, digits, problem, small_digits, small_experts
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
@@ -52,8 +52,19 @@ def test_three_ranks_make_the_sets_of_one(tmp_path: Path):
 @pytest.mark.slow
 def test_a_killed_rank_ends_the_run_and_one_rank_goes_on(tmp_path: Path):
     run = RunFolder(tmp_path / "run")
-    words = ("-m", "potstill", "distill", "dm", "--dataset", "digits", "--ipc", "1", "--network", "convnet:width=16")
-    options = ("--iterations", "80", "--validate-every", "0", "--device", "cpu", "--precision", "float32")
+    words = ("-m", "tests.slowed", "distill", "dm", "--dataset", "digits", "--ipc", "1", "--batch-real", "8")
+    options = (
+        "--network",
+        NETWORK,
+        "--iterations",
+        "60",
+        "--validate-every",
+        "0",
+        "--device",
+        "cpu",
+        "--precision",
+        "float32",
+    )
     with child(
         *TORCHRUN, "3", *words, *options, "--out", str(run.path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as started:
@@ -67,7 +78,7 @@ def test_a_killed_rank_ends_the_run_and_one_rank_goes_on(tmp_path: Path):
     assert "potstill: rank" not in output
     manifest = run.read_manifest()
     assert manifest.status == "interrupted"
-    assert 0 < manifest.iterations.done < 80
+    assert 0 < manifest.iterations.done < 60
     assert manifest.compute.ranks == 3
     settings = Settings.from_toml(run.config)
     distill(settings, out=run.path, resume=True)

@@ -266,7 +266,7 @@ def test_scores_of_experts_are_kept_beside_them_and_added_to(tmp_path: Path):
 def test_other_processes_train_the_same_experts(options: dict[str, Any], crew: Crew, tmp_path: Path):
     plan = replace(PLAN, **options)
     here = train(tmp_path / "here", plan)
-    there = train(tmp_path / "there", plan, executor=crew if options else "processes:2")
+    there = train(tmp_path / "there", plan, executor=crew)
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
     assert [expert.losses for expert in here.experts] == [expert.losses for expert in there.experts]
     assert [expert.number for expert in there.experts] == [0, 1, 2]

@@ -36,7 +36,7 @@ from potstill.synthetic import SyntheticSet
 from tests.sharing.stand_in import Hub, stand_in
 from tests.small import digits
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 
 @pytest.fixture(scope="module")

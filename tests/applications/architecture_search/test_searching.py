@@ -249,6 +249,7 @@ def test_the_command_prints_the_ranking(tmp_path: Path, monkeypatch: pytest.Monk
     kept = replace(images(), provenance={"dataset": "digits"})
     kept.save(tmp_path / "set.safetensors")
     words = ["search", str(tmp_path / "set.safetensors"), "--full-epochs", "2", "--compile", "off"]
+    words += ["--executor", "here"]
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "2 candidates in" in told

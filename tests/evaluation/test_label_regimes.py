@@ -25,7 +25,7 @@ from tests.small import NETWORK, digits, problem, small_digits, small_experts
 
 pytestmark = pytest.mark.slow
 
-QUICK = Recipe(name="test", summary="", epochs=60, full_epochs=1, learning_rate=0.05, decay="none")
+QUICK = Recipe(name="test", summary="", epochs=20, full_epochs=1, learning_rate=0.05, decay="none")
 PLAIN = replace(QUICK, augmentation="none")
 
 

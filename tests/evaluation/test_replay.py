@@ -20,7 +20,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.selection import random_indices
 from potstill.synthetic import Replay, SyntheticSet
-from tests.small import NETWORK, digits, on_cpu, small_digits
+from tests.small import NETWORK, digits, few, on_cpu, small_digits
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,8 @@ def test_held_out_networks_take_turns_and_none_counts_twice(tmp_path: Path, reci
     options = {"recipe": recipe, "networks": [NETWORK], "repeats": 5}
     if recipe != "replay":
         options["recipe"] = replace(RECIPES[recipe], name="short", epochs=2)
-    result = evaluate(given, on_cpu(digits(), initial=source), baselines=["random", "initial", "herding"], **options)
+    session = on_cpu(replace(digits(), train=few(digits().train, (20,) * 10)), initial=source)
+    result = evaluate(given, session, baselines=["random", "initial", "herding"], **options)
     assert len(set(result.networks[NETWORK].accuracies)) == len(result.networks[NETWORK].accuracies) == 2
     untrained = result.baselines["initial"][NETWORK].accuracies
     assert len(untrained) == 2

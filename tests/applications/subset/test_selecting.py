@@ -205,7 +205,7 @@ def labelled_vectors(folder: Path) -> Path:
 def test_a_dataset_of_vectors_is_judged_by_linear_networks(tmp_path: Path):
     found = Candidates.of_dataset(labelled_vectors(tmp_path), tested=True)
     assert (found.held_out, len(found.places)) == (18, 72)
-    record = select(found, "herding", SOME, tmp_path / "out", judging=Judging(repeats=2), resources=HERE)
+    record = select(found, "herding", SOME, tmp_path / "out", judging=Judging(repeats=1), resources=HERE)
     assert record.vectors
     assert (record.features, record.network, record.counts) == ("pixels", "", (3, 3, 3))
     assert record.worth is not None

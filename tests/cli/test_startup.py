@@ -62,7 +62,8 @@ def test_a_run_waits_for_no_library_that_it_does_not_use(tmp_path: Path):
     distil = ["distill", "dm", "--dataset", data, "--ipc", "1", *small, "--out", out]
     evaluate = ["evaluate", out, "--recipe", "quick", "--repeats", "1", "--networks", "mlp:width=4"]
     evaluate += ["--baselines", "random", "--executor", "here", "--compile", "off"]
-    assert run(distil, evaluate, slow=unused) == ([0, 0], set())
+    digits = ["distill", "dm", "--ipc", "1", *small, "--batch-real", "8", "--out", str(tmp_path / "digits")]
+    assert run(distil, evaluate, digits, slow=unused) == ([0, 0, 0], set())
 
 
 @pytest.mark.slow

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from potstill.data import load_dataset
+from potstill.data.sources.digits import read_digits
 
 
 def test_every_published_digit_is_in_one_split():
@@ -18,6 +22,15 @@ def test_every_published_digit_is_in_one_split():
     rows = torch.cat([found, torch.cat([split.labels for split in splits])[:, None].float()], dim=1)
     expected = torch.cat([torch.tensor(published).float(), torch.tensor(labels)[:, None].float()], dim=1)
     assert torch.equal(rows.unique(dim=0), expected.unique(dim=0))
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_they_are_those_that_scikit_learn_loads(moved: bool, monkeypatch: pytest.MonkeyPatch):
+    if moved:
+        monkeypatch.setattr(Path, "is_file", lambda path: False)
+    for ours, theirs in zip(read_digits(), load_digits(return_X_y=True), strict=True):
+        assert (ours == theirs).all()
+        assert ours.dtype == theirs.dtype
 
 
 def test_splits_are_stratified():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -28,9 +30,24 @@ class Digits:
 
     def find(self, choices: Choices) -> Found:
         """The digits in one piece."""
-        from sklearn.datasets import load_digits  # takes more than a second, which only runs on digits should pay
-
-        published, classes = load_digits(return_X_y=True)
+        published, classes = read_digits()
         images = Arrays(np.reshape(published, (-1, 8, 8)), self.name, white=BRIGHTEST)
         whole = Part(images, Labels.of_numbers(classes, self.name), "scikit-learn's digits")
         return Found("an array of scikit-learn", self.name, (whole,))
+
+
+def read_digits() -> tuple[np.ndarray, np.ndarray]:
+    """The pixels (n, 64) and classes (n,) of ``sklearn.datasets.load_digits``, from its file.
+
+    To import scikit-learn takes a second, so only if it keeps the file elsewhere does it read it itself.
+    """
+    spec = find_spec("sklearn")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    published, classes = load_digits(return_X_y=True)
+    return np.asarray(published), np.asarray(classes)

@@ -59,6 +59,7 @@ TOYS: dict[str, dict[str, Any]] = {
     "dd": {"learning_rate": 0.1, "batch_real": 256, "passes": 3},
     "ld": {"learning_rate": 0.2, "batch_real": 256, "inner_steps": 5},
     "psg": {"batch_loops": 1},
+    "dm": {"learning_rate": 0.3},
     "idc": {"batch_real": 64, "network_images": 40, "network_batch": 16},
     # Representatives are chosen seldom, for that takes most of the time.
     "dm of representative batches": {"clustering_interval": 5},

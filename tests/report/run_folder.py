@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
+from potstill.report.images import read_images
 from potstill.runtime.files import sha256
 from potstill.runtime.safetensors_io import with_metadata
 from potstill.schema.evaluation import NetworkResult
@@ -20,6 +21,16 @@ SET = "c0" * 32
 
 FINGERPRINT = "5f" * 32
 """The hash of the dataset."""
+
+IMPORTED = {
+    "method": "imported",
+    "imported_from": "res_DM_digits_ConvNet_1ipc.pt",
+    "imported_sha256": "ab" * 32,
+    "dataset": "digits",
+    "dataset_fingerprint": FINGERPRINT,
+    "image_size": None,
+}
+"""The provenance of an imported set."""
 
 BIBTEX = """@inproceedings{zhao2023dm,
   title = {{Dataset Condensation with Distribution Matching}},
@@ -139,6 +150,17 @@ def write_set(path: Path, images: np.ndarray, labels: np.ndarray, names: Sequenc
     }
     tensors = {"images": images.astype(np.float32), "labels": labels, **extra}
     save_file({name: np.array(tensor, order="C") for name, tensor in tensors.items()}, path, metadata)
+
+
+def make_set(folder: Path, provenance: dict[str, Any], name: str = "synthetic.safetensors") -> Path:
+    """A folder with a set and its evaluation."""
+    file = folder / name
+    write_set(file, np.random.default_rng(0).standard_normal((10, 1, 8, 8)), np.arange(10), tuple("0123456789"))
+    metadata = {"class_names": json.dumps(list("0123456789")), "mean": "[0.25]", "std": "[0.5]"}
+    written = {**metadata, "format": "potstill.synthetic/1", "provenance": json.dumps(provenance)}
+    save_file(load_file(file), file, written)
+    write_record(folder / "evaluation.json", evaluation() | {"set_sha256": read_images(file).tensors_sha256})
+    return folder
 
 
 def make_run(

@@ -1,4 +1,4 @@
-"""One table of all evaluated runs: what each set is worth, beside random images and published results."""
+"""One table of all evaluated sets: what each set is worth, beside random images and published results."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from potstill.report.images import read_images
 from potstill.report.leaderboard import collected, lead, markdown, write_leaderboard
 from potstill.runtime.errors import UserError
 from potstill.schema.published_results import PER_CLASS, PUBLISHED, published_result
 from tests.report.browsing import watched
-from tests.report.run_folder import change_record, entry, evaluation, make_run, write_record
+from tests.report.run_folder import IMPORTED, change_record, entry, evaluation, make_run, make_set, write_record
 
 
 @pytest.fixture
@@ -32,13 +33,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_rows_are_sets_with_the_best_first(folder: Path):
     rows = collected([folder])
-    assert [row.folder.name for row in rows] == ["good", "poor"]
+    assert [row.of.folder.name for row in rows] == ["good", "poor"]
     good = rows[0]
-    assert (good.dataset, good.method, good.network, good.recipe) == ("digits", "dm", "convnet", "dsa-1000@1")
+    assert (good.of.dataset, good.of.method, good.network, good.recipe) == ("digits", "dm", "convnet", "dsa-1000@1")
     assert good.result.mean == pytest.approx(0.9, abs=0.01)
     assert good.random is not None
     assert good.random.mean == pytest.approx(0.67, abs=0.03)
-    assert good.labels == "hard"
+    assert good.of.labels == "hard"
     assert [row.verdict for row in rows] == ["", "below random images"]
 
 
@@ -56,8 +57,8 @@ def test_published_results_stand_beside_ours(folder: Path):
     change_record(folder / "good" / "manifest.json", dataset={**manifest["dataset"], "name": "cifar10"})
     config = (folder / "good" / "config.toml").read_text()
     (row,) = collected([folder / "good"])
-    assert row.ipc == int(config.split("ipc = ")[1].split()[0])
-    assert row.published == published_result("cifar10", "dm", row.ipc)
+    assert row.of.ipc == int(config.split("ipc = ")[1].split()[0])
+    assert row.published == published_result("cifar10", "dm", row.of.ipc)
     assert row.verdict == ("above the published" if row.published else "")
 
 
@@ -73,13 +74,31 @@ def test_published_results_are_found_by_formation_and_nothing_is_made_up():
             assert all(result is None or 0 < result.mean < 100 for result in row)
 
 
+def test_a_set_of_another_program_stands_beside_runs_under_the_name_of_its_file(folder: Path):
+    imported = make_set(folder / "imported", IMPORTED)
+    record = evaluation()
+    record["networks"]["convnet"] = entry(0.7)
+    write_record(imported / "evaluation.json", record)
+    assert len(collected([folder])) == 2, "the record is that of another set"
+    change_record(
+        imported / "evaluation.json", set_sha256=read_images(imported / "synthetic.safetensors").tensors_sha256
+    )
+    theirs = "res_DM_digits_ConvNet_1ipc.pt (imported)"
+    good, row, poor = collected([folder])
+    assert (good.of.method, row.of.method, poor.of.method) == ("dm", theirs, "dm")
+    assert (row.of.dataset, row.of.ipc, row.of.labels, row.of.size) == ("digits", 1, "hard", 10 * 64 * 4 + 10 * 8)
+    assert f"| [{theirs}](imported) | 1 | hard |" in markdown([row], folder)
+    change_record(imported / "evaluation.json", dataset_fingerprint="ab" * 32)
+    assert len(collected([folder])) == 2, "the record is of another dataset"
+
+
 def test_vectors_are_called_vectors(folder: Path):
     """Beside images both are named, each in its own table."""
     record = json.loads((folder / "good" / "manifest.json").read_text())
     dataset = {**record["dataset"], "name": "points", "shape": [64, 1, 1]}
     change_record(folder / "good" / "manifest.json", dataset=dataset)
     (poor, good) = rows = collected([folder])
-    assert (poor.kind, good.kind) == ("image", "vector")
+    assert (poor.of.kind, good.of.kind) == ("image", "vector")
     text = markdown(rows, folder)
     assert lead(rows) == "1 of 2 results that have random images or vectors beside them lie clearly above these."
     assert text.count("| random images, % |") == text.count("| random vectors, % |") == 1
@@ -113,10 +132,10 @@ def test_only_what_both_intervals_show_counts_as_above_random_images(folder: Pat
 def test_networks_that_knew_something_and_other_datasets_have_no_row(folder: Path):
     before = json.loads((folder / "good" / "evaluation.json").read_text())
     change_record(folder / "good" / "evaluation.json", initial={"source": "experts", "seed": 0, "sha256": "ab" * 32})
-    with pytest.raises(UserError, match="no evaluated run"):
+    with pytest.raises(UserError, match="no evaluated set"):
         collected([folder / "good"])
     write_record(folder / "good" / "evaluation.json", before | {"dataset_fingerprint": "cd" * 32})
-    with pytest.raises(UserError, match="no evaluated run"):
+    with pytest.raises(UserError, match="no evaluated set"):
         collected([folder / "good"])
 
 
@@ -141,7 +160,7 @@ def test_links_of_strange_folders_are_quoted(folder: Path):
 def test_what_is_no_folder_with_evaluated_runs_is_refused(folder: Path, tmp_path: Path):
     with pytest.raises(UserError, match="is not a directory"):
         collected([tmp_path / "nowhere"])
-    with pytest.raises(UserError, match="there is no evaluated run in"):
+    with pytest.raises(UserError, match="there is no evaluated set in"):
         collected([folder / "unjudged"])
 
 

@@ -5,38 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from run_folder import FINGERPRINT, evaluation, write_record, write_set
-from safetensors.numpy import load_file, save_file
+from run_folder import IMPORTED, make_set, write_record
 
 from potstill.report import read_run, write_report
-from potstill.report.images import read_images
 from potstill.report.page import render
 from potstill.runtime.errors import UserError
 from potstill.schema.set_file import SetMetadata
-
-IMPORTED = {
-    "method": "imported",
-    "imported_from": "res_DM_digits_ConvNet_1ipc.pt",
-    "imported_sha256": "ab" * 32,
-    "dataset": "digits",
-    "dataset_fingerprint": FINGERPRINT,
-    "image_size": None,
-}
-
-
-def make_set(folder: Path, provenance: dict[str, Any], name: str = "synthetic.safetensors") -> Path:
-    """A folder with a set and its evaluation."""
-    file = folder / name
-    write_set(file, np.random.default_rng(0).standard_normal((10, 1, 8, 8)), np.arange(10), tuple("0123456789"))
-    metadata = {"class_names": json.dumps(list("0123456789")), "mean": "[0.25]", "std": "[0.5]"}
-    written = {**metadata, "format": "potstill.synthetic/1", "provenance": json.dumps(provenance)}
-    save_file(load_file(file), file, written)
-    write_record(folder / "evaluation.json", evaluation() | {"set_sha256": read_images(file).tensors_sha256})
-    return folder
 
 
 def texts(page: str) -> str:

@@ -4,26 +4,64 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from potstill.report import wording
+from potstill.report.images import read_images
 from potstill.report.page import rendered
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
 from potstill.runtime.reading import read_toml
 from potstill.runtime.safetensors_io import UNREADABLE, read_header
-from potstill.schema.evaluation import Evaluation, NetworkResult
+from potstill.schema.evaluation import Evaluation, NetworkResult, real_images_per_class
 from potstill.schema.fields import Fields, Positive
 from potstill.schema.manifest import Manifest
 from potstill.schema.published import Published
 from potstill.schema.published_results import published_result
 from potstill.schema.run_folder import RunPaths
+from potstill.schema.set_file import IMPORTED, ProvenanceRecord, made_by
 from potstill.schema.shapes import kind_of
 
 NAME = "leaderboard"
+EVALUATIONS = f"{Path(Evaluation.FILE).stem}*.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedSet:
+    """A set and how it was made.
+
+    Attributes:
+        folder: where it is, or was.
+        dataset: what was distilled.
+        ipc: stored images per class.
+        method: the name of the method; of a set of another program, its file.
+        formation: the pictures along each side of a stored image.
+        labels: ``hard`` or ``soft``; empty if the set is not there any more.
+        size: in bytes.
+        seconds: how long it took to make; None if this is not recorded.
+        iterations: how many iterations were done; 0 if none were, or this is not recorded.
+        kind: what it holds: ``image`` or ``vector``.
+        sha256: its SHA-256, which its evaluations name.
+        fingerprint: that of the dataset, which they name too.
+        network: spec of the network that it was made with; empty if this is not recorded.
+    """
+
+    folder: Path
+    dataset: str
+    ipc: int
+    method: str
+    formation: int
+    labels: str
+    size: int
+    seconds: float | None
+    iterations: int
+    kind: str
+    sha256: str
+    fingerprint: str
+    network: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,38 +69,20 @@ class Row:
     """A set, judged by one recipe and network.
 
     Attributes:
-        dataset: what was distilled.
-        ipc: stored images per class.
-        method: the name of the method.
-        formation: the pictures along each side of a stored image.
-        labels: ``hard`` or ``soft``; empty if the set is not there any more.
+        of: the set.
         recipe: name and version.
         network: spec of the network.
         result: its accuracies.
         random: those of random real images by the same recipe, if they were measured.
-        set_bytes: the size of the set.
-        seconds: how long it took to make.
-        iterations: how many iterations were done.
         published: the published result, if the network is a ConvNet of the usual depth and width and one is known.
-        folder: the run's folder.
-        kind: what the set holds: ``image`` or ``vector``.
     """
 
-    dataset: str
-    ipc: int
-    method: str
-    formation: int
-    labels: str
+    of: JudgedSet
     recipe: str
     network: str
     result: NetworkResult
     random: NetworkResult | None
-    set_bytes: int
-    seconds: float
-    iterations: int
     published: Published | None
-    folder: Path
-    kind: str = "image"
 
     @property
     def intervals(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
@@ -76,9 +96,9 @@ class Row:
         if self.intervals is not None:
             own, random = self.intervals
             if own[1] < random[0]:
-                return f"below random {self.kind}s"
+                return f"below random {self.of.kind}s"
             if own[0] <= random[1]:
-                return f"not apart from random {self.kind}s"
+                return f"not apart from random {self.of.kind}s"
         if self.published is None:
             return ""
         ours = 100 * self.result.mean
@@ -90,35 +110,33 @@ class Row:
 
 
 def collected(folders: Iterable[Path]) -> list[Row]:
-    """The rows of all runs in some folders, at any depth; by dataset and images per class, the best first.
+    """The rows of all evaluated sets in some folders, at any depth; by dataset and images per class, the best first.
 
     Args:
-        folders: where to look for runs.
+        folders: where to look.
 
     Raises:
-        UserError: a folder is absent, there is no evaluated run, or a record is damaged.
+        UserError: a folder is absent, there is no evaluated set, or a record or a set without a run is damaged.
     """
-    rows: list[Row] = []
     places = [Path(folder) for folder in folders]
     for place in places:
         if not place.is_dir():
-            raise UserError(f"{place} is not a directory", "name a folder with runs of potstill distill")
-    manifests = {file.resolve(): file for place in places for file in place.rglob(RunPaths(place).manifest.name)}
-    for manifest in sorted(manifests.values()):
-        if RunPaths(manifest.parent).config.is_file():  # otherwise it is the manifest of something else
-            rows += _rows_of(RunPaths(manifest.parent))
+            raise UserError(f"{place} is not a directory", "name a folder with runs or imported sets")
+    judged = {file.parent.resolve(): file.parent for place in places for file in place.rglob(EVALUATIONS)}
+    rows = [row for folder in sorted(judged.values()) for row in _rows_in(RunPaths(folder))]
     if not rows:
         raise UserError(
-            f"there is no evaluated run in {', '.join(map(str, places))}", "evaluate one first: potstill evaluate RUN"
+            f"there is no evaluated set in {', '.join(map(str, places))}",
+            "evaluate one first: potstill evaluate RUN|SET",
         )
-    return sorted(rows, key=lambda row: (row.dataset, row.ipc, -row.result.mean, str(row.folder), row.recipe))
+    return sorted(rows, key=lambda row: (row.of.dataset, row.of.ipc, -row.result.mean, str(row.of.folder), row.recipe))
 
 
 def write_leaderboard(folders: Sequence[Path], out: Path) -> list[Row]:
-    """Write ``leaderboard.md`` and ``leaderboard.html`` about all runs in some folders, and return their rows.
+    """Write ``leaderboard.md`` and ``leaderboard.html`` about the evaluated sets in some folders; return the rows.
 
     Args:
-        folders: where to look for runs.
+        folders: where to look.
         out: the folder to write to.
 
     Raises:
@@ -139,13 +157,13 @@ def markdown(rows: Sequence[Row], beside: Path) -> str:
         beside: the folder that links start from.
     """
     lines = ["# Leaderboard", "", lead(rows), "", note(rows)]
-    for dataset in dict.fromkeys(row.dataset for row in rows):
-        own = [row for row in rows if row.dataset == dataset]
+    for dataset in dict.fromkeys(row.of.dataset for row in rows):
+        own = [row for row in rows if row.of.dataset == dataset]
         names = columns(own)
         lines += ["", f"## {dataset}", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
         for row in own:
             method, *cells = (html.escape(cell).replace("|", "\\|") for cell in cells_of(row))
-            link = f"[{method}]({_link(row.folder, beside)})"
+            link = f"[{method}]({_link(row.of.folder, beside)})"
             lines.append(f"| {' | '.join([link, *cells])} |")
     return "\n".join([*lines, ""])
 
@@ -153,9 +171,9 @@ def markdown(rows: Sequence[Row], beside: Path) -> str:
 def page(rows: Sequence[Row], beside: Path) -> str:
     """The rows as a page of HTML."""
     datasets = [
-        (dataset, columns(own), [(cells_of(row), _link(row.folder, beside)) for row in own])
-        for dataset in dict.fromkeys(row.dataset for row in rows)
-        if (own := [row for row in rows if row.dataset == dataset])
+        (dataset, columns(own), [(cells_of(row), _link(row.of.folder, beside)) for row in own])
+        for dataset in dict.fromkeys(row.of.dataset for row in rows)
+        if (own := [row for row in rows if row.of.dataset == dataset])
     ]
     facts = [wording.images(len(rows), "result"), wording.images(len(datasets), "dataset")]
     return rendered(
@@ -201,12 +219,12 @@ def note(rows: Sequence[Row]) -> str:
 
 def _held(rows: Sequence[Row], plural: str = "s") -> str:
     """What the sets hold: ``images``, ``vectors`` or ``images or vectors``."""
-    return " or ".join(sorted({row.kind + plural for row in rows}))
+    return " or ".join(sorted({row.of.kind + plural for row in rows}))
 
 
 def lead(rows: Sequence[Row]) -> str:
     """How many of the results that can be compared with random images by intervals lie above them, in one sentence."""
-    judged = [row for row in rows if row.intervals is not None and row.method != "random"]
+    judged = [row for row in rows if row.intervals is not None and row.of.method != "random"]
     if not judged:
         return f"No result stands beside random {_held(rows)} of the same number, both with an interval."
     above = sum(own[0] > random[1] for own, random in (row.intervals for row in judged if row.intervals))
@@ -215,18 +233,18 @@ def lead(rows: Sequence[Row]) -> str:
 
 def cells_of(row: Row) -> list[str]:
     """The texts of a row, in the order of ``columns``."""
-    formation = f", f = {row.formation}" if row.formation > 1 else ""
+    formation = f", f = {row.of.formation}" if row.of.formation > 1 else ""
     return [
-        row.method + formation,
-        str(row.ipc),
-        row.labels,
+        row.of.method + formation,
+        str(row.of.ipc),
+        row.of.labels,
         f"{row.recipe}, {wording.network_title(row.network)}",
         _accuracy(row.result),
         "" if row.result.interval is None else " to ".join(f"{100 * end:.1f}" for end in row.result.interval),
         "" if row.random is None else _accuracy(row.random),
-        wording.size(row.set_bytes),
-        wording.duration(row.seconds),
-        f"{row.iterations:,}" if row.iterations else "",
+        wording.size(row.of.size),
+        "" if row.of.seconds is None else wording.duration(row.of.seconds),
+        f"{row.of.iterations:,}" if row.of.iterations else "",
         "" if row.published is None else str(row.published),
         row.verdict,
     ]
@@ -237,44 +255,77 @@ def _accuracy(result: NetworkResult) -> str:
     return f"{100 * result.mean:.2f}{spread} × {result.repeats}"
 
 
-def _rows_of(paths: RunPaths) -> list[Row]:
-    """The rows of one run: one for each recipe that judged it; none if no evaluation of this set is there."""
+def _set_of_run(paths: RunPaths) -> JudgedSet:
+    """The set of a run, by its records; its file need not be there any more."""
     manifest = Manifest.read(paths.manifest)
     config = Fields.of(paths.config, read_toml(paths.config)[1])
-    network, images = config.value("network", str), config.value("ipc", Positive)
-    formation = config.value("formation", Positive) if "formation" in config.values else 1
-    found = []
-    for file in sorted(paths.path.glob("evaluation*.json")):
+    return JudgedSet(
+        folder=paths.path,
+        dataset=manifest.dataset.name,
+        ipc=config.value("ipc", Positive),
+        method=manifest.method.name,
+        formation=config.value("formation", Positive) if "formation" in config.values else 1,
+        labels=_labels(paths.synthetic),
+        size=manifest.set_bytes,
+        seconds=manifest.seconds,
+        iterations=manifest.iterations.done,
+        kind=kind_of(manifest.dataset.shape),
+        sha256=manifest.tensors_sha256,
+        fingerprint=manifest.dataset.fingerprint,
+        network=config.value("network", str),
+    )
+
+
+def _set_without_run(paths: RunPaths) -> JudgedSet:
+    """A set that has no run here, such as one that another program made, by its file alone."""
+    images = read_images(paths.synthetic)
+    provenance = ProvenanceRecord.from_json(Fields.of(paths.synthetic, dict(images.provenance)))
+    method, source = made_by(images.provenance) or "", str(images.provenance.get("imported_from", ""))
+    return JudgedSet(
+        folder=paths.path,
+        dataset=provenance.dataset or "unknown",
+        ipc=real_images_per_class(len(images), len(images.class_names)),
+        method=f"{source or paths.path.name} ({IMPORTED})" if method == IMPORTED else method or paths.path.name,
+        formation=images.formation,
+        labels="soft" if images.soft else "hard",
+        size=images.nbytes,
+        seconds=None,
+        iterations=0,
+        kind=images.kind,
+        sha256=images.tensors_sha256,
+        fingerprint=provenance.dataset_fingerprint or "",
+        network=provenance.network or "",
+    )
+
+
+def _rows_in(paths: RunPaths) -> Iterator[Row]:
+    """The rows of the set in a folder, which a run made if it has both of its records."""
+    if paths.manifest.is_file() and paths.config.is_file():
+        yield from _rows_of(_set_of_run(paths))
+    elif paths.synthetic.is_file():
+        yield from _rows_of(_set_without_run(paths))
+
+
+def _rows_of(judged: JudgedSet) -> Iterator[Row]:
+    """The rows of one set: one for each recipe that judged it; none if no evaluation of this set is there."""
+    for file in sorted(judged.folder.glob(EVALUATIONS)):
         evaluation = Evaluation.read(file)
-        same_set = evaluation.set_sha256 == manifest.tensors_sha256
-        same_data = evaluation.dataset_fingerprint in (manifest.dataset.fingerprint, "")
+        same_set = evaluation.set_sha256 == judged.sha256
+        same_data = evaluation.dataset_fingerprint in (judged.fingerprint, "")
         from_scratch = evaluation.initial.get("source") == "random"
         if not (same_set and same_data and from_scratch and evaluation.usable):
             continue
-        spec = network if network in evaluation.usable else next(iter(evaluation.usable))
+        spec = judged.network if judged.network in evaluation.usable else next(iter(evaluation.usable))
         random = evaluation.baselines.get("random", {}).get(spec)
-        found.append(
-            Row(
-                dataset=manifest.dataset.name,
-                ipc=images,
-                method=manifest.method.name,
-                formation=formation,
-                labels=_labels(paths.synthetic),
-                recipe=evaluation.recipe.label,
-                network=spec,
-                result=evaluation.usable[spec],
-                random=random if random is not None and random.usable else None,
-                set_bytes=manifest.set_bytes,
-                seconds=manifest.seconds,
-                iterations=manifest.iterations.done,
-                published=published_result(manifest.dataset.name, manifest.method.name, images, formation)
-                if spec == "convnet"
-                else None,
-                folder=paths.path,
-                kind=kind_of(manifest.dataset.shape),
-            )
+        published = published_result(judged.dataset, judged.method, judged.ipc, judged.formation)
+        yield Row(
+            of=judged,
+            recipe=evaluation.recipe.label,
+            network=spec,
+            result=evaluation.usable[spec],
+            random=random if random is not None and random.usable else None,
+            published=published if spec == "convnet" else None,
         )
-    return found
 
 
 def _labels(path: Path) -> str:

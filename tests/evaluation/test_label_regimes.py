@@ -156,3 +156,17 @@ def test_impossible_teachers_are_refused(tmp_path: Path):
         measured(start, teacher=tmp_path / "nowhere.safetensors")
     with pytest.raises(UserError, match="learned steps are replayed"):
         measured(start, recipe="replay")
+
+
+def test_what_cannot_be_trained_is_refused_before_any_training():
+    start = problem(ipc=1).start
+    with pytest.raises(UserError, match="its mean is"):
+        measured(replace(start, mean=(0.9,)))
+    with pytest.raises(UserError, match="image shape"):
+        measured(replace(start, images=torch.zeros(10, 1, 28, 28)))
+    with pytest.raises(UserError, match="repeats"):
+        measured(start, repeats=0)
+    with pytest.raises(UserError, match="no network is named"):
+        measured(start, networks=())
+    with pytest.raises(UserError, match="this set has none"):
+        measured(start, recipe="trajectory-1000")

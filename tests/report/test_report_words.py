@@ -31,13 +31,19 @@ def test_the_result_in_one_sentence(tmp_path: Path) -> None:
     assert sentences(tmp_path, score(0.881, 0.012), score(0.67, 0.03)) == [
         "Trained on 10 images, ConvNet reaches 88.1 % (95 % interval 86.9–89.3) on the test set; "
         "on 10 random real images 67.0 %; on all 1,437 images 98.7 %.",
-        "That is 21.1 points above random images, and the intervals do not overlap.",
+        "That is 21.1 points above random images (95 % interval of the difference +19.2 to +23.0).",
     ]
 
 
-def test_overlapping_intervals_show_no_difference(tmp_path: Path) -> None:
+def test_an_interval_with_zero_shows_no_difference(tmp_path: Path) -> None:
+    assert sentences(tmp_path, score(0.7, 0.1), score(0.67, 0.1))[1] == (
+        "That is 3.0 points above random images (95 % interval of the difference −1.8 to +7.8): no difference is shown."
+    )
+
+
+def test_a_difference_is_judged_by_its_own_interval_even_where_those_of_both_sides_overlap(tmp_path: Path) -> None:
     assert sentences(tmp_path, score(0.7, 0.03), score(0.67, 0.03))[1] == (
-        "That is 3.0 points above random images, but the intervals overlap: no difference is shown."
+        "That is 3.0 points above random images (95 % interval of the difference +1.6 to +4.4)."
     )
 
 

@@ -8,14 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.data import ImageDataset
-from potstill.evaluation.checks import (
-    check_exchangeable,
-    check_fits,
-    check_images,
-    check_learned_rate,
-    check_networks,
-    check_repeats,
-)
+from potstill.evaluation.checks import check_exchangeable, check_images, check_learned_rate, check_trainings
 from potstill.evaluation.exchanging import curve_numbers
 from potstill.evaluation.probing import TrainAndProbe, curves
 from potstill.evaluation.procedures import images_in_training
@@ -79,8 +72,7 @@ def measure_attacks(
         epsilons = GREY_EPSILONS if session.dataset.shape[0] == 1 else COLOUR_EPSILONS
     check_images(session.dataset, "attacks and corruptions are")
     _check(synthetic, session.dataset, recipe, epsilons)
-    check_networks(networks, session.dataset)
-    check_repeats(repeats)
+    check_trainings(synthetic, session.dataset, recipe, networks, repeats)
     check_least("attacked_images", attacked_images, 1)
     probes, tested = curves(sorted(set(epsilons)), STEPS), min(attacked_images, len(session.dataset.test))
     path = None if record is None else Path(record)
@@ -240,7 +232,6 @@ def _images_in(probes: Sequence[Probe], tested: int) -> int:
 
 def _check(synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, epsilons: Sequence[float]) -> None:
     """Refuse what cannot be attacked, before anything is computed."""
-    check_fits(synthetic, dataset)
     check_exchangeable(recipe)
     check_learned_rate(recipe, [synthetic])
     if recipe.learning_rate_grid:

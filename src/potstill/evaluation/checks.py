@@ -99,6 +99,35 @@ def check_networks(networks: Sequence[str], dataset: ImageDataset, weights: Init
             weights.held_out(0).draw(built, torch.Generator())
 
 
+def check_trainings(
+    synthetic: SyntheticSet,
+    dataset: ImageDataset,
+    recipe: Recipe,
+    networks: Sequence[str],
+    repeats: int,
+    weights: InitialWeights | None = None,
+) -> None:
+    """Make sure that networks can be trained on a set by a recipe and tested, before any of them is.
+
+    Args:
+        synthetic: the set.
+        dataset: the dataset that they are tested on.
+        recipe: how they are trained.
+        networks: their specs.
+        repeats: the trainings of each.
+        weights: as for :func:`check_networks`.
+
+    Raises:
+        UserError: as for :func:`check_fits` and :func:`check_networks`; there are no repeats, or no validation images
+            to choose the recipe's learning rate by.
+    """
+    check_fits(synthetic, dataset)
+    check_repeats(repeats)
+    if recipe.learning_rate_grid:
+        check_validation(dataset, "choose learning rates by")
+    check_networks(networks, dataset, weights)
+
+
 def check_learned_rate(recipe: Recipe, sets: Sequence[SyntheticSet]) -> None:
     """Make sure that a recipe that trains at a set's own learning rate meets at least one set that has one.
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from potstill.data import ImageDataset
+from potstill.evaluation.checks import check_learned_rate, check_trainings
 from potstill.evaluation.file import MeasuredFile
 from potstill.evaluation.procedures import Procedure, images_in_training, on_set
 from potstill.evaluation.recipes import find_recipe, plain_recipe
@@ -109,13 +110,15 @@ def measure_label_regimes(
         The accuracies, and the bytes that each regime needs.
 
     Raises:
-        UserError: the teacher is absent or of another dataset, the recipe replays learned steps, or as for
-            :func:`evaluate`.
+        UserError: the teacher is absent or of another dataset; the recipe replays learned steps, or needs a learned
+            rate that the set does not have; or as for :func:`evaluate`.
     """
     session = Session.of(data)
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or plain_recipe(synthetic.shape))
     if recipe.replay:
         raise UserError("labels cannot be exchanged where learned steps are replayed", "use another recipe")
+    check_trainings(synthetic, session.dataset, recipe, networks, repeats)
+    check_learned_rate(recipe, [synthetic])
     file = TeacherFile.found(teacher, session.dataset)
     images = len(REGIMES) * 2 * repeats * images_in_training(recipe, len(synthetic), synthetic.pictures)
     compute = session.settled(images)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.checks import check_fits, check_networks, check_repeats, check_test, check_validation
+from potstill.evaluation.checks import check_test, check_trainings
 from potstill.evaluation.file import EvaluationFile
 from potstill.evaluation.procedures import images_in_training, initial_weights, on_set
 from potstill.evaluation.recipes import default_recipe, find_recipe
@@ -73,14 +73,13 @@ def evaluate(
     session = Session.of(data)
     dataset = session.dataset
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or default_recipe(synthetic))
-    check_fits(synthetic, dataset)
     networks = (default_network(dataset.shape),) if networks is None else networks
     baselines = default_baselines(synthetic) if baselines is None else baselines
-    _check_asked(repeats, baselines)
-    if recipe.learning_rate_grid:
-        check_validation(dataset, "choose learning rates by")
     weights = initial_weights(recipe, synthetic, session.initial)
-    check_networks(networks, dataset, weights)
+    check_trainings(synthetic, dataset, recipe, networks, repeats, weights)
+    for name in baselines:
+        if name not in BASELINES:
+            raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
     file = EvaluationFile(Path(record)) if isinstance(record, str | Path) else record
     asked = Evaluation(
         recipe=recipe,
@@ -207,13 +206,6 @@ def validation_accuracy(
     weights = initial_weights(recipe, synthetic, "random").held_out(0)
     on_set(synthetic, recipe, weights, dataset.flips).train(trainer, streams, lambda _epoch, _loss: None)
     return accuracy(trainer, dataset.validation)
-
-
-def _check_asked(repeats: int, baselines: Sequence[str]) -> None:
-    check_repeats(repeats)
-    for name in baselines:
-        if name not in BASELINES:
-            raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
 
 
 def _on_record(asked: Evaluation, file: EvaluationFile | None, full_epochs: int | None) -> Evaluation:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.checks import check_fits, check_images, check_repeats, check_validation
+from potstill.evaluation.checks import check_images, check_trainings, check_validation
 from potstill.evaluation.procedures import images_in_training, random_set
 from potstill.evaluation.recipes import find_recipe
 from potstill.evaluation.schedules import training_schedule
@@ -73,7 +73,6 @@ def measure_robustness(
     session = Session.of(data)
     dataset = session.dataset
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    check_fits(synthetic, dataset)
     check_images(dataset, "robust scores are")
     if recipe.replay or recipe.augmentation == "none":
         lacks = "replays learned steps" if recipe.replay else "has no augmentation"
@@ -81,7 +80,7 @@ def measure_robustness(
             f"{recipe.name} {lacks}, but robust scores compare training with and without augmentation",
             "use `recipe=dsa-1000`",
         )
-    check_repeats(repeats)
+    check_trainings(synthetic, dataset, recipe, [network], repeats)
     check_least("full_epochs", full_epochs, 1)
     check_validation(dataset, "tune learning rates on")
     path, epochs = None if record is None else Path(record), full_epochs or recipe.full_epochs

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from potstill.report import wording
+from potstill.report.markdown import fenced, plain, table
 from potstill.report.protocol import recipe_title
 from potstill.runtime.text import visible
 from potstill.schema.evaluation import Evaluation, NetworkResult
@@ -83,17 +83,17 @@ def render_card(facts: CardFacts, *, picture: str | None = "preview.png") -> str
     each = f"{per_class:g} {facts.kind}{'s' * (per_class != 1)} per class"
     parts = [
         _metadata(facts, f"{title}: {each}"),
-        f"# {_plain(title)}: {each}",
+        f"# {plain(title)}: {each}",
         *([f"![Some of the images]({picture})"] if picture is not None else []),
         f"{wording.images(facts.images, f'synthetic {facts.kind}')} in place of a labelled dataset: networks trained\n"
         f"on them alone are meant to classify real {facts.kind}s.",
-        _table(_facts_of(facts)),
+        _facts_table(_facts_of(facts)),
         *_worth(facts),
         _loading(facts),
         *_precision(facts),
-        "## How it was made\n\n" + _fenced("json", json.dumps(dict(facts.provenance), indent=2, ensure_ascii=False)),
+        "## How it was made\n\n" + fenced("json", json.dumps(dict(facts.provenance), indent=2, ensure_ascii=False)),
         *(
-            [f"## Citation\n\nCite the paper of the method:\n\n{_fenced('bibtex', facts.bibtex)}"]
+            [f"## Citation\n\nCite the paper of the method:\n\n{fenced('bibtex', facts.bibtex)}"]
             if facts.bibtex
             else []
         ),
@@ -134,18 +134,18 @@ def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
     pixels = f"{width}×{height} pixels, channels: {channels}"
     size = pixels if facts.kind == "image" else f"{channels:,} numbers each"
     title, url = facts.paper
-    method = _plain(facts.method) or "not recorded"
+    method = plain(facts.method) or "not recorded"
     linked = url.startswith("https://") and not set(url) & set("()<> \n")
-    paper = f": [{_plain(title)}]({url})" if title and linked else f": {_plain(title)}" if title else ""
+    paper = f": [{plain(title)}]({url})" if title and linked else f": {plain(title)}" if title else ""
     pictures = facts.formation**2
     return [
-        ("real dataset", f"{_plain(facts.dataset)} (licence of its {facts.kind}s: {facts.dataset_licence})"),
+        ("real dataset", f"{plain(facts.dataset)} (licence of its {facts.kind}s: {facts.dataset_licence})"),
         ("method", method + paper),
         (f"{facts.kind}s", f"{facts.images:,} of {size}, {facts.classes:,} classes"),
         *([("pictures in each", f"{pictures}, decoded in the 8-bit copy")] if pictures > 1 else []),
         ("labels", "probabilities of all classes" if facts.soft else "classes"),
         ("size of the exact set", wording.size(facts.set_bytes)),
-        *((name, _plain(value)) for name, value in facts.made),
+        *((name, plain(value)) for name, value in facts.made),
         ("SHA-256 of the set", f"`{facts.set_sha256}`"),
     ]
 
@@ -163,13 +163,13 @@ def _worth(facts: CardFacts) -> list[str]:
     for evaluation in facts.evaluations:
         columns = ["distilled", *evaluation.baselines]
         names = list(dict.fromkeys([*evaluation.networks, *(n for t in evaluation.baselines.values() for n in t)]))
-        head = ["network", *(f"{column} {facts.kind}s" if column == "random" else _plain(column) for column in columns)]
+        head = ["network", *(f"{column} {facts.kind}s" if column == "random" else plain(column) for column in columns)]
         rows = [
-            [_plain(wording.network_title(name)), *(_cell(found.get(name)) for found in _of(evaluation, columns))]
+            [plain(wording.network_title(name)), *(_cell(found.get(name)) for found in _of(evaluation, columns))]
             for name in names
         ]
-        parts.append(f"Recipe {_plain(recipe_title(evaluation.recipe))}: {_plain(evaluation.recipe.summary)}.")
-        parts.append(_rows([head, *rows]))
+        parts.append(f"Recipe {plain(recipe_title(evaluation.recipe))}: {plain(evaluation.recipe.summary)}.")
+        parts.append(table([head, *rows]))
     if any("random" in each.baselines for each in facts.evaluations):
         parts.append(
             f"Random {facts.kind}s: as many real ones of each class, others in each training, by the same recipe."
@@ -221,26 +221,5 @@ def _precision(facts: CardFacts) -> list[str]:
     ]
 
 
-def _table(rows: Sequence[tuple[str, str]]) -> str:
-    return _rows([["", ""], *([name, value] for name, value in rows)])
-
-
-def _rows(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first row is its head."""
-    head, *rest = rows
-    lines = [head, ["---"] * len(head), *rest]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _fenced(kind: str, text: str) -> str:
-    """A block of code; its fence is longer than any run of backticks in it."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}{kind}\n{text}\n{fence}"
-
-
-def _plain(text: str) -> str:
-    """A text from elsewhere, in one visible line without Markdown or HTML of its own."""
-    safe = visible(text)
-    for sign in "\\`*_[]<>#":
-        safe = safe.replace(sign, f"\\{sign}")
-    return safe
+def _facts_table(rows: Sequence[tuple[str, str]]) -> str:
+    return table([["", ""], *([name, value] for name, value in rows)])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from potstill.report.exchange import exchanged
 from potstill.report.run import Run
-from potstill.report.wording import SPACE, count, images, interval, network_title, percent, points
+from potstill.report.wording import SPACE, count, images, interval, network_title, percent, points, signed
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.exchange import Exchange
 from potstill.schema.manifest import Iterations
 from potstill.schema.set_file import IMPORTED
+from potstill.schema.statistics import welch_interval
 
 
 def result(run: Run) -> list[str]:
@@ -94,11 +95,13 @@ def _baseline(evaluation: Evaluation, name: str, network: str) -> NetworkResult 
 
 
 def _comparison(distilled: NetworkResult, random: NetworkResult, kind: str) -> str:
-    """What follows from the two intervals."""
+    """How far the set is from random images, and whether a difference is shown."""
     gain = round(distilled.mean, 3) - round(random.mean, 3)  # of the numbers as printed, so that they add up
     difference = f"{points(abs(gain))} points {'above' if gain >= 0 else 'below'} random {kind}s"
-    if not (distilled.interval and random.interval):
-        return f"That is {difference}, but one repeat gives no interval: chance alone may explain a small difference."
-    if distilled.interval[0] > random.interval[1] or distilled.interval[1] < random.interval[0]:
-        return f"That is {difference}, and the intervals do not overlap."
-    return f"That is {difference}, but the intervals overlap: no difference is shown."
+    ends = welch_interval(distilled.accuracies, random.accuracies)
+    if ends is None:
+        why = "one repeat gives" if min(distilled.repeats, random.repeats) < 2 else "repeats without spread give"
+        return f"That is {difference}, but {why} no interval: chance alone may explain a small difference."
+    told = f"95{SPACE}% interval of the difference {signed(ends[0])} to {signed(ends[1])}"
+    shown = ": no difference is shown" if ends[0] <= 0 <= ends[1] else ""
+    return f"That is {difference} ({told}){shown}."

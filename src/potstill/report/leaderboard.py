@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from potstill.report import wording
 from potstill.report.images import read_images
+from potstill.report.markdown import plain, table
 from potstill.report.page import rendered
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
@@ -24,6 +25,7 @@ from potstill.schema.published_results import published_result
 from potstill.schema.run_folder import RunPaths
 from potstill.schema.set_file import IMPORTED, ProvenanceRecord, made_by
 from potstill.schema.shapes import kind_of
+from potstill.schema.statistics import welch_interval
 
 NAME = "leaderboard"
 EVALUATIONS = f"{Path(Evaluation.FILE).stem}*.json"
@@ -85,19 +87,18 @@ class Row:
     published: Published | None
 
     @property
-    def intervals(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
-        """The 95 % intervals on the set and on random images; None without both."""
-        random = None if self.random is None else self.random.interval
-        return None if self.result.interval is None or random is None else (self.result.interval, random)
+    def gain(self) -> tuple[float, float] | None:
+        """Welch's 95 % interval of what the set has more than random images; None without repeats of both."""
+        return None if self.random is None else welch_interval(self.result.accuracies, self.random.accuracies)
 
     @property
     def verdict(self) -> str:
         """Our result beside the published one and beside random images, in a few words."""
-        if self.intervals is not None:
-            own, random = self.intervals
-            if own[1] < random[0]:
+        if self.gain is not None:
+            least, most = self.gain
+            if most < 0:
                 return f"below random {self.of.kind}s"
-            if own[0] <= random[1]:
+            if least <= 0:
                 return f"not apart from random {self.of.kind}s"
         if self.published is None:
             return ""
@@ -159,22 +160,23 @@ def markdown(rows: Sequence[Row], beside: Path) -> str:
     lines = ["# Leaderboard", "", lead(rows), "", note(rows)]
     for dataset in dict.fromkeys(row.of.dataset for row in rows):
         own = [row for row in rows if row.of.dataset == dataset]
-        names = columns(own)
-        lines += ["", f"## {dataset}", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-        for row in own:
-            method, *cells = (html.escape(cell).replace("|", "\\|") for cell in cells_of(row))
-            link = f"[{method}]({_link(row.of.folder, beside)})"
-            lines.append(f"| {' | '.join([link, *cells])} |")
+        titles, cells = _table(own)
+        linked = [
+            [f"[{plain(method)}]({_link(row.of.folder, beside)})", *map(plain, others)]
+            for row, (method, *others) in zip(own, cells, strict=True)
+        ]
+        lines += ["", f"## {plain(dataset)}", "", table([titles, *linked])]
     return "\n".join([*lines, ""])
 
 
 def page(rows: Sequence[Row], beside: Path) -> str:
     """The rows as a page of HTML."""
-    datasets = [
-        (dataset, columns(own), [(cells_of(row), _link(row.of.folder, beside)) for row in own])
-        for dataset in dict.fromkeys(row.of.dataset for row in rows)
-        if (own := [row for row in rows if row.of.dataset == dataset])
-    ]
+    datasets = []
+    for dataset in dict.fromkeys(row.of.dataset for row in rows):
+        own = [row for row in rows if row.of.dataset == dataset]
+        titles, cells = _table(own)
+        links = [_link(row.of.folder, beside) for row in own]
+        datasets.append((dataset, titles, list(zip(cells, links, strict=True))))
     facts = [wording.images(len(rows), "result"), wording.images(len(datasets), "dataset")]
     return rendered(
         "leaderboard.html.jinja",
@@ -184,24 +186,6 @@ def page(rows: Sequence[Row], beside: Path) -> str:
         lead=lead(rows),
         remarks=(note(rows),),
         datasets=datasets,
-    )
-
-
-def columns(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The names of the columns of a table."""
-    return (
-        "method",
-        "per class",
-        "labels",
-        "recipe, network",
-        "accuracy, %",
-        "95 % interval",
-        f"random {_held(rows)}, %",
-        "size",
-        "made in",
-        "iterations",
-        "published, %",
-        "verdict",
     )
 
 
@@ -223,36 +207,51 @@ def _held(rows: Sequence[Row], plural: str = "s") -> str:
 
 
 def lead(rows: Sequence[Row]) -> str:
-    """How many of the results that can be compared with random images by intervals lie above them, in one sentence."""
-    judged = [row for row in rows if row.intervals is not None and row.of.method != "random"]
+    """How many results lie above random images, of those that can be compared with them, in one sentence."""
+    judged = [row for row in rows if row.gain is not None and row.of.method != "random"]
     if not judged:
-        return f"No result stands beside random {_held(rows)} of the same number, both with an interval."
-    above = sum(own[0] > random[1] for own, random in (row.intervals for row in judged if row.intervals))
-    return f"{above} of {len(judged)} results that have random {_held(rows)} beside them lie clearly above these."
+        return f"No result stands beside random {_held(rows)} of the same number, both with repeats."
+    above = sum(row.gain is not None and row.gain[0] > 0 for row in judged)
+    return (
+        f"{above} of {len(judged)} results that have random {_held(rows)} beside them lie above these by Welch's 95 % "
+        "interval of the difference, each taken by itself."
+    )
 
 
-def cells_of(row: Row) -> list[str]:
-    """The texts of a row, in the order of ``columns``."""
-    formation = f", f = {row.of.formation}" if row.of.formation > 1 else ""
-    return [
-        row.of.method + formation,
-        str(row.of.ipc),
-        row.of.labels,
-        f"{row.recipe}, {wording.network_title(row.network)}",
-        _accuracy(row.result),
-        "" if row.result.interval is None else " to ".join(f"{100 * end:.1f}" for end in row.result.interval),
-        "" if row.random is None else _accuracy(row.random),
-        wording.size(row.of.size),
-        "" if row.of.seconds is None else wording.duration(row.of.seconds),
-        f"{row.of.iterations:,}" if row.of.iterations else "",
-        "" if row.published is None else str(row.published),
-        row.verdict,
-    ]
-
-
-def _accuracy(result: NetworkResult) -> str:
+def _accuracy(result: NetworkResult | None) -> str:
+    if result is None:
+        return ""
     spread = "" if result.std is None else f" ± {100 * result.std:.2f}"
     return f"{100 * result.mean:.2f}{spread} × {result.repeats}"
+
+
+def _interval(result: NetworkResult) -> str:
+    return "" if result.interval is None else " to ".join(f"{100 * end:.1f}" for end in result.interval)
+
+
+COLUMNS: Mapping[str, Callable[[Row], str]] = MappingProxyType(
+    {
+        "method": lambda row: row.of.method + (f", f = {row.of.formation}" if row.of.formation > 1 else ""),
+        "per class": lambda row: str(row.of.ipc),
+        "labels": lambda row: row.of.labels,
+        "recipe, network": lambda row: f"{row.recipe}, {wording.network_title(row.network)}",
+        "accuracy, %": lambda row: _accuracy(row.result),
+        "95 % interval": lambda row: _interval(row.result),
+        "random {held}, %": lambda row: _accuracy(row.random),
+        "size": lambda row: wording.size(row.of.size),
+        "made in": lambda row: "" if row.of.seconds is None else wording.duration(row.of.seconds),
+        "iterations": lambda row: f"{row.of.iterations:,}" if row.of.iterations else "",
+        "published, %": lambda row: "" if row.published is None else str(row.published),
+        "verdict": lambda row: row.verdict,
+    }
+)
+"""The title of each column, which may name what the sets hold, and its cell in a row."""
+
+
+def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """The titles of the columns, and the cells of each row."""
+    titles = [title.format(held=_held(rows)) for title in COLUMNS]
+    return titles, [[cell(row) for cell in COLUMNS.values()] for row in rows]
 
 
 def _set_of_run(paths: RunPaths) -> JudgedSet:
@@ -340,5 +339,4 @@ def _labels(path: Path) -> str:
 
 def _link(folder: Path, beside: Path) -> str:
     """The relative path from a page to a folder, as a link."""
-
     return quote(Path(os.path.relpath(folder, beside)).as_posix())

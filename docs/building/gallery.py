@@ -14,11 +14,12 @@ from potstill.report import wording
 from potstill.report.figures import gallery_png
 from potstill.report.images import read_images
 from potstill.report.leaderboard import Row, cells_of, collected
+from potstill.report.markdown import table
 from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import RunPaths
 
-COLUMNS = {3: "recipe, network", 4: "accuracy, %", 5: "95 % interval", 6: "random images, %", 10: "published, %"}
-"""What of a row of the leaderboard is shown, by its place there."""
+COLUMNS = ("recipe, network", "accuracy, %", "95 % interval", "random {held}, %", "published, %")
+"""The columns of the leaderboard that are shown."""
 
 
 class Gallery(SphinxDirective):
@@ -40,7 +41,7 @@ class Gallery(SphinxDirective):
             members = {path: each for path, each in sets.items() if each.dataset.name == dataset}
             for path, manifest in sorted(members.items(), key=lambda item: (item[1].set_bytes, str(item[0]))):
                 self.env.note_dependency(RunPaths(path).synthetic)
-                judged = [row for row in rows if row.folder == path]
+                judged = [row for row in rows if row.of.folder == path]
                 lines += exhibit(path, manifest, judged, pictures, root, page)
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
@@ -68,9 +69,8 @@ def exhibit(path: Path, manifest: Manifest, rows: list[Row], pictures: Path, roo
         picture.write_bytes(gallery_png(images, title))
         yield from (f"![{title}](/{Path(os.path.relpath(picture, root)).as_posix()})", "")
     if rows:
-        shown = [[cells_of(row)[place] for place in COLUMNS] for row in rows]
-        for line in ([*COLUMNS.values()], ["---"] * len(COLUMNS), *shown):
-            yield f"| {' | '.join(line)} |"
+        titles, cells = cells_of(rows, COLUMNS)
+        yield from table([titles, *cells]).splitlines()
     else:
         yield "Not evaluated by itself: the record says what it was made for."
     size = wording.size(manifest.set_bytes)

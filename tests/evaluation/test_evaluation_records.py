@@ -112,6 +112,30 @@ def test_a_damaged_record_is_named_and_kept(content: str, tmp_path: Path):
     assert path.read_text() == content
 
 
+def test_confusions_of_many_classes_are_written_without_zeros_and_read_back(tmp_path: Path):
+    counts = [[0] * 150 for _ in range(150)]
+    counts[3][3], counts[149][0] = 7, 2
+    measured = replace(evaluation(), networks={"mlp": replace(result(0.5), confusion=counts)})
+    measured.write(tmp_path / "evaluation.json")
+    written = json.loads((tmp_path / "evaluation.json").read_text())["networks"]["mlp"]["confusion"]
+    assert written == {"classes": 150, "counts": [[3, 3, 7], [149, 0, 2]]}
+    assert Evaluation.read(tmp_path / "evaluation.json") == measured
+
+
+@pytest.mark.parametrize(
+    "confusion",
+    [{"classes": 150, "counts": [[150, 0, 1]]}, {"classes": 10**9, "counts": []}, {"classes": 150}, [[1], [2]]],
+)
+def test_impossible_confusions_are_refused(confusion: object, tmp_path: Path):
+    path = tmp_path / "evaluation.json"
+    replace(evaluation(), networks={"mlp": result(0.5)}).write(path)
+    record = json.loads(path.read_text())
+    record["networks"]["mlp"]["confusion"] = confusion
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"networks\.mlp\.confusion"):
+        Evaluation.read(path)
+
+
 def test_repeats_join_whatever_the_parts():
     singles = [result(accuracy) for accuracy in (0.8, 0.9, 0.4)]
     one_by_one = NetworkResult()

@@ -488,6 +488,32 @@ def test_any_selection_may_be_a_baseline(dataset: ImageDataset, monkeypatch: pyt
     assert len(on_average[0].flatten(1).unique(dim=0)) == 10
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "digits"}, "'digits' is no dataset"),
+        ({"synthetic": "runs/demo"}, "'runs/demo' is no synthetic set"),
+        ({"networks": "mlp"}, "not a sequence of names"),
+        ({"networks": [torch.nn.Linear(2, 2)]}, "not a sequence of names"),
+        ({"baselines": "random"}, "not a sequence of names"),
+        ({"repeats": "3"}, "is no number"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(options: dict[str, Any], message: str, dataset: ImageDataset):
+    given = {"synthetic": real_set(dataset), "data": dataset, "recipe": RECIPE, "networks": (NETWORK,), **options}
+    with pytest.raises(UserError, match=message):
+        evaluate(given.pop("synthetic"), given.pop("data"), **given)
+
+
+def test_a_selection_with_too_few_images_to_choose_from_is_refused(dataset: ImageDataset):
+    few = real_set(dataset)
+    times = min(dataset.train.class_sizes)
+    many = replace(few, images=few.images.repeat(times, 1, 1, 1), labels=few.labels.repeat(times))
+    with pytest.raises(UserError, match="training image") as refused:
+        evaluate(many, dataset, recipe=RECIPE, networks=(NETWORK,), baselines=("herding",))
+    assert refused.value.remedy == "leave herding out of `baselines`"
+
+
 def test_a_misspelt_recipe_is_refused(dataset: ImageDataset):
     with pytest.raises(UserError, match="unknown recipe"):
         measure(dataset, recipe="dsa-999")

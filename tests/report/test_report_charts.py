@@ -27,6 +27,20 @@ def test_linear_ticks_are_few_in_order_and_inside(low: float, span: float) -> No
     assert all(0 <= position <= 100 for position in positions)
 
 
+@given(st.floats(0, 1e6), st.floats(1, 1e6))
+def test_ticks_of_whole_numbers_are_whole(low: float, span: float) -> None:
+    values = [float(tick.label) for tick in linear_scale(low, low + span, repr, 4, unit=1).ticks]
+    assert values
+    assert all(value == round(value) for value in values)
+
+
+def test_ticks_of_percents_are_whole_percents() -> None:
+    for high in (0.1, 0.11, 0.3, 1.0):
+        ticks = linear_scale(0.0, high, lambda value: f"{100 * value:.3f}", 4, unit=0.01).ticks
+        assert len(ticks) > 1
+        assert all(tick.label.endswith(".000") for tick in ticks)
+
+
 @given(st.floats(1e-6, 1e3), st.floats(10, 1e9))
 def test_logarithmic_ticks_stand_where_their_values_do(low: float, factor: float) -> None:
     scale = logarithmic_scale(low, low * factor, repr)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from potstill.report.page import read_run, render
 from potstill.report.sections.labels import SECTION, label_sentence
+from potstill.report.wording import percent
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.label_regimes import LabelRegimes
 from potstill.schema.recipe import Recipe
@@ -70,7 +71,8 @@ def test_a_sentence_says_how_far_the_set_is_above_random_images():
     assert "beside random vectors:" in label_sentence(regimes(), "convnet", "vector")
     sentence = label_sentence(regimes(), "convnet")
     assert "−10.0 points with hard labels, +5.0 points with stored labels" in sentence
-    assert sentence.endswith("not measured with teacher labels.")
+    assert "not measured with teacher labels" in sentence
+    assert sentence.endswith(f"; the teacher has {percent(regimes().teacher_accuracy)} test accuracy.")
 
 
 def test_a_record_survives_its_file(tmp_path: Path):

@@ -26,7 +26,7 @@ from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import Candidate, SearchResult
-from potstill.schema.statistics import summary
+from potstill.schema.statistics import summary, welch_interval
 
 NAMES = ("ape", "bee", "cat")
 STEP_SIZE = 0.04731
@@ -232,6 +232,7 @@ def test_every_number_on_the_page_of_a_run_is_in_its_records(run: Path) -> None:
         "images": [12, 4, 3],
         "started": manifest["started"][:10],
         "gain": round(convnet.mean, 3) - round(random.mean, 3),
+        "gain ends": list(welch_interval(convnet.accuracies, random.accuracies) or ()),
         "all seconds": sum(each.seconds for each in results if each.usable),
         "pace seconds": manifest["seconds"] / 5_678,
         "train bytes": 12_345 * 3 * 6 * 9,

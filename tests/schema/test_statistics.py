@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from statistics import stdev
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_ind
 
 from potstill.schema.statistics import (
     bootstrap_interval,
@@ -14,6 +17,7 @@ from potstill.schema.statistics import (
     corrected,
     paired_difference,
     summary,
+    welch_interval,
 )
 
 fractions = st.lists(st.floats(0, 1), min_size=2, max_size=20)
@@ -30,6 +34,21 @@ def test_interval_of_five_by_hand():
     """Mean 0.5, squared deviations 0.001 in all, so s² = 0.00025; t(0.975, 4) = 2.776445."""
     half = 2.776445 * 0.00025**0.5 / 5**0.5
     assert confidence_interval([0.48, 0.49, 0.50, 0.51, 0.52]) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-8)
+
+
+@given(fractions, fractions)
+def test_welchs_interval_is_that_of_scipy(first: list[float], second: list[float]):
+    found = welch_interval(first, second)
+    if min(map(stdev, (first, second))) < 1e-6:
+        return  # without any spread there is none, and with hardly any scipy warns of its own rounding
+    expected: Any = ttest_ind(first, second, equal_var=False)
+    assert found == pytest.approx(tuple(expected.confidence_interval()), abs=1e-9)
+
+
+def test_equal_repeats_on_one_side_give_an_interval_without_a_warning(recwarn: pytest.WarningsRecorder):
+    assert welch_interval([0.5, 0.5, 0.5], [0.4, 0.42]) is not None
+    assert welch_interval([0.5, 0.5], [0.4, 0.4]) is None
+    assert not recwarn.list
 
 
 def test_another_level():

@@ -34,9 +34,11 @@ from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
 from potstill.runtime.files import check_writable
+from potstill.schema.evaluation import real_images_per_class
 from potstill.schema.shapes import kind_of
 
 if TYPE_CHECKING:
+    from potstill.data import ImageDataset
     from potstill.evaluation import Evaluation, NetworkResult, Session, Target
 
 
@@ -179,7 +181,10 @@ def _carry_out(options: Options) -> None:
             full=evaluation.FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
             record=path,
         )
-    table_console().print(table(result, len(synthetic)))
+    real = synthetic.class_count * real_images_per_class(len(synthetic), synthetic.class_count)
+    table_console().print(table(result, len(synthetic), real))
+    if "random" in result.baselines and (few := _too_few(dataset, real // synthetic.class_count)):
+        say(few)
     say(f"written to {path}")
     if rates is not None:
         for network in networks:
@@ -266,14 +271,31 @@ def _refuse(options: Options, what: str, others: Sequence[str]) -> None:
             raise UserError(f"--{option.replace('_', '-')} does not apply to --{what}", "leave it out")
 
 
-def table(found: Evaluation, images: int) -> Table:
-    """The accuracies of an evaluation as a table; ``images`` is the size of the set."""
+def _too_few(dataset: ImageDataset, drawn: int) -> str | None:
+    """A sentence about classes with fewer training images than are drawn at random; None if there are none."""
+    sizes = zip(dataset.class_names, dataset.train.class_sizes, strict=True)
+    few = [f"{name} ({size})" for name, size in sizes if size < drawn]
+    if not few:
+        return None
+    named = ", ".join(few[:3]) + (f" and {len(few) - 3:,} more" if len(few) > 3 else "")
+    return f"{drawn} random {kind_of(dataset.shape)}s of each class hold some more than once: {named}"
+
+
+def table(found: Evaluation, images: int, real: int) -> Table:
+    """The accuracies of an evaluation as a table.
+
+    Args:
+        found: the evaluation.
+        images: the size of the set.
+        real: the number of real images that baselines have in its place.
+    """
     title = f"test accuracy, recipe {found.recipe.label}, mean ± std [95 % interval] × repeats"
     shown = Table(title=title)
     shown.add_column("network")
     columns = {"distilled": found.networks, **found.baselines}
+    titles = {"distilled": f"distilled ({images})", "full": "full data", "initial": "untrained"}
     for column in columns:
-        shown.add_column({"full": "full data", "initial": "untrained"}.get(column, f"{column} ({images})"))
+        shown.add_column(titles.get(column, f"{column} ({real})"))
     for network in found.networks:
         shown.add_row(network, *(_cell(results.get(network)) for results in columns.values()))
     return shown

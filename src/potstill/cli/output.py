@@ -6,7 +6,8 @@ import sys
 from typing import Any, TextIO
 
 from rich import table
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
 
 from potstill.runtime.errors import with_flags
 from potstill.runtime.text import visible
@@ -29,11 +30,19 @@ def printed(line: str) -> str:
 
 
 class Table(table.Table):
-    """A table whose titles and cells are printed as lines are."""
+    """A table whose titles and cells are printed as lines are; a title may be wider than the table."""
 
     def __init__(self, *, title: str | None = None, caption: str | None = None, **options: Any) -> None:
-        shown = {name: printed(text) for name, text in (("title", title), ("caption", caption)) if text is not None}
-        super().__init__(**shown, title_justify="left", caption_justify="left", **options)
+        super().__init__(**options)
+        self._above, self._below = title, caption
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The title, the table and the caption."""
+        if self._above is not None:
+            yield Text(printed(self._above), style="table.title")
+        yield from super().__rich_console__(console, options)
+        if self._below is not None:
+            yield Text(printed(self._below), style="table.caption")
 
     def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
         """Add a column with this header."""

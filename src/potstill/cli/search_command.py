@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from potstill import applications, evaluation, report, runtime
+from potstill import applications, evaluation, report
 from potstill.cli.going_on import going_on, same_again
 from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
 from potstill.cli.output import Table, say, table_console
@@ -84,7 +84,7 @@ def run(words: list[str]) -> None:
             target.synthetic,
             evaluation.Session(
                 target.dataset(options.dataset, options.choices, options.data_root),
-                compute=runtime.settled(options.compute, long_run=True),
+                compute=options.compute,
                 seed=options.seed,
                 executor=options.executor,
                 progress=progress,

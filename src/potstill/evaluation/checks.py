@@ -80,6 +80,30 @@ def check_validation(dataset: ImageDataset, purpose: str) -> None:
         raise UserError(f"{dataset.name} has no validation {kind}s to {purpose}", "use a larger dataset")
 
 
+def check_set(synthetic: SyntheticSet) -> None:
+    """Make sure that a set is one, rather than the name of a run or of a file.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(synthetic, SyntheticSet):
+        raise UserError(f"{synthetic!r} is no synthetic set", "load it first: potstill.SyntheticSet.load(FILE)")
+
+
+def check_names(option: str, names: Sequence[str]) -> None:
+    """Make sure that names are a sequence of texts: one text alone would be taken for its letters.
+
+    Args:
+        option: what takes them, for the error message.
+        names: the names.
+
+    Raises:
+        UserError: they are not.
+    """
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{option} are {names!r}, not a sequence of names", f"write {option}=('NAME',), for example")
+
+
 def check_networks(networks: Sequence[str], dataset: ImageDataset, weights: InitialWeights | None = None) -> None:
     """Build every network once, so that a wrong name or unsuitable weights are found before any training.
 
@@ -91,6 +115,7 @@ def check_networks(networks: Sequence[str], dataset: ImageDataset, weights: Init
     Raises:
         UserError: none is named, one is unknown, or images or weights do not suit it.
     """
+    check_names("networks", networks)
     if not networks:
         raise UserError("no network is named", f"use `networks={default_network(dataset.shape)}`, for example")
     for name in networks:

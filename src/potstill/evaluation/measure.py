@@ -9,7 +9,7 @@ from pathlib import Path
 
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
-from potstill.evaluation.checks import check_test, check_trainings
+from potstill.evaluation.checks import check_names, check_set, check_test, check_trainings
 from potstill.evaluation.file import EvaluationFile
 from potstill.evaluation.procedures import images_in_training, initial_weights, on_set
 from potstill.evaluation.recipes import default_recipe, find_recipe
@@ -19,12 +19,13 @@ from potstill.evaluation.specs import trained_on_full, trained_on_real, trained_
 from potstill.evaluation.training import accuracy, make_trainer
 from potstill.networks import default_network
 from potstill.runtime.compute import Compute
-from potstill.runtime.errors import unknown
+from potstill.runtime.errors import UserError, unknown
 from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
-from potstill.schema.evaluation import Evaluation, NetworkResult, Results
+from potstill.schema.evaluation import Evaluation, NetworkResult, Results, real_images_per_class
 from potstill.schema.recipe import Recipe
 from potstill.selection import SELECTIONS
+from potstill.selection.random import TooFewImages
 from potstill.synthetic import SyntheticSet
 from potstill.units import UnitLog
 
@@ -72,14 +73,17 @@ def evaluate(
     """
     session = Session.of(data)
     dataset = session.dataset
+    check_set(synthetic)
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or default_recipe(synthetic))
     networks = (default_network(dataset.shape),) if networks is None else networks
     baselines = default_baselines(synthetic) if baselines is None else baselines
     weights = initial_weights(recipe, synthetic, session.initial)
     check_trainings(synthetic, dataset, recipe, networks, repeats, weights)
+    check_names("baselines", baselines)
     for name in baselines:
         if name not in BASELINES:
             raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
+        _check_enough(name, synthetic, dataset)
     file = EvaluationFile(Path(record)) if isinstance(record, str | Path) else record
     asked = Evaluation(
         recipe=recipe,
@@ -206,6 +210,16 @@ def validation_accuracy(
     weights = initial_weights(recipe, synthetic, "random").held_out(0)
     on_set(synthetic, recipe, weights, dataset.flips).train(trainer, streams, lambda _epoch, _loss: None)
     return accuracy(trainer, dataset.validation)
+
+
+def _check_enough(baseline: str, synthetic: SyntheticSet, dataset: ImageDataset) -> None:
+    """Make sure that a selection has as many images to choose from as it takes; random ones may come twice."""
+    if baseline not in SELECTIONS or baseline == "random":
+        return
+    try:
+        SELECTIONS[baseline].check(dataset.train, real_images_per_class(len(synthetic), synthetic.class_count))
+    except TooFewImages as error:
+        raise UserError(error.problem, f"leave {baseline} out of `baselines`") from error
 
 
 def _on_record(asked: Evaluation, file: EvaluationFile | None, full_epochs: int | None) -> Evaluation:

@@ -13,6 +13,7 @@ from potstill.data import NO_CHOICES, Choices, ImageDataset
 from potstill.runtime.bounds import at_least
 from potstill.runtime.compute import Compute, settled
 from potstill.runtime.compute_choice import AUTOMATIC, ComputeChoice
+from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import HERE, check_executor
 from potstill.runtime.progress import Progress, silent
 from potstill.units import Crew, Materials, Runner, UnitLog, Work, Workplace, crew_by, runner_by
@@ -56,8 +57,16 @@ class Session:
 
     @classmethod
     def of(cls, data: ImageDataset | Session) -> Session:
-        """``data`` itself if it is a session, otherwise a session with that dataset and default options."""
-        return data if isinstance(data, Session) else cls(data)
+        """``data`` itself if it is a session, otherwise a session with that dataset and default options.
+
+        Raises:
+            UserError: it is neither.
+        """
+        if isinstance(data, Session):
+            return data
+        if not isinstance(data, ImageDataset):
+            raise UserError(f"{data!r} is no dataset", "load it first: potstill.load_dataset(...)")
+        return cls(data)
 
     def settled(self, images: int | None = None) -> Compute:
         """The device, precision and compilation that suit an amount of work.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
+from torch import Tensor
 
 from potstill.data import ImageDataset, LabeledImages
 from potstill.engine.fit import telling_of_steps
@@ -29,7 +30,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Pace, Progress
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
-from potstill.schema.evaluation import NetworkResult
+from potstill.schema.evaluation import MOST_CONFUSED, NetworkResult
 from potstill.schema.fields import Amount, Count, Positive
 from potstill.schema.recipe import Recipe
 from potstill.synthetic import SyntheticSet
@@ -234,18 +235,24 @@ class TrainAndTest(NetworkTraining[NetworkResult]):
         judges: LabeledImages = dataset.test if self.judged_by == "test" else dataset.validation
         predicted, true = trainer.predict(judges), judges.labels.cpu()
         classes = judges.class_count
-        counts = torch.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
         return NetworkResult(
             accuracies=[(predicted == true).double().mean().item()],
             seconds=time.perf_counter() - started,
             curve_epochs=curve.epochs,
             curve_loss=curve.losses,
             curve_accuracy=curve.accuracies,
-            confusion=counts.tolist(),
+            confusion=_confusion(true, predicted, classes),
             epochs=epochs,
             made_on=[workplace.in_words],
             learning_rate=self.learning_rate,
         )
+
+
+def _confusion(true: Tensor, predicted: Tensor, classes: int) -> list[list[int]]:
+    if classes > MOST_CONFUSED:
+        return []
+    counts = torch.bincount(true * classes + predicted, minlength=classes * classes)
+    return counts.reshape(classes, classes).tolist()
 
 
 class _Curve:

@@ -123,7 +123,7 @@ def _contender(kind: str, title: str, result: TrainedNetwork) -> Contender:
 def _scatters(record: Comparison, network: str) -> list[Scatter]:
     """Accuracy against each of the costs that differ between sets."""
     whole = accuracy_scale([_of_sets(record, network)])
-    y_scale = linear_scale(whole.low, whole.high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4)
+    y_scale = linear_scale(whole.low, whole.high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4, unit=0.01)
     results = [(item, result) for item in record.sets if (result := _usable(item, network))]
     charts = (
         scatter(

@@ -63,6 +63,8 @@ def _interval(worth: Worth) -> str:
     if worth.interval is None:
         return "one repeat gives no interval"
     low, high = (None if end is None else count(end) for end in worth.interval)
+    if low is None and high is None and worth.least == worth.most:
+        return "no other number was tried"
     if low is None and high is None:
         return f"95{SPACE}% interval: wider than the {count(worth.least)} to {count(worth.most)} that were tried"
     if low is None:

@@ -262,10 +262,10 @@ def _refining(record: Federated) -> list[tuple[str, str]]:
 def _averaging(averaging: Averaging) -> list[tuple[str, str]]:
     if not averaging.rounds:
         return []
-    epochs = f"{averaging.local_epochs} epoch{'s' * (averaging.local_epochs > 1)}"
+    epochs, at_once = (wording.images(n, "epoch") for n in (averaging.local_epochs, averaging.one_shot_epochs))
     steps = f"SGD in batches of {averaging.local_batch}, learning rate {averaging.local_rate:g}, no augmentation"
     part = f"{wording.percent(averaging.fraction, 0)} of the clients in each, {epochs}"
     return [
         ("FedAvg", f"{averaging.rounds} rounds, {part} of {steps}"),
-        ("one-shot FedAvg", f"one round of all clients, {averaging.one_shot_epochs} epochs of the same"),
+        ("one-shot FedAvg", f"one round of all clients, {at_once} of the same"),
     ]

@@ -160,7 +160,7 @@ def markdown(rows: Sequence[Row], beside: Path) -> str:
     lines = ["# Leaderboard", "", lead(rows), "", note(rows)]
     for dataset in dict.fromkeys(row.of.dataset for row in rows):
         own = [row for row in rows if row.of.dataset == dataset]
-        titles, cells = _table(own)
+        titles, cells = cells_of(own)
         linked = [
             [f"[{plain(method)}]({_link(row.of.folder, beside)})", *map(plain, others)]
             for row, (method, *others) in zip(own, cells, strict=True)
@@ -174,7 +174,7 @@ def page(rows: Sequence[Row], beside: Path) -> str:
     datasets = []
     for dataset in dict.fromkeys(row.of.dataset for row in rows):
         own = [row for row in rows if row.of.dataset == dataset]
-        titles, cells = _table(own)
+        titles, cells = cells_of(own)
         links = [_link(row.of.folder, beside) for row in own]
         datasets.append((dataset, titles, list(zip(cells, links, strict=True))))
     facts = [wording.images(len(rows), "result"), wording.images(len(datasets), "dataset")]
@@ -248,10 +248,18 @@ COLUMNS: Mapping[str, Callable[[Row], str]] = MappingProxyType(
 """The title of each column, which may name what the sets hold, and its cell in a row."""
 
 
-def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """The titles of the columns, and the cells of each row."""
-    titles = [title.format(held=_held(rows)) for title in COLUMNS]
-    return titles, [[cell(row) for cell in COLUMNS.values()] for row in rows]
+def cells_of(rows: Sequence[Row], columns: Sequence[str] = tuple(COLUMNS)) -> tuple[list[str], list[list[str]]]:
+    """Rows as texts.
+
+    Args:
+        rows: the rows.
+        columns: which of ``COLUMNS``.
+
+    Returns:
+        The titles of the columns, and the cells of each row.
+    """
+    titles = [title.format(held=_held(rows)) for title in columns]
+    return titles, [[COLUMNS[title](row) for title in columns] for row in rows]
 
 
 def _set_of_run(paths: RunPaths) -> JudgedSet:

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def check_least(name: str, value: float | None, least: float) -> None:
         least: the lower bound.
 
     Raises:
-        UserError: the value is smaller than ``least``, infinite or NaN.
+        UserError: the value is smaller than ``least``, infinite, NaN or no number.
     """
     if value is None:
         return
@@ -86,6 +87,8 @@ def all_finite(options: Any) -> None:
 
 
 def _check_finite(name: str, value: float, allowed: str) -> None:
+    if not isinstance(value, Real):
+        raise UserError(f"`{name}={value!r}` is no number", f"use {allowed}")
     if isinstance(value, float) and not math.isfinite(value):  # whole numbers are finite, however long
         raise UserError(f"`{name}={value}` is not a finite number", f"use {allowed}")
 

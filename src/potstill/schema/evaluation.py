@@ -9,9 +9,14 @@ from typing import Any, ClassVar, Self
 
 from potstill.runtime.errors import UserError
 from potstill.schema import Record, SetRecord
-from potstill.schema.fields import Amount, Count, Fields, Fraction
+from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.recipe import Recipe
 from potstill.schema.statistics import confidence_interval, standard_deviation, summary
+
+WRITTEN_IN_FULL = 100
+"""The most classes whose table of confusions is written with its zeros."""
+MOST_CONFUSED = 2_000
+"""The most classes of which it is counted which is taken for which: the table has as many numbers as their square."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +103,8 @@ class NetworkResult(Repeats):
         curve_loss: training loss at these epochs, averaged over the repeats.
         curve_accuracy: accuracy at these epochs on a part of the validation split, averaged over the repeats; empty
             without validation images.
-        confusion: counts by true class (row) and predicted class (column), summed over the repeats.
+        confusion: counts by true class (row) and predicted class (column), summed over the repeats; empty for more than
+            ``MOST_CONFUSED`` classes.
         epochs: passes over the set in each training.
         made_on: the machines, precisions and versions of the repeats, in words.
         learning_rate: the learning rate that was tuned for all repeats; None if none was tuned.
@@ -146,7 +152,7 @@ class NetworkResult(Repeats):
             "made_on": self.made_on,
             **({} if self.learning_rate is None else {"learning_rate": self.learning_rate}),
             "curve": {"epochs": self.curve_epochs, "loss": self.curve_loss, "accuracy": self.curve_accuracy},
-            "confusion": self.confusion,
+            "confusion": _written(self.confusion),
         }
 
     @classmethod
@@ -179,11 +185,33 @@ def _curve_arguments(fields: Fields) -> dict[str, Any]:
     return {"curve_epochs": epochs, **{f"curve_{name}": points for name, points in values.items()}}
 
 
+def _written(confusion: list[list[int]]) -> list[list[int]] | dict[str, Any]:
+    """A table of counts as it is written: that of many classes without its zeros, which are nearly all of it."""
+    if len(confusion) <= WRITTEN_IN_FULL:
+        return confusion
+    pairs = [[true, taken, count] for true, row in enumerate(confusion) for taken, count in enumerate(row) if count]
+    return {"classes": len(confusion), "counts": pairs}
+
+
 def _confusion(fields: Fields) -> list[list[int]]:
+    if isinstance(fields.value("confusion", Any), Mapping):
+        return _from_pairs(fields.part("confusion"))
     counts = fields.value("confusion", list[list[Count]])
     if any(len(row) != len(counts) for row in counts):
         fields.refuse("confusion", "a square table of counts")
     return counts
+
+
+def _from_pairs(fields: Fields) -> list[list[int]]:
+    classes, pairs = fields.value("classes", Positive), fields.value("counts", list[tuple[Count, Count, Count]])
+    if classes > MOST_CONFUSED:
+        fields.refuse("classes", f"at most {MOST_CONFUSED}")
+    if any(max(true, taken) >= classes for true, taken, _ in pairs):
+        fields.refuse("counts", f"of classes below {classes}")
+    table = [[0] * classes for _ in range(classes)]
+    for true, taken, count in pairs:
+        table[true][taken] = count
+    return table
 
 
 def real_images_per_class(images: int, classes: int) -> int:

@@ -120,8 +120,12 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
     """
     if min(len(first), len(second)) < 2 or max(statistics.stdev(first), statistics.stdev(second)) < ROUNDING:
         return None
-    found = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval()
-    return float(found.low), float(found.high)
+    errors = [(statistics.variance(each) / len(each), len(each) - 1) for each in (first, second)]
+    squared = sum(error for error, _ in errors)
+    freedom = squared**2 / sum(error**2 / degrees for error, degrees in errors)
+    half = float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(squared)
+    difference = statistics.fmean(first) - statistics.fmean(second)
+    return difference - half, difference + half
 
 
 def corrected(p_values: Mapping[K, float]) -> dict[K, float]:

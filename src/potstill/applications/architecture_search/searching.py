@@ -14,6 +14,7 @@ from potstill.applications.architecture_search.spaces import candidates_in, spec
 from potstill.data import ImageDataset, with_fewer_images
 from potstill.evaluation import Recipe, Session, check_fits, find_recipe
 from potstill.evaluation.checks import check_images, check_repeats, check_validation
+from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import trained_on_full, training_on
 from potstill.networks import ImageShape
 from potstill.runtime.bounds import at_least
@@ -108,7 +109,8 @@ def search(
     if full.images is not None:
         session = replace(session, dataset=with_fewer_images(session.dataset, full.images, session.seed))
     path = None if record is None else Path(record)
-    compute = session.settled()
+    # Compilation must pay for each network by itself.
+    compute = session.settled(repeats * len(names) * images_in_training(recipe, len(synthetic), synthetic.pictures))
     with locked(path) if path is not None else nullcontext():
         found = _earlier(path, asked) or asked
         _tell_skipped(session, candidates)

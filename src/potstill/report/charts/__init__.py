@@ -29,7 +29,7 @@ class Scale:
         return _position(value, self.low, self.high, self.logarithmic)
 
 
-def linear_scale(low: float, high: float, label: Callable[[float], str], ticks: int = 5) -> Scale:
+def linear_scale(low: float, high: float, label: Callable[[float], str], ticks: int = 5, unit: float = 0.0) -> Scale:
     """A linear scale with ticks at round values.
 
     Args:
@@ -37,10 +37,13 @@ def linear_scale(low: float, high: float, label: Callable[[float], str], ticks: 
         high: the value at the end, above ``low``.
         label: formats the value of a tick.
         ticks: the approximate number of ticks.
+        unit: a power of ten of which every tick is a multiple, because labels show no fractions of it; 0 for any ticks.
     """
     rough = (high - low) / ticks
     magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = min((1, 2, 2.5, 5, 10), key=lambda factor: abs(math.log(factor * magnitude / rough))) * magnitude
+    factors = (1, 2, 5, 10) if unit else (1, 2, 2.5, 5, 10)
+    step = min(factors, key=lambda factor: abs(math.log(factor * magnitude / rough))) * magnitude
+    step = max(step, unit)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [index * step for index in range(first, last + 1)]
     return Scale(low, high, tuple(Tick(round(_position(value, low, high), 3), label(value)) for value in values))

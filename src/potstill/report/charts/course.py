@@ -86,7 +86,7 @@ def course_chart(title: str, x_label: str, show: Callable[[float], str], reached
     heights += [reached.level[1]] if reached.level else []
     x_scale = logarithmic_scale(min(costs) / ROOM, max(costs) * ROOM, show, ticks=TICKS)
     low, high = int(10 * min(heights)) / 10, min(10, int(10 * max(heights)) + 1) / 10
-    y_scale = linear_scale(min(low, high - 0.1), high, lambda value: percent(value, 0), ticks=TICKS - 1)
+    y_scale = linear_scale(min(low, high - 0.1), high, lambda value: percent(value, 0), ticks=TICKS - 1, unit=0.01)
     places = [(name, x_scale.position(cost), y_scale.position(height)) for name, cost, height in points]
     level = None
     if reached.level is not None:

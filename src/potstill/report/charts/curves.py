@@ -123,12 +123,12 @@ def _x_scale(values: np.ndarray, logarithmic: bool) -> Scale:
     first, last = float(values.min()), float(values.max())
     if logarithmic:
         return logarithmic_scale(first, last if last > first else 2 * first, lambda value: f"{value:,.0f}")
-    return linear_scale(min(0.0, first), last or 1.0, lambda value: f"{value:,.0f}", 4)
+    return linear_scale(min(0.0, first), last or 1.0, lambda value: f"{value:,.0f}", 4, unit=1)
 
 
 def _accuracy_scale(values: np.ndarray) -> Scale:
     low, high = int(10 * values.min()) / 10, min(10, int(10 * values.max()) + 1) / 10
-    return linear_scale(min(low, high - 0.1), high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4)
+    return linear_scale(min(low, high - 0.1), high, lambda value: f"{100 * value:.0f}{wording.SPACE}%", 4, unit=0.01)
 
 
 def _loss_scale(values: np.ndarray) -> Scale:

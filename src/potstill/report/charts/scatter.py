@@ -137,7 +137,7 @@ def _around(accuracies: Sequence[float]) -> Scale:
     low, high = min(accuracies), max(accuracies)
     room = 0.08 * (high - low) or 0.01
     digits = 0 if high - low >= 0.1 else 1
-    return linear_scale(low - room, high + room, lambda value: percent(value, digits), ticks=TICKS - 1)
+    return linear_scale(low - room, high + room, lambda value: percent(value, digits), TICKS - 1, 0.1 ** (2 + digits))
 
 
 def placed_labels(points: Sequence[tuple[str, float, float]]) -> list[Label]:

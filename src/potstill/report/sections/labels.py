@@ -57,7 +57,7 @@ def view(run: Run) -> View | None:
 
 
 def label_sentence(found: LabelRegimes, network: str, kind: str = "image") -> str:
-    """How far the set is above random images in each regime, in one sentence.
+    """How far the set is above random images in each regime, and how good the teacher is, in one sentence.
 
     Args:
         found: the accuracies.
@@ -69,7 +69,8 @@ def label_sentence(found: LabelRegimes, network: str, kind: str = "image") -> st
         results = found.networks.get(network, {}).get(regime, {})
         apart = _difference(results)
         parts.append(f"{apart} with {regime} labels" if apart else f"not measured with {regime} labels")
-    return f"{wording.network_title(network)} on the set beside random {kind}s: {', '.join(parts)}."
+    teacher = f"the teacher has {wording.percent(found.teacher_accuracy)} test accuracy"
+    return f"{wording.network_title(network)} on the set beside random {kind}s: {', '.join(parts)}; {teacher}."
 
 
 def _row(found: LabelRegimes, regime: Regime, results: dict[str, NetworkResult]) -> Row:

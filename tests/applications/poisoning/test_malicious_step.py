@@ -14,6 +14,7 @@ from potstill.evaluation import Resources
 from potstill.evaluation.training import TrainAndTest
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
+from potstill.runtime.events import read_events
 from potstill.schema.poisoning import AFTER, BEFORE, Poisoning, StepProtocol
 from tests.small import small_digits
 
@@ -60,6 +61,14 @@ def test_a_second_call_does_nothing_again(found: tuple[Path, Poisoning], monkeyp
     monkeypatch.setattr(TrainAndTest, "run", lambda self, workplace: pytest.fail("it was done before"))
     assert learned(out).victims == record.victims
     assert {path.name: path.stat().st_mtime_ns for path in (out / "experts").glob("*.safetensors")} == weights
+
+
+@pytest.mark.slow
+def test_the_networks_and_the_images_beside_the_set_follow_the_seed(tmp_path: Path):
+    learned(tmp_path, protocol=replace(PROTOCOL, epochs=1, iterations=1, seed=3))
+    units = [event["unit"] for event in read_events(tmp_path / "poisoning.units.jsonl")]
+    assert len(units) == 2 * 4, "two networks in four cases"
+    assert {unit["seed"] for unit in units} == {3}
 
 
 def test_labels_of_one_class_become_another_in_training_alone():

@@ -120,7 +120,7 @@ def learn_malicious_step(
         images = protocol.experts * len(dataset.test)
         compute = session.settled(images).precise  # a learned step must be repeated exactly as it was learned
         with session.runner(compute, UnitLog.beside(path), images=images) as runner:
-            trial = _Trial(runner, dataset, attacked, target, method, made.synthetic, network)
+            trial = _Trial(runner, dataset, protocol, method, made.synthetic, network)
             for victims in trial.results(made.seconds):
                 record = replace(asked, victims=victims, made_on=list(trial.made_on))
                 record.write(path)
@@ -147,8 +147,7 @@ class _Trial:
     Args:
         runner: does the steps and tests.
         dataset: with the right labels.
-        attacked: the class that is attacked.
-        target: the class that it is to be taken for.
+        protocol: the classes and the seed.
         method: the name of the method.
         synthetic: the set with its learned step.
         network: the spec of the networks.
@@ -158,19 +157,19 @@ class _Trial:
         self,
         runner: Runner,
         dataset: ImageDataset,
-        attacked: int,
-        target: int,
+        protocol: StepProtocol,
         method: str,
         synthetic: SyntheticSet,
         network: str,
     ) -> None:
         if synthetic.replay is None:
             raise ValueError("the set has no learned step")
-        self.runner, self.attacked, self.target, self.network = runner, attacked, target, network
+        self.runner, self.network = runner, network
+        self.attacked, self.target = map(dataset.class_names.index, (protocol.attacked, protocol.target))
         self.made_on: dict[str, None] = {}
         weights, add = synthetic.replay.initial, runner.workplace.materials.add
         self.repeats = weights.different(10**6)
-        base = training_on(dataset, runner.workplace, find_recipe(REPLAY), 0, weights, purpose=PURPOSE)
+        base = training_on(dataset, runner.workplace, find_recipe(REPLAY), protocol.seed, weights, purpose=PURPOSE)
         base = replace(base, network=network)
         images, size, each = len(synthetic), synthetic.size_bytes, len(synthetic) // synthetic.class_count
         of_random = replace(base, images=RANDOM, images_per_class=each, like=add(synthetic))

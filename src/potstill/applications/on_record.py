@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from potstill.data import ImageDataset
 from potstill.runtime.errors import UserError, differing
+from potstill.runtime.lock import locked
+from potstill.schema import Record
 from potstill.schema.continual import LearnedDataset
 from potstill.schema.shapes import kind_of
+
+Whole = TypeVar("Whole", bound=Record)
 
 
 def described(dataset: ImageDataset) -> LearnedDataset:
@@ -20,6 +26,27 @@ def described(dataset: ImageDataset) -> LearnedDataset:
         test=len(dataset.test),
         kind=kind_of(dataset.shape),
     )
+
+
+@contextmanager
+def recording(path: Path, asked: Whole, check_earlier: Callable[[Path, Whole], None]) -> Iterator[None]:
+    """Within this context a record has one writer, and there is one on file: without results, or an earlier one.
+
+    Results on file stay until there are others, so that nothing is lost if the sets of an earlier call are refused.
+
+    Args:
+        path: the record.
+        asked: what is asked for, without results.
+        check_earlier: makes sure that a record on file agrees with it.
+
+    Raises:
+        UserError: it does not, or another process writes it.
+    """
+    with locked(path):
+        check_earlier(path, asked)
+        if not path.exists():
+            asked.write(path)
+        yield
 
 
 def check_same(

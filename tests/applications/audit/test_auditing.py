@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from potstill.applications import Audit, AuditProtocol, audit_pipeline
+from potstill.applications.audit.auditing import _requests
+from potstill.applications.audit.pipelines import Audited
+from potstill.applications.audit.pool import Pool
 from potstill.data import ImageDataset, with_classes
 from potstill.distillation.driver import distill
 from potstill.distillation.settings import Settings
@@ -96,10 +99,19 @@ def test_the_members_of_each_pipeline_make_its_set(tmp_path: Path):
     fingerprints = {each.provenance["dataset_fingerprint"] for each in sets}
     assert len(fingerprints) == 2
     assert record.dataset.fingerprint not in fingerprints
-    assert [each.provenance["seed"] for each in sets] == [0, 1]
+    assert len({each.provenance["seed"] for each in sets}) == 2
     assert [attack.attack for attack in record.attacked[2].attacks] == ["threshold"], "a pair has no references"
     assert record.attacked[0].attacks[0].begun[0].members == pytest.approx(12), "a selection consists of members"
     assert record.neighbours is None, "there is no finished set"
+
+
+def test_no_pipeline_or_seed_shares_the_draws_of_its_sets():
+    seeds = list[int]()
+    for protocol in (SIX, replace(SIX, seed=1)):
+        pipeline = Audited.named("random", four(), protocol, ON_CPU).pipeline
+        assert pipeline is not None
+        seeds += [need.seed for _, need in _requests(pipeline, Pool.of(four(), protocol), protocol)]
+    assert len(set(seeds)) == 2 * 6
 
 
 def test_random_images_are_as_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

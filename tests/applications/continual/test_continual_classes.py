@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_networks_learn_step_by_step_with_equal_memories(tmp_path: Path):
 
 
 def test_each_class_is_distilled_only_from_its_own_step(tmp_path: Path):
-    record = learned(tmp_path)
+    record, steps = learned(tmp_path), _Steps(six(), TWO, NETWORK)
     assert len(record.orders) == 2
     assert record.orders[0] != record.orders[1]
     for number, order in enumerate(record.orders, start=1):
@@ -81,7 +82,7 @@ def test_each_class_is_distilled_only_from_its_own_step(tmp_path: Path):
                 )
                 assert list(kept.class_names) == names
                 assert len(kept) == 3 * share
-                assert kept.provenance["seed"] == number - 1
+                assert kept.provenance["seed"] == steps.need(number - 1, step - 1).seed
 
 
 @pytest.mark.parametrize(("sharing", "shares"), [("shrinking", [8, 4]), ("fixed", [4, 4])])
@@ -110,6 +111,12 @@ def test_rows_of_the_matrix_are_read_from_the_confusion():
     confusion[wrong] = torch.tensor([2, 2, 2, 0]).roll(wrong - 3)  # one of the classes of step 2, two of six right
     right = int(confusion[wrong, wrong])
     assert steps.row(0, 1, confusion.tolist()) == pytest.approx([1.0, (right + 6) / 12])
+
+
+def test_no_step_order_or_seed_shares_the_draws_of_its_sets():
+    drawn = [_Steps(six(), replace(TWO, seed=seed), NETWORK) for seed in (0, 1)]
+    seeds = [steps.need(order, step).seed for steps in drawn for order in range(2) for step in range(2)]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_all_memories_start_from_the_same_draws(tmp_path: Path):
@@ -202,6 +209,17 @@ def test_a_record_of_something_else_is_not_mixed(change: dict[str, Any], message
     record = learned_nothing(tmp_path)
     with pytest.raises(UserError, match=message):
         learned(tmp_path, **change)
+    assert Continual.read(tmp_path / Continual.FILE) == record
+
+
+def test_sets_of_other_seeds_are_not_mixed_and_their_results_stay(tmp_path: Path):
+    """Such as those of a version that derived the seeds in another way."""
+    once: dict[str, Any] = {"memories": ["random"], "protocol": replace(TWO, orders=1)}
+    record = learned(tmp_path, **once)
+    config = tmp_path / "memories" / "k-means-order1-step2" / "config.toml"
+    config.write_text(re.sub(r"(?m)^seed = \d+$", "seed = 0", config.read_text()))
+    with pytest.raises(UserError, match=r"k-means-order1-step2 has other settings: `seed` \(0 there, \d+ here\)"):
+        learned(tmp_path, **once)
     assert Continual.read(tmp_path / Continual.FILE) == record
 
 

@@ -12,6 +12,7 @@ import torch
 
 from potstill.applications import Continual, DomainProtocol, learn_domains
 from potstill.applications.continual.domain_course import DomainCourse, Together
+from potstill.applications.continual.domains import _Domains
 from potstill.data import ImageDataset, with_classes
 from potstill.engine.pupil import Pupil
 from potstill.evaluation import Recipe, Resources
@@ -101,6 +102,12 @@ def test_a_memory_holds_its_own_stage_and_none_is_made_of_the_last(tmp_path: Pat
     dark = stage("dark", dark=True)
     real = replace(dark, train=replace(dark.train, mean=digits().mean, std=digits().std)).train.normalised()
     assert all((real == image).flatten(1).all(1).any() for image in made.images), "real images of the second stage"
+
+
+def test_no_stage_repeat_or_seed_shares_the_draws_of_its_sets():
+    drawn = [_Domains(stages(), replace(TWO, seed=seed), NETWORK) for seed in (0, 1)]
+    seeds = [domains.need(repeat, stage).seed for domains in drawn for repeat in range(2) for stage in range(2)]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_examples_of_a_stage_and_a_memory_are_one_set():

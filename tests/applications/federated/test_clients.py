@@ -45,8 +45,12 @@ def test_a_client_makes_its_set_of_its_own_images_of_classes_of_which_it_has_eno
 
 
 def test_no_two_clients_draw_alike_and_each_share_has_a_fingerprint():
-    needs = [need for repeat in (0, 1) for client in range(6) if (need := clients().need(repeat, client))]
-    assert len({need.seed for need in needs}) == len({need.title for need in needs}) == len(needs)
+    drawn = [clients(seed=seed) for seed in (0, 1)]
+    needs = [need for made in drawn for repeat in (0, 1) for client in range(6) if (need := made.need(repeat, client))]
+    assert len({made.partition_seed(repeat) for made in drawn for repeat in (0, 1)}) == 4
+    assert (
+        len({need.seed for need in needs}) == len({(need.title, need.data.fingerprint) for need in needs}) == len(needs)
+    )
     assert len({need.data.fingerprint for need in needs}) == len(needs)
 
 
@@ -54,9 +58,8 @@ def test_small_pictures_need_more_images():
     plain, formed = clients().records[0][0], clients(formation=2).records[0][0]
     assert set(formed.sent) < set(plain.sent)
     assert all(formed.class_sizes[label] >= 8 for label in formed.sent)
-    need = clients(formation=2).need(0, 0)
-    assert need is not None
-    assert need.formation == 2
+    needs = [clients(formation=2).need(0, client) for client in range(6)]
+    assert {need.formation for need in needs if need is not None} == {2}
 
 
 def images_of(classes: list[int], count: int) -> SyntheticSet:

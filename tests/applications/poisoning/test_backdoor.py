@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from potstill.applications import plant_backdoor
+from potstill.applications.poisoning.backdoor import _need
 from potstill.data import load_dataset, with_fewer_images
 from potstill.evaluation import Recipe, Resources
 from potstill.evaluation.probing import TrainAndProbe
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.schema.poisoning import CLEAN, POISONED, BackdoorProtocol, Poisoning
+from potstill.schema.poisoning import CLEAN, POISONED, BackdoorProtocol, Case, Poisoning
 from potstill.synthetic import SyntheticSet
 from tests.small import NETWORK, small_digits
 
@@ -87,6 +88,17 @@ def test_a_second_call_does_nothing_again_and_adds_what_is_asked(
 
 def _numbers(record: Poisoning) -> Any:
     return json.loads(json.dumps([each.to_json() for each in record.victims]))
+
+
+def test_no_repeat_or_seed_shares_the_draws_of_its_sets():
+    data, seeds = small_digits(), dict[Case, list[int]]()
+    for case in (POISONED, CLEAN):
+        needs = [
+            _need(replace(PROTOCOL, seed=seed), case, repeat, data, NETWORK) for seed in (0, 1) for repeat in (0, 1)
+        ]
+        seeds[case] = [need.seed for need in needs]
+    assert len(set(seeds[POISONED])) == 4
+    assert seeds[POISONED] == seeds[CLEAN], "a set and its control differ in their images alone"
 
 
 @pytest.mark.parametrize(

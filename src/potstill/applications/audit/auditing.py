@@ -15,14 +15,13 @@ from potstill.applications.audit.neighbours import copies_in, neighbours_of
 from potstill.applications.audit.pipelines import Audited, Pipeline, Product
 from potstill.applications.audit.pool import POPULATION, PURPOSE, Pool
 from potstill.applications.audit.scoring import Scored, TrainAndScore
-from potstill.applications.on_record import check_same
+from potstill.applications.on_record import check_same, recording
 from potstill.applications.set_sources import Need, images_in_making, make_sets
 from potstill.data import ImageDataset
 from potstill.evaluation import Recipe, Resources, Session
 from potstill.evaluation.checks import check_images, check_test
 from potstill.evaluation.procedures import images_in_training, initial_weights, random_set
 from potstill.networks import ImageShape, build_network
-from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
 from potstill.schema.audit import AreaDifference, Arm, Attacked, Audit, AuditProtocol
 from potstill.schema.evaluation import real_images_per_class
@@ -78,14 +77,13 @@ def audit_pipeline(
     precise = resources.compute.precision if resources.compute.precision != "auto" else "float32"
     compute = replace(resources.compute, precision=precise)
     session = Session(dataset, compute=compute, executor=resources.executor, progress=resources.progress)
-    with locked(path):
-        _check_earlier(path, asked)
+    with recording(path, asked, _check_earlier):
         if audited.synthetic is not None:
             session.progress("looking for the nearest training images")
             near = neighbours_of(audited.synthetic, dataset.train, dataset.test, audited.start)
             asked = replace(asked, neighbours=near)
-        asked.write(path)
         if audited.pipeline is None:
+            asked.write(path)
             return asked
         requests = _requests(audited.pipeline, pool, protocol)
         images, longest = _images(asked, requests)
@@ -102,7 +100,7 @@ def audit_pipeline(
 
 def _requests(pipeline: Pipeline, pool: Pool, protocol: AuditProtocol) -> list[tuple[Pipeline, Need]]:
     """The set of each pipeline, with a seed of its own."""
-    settings = pipeline.settings
+    settings, streams = pipeline.settings, Streams(protocol.seed, (PURPOSE,))
     return [
         (
             pipeline,
@@ -112,7 +110,7 @@ def _requests(pipeline: Pipeline, pool: Pool, protocol: AuditProtocol) -> list[t
                 images_per_class=settings.ipc,
                 network=settings.matched_network(pool.dataset.shape),
                 iterations=settings.iterations,
-                seed=protocol.seed + shadow,
+                seed=streams.derived_seed("set", shadow),
             ),
         )
         for shadow in range(protocol.shadows)

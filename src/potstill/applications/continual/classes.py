@@ -16,7 +16,7 @@ import torch
 
 from potstill.applications.continual.memories import joined
 from potstill.applications.continual.record import check_earlier, with_results
-from potstill.applications.on_record import described
+from potstill.applications.on_record import described, recording
 from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.applications.set_sources import Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_classes
@@ -27,7 +27,6 @@ from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import TrainAndTest
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
-from potstill.runtime.lock import locked
 from potstill.runtime.streams import Streams
 from potstill.schema.continual import BASELINES, ClassProtocol, Continual, Course, Learner, Memory
 from potstill.schema.shapes import kind_of
@@ -96,9 +95,7 @@ def learn_classes(
     images = _images(recipe, steps) * len(sources) * len(networks)
     session = Session(dataset, compute=resources.compute, executor=resources.executor, progress=resources.progress)
     path = out / Continual.FILE
-    with locked(path):
-        check_earlier(path, asked)
-        asked.write(path)
+    with recording(path, asked, check_earlier):
         found = asked
         filled = _filled(sources, steps, out / "memories", session)
         with session.runner(session.settled(images), UnitLog.beside(path), images=images) as runner:
@@ -129,12 +126,16 @@ class _Steps:
     @cached_property
     def orders(self) -> list[list[list[int]]]:
         """For each order the classes of each step."""
-        streams, size = Streams(self.protocol.seed, (PURPOSE,)), self.dataset.class_count // self.protocol.steps
+        size = self.dataset.class_count // self.protocol.steps
         drawn = (
-            torch.randperm(self.dataset.class_count, generator=streams.generator("class order", order))
+            torch.randperm(self.dataset.class_count, generator=self._streams.generator("class order", order))
             for order in range(self.protocol.orders)
         )
         return [[part.sort().values.tolist() for part in order.split(size)] for order in drawn]
+
+    @property
+    def _streams(self) -> Streams:
+        return Streams(self.protocol.seed, (PURPOSE,))
 
     @property
     def class_names(self) -> list[list[list[str]]]:
@@ -158,7 +159,7 @@ class _Steps:
             images_per_class=self.share(step),
             network=self.matched,
             iterations=self.protocol.iterations,
-            seed=self.protocol.seed + order,
+            seed=self._streams.derived_seed("set", order, step),
         )
 
     def judges(self, order: int, step: int) -> ImageDataset:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from potstill.applications.continual.domain_course import DomainCourse, Outcome
 from potstill.applications.continual.record import check_earlier, with_results
-from potstill.applications.on_record import described
+from potstill.applications.on_record import described, recording
 from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, brought_together
@@ -22,12 +22,13 @@ from potstill.evaluation.checks import check_networks, check_test
 from potstill.networks import RANDOM_WEIGHTS
 from potstill.runtime.bounds import at_least, positive
 from potstill.runtime.errors import UserError
-from potstill.runtime.lock import locked
+from potstill.runtime.streams import Streams
 from potstill.schema.continual import BASELINES, Continual, Course, DomainProtocol, Learner, Memory
 from potstill.schema.shapes import kind_of
 from potstill.units import Job, Runner, UnitLog, Workplace
 
 PURPOSE = "continual"
+"""The name of the stream of all draws."""
 
 
 def learn_domains(
@@ -90,9 +91,7 @@ def learn_domains(
     images = longest * len(sources) * len(networks) * protocol.repeats * len(protocol.ways)
     session = Session(stages[0], compute=resources.compute, executor=resources.executor, progress=resources.progress)
     path = out / Continual.FILE
-    with locked(path):
-        check_earlier(path, asked)
-        asked.write(path)
+    with recording(path, asked, check_earlier):
         found = asked
         filled = _filled(sources, domains, out / "memories", session)
         log = UnitLog.beside(path)
@@ -126,7 +125,7 @@ class _Domains:
             images_per_class=self.protocol.images_per_class,
             network=self.matched,
             iterations=self.protocol.iterations,
-            seed=self.protocol.seed + repeat,
+            seed=Streams(self.protocol.seed, (PURPOSE,)).derived_seed("set", repeat, stage),
         )
 
 

@@ -37,7 +37,7 @@ class Clients:
 
     def partition_seed(self, repeat: int) -> int:
         """The seed of the partition of a repeat."""
-        return self.protocol.seed + repeat
+        return self.streams(repeat).derived_seed("partition")
 
     def streams(self, repeat: int) -> Streams:
         """The randomness of all trainings of a repeat."""
@@ -83,7 +83,7 @@ class Clients:
             images_per_class=about.images_per_class,
             network=self.matched,
             iterations=self.protocol.iterations,
-            seed=self.protocol.seed + repeat * self.protocol.partition.clients + client,
+            seed=self.streams(repeat).derived_seed("client", client),
             formation=self.protocol.formation,
         )
 

@@ -12,7 +12,7 @@ from potstill.applications.federated.clients import Clients
 from potstill.applications.federated.record import check_earlier, with_results
 from potstill.applications.federated.refining import Refining
 from potstill.applications.federated.sending import Sent, find_ways, make_sent
-from potstill.applications.on_record import described
+from potstill.applications.on_record import described, recording
 from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.data import ImageDataset
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
@@ -23,7 +23,6 @@ from potstill.evaluation.training import FULL
 from potstill.networks import RANDOM_WEIGHTS
 from potstill.runtime.bounds import at_least, check_least, positive
 from potstill.runtime.errors import UserError
-from potstill.runtime.lock import locked
 from potstill.schema.federated import (
     CENTRAL,
     FEDAVG,
@@ -112,10 +111,7 @@ def federate(
     (images, longest), (more, longest_of_more) = _work(asked), refining.work()
     session = Session(dataset, compute=resources.compute, executor=resources.executor, progress=resources.progress)
     path = out / Federated.FILE
-    with locked(path):
-        check_earlier(path, asked)
-        if not path.exists():  # results on record stay while sets are made
-            asked.write(path)
+    with recording(path, asked, check_earlier):
         found = asked
         sent = make_sent(set_ways, clients, out / "clients", session)
         log, compute, ways, learners = UnitLog.beside(path), session.settled(images), [each.way for each in sent], []

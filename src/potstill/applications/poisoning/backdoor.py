@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from potstill.applications.on_record import described
+from potstill.applications.on_record import described, recording
 from potstill.applications.poisoning.record import check_earlier, class_named
 from potstill.applications.set_sources import GivenSet, Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_backdoor
@@ -21,7 +21,7 @@ from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import training_on
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
-from potstill.runtime.lock import locked
+from potstill.runtime.streams import Streams
 from potstill.schema.attacks import Probe, Probed
 from potstill.schema.poisoning import BASELINES, CLEAN, POISONED, BackdoorProtocol, Case, Outcome, Poisoning, Victims
 from potstill.units import Job, Runner, UnitLog
@@ -82,9 +82,7 @@ def plant_backdoor(
     trainings = len(found) * len(CASES) * protocol.repeats * len(networks)
     images = trainings * (images_in_training(recipe, stored, stored) + 2 * len(dataset.test))
     path = out / Poisoning.FILE
-    with locked(path):
-        check_earlier(path, asked)
-        asked.write(path)
+    with recording(path, asked, check_earlier):
         record = asked
         made = _made(found, protocol, data, networks[0], out / "sets", session)
         with session.runner(session.settled(images), UnitLog.beside(path), images=images) as runner:
@@ -130,7 +128,7 @@ def _need(protocol: BackdoorProtocol, case: Case, repeat: int, data: ImageDatase
         images_per_class=protocol.images_per_class,
         network=matched,
         iterations=protocol.iterations,
-        seed=protocol.seed + repeat,
+        seed=Streams(protocol.seed, (PURPOSE,)).derived_seed("set", repeat),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from potstill.applications.on_record import described
+from potstill.applications.on_record import described, recording
 from potstill.applications.poisoning.record import check_earlier, class_named
 from potstill.applications.set_sources import Maker, Need, make_sets
 from potstill.data import ImageDataset, with_relabelled
@@ -28,7 +28,6 @@ from potstill.methods import Method, find_method
 from potstill.networks.initial import HELD_OUT
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
-from potstill.runtime.lock import locked
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.poisoning import AFTER, BASELINES, BEFORE, Case, Outcome, Poisoning, StepProtocol, Victims
 from potstill.schema.set_file import SetKind
@@ -93,9 +92,7 @@ def learn_malicious_step(
     )
     seen = protocol.epochs * len(dataset.train)
     path = out / Poisoning.FILE
-    with locked(path):
-        check_earlier(path, asked)
-        asked.write(path)
+    with recording(path, asked, check_earlier):
         record = asked
         train_experts(
             _plan(dataset, protocol, network),

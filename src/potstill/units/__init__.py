@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from potstill.units.collected import Collected as Collected
     from potstill.units.crew import Crew as Crew
     from potstill.units.executors import Work as Work
     from potstill.units.executors import crew_by as crew_by

@@ -31,7 +31,7 @@ from potstill.runtime.streams import Streams
 from potstill.schema.continual import BASELINES, ClassProtocol, Continual, Course, Learner, Memory
 from potstill.schema.shapes import kind_of
 from potstill.synthetic import SyntheticSet
-from potstill.units import Job, Runner, UnitLog, Workplace
+from potstill.units import Collected, Job, Runner, UnitLog, Workplace
 
 PURPOSE = "continual"
 """The name of the stream of all draws."""
@@ -101,7 +101,7 @@ def learn_classes(
         with session.runner(session.settled(images), UnitLog.beside(path), images=images) as runner:
             learning = _Learning(steps, recipe, filled, networks)
             for learners in learning.results(runner):
-                found = with_results(asked, [each.memory for each in filled], learners, learning.made_on)
+                found = with_results(asked, [each.memory for each in filled], learners, learning.collected.made_on)
                 found.write(path)
     return found
 
@@ -236,8 +236,7 @@ class _Learning:
 
     def __init__(self, steps: _Steps, recipe: Recipe, filled: Sequence[_Filled], networks: Sequence[str]) -> None:
         self.steps, self.recipe, self.filled, self.networks = steps, recipe, filled, networks
-        self.made_on: dict[str, None] = {}
-        self._done: dict[_Place, NetworkResult] = {}
+        self.collected = Collected[_Place, NetworkResult]()
 
     def results(self, runner: Runner) -> Iterator[list[Learner]]:
         """Train every network with every memory after each step of each order.
@@ -248,8 +247,7 @@ class _Learning:
         protocol = self.steps.protocol
         total = protocol.orders * protocol.steps * len(self.filled) * len(self.networks)
         for job, result in runner.results(self._jobs(runner.workplace), total):
-            self._done[job.owner] = result
-            self.made_on |= dict.fromkeys(result.made_on)
+            self.collected.take(job.owner, result)
             said = f"{result.accuracies[0]:.1%}" if result.failed is None else f"failed: {result.failed}"
             runner.progress(f"{job.title}: {said}")
             yield self._learners()
@@ -284,9 +282,8 @@ class _Learning:
         courses, failed = [], None
         for order in range(self.steps.protocol.orders):
             places = [_Place(order, step, memory, network) for step in range(self.steps.protocol.steps)]
-            done = [self._done[place] for place in places if place in self._done]
-            failed = failed or next((each.failed for each in done if each.failed is not None), None)
-            if failed or len(done) < len(places):
+            done, failed = self.collected.without_gaps(places)
+            if len(done) < len(places):
                 break
             courses.append(self._course(order, done))
         name = self.filled[memory].memory.name

@@ -35,6 +35,11 @@ class Outcome(Record):
     course: Course | None = None
     failed: str | None = None
 
+    @property
+    def made_on(self) -> str:
+        """The machine, precision and versions, in words; empty without a course."""
+        return "" if self.course is None else self.course.made_on
+
 
 @dataclass(frozen=True, kw_only=True)
 class DomainCourse(Unit[Outcome]):

@@ -23,9 +23,9 @@ from potstill.networks import RANDOM_WEIGHTS
 from potstill.runtime.bounds import at_least, positive
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
-from potstill.schema.continual import BASELINES, Continual, Course, DomainProtocol, Learner, Memory
+from potstill.schema.continual import BASELINES, Continual, DomainProtocol, Learner, Memory
 from potstill.schema.shapes import kind_of
-from potstill.units import Job, Runner, UnitLog, Workplace
+from potstill.units import Collected, Job, Runner, UnitLog, Workplace
 
 PURPOSE = "continual"
 """The name of the stream of all draws."""
@@ -98,7 +98,7 @@ def learn_domains(
         with session.runner(session.settled(images), log, images=images, longest=longest) as runner:
             learning = _Learning(domains, replace(recipe, full_epochs=epochs), filled, networks)
             for learners in learning.results(runner):
-                found = with_results(asked, [each.memory for each in filled], learners, learning.made_on)
+                found = with_results(asked, [each.memory for each in filled], learners, learning.collected.made_on)
                 found.write(path)
     return found
 
@@ -179,8 +179,7 @@ class _Learning:
 
     def __init__(self, domains: _Domains, recipe: Recipe, filled: Sequence[_Filled], networks: Sequence[str]) -> None:
         self.domains, self.recipe, self.filled, self.networks = domains, recipe, filled, networks
-        self.made_on: dict[str, None] = {}
-        self._done: dict[_Place, Outcome] = {}
+        self.collected = Collected[_Place, Outcome]()
 
     def results(self, runner: Runner) -> Iterator[list[Learner]]:
         """Let every network take every course.
@@ -191,10 +190,9 @@ class _Learning:
         protocol = self.domains.protocol
         total = protocol.repeats * len(self.networks) * len(self.filled) * len(protocol.ways)
         for job, outcome in runner.results(self._jobs(runner.workplace), total):
-            self._done[job.owner] = outcome
+            self.collected.take(job.owner, outcome)
             said = f"failed: {outcome.failed}"
             if outcome.course is not None:
-                self.made_on[outcome.course.made_on] = None
                 said = ", ".join(f"{cell:.1%}" for cell in outcome.course.matrix[-1])
             runner.progress(f"{job.title}: {said}")
             yield self._learners()
@@ -233,13 +231,9 @@ class _Learning:
 
     def _learner(self, memory: int, network: int, knowledge: bool) -> Learner:
         """What is known of a network with a memory: the repeats that are done, without gaps."""
-        courses, failed = list[Course](), None
-        for repeat in range(self.domains.protocol.repeats):
-            outcome = self._done.get(_Place(repeat, network, memory, knowledge))
-            if outcome is None or outcome.course is None:
-                failed = None if outcome is None else outcome.failed
-                break
-            courses.append(replace(outcome.course, made_on=""))
+        repeats = range(self.domains.protocol.repeats)
+        done, failed = self.collected.without_gaps(_Place(repeat, network, memory, knowledge) for repeat in repeats)
+        courses = [replace(each.course, made_on="") for each in done if each.course is not None]
         name, spec = self.filled[memory].memory.name, self.networks[network]
         return Learner(memory=name, network=spec, knowledge=knowledge, courses=courses, failed=failed)
 

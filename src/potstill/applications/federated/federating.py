@@ -34,7 +34,7 @@ from potstill.schema.federated import (
     Way,
 )
 from potstill.schema.shapes import kind_of
-from potstill.units import Job, Runner, UnitLog, Workplace
+from potstill.units import Collected, Job, Runner, UnitLog, Workplace
 
 NETWORK = "convnet:depth=2:width=32"
 """The network for images that methods match where none is named."""
@@ -119,10 +119,10 @@ def federate(
         with session.with_crew(compute, images=images + more, longest=max(longest, longest_of_more)) as session:
             with session.runner(compute, log) as runner:
                 for learners in learning.results(runner):
-                    found = with_results(asked, ways, learners, learning.made_on)
+                    found = with_results(asked, ways, learners, learning.collected.made_on)
                     found.write(path)
             for refined, further in refining.rounds(session, compute, log):
-                made_on = learning.made_on | refining.made_on
+                made_on = learning.collected.made_on | refining.made_on
                 found = with_results(asked, [*ways, *refined], [*learners, *further], made_on)
                 found.write(path)
     return found
@@ -148,8 +148,7 @@ class _Learning:
 
     def __init__(self, asked: Federated, clients: Clients, sent: Sequence[Sent]) -> None:
         self.asked, self.clients, self.sent = asked, clients, sent
-        self.made_on: dict[str, None] = {}
-        self._done: dict[_Place, NetworkResult | AveragingResult] = {}
+        self.collected = Collected[_Place, NetworkResult | AveragingResult]()
 
     def results(self, runner: Runner) -> Iterator[list[Learner]]:
         """Train every network in every way.
@@ -159,9 +158,7 @@ class _Learning:
         """
         jobs = list(self._jobs(runner.workplace))
         for job, result in runner.results(jobs, sum(job.weight for job in jobs)):
-            self._done[job.owner] = result
-            made_on = result.made_on if isinstance(result, NetworkResult) else [result.made_on]
-            self.made_on |= dict.fromkeys(made_on if result.failed is None else [])
+            self.collected.take(job.owner, result)
             said = f"{result.accuracies[-1]:.1%}" if result.failed is None else f"failed: {result.failed}"
             runner.progress(f"{job.title}: {said}")
             yield self._learners()
@@ -218,13 +215,8 @@ class _Learning:
 
     def _learner(self, way: int, network: int) -> Learner:
         """What is known of a network in a way: the repeats that are done, without gaps."""
-        about, done, failed = self.asked.ways[way], list[NetworkResult | AveragingResult](), None
-        for repeat in range(self.asked.protocol.repeats):
-            result = self._done.get(_Place(repeat, way, network))
-            if result is None or result.failed is not None:
-                failed = None if result is None else result.failed
-                break
-            done.append(result)
+        about, repeats = self.asked.ways[way], range(self.asked.protocol.repeats)
+        done, failed = self.collected.without_gaps(_Place(repeat, way, network) for repeat in repeats)
         up, down = list[int](), list[int]()
         averaged = [each for each in done if isinstance(each, AveragingResult)]
         if about.kind == "averaging":

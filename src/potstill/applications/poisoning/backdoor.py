@@ -24,7 +24,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.attacks import Probe, Probed
 from potstill.schema.poisoning import BASELINES, CLEAN, POISONED, BackdoorProtocol, Case, Outcome, Poisoning, Victims
-from potstill.units import Job, Runner, UnitLog
+from potstill.units import Collected, Job, Runner, UnitLog
 
 PURPOSE = "poisoning"
 """The name of the stream of all draws."""
@@ -88,7 +88,7 @@ def plant_backdoor(
         with session.runner(session.settled(images), UnitLog.beside(path), images=images) as runner:
             learning = _Learning(runner, dataset, protocol, target, recipe, made, networks)
             for victims in learning.results():
-                record = replace(asked, victims=victims, made_on=list(learning.made_on))
+                record = replace(asked, victims=victims, made_on=list(learning.collected.made_on))
                 record.write(path)
     return record
 
@@ -172,8 +172,7 @@ class _Learning:
         )
         self.tested, self.repeats = len(dataset.test), protocol.repeats
         self.base = training_on(judges_of(dataset), runner.workplace, recipe, protocol.seed, purpose=PURPOSE)
-        self.made_on: dict[str, None] = {}
-        self._done: dict[_Place, Probed] = {}
+        self.collected = Collected[_Place, Probed]()
 
     def results(self) -> Iterator[list[Victims]]:
         """Train every network on every set; those of one repeat start from the same weights.
@@ -183,9 +182,8 @@ class _Learning:
         """
         total = self.repeats * len(self.networks) * len(self.sets)
         for job, result in self.runner.results(self._jobs(), total):
-            self._done[job.owner] = result
+            self.collected.take(job.owner, result)
             if result.failed is None:
-                self.made_on[result.made_on] = None
                 self.runner.progress(
                     f"{job.title}: {result.accuracies[0]:.1%}, with patch {self._taken(result, 1):.1%}"
                 )
@@ -205,21 +203,8 @@ class _Learning:
 
     def _victims(self, sets: int, network: int) -> Victims:
         """What is known of a network on the sets of a source: the repeats that are done, without gaps."""
-        outcomes, failed, seconds, of = list[Outcome](), None, 0.0, self.sets[sets]
-        for repeat in range(self.repeats):
-            result = self._done.get(_Place(repeat, network, sets))
-            if result is None or result.failed is not None:
-                failed = None if result is None else result.failed
-                break
-            outcomes.append(
-                Outcome(
-                    accuracy=result.accuracies[0],
-                    success=self._taken(result, 1),
-                    recognised=result.accuracies[1],
-                    unpatched=self._taken(result, 2),
-                )
-            )
-            seconds += result.seconds
+        of, places = self.sets[sets], (_Place(repeat, network, sets) for repeat in range(self.repeats))
+        done, failed = self.collected.without_gaps(places)
         return Victims(
             source=of.source.name,
             kind=of.source.kind,
@@ -227,10 +212,18 @@ class _Learning:
             network=self.networks[network],
             images=len(of.made[0].synthetic),
             bytes=of.made[0].synthetic.size_bytes,
-            outcomes=outcomes,
+            outcomes=[self._outcome(each) for each in done],
             making_seconds=sum(each.seconds for each in of.made),
-            seconds=seconds,
+            seconds=sum(each.seconds for each in done),
             failed=failed,
+        )
+
+    def _outcome(self, result: Probed) -> Outcome:
+        return Outcome(
+            accuracy=result.accuracies[0],
+            success=self._taken(result, 1),
+            recognised=result.accuracies[1],
+            unpatched=self._taken(result, 2),
         )
 
     def _taken(self, result: Probed, probe: int) -> float:

@@ -8,7 +8,7 @@ distilled images are right, and there are as many of each class.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from potstill.schema.evaluation import NetworkResult
 from potstill.schema.poisoning import AFTER, BASELINES, BEFORE, Case, Outcome, Poisoning, StepProtocol, Victims
 from potstill.schema.set_file import SetKind
 from potstill.synthetic import SyntheticSet
-from potstill.units import Job, Runner, UnitLog
+from potstill.units import Collected, Job, Runner, UnitLog
 
 PURPOSE = "malicious step"
 """The name of the stream of all draws."""
@@ -119,7 +119,7 @@ def learn_malicious_step(
         with session.runner(compute, UnitLog.beside(path), images=images) as runner:
             trial = _Trial(runner, dataset, protocol, method, made.synthetic, network)
             for victims in trial.results(made.seconds):
-                record = replace(asked, victims=victims, made_on=list(trial.made_on))
+                record = replace(asked, victims=victims, made_on=list(trial.collected.made_on))
                 record.write(path)
     return record
 
@@ -135,7 +135,6 @@ class _Arm:
     images: int
     bytes: int
     making_seconds: float = 0.0
-    done: dict[int, NetworkResult] = field(default_factory=dict)
 
 
 class _Trial:
@@ -163,7 +162,7 @@ class _Trial:
             raise ValueError("the set has no learned step")
         self.runner, self.network = runner, network
         self.attacked, self.target = map(dataset.class_names.index, (protocol.attacked, protocol.target))
-        self.made_on: dict[str, None] = {}
+        self.collected = Collected[tuple[int, int], NetworkResult]()
         weights, add = synthetic.replay.initial, runner.workplace.materials.add
         self.repeats = weights.different(10**6)
         base = training_on(dataset, runner.workplace, find_recipe(REPLAY), protocol.seed, weights, purpose=PURPOSE)
@@ -190,27 +189,18 @@ class _Trial:
         """
         self.arms[1].making_seconds = making_seconds
         for job, result in self.runner.results(self._jobs(), self.repeats * len(self.arms)):
-            arm, repeat = job.owner
-            arm.done[repeat] = result
-            self.made_on |= dict.fromkeys(result.made_on)
-            yield [self._victims(each) for each in self.arms]
+            self.collected.take(job.owner, result)
+            yield [self._victims(number, arm) for number, arm in enumerate(self.arms)]
 
-    def _jobs(self) -> Iterator[Job[NetworkResult, tuple[_Arm, int]]]:
+    def _jobs(self) -> Iterator[Job[NetworkResult, tuple[int, int]]]:
         for repeat in range(self.repeats):
-            for arm in self.arms:
+            for number, arm in enumerate(self.arms):
                 stream = (PURPOSE, "repeat", repeat)
                 unit = replace(arm.each, repeat=repeat, stream=stream)
-                yield Job(unit, f"network {repeat + 1} of {self.repeats}, {arm.source}", (arm, repeat))
+                yield Job(unit, f"network {repeat + 1} of {self.repeats}, {arm.source}", (number, repeat))
 
-    def _victims(self, arm: _Arm) -> Victims:
-        outcomes, failed, seconds = list[Outcome](), None, 0.0
-        for repeat in range(self.repeats):
-            result = arm.done.get(repeat)
-            if result is None or result.failed is not None:
-                failed = None if result is None else result.failed
-                break
-            outcomes.append(self._outcome(torch.tensor(result.confusion, dtype=torch.float64)))
-            seconds += result.seconds
+    def _victims(self, number: int, arm: _Arm) -> Victims:
+        done, failed = self.collected.without_gaps((number, repeat) for repeat in range(self.repeats))
         return Victims(
             source=arm.source,
             kind=arm.kind,
@@ -218,9 +208,9 @@ class _Trial:
             network=self.network,
             images=arm.images,
             bytes=arm.bytes,
-            outcomes=outcomes,
+            outcomes=[self._outcome(torch.tensor(each.confusion, dtype=torch.float64)) for each in done],
             making_seconds=arm.making_seconds,
-            seconds=seconds,
+            seconds=sum(each.seconds for each in done),
             failed=failed,
         )
 

@@ -39,6 +39,7 @@ from potstill.runtime.compute import CPU
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.attacks import EQUAL, RANDOM, SET, AttackCurves, AttackedNetworks, Probe
 from potstill.schema.audit import (
     AreaDifference,
@@ -53,7 +54,6 @@ from potstill.schema.audit import (
     Rate,
 )
 from potstill.schema.comparison import Comparison
-from potstill.schema.continual import LearnedDataset
 from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
 from potstill.schema.experts import ExpertsManifest

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from potstill.evaluation import find_recipe
 from potstill.report.continual import render, write_continual
-from potstill.report.continual_lead import continual_verdict, remarks, signed
+from potstill.report.continual_lead import continual_verdict, remarks
+from potstill.report.wording import signed
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.continual import (
     ClassProtocol,
     Continual,
     Course,
     DomainProtocol,
-    LearnedDataset,
     Learner,
     Memory,
     gains_over_random,

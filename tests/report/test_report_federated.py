@@ -15,7 +15,7 @@ from potstill.evaluation import find_recipe
 from potstill.report.charts.course import Reached, course_chart
 from potstill.report.federated import render, write_federated
 from potstill.report.federated_lead import federated_verdict, leaks, remarks
-from potstill.schema.continual import LearnedDataset
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.federated import (
     CENTRAL,
     FEDAVG,

@@ -12,7 +12,7 @@ from browsing import watched
 from potstill.evaluation import find_recipe
 from potstill.report.poisoning import render, write_poisoning
 from potstill.report.poisoning_lead import poisoning_remarks, poisoning_verdict
-from potstill.schema.continual import LearnedDataset
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.poisoning import (
     BackdoorProtocol,
     Case,

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from potstill.schema import Record, poisoning, subset
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.attacks import AttackCurves, AttackedNetworks, Probe
 from potstill.schema.audit import (
     AreaDifference,
@@ -29,10 +30,9 @@ from potstill.schema.continual import (
     Continual,
     Course,
     DomainProtocol,
-    Gain,
-    LearnedDataset,
     Learner,
     Memory,
+    MemoryGain,
 )
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
 from potstill.schema.exchange import Exchange, NetworkExchange, Point
@@ -43,10 +43,10 @@ from potstill.schema.federated import (
     Federated,
     FederatedProtocol,
     Partition,
+    SetGain,
     Standing,
     Way,
 )
-from potstill.schema.federated import Gain as FederatedGain
 from potstill.schema.federated import Learner as FederatedLearner
 from potstill.schema.inspection import Contradictory, Inspection, Place, Repeated, SplitPixels
 from potstill.schema.manifest import ComputeRecord, DatasetRecord, Iterations, Manifest, MethodRecord
@@ -313,7 +313,7 @@ standings = st.builds(
     of_central_ci95=st.none() | st.tuples(numbers, numbers),
     gain=st.none()
     | st.builds(
-        FederatedGain,
+        SetGain,
         mean=numbers,
         ci95=st.tuples(numbers, numbers),
         p=fractions,
@@ -486,7 +486,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         ),
         gains=st.lists(
             st.builds(
-                Gain,
+                MemoryGain,
                 mean=numbers,
                 ci95=st.tuples(numbers, numbers),
                 p=fractions,

@@ -42,13 +42,10 @@ from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import not_a_run
 from potstill.schema.set_file import made_by
 from potstill.schema.shapes import kind_of
-from potstill.schema.statistics import corrected, paired_difference
+from potstill.schema.statistics import SIGNIFICANCE, corrected, paired_difference
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
 from potstill.synthetic.hub import PREFIX
-
-SIGNIFICANCE = 0.05
-"""A difference is significant if its corrected p value is below this."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from potstill.data import ImageDataset
 from potstill.runtime.errors import UserError, differing
 from potstill.runtime.lock import locked
 from potstill.schema import Record
-from potstill.schema.continual import LearnedDataset
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.shapes import kind_of
 
 Whole = TypeVar("Whole", bound=Record)

@@ -17,7 +17,7 @@ from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title, training_of
 from potstill.report.wording import signed
 from potstill.runtime.files import write_atomic
-from potstill.schema.continual import ClassProtocol, Continual, DomainProtocol, Gain, Learner, Memory, stream_forgetting
+from potstill.schema.continual import ClassProtocol, Continual, DomainProtocol, Learner, Memory, stream_forgetting
 from potstill.schema.statistics import confidence_interval
 
 SHARINGS = {
@@ -132,14 +132,9 @@ def _row(record: Continual, learner: Learner) -> Row:
         interval=wording.interval(bounds) if bounds else "–",
         stream=wording.percent(fmean(course.stream_accuracy(last) for course in learner.courses)),
         forgetting=signed(fmean(stream_forgetting(course.matrix) for course in learner.courses)),
-        gain="–" if gain is None else _gain(gain),
+        gain="–" if gain is None else wording.gain(gain),
         seconds=wording.duration(sum(course.seconds for course in learner.courses)),
     )
-
-
-def _gain(gain: Gain) -> str:
-    low, high = map(signed, gain.ci95)
-    return f"{signed(gain.mean)} ({low} to {high}){'' if gain.is_significant else ', n.s.'}"
 
 
 def _memory_row(memory: Memory, record: Continual) -> dict[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from potstill.report import wording
 from potstill.report.wording import signed
-from potstill.schema.continual import BASELINES, Continual, Gain, Learner, Memory
+from potstill.schema.applications import BASELINES
+from potstill.schema.continual import Continual, Learner, Memory
 
 
 def continual_verdict(record: Continual) -> str:
@@ -86,15 +87,9 @@ def _against_random(record: Continual, learner: Learner) -> str:
     if gain is None:
         return f", {points} {_side(mean)} {many}, which one cannot tell from chance"
     if gain.is_significant:
-        return f", {points} {_side(mean)} {many} ({_interval(gain)})"
-    return f"; the difference from {many} ({signed(mean)} points, {_interval(gain)}) may be due to chance"
+        return f", {points} {_side(mean)} {many} ({wording.gain_interval(gain)})"
+    return f"; the difference from {many} ({signed(mean)} points, {wording.gain_interval(gain)}) may be due to chance"
 
 
 def _side(mean: float) -> str:
     return "above" if mean >= 0 else "below"
-
-
-def _interval(gain: Gain) -> str:
-    """The interval of a gain, in words."""
-    low, high = (signed(end) for end in gain.ci95)
-    return f"95{wording.SPACE}% interval {low} to {high}"

@@ -10,7 +10,6 @@ from statistics import fmean
 
 from potstill.report import wording
 from potstill.report.charts.course import CourseChart, Reached, course_chart
-from potstill.report.continual_lead import signed
 from potstill.report.federated_lead import federated_verdict, remarks
 from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title
@@ -21,7 +20,6 @@ from potstill.schema.federated import (
     Averaging,
     Client,
     Federated,
-    Gain,
     Learner,
     Partition,
     Standing,
@@ -171,7 +169,7 @@ def _row(record: Federated, learner: Learner) -> Row:
         accuracy=wording.percent(learner.mean),
         interval=wording.interval(bounds) if bounds else "–",
         of_central=_of_central(standing),
-        gain="–" if standing is None or standing.gain is None else _gain(standing.gain),
+        gain="–" if standing is None or standing.gain is None else wording.gain(standing.gain),
         up=wording.size(fmean(learner.bytes_up)) if learner.bytes_up else "–",
         down=wording.size(fmean(learner.bytes_down)) if learner.bytes_down else "–",
         fedavg=_fedavg(standing),
@@ -184,11 +182,6 @@ def _of_central(standing: Standing | None) -> str:
         return "–"
     bounds = "" if standing.of_central_ci95 is None else f" ({wording.interval(standing.of_central_ci95)})"
     return f"{wording.percent(standing.of_central)}{bounds}"
-
-
-def _gain(gain: Gain) -> str:
-    low, high = map(signed, gain.ci95)
-    return f"{signed(gain.mean)} ({low} to {high}){'' if gain.is_significant else ', n.s.'}"
 
 
 def _fedavg(standing: Standing | None) -> str:

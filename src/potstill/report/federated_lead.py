@@ -5,18 +5,9 @@ from __future__ import annotations
 from statistics import fmean
 
 from potstill.report import wording
-from potstill.report.continual_lead import signed
-from potstill.schema.federated import (
-    BASELINES,
-    FEDAVG,
-    ONE_SHOT,
-    REFINED,
-    Federated,
-    Gain,
-    Learner,
-    Standing,
-    Way,
-)
+from potstill.report.wording import signed
+from potstill.schema.applications import BASELINES, Gain
+from potstill.schema.federated import FEDAVG, ONE_SHOT, REFINED, Federated, Learner, Standing, Way
 
 MOST_ROUNDS = 5
 """The most rounds of which each accuracy is said; of more, the first and the last."""
@@ -101,8 +92,7 @@ def _against_random(record: Federated, learner: Learner, gain: Gain | None) -> s
     points, side = f"{wording.points(abs(mean))} points", "above" if mean >= 0 else "below"
     if gain is None:
         return f", {points} {side} {many}, a difference that may be due to chance"
-    low, high = (signed(end) for end in gain.ci95)
-    interval = f"95{wording.SPACE}% interval {low} to {high}"
+    interval = wording.gain_interval(gain)
     if gain.is_significant:
         return f", {points} {side} {many} ({interval})"
     return f"; the difference from {many} ({signed(mean)} points, {interval}) may be due to chance"

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from potstill.report.wording import SPACE, images, interval, network_title, percent, signed
-from potstill.schema.poisoning import (
-    AFTER,
-    BASELINES,
-    BEFORE,
-    CLEAN,
-    POISONED,
-    BackdoorProtocol,
-    Poisoning,
-    StepProtocol,
-    Victims,
-)
+from potstill.schema.applications import BASELINES
+from potstill.schema.poisoning import AFTER, BEFORE, CLEAN, POISONED, BackdoorProtocol, Poisoning, StepProtocol, Victims
 from potstill.schema.statistics import paired_difference
 
 

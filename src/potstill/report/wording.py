@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from potstill.schema.applications import Gain
 from potstill.schema.evaluation import Repeats
 
 SPACE = "\u00a0"  # between a number and its unit, so that a line never breaks there
@@ -35,6 +36,21 @@ def signed(fraction: float) -> str:
     """A difference in points, with its sign: ``+4.2``."""
     shown = points(abs(fraction))
     return shown if shown == "0.0" else f"{'−' if fraction < 0 else '+'}{shown}"
+
+
+def gain(found: Gain) -> str:
+    """A gain in points with its interval, and whether it may be due to chance: ``+4.2 (−0.3 to +8.7), n.s.``."""
+    return f"{signed(found.mean)} ({_ends(found)}){'' if found.is_significant else ', n.s.'}"
+
+
+def gain_interval(found: Gain) -> str:
+    """The interval of a gain in points: ``95 % interval −0.3 to +8.7``."""
+    return f"95{SPACE}% interval {_ends(found)}"
+
+
+def _ends(found: Gain) -> str:
+    low, high = map(signed, found.ci95)
+    return f"{low} to {high}"
 
 
 def interval(ends: tuple[float, float]) -> str:

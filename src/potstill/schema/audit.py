@@ -16,7 +16,7 @@ from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.privacy import Privacy
 from potstill.schema.recipe import Recipe
-from potstill.schema.statistics import clopper_pearson
+from potstill.schema.statistics import SIGNIFICANCE, clopper_pearson
 
 AttackName = Literal["threshold", "rmia", "lira-offline", "lira-online"]
 Arm = Literal["set", "random"]
@@ -26,7 +26,6 @@ RATES = (0.1, 0.01, 0.001)
 """The false positive rates at which true positives are counted."""
 FEWEST_FALSE = 10
 """The number of false positives from which a rate is resolved."""
-SIGNIFICANCE = 0.05
 
 
 def is_resolved(fpr: float, others: int) -> bool:

@@ -8,15 +8,11 @@ from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
 
 from potstill.schema import Record
+from potstill.schema.applications import Gain, LearnedDataset
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.recipe import Recipe
 from potstill.schema.set_file import SetKind
 from potstill.schema.statistics import confidence_interval, corrected, paired_difference
-
-BASELINES = ("random", "k-means")
-"""The memories that always stand beside the others, in as many images and bytes."""
-
-SIGNIFICANCE = 0.05
 
 Sharing = Literal["shrinking", "fixed"]
 Knowledge = Literal["both", "with", "without"]
@@ -107,25 +103,6 @@ PROTOCOLS: Mapping[str, type[ClassProtocol] | type[DomainProtocol]] = {
     "classes": ClassProtocol,
     "domains": DomainProtocol,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearnedDataset(Record):
-    """A dataset that is learned.
-
-    Attributes:
-        name: its name in records.
-        fingerprint: a hash of its images and labels.
-        train: the number of training images.
-        test: the number of test images.
-        kind: what it holds: ``image`` or ``vector``.
-    """
-
-    name: str
-    fingerprint: str
-    train: Count
-    test: Count
-    kind: str = "image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,36 +257,23 @@ def _summary(values: list[float], least: float = 0.0) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gain(Record):
-    """What a memory gains over random images after the last stage, paired by course; accuracies are fractions.
+class MemoryGain(Gain):
+    """What a memory gains over random images, in average accuracy after the last stage.
 
     Attributes:
         memory: the name of the memory.
         network: the spec of the network.
         knowledge: whether knowledge is distilled.
-        mean: its average accuracy minus that of random images.
-        ci95: Student's 95 % interval of the mean.
-        p: the p value of the paired t test.
-        p_corrected: the p value after Holm's correction for all gains.
         courses: the number of pairs.
     """
 
     memory: str
     network: str
     knowledge: bool = False
-    mean: float
-    ci95: tuple[float, float]
-    p: Fraction
-    p_corrected: Fraction
     courses: Count
 
-    @property
-    def is_significant(self) -> bool:
-        """Whether the corrected p value is below 0.05."""
-        return self.p_corrected < SIGNIFICANCE
 
-
-def gains_over_random(learners: Sequence[Learner]) -> list[Gain]:
+def gains_over_random(learners: Sequence[Learner]) -> list[MemoryGain]:
     """The gain of every memory over random images for each network, where there are enough pairs for a test."""
     usable = [learner for learner in learners if learner.usable]
     random = {learner.way: learner for learner in usable if learner.memory == "random"}
@@ -321,7 +285,7 @@ def gains_over_random(learners: Sequence[Learner]) -> list[Gain]:
                 found[learner.memory, *learner.way] = difference
     after = corrected({key: difference.p for key, difference in found.items()})
     return [
-        Gain(
+        MemoryGain(
             memory=key[0],
             network=key[1],
             knowledge=key[2],
@@ -365,7 +329,7 @@ class Continual(Record):
     networks: list[str]
     memories: list[Memory]
     learners: list[Learner] = field(default_factory=list)
-    gains: list[Gain] = field(default_factory=list)
+    gains: list[MemoryGain] = field(default_factory=list)
     made_on: list[str] = field(default_factory=list)
 
     @property
@@ -384,7 +348,7 @@ class Continual(Record):
         usable = (each for each in self.learners if each.usable)
         return next((each for each in usable if (each.memory, *each.way) == (memory, network, knowledge)), None)
 
-    def gain(self, learner: Learner) -> Gain | None:
+    def gain(self, learner: Learner) -> MemoryGain | None:
         """The gain of a learner over random images, if there is a test."""
         key = (learner.memory, *learner.way)
         return next((each for each in self.gains if (each.memory, each.network, each.knowledge) == key), None)

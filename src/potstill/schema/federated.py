@@ -9,20 +9,16 @@ from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
 
 from potstill.schema import Record
-from potstill.schema.continual import LearnedDataset
+from potstill.schema.applications import Gain, LearnedDataset
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.privacy import Privacy
 from potstill.schema.recipe import Recipe
 from potstill.schema.statistics import confidence_interval, corrected, paired_difference
 
-BASELINES = ("random", "k-means")
-"""The sets that always stand beside the others, in as many images and bytes."""
 FEDAVG, ONE_SHOT, CENTRAL = "FedAvg", "one-shot FedAvg", "central training"
 """The ways in which no sets are sent."""
 REFINED = "refined "
 """How the name of a way with several rounds of sets begins; the rest is that of the way with one."""
-
-SIGNIFICANCE = 0.05
 
 PartitionKind = Literal["dirichlet", "classes", "shards", "iid"]
 WayKind = Literal["sets", "refined", "averaging", "central"]
@@ -240,27 +236,14 @@ class Learner(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gain(Record):
-    """What a set gains over random images of the same clients, paired by repeat; accuracies are fractions.
+class SetGain(Gain):
+    """What a set gains over random images of the same clients.
 
     Attributes:
-        mean: its accuracy minus that of random images.
-        ci95: Student's 95 % interval of the mean.
-        p: the p value of the paired t test.
-        p_corrected: the p value after Holm's correction for all gains.
         repeats: the number of pairs.
     """
 
-    mean: float
-    ci95: tuple[float, float]
-    p: Fraction
-    p_corrected: Fraction
     repeats: Count
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether the corrected p value is below 0.05."""
-        return self.p_corrected < SIGNIFICANCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +265,7 @@ class Standing(Record):
     network: str
     of_central: Amount | None = None
     of_central_ci95: tuple[float, float] | None = None
-    gain: Gain | None = None
+    gain: SetGain | None = None
     fedavg_rounds: Positive | None = None
     fedavg_bytes: Amount | None = None
 
@@ -304,13 +287,13 @@ def standings(learners: Sequence[Learner], sets: Sequence[str]) -> list[Standing
                 differences[way, network] = found
     after = corrected({key: found.p for key, found in differences.items()})
     gains = {
-        key: Gain(mean=found.mean, ci95=found.interval, p=found.p, p_corrected=after[key], repeats=found.repeats)
+        key: SetGain(mean=found.mean, ci95=found.interval, p=found.p, p_corrected=after[key], repeats=found.repeats)
         for key, found in differences.items()
     }
     return [_standing(each, usable, gains.get(key)) for key, each in usable.items()]
 
 
-def _standing(learner: Learner, usable: Mapping[tuple[str, str], Learner], gain: Gain | None) -> Standing:
+def _standing(learner: Learner, usable: Mapping[tuple[str, str], Learner], gain: SetGain | None) -> Standing:
     central, fedavg = (usable.get((way, learner.network)) for way in (CENTRAL, FEDAVG))
     shares = [] if central is None else _ratios(learner.accuracies, central.accuracies)
     rounds = None if fedavg is None else rounds_to(fedavg, learner.mean)

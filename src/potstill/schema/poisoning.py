@@ -8,14 +8,11 @@ from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
 
 from potstill.schema import Record
-from potstill.schema.continual import LearnedDataset
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive
 from potstill.schema.recipe import Recipe
 from potstill.schema.set_file import SetKind
 from potstill.schema.statistics import confidence_interval
-
-BASELINES = ("random", "k-means")
-"""The sources that always stand beside the others, in as many images."""
 
 Case = Literal["poisoned", "clean", "before", "after"]
 """Of a backdoor, whether the training images were tampered with; of a step, whether it has been taken."""

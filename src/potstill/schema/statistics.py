@@ -12,6 +12,8 @@ from typing import TypeVar
 import numpy as np
 import scipy
 
+SIGNIFICANCE = 0.05
+"""A difference is significant if its corrected p value is below this."""
 RESAMPLES = 9999
 ROUNDING = 1e-9
 """Accuracies, or counts, that differ by less are equal."""

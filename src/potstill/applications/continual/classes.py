@@ -28,7 +28,8 @@ from potstill.evaluation.training import TrainAndTest
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
-from potstill.schema.continual import BASELINES, ClassProtocol, Continual, Course, Learner, Memory
+from potstill.schema.applications import BASELINES
+from potstill.schema.continual import ClassProtocol, Continual, Course, Learner, Memory
 from potstill.schema.shapes import kind_of
 from potstill.synthetic import SyntheticSet
 from potstill.units import Collected, Job, Runner, UnitLog, Workplace

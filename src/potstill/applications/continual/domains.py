@@ -23,7 +23,8 @@ from potstill.networks import RANDOM_WEIGHTS
 from potstill.runtime.bounds import at_least, positive
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
-from potstill.schema.continual import BASELINES, Continual, DomainProtocol, Learner, Memory
+from potstill.schema.applications import BASELINES
+from potstill.schema.continual import Continual, DomainProtocol, Learner, Memory
 from potstill.schema.shapes import kind_of
 from potstill.units import Collected, Job, Runner, UnitLog, Workplace
 

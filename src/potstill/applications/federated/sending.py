@@ -11,7 +11,8 @@ from potstill.applications.set_sources import Need, SetSource, find_source, make
 from potstill.evaluation import Session
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.runtime.errors import UserError
-from potstill.schema.federated import BASELINES, REFINED, Way
+from potstill.schema.applications import BASELINES
+from potstill.schema.federated import REFINED, Way
 from potstill.schema.privacy import Privacy
 from potstill.synthetic import SyntheticSet
 

@@ -22,8 +22,9 @@ from potstill.evaluation.specs import training_on
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
+from potstill.schema.applications import BASELINES
 from potstill.schema.attacks import Probe, Probed
-from potstill.schema.poisoning import BASELINES, CLEAN, POISONED, BackdoorProtocol, Case, Outcome, Poisoning, Victims
+from potstill.schema.poisoning import CLEAN, POISONED, BackdoorProtocol, Case, Outcome, Poisoning, Victims
 from potstill.units import Collected, Job, Runner, UnitLog
 
 PURPOSE = "poisoning"

@@ -28,8 +28,9 @@ from potstill.methods import Method, find_method
 from potstill.networks.initial import HELD_OUT
 from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
+from potstill.schema.applications import BASELINES
 from potstill.schema.evaluation import NetworkResult
-from potstill.schema.poisoning import AFTER, BASELINES, BEFORE, Case, Outcome, Poisoning, StepProtocol, Victims
+from potstill.schema.poisoning import AFTER, BEFORE, Case, Outcome, Poisoning, StepProtocol, Victims
 from potstill.schema.set_file import SetKind
 from potstill.synthetic import SyntheticSet
 from potstill.units import Collected, Job, Runner, UnitLog

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +153,22 @@ def test_files_are_copied_or_linked(folder: Path, tmp_path: Path, link: bool):
     assert all(copy.is_symlink() == link for copy in copies)
     contents = {(copy.parent.name, copy.read_bytes()) for copy in copies}
     assert contents == {(row["class"], Path(row["file"]).read_bytes()) for row in table}
+
+
+def test_what_another_process_chose_while_this_one_waited_is_not_overwritten(
+    digits: Candidates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    locked = selecting.locked
+
+    def late(path: Path) -> AbstractContextManager[None]:
+        monkeypatch.setattr(selecting, "locked", locked)
+        select(digits, "random", SOME, tmp_path, resources=HERE)
+        return locked(path)
+
+    monkeypatch.setattr(selecting, "locked", late)
+    with pytest.raises(UserError, match="was made with other settings: `seed`"):
+        select(digits, Rule("random", seed=1), SOME, tmp_path, resources=HERE)
+    assert Subset.read(tmp_path / Subset.FILE).seed == 0
 
 
 def test_what_is_on_record_is_not_done_again(digits: Candidates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -179,10 +179,12 @@ def select(
         counts=counts,
     )
     copy = None if copy is None else Path(copy)
-    earlier = _on_record(record, out)
     if copy is not None:
-        _check_copied(candidates, copy, out, earlier, link=link)
+        _check_copied(candidates, copy, out)
     with locked(out / Subset.FILE):
+        earlier = _on_record(record, out)
+        if copy is not None:
+            _check_new(copy, earlier, link=link)
         if earlier is None:
             record, chosen = _chosen(record, source, candidates, out, resources)
         else:
@@ -281,16 +283,24 @@ def _check_judged(judging: Judging, candidates: Candidates) -> tuple[Recipe, Seq
     return recipe, networks
 
 
-def _check_copied(candidates: Candidates, folder: Path, out: Path, earlier: Subset | None, *, link: bool) -> None:
-    """Refuse a folder for copies that would not hold them, or hold something else.
+def _check_copied(candidates: Candidates, folder: Path, out: Path) -> None:
+    """Refuse copies of what is no file, and those that would lie among the results.
 
     Raises:
-        UserError: there are no files to copy, or the folder exists and is not that of an earlier call.
+        UserError: there are no files to copy, or the folder is that of the record.
     """
     if candidates.files is None:
         raise UserError(f"{candidates.name} has no image files to copy", "use the numbers in the table")
     if folder.resolve() == out.resolve():
         raise UserError("`copy` and `out` name one folder", "name a new folder for `copy`")
+
+
+def _check_new(folder: Path, earlier: Subset | None, *, link: bool) -> None:
+    """Refuse a folder for copies that holds something else.
+
+    Raises:
+        UserError: it exists and is not that of an earlier call.
+    """
     done = earlier is not None and (earlier.copied_to, earlier.links) == (str(folder.resolve()), link)
     if folder.exists() and not done:
         raise UserError(f"{folder} already exists", "name a new folder for `copy`")

@@ -209,6 +209,7 @@ attack_results = st.builds(
     rates=st.lists(rates(), max_size=2),
     begun=st.lists(rates(), max_size=1),
     epsilon=amounts,
+    epsilon_level=fractions,
     roc=st.lists(st.tuples(fractions, fractions), min_size=2, max_size=3),
 )
 guarantees = st.builds(

@@ -13,7 +13,15 @@ import numpy as np
 from markupsafe import Markup
 
 from potstill.report import wording
-from potstill.report.audit_lead import area, attack_title, attacked_title, audit_remarks, audit_verdict, fpr_in_words
+from potstill.report.audit_lead import (
+    area,
+    attack_title,
+    attacked_title,
+    audit_remarks,
+    audit_verdict,
+    bounds_confidence,
+    fpr_in_words,
+)
 from potstill.report.charts import linear_scale, logarithmic_scale
 from potstill.report.charts.curves import CurveChart, Series
 from potstill.report.charts.pictures import CHANNEL_NOTES, as_rgb, data_uri
@@ -102,6 +110,7 @@ def render(record: Audit) -> str:
         accuracies=[_accuracy(each) for each in shown if each.accuracies],
         failures=[(_name(each), each.failed) for each in record.attacked if each.failed],
         neighbours=None if record.neighbours is None else _neighbours(record.neighbours),
+        bounds_confidence=bounds_confidence(record),
         settings=_settings(record),
     )
 

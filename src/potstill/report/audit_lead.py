@@ -93,6 +93,14 @@ def fpr_in_words(fpr: float) -> str:
     return f"{100 * fpr:g}{SPACE}%"
 
 
+def bounds_confidence(record: Audit) -> str:
+    """With which confidence lower bounds of epsilon hold."""
+    attacks = len(record.attacks_on_sets)
+    if not record.bounds_hold_together:
+        return f"each at 95{SPACE}% confidence"
+    return f"at 95{SPACE}% confidence" + (f" for all {attacks} attacks together" if attacks > 1 else "")
+
+
 def _outcome(found: Attacked) -> str:
     """What the attacks on the same kind of networks or sets find."""
     title = attacked_title(found.network, found.arm)
@@ -190,16 +198,19 @@ def _bound(record: Audit) -> str:
     promised = record.promised
     if promised is not None:
         proven = f"an ε of at least {record.epsilon:.2f}" if record.epsilon >= LEAST_EPSILON else "no ε above 0"
-        sure = f"{delta}, each at 95{SPACE}% confidence, if outcomes of images are independent"
+        sure = f"{delta}, {bounds_confidence(record)}, if outcomes of images are independent"
         said = f"Each set is {promised.title}. The attacks prove {proven} ({sure})"
-        if record.epsilon > promised.epsilon:
+        if record.epsilon <= promised.epsilon:
+            return f"{said}, which is no more than is promised."
+        if record.bounds_hold_together:
             return f"{said}, which contradicts the promise."
-        return f"{said}, which is no more than is promised."
+        attacks = len(record.attacks_on_sets)
+        return f"{said}, which is more than is promised, but as the largest of {attacks} bounds may be due to chance."
     if record.epsilon < LEAST_EPSILON:
         return f"The attacks prove no lower bound of ε above 0 ({delta}; {NEIGHBOURING})."
     return (
         f"By these attacks, no guarantee with an ε below {record.epsilon:.2f} can hold ({delta}, "
-        f"each attack at 95{SPACE}% confidence, if outcomes of images are independent; {NEIGHBOURING})."
+        f"{bounds_confidence(record)}, if outcomes of images are independent; {NEIGHBOURING})."
     )
 
 

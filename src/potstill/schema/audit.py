@@ -128,7 +128,9 @@ class AttackResult(Record):
         balanced_accuracy: the mean share of members and others told right, at the best threshold for these images.
         rates: true positives at those false positive rates that the number of images can resolve.
         begun: the same among the members that the set was begun from, or consists of; empty if it is not known.
-        epsilon: the least epsilon of any guarantee that these results allow, with 95 % confidence.
+        epsilon: the least epsilon of any guarantee that these results allow.
+        epsilon_level: the confidence of that bound: so high that with 95 % confidence all bounds on the sets of an
+            audit hold; in older records 0.95.
         roc: false and true positive rate at a few thresholds.
     """
 
@@ -139,6 +141,7 @@ class AttackResult(Record):
     rates: list[Rate] = field(default_factory=list)
     begun: list[Rate] = field(default_factory=list)
     epsilon: Amount
+    epsilon_level: Fraction = 0.95
     roc: list[tuple[Fraction, Fraction]]
 
     @property
@@ -437,9 +440,19 @@ class Audit(Record):
         return self.protocol.delta if self.promised is None else self.promised.delta
 
     @property
+    def attacks_on_sets(self) -> list[AttackResult]:
+        """The results of all attacks on the sets, through networks or not."""
+        return [attack for each in self.attacked if each.usable and each.arm == "set" for attack in each.attacks]
+
+    @property
     def epsilon(self) -> float | None:
-        """The largest lower bound of epsilon on the sets, through networks or not; None without a result."""
-        return max((each.epsilon for each in self.attacked if each.usable and each.arm == "set"), default=None)
+        """The largest lower bound of epsilon on the sets; None without a result."""
+        return max((each.epsilon for each in self.attacks_on_sets), default=None)
+
+    @property
+    def bounds_hold_together(self) -> bool:
+        """Whether all lower bounds of epsilon on the sets hold with 95 % confidence, so that the largest does."""
+        return sum(1 - each.epsilon_level for each in self.attacks_on_sets) < SIGNIFICANCE * (1 + 1e-9)
 
     def attack_on(self, arm: Arm, network: str) -> Attacked | None:
         """The result of a network on the sets or on random images, if there is one; without a network of the images."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from potstill.applications.audit.judging import Question, differences, judged_networks, judged_sets
+from potstill.applications.audit.judging import Question, differences, judged_networks, judged_sets, level_of_bounds
 from potstill.applications.audit.scoring import Scored, packed
 from potstill.synthetic import SyntheticSet
 from tests.small import digits
@@ -23,7 +24,7 @@ def question(origins: int = 0) -> Question:
     begun = np.zeros_like(members)
     for row, inside in zip(begun, members, strict=True):
         row[np.flatnonzero(inside)[:origins]] = True
-    return Question(members, begun, delta=0.0, seed=0)
+    return Question(members, begun, delta=0.0, level=0.95, seed=0)
 
 
 def scored(gain: np.ndarray, failed: Sequence[int] = ()) -> list[Scored]:
@@ -64,6 +65,18 @@ def test_the_recorded_curve_is_that_of_all_targets_together():
     near = min(found.roc, key=lambda point: abs(point[0] - 0.1))
     assert near[1] == pytest.approx(found.rates[0].tpr, abs=0.05)
     assert found.epsilon > 1
+
+
+def test_each_bound_is_so_sure_that_all_hold_together():
+    assert level_of_bounds(networks=2, pairs=4, population=100) == pytest.approx(1 - 0.05 / (3 + 2 * 4))
+    assert level_of_bounds(networks=1, pairs=1, population=0) == pytest.approx(1 - 0.05 / 2), "thresholds alone"
+    asked = question()
+    loose, strict = (
+        judged_networks("set", "mlp", scored(3.0 * asked.members), replace(asked, level=level)).result
+        for level in (0.95, 0.995)
+    )
+    assert strict.epsilon < loose.epsilon
+    assert {each.epsilon_level for each in strict.attacks} == {0.995}
 
 
 def test_a_difference_is_measured_on_the_same_samples():

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from potstill.applications.audit.judging import Judged, Question, differences, judged_networks, judged_sets
+from potstill.applications.audit.judging import (
+    Judged,
+    Question,
+    differences,
+    judged_networks,
+    judged_sets,
+    level_of_bounds,
+)
 from potstill.applications.audit.neighbours import copies_in, neighbours_of
 from potstill.applications.audit.pipelines import Audited, Pipeline, Product
 from potstill.applications.audit.pool import POPULATION, PURPOSE, Pool
@@ -284,7 +291,9 @@ class _Attacks:
         begun = np.zeros_like(members)
         for row, origin in zip(begun, origins, strict=True):
             row[copies_in(origin, real)] = True
-        return Question(members, begun & members, self.asked.delta, self.asked.protocol.seed)
+        asked = self.asked
+        level = level_of_bounds(len(asked.networks), len(members) // 2, asked.dataset.population)
+        return Question(members, begun & members, asked.delta, level, asked.protocol.seed)
 
     def _record(self, made_on: list[str]) -> Audit:
         attacked: list[Attacked] = []

@@ -13,6 +13,7 @@ from potstill.applications.audit.roc import Roc, proven_epsilon, sampled_areas
 from potstill.applications.audit.scoring import Scored, unpacked
 from potstill.data import LabeledImages
 from potstill.schema.audit import RATES, AreaDifference, Arm, Attacked, AttackName, AttackResult, Rate, is_resolved
+from potstill.schema.statistics import SIGNIFICANCE
 from potstill.synthetic import SyntheticSet
 
 CURVE_POINTS = 40
@@ -40,13 +41,26 @@ class Question:
         members: bool (pipelines, n); rows 2k and 2k + 1 are complements.
         begun: bool (pipelines, n), the members that the set of each pipeline was begun from, or consists of.
         delta: the probability with which a guarantee may fail.
+        level: the confidence of each lower bound of epsilon.
         seed: of the bootstrap samples.
     """
 
     members: np.ndarray
     begun: np.ndarray
     delta: float
+    level: float
     seed: int
+
+
+def level_of_bounds(networks: int, pairs: int, population: int) -> float:
+    """The confidence of each lower bound of epsilon with which all of them on the sets hold together (Bonferroni).
+
+    Args:
+        networks: the kinds of networks that are attacked; the sets themselves are, too.
+        pairs: pairs of pipelines with complementary members.
+        population: the number of images that were a member of none.
+    """
+    return 1 - SIGNIFICANCE / (len(feasible(pairs, 0)) + networks * len(feasible(pairs, population)))
 
 
 def judged_networks(arm: Arm, network: str, scored: Sequence[Scored], question: Question) -> Judged:
@@ -127,7 +141,8 @@ def _result(name: AttackName, scores: np.ndarray, question: Question, samples: n
         balanced_accuracy=roc.balanced_accuracy,
         rates=rates(members),
         begun=rates(begun) if begun.any() else [],
-        epsilon=proven_epsilon(scores, members, question.delta),
+        epsilon=proven_epsilon(scores, members, question.delta, question.level),
+        epsilon_level=question.level,
         roc=_curve(roc),
     )
 

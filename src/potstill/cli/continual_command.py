@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, given, names, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -108,15 +108,15 @@ def _classes(options: Options, progress: ProgressLines) -> Continual:
     if options.memory is not None and options.memory_bytes is not None:
         raise UserError("--memory and --memory-bytes are both given", "give one of them")
     dataset = _loaded(options, options.dataset or "digits", progress)
-    given = _given(options, "steps", "memory", "sharing", "orders", "iterations")
+    settings = given(options, "steps", "memory", "sharing", "orders", "iterations")
     if options.memory_bytes is not None:
-        given["memory"] = applications.memory_of_bytes(dataset, options.memory_bytes)
-        if not given["memory"]:
+        settings["memory"] = applications.memory_of_bytes(dataset, options.memory_bytes)
+        if not settings["memory"]:
             raise UserError(f"--memory-bytes {options.memory_bytes} is less than one image", "use more bytes")
     return applications.learn_classes(
         dataset,
         options.out,
-        protocol=applications.ClassProtocol(**given, seed=options.seed),
+        protocol=applications.ClassProtocol(**settings, seed=options.seed),
         **_learning(options, progress),
     )
 
@@ -124,11 +124,11 @@ def _classes(options: Options, progress: ProgressLines) -> Continual:
 def _domains(options: Options, progress: ProgressLines) -> Continual:
     if options.stages is None:
         raise UserError("--protocol domains needs datasets", "name them in order: --stages mnist,usps")
-    given = _given(options, *OF_DOMAINS[1:], "iterations")
+    settings = given(options, *OF_DOMAINS[1:], "iterations")
     return applications.learn_domains(
         [_loaded(options, name, progress) for name in names(options.stages)],
         options.out,
-        protocol=applications.DomainProtocol(**given, seed=options.seed),
+        protocol=applications.DomainProtocol(**settings, seed=options.seed),
         **_learning(options, progress),
     )
 
@@ -139,11 +139,6 @@ def _loaded(options: Options, name: str, progress: ProgressLines) -> ImageDatase
     )
     progress.introduce(dataset)
     return dataset
-
-
-def _given(options: Options, *fields: str) -> dict[str, Any]:
-    """The options that were given, by name."""
-    return {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
 
 
 def _learning(options: Options, progress: ProgressLines) -> dict[str, Any]:

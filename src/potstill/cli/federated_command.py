@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, given, names, parse, whole_numbers
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -101,7 +101,7 @@ def run(words: list[str]) -> None:
     options = parse(Options, words, command="federated")
     protocol = applications.FederatedProtocol(
         partition=_partition(options),
-        images_per_class=_numbers(options.ipc),
+        images_per_class=whole_numbers(options.ipc, "ipc"),
         formation=options.formation,
         repeats=options.repeats,
         central_epochs=options.central_epochs,
@@ -147,12 +147,12 @@ def _partition(options: Options) -> applications.Partition:
         UserError: one was.
     """
     taken = PARAMETERS[options.partition]
-    given = {name: getattr(options, name) for name in ("alpha", "per_client") if getattr(options, name) is not None}
-    for name in given:
+    parameters = given(options, "alpha", "per_client")
+    for name in parameters:
         if name != taken:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} does not apply to --partition {options.partition}", "leave it out")
-    return applications.Partition(clients=options.clients, kind=options.partition, **given)
+    return applications.Partition(clients=options.clients, kind=options.partition, **parameters)
 
 
 def _refining(options: Options) -> dict[str, Any]:
@@ -166,18 +166,6 @@ def _refining(options: Options) -> dict[str, Any]:
     if not options.refine:
         raise UserError("--radius does not apply without --refine", "leave it out, or use --refine 5, for example")
     return {"refine": options.refine, "radius": options.radius}
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """Numbers joined by +.
-
-    Raises:
-        UserError: one of them is not a whole number.
-    """
-    try:
-        return tuple(int(part) for part in text.split("+"))
-    except ValueError:
-        raise UserError(f"--ipc takes whole numbers joined by +, not {text!r}", "use --ipc 10, or 10+1") from None
 
 
 def table(record: Federated) -> Table:

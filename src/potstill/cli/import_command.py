@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from potstill import data, distillation, evaluation, synthetic
-from potstill.cli.options import ChoiceOptions, parse
+from potstill.cli.options import ChoiceOptions, numbers, parse
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES, Choices
@@ -81,8 +81,8 @@ def run(words: list[str]) -> None:
             labels=options.labels,
             experiment=options.experiment,
             step_size=options.step_size,
-            mean=_numbers("mean", options.mean),
-            std=_numbers("std", options.std),
+            mean=_of_channels(options.mean, "mean"),
+            std=_of_channels(options.std, "std"),
             formation=options.formation,
         )
     folder = distillation.RunFolder(out)
@@ -128,15 +128,10 @@ def _new(folder: Path) -> Path:
     return folder
 
 
-def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
-    """Numbers separated by commas.
+def _of_channels(text: str | None, option: str) -> tuple[float, ...] | None:
+    """A number for each channel.
 
     Raises:
-        UserError: they are none.
+        UserError: one of them is not a number.
     """
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--{name} takes a number for each channel, not {text!r}", "use 0.5,0.5,0.5") from None
+    return None if text is None else numbers(text, option, "a number for each channel", "0.5,0.5,0.5")

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -210,16 +210,43 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def numbers(text: str, option: str) -> list[float]:
+def numbers(
+    text: str, option: str, takes: str = "numbers separated by commas", example: str = "0.1,0.2"
+) -> tuple[float, ...]:
     """The numbers in a list separated by commas, as the value of an option.
+
+    Args:
+        text: the value.
+        option: the name of the option.
+        takes: what it takes, in words.
+        example: a value that it takes.
 
     Raises:
         UserError: one of them is not a number.
     """
+    return _listed(text, float, ",", f"--{option} takes {takes}, not {text!r}", f"use --{option} {example}")
+
+
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """The whole numbers in a list joined by +, as the value of an option.
+
+    Raises:
+        UserError: one of them is not a whole number.
+    """
+    problem = f"--{option} takes whole numbers joined by +, not {text!r}"
+    return _listed(text, int, "+", problem, f"use --{option} 10, or 10+1")
+
+
+def _listed(text: str, kind: Callable[[str], T], separator: str, problem: str, remedy: str) -> tuple[T, ...]:
     try:
-        return [float(number) for number in names(text)]
+        return tuple(kind(part) for part in text.split(separator))
     except ValueError as error:
-        raise UserError(f"--{option} takes numbers separated by commas, not {text!r}", "such as 0.1,0.2") from error
+        raise UserError(problem, remedy) from error
+
+
+def given(options: object, *fields: str) -> dict[str, Any]:
+    """Those of a command's options, by name, that were given: that are not None."""
+    return {name: value for name in fields if (value := getattr(options, name)) is not None}
 
 
 def trackers(text: str | None) -> dict[str, Tracker]:

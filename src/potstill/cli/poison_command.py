@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
+from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, given, names, parse
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -99,11 +99,11 @@ def run(words: list[str]) -> None:
 
 
 def _backdoor(options: Options, dataset: ImageDataset, out: Path, progress: ProgressLines) -> Poisoning:
-    given = _given(options, "target", "share", "side", "repeats", "images_per_class", "iterations")
+    settings = given(options, "target", "share", "side", "repeats", "images_per_class", "iterations")
     return applications.plant_backdoor(
         dataset,
         out,
-        protocol=applications.BackdoorProtocol(**given, seed=options.seed),
+        protocol=applications.BackdoorProtocol(**settings, seed=options.seed),
         sources=names(options.sources or "dm"),
         networks=names(options.networks or "convnet,mlp"),
         recipe=options.recipe or "dsa-1000",
@@ -112,22 +112,17 @@ def _backdoor(options: Options, dataset: ImageDataset, out: Path, progress: Prog
 
 
 def _step(options: Options, dataset: ImageDataset, out: Path, progress: ProgressLines) -> Poisoning:
-    given = _given(options, "target", "attacked", "experts", "epochs", "images_per_class", "iterations")
+    settings = given(options, "target", "attacked", "experts", "epochs", "images_per_class", "iterations")
     networks = names(options.networks or "lenet")
     if len(networks) != 1:
         raise UserError("a step is learned for one network", "name one with --networks")
     return applications.learn_malicious_step(
         dataset,
         out,
-        protocol=applications.StepProtocol(**given, seed=options.seed),
+        protocol=applications.StepProtocol(**settings, seed=options.seed),
         network=networks[0],
         resources=_resources(options, progress),
     )
-
-
-def _given(options: Options, *fields: str) -> dict[str, Any]:
-    """The options that were given, by name."""
-    return {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
 
 
 def _resources(options: Options, progress: ProgressLines) -> evaluation.Resources:

@@ -84,7 +84,7 @@ class Tracking:
         if not isinstance(trackers, Mapping):
             trackers = make_trackers([trackers] if isinstance(trackers, str) else trackers)
         self._paths = RunPaths(Path(folder))
-        self._told = [_Told(name, each) for name, each in trackers.items()]
+        self._told = [_Listener(name, each) for name, each in trackers.items()]
         self._earlier = _read_record(self._paths.path / FILE)
         _recorded(self._paths.metrics)  # so that a damaged one is refused before anything runs
         self._remembers = True
@@ -147,7 +147,7 @@ class Tracking:
             self._remembers = False
             _log.warning("%s", f"{error.problem}; when this run is tracked again, trackers are told things twice")
 
-    def _tell_number(self, told: _Told, event: str, iteration: int, value: float) -> None:
+    def _tell_number(self, told: _Listener, event: str, iteration: int, value: float) -> None:
         """Tell a tracker a number, unless it has it, and write that down."""
         _, name = SCALARS[event]
         if told.tell(event, iteration, lambda tracker: tracker.scalars({name: value}, iteration)):
@@ -197,13 +197,13 @@ class Tracking:
             each.do(lambda tracker: tracker.table(results.name(found), results.COLUMNS, results.rows(found), iteration))
             each.do(lambda tracker: tracker.scalars(results.means(found), iteration))
 
-    def _listening(self) -> Iterable[_Told]:
+    def _listening(self) -> Iterable[_Listener]:
         """Those that are open."""
         return (each for each in self._told if each.tells)
 
 
-class _Told:
-    """A tracker, and whether it is told anything.
+class _Listener:
+    """A tracker, and what it has heard so far.
 
     Attributes:
         place: what finds the run there again; empty until it is open.

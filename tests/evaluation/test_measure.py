@@ -20,10 +20,13 @@ from potstill.evaluation import (
     NetworkResult,
     Recipe,
     check_fits,
+    checks,
     evaluate,
     measure_full,
+    training,
     validation_accuracy,
 )
+from potstill.evaluation.checks import check_confusions
 from potstill.evaluation.training import evenly_spaced
 from potstill.networks import NETWORKS
 from potstill.runtime import progress as pacing
@@ -512,6 +515,18 @@ def test_a_selection_with_too_few_images_to_choose_from_is_refused(dataset: Imag
     with pytest.raises(UserError, match="training image") as refused:
         evaluate(many, dataset, recipe=RECIPE, networks=(NETWORK,), baselines=("herding",))
     assert refused.value.remedy == "leave herding out of `baselines`"
+
+
+def test_of_too_many_classes_no_confusions_are_counted_and_what_needs_them_is_refused(
+    dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training, "MOST_CONFUSED", 9)
+    found = evaluate(real_set(dataset), dataset, recipe=RECIPE, networks=(NETWORK,), repeats=2, baselines=())
+    assert found.networks[NETWORK].confusion == []
+    assert found.networks[NETWORK].repeats == 2
+    monkeypatch.setattr(checks, "MOST_CONFUSED", 9)
+    with pytest.raises(UserError, match="has 10 classes, and which is taken for which is counted for 9 at most"):
+        check_confusions(dataset)
 
 
 def test_a_misspelt_recipe_is_refused(dataset: ImageDataset):

@@ -10,6 +10,7 @@ from potstill.data import ImageDataset
 from potstill.networks import ImageShape, InitialWeights, build_network, default_network
 from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import UserError
+from potstill.schema.evaluation import MOST_CONFUSED
 from potstill.schema.recipe import Recipe
 from potstill.schema.shapes import kind_of
 from potstill.synthetic import SyntheticSet
@@ -49,6 +50,20 @@ def check_test(dataset: ImageDataset) -> None:
     if not len(dataset.test):
         kind = kind_of(dataset.shape)
         raise UserError(f"{dataset.name} has no test {kind}s", f"use a dataset with more {kind}s, or with a test split")
+
+
+def check_confusions(dataset: ImageDataset) -> None:
+    """Make sure that the dataset has few enough classes to count which is taken for which.
+
+    Raises:
+        UserError: there are more than ``MOST_CONFUSED``.
+    """
+    if dataset.class_count > MOST_CONFUSED:
+        raise UserError(
+            f"{dataset.name} has {dataset.class_count:,} classes, and which is taken for which is counted for "
+            f"{MOST_CONFUSED:,} at most",
+            "use a dataset with fewer classes",
+        )
 
 
 def check_images(dataset: ImageDataset, what: str) -> None:

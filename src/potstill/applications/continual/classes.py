@@ -21,7 +21,7 @@ from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.applications.set_sources import Made, Need, SetSource, find_sources, make_sets
 from potstill.data import ImageDataset, judges_of, with_classes
 from potstill.evaluation import NetworkResult, Recipe, Resources, Session
-from potstill.evaluation.checks import check_networks, check_test
+from potstill.evaluation.checks import check_confusions, check_networks, check_test
 from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import TrainAndTest
@@ -302,6 +302,7 @@ def _check(dataset: ImageDataset, protocol: ClassProtocol, networks: Sequence[st
     """Refuse what cannot be learned in steps, before anything is computed."""
     at_least(protocol, steps=2, memory=1, orders=1, iterations=0)
     check_test(dataset)
+    check_confusions(dataset)
     classes, steps, kind = dataset.class_count, protocol.steps, kind_of(dataset.shape)
     possible = [number for number in range(2, classes // 2 + 1) if classes % number == 0]
     if steps not in possible:

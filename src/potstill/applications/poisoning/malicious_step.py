@@ -19,7 +19,7 @@ from potstill.applications.poisoning.record import check_earlier, class_named
 from potstill.applications.set_sources import Maker, Need, make_sets
 from potstill.data import ImageDataset, with_relabelled
 from potstill.evaluation import Resources, Session, find_recipe
-from potstill.evaluation.checks import check_networks
+from potstill.evaluation.checks import check_confusions, check_networks
 from potstill.evaluation.specs import selected, training_on
 from potstill.evaluation.training import RANDOM, TrainAndTest
 from potstill.experts.plan import ExpertPlan
@@ -263,4 +263,5 @@ def _check(dataset: ImageDataset, protocol: StepProtocol, network: str) -> None:
         )
     if protocol.attacked == protocol.target:
         raise UserError(f"class {protocol.target} is attacked to be taken for itself", "use two classes")
+    check_confusions(dataset)
     check_networks([network], dataset)

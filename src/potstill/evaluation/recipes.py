@@ -1,8 +1,8 @@
 """Recipes: frozen evaluation protocols, each with a name and a version.
 
 The recipe changes accuracies by several points, so results of different recipes are never compared. To change a recipe,
-raise its version. The summary is part of the recipe as it
-is recorded, so a change of its text also makes another protocol.
+raise its version. The summary is part of the recipe as it is recorded: after a change of its text results get a record
+of their own, but no training is done again.
 """
 
 from __future__ import annotations

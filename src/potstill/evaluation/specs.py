@@ -41,8 +41,9 @@ def training_on(
         purpose: the name of the stream of the draws.
     """
     key = workplace.materials.add(dataset)
-    plain = replace(recipe, summary="")  # its wording changes no training
-    return TrainAndTest(dataset=key, images=NONE, recipe=plain, initial=weights.to_json(), seed=seed, stream=(purpose,))
+    return TrainAndTest(
+        dataset=key, images=NONE, recipe=recipe.unworded, initial=weights.to_json(), seed=seed, stream=(purpose,)
+    )
 
 
 def trained_on_set(base: TrainAndTest, workplace: Workplace, synthetic: SyntheticSet, repeats: int) -> TrainingSpec:

@@ -72,6 +72,11 @@ class Recipe(Record):
         """Name and version, such as ``dsa-1000@1``."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def unworded(self) -> Recipe:
+        """The recipe without its summary, whose wording changes no training."""
+        return replace(self, summary="")
+
     def to_json(self) -> dict[str, Any]:
         """Its fields, but for those that older records lack and that change nothing."""
         unused = {"learning_rate_grid": [], "cutmix_probability": 1.0}

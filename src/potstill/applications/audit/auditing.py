@@ -256,7 +256,6 @@ class _Attacks:
     def _jobs(self, workplace: Workplace) -> Iterator[Job[Scored, _Place]]:
         """The trainings; those of one pipeline share initial weights and all other draws."""
         pool = workplace.materials.add(self.pool.dataset)
-        recipe = replace(self.recipe, summary="")  # its wording changes no training
         for network in self.asked.networks:
             for arm in ARMS:
                 for shadow, synthetic in enumerate(self._sets[arm]):
@@ -265,8 +264,8 @@ class _Attacks:
                         images=workplace.materials.add(synthetic),
                         population=POPULATION,
                         network=network,
-                        recipe=recipe,
-                        initial=initial_weights(recipe, synthetic, "random").to_json(),
+                        recipe=self.recipe.unworded,
+                        initial=initial_weights(self.recipe, synthetic, "random").to_json(),
                         seed=self.asked.protocol.seed,
                         stream=(PURPOSE, "training", shadow),
                     )

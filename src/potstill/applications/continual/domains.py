@@ -211,7 +211,7 @@ class _Learning:
                             stages=stages,
                             memories=sets,
                             network=spec,
-                            recipe=self.recipe,
+                            recipe=self.recipe.unworded,
                             epochs=self.recipe.full_epochs,
                             temperature=protocol.temperature if knowledge else None,
                             initial=RANDOM_WEIGHTS.to_json(),

@@ -143,6 +143,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "distill dm --memory-limit much": ("'much' is not a size of memory", "4G"),
     "distill dm --memory-limit 100M": ("dm needs about", "may take 100 MB"),
     "evaluate run --memory-limit 0": ("'0' is not a size of memory",),
+    "search run --memory-limit 0": ("'0' is not a size of memory",),
+    "federated --memory-limit much": ("'much' is not a size of memory",),
     "distill dm --time-limit 0": ("a duration of '0' leaves no time", "10m"),
     "distill dm --time-limit soon": ("'soon' is not a duration", "10m"),
     "distill dm --time-limit -5m": ("'-5m' is not a duration",),

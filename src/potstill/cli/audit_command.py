@@ -10,7 +10,15 @@ import tyro
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    names,
+    parse,
+    within_memory,
+)
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -60,13 +68,18 @@ class Options:
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
+    memory_limit: MemoryOption = None
     out: Path | None = None
 
 
 def run(words: list[str]) -> None:
     """Audit, and print the table, the verdict and the path of the page."""
     options = parse(Options, words, command="audit")
-    with going_on(same_again("audit", words)), ProgressLines("auditing") as progress:
+    with (
+        within_memory(options.memory_limit),
+        going_on(same_again("audit", words)),
+        ProgressLines("auditing") as progress,
+    ):
         dataset, beside = _dataset(options)
         progress.introduce(dataset)
         out = options.out or beside

@@ -10,7 +10,16 @@ import tyro
 
 from potstill import applications, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse, percent
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    names,
+    parse,
+    percent,
+    within_memory,
+)
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -49,13 +58,18 @@ class Options:
     data_root: Path | None = None
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
+    memory_limit: MemoryOption = None
     out: Path = Path("runs/comparison")
 
 
 def run(words: list[str]) -> None:
     """Compare the sets, and print the table and the path of the page."""
     options = parse(Options, words, command="compare")
-    with going_on(same_again("compare", words)), ProgressLines("comparing") as progress:
+    with (
+        within_memory(options.memory_limit),
+        going_on(same_again("compare", words)),
+        ProgressLines("comparing") as progress,
+    ):
         record = applications.compare(
             options.runs,
             options.out,

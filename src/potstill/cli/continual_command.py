@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, given, names, parse
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    given,
+    names,
+    parse,
+    within_memory,
+)
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -79,6 +88,7 @@ class Options:
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
+    memory_limit: MemoryOption = None
     out: Path = Path("runs/continual")
 
 
@@ -96,7 +106,11 @@ def run(words: list[str]) -> None:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} does not apply to --protocol {options.protocol}", "leave it out")
     at_least(options, memory=1, memory_bytes=1)
-    with going_on(same_again("continual", words)), ProgressLines("learning") as progress:
+    with (
+        within_memory(options.memory_limit),
+        going_on(same_again("continual", words)),
+        ProgressLines("learning") as progress,
+    ):
         record = _classes(options, progress) if options.protocol == "classes" else _domains(options, progress)
     table_console().print(table(record))
     say(report.continual_verdict(record))

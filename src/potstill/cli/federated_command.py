@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, given, names, parse, whole_numbers
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    given,
+    names,
+    parse,
+    whole_numbers,
+    within_memory,
+)
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -93,6 +103,7 @@ class Options:
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
+    memory_limit: MemoryOption = None
     out: Path = Path("runs/federated")
 
 
@@ -117,7 +128,11 @@ def run(words: list[str]) -> None:
         local_rate=options.local_rate,
         one_shot_epochs=options.one_shot_epochs,
     )
-    with going_on(same_again("federated", words)), ProgressLines("learning") as progress:
+    with (
+        within_memory(options.memory_limit),
+        going_on(same_again("federated", words)),
+        ProgressLines("learning") as progress,
+    ):
         dataset = data.load_dataset(
             options.dataset, data_root=options.data_root, choices=options.choices, image_size=options.image_size
         )

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 from potstill import applications, data, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, given, names, parse
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    given,
+    names,
+    parse,
+    within_memory,
+)
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -71,6 +80,7 @@ class Options:
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
+    memory_limit: MemoryOption = None
     out: Path | None = None
 
 
@@ -86,7 +96,11 @@ def run(words: list[str]) -> None:
         if getattr(options, name) is not None:
             raise UserError(f"--{name} does not apply to --attack {options.attack}", "leave it out")
     out = options.out or Path(f"runs/poison-{options.attack}")
-    with going_on(same_again("poison", words)), ProgressLines("poisoning") as progress:
+    with (
+        within_memory(options.memory_limit),
+        going_on(same_again("poison", words)),
+        ProgressLines("poisoning") as progress,
+    ):
         dataset = data.load_dataset(
             options.dataset, data_root=options.data_root, choices=options.choices, image_size=options.image_size
         )

@@ -14,10 +14,12 @@ from potstill.cli.options import (
     ChoiceOptions,
     ComputeOptions,
     ExecutorOption,
+    MemoryOption,
     duration,
     names,
     parse,
     percent,
+    within_memory,
 )
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
@@ -56,6 +58,7 @@ class Options:
     data_root: Path | None = None
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
+    memory_limit: MemoryOption = None
     out: Path | None = None
 
 
@@ -65,6 +68,7 @@ def run(words: list[str]) -> None:
     reproduction = reproductions.find_reproduction(options.name)
     out = options.out or Path("runs") / f"reproduce-{reproduction.name}"
     with (
+        within_memory(options.memory_limit),
         going_on(same_again("reproduce", words)),
         ProgressLines("estimating how long it will take") as progress,
     ):

@@ -10,7 +10,15 @@ import tyro
 
 from potstill import applications, evaluation, report
 from potstill.cli.going_on import going_on, same_again
-from potstill.cli.options import ChoiceOptions, ComputeOptions, ExecutorOption, names, parse
+from potstill.cli.options import (
+    ChoiceOptions,
+    ComputeOptions,
+    ExecutorOption,
+    MemoryOption,
+    names,
+    parse,
+    within_memory,
+)
 from potstill.cli.output import Table, say, table_console
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES
@@ -67,6 +75,7 @@ class Options:
     seed: int = 0
     compute: ComputeOptions = AUTOMATIC
     executor: ExecutorOption = AUTO
+    memory_limit: MemoryOption = None
     out: Path | None = None
 
 
@@ -79,7 +88,11 @@ def run(words: list[str]) -> None:
         space = applications.drawn_space(applications.specs_of(space), options.candidates, options.seed)
     target = evaluation.Target.opened(options.target)
     path = options.out or target.beside / applications.SearchResult.FILE
-    with going_on(same_again("search", words)), ProgressLines("searching") as progress:
+    with (
+        within_memory(options.memory_limit),
+        going_on(same_again("search", words)),
+        ProgressLines("searching") as progress,
+    ):
         found = applications.search(
             target.synthetic,
             evaluation.Session(

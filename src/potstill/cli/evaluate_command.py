@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -109,41 +111,38 @@ def run(words: list[str]) -> None:
 
 def _evaluate(words: list[str]) -> None:
     options = parse(Options, words, command="evaluate")
-    with within_memory(options.memory_limit):
-        _carry_out(options)
-
-
-def _carry_out(options: Options) -> None:
     at_least(options, repeats=1, full_repeats=1, full_epochs=1)
-    for what in ("robustness", "attacks", "labels"):
-        if getattr(options, what) and options.track is not None:
-            raise UserError(f"--track does not apply to --{what}", "leave it out")
-    tracked = trackers(options.track)
-    target = evaluation.Target.opened(options.target)
-    synthetic = target.synthetic
+    what = _measured(options)
+    with within_memory(options.memory_limit):
+        target = evaluation.Target.opened(options.target)
+        if options.recipe is not None:
+            evaluation.check_learned_rate(find_recipe(options.recipe), [target.synthetic])
+        matched = target.synthetic.provenance.get("network") or default_network(target.synthetic.shape)
+        MEASURES[what](options, target, names(options.networks or matched))
+
+
+def _measured(options: Options) -> str:
+    """What is asked for, a name in ``MEASURES``; options that do not belong to it are refused."""
+    asked = [what for what in MEASURES if getattr(options, what, False)] or [WORTH]
     for option in () if options.attacks else ("epsilons", "attacked_images"):
         if getattr(options, option) is not None:
             raise UserError(f"--{option.replace('_', '-')} does not apply without --attacks", "add --attacks")
-    if options.labels != (options.teacher is not None):
-        raise UserError("--labels and --teacher belong together", "name experts of the dataset with --teacher")
-    if options.recipe is not None:
-        evaluation.check_learned_rate(find_recipe(options.recipe), [synthetic])
-    if options.exchange and not options.robustness:
-        evaluation.check_exchangeable(find_recipe(options.recipe or evaluation.default_recipe(synthetic)))
-    matched = synthetic.provenance.get("network") or default_network(synthetic.shape)
-    networks = names(options.networks or matched)
-    baselines = None if options.baselines is None else names(options.baselines)
-    path = options.out or target.beside / evaluation.Evaluation.FILE
-    rates_path = _beside(path)
-    if options.exchange:
-        check_writable(rates_path)
-    tracking.check_trackers(tracked)
-    told = tracking.Tracking(tracked, target.beside) if tracked else None  # now, as it reads what the folder has
+    if options.teacher is not None and not options.labels:
+        raise UserError("--teacher does not apply without --labels", "add --labels")
+    for option in (*FOREIGN[asked[0]], *asked[1:]):
+        if getattr(options, option) != getattr(Options, option):
+            raise UserError(f"--{option.replace('_', '-')} does not apply to --{asked[0]}", "leave it out")
+    return asked[0]
+
+
+@contextmanager
+def _session(options: Options, target: Target) -> Iterator[Session]:
+    """The dataset of the set, and whatever else trainings need, while progress is shown."""
     with ProgressLines("evaluating") as progress:
         dataset = target.dataset(options.dataset, options.choices, options.data_root, progress)
         if options.dataset is not None:
             progress.introduce(dataset)
-        session = evaluation.Session(
+        yield evaluation.Session(
             dataset,
             compute=options.compute,
             seed=options.seed,
@@ -151,16 +150,18 @@ def _carry_out(options: Options) -> None:
             executor=options.executor,
             progress=progress,
         )
-        if options.robustness:
-            _robustness(options, target, session, networks)
-            return
-        if options.attacks:
-            _attacks(options, target, session, networks)
-            return
-        if options.teacher is not None:
-            _labels(options, options.teacher, target, session, networks)
-            return
-        rates = None
+
+
+def _worth(options: Options, target: Target, networks: list[str]) -> None:
+    synthetic, path = target.synthetic, options.out or target.beside / evaluation.Evaluation.FILE
+    tracked, rates, rates_path = trackers(options.track), None, _beside(path)
+    if options.exchange:
+        evaluation.check_exchangeable(find_recipe(options.recipe or evaluation.default_recipe(synthetic)))
+        check_writable(rates_path)
+    tracking.check_trackers(tracked)
+    told = tracking.Tracking(tracked, target.beside) if tracked else None  # now, as it reads what the folder has
+    baselines = None if options.baselines is None else names(options.baselines)
+    with _session(options, target) as session:
         if options.exchange:  # first, so that the set is measured on the device and in the precision of the curve
             rates = evaluation.exchange(
                 synthetic,
@@ -181,17 +182,15 @@ def _carry_out(options: Options) -> None:
             full=evaluation.FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
             record=path,
         )
-    real = synthetic.class_count * real_images_per_class(len(synthetic), synthetic.class_count)
-    table_console().print(table(result, len(synthetic), real))
-    if "random" in result.baselines and (few := _too_few(dataset, real // synthetic.class_count)):
+    real = real_images_per_class(len(synthetic), synthetic.class_count)
+    table_console().print(table(result, len(synthetic), real * synthetic.class_count))
+    if "random" in result.baselines and (few := _too_few(session.dataset, real)):
         say(few)
     say(f"written to {path}")
     if rates is not None:
-        for network in networks:
-            if network in rates.networks:
-                kind = kind_of(synthetic.shape)
-                said = report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures, kind)
-                say(" ".join(said))
+        for network in (each for each in networks if each in rates.networks):
+            kind = kind_of(synthetic.shape)
+            say(" ".join(report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures, kind)))
         say(f"written to {rates_path}")
     if told is not None:  # last: whatever becomes of it, the results are written and shown
         with told:
@@ -205,70 +204,65 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{named}{path.suffix}")
 
 
-def _robustness(options: Options, target: Target, session: Session, networks: list[str]) -> None:
-    _refuse(options, "robustness", ("baselines", "full_repeats", "initial", "exchange", "attacks", "labels"))
+def _robustness(options: Options, target: Target, networks: list[str]) -> None:
     if len(networks) > 1:
         raise UserError("robust scores are measured for one network", "name one network with --networks")
     path = options.out or target.beside / evaluation.Robustness.FILE
     check_writable(path)
     recipe, network = find_recipe(options.recipe or "dsa-1000"), networks[0]
-    found = evaluation.measure_robustness(
-        target.synthetic,
-        session,
-        recipe=recipe,
-        network=network,
-        repeats=options.repeats,
-        full_epochs=options.full_epochs,
-        record=path,
-    )
+    with _session(options, target) as session:
+        found = evaluation.measure_robustness(
+            target.synthetic,
+            session,
+            recipe=recipe,
+            network=network,
+            repeats=options.repeats,
+            full_epochs=options.full_epochs,
+            record=path,
+        )
     label, augmentation = 100 * found.label_score, 100 * found.augmentation_score
     scores = f"label robust score {label:.1f}, augmentation robust score {augmentation:.1f}"
     say(f"{scores} (of 100; {found.track} labels, {network}, {recipe.label})")
     say(f"written to {path}")
 
 
-def _attacks(options: Options, target: Target, session: Session, networks: list[str]) -> None:
-    _refuse(options, "attacks", ("baselines", "full_repeats", "full_epochs", "initial", "exchange", "labels"))
+def _attacks(options: Options, target: Target, networks: list[str]) -> None:
     path = options.out or target.beside / evaluation.AttackCurves.FILE
     check_writable(path)
-    found = evaluation.measure_attacks(
-        target.synthetic,
-        session,
-        recipe=options.recipe,
-        networks=networks,
-        repeats=options.repeats,
-        epsilons=None if options.epsilons is None else numbers(options.epsilons, "epsilons"),
-        attacked_images=1000 if options.attacked_images is None else options.attacked_images,
-        record=path,
-    )
+    with _session(options, target) as session:
+        found = evaluation.measure_attacks(
+            target.synthetic,
+            session,
+            recipe=options.recipe,
+            networks=networks,
+            repeats=options.repeats,
+            epsilons=None if options.epsilons is None else numbers(options.epsilons, "epsilons"),
+            attacked_images=1000 if options.attacked_images is None else options.attacked_images,
+            record=path,
+        )
     for network in found.networks:
         say(" ".join(report.attack_sentences(found, network)))
     say(f"written to {path}")
 
 
-def _labels(options: Options, teacher: Path, target: Target, session: Session, networks: list[str]) -> None:
-    _refuse(options, "labels", ("baselines", "full_repeats", "full_epochs", "initial", "exchange"))
+def _labels(options: Options, target: Target, networks: list[str]) -> None:
+    if options.teacher is None:
+        raise UserError("--labels needs a teacher", "name experts of the dataset with --teacher")
     path = options.out or target.beside / evaluation.LabelRegimes.FILE
     check_writable(path)
-    found = evaluation.measure_label_regimes(
-        target.synthetic,
-        session,
-        teacher=teacher,
-        recipe=options.recipe,
-        networks=networks,
-        repeats=options.repeats,
-        record=path,
-    )
+    with _session(options, target) as session:
+        found = evaluation.measure_label_regimes(
+            target.synthetic,
+            session,
+            teacher=options.teacher,
+            recipe=options.recipe,
+            networks=networks,
+            repeats=options.repeats,
+            record=path,
+        )
     for network in found.networks:
         say(report.label_sentence(found, network, kind_of(target.synthetic.shape)))
     say(f"written to {path}")
-
-
-def _refuse(options: Options, what: str, others: Sequence[str]) -> None:
-    """Refuse options that are given though they do not apply to what is measured."""
-    for option in others:
-        if getattr(options, option) != getattr(Options, option):
-            raise UserError(f"--{option.replace('_', '-')} does not apply to --{what}", "leave it out")
 
 
 def _too_few(dataset: ImageDataset, drawn: int) -> str | None:
@@ -279,6 +273,22 @@ def _too_few(dataset: ImageDataset, drawn: int) -> str | None:
         return None
     named = ", ".join(few[:3]) + (f" and {len(few) - 3:,} more" if len(few) > 3 else "")
     return f"{drawn} random {kind_of(dataset.shape)}s of each class hold some more than once: {named}"
+
+
+WORTH = "worth"
+MEASURES: Mapping[str, Callable[[Options, Target, list[str]], None]] = MappingProxyType(
+    {"robustness": _robustness, "attacks": _attacks, "labels": _labels, WORTH: _worth}
+)
+"""What can be measured, by the option that asks for it: how much networks learn if none does."""
+FOREIGN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "robustness": ("baselines", "full_repeats", "initial", "exchange", "track"),
+        "attacks": ("baselines", "full_repeats", "full_epochs", "initial", "exchange", "track"),
+        "labels": ("baselines", "full_repeats", "full_epochs", "initial", "exchange", "track"),
+        WORTH: (),
+    }
+)
+"""The options that do not apply to each of them."""
 
 
 def table(found: Evaluation, images: int, real: int) -> Table:

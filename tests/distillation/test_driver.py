@@ -131,14 +131,23 @@ def test_settings_that_ask_for_other_images_than_the_dataset_has_are_refused(dat
         distill(replace(SETTINGS, image_size=16), dataset)
 
 
+LACKS_OF_MEMORY = {
+    "gpu": torch.OutOfMemoryError("CUDA out of memory"),
+    "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"),
+    "python": MemoryError(),
+}
+lacks_of_memory = pytest.mark.parametrize("lack", LACKS_OF_MEMORY.values(), ids=LACKS_OF_MEMORY)
+
+
+@lacks_of_memory
 def test_a_device_without_enough_memory_is_told_and_the_run_kept(
-    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lack: Exception, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     step = DM.step
 
     def full(method: DM, problem: Any, state: Any, iteration: int) -> Any:
         if iteration == 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise lack
         return step(method, problem, state, iteration)
 
     monkeypatch.setattr(DM, "step", full)
@@ -147,8 +156,9 @@ def test_a_device_without_enough_memory_is_told_and_the_run_kept(
     assert RunFolder(tmp_path / "run").read_manifest().to_json()["iterations"]["done"] == 2
 
 
+@lacks_of_memory
 def test_a_step_without_enough_memory_is_done_again_in_smaller_chunks(
-    run: Run, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
+    lack: Exception, run: Run, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(layout, "CPU_CHUNK_PIXELS", 64 * 64)  # 64 images of 8x8 pixels
     step, sizes = DM.step, []
@@ -158,7 +168,7 @@ def test_a_step_without_enough_memory_is_done_again_in_smaller_chunks(
     def full(method: DM, problem: Any, state: Any, iteration: int) -> Any:
         sizes.append((iteration, chunk_size(some, network, CPU.device)))
         if sizes[-1] in ((2, 64), (2, 32), (4, 16)):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise lack
         return step(method, problem, state, iteration)
 
     monkeypatch.setattr(DM, "step", full)
@@ -406,6 +416,58 @@ def test_a_damaged_checkpoint_is_named(content: bytes, run: Run, dataset: ImageD
 
 
 # What goes wrong on the way.
+
+
+def failing_at(iteration: int, step: Any) -> Any:
+    """A step with a mistake in it."""
+
+    def fails(method: Any, problem: Any, state: Any, now: int) -> Any:
+        if now == iteration:
+            raise ValueError("a mistake in a method")
+        return step(method, problem, state, now)
+
+    return fails
+
+
+def ignoring(event: str, fields: dict[str, Any]) -> None:
+    pass
+
+
+def fault_in_a_listener(event: str, fields: dict[str, Any]) -> None:
+    if event == "step" and fields["iteration"] == 3:
+        raise ValueError("a mistake in a listener")
+
+
+@pytest.mark.parametrize("place", ["method", "listener"])
+def test_a_fault_is_raised_and_what_was_made_before_is_kept(
+    place: str, run: Run, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder, listen = RunFolder(tmp_path / "faulty"), fault_in_a_listener if place == "listener" else ignoring
+    with monkeypatch.context() as patch:
+        patch.setattr(DM, "step", failing_at(3, DM.step) if place == "method" else DM.step)
+        with pytest.raises(ValueError, match=f"a mistake in a {place}") as raised:
+            distill(SETTINGS, dataset, out=folder.path, listen=listen)
+    assert not hasattr(raised.value, "__notes__")
+    manifest = folder.read_manifest()
+    assert (manifest.status, manifest.to_json()["iterations"]["done"]) == ("interrupted", 3)
+    assert SyntheticSet.load(folder.synthetic).fingerprint() == manifest.tensors_sha256
+    assert list(read_events(folder.metrics))[-1]["status"] == "interrupted"
+    assert distill(SETTINGS, dataset, out=folder.path, resume=True).status == "complete"
+    assert lasting(folder.path) == lasting(run[1].path)
+
+
+def test_a_fault_is_the_one_that_is_raised_even_if_the_run_cannot_be_closed(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(DM, "step", failing_at(3, DM.step))
+
+    def unclosable(*given: Any, **named: Any) -> Any:
+        raise OSError("a mistake in closing")
+
+    monkeypatch.setattr(driver, "describe_run", unclosable)
+    with pytest.raises(ValueError, match="a mistake in a method") as raised:
+        distill(SETTINGS, dataset, out=tmp_path / "run")
+    assert raised.value.__notes__ == ["The run could not be closed either: a mistake in closing."]
 
 
 def test_divergence_keeps_the_last_good_set(dataset: ImageDataset, tmp_path: Path):

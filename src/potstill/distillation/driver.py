@@ -29,7 +29,7 @@ from potstill.engine.layout import shrinking_chunks
 from potstill.inspection import inspect
 from potstill.methods import Method, Problem, State, find_method
 from potstill.networks import ImageShape, build_network
-from potstill.runtime.errors import Diverged, UserError
+from potstill.runtime.errors import Diverged, UserError, in_one_line, is_lack_of_memory
 from potstill.runtime.events import Listener
 from potstill.runtime.interrupts import Interrupts
 from potstill.runtime.lock import locked
@@ -82,6 +82,8 @@ def distill(
 
     Several ranks do it together: each calls this function with the same arguments, within ``joined_ranks``. Rank 0
     writes, listens and decides when to stop; all return the set. After an error they are of no more use.
+
+    Whatever else a method or a listener raises is raised again once the run is closed: it is kept and can be resumed.
 
     Args:
         settings: the settings; or just a method, or the name of one, with every other setting at its default.
@@ -178,7 +180,8 @@ def _problem(
 class _Run:
     """One distillation in progress: call ``begin`` or ``resume``, then ``go``.
 
-    From the moment when there is something to lose, Ctrl-C waits for ``go``, which closes the run whatever happens.
+    From the moment when there is something to lose, Ctrl-C waits for ``go``, which closes the run after it, and after
+    any error.
     """
 
     problem: Problem
@@ -265,10 +268,12 @@ class _Run:
             self._finish("interrupted")
             raise
         except UserError as error:
-            self._finish("diverged" if isinstance(error, Diverged) else "interrupted")
+            self._finish_after(error)
             raise
-        except torch.OutOfMemoryError as error:
-            self._finish("interrupted")
+        except Exception as error:
+            self._finish_after(error)
+            if not is_lack_of_memory(error):
+                raise
             raise UserError(
                 f"the memory of {self.compute.device} is too small for an iteration",
                 "start again with a smaller `ipc` or batch, or keep less: `keep=roots`, where the method has it",
@@ -326,12 +331,12 @@ class _Run:
         while True:
             try:
                 return self.method.step(self.problem, self.now.state, self.now.iteration)
-            except torch.OutOfMemoryError:
+            except Exception as error:
+                if not is_lack_of_memory(error):
+                    self._look()  # what went wrong may have begun in a step that nobody has looked at
+                    raise
                 if self.ranks.count > 1 or self.plan.privacy is not None or not self._halve_chunks():
                     raise
-            except Exception:
-                self._look()  # what went wrong may have begun in a step that nobody has looked at
-                raise
             if self.compute.device.type == "cuda":
                 torch.cuda.empty_cache()
             words = f"too little memory on {self.compute.device}: trying again with fewer images at a time"
@@ -401,6 +406,13 @@ class _Run:
             self.now.save(self.folder.checkpoint)
         self._last_checkpoint = time.monotonic()
         return chosen
+
+    def _finish_after(self, error: Exception) -> None:
+        """Keep what there was before an error. If that fails too, the first error is still the one to report."""
+        try:
+            self._finish("diverged" if isinstance(error, Diverged) else "interrupted")
+        except Exception as another:
+            error.add_note(f"The run could not be closed either: {in_one_line(another)}.")
 
     def _finish(self, status: Status) -> SyntheticSet:
         self.interrupts.hold()

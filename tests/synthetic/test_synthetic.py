@@ -19,9 +19,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from potstill.data import LabeledImages, Whitening
+from potstill.networks import InitialWeights
+from potstill.report.images import read_images
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256
+from potstill.runtime.safetensors_io import pack, read_header
 from potstill.schema.set_file import FORMAT
-from potstill.synthetic import SyntheticSet
+from potstill.synthetic import Replay, SyntheticSet
 
 in_one_folder = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMES = ("cat", "Straße", 'a "quoted", name')
@@ -263,6 +267,57 @@ def test_the_fingerprint_is_of_every_tensor_and_of_nothing_else(changed: str):
     }
     assert replace(synthetic, provenance={}).fingerprint() == synthetic.fingerprint()
     assert replace(synthetic, **{changed: other[changed]}).fingerprint() != synthetic.fingerprint()
+
+
+RATES = torch.tensor([0.1, 0.2])
+FIXED = InitialWeights("fixed", seed=3)
+PRETRAINED = InitialWeights("experts", sha256="ab" * 32)
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        (Replay(rates=RATES, batches=1, initial=FIXED), Replay(rates=RATES, batches=2, initial=FIXED)),
+        *(
+            (Replay(rates=RATES, batches=1, initial=one), Replay(rates=RATES, batches=1, initial=another))
+            for one, another in [
+                (FIXED, InitialWeights()),
+                (FIXED, replace(FIXED, seed=4)),
+                (FIXED, replace(FIXED, scheme="xavier")),
+                (PRETRAINED, replace(PRETRAINED, sha256="cd" * 32)),
+            ]
+        ),
+    ],
+    ids=["batches", "source", "seed", "scheme", "weights"],
+)
+def test_sets_with_the_same_tensors_but_different_steps_are_told_apart(one: Replay, another: Replay, tmp_path: Path):
+    first, second = (replace(synthetic_set(), replay=replay) for replay in (one, another))
+    assert first.fingerprint() != second.fingerprint()
+    first.save(tmp_path / "set")
+    assert SyntheticSet.load(tmp_path / "set").fingerprint() == first.fingerprint()
+    assert read_images(tmp_path / "set").tensors_sha256 == first.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [(PRETRAINED, replace(PRETRAINED, source="moved", seed=7)), (InitialWeights(), InitialWeights(seed=7))],
+    ids=["where the weights are", "the seed of nothing"],
+)
+def test_what_changes_no_step_changes_no_fingerprint(one: InitialWeights, another: InitialWeights):
+    first, second = (
+        replace(synthetic_set(), replay=Replay(rates=RATES, batches=1, initial=initial)) for initial in (one, another)
+    )
+    assert first.fingerprint() == second.fingerprint()
+
+
+def test_an_older_file_keeps_its_fingerprint_and_its_bytes(tmp_path: Path):
+    older = replace(synthetic_set(), replay=Replay(rates=RATES, batches=2, initial=FIXED, hashed=False))
+    older.save(tmp_path / "set")
+    assert json.loads(read_header(tmp_path / "set")[1]["replay"]) == {"batches": 2, "initial": FIXED.to_json()}
+    loaded = SyntheticSet.load(tmp_path / "set")
+    assert loaded.fingerprint() == sha256(pack(loaded.tensors(), {})) == older.fingerprint()
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "set").read_bytes()
 
 
 def test_a_set_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):

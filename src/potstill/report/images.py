@@ -96,13 +96,7 @@ def read_images(file: Path) -> ImageSet:
         class_names=metadata.class_names,
         step_size=None if step is None else float(step.item()),
         formation=metadata.formation,
-        tensors_sha256=set_sha256(
-            tensors,
-            formation=metadata.formation,
-            mean=metadata.mean,
-            std=metadata.std,
-            provenance=metadata.provenance,
-        ),
+        tensors_sha256=set_sha256(tensors, metadata),
         nbytes=sum(tensor.nbytes for tensor in tensors.values()),
         provenance=metadata.provenance,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -38,13 +38,30 @@ class InitialRecord(Record):
     sha256: str | None = None
     scheme: Literal["kaiming", "xavier"] = "kaiming"
 
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights that are drawn: of files what they hold, not where they are."""
+        if self.source == "random":
+            return {"source": self.source, "scheme": self.scheme}
+        if self.source == "fixed":
+            return {"source": self.source, "scheme": self.scheme, "seed": self.seed}
+        return {"sha256": self.sha256} if self.sha256 else {"source": self.source}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayRecord(Record):
-    """The learned steps of a set, except for their rates, which are a tensor."""
+    """The learned steps of a set, except for their rates, which are a tensor.
+
+    Attributes:
+        batches: see :class:`potstill.synthetic.Replay`, and so are the others.
+    """
 
     batches: Positive
     initial: InitialRecord
+    hashed: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """What tells these steps from others with the same rates."""
+        return {"batches": self.batches, "initial": self.initial.identity()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,27 +197,25 @@ def largest_formation(height: int, width: int) -> int:
     return max(min(height, width) // 2, 1)
 
 
-def set_sha256(
-    tensors: Mapping[str, Any],
-    *,
-    formation: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    provenance: Mapping[str, Any],
-) -> str:
-    """The SHA-256 that identifies a set: of its tensors, of the formation if there is one, and of its normalisation.
+def set_sha256(tensors: Mapping[str, Any], metadata: SetMetadata) -> str:
+    """The SHA-256 that identifies a set: of its tensors, and of those metadata without which they are another set.
 
-    The sets that Potstill makes are normalised as their dataset is, so that this is told only of those of another
-    program: the same numbers, imported by another mean, are another set.
+    These are the formation and the replay, where there is one, and the normalisation of the sets of other programs:
+    the same numbers, imported by another mean, are another set. Those that Potstill makes are normalised as their
+    dataset is.
 
     Args:
         tensors: PyTorch tensors or NumPy arrays by their names in the file; contiguous, on the CPU.
-        formation: as in :class:`SetMetadata`, and so are the others.
+        metadata: the metadata.
     """
-    told = {} if formation == 1 else {"formation": str(formation)}
-    if made_by(provenance) == IMPORTED:
-        told |= {"mean": json.dumps(list(mean)), "std": json.dumps(list(std))}
-    return sha256(pack(tensors, told))
+    told: dict[str, Any] = {}
+    if metadata.formation != 1:
+        told["formation"] = metadata.formation
+    if metadata.replay is not None and metadata.replay.hashed:
+        told["replay"] = metadata.replay.identity()
+    if made_by(metadata.provenance) == IMPORTED:
+        told |= {"mean": list(metadata.mean), "std": list(metadata.std)}
+    return sha256(pack(tensors, {name: json.dumps(value, sort_keys=True) for name, value in told.items()}))
 
 
 def unusable_set(file: Path, problem: str) -> UserError:

@@ -18,7 +18,15 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.files import write_atomic
 from potstill.runtime.hub import hub_address
 from potstill.runtime.safetensors_io import UNREADABLE, pack, read_safetensors
-from potstill.schema.set_file import FORMAT, FORMED, SetMetadata, set_sha256, unusable_set
+from potstill.schema.set_file import (
+    FORMAT,
+    FORMED,
+    InitialRecord,
+    ReplayRecord,
+    SetMetadata,
+    set_sha256,
+    unusable_set,
+)
 from potstill.schema.shapes import is_vector, shape_in_words
 from potstill.synthetic.formation import check_factor, enlarged, formed
 
@@ -35,14 +43,17 @@ class Replay:
         batches: number of batches, each with equally many consecutive images of every class; step s uses batch
             s mod ``batches``.
         initial: initial weights of the network.
+        hashed: whether batches and initial weights are part of the set's fingerprint, as the rates always are. They
+            are not in older files, whose fingerprints are on record.
     """
 
     rates: Tensor
     batches: int
     initial: InitialWeights
+    hashed: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form of everything but the rates, which are stored as a tensor."""
+        """The steps as JSON, except for the rates, which are stored as a tensor."""
         return {"batches": self.batches, "initial": self.initial.to_json()}
 
 
@@ -254,13 +265,23 @@ class SyntheticSet:
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the tensors, of the formation if there is one, and of the normalisation of an imported set."""
-        return set_sha256(
-            self.tensors(),
-            formation=self.formation,
+        """The SHA-256 that identifies the set; see :func:`potstill.schema.set_file.set_sha256`."""
+        return set_sha256(self.tensors(), self.metadata())
+
+    def metadata(self) -> SetMetadata:
+        """Everything but the tensors."""
+        replay = self.replay
+        return SetMetadata(
+            class_names=self.class_names,
             mean=self.mean,
             std=self.std,
             provenance=self.provenance,
+            replay=None
+            if replay is None
+            else ReplayRecord(
+                batches=replay.batches, initial=InitialRecord(**replay.initial.to_json()), hashed=replay.hashed
+            ),
+            formation=self.formation,
         )
 
     def save(self, path: str | Path) -> None:
@@ -279,7 +300,7 @@ class SyntheticSet:
         if self.formation != 1:
             described["formation"] = self.formation
         if self.replay is not None:
-            described["replay"] = self.replay.to_json()
+            described["replay"] = self.replay.to_json() | ({"hashed": True} if self.replay.hashed else {})
         metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
         write_atomic(Path(path), pack(self.tensors(), metadata))
 
@@ -307,7 +328,10 @@ class SyntheticSet:
             replay=None
             if replay is None
             else Replay(
-                rates=tensors["replay.rates"], batches=replay.batches, initial=InitialWeights(**vars(replay.initial))
+                rates=tensors["replay.rates"],
+                batches=replay.batches,
+                initial=InitialWeights(**vars(replay.initial)),
+                hashed=replay.hashed,
             ),
             whitening=Whitening(matrix=tensors["whitening.matrix"], mean=tensors["whitening.mean"])
             if "whitening.matrix" in tensors

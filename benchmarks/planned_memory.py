@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.pairs import record_of, write
 from potstill.distillation import Settings, distill
 from potstill.methods import find_method
+from potstill.methods.private import PrivateMethod
 
 CASES = (
     "dm digits 10 convnet:width=32 64 float32",
@@ -32,6 +33,10 @@ CASES = (
     "dc mnist 1 convnet 256 float32",
     "dc cifar10 10 convnet 256 float32",
     "dsa mnist 10 convnet 256 float32",
+    "dp-dm mnist 10 convnet 100 float32",
+    "dp-dm cifar10 10 convnet 1000 float32",
+    "psg mnist 10 convnet 256 float32",
+    "psg cifar10 1 convnet 10000 float32",
 )
 """Method, dataset, images per class, network, real images per class and precision."""
 
@@ -62,8 +67,10 @@ def _measured(name: str, dataset: str, ipc: str, network: str, batch: str, preci
             planned.append(fields["planned"])
 
     method: Any = find_method(name)
+    sizes = {"group" if name == "dp-dm" else "batch_real": int(batch)}
+    private = {"queries": 2, "epsilon": 10.0} if issubclass(method, PrivateMethod) else {}
     settings = Settings(
-        method=method(batch_real=int(batch)),
+        method=method(**sizes, **private),
         dataset=dataset,
         ipc=int(ipc),
         network=network,

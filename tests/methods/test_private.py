@@ -12,6 +12,7 @@ from torch import Tensor
 
 from potstill.data import LabeledImages
 from potstill.methods import DPDM, Problem, State, private
+from potstill.methods import problem as problems
 from potstill.methods.private import dp_dm
 from potstill.privacy import Mechanism
 from potstill.runtime.errors import UserError
@@ -31,17 +32,18 @@ def quick_accounting(monkeypatch: pytest.MonkeyPatch):
 
 
 class Counted(LabeledImages):
-    """Images that count how often their pixels are read."""
+    """Images that count how often their pixels are read, and how many at most."""
 
-    reads = 0
+    reads = largest = 0
 
     def normalised(self, indices: Tensor | slice | None = None) -> Tensor:
-        Counted.reads += 1
-        return super().normalised(indices)
+        found = super().normalised(indices)
+        Counted.reads, Counted.largest = Counted.reads + 1, max(Counted.largest, len(found))
+        return found
 
 
 def counted(given: Problem) -> Problem:
-    Counted.reads = 0
+    Counted.reads = Counted.largest = 0
     real = given.real
     return replace(given, real=Counted(real.images, real.labels, real.class_names, real.mean, real.std))
 
@@ -120,6 +122,31 @@ def test_one_image_more_moves_each_sum_of_its_class_by_the_clip_at_most_and_no_o
 
 def test_a_query_that_draws_no_image_is_noise():
     assert noiseless(problem(), DPDM(**SMALL), everyone=False).abs().max() == 0
+
+
+SEVEN = 7 * 8 * 8
+"""The values of seven images of digits."""
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_query_of_many_images_reads_some_at_a_time(augment: bool, monkeypatch: pytest.MonkeyPatch):
+    given = counted(problem(precision="float64", real=few(digits().train, (45, 41, 52))))
+    method = DPDM(**{**SMALL, "delta": 1e-3, "queries": 2, "augment": augment})
+    together = noiseless(given, method)
+    assert Counted.largest == 138
+    given = counted(given)
+    monkeypatch.setattr(problems, "VALUES_AT_ONCE", SEVEN)
+    torch.testing.assert_close(noiseless(given, method), together, rtol=1e-12, atol=1e-12)
+    assert Counted.largest == 7
+
+
+def test_the_planned_memory_does_not_grow_with_images_that_are_not_read_together(monkeypatch: pytest.MonkeyPatch):
+    given = problem()
+    few_images, many = (DPDM(**{**SMALL, "group": group}).planned_bytes(given) for group in (40, 400))
+    assert few_images < many
+    monkeypatch.setattr(problems, "VALUES_AT_ONCE", SEVEN)
+    few_images, more = (DPDM(**{**SMALL, "group": group}).planned_bytes(given) for group in (40, 400))
+    assert few_images == more < many
 
 
 @pytest.mark.parametrize("augment", [True, False])

@@ -13,6 +13,7 @@ from torch import Tensor
 from potstill.data import LabeledImages
 from potstill.distillation import Checkpoint, Settings, distill
 from potstill.methods import PSG, Problem, State, private
+from potstill.methods import problem as problems
 from potstill.methods.private import psg
 from potstill.privacy import Mechanism
 from potstill.runtime.errors import UserError
@@ -120,6 +121,26 @@ def test_real_images_are_read_for_the_private_gradients_that_are_accounted_for_a
     assert state[psg.PENDING].abs().max() == 0
     with pytest.raises(UserError, match=r"iterations=6.*more private gradients than the 5.*queries=6"):
         METHOD.step(given, state, 5)
+
+
+def test_a_private_gradient_of_many_images_reads_some_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    given, noted = reads(problem(precision="float64", real=few(digits().train, (20, 20, 20))))
+    with exact():
+        together = METHOD.prepare(given)[psg.PENDING]
+        assert max(noted) == 60
+        monkeypatch.setattr(problems, "VALUES_AT_ONCE", 7 * 8 * 8)
+        noted.clear()
+        torch.testing.assert_close(METHOD.prepare(given)[psg.PENDING], together, rtol=1e-12, atol=1e-12)
+    assert noted == [7] * 8 + [4]
+
+
+def test_the_planned_memory_does_not_grow_with_images_that_are_not_read_together(monkeypatch: pytest.MonkeyPatch):
+    given = problem(ipc=1)
+    some, many = (replace(METHOD, batch_real=batch).planned_bytes(given) for batch in (30, 30_000))
+    assert some < many
+    monkeypatch.setattr(problems, "VALUES_AT_ONCE", 7 * 8 * 8)
+    some, more = (replace(METHOD, batch_real=batch).planned_bytes(given) for batch in (30, 30_000))
+    assert some == more < many
 
 
 def test_more_iterations_than_private_gradients_are_refused_before_anything_is_read():

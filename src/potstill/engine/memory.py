@@ -1,7 +1,8 @@
 """How much memory an iteration takes on a CPU, about, from the shapes of what it computes.
 
 The factors were fitted to the measured peaks of ``benchmarks.planned_memory``: there the plans of ConvNets are between
-0.98 and 1.25 times what the process came to take, and those of ResNets up to 1.6 times.
+0.98 and 1.25 times what the process came to take, those of ResNets up to 1.6 times, and those of private methods
+between 1.04 and 1.43 times.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ KEPT_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 2.0, 3.0
 """Of the maps of a network: while graphs are kept, while each is computed and used, and if gradients have gradients."""
 LARGEST_MAPS = 2.5
 """Of the largest map of a network, without a graph: a layer's input, its output and what it computes with."""
+EACH_GRADIENT, SUMMED_GRADIENTS = 20, 40
+"""Bytes for each parameter: of the gradient of one image, which is copied in double precision, and of their sums."""
 
 
 def of_features(
@@ -76,6 +79,25 @@ def of_gradients(
     of_real = PASSING_GRAPH * core_count() * part * whole
     gradients = 4 * (classes + 10) * _parameters(network)
     return FIXED_BYTES + real + max(synthetic, of_real) + gradients
+
+
+def of_each_gradient(
+    network: Network, compute: Compute, shape: Sequence[int], images: int, at_once: int, real: float
+) -> float:
+    """The bytes that it takes to match the sum of the gradients of single real images.
+
+    Args:
+        network: whose gradients are matched.
+        compute: where it runs.
+        shape: (C, H, W) of the images.
+        images: the number of all synthetic images, whose gradient is that of one batch.
+        at_once: the number of real images whose gradients are in memory at once.
+        real: the bytes that real images take.
+    """
+    whole, parameters = _map_bytes(network, compute, shape), _parameters(network)
+    synthetic = DOUBLE_GRAPH * images * whole
+    of_real = real + at_once * (PASSING_GRAPH * whole + EACH_GRADIENT * parameters)
+    return FIXED_BYTES + max(synthetic, of_real) + SUMMED_GRADIENTS * parameters
 
 
 def _map_bytes(network: Network, compute: Compute, shape: Sequence[int]) -> int:

@@ -132,6 +132,17 @@ class Problem:
 
         yield from zip(groups, read_ahead(read, groups), strict=True)
 
+    def real_parts(self, indices: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Normalised real images, some at a time where all of them would take much memory.
+
+        Args:
+            indices: int64 (n,), of any classes.
+
+        Yields:
+            A slice of the indices, and their images, in the dtype of the start.
+        """
+        return self.real_batches(indices[:, None])
+
     @property
     def _dtype(self) -> torch.dtype:
         """Of real images: float64 if the networks compute in float64, otherwise float32."""

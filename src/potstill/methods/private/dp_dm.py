@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.augmentation import Draw, siamese_augmentation
+from potstill.engine import memory
 from potstill.engine.features import Descriptors, FeatureExtractor, embedding
 from potstill.methods.citations import Citation
 from potstill.methods.pixel_descent import of_classes
@@ -110,6 +111,14 @@ class DPDM(PrivateMethod):
         """Each class is a part."""
         return classes
 
+    def planned_bytes(self, problem: Problem) -> float:
+        """What the maps of the network and the real images of a query take; not the sums, which are there before."""
+        share = problem.ranks.share(problem.class_count)
+        network, images = self._kept_extractor(problem).network, (share.stop - share.start) * problem.pictures_per_class
+        real_images = self.group * problem.class_count
+        real = problem.real_bytes(1, real_images)
+        return memory.of_features(network, problem.compute, problem.real.shape, images, real_images, real)
+
     def prepare(self, problem: Problem) -> State:
         """The noisy sums of all queries, and the initial pixels; nothing else ever reads a real image."""
         noise = self.clip * self.privacy(problem.real.class_sizes, 0).noise_multiplier
@@ -162,20 +171,18 @@ class DPDM(PrivateMethod):
         rates = zip(real.class_index, self.sampling_rates(real.class_sizes), strict=True)
         chosen = torch.cat([index[poisson_sample(len(index), rate).to(index.device)] for index, rate in rates])
         sums = torch.zeros(problem.class_count, len(reference), dtype=torch.float64)
-        if not len(chosen):
-            return sums
-        labels = real.labels[chosen].cpu()
-        images = real.normalised(chosen).to(problem.start_images.dtype)
         extractor, draw = self._query(problem, query, reference)
-        draw = draw.rows(labels)
-        (embedded,) = extractor.describe_tensor(self._augmented(problem, images, draw))
-        # Again in double precision: no rounding may leave a norm above the bound.
-        return sums.index_add_(0, labels, clipped(embedded.cpu().double().nan_to_num(0, 0, 0), self.clip))
+        for part, images in problem.real_parts(chosen):
+            labels = real.labels[chosen[part]].cpu()
+            (embedded,) = extractor.describe_tensor(self._augmented(problem, images, draw.rows(labels)))
+            # Again in double precision: no rounding may leave a norm above the bound.
+            sums.index_add_(0, labels, clipped(embedded.cpu().double().nan_to_num(0, 0, 0), self.clip))
+        return sums
 
     def _query(self, problem: Problem, query: int, reference: Tensor) -> tuple[FeatureExtractor, Draw]:
         """The network with its reference, and the augmentation: public, since they follow from the seed of the run."""
         streams = problem.streams.child("query", query)
-        extractor = problem.cached((self, "extractor"), lambda: self._extractor(problem))
+        extractor = self._kept_extractor(problem)
         extractor.redraw(streams.generator("network"))
         extractor.network.get_buffer(REFERENCE).copy_(reference)
         augmentation = siamese_augmentation(flips=problem.flips)
@@ -194,6 +201,9 @@ class DPDM(PrivateMethod):
 
     def _plain_extractor(self, problem: Problem) -> FeatureExtractor:
         return FeatureExtractor(problem.build_network(problem.streams.generator("network")), embedding, problem.compute)
+
+    def _kept_extractor(self, problem: Problem) -> FeatureExtractor:
+        return problem.cached((self, "extractor"), lambda: self._extractor(problem))
 
     def _extractor(self, problem: Problem) -> FeatureExtractor:
         def describe(network: Network, images: Tensor) -> Descriptors:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from potstill.engine import memory
 from potstill.engine.chunked import ChunkedNetwork
 from potstill.methods.citations import Citation
 from potstill.methods.gradient.alternating import Loops, interpolated
@@ -139,6 +140,12 @@ class PSG(PrivateMethod):
                 f"use `queries={iterations}`, which needs more noise",
             )
 
+    def planned_bytes(self, problem: Problem) -> float:
+        """What the gradients of single images, that of the whole set and the real images of a query take."""
+        network, images = self._network(problem).weights.network, problem.class_count * problem.pictures_per_class
+        real, at_once = problem.real_bytes(1, self.batch_real), min(CHUNK, self.batch_real)
+        return memory.of_each_gradient(network, problem.compute, problem.real.shape, images, at_once, real)
+
     def prepare(self, problem: Problem) -> State:
         """The initial pixels, a new network and its first private gradient."""
         resolved = self.resolved(problem.images_per_class)
@@ -204,18 +211,19 @@ class PSG(PrivateMethod):
         total = torch.zeros(sum(each.numel() for each in parameters.values()), dtype=torch.float64)
         (rate,) = self.sampling_rates(problem.real.class_sizes)
         chosen = poisson_sample(len(problem.real), rate).to(problem.real.device)
-        if not len(chosen):
-            return total
-        images = problem.real.normalised(chosen).to(next(iter(parameters.values())).dtype)
+        dtype = next(iter(parameters.values())).dtype
 
         def loss(inner: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
             return F.cross_entropy(functional_call(network, inner, (image[None],)), label[None])
 
         of_each = vmap(grad(loss), in_dims=(None, 0, 0))
-        for some, labels in zip(images.split(CHUNK), problem.real.labels[chosen].split(CHUNK), strict=True):
-            found = of_each(parameters, some.contiguous(), labels)
-            flat = torch.cat([part.flatten(1) for part in found.values()], dim=1).cpu().double().nan_to_num(0, 0, 0)
-            total += (self.clip / flat.norm(dim=1).clamp_min(self.clip)) @ flat
+        for part, images in problem.real_parts(chosen):
+            labels = problem.real.labels[chosen[part]]
+            for some, theirs in zip(images.split(CHUNK), labels.split(CHUNK), strict=True):
+                found = of_each(parameters, some.to(dtype).contiguous(), theirs)
+                flat = torch.cat([each.flatten(1) for each in found.values()], dim=1)
+                flat = flat.cpu().double().nan_to_num(0, 0, 0)
+                total += (self.clip / flat.norm(dim=1).clamp_min(self.clip)) @ flat
         return total
 
     def _network(self, problem: Problem) -> InnerNetwork:

@@ -187,6 +187,23 @@ def test_two_runs_with_one_seed_draw_other_noise_and_other_images():
 
 
 @pytest.mark.parametrize(
+    ("used", "epsilon", "recorded"), [(1.234501, 5.0, 1.2346), (1.234501, 1.23456, 1.23456), (5.0, 5.0, 5.0)]
+)
+def test_the_recorded_epsilon_is_at_least_what_is_spent_and_at_most_what_was_promised(
+    used: float, epsilon: float, recorded: float, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(private, "spent", lambda mechanism, delta: used)
+    promised = DPDM(**{**SMALL, "epsilon": epsilon}).privacy((100,) * 10, 0)
+    assert used <= promised.epsilon == recorded
+
+
+def test_an_accountant_that_spends_more_than_was_promised_is_a_fault(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(private, "spent", lambda mechanism, delta: 5.0001)
+    with pytest.raises(RuntimeError, match=r"the noise for epsilon 5\.0 spends 5\.0001 by none"):
+        DPDM(**SMALL).privacy((100,) * 10, 0)
+
+
+@pytest.mark.parametrize(
     ("settings", "problem_"),
     [
         ({"delta": 0.002}, r"delta=0\.002.*not below 1/1,000.*delta=0\.0001"),

@@ -54,6 +54,7 @@ class PrivateMethod(Method):
 
         Raises:
             UserError: delta is too large for the number of images, a class is too small, or the accountant is missing.
+            RuntimeError: the accountant contradicts itself.
         """
         images = sum(class_sizes)
         if self.delta * images >= 1:
@@ -64,9 +65,11 @@ class PrivateMethod(Method):
             )
         rate = max(self.sampling_rates(class_sizes))
         mechanism = calibrated(self.epsilon, self.delta, rate, self.query_count)
+        if (used := spent(mechanism, self.delta)) > self.epsilon:
+            raise RuntimeError(f"the noise for epsilon {self.epsilon} spends {used} by {accountant()}")
         statistics = STATISTICS if self.public_statistics else CONSTANTS
         return Privacy(
-            epsilon=min(rounded_up(spent(mechanism, self.delta)), self.epsilon),
+            epsilon=min(rounded_up(used), self.epsilon),  # what was promised may have more digits
             delta=self.delta,
             sampling_rate=rate,
             clip=self.clip,

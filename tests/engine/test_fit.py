@@ -19,6 +19,7 @@ from potstill.networks import ImageShape, Network, build_network
 from potstill.runtime.compute import CPU, Compute
 from potstill.runtime.parallel import cpu_workers
 from potstill.runtime.streams import Streams
+from potstill.schema.recipe import Decay
 from tests.small import CPU64, NETWORK
 from tests.twins import fitting
 
@@ -85,6 +86,8 @@ def check_equals_twin(given: Examples, schedule: Schedule, spec: str = NETWORK) 
         replace(SCHEDULE, epochs=5, decay="cosine"),
         replace(SCHEDULE, epochs=7, decay="two-cuts"),
         replace(SCHEDULE, epochs=7, decay="halvings"),
+        replace(SCHEDULE, epochs=3, decay="two-cuts"),
+        replace(SCHEDULE, epochs=4, decay="halvings"),
         replace(SCHEDULE, optimiser="adamw", learning_rate=0.01),
         replace(SCHEDULE, cutmix=True),
         replace(SCHEDULE, cutmix=True, cutmix_probability=0.5),
@@ -103,6 +106,8 @@ def check_equals_twin(given: Examples, schedule: Schedule, spec: str = NETWORK) 
         "cosine",
         "two cuts",
         "halvings",
+        "few epochs, two cuts",
+        "few epochs, halvings",
         "adamw",
         "cutmix",
         "cutmix now and then",
@@ -133,6 +138,37 @@ def test_soft_labels_of_one_hot_rows_are_hard_labels():
     hard = examples()
     soft = Pairs(hard.images, torch.nn.functional.one_hot(hard.labels, 3).float())
     torch.testing.assert_close(trained(soft, SCHEDULE)[0], trained(hard, SCHEDULE)[0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("decay", "epochs", "rates"),
+    [
+        ("two-cuts", 1, [1]),
+        ("two-cuts", 2, [1, 1]),
+        ("two-cuts", 3, [1, 1, 0.2]),
+        ("two-cuts", 5, [1, 1, 1, 1, 0.2]),
+        ("two-cuts", 6, [1, 1, 1, 1, 0.2, 0.04]),
+        ("two-cuts", 7, [1, 1, 1, 1, 0.2, 0.04, 0.04]),  # published: milestones are rounded down
+        ("halvings", 1, [1]),
+        ("halvings", 2, [1, 0.25]),
+        ("halvings", 4, [1, 0.5, 0.25, 0.125]),
+        ("halvings", 5, [1, 0.5, 0.25, 0.125, 0.0625]),
+        ("halvings", 7, [1, 0.5, 0.25, 0.25, 0.125, 0.0625, 0.0625]),
+    ],
+)
+def test_no_rate_is_cut_before_a_training_begins(decay: Decay, epochs: int, rates: list[float]):
+    schedule = Schedule(epochs=epochs, decay=decay, learning_rate=1.0)
+    assert [schedule.rate(epoch) for epoch in range(epochs)] == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(("decay", "of", "parts"), [("two-cuts", 6, (4, 5)), ("halvings", 5, (1, 2, 3, 4))])
+def test_milestones_are_those_of_the_published_programs(decay: Decay, of: int, parts: tuple[int, ...]):
+    """PyTorch's ``MultiStepLR`` with milestones that are rounded down."""
+    factor = {"two-cuts": 0.2, "halvings": 0.5}[decay]
+    for epochs in (of, 49, 50, 1000, 2000):
+        schedule = Schedule(epochs=epochs, decay=decay)
+        for epoch in range(epochs):
+            assert schedule.rate(epoch) == 0.01 * factor ** sum(epoch >= part * epochs // of for part in parts)
 
 
 def test_the_cut_begins_with_a_new_optimiser(monkeypatch: pytest.MonkeyPatch):

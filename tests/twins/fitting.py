@@ -36,9 +36,11 @@ def fit(network: Network, examples: Examples, schedule: Schedule, streams: Strea
         elif schedule.decay == "cosine":
             rate = rate * 0.5 * (1 + math.cos(math.pi * epoch / schedule.epochs))
         elif schedule.decay == "two-cuts":
-            rate = rate * 0.2 ** ((epoch >= 2 * schedule.epochs // 3) + (epoch >= 5 * schedule.epochs // 6))
+            whole = math.floor if schedule.epochs >= 6 else math.ceil
+            rate = rate * 0.2 ** ((epoch >= whole(schedule.epochs * 2 / 3)) + (epoch >= whole(schedule.epochs * 5 / 6)))
         elif schedule.decay == "halvings":
-            milestones = [fifth * schedule.epochs // 5 for fifth in (1, 2, 3, 4)]
+            whole = math.floor if schedule.epochs >= 5 else math.ceil
+            milestones = [whole(fifth * schedule.epochs / 5) for fifth in (1, 2, 3, 4)]
             rate = rate / 2 ** len([milestone for milestone in milestones if epoch >= milestone])
         for group in optimiser.param_groups:
             group["lr"] = rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from potstill.augmentation import SiameseAugmentation
@@ -64,10 +65,18 @@ class Schedule:
             case "cut":
                 return self.learning_rate * (0.1 if epoch >= self.cut_epoch else 1)
             case "two-cuts":
-                passed = sum(epoch >= share * self.epochs // 6 for share in (4, 5))
-                return self.learning_rate * 0.2**passed
+                return self.learning_rate * 0.2 ** self._passed(epoch, (4, 5), 6)
             case "halvings":
-                passed = sum(epoch >= share * self.epochs // 5 for share in range(1, 5))
-                return self.learning_rate * 0.5**passed
+                return self.learning_rate * 0.5 ** self._passed(epoch, (1, 2, 3, 4), 5)
             case "cosine":
                 return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+
+    def _passed(self, epoch: int, parts: Sequence[int], of: int) -> int:
+        """How many of these parts of the training are over before an epoch.
+
+        They end after whole epochs, rounded down as in the published programs. A training of fewer epochs than parts
+        is not rounded: it would begin with the rate of the end.
+        """
+        if self.epochs < of:
+            return sum(of * epoch >= part * self.epochs for part in parts)
+        return sum(epoch >= part * self.epochs // of for part in parts)

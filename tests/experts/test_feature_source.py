@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from potstill.data import Whitening
+from potstill.engine.features import FeatureExtractor
 from potstill.experts.difficulty import el2n, grand
 from potstill.experts.feature_source import Pixels, StoredExperts, TrainedNetwork, feature_source, grouped
 from potstill.experts.plan import ExpertPlan, Score
@@ -89,6 +91,30 @@ def test_scores_are_means_over_experts(tmp_path: Path):
     for score in (StoredExperts.el2n, StoredExperts.grand, StoredExperts.forgetting):
         mean = torch.stack([score(single).double() for single in singles]).mean(0)
         torch.testing.assert_close(score(both).double(), mean, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("score", [StoredExperts.forgetting, StoredExperts.aum, StoredExperts.el2n])
+def test_one_network_takes_the_weights_of_all_epochs_in_turn(
+    score: Callable[[StoredExperts], torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A new one would be compiled anew for each."""
+    data = small_digits()
+    train_experts(ExpertPlan(network=NETWORK, count=2, epochs=3), data, tmp_path / "experts", CPU)
+    made, begin = [], FeatureExtractor.__init__
+
+    def counted(*given: Any, **named: Any) -> None:
+        made.append(given)
+        begin(*given, **named)
+
+    monkeypatch.setattr(FeatureExtractor, "__init__", counted)
+    source = stored(data.train, tmp_path / "experts")
+    score(source)
+    assert len(made) == 1
+    weights = source.trajectories[1]()[2]
+    network = build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator())
+    network.load_state_dict(weights)
+    expected = network.eval()(data.train.normalised()).detach()
+    torch.testing.assert_close(source._logits(weights), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("epochs", "read"), [(1, 1), (2, 1), (5, 1), (7, 1), (8, 2), (10, 2), (13, 3), (20, 4)])

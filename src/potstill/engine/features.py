@@ -178,19 +178,18 @@ def embedding(network: Network, images: Tensor) -> Descriptors:
     return (network.embed(images),)
 
 
-def logits_of(network: Network, images: Examples, compute: Compute) -> Tensor:
-    """The logits of images by a network in evaluation mode, computed in no less than float32.
+def classifier(network: Network, compute: Compute) -> FeatureExtractor:
+    """An extractor of logits: a network in evaluation mode, which computes in no less than float32.
 
-    Args:
-        network: takes images (n, C, H, W).
-        images: N of them.
-        compute: device, precision and compilation.
-
-    Returns:
-        float32 (N, classes), on the CPU.
+    For many networks of one architecture make one, and install their weights in its network: it is compiled once.
     """
     extractor = FeatureExtractor(network, _forward, compute.precise)
     extractor.network.eval()
+    return extractor
+
+
+def logits_of(extractor: FeatureExtractor, images: Examples) -> Tensor:
+    """float32 (N, classes), on the CPU: the logits of N images by a :func:`classifier`."""
     return extractor.describe(images)[0].float().cpu()
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from potstill.augmentation import siamese_augmentation
 from potstill.data import LabeledImages
-from potstill.engine.features import FeatureExtractor, embedding, logits_of
+from potstill.engine.features import FeatureExtractor, classifier, embedding, logits_of
 from potstill.engine.fit import telling_of_steps
 from potstill.engine.schedule import Schedule
 from potstill.engine.trainer import Trainer
@@ -270,10 +270,7 @@ class NetworkSource(OfImages):
 
     @cached_property
     def _teacher(self) -> FeatureExtractor:
-        network = self._network_with(self.trajectories[0]()[-1])
-        extractor = FeatureExtractor(network, lambda network, images: (network(images),), self.training.compute.precise)
-        extractor.network.eval()
-        return extractor
+        return classifier(self._network_with(self.trajectories[0]()[-1]), self.training.compute)
 
     def cross_entropies(self, images: Tensor, label: int) -> Tensor:
         """(n,): under the first network, on the CPU."""
@@ -344,8 +341,14 @@ class NetworkSource(OfImages):
         self._tell(f"testing the network of epoch {which}")
         return right
 
+    @cached_property
+    def _classifier(self) -> FeatureExtractor:
+        """For any weights, which are installed in it before use."""
+        return classifier(self.training.build_network(), self.training.compute)
+
     def _logits(self, weights: Weights) -> Tensor:
-        return logits_of(self._network_with(weights), self.real, self.training.compute)
+        install(self._classifier.network, weights, self._weights_from)
+        return logits_of(self._classifier, self.real)
 
     def _network_with(self, weights: Weights) -> Network:
         network = self.training.build_network()

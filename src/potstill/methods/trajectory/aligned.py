@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.data import Examples
-from potstill.engine.features import logits_of
+from potstill.engine.features import classifier, logits_of
 from potstill.methods.problem import Problem
 from potstill.methods.state import SGD, Optimiser, State
 from potstill.methods.trajectory import TrajectoryMatching, TrajectoryPreset
@@ -193,6 +193,8 @@ def initial_logits(problem: Problem, files: list[WeightsFile], initial: Syntheti
 
 
 def _logits(problem: Problem, file: WeightsFile, images: Examples) -> Tensor:
-    network = problem.build_network(torch.Generator())
-    install(network, file.read(), file.path)
-    return logits_of(network, images, problem.compute)
+    made = problem.cached(
+        "the logits of experts", lambda: classifier(problem.build_network(torch.Generator()), problem.compute)
+    )
+    install(made.network, file.read(), file.path)
+    return logits_of(made, images)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from potstill.data import Choices
@@ -11,6 +12,7 @@ from potstill.networks import default_network
 from potstill.runtime.bounds import at_least, below_one
 from potstill.runtime.compute_choice import LONG_RUN_PIXELS
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import sha256
 
 if TYPE_CHECKING:
     from potstill.data import ImageDataset
@@ -71,7 +73,7 @@ class ExpertPlan:
     last_only: bool = False
     image_size: int | None = None
     zca: bool = False
-    # The folders of reproductions' experts are named by the other settings.
+    # Added later: ``key`` keeps the names of the folders that were there before.
     ends_only: bool = field(default=False, repr=False)
     image_column: str | None = field(default=None, repr=False)
     label_column: str | None = field(default=None, repr=False)
@@ -90,6 +92,15 @@ class ExpertPlan:
     def choices(self) -> Choices:
         """What to take where the files of the dataset leave a choice."""
         return Choices.among(vars(self))
+
+    @property
+    def key(self) -> str:
+        """Eight hexadecimal digits that plans for different networks or data do not share, to name a folder by.
+
+        ``ends_only`` makes no difference; a folder that was started the other way is refused when it is resumed.
+        """
+        chosen = {name: value for name, value in asdict(self.choices).items() if value is not None}
+        return sha256((repr(self) + (json.dumps(chosen, sort_keys=True) if chosen else "")).encode())[:8]
 
     def trained_network(self, shape: tuple[int, int, int]) -> str:
         """The network that is trained: the one that is named, or the default of the data.

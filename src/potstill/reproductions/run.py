@@ -32,7 +32,6 @@ from potstill.reproductions.base import Reproduction, Row, shortened
 from potstill.reproductions.estimate import estimate
 from potstill.runtime.compute import settled
 from potstill.runtime.errors import Diverged, UserError, differing
-from potstill.runtime.files import sha256
 from potstill.runtime.lock import check_locks, locked
 from potstill.runtime.progress import in_words, silent
 from potstill.schema.evaluation import Repeats
@@ -304,8 +303,8 @@ class _Making:
 
     def _experts(self, plan: ExpertPlan, dataset: ImageDataset) -> Path:
         """The folder of the experts of a plan; missing experts are trained."""
-        plan = replace(plan, network=plan.trained_network(dataset.shape))  # the folder's name tells it too
-        folder = self.out / f"experts-{sha256(repr(plan).encode())[:8]}"
+        plan = replace(plan, network=plan.trained_network(dataset.shape))  # it is part of the key
+        folder = self.out / f"experts-{plan.key}"
         compute = settled(self.resources.compute, long_run=plan.is_long(dataset))
         executor, progress = self.resources.executor, self.resources.progress
         train_experts(plan, dataset, folder, compute, resume=folder.exists(), executor=executor, progress=progress)

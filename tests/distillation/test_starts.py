@@ -13,6 +13,7 @@ from potstill.distillation.starts import make_start
 from potstill.methods import DM, Method
 from potstill.methods.coresets import Herding
 from potstill.runtime.errors import UserError
+from potstill.synthetic import SyntheticSet
 from tests.runs import SETTINGS, dataset
 
 __all__ = ["dataset"]
@@ -29,6 +30,12 @@ def test_starts(start: Any, dataset: ImageDataset):
     real = {image.numpy().tobytes() for image in dataset.train.normalised()}
     whole = start not in ("noise", "k-means", "average")
     assert all((image.numpy().tobytes() in real) == whole for image in made.images)
+
+
+@pytest.mark.parametrize("start", ["real", "herding", "average"])
+def test_a_start_from_real_images_draws_no_noise(start: Any, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(SyntheticSet, "from_noise", lambda *given: pytest.fail("noise was drawn"))
+    make_start(resolve(replace(SETTINGS, start=start), dataset), dataset)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from potstill.engine import layout
 from potstill.engine.layout import (
     CPU_CHUNK_PIXELS,
     CPU_CHUNK_VALUES,
@@ -16,6 +17,7 @@ from potstill.engine.layout import (
     is_compiled,
     part_size,
     place_network,
+    share_of_chunk,
     shrinking_chunks,
 )
 from potstill.networks import ImageShape, Network, build_network
@@ -148,6 +150,14 @@ def test_masters_take_over_what_the_network_was_given():
     masters.take_over()
     assert all(m.equal(p.float()) for m, p in zip(masters.parameters, made.parameters(), strict=True))
     assert all(master.dtype == torch.float32 for master in masters.parameters)
+
+
+def test_outside_of_a_run_chunks_are_whole_and_nothing_is_remembered():
+    assert share_of_chunk(100) == 100
+    assert share_of_chunk(0) == 1
+    assert layout._shrinking.get() is None
+    with shrinking_chunks() as halve:
+        assert not halve(), "nothing was taken in chunks within"
 
 
 def test_chunks_are_halved_until_nothing_can_be_smaller():

@@ -14,7 +14,7 @@ from potstill.evaluation.specs import training_on
 from potstill.evaluation.training import RANDOM, TrainAndTest
 from potstill.runtime.compute import CPU
 from potstill.runtime.streams import Streams
-from potstill.schema.attacks import ATTACKS, CORRUPTIONS, Probe
+from potstill.schema.attacks import ATTACKS, CORRUPTIONS, SEVERITIES, Probe
 from potstill.units import Materials, Workplace
 from potstill.units.unit import described, unit_from
 from tests.small import NETWORK, small_digits
@@ -89,3 +89,4 @@ def test_curves_begin_with_clean_images_and_end_with_a_check():
     assert {probe.kind for probe in probes} == {"clean", *ATTACKS, *CORRUPTIONS}
     assert [(each.strength, each.steps) for each in probes if each.kind == "cw"] == [(0.1, 4), (0.3, 4)]
     assert all(each.steps == 0 for each in probes if each.kind == "fgsm")
+    assert all([each.strength for each in probes if each.kind == kind] == [*SEVERITIES] for kind in CORRUPTIONS)

@@ -157,11 +157,14 @@ def test_noise_is_a_function_of_the_generator():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("start", ["noise", "real"])
+@pytest.mark.parametrize("start", ["noise", "real", "images"])
 def test_a_start_keeps_the_whitening_of_the_real_images(start: str):
     real = real_images([0, 1, 2], whitened=True)
     if start == "noise":
         synthetic = SyntheticSet.from_noise(real, 1, generator())
+    elif start == "images":
+        synthetic = SyntheticSet.from_images(real, torch.zeros(3, 2, 3, 4), torch.eye(3))
+        assert synthetic.has_soft_labels
     else:
         synthetic = SyntheticSet.from_indices(real, torch.arange(3))
     assert synthetic.whitening is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from potstill.data import ImageDataset
 from potstill.distillation.plan import Plan
 from potstill.experts.feature_source import Training
@@ -62,4 +64,4 @@ def _of_real_images(plan: Plan[Method], dataset: ImageDataset, progress: Progres
         progress=progress,
     )
     images = selection.images(selection.source(training), count, streams)
-    return replace(SyntheticSet.from_noise(real, count, streams.generator("unused")), images=images)
+    return SyntheticSet.from_images(real, images, torch.arange(real.class_count).repeat_interleave(count))

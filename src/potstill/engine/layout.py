@@ -46,7 +46,7 @@ class _Shrinking:
     further: bool = False
 
 
-_shrinking: ContextVar[_Shrinking] = ContextVar("_shrinking", default=_Shrinking())  # noqa: B039 - its share stays 1
+_shrinking: ContextVar[_Shrinking | None] = ContextVar("_shrinking", default=None)
 
 
 @contextmanager
@@ -73,10 +73,15 @@ def shrinking_chunks() -> Iterator[Callable[[], bool]]:
 
 def share_of_chunk(count: int) -> int:
     """The share of ``count`` things, at least one, that is taken at a time where chunks have been made smaller."""
-    shrinking = _shrinking.get()
-    taken = max(int(count * shrinking.share), 1)
-    shrinking.further |= taken > 1
+    taken = max(int(count * _share()), 1)
+    if (shrinking := _shrinking.get()) is not None:
+        shrinking.further |= taken > 1
     return taken
+
+
+def _share() -> float:
+    shrinking = _shrinking.get()
+    return 1.0 if shrinking is None else shrinking.share
 
 
 def chunk_size(images: Tensor, network: Network, device: torch.device) -> int:
@@ -102,7 +107,7 @@ def keeps_graphs(images: Tensor, network: Network, compute: Compute) -> bool:
         compute: where it will run.
     """
     graph_bytes = len(images) * sum(network.map_sizes(images)) * compute.dtype.itemsize
-    share = _shrinking.get().share
+    share = _share()
     if compute.device.type != "cpu":
         return graph_bytes <= share * GPU_GRAPH_BYTES
     return graph_bytes <= share * min(CPU_GRAPH_BYTES, memory_bytes() / 8)

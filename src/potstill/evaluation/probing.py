@@ -22,7 +22,7 @@ from potstill.runtime.parallel import parallel_map
 from potstill.runtime.progress import Pace
 from potstill.runtime.streams import Streams
 from potstill.schema import Record
-from potstill.schema.attacks import ATTACKS, CORRUPTIONS, Probe, Probed
+from potstill.schema.attacks import ATTACKS, CORRUPTIONS, SEVERITIES, Probe, Probed
 from potstill.schema.fields import Positive
 from potstill.units import Workplace
 
@@ -124,7 +124,7 @@ def curves(epsilons: Sequence[float], steps: int) -> tuple[Probe, ...]:
         for kind in ATTACKS
         for epsilon in epsilons
     )
-    corruptions = (Probe(kind=kind, strength=float(severity)) for kind in CORRUPTIONS for severity in range(1, 6))
+    corruptions = (Probe(kind=kind, strength=float(severity)) for kind in CORRUPTIONS for severity in SEVERITIES)
     return (Probe(kind="clean"), *attacks, *corruptions, Probe(kind="pgd", strength=1.0, steps=2 * steps))
 
 

@@ -93,7 +93,7 @@ def random_set(
     images, labels = random_images(train, images_per_class, streams)
     if like is not None:
         return replace(like, images=images, labels=labels, formation=1)
-    return SyntheticSet(images=images, labels=labels, class_names=train.class_names, mean=train.mean, std=train.std)
+    return SyntheticSet.from_images(train, images, labels)
 
 
 def by_schedule(examples: Examples, schedule: Schedule, labeller: Labeller | None = None) -> Procedure:

@@ -30,6 +30,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
     "rotation",
 )
 SEVERITIES = (1, 2, 3, 4, 5)
+"""Of a corruption."""
 
 Source = Literal["the set", "random images", "equal accuracy"]
 """What networks were trained on: the set, as many random real images, or so many that they are about as accurate."""

@@ -368,14 +368,32 @@ class SyntheticSet:
             generator: a CPU generator.
         """
         labels = torch.arange(real.class_count).repeat_interleave(images_per_class)
-        return _like(real, torch.randn(len(labels), *real.shape, generator=generator), labels)
+        return cls.from_images(real, torch.randn(len(labels), *real.shape, generator=generator), labels)
 
     @classmethod
     def from_indices(cls, real: LabeledImages, indices: Tensor) -> SyntheticSet:
         """A set of the real images at ``indices`` int64 (N,), sorted by class."""
         labels = real.labels[indices]
         order = labels.argsort(stable=True)
-        return _like(real, real.normalised(indices[order]), labels[order])
+        return cls.from_images(real, real.normalised(indices[order]), labels[order])
+
+    @classmethod
+    def from_images(cls, real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
+        """A set of any images, on the CPU.
+
+        Args:
+            real: the real images, which provide classes, normalisation and whitening.
+            images: float32 (N, C, H, W) in the normalised units of the real images, ordered by class.
+            labels: int64 (N,) or float32 (N, classes).
+        """
+        return cls(
+            images=images.cpu(),
+            labels=labels.cpu(),
+            class_names=real.class_names,
+            mean=real.mean,
+            std=real.std,
+            whitening=None if real.whitening is None else real.whitening.to("cpu"),
+        )
 
 
 def batch_indices(count: int, classes: int, batches: int) -> Tensor:
@@ -391,17 +409,6 @@ def batch_indices(count: int, classes: int, batches: int) -> Tensor:
     """
     of_class = torch.arange(count).reshape(classes, batches, -1)
     return of_class.transpose(0, 1).reshape(batches, -1)
-
-
-def _like(real: LabeledImages, images: Tensor, labels: Tensor) -> SyntheticSet:
-    return SyntheticSet(
-        images=images.cpu(),
-        labels=labels.cpu(),
-        class_names=real.class_names,
-        mean=real.mean,
-        std=real.std,
-        whitening=None if real.whitening is None else real.whitening.to(torch.device("cpu")),
-    )
 
 
 def _problems(loaded: SyntheticSet) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from potstill.runtime import files
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import (
     cache_folder,
@@ -19,6 +21,7 @@ from potstill.runtime.files import (
     expanded,
     sha256,
     sha256_of_files,
+    shared_root,
     staged,
     write_atomic,
     write_json,
@@ -168,6 +171,23 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch):
     assert cache_folder("decoded") is None
     monkeypatch.setenv("POTSTILL_DATA", "~/data")
     assert data_root() == Path("~/data")
+
+
+def test_what_machines_share_is_where_it_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("POTSTILL_SHARED", "/net/shared")
+    assert shared_root() == Path("/net/shared")
+    for nothing in ("", None):
+        monkeypatch.delenv("POTSTILL_SHARED") if nothing is None else monkeypatch.setenv("POTSTILL_SHARED", nothing)
+        assert shared_root() == Path()
+
+
+def test_the_environment_is_used_where_the_docstring_says_so():
+    package = Path(files.__file__).parents[1]
+    users = [path for path in package.rglob("*.py") if re.search(r"\bos\.(environ|getenv)\b", path.read_text())]
+    said = ["files", "machine", "ranks", "doctor_of_pytorch", "compilation", "tracking.on_mlflow"]
+    assert all(f"``{name}``" in str(files.__doc__) for name in said[1:])
+    expected = {f"runtime.{name}" if "." not in name else name for name in said}
+    assert {".".join(path.relative_to(package).with_suffix("").parts) for path in users} == expected
 
 
 def test_what_a_killed_process_left_of_a_folder_is_removed_when_the_next_is_made(tmp_path: Path):

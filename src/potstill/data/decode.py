@@ -53,9 +53,8 @@ def decode_splits(
 
     Grey images keep one channel. Palette, CMYK and other colour spaces become RGB. Numbers other than bytes are scaled
     as :func:`potstill.data.pixels.judge` decides. Alpha, also that of a palette or of a transparent colour, is kept if
-    most images have it. If the images of a split differ
-    in channels, all get those of the richest: grey is repeated, missing alpha is opaque. Of animations the first frame
-    is read.
+    most images have it. If the images of a split differ in channels, all get those of the richest: grey is repeated,
+    missing alpha is opaque. Of animations the first frame is read.
 
     Args:
         encoded: for each split, and for each of its images, what is to be decoded and its name in errors.

@@ -13,9 +13,9 @@ from potstill.schema.inspection import Inspection
 
 
 def inspect(dataset: ImageDataset) -> Inspection:
-    """Inspect a dataset: its splits and classes, its pixels, images that occur twice, and what to be wary of. Every
+    """Inspect a dataset: its splits and classes, its pixels, images that occur twice, and what to be wary of.
 
-    image is hashed, at about 200 MB per second; this takes 24 bytes of memory per image.
+    Every image is hashed, at about 200 MB per second; this takes 24 bytes of memory per image.
 
     Args:
         dataset: the dataset, with images on any device.

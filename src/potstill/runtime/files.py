@@ -1,6 +1,9 @@
 """Files that are complete or absent, whatever interrupts their writing; and the folders that the environment names.
 
-Nothing outside this module reads environment variables: these are ``POTSTILL_DATA`` and ``XDG_CACHE_HOME``.
+Those that a user sets for Potstill are read here alone: ``POTSTILL_DATA``, ``POTSTILL_SHARED`` and ``XDG_CACHE_HOME``.
+Variables of other programs are read where that program is dealt with: in ``machine`` and ``ranks`` those by which
+torchrun tells a process its place, in ``doctor_of_pytorch`` whether ``OMP_NUM_THREADS`` is set. ``compilation`` and
+``tracking.on_mlflow`` set defaults for PyTorch and MLflow, which read them, unless the user has set them.
 """
 
 from __future__ import annotations
@@ -152,6 +155,11 @@ def data_root() -> Path | None:
     """The folder of local dataset copies: ``POTSTILL_DATA``, if it is set."""
     named = os.environ.get("POTSTILL_DATA")
     return Path(os.path.expanduser(named)) if named else None  # noqa: PTH111 (a user without a home is no error)
+
+
+def shared_root() -> Path:
+    """The folder for what machines share: ``POTSTILL_SHARED``, or else the current directory."""
+    return Path(os.environ.get("POTSTILL_SHARED") or ".")
 
 
 def cache_folder(part: str) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import AbstractContextManager, contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 from potstill.runtime.compute import Compute
 from potstill.runtime.errors import UserError
+from potstill.runtime.files import shared_root
 from potstill.runtime.reading import cannot_write
 from potstill.runtime.writer import Writer, remove_unfinished
 from potstill.units.worker import Order, code_sha256, work
@@ -122,4 +122,4 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 def shared_folder() -> AbstractContextManager[Path]:
     """A :func:`temporary_folder` that other machines see: in ``POTSTILL_SHARED``, or else in the current directory."""
-    return temporary_folder(Path(os.environ.get("POTSTILL_SHARED") or "."))
+    return temporary_folder(shared_root())

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from potstill.distillation import distill
 from potstill.distillation.settings import Settings, method_of
 from potstill.methods import DM, METHODS, DataDAM, Method, Random
 from potstill.runtime.errors import UserError
@@ -20,6 +21,15 @@ def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "config.toml"
     path.write_text(text)
     return path
+
+
+def test_what_is_of_another_kind_is_refused():
+    with pytest.raises(UserError, match="'dm' is no method with its settings"):
+        Settings(method="dm")  # type: ignore[type-var]
+    with pytest.raises(UserError, match="`ipc='1'` is no number"):
+        Settings(method=DM(), ipc="1")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="`time_limit='10m'` is no number"):
+        distill(DM(), time_limit="10m")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", METHODS)

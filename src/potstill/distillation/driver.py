@@ -29,6 +29,7 @@ from potstill.engine.layout import shrinking_chunks
 from potstill.inspection import inspect
 from potstill.methods import Method, Problem, State, find_method
 from potstill.networks import ImageShape, build_network
+from potstill.runtime.bounds import check_least
 from potstill.runtime.errors import Diverged, UserError, in_one_line, is_lack_of_memory
 from potstill.runtime.events import Listener
 from potstill.runtime.interrupts import Interrupts
@@ -105,6 +106,7 @@ def distill(
         Diverged: the loss became infinite or NaN; the last good set is kept.
         KeyboardInterrupt: the run was interrupted; it is kept and can be resumed.
     """
+    check_least("time_limit", time_limit, 0)
     settings = find_method(settings)() if isinstance(settings, str) else settings
     settings = Settings(method=settings) if isinstance(settings, Method) else settings
     folder = RunFolder(Path(out)) if out is not None else None

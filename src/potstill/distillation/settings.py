@@ -105,6 +105,10 @@ class Settings(RunSettings, Generic[M]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.method, Method):
+            raise UserError(
+                f"{self.method!r} is no method with its settings", "write Settings(method=DM()), for example"
+            )
         all_finite(self.method)
 
     def matched_network(self, shape: tuple[int, int, int]) -> str:

@@ -98,7 +98,7 @@ class DPDM(PrivateMethod):
         if self.group > min(class_sizes):
             raise UserError(
                 f"`group={self.group}` is more than the {min(class_sizes)} training examples of the smallest class",
-                f"use `group={min(class_sizes)}` or less",
+                f"take groups of {min(class_sizes)} or fewer, or more training examples",
             )
         return [self.group / size for size in class_sizes]
 

@@ -17,6 +17,7 @@ from potstill.runtime import files
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import (
     cache_folder,
+    check_writable,
     data_root,
     expanded,
     sha256,
@@ -26,7 +27,7 @@ from potstill.runtime.files import (
     write_atomic,
     write_json,
 )
-from potstill.runtime.reading import read_json
+from potstill.runtime.reading import cannot_write, read_json
 from tests.runtime.test_writer import ended
 
 json_values = st.recursive(
@@ -101,8 +102,27 @@ def test_an_interruption_keeps_the_old_file_and_goes_on_upwards(tmp_path: Path, 
 
 def test_a_file_where_a_folder_should_be_is_the_users_to_mend(tmp_path: Path):
     (tmp_path / "runs").write_text("not a folder")
-    with pytest.raises(UserError, match=r"cannot write .*one\.json"):
-        write_atomic(tmp_path / "runs" / "one.json", "x")
+    for file in (tmp_path / "runs" / "one.json", tmp_path / "runs" / "deeper" / "one.json"):
+        for write in (lambda file=file: write_atomic(file, "x"), lambda file=file: check_writable(file)):
+            with pytest.raises(
+                UserError, match=r"cannot write .*one\.json: .*runs is not a folder; choose another `out`$"
+            ):
+                write()
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space or choose another `out`"),
+        (errno.EDQUOT, "Disk quota exceeded; free some space or choose another `out`"),
+        (errno.EACCES, "Permission denied; get the permission, or choose another `out`"),
+        (errno.EROFS, "Read-only file system; get the permission, or choose another `out`"),
+        (errno.ENOENT, "No such file or directory; choose another `out`"),
+    ],
+)
+def test_what_to_do_about_a_file_that_cannot_be_written_suits_the_reason(number: int, remedy: str, tmp_path: Path):
+    error = cannot_write(tmp_path / "x", OSError(number, os.strerror(number)))
+    assert str(error) == f"cannot write {tmp_path / 'x'}: {remedy}"
 
 
 @in_one_folder

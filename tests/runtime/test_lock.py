@@ -181,7 +181,7 @@ def test_what_an_ended_process_left_unfinished_is_removed_and_nothing_else(tmp_p
 
 def test_where_nothing_can_be_written_it_is_said(tmp_path: Path):
     (tmp_path / "file").touch()
-    refusal = r"cannot write .*; free some space or choose another `out`"
+    refusal = r"cannot write .*a\.json: .*file is not a folder; choose another `out`"
     with pytest.raises(UserError, match=refusal), locked(tmp_path / "file" / "a.json"):
         pass
     with pytest.raises(UserError, match="File name too long"), locked(tmp_path / ("x" * 300)):

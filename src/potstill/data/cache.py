@@ -59,7 +59,7 @@ def read_cached(
         return cached
 
     def on_disk(keep: Callable[[], bool]) -> AbstractContextManager[Path]:
-        return staged(path, keep=keep, remedy=ANOTHER_CACHE)
+        return staged(path, keep=keep, remedy=ANOTHER_CACHE, elsewhere=ANOTHER_CACHE)
 
     raw = read_source(source, choices, image_size, channels, Room(in_memory, on_disk, progress))
     if raw.is_in_memory and raw.may_be_kept:

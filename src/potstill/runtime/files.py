@@ -74,7 +74,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise cannot_write(path, error, "choose another `out`") from error
+        raise cannot_write(path, error) from error
 
 
 def check_space(path: Path, what: str, needed: float, remedy: str) -> None:
@@ -97,13 +97,20 @@ def check_space(path: Path, what: str, needed: float, remedy: str) -> None:
 
 
 @contextlib.contextmanager
-def staged(path: Path, *, keep: Callable[[], bool] = lambda: True, remedy: str = FREE_SPACE) -> Iterator[Path]:
+def staged(
+    path: Path,
+    *,
+    keep: Callable[[], bool] = lambda: True,
+    remedy: str = FREE_SPACE,
+    elsewhere: str = "choose another folder",
+) -> Iterator[Path]:
     """A temporary path for a file or folder that is moved to ``path`` if the context succeeds, and deleted if not.
 
     Args:
         path: where it will be.
         keep: asked in the end whether to move it there; if not, it is deleted.
-        remedy: what to do if it cannot be written.
+        remedy: what to do if the disk is full.
+        elsewhere: what to do if it cannot be written for another reason.
 
     Raises:
         UserError: it cannot be written, ``path`` is a folder that is not empty, or a lock was lost.
@@ -121,7 +128,7 @@ def staged(path: Path, *, keep: Callable[[], bool] = lambda: True, remedy: str =
             if keep():
                 unfinished.replace(path)
     except OSError as error:
-        raise cannot_write(path, error, remedy) from error
+        raise cannot_write(path, error, remedy, elsewhere=elsewhere) from error
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:

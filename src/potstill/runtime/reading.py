@@ -27,7 +27,11 @@ JSON_DEPTH = 64
 JSON_DIGITS = 64
 """Digits of a whole number; the largest that is written, a seed, has 39."""
 FREE_SPACE = "free some space or choose another `out`"
-"""What to do where something cannot be written."""
+"""What to do where the disk is full."""
+ELSEWHERE = "choose another `out`"
+"""What to do where something cannot be written for another reason."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 KINDS: Mapping[int, str] = {
     stat.S_IFDIR: "a folder",
@@ -114,15 +118,30 @@ def cannot_read(path: Path, error: OSError, remedy: str = "check the path") -> U
     return UserError(f"cannot read {path}: {reason(error)}", remedy)
 
 
-def cannot_write(path: Path, error: OSError, remedy: str = FREE_SPACE) -> UserError:
-    """The error for a file or folder that cannot be written.
+def cannot_write(path: Path, error: OSError, remedy: str = FREE_SPACE, *, elsewhere: str = ELSEWHERE) -> UserError:
+    """The error for a file or folder that cannot be written, with a remedy that suits the reason.
 
     Args:
         path: the file or folder.
         error: the reason.
-        remedy: what to do.
+        remedy: what to do if the disk is full.
+        elsewhere: what to do otherwise, to write in another place.
     """
-    return UserError(f"cannot write {path}: {reason(error)}", remedy)
+    if error.errno in FULL:
+        return UserError(f"cannot write {path}: {reason(error)}", remedy)
+    if error.errno in REFUSED:
+        return UserError(f"cannot write {path}: {reason(error)}", f"get the permission, or {elsewhere}")
+    above = _nearest_above(path)
+    why = reason(error) if above is None or above.is_dir() else f"{above} is not a folder"
+    return UserError(f"cannot write {path}: {why}", elsewhere)
+
+
+def _nearest_above(path: Path) -> Path | None:
+    """The nearest folder or file above a path that exists; None if the system does not tell."""
+    try:
+        return next((each for each in path.absolute().parents if each.exists()), None)
+    except (OSError, ValueError):  # a name that is too long, a NUL, or a folder that may not be looked into
+        return None
 
 
 def reason(error: OSError) -> str:

@@ -70,9 +70,9 @@ def test_classes_of_one_name_are_kept_apart_where_all_files_agree():
         ({"train": (part([0, 2], "ab"),)}, "label 2 in file .*out of range for 2 classes"),
         ({"train": (part([0, 1], "ab"), part([2]))}, "label 2 in file .*out of range for 2 classes"),
         ({"train": (part([0, -1, 1]),)}, "1 of 3 labels .* missing or negative .*image 1 of file"),
-        ({"train": (part([0, 1, 3]),)}, "class '2' .*no training images, but labels go up to 3"),
-        ({"train": (part([0, 1]),), "test": (part([2]),)}, "class '2' .*no training images"),
-        ({"train": (part([1, 2]),)}, "class '0' .*no training images"),
+        ({"train": (part([0, 1]),), "test": (part([2]),)}, "class '2' .*no training images, but images in test"),
+        ({"train": (part([0, 1, 3]),), "test": (part([2]),)}, "class '2' .*no training images, but images in test"),
+        ({"train": (part([5, 7]),), "test": (part([0]),)}, "class '0' .*no training images, but images in test"),
     ],
 )
 def test_what_cannot_be_joined_is_refused(splits: dict[str, tuple[Part, ...]], message: str):
@@ -84,7 +84,19 @@ def test_what_cannot_be_joined_is_refused(splits: dict[str, tuple[Part, ...]], m
 def test_one_enormous_label_costs_nothing(label: int):
     split = (part([0, 1, label]),)
     tracemalloc.start()
-    with pytest.raises(UserError, match="no training images"):
-        join_labels({"train": split}, "set")
+    classes = join_labels({"train": split}, "set")
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
+    assert classes.names == ("0", "1", str(label))
+    assert classes.labels["train"].tolist() == [0, 1, 2]
+
+
+def test_numbers_that_leave_gaps_name_their_classes_with_a_word():
+    classes = join_labels({"train": (part([9, 5]), part([7, 10])), "test": (part([10, 9]),)}, "set")
+    assert classes.names == ("5", "7", "9", "10")
+    assert {split: labels.tolist() for split, labels in classes.labels.items()} == {
+        "train": [2, 0, 1, 3],
+        "test": [3, 2],
+    }
+    assert classes.remarks == ("labels are the numbers 5, 7, 9, 10, not 0 to 3: the classes are called by them",)
+    assert join_labels({"train": (part([1, 0]),)}, "set").remarks == ()

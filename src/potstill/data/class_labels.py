@@ -33,14 +33,14 @@ def join_labels(parts: Parts, where: str) -> Classes:
     """Join the labels of all parts by the names of their classes; labels without names are joined by number.
 
     Classes are in the published order of the first training part, further ones after them; without a published order
-    they are in the order of their names. Numbers alone are their own names.
+    they are in the order of their names. Numbers alone are their own names, also where they are not counted from 0.
 
     Args:
         parts: by split; every split has labels.
         where: the dataset's name in errors.
 
     Raises:
-        UserError: an image has no label, a label has no name, numbers leave gaps, or a class has no training images.
+        UserError: an image has no label, a label has no name, or a class has no training images.
     """
     for split, pieces in parts.items():
         for piece in pieces:
@@ -49,7 +49,7 @@ def join_labels(parts: Parts, where: str) -> Classes:
     named = [labels for labels in every if labels.names is not None]
     if not named:
         joined = {split: _concatenated([piece.labels.values for piece in pieces]) for split, pieces in parts.items()}
-        return Classes(_numbered(joined, where), joined)
+        return _numbered(joined, where)
     remarks: list[str] = []
     if len(named) < len(every):
         parts, remark = _with_names(parts, named, where)
@@ -91,20 +91,29 @@ def _check_numbers(part: Part, where: str) -> None:
         )
 
 
-def _numbered(joined: Mapping[str, np.ndarray], where: str) -> tuple[str, ...]:
-    """Names for classes without names: their numbers, which must leave no gap among the training images.
+def _numbered(joined: Mapping[str, np.ndarray], where: str) -> Classes:
+    """Classes without names, which are called by their numbers; where these leave gaps, that is said.
 
-    No number is trusted: as many names are made as there are different labels, not as the highest label says.
+    No number is trusted: there are as many classes as there are different labels, not as the highest label says.
+
+    Raises:
+        UserError: a class has images in another split but none in train.
     """
-    train = np.unique(joined["train"])
-    highest = max((int(labels.max()) for labels in joined.values() if len(labels)), default=-1)
-    if len(train) and len(train) != highest + 1:
-        gap = next((number for number, label in enumerate(train.tolist()) if number != label), len(train))
-        raise UserError(
-            f"class {str(gap)!r} of {where} has no training images, but labels go up to {highest}",
-            "add images of it, or number the classes without gaps",
-        )
-    return tuple(str(label) for label in range(len(train)))
+    numbers = np.unique(joined["train"])
+    if not len(numbers):
+        return Classes((), joined)
+    for split, labels in joined.items():
+        if len(strangers := np.setdiff1d(labels, numbers)):
+            raise _only_in(split, str(strangers[0]), where)
+    names = tuple(map(str, numbers.tolist()))
+    if numbers[-1] == len(numbers) - 1:
+        return Classes(names, joined)
+    shown = ", ".join(names[:5]) + (", ..." if names[5:] else "")
+    return Classes(
+        names,
+        {split: np.searchsorted(numbers, labels).astype(np.int64) for split, labels in joined.items()},
+        (f"labels are the numbers {shown}, not 0 to {len(names) - 1}: the classes are called by them",),
+    )
 
 
 def _with_names(parts: Parts, named: Sequence[Labels], where: str) -> tuple[Parts, str]:
@@ -174,10 +183,7 @@ def _used(classes: Classes, where: str) -> Classes:
     train = np.bincount(classes.labels["train"], minlength=count) > 0
     for split, labels in classes.labels.items():
         if strangers := sorted({int(label) for label in np.unique(labels)} - {int(n) for n in train.nonzero()[0]}):
-            raise UserError(
-                f"class {classes.names[strangers[0]]!r} of {where} has no training images, but images in {split}",
-                "add training images of it, or remove it from the other splits",
-            )
+            raise _only_in(split, classes.names[strangers[0]], where)
     if train.all():
         return classes
     new = np.cumsum(train) - 1
@@ -186,6 +192,13 @@ def _used(classes: Classes, where: str) -> Classes:
         tuple(name for name, used in zip(classes.names, train, strict=True) if used),
         {split: new[labels] for split, labels in classes.labels.items()},
         (*classes.remarks, _dropped_remark(dropped)),
+    )
+
+
+def _only_in(split: str, name: str, where: str) -> UserError:
+    return UserError(
+        f"class {name!r} of {where} has no training images, but images in {split}",
+        "add training images of it, or remove it from the other splits",
     )
 
 

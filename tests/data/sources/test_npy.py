@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from potstill.data import Choices, LabeledImages, load_dataset
+from potstill.data import Choices, LabeledImages, dataset_of, load_dataset
 from potstill.runtime.errors import UserError
 
 
@@ -42,6 +42,22 @@ def test_a_file_with_its_labels_is_a_dataset_that_says_what_it_is(tmp_path: Path
     ]
     assert loaded.shape == (5, 1, 1)
     assert loaded.class_names == ("0", "1", "2")
+
+
+def test_numbers_that_are_not_counted_from_0_are_read_alike_in_every_layout(tmp_path: Path):
+    numbers = np.array([5, 9, 10])[LABELS]
+    path, archive, table = save(tmp_path, labels=numbers), tmp_path / "sounds.npz", tmp_path / "sounds.parquet"
+    np.savez(archive, vectors=vectors(), labels=numbers)
+    pyarrow.parquet.write_table(pyarrow.table({"vector": list(vectors()), "label": numbers}), table)
+    for loaded in (*map(load_dataset, (path, archive, table)), dataset_of((vectors(), numbers))):
+        assert loaded.class_names == ("5", "9", "10")
+        assert "labels are the numbers 5, 9, 10, not 0 to 2: the classes are called by them" in loaded.describe()
+        assert loaded.train.class_sizes == (14, 14, 14)
+
+
+def test_vectors_without_a_label_are_refused_as_images_are(tmp_path: Path):
+    with pytest.raises(UserError, match=r"20 of 60 labels .* are missing or negative \(the first is -1"):
+        load_dataset(save(tmp_path, labels=LABELS - 1))
 
 
 def test_features_are_centred_and_share_one_scale(tmp_path: Path):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from potstill.data.catalogue import names_vectors
 from potstill.data.choices import Choices
 from potstill.data.found import Found, Labels, Part, VectorArray
 from potstill.data.sources.base import Request, existing
-from potstill.data.vectors import LABELS, labels_beside, read_vectors
+from potstill.data.vectors import LABELS, Vectors, labels_beside, read_vectors
 from potstill.runtime.errors import UserError
 
 
@@ -57,5 +60,14 @@ class Npy:
             first, second = (f"{path.stem}{ending}" for ending in LABELS)
             raise UserError(f"{path} has no labels beside it", f"store one for each vector as {first} or {second}")
         vectors = read_vectors(path, labels)
-        found = Labels(vectors.labels.numpy(), vectors.class_names)
-        return Part(VectorArray(vectors.values, str(path)), found, path.name, () if self.whole else (path.stem,))
+        return Part(
+            VectorArray(vectors.values, str(path)), _labels(vectors), path.name, () if self.whole else (path.stem,)
+        )
+
+
+def _labels(vectors: Vectors) -> Labels:
+    """The labels of vectors: numbers where all are whole numbers, as in any other layout; otherwise names."""
+    names, places = vectors.class_names, vectors.labels.numpy()
+    if all(re.fullmatch(r"-?(0|[1-9][0-9]{0,17})", name) for name in names):
+        return Labels(np.array([int(name) for name in names], np.int64)[places])
+    return Labels(places, names)

@@ -25,6 +25,8 @@ LABEL_ARRAYS = ("y", "y_.+", ".+_labels")
 """The names of arrays of labels in these layouts, besides those that columns of labels have."""
 VECTOR_ARRAYS = ("vectors", "embeddings", "features", "X", "x")
 """The usual names of an array of vectors without labels."""
+CLASS_NAMES = "class_names"
+"""The array of texts that names the classes of labels that are numbers."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class Npz:
     """Arrays ``train_images`` and ``train_labels``, and the same for other splits; or ``x_train`` and ``y_train``.
 
     Images are (N, H, W) or (N, H, W, C) with 1 to 4 channels. Floating-point numbers (N, D) are vectors. Labels are
-    integers (N,) or (N, 1), and classes are named by their numbers; or words, which name them. Of labels (N, L), with
-    several for each image, ``label_column`` chooses one by its number.
+    integers (N,) or (N, 1), and classes are named by their numbers, or by an array ``class_names`` of texts, in which
+    labels are positions; or words, which name them. Of labels (N, L), with several for each image, ``label_column``
+    chooses one by its number.
     MedMNIST: Yang et al., 2023.
     """
 
@@ -57,8 +60,9 @@ class Npz:
         """
         with open_npz(self.path) as archive:
             pairs = self._pairs(archive)
-            parts = tuple(self._part(archive, split, *pair, choices) for split, pair in pairs.items())
-            used = {name for pair in pairs.values() for name in pair}
+            names = self._class_names(archive, [labels for _, labels in pairs.values()], choices)
+            parts = tuple(self._part(archive, split, *pair, choices, names) for split, pair in pairs.items())
+            used = {name for pair in pairs.values() for name in pair} | ({CLASS_NAMES} if names else set())
             others = sorted(set(archive.names) - used)
         why = f"they are not the images and labels of a split: {', '.join(others[:5])}{', ...' if others[5:] else ''}"
         left_out = (LeftOut(count=len(others), what="arrays", why=why),) if others else ()
@@ -97,7 +101,39 @@ class Npz:
             "name the arrays train_images, train_labels, test_images, test_labels",
         )
 
-    def _part(self, archive: NpzArchive, split: str, images: str, labels: str, choices: Choices) -> Part:
+    def _class_names(self, archive: NpzArchive, labels: list[str], choices: Choices) -> tuple[str, ...] | None:
+        """The names of classes that are numbers; None if the archive has none, or not as an array of texts.
+
+        Raises:
+            UserError: a name is empty, or there are fewer names than the labels count.
+        """
+        if CLASS_NAMES not in archive.names or choices.label_column is not None:
+            return None
+        kind, shape = archive.kind_of(CLASS_NAMES)
+        if kind.kind != "U" or len(shape) != 1 or any(archive.kind_of(each)[0].kind == "U" for each in labels):
+            return None
+        names = tuple(name.strip() for name in archive.read_texts(CLASS_NAMES).tolist())
+        if "" in names:
+            place = names.index("")
+            raise UserError(f"{self.path}, {CLASS_NAMES}: name {place} is empty, counted from 0", "name every class")
+        for each in labels:
+            values = archive.read(each)
+            if values.dtype.kind in "iu" and values.size and (highest := int(values.max())) >= len(names):
+                raise UserError(
+                    f"{self.path} has {len(names)} {CLASS_NAMES}, but {each} go up to {highest}",
+                    f"number the classes from 0, as positions in {CLASS_NAMES}",
+                )
+        return names or None
+
+    def _part(
+        self,
+        archive: NpzArchive,
+        split: str,
+        images: str,
+        labels: str,
+        choices: Choices,
+        class_names: tuple[str, ...] | None,
+    ) -> Part:
         where = f"{self.path}, {labels}"
         words = archive.kind_of(labels)[0].kind == "U"
         values = _column(archive.read_texts(labels) if words else archive.read(labels), choices.label_column, where)
@@ -105,7 +141,7 @@ class Npz:
         vectors = found.ndim == 2 and np.issubdtype(found.dtype, np.floating)
         return Part(
             VectorArray(found, name) if vectors else Arrays(found, name),
-            Labels.of_words(values, where) if words else Labels.of_numbers(values, where),
+            Labels.of_words(values, where) if words else Labels.of_numbers(values, where, class_names),
             f"the array {images}",
             (split,) if split else (),
         )

@@ -251,7 +251,7 @@ def _labels(table: Table, described: Described, columns: Columns) -> Labels:
 
 
 def _check_classes(labels: Sequence[Labels], column: str, where: str) -> None:
-    """Refuse labels that differ for every image, as an index, a name or a caption does."""
+    """Refuse labels that differ for every image, as an index does, and numbers with gaps, as a year or a size has."""
     seen: set[str | int] = set()
     count = 0
     for part in labels:
@@ -263,6 +263,11 @@ def _check_classes(labels: Sequence[Labels], column: str, where: str) -> None:
         raise UserError(
             f"the column {column!r} of {where} differs for every image, as an index or a caption does",
             "name the column of classes with `label_column`",
+        )
+    if all(isinstance(label, int) for label in seen) and seen != set(range(len(seen))):
+        raise UserError(
+            f"the column {column!r} of {where} holds numbers other than 0 to {len(seen) - 1}, which may not be classes",
+            f"name the column of classes with `label_column`, such as `label_column={column}`",
         )
 
 

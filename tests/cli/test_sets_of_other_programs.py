@@ -65,9 +65,18 @@ def test_an_imported_set_has_a_page(runs: Path, capsys: pytest.CaptureFixture[st
     assert f"{100 * result['mean']:.1f}\u00a0%" in page
 
 
-def test_an_imported_set_is_exported(runs: Path, tmp_path: Path):
+def test_an_imported_set_is_exported_and_its_export_imported(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert main(["export", str(runs / "theirs"), "--format", "npz", "--out", str(tmp_path / "set.npz")]) == 0
     there = SyntheticSet.load(runs / "theirs" / "synthetic.safetensors")
+    assert main(["import", str(runs / "theirs")]) == 2
+    said = f"{runs / 'theirs'} is a set of potstill already; name it as it is: potstill evaluate {runs / 'theirs'}"
+    assert capsys.readouterr().err.splitlines()[-1] == f"potstill: {said}"
+    assert main(["import", str(tmp_path / "set.npz"), "--dataset", "digits", "--out", str(tmp_path / "again")]) == 0
+    again = SyntheticSet.load(tmp_path / "again" / "synthetic.safetensors")
+    assert again.images.equal(there.images)
+    assert again.labels.equal(there.labels)
     with np.load(tmp_path / "set.npz") as arrays:
         assert np.array_equal(arrays["images_normalised"], there.images.numpy())
 

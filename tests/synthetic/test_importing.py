@@ -6,16 +6,21 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pyarrow import parquet
+from safetensors.torch import save_file
 from torch import Tensor
 
-from potstill.data import load_dataset
+from potstill.data import dataset_of, load_dataset
+from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
-from potstill.synthetic import SyntheticSet, import_set
+from potstill.synthetic import Replay, SyntheticSet, import_set
 from potstill.synthetic.export import export
+from potstill.synthetic.importing.folder import EIGHT_BITS
 from potstill.synthetic.importing.units import unlikely
 
 DIGITS = load_dataset("digits", cache=None)
@@ -167,7 +172,9 @@ def test_arrays_in_an_npz_archive(images: str, tmp_path: Path):
 
 def test_archives_of_other_arrays_are_refused(tmp_path: Path):
     np.savez(tmp_path / "a.npz", x=np.zeros(3), y=np.zeros(3))
-    with pytest.raises(UserError, match=r"a\.npz has no array `images` among x, y"):
+    with pytest.raises(
+        UserError, match=r"a\.npz has no array 'images' among x, y; name its arrays 'images' and 'labels'"
+    ):
         import_set(tmp_path / "a.npz", DIGITS, pixels="normalised")
     np.savez(tmp_path / "b.npz", images=np.array([print], dtype=object), labels=np.zeros(3))
     with pytest.raises(UserError, match=r"b\.npz, images: it holds object, not plain numbers"):
@@ -361,6 +368,169 @@ def test_soft_labels_of_our_own_export_come_back(tmp_path: Path):
     found = import_set(tmp_path / "folder", DIGITS)
     assert "labels from labels.json" in found.remarks
     assert torch.allclose(found.synthetic.labels.sort(0).values, soft.sort(0).values, atol=1e-6)
+
+
+def soft_set(count: int = 20) -> SyntheticSet:
+    """A set with soft labels, and pixels beyond black and white, that no image file keeps."""
+    images, labels = shuffled(count)
+    order = labels.argsort(stable=True)
+    noise = torch.randn(count, 10, generator=torch.Generator().manual_seed(1))
+    soft = (5 * torch.nn.functional.one_hot(labels[order], 10) + noise).softmax(1)
+    return SyntheticSet(
+        images=2 * images[order],
+        labels=soft[soft.argmax(1).argsort(stable=True)],
+        class_names=DIGITS.class_names,
+        mean=(0.2,),
+        std=(0.3,),
+        step_size=torch.tensor(0.02),
+    )
+
+
+@pytest.mark.parametrize("formation", [1, 2])
+def test_a_set_of_our_own_is_not_imported_but_named_as_it_is(formation: int, tmp_path: Path):
+    made = replace(soft_set(), formation=formation)
+    made.save(tmp_path / "a set" / "synthetic.safetensors")
+    export(made, tmp_path / "a set" / "parquet", "parquet")
+    for path in (tmp_path / "a set", tmp_path / "a set" / "synthetic.safetensors"):
+        with pytest.raises(UserError) as refused:
+            import_set(path, DIGITS)
+        assert (
+            str(refused.value) == f"{path} is a set of potstill already; name it as it is: potstill evaluate '{path}'"
+        )
+    save_file({"images": made.images}, tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match=r"is a safetensors file, but not a set of potstill; store .* in an \.npz"):
+        import_set(tmp_path / "other.safetensors", DIGITS)
+
+
+@pytest.mark.parametrize("formation", [1, 2])
+def test_our_own_archive_comes_back_exactly(formation: int, tmp_path: Path):
+    made = replace(soft_set(), formation=formation)
+    path = export(made, tmp_path / "a", "npz")
+    found = import_set(path, DIGITS)
+    again, pictures = found.synthetic, made.decoded()
+    assert again.images.equal(pictures.images)
+    assert again.labels.equal(pictures.labels)
+    assert (again.mean, again.std, again.formation) == (made.mean, made.std, 1)
+    assert again.step_size is not None
+    assert again.step_size.equal(torch.tensor(0.02))
+    assert found.remarks[:2] == ("read exactly, from images_normalised", "labels from soft_labels")
+    assert not any("not read" in remark for remark in found.remarks)
+    for given, words in (
+        ({"pixels": "unit"}, "says itself that its pixels are normalised, not unit; leave `pixels` out"),
+        ({"mean": (0.5,)}, "says itself how its pixels are normalised; leave `mean` out"),
+        ({"labels": "by-class"}, "which says everything itself; leave `labels` out"),
+    ):
+        with pytest.raises(UserError, match=words):
+            import_set(path, DIGITS, **given)  # type: ignore[arg-type]
+
+
+def test_what_our_own_archive_has_besides_is_named_and_what_does_not_fit_is_refused(tmp_path: Path):
+    replay = Replay(rates=torch.full((2,), 0.1), batches=1, initial=InitialWeights())
+    path = export(replace(soft_set(), replay=replay), tmp_path / "a", "npz")
+    assert "not read from a.npz: replay, replay_rates" in import_set(path, DIGITS).remarks
+    with np.load(path) as archive:
+        arrays: dict[str, Any] = dict(archive)
+    for name, value, words in (
+        ("std", np.array([0.0]), "has images, mean and std that do not fit together"),
+        ("class_names", np.array(list("0123456789a")), r"has soft labels \(20, 10\) of 11 classes, and digits has 10"),
+        ("class_names", np.array(["0"] * 10), "names a class twice"),
+        ("step_size", np.ones(2), "step_size holds an ndarray of 2, not one step size|not one step size"),
+    ):
+        changed: dict[str, Any] = arrays | {name: value}
+        np.savez(tmp_path / "b.npz", **changed)
+        with pytest.raises(UserError, match=words):
+            import_set(tmp_path / "b.npz", DIGITS)
+    turned = {name: arrays[name][::-1] for name in ("class_names",)} | {"soft_labels": arrays["soft_labels"][:, ::-1]}
+    np.savez(tmp_path / "c.npz", **arrays | turned)
+    assert import_set(tmp_path / "c.npz", DIGITS).synthetic.labels.equal(soft_set().labels)
+
+
+def test_our_own_archive_of_a_whitened_set_keeps_its_whitening(tmp_path: Path):
+    whitened = load_dataset("digits", zca=True, cache=None)
+    made = SyntheticSet.from_indices(whitened.train, torch.arange(40))
+    path = export(made, tmp_path / "a", "npz")
+    with pytest.raises(UserError, match=r"needs the whitening of its dataset; use `pixels=whitened`"):
+        import_set(path, DIGITS)
+    found = import_set(path, whitened, pixels="whitened")
+    assert found.synthetic.images.equal(made.images)
+    assert found.synthetic.whitening is not None
+    assert found.warnings == ()
+    with np.load(path) as archive:
+        arrays: dict[str, Any] = dict(archive)
+    np.savez(tmp_path / "b.npz", **arrays | {"whitening_matrix": 2 * arrays["whitening_matrix"]})
+    assert any(
+        "its whitening is not that of digits" in each for each in import_set(tmp_path / "b.npz", whitened).warnings
+    )
+
+
+def test_the_soft_labels_of_our_own_table_come_back_and_other_columns_are_named(tmp_path: Path):
+    made = soft_set()
+    export(made, tmp_path / "folder", "parquet")
+    found = import_set(tmp_path / "folder", DIGITS)
+    assert found.synthetic.labels.equal(made.labels)
+    said = (
+        "labels from the column soft_label",
+        "not read from folder: README.md",
+        EIGHT_BITS,
+        "labels are probabilities",
+    )
+    assert found.remarks == said
+    (file,) = (tmp_path / "folder").rglob("*.parquet")
+    table = parquet.read_table(file)
+    parquet.write_table(table.append_column("rate", [[0.1] * 20]), tmp_path / "one.parquet")
+    found = import_set(tmp_path / "one.parquet", DIGITS)
+    assert found.synthetic.labels.equal(made.labels)
+    assert "columns that are not read: rate" in found.remarks
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, 2, 3], [5, 7, 9]])
+def test_vectors_come_back_from_all_our_exports(labels: list[int], tmp_path: Path):
+    real = np.random.default_rng(0).normal(5, 2, (60, 4)).astype(np.float32)
+    np.save(tmp_path / "real.npy", real)
+    np.save(tmp_path / "real.labels.npy", np.array(labels)[np.arange(60) % 3])
+    dataset = load_dataset(tmp_path / "real.npy")
+    made = SyntheticSet.from_indices(dataset.train, torch.cat([index[:2] for index in dataset.train.class_index]))
+    archive = export(made, tmp_path / "set", "npz")
+    table = export(made, tmp_path / "folder", "parquet")
+    exact = import_set(archive, dataset).synthetic
+    assert exact.images.equal(made.images)
+    for path in (table, next(table.rglob("*.parquet"))):
+        found = import_set(path, dataset, pixels="raw")
+        again = found.synthetic
+        assert not [remark for remark in found.remarks if "README" not in remark]
+        assert torch.allclose(again.images, made.images, atol=1e-5)
+        assert again.labels.equal(made.labels)
+        assert again.class_names == tuple(map(str, labels))
+    with pytest.raises(UserError, match="does not say whether its vectors are normalised"):
+        import_set(table, dataset)
+    with pytest.raises(UserError, match="says itself that its pixels are normalised, not raw"):
+        import_set(archive, dataset, pixels="raw")
+
+
+def test_labels_are_the_numbers_that_classes_are_called_by_or_positions_among_them(tmp_path: Path):
+    real, numbers = torch.rand(60, 4), torch.tensor([1, 2, 5])
+    dataset = dataset_of((real.numpy(), numbers[torch.arange(60) % 3].numpy()), name="three")
+    assert dataset.class_names == ("1", "2", "5")
+
+    def imported(labels: Tensor | np.ndarray, **more: Any) -> tuple[list[int], tuple[str, ...]]:
+        np.savez(tmp_path / "a.npz", images=real[: len(labels)].numpy(), labels=np.asarray(labels), **more)
+        found = import_set(tmp_path / "a.npz", dataset, pixels="raw")
+        return found.synthetic.labels.tolist(), found.remarks
+
+    assert imported(np.array([1, 2, 5])) == ([0, 1, 2], ("labels are the classes themselves: 1, 2, 5",))
+    assert imported(np.array([0, 1, 2])) == ([0, 1, 2], ("labels are positions, from 0, among the classes 1, 2, 5",))
+    assert imported(np.array([0, 1, 2]), class_names=np.array(["5", "1", "2"]))[0] == [0, 1, 2]
+    with pytest.raises(
+        UserError, match="labels from 1 to 2, which may be 1, 2, 5, the classes of three, or their posit"
+    ):
+        imported(np.array([1, 2]))
+    assert imported(np.eye(3)[[1, 2]])[0] == [1, 2]
+    with pytest.raises(
+        UserError, match="labels from 1 to 7, and the classes of three are 1, 2, 5; store these numbers, or"
+    ):
+        imported(np.array([1, 7]))
+    with pytest.raises(UserError, match="labels that are not positions in its class_names"):
+        imported(np.array([0, 3]), class_names=np.array(["5", "1", "2"]))
 
 
 def test_probabilities_of_low_precision_are_no_logits(tmp_path: Path):

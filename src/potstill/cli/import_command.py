@@ -23,8 +23,9 @@ class Options:
     """Read a set that another program wrote, as a set that potstill evaluates, compares and exports.
 
     Attributes:
-        file: a .pt or .npz file of a released program, the folder of its run, or a folder of images with a folder for
-            each class; or hf:OWNER/NAME, a set that potstill push shared, which takes no option but --out.
+        file: a .pt or .npz file of a released program, the folder of its run, a folder of images with a folder for
+            each class, or parquet files; or hf:OWNER/NAME, a set that potstill push shared, which takes no option but
+            --out.
         dataset: the dataset that the set stands for.
         pixels: the units of its pixels, which no .pt file states: normalised, by mean and standard deviation; whitened,
             by ZCA after that; unit, from 0 to 1; or bytes. Vectors are raw, in the units of the dataset, or normalised.
@@ -62,6 +63,7 @@ def run(words: list[str]) -> None:
     if str(options.file).startswith(PREFIX):
         _import_shared(options)
         return
+    synthetic.check_foreign(options.file)
     if options.dataset is None:
         raise UserError("--dataset is not given", "name the dataset that the set stands for")
     out = _new(options.out or Path("runs") / options.file.stem)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from potstill.synthetic.formation import tile_size as tile_size
     from potstill.synthetic.hub import check_name as check_hub_name  # noqa: F401 - by its full name
     from potstill.synthetic.importing.importing import Imported as Imported
+    from potstill.synthetic.importing.importing import check_foreign as check_foreign
     from potstill.synthetic.importing.importing import import_set as import_set
     from potstill.synthetic.parametrisation import IDENTITY as IDENTITY
     from potstill.synthetic.parametrisation import PIXELS as PIXELS

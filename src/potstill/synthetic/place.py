@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from potstill.runtime.safetensors_io import UNREADABLE, read_header
 from potstill.schema.run_folder import RunPaths, not_a_run
+from potstill.schema.set_file import FORMAT, FORMED
 from potstill.synthetic.hub import PREFIX, SET_FILE, fetch_set, name_and_revision
 
 
@@ -32,6 +34,15 @@ class SetPlace:
         """The files of a run, as far as there are any; None if the set is not in a folder of its own."""
         run = RunPaths(self.path)
         return run if run.synthetic == self.file else None
+
+
+def holds_set(file: Path) -> bool:
+    """Whether a file says that it is a set, usable or not."""
+    try:
+        _, metadata = read_header(file)
+    except UNREADABLE:
+        return False
+    return metadata.get("format") in (FORMAT, FORMED)
 
 
 def find_set(name: str | Path) -> SetPlace:

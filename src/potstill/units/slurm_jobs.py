@@ -56,7 +56,7 @@ def slurm_jobs(where: str) -> Iterator[Crew]:
 class _SlurmCrew(Crew):
     """Jobs, whose limits are Slurm's."""
 
-    remedy = "raise SBATCH_TIMELIMIT or SBATCH_MEM_PER_NODE if that is why; see `sacct`"
+    remedy = "raise SBATCH_TIMELIMIT or SBATCH_MEM_PER_NODE if that is why; see sacct"
 
 
 class _Jobs(Executor):
@@ -149,7 +149,7 @@ def _is_complete(future: Future[Any], job: submitit.Job[Any]) -> bool:
             raise UncompletedJobError
         returned, raised = job.result()
     except FailedJobError as error:
-        returned, raised = None, UserError(f"job {job.job_id} of Slurm failed: {_last_line(str(error))}", "see `sacct`")
+        returned, raised = None, UserError(f"job {job.job_id} of Slurm failed: {_last_line(str(error))}", "see sacct")
     except UncompletedJobError:
         job.cancel(check=False)  # suspended, perhaps: another job does its work
         said = _last_line(job.stderr() or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,18 +12,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.data import ImageDataset
+from potstill.data import ImageDataset, Whitening
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import expanded, sha256_of_files
 from potstill.schema.set_file import IMPORTED
+from potstill.schema.shapes import is_vector
 from potstill.synthetic import SyntheticSet
 from potstill.synthetic.formation import check_factor
-from potstill.synthetic.importing.folder import read_folder
+from potstill.synthetic.hub import SET_FILE
+from potstill.synthetic.importing.archives import read_archive
+from potstill.synthetic.importing.classes import in_order, matched, numbered
+from potstill.synthetic.importing.folder import SUFFIXES, read_folder
 from potstill.synthetic.importing.logged import logged_set
 from potstill.synthetic.importing.released import Released, read_released
 from potstill.synthetic.importing.units import Pixels, check_units, suspicions, unlikely, unlikely_vectors
+from potstill.synthetic.place import holds_set
 
 SUM_TOLERANCE = 0.05  # probabilities of low precision, or of many classes
+ROUNDING = 1e-5  # probabilities whose sums are as exact as float32 has them are kept as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +63,8 @@ def import_set(
 
     Args:
         path: a file that ``torch.save`` wrote or an ``.npz`` archive, in a layout of
-            :mod:`potstill.synthetic.importing.released`; the folder of a run that holds one; or a folder of images with
-            a folder for each class.
+            :mod:`potstill.synthetic.importing.released`; the folder of a run that holds one; a folder of images with
+            a folder for each class; or parquet files.
         dataset: the dataset that the set stands for, whitened if the set is.
         pixels: the units of pixels: ``normalised``, ``whitened``, ``unit`` or ``bytes``. Files do not state them; only
             bytes and image files are known by their type. Vectors are ``normalised`` or ``raw``.
@@ -74,37 +81,46 @@ def import_set(
         noticed.
 
     Raises:
-        UserError: the file cannot be read or holds something else, the units of its pixels are not named or cannot be
-            right, or it does not fit the dataset.
+        UserError: the file cannot be read or holds something else, or is a set already; the units of its pixels are not
+            named or cannot be right, or it does not fit the dataset.
     """
     path = expanded(path)
     if not path.exists():
         raise UserError(f"{path} does not exist", "check the path")
+    check_foreign(path)
     own_mean, own_std = _normalisation(dataset, pixels, mean, std)
     remarks: list[str] = []
     if path.is_dir() and (logged := logged_set(path)) is not None:
         remarks.append(f"read from {logged.relative_to(path)}")
         path = logged
-    if path.is_dir():
+    if path.is_dir() or path.suffix.lower() in SUFFIXES:
         for name, value in (("labels", labels), ("experiment", experiment)):
             if value is not None:
-                raise UserError(f"`{name}={value}` has no effect on a folder of images", "leave it out")
-        if pixels not in (None, "bytes"):
+                raise UserError(
+                    f"`{name}={value}` has no effect on {path}, which has labels of its own", "leave it out"
+                )
+        found = read_folder(path, dataset)
+        if pixels not in (None, "bytes") and not is_vector(found.images.shape[1:]):
             raise UserError(f"image files have bytes, not pixels that are {pixels}", "leave `pixels` out")
-        found, units = read_folder(path, dataset), "bytes"
+        units = check_units(found.images, pixels)
     else:
         named = None if labels is None else expanded(labels)
-        found = read_released(path, classes=dataset.class_count, labels=named, experiment=experiment)
+        read = read_archive if path.suffix.lower() == ".npz" else read_released
+        found = read(path, classes=dataset.class_count, labels=named, experiment=experiment)
         found, ordered = _channels_first(found, dataset)
         remarks += ordered
         _check_images(path, found.images, dataset)
-        units = check_units(found.images, pixels)
+        if found.mean is None or found.std is None:
+            units = check_units(found.images, pixels)
+        else:
+            units = _stated_units(path, found, pixels, mean, std)
+            own_mean, own_std = found.mean, found.std
     check_factor(formation, *dataset.shape[1:])
     _check_whitening(dataset, units)
     images = _normalised(found.images, units, own_mean, own_std)
     if not images.isfinite().all():
         raise UserError(f"{path} has pixels beyond the range of float32", "ask its authors for another file")
-    given, said = _labels(path, found.labels, len(images), dataset.class_count)
+    given, said = _labels(path, found, dataset)
     classes = given if given.dim() == 1 else given.argmax(1)
     order = classes.argsort(stable=True)
     made = SyntheticSet(
@@ -114,7 +130,7 @@ def import_set(
         mean=own_mean,
         std=own_std,
         step_size=_step_size(step_size if step_size is not None else found.step_size),
-        whitening=dataset.train.whitening if units == "whitened" else None,
+        whitening=(found.whitening or dataset.train.whitening) if units == "whitened" else None,
         formation=formation,
         provenance={
             "method": IMPORTED,
@@ -130,10 +146,60 @@ def import_set(
     if not torch.equal(order, torch.arange(len(order))):
         remarks.append("its images are now ordered by class")
     warnings = _warnings(found.images.float(), units, made, dataset)
+    if found.whitening is not None and not _whitened_alike(found.whitening, dataset.train.whitening):
+        warnings.append(f"its whitening is not that of {dataset.name}: check that the dataset is the set's own")
     counts = torch.bincount(classes, minlength=dataset.class_count)
     if absent := int((counts == 0).sum()):
         warnings.append(f"{absent} of {dataset.class_count} classes have no image")
     return Imported(made, tuple(remarks), tuple(warnings))
+
+
+def check_foreign(path: str | Path) -> None:
+    """Refuse a set of our own, which needs no import and would only lose by one.
+
+    Args:
+        path: as for :func:`import_set`.
+
+    Raises:
+        UserError: it is one, or a safetensors file that is none.
+    """
+    path = expanded(path)
+    file = path / SET_FILE if path.is_dir() else path
+    if not file.is_file() or (file == path and path.suffix.lower() != ".safetensors"):
+        return
+    if file == path and not holds_set(path):
+        raise UserError(
+            f"{path} is a safetensors file, but not a set of potstill",
+            "store its images and labels as arrays of these names in an .npz",
+        )
+    raise UserError(
+        f"{path} is a set of potstill already", f"name it as it is: potstill evaluate {shlex.quote(str(path))}"
+    )
+
+
+def _stated_units(
+    path: Path,
+    found: Released,
+    pixels: str | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> Pixels:
+    """The units of a file that says them.
+
+    Raises:
+        UserError: an option says them again, and otherwise.
+    """
+    units: Pixels = "normalised" if found.whitening is None else "whitened"
+    if pixels not in (None, units):
+        raise UserError(f"{path} says itself that its pixels are {units}, not {pixels}", "leave `pixels` out")
+    for name, value in (("mean", mean), ("std", std)):
+        if value is not None:
+            raise UserError(f"{path} says itself how its pixels are normalised", f"leave `{name}` out")
+    return units
+
+
+def _whitened_alike(ours: Whitening, theirs: Whitening | None) -> bool:
+    return theirs is not None and torch.allclose(ours.matrix, theirs.matrix.cpu(), rtol=1e-2, atol=1e-3)
 
 
 def _normalisation(
@@ -230,7 +296,10 @@ def _check_images(path: Path, images: Tensor, dataset: ImageDataset) -> None:
 
 def _check_whitening(dataset: ImageDataset, units: Pixels) -> None:
     if units == "whitened" and dataset.train.whitening is None:
-        raise UserError("a whitened set needs the whitening of its dataset", "load the dataset with `zca`")
+        raise UserError(
+            "a whitened set needs the whitening of its dataset",
+            "use `pixels=whitened` on the command line, or load the dataset with zca=True",
+        )
     if units != "whitened" and dataset.train.whitening is not None:
         raise UserError(f"pixels that are {units} are not whitened, and the dataset is", "leave `zca` out")
 
@@ -244,26 +313,42 @@ def _normalised(images: Tensor, units: Pixels, mean: tuple[float, ...], std: tup
     return (images / (255 if units == "bytes" else 1) - shift) / scale
 
 
-def _labels(path: Path, labels: Tensor, count: int, classes: int) -> tuple[Tensor, list[str]]:
-    """The labels as class indices or probabilities, and how they were understood.
+def _labels(path: Path, found: Released, dataset: ImageDataset) -> tuple[Tensor, list[str]]:
+    """The labels as class indices of the dataset or probabilities, and how they were understood.
 
     Raises:
         UserError: they are neither, or there is not one for each image, or not of these classes.
     """
+    labels, names, count = found.labels, found.class_names, len(found.images)
     if labels.shape[:1] != (count,) or labels.dim() > 2:
         raise UserError(f"{path} has labels {tuple(labels.shape)} for {count} images", "give one label for each image")
     if labels.dim() == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if labels.dim() == 1 and names is not None:
+        places, said = matched(str(path), names, dataset, "class")
+        values = labels.double()
+        if not ((values == values.round()).all() and values.min() >= 0 and values.max() < len(names)):
+            raise UserError(f"{path} has labels that are not positions in its class_names", "correct them")
+        return places[values.long()], list(said)
     if labels.dim() == 1:
-        whole = labels.double()
-        if not (whole == whole.round()).all() or whole.min() < 0 or whole.max() >= classes:
-            raise UserError(
-                f"{path} has labels from {float(whole.min()):g} to {float(whole.max()):g} for {classes} classes",
-                "name the dataset that the set stands for",
-            )
-        return whole.long(), []
-    if labels.shape[1] != classes:
-        raise UserError(f"{path} has labels of {labels.shape[1]} classes, not {classes}", "name the set's dataset")
+        return numbered(str(path), labels, dataset)
+    if names is None and labels.shape[1] != dataset.class_count:
+        raise UserError(
+            f"{path} has labels of {labels.shape[1]} classes, not {dataset.class_count}", "name the set's dataset"
+        )
+    if names is not None:
+        labels, said = in_order(str(path), labels, names, dataset)
+        given, understood = _soft(path, labels)
+        return given, [*said, *understood]
+    return _soft(path, labels)
+
+
+def _soft(path: Path, labels: Tensor) -> tuple[Tensor, list[str]]:
+    """Labels (N, classes) as classes or probabilities, and how they were understood.
+
+    Raises:
+        UserError: they are not finite, or neither probabilities nor logits.
+    """
     values = labels.float()
     if not values.isfinite().all():
         raise UserError(f"{path} has labels that are not finite", "ask its authors for another file")
@@ -271,8 +356,8 @@ def _labels(path: Path, labels: Tensor, count: int, classes: int) -> tuple[Tenso
         sums = values.sum(1)
         if ((values == 0) | (values == 1)).all() and (sums == 1).all():
             return values.argmax(1), ["labels are one-hot: read as classes"]
-        if (sums - 1).abs().max() < SUM_TOLERANCE:
-            return values / sums[:, None], ["labels are probabilities"]
+        if (off := float((sums - 1).abs().max())) < SUM_TOLERANCE:
+            return values if off < ROUNDING else values / sums[:, None], ["labels are probabilities"]
         raise UserError(
             f"{path} has labels from 0 to 1 whose sums are {float(sums.min()):.3g} to {float(sums.max()):.3g}",
             "store classes, probabilities that sum to 1, or logits",

@@ -7,8 +7,6 @@ Layouts of ``.pt`` files:
 - ``images`` and ``labels`` in a dictionary;
 - images alone, as ``images_best.pt``, beside ``labels_best.pt`` and perhaps ``lr_best.pt`` (MTT, TESLA, DATM, PAD and
   DD-Ranking), or in the order of the classes.
-
-An ``.npz`` archive has the arrays ``images`` and ``labels``, or ``images`` alone.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from potstill.data import Whitening
 from potstill.data.formats.npz_archive import open_npz
 from potstill.data.formats.torch_file import read_torch_file
 from potstill.runtime.errors import UserError
@@ -41,12 +40,20 @@ class Released:
         labels: (N,) integers, or (N, classes) probabilities or logits.
         step_size: a learned step size; None without one.
         remarks: what was decided, a sentence each.
+        class_names: of what the labels count, if the file says so.
+        mean: of each channel, by which pixels are normalised, if the file says so; then it says everything.
+        std: likewise.
+        whitening: the whitening of such a file, if its images are whitened.
     """
 
     images: Tensor
     labels: Tensor
     step_size: float | None = None
     remarks: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    whitening: Whitening | None = None
 
 
 def read_released(path: Path, *, classes: int, labels: Path | None = None, experiment: int | None = None) -> Released:
@@ -65,11 +72,16 @@ def read_released(path: Path, *, classes: int, labels: Path | None = None, exper
     content = _read(path)
     if isinstance(content, dict):
         found, entries = _in_dictionary(path, content)
-        passed = [visible(str(name)[:40]) for name in content if name not in entries]
-        said = (f"not read from {path.name}: {', '.join(passed[:5])}{', ...' if len(passed) > 5 else ''}",)
-        read = _read_content(path, found, classes, labels, experiment)
-        return replace(read, remarks=(*read.remarks, *said)) if passed else read
-    return _read_content(path, content, classes, labels, experiment)
+        said = not_read(path, [name for name in content if name not in entries])
+        read = read_content(path, found, classes, labels, experiment)
+        return replace(read, remarks=(*read.remarks, *said))
+    return read_content(path, content, classes, labels, experiment)
+
+
+def not_read(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
+    """The entries of a file that are not read, in one sentence."""
+    shown = ", ".join(visible(str(name)[:40]) for name in names[:5]) + (", ..." if names[5:] else "")
+    return (f"not read from {path.name}: {shown}",) if names else ()
 
 
 def _in_dictionary(path: Path, content: dict[Any, Any]) -> tuple[Any, tuple[str, ...]]:
@@ -91,7 +103,7 @@ def _in_dictionary(path: Path, content: dict[Any, Any]) -> tuple[Any, tuple[str,
     raise _not_a_set(path, content)
 
 
-def _read_content(path: Path, content: Any, classes: int, labels: Path | None, experiment: int | None) -> Released:
+def read_content(path: Path, content: Any, classes: int, labels: Path | None, experiment: int | None) -> Released:
     """Images alone, images and labels, or experiments of both.
 
     Raises:
@@ -130,7 +142,7 @@ def _not_a_set(path: Path, content: Any) -> UserError:
 
 
 def _read(path: Path) -> Any:
-    """What a file holds, with arrays as tensors; of an archive, None for arrays of other names, which are not read.
+    """What a file holds, with arrays as tensors.
 
     Raises:
         UserError: it cannot be read.
@@ -138,19 +150,13 @@ def _read(path: Path) -> Any:
     if path.suffix.lower() != ".npz":
         content = read_torch_file(path)
         if isinstance(content, dict):
-            return {name: _tensor(value) for name, value in content.items()}
-        return [_tensor(value) for value in content] if isinstance(content, list | tuple) else _tensor(content)
+            return {name: as_tensor(value) for name, value in content.items()}
+        return [as_tensor(value) for value in content] if isinstance(content, list | tuple) else as_tensor(content)
     with open_npz(path) as archive:
-        if "images" not in archive.names:
-            shown = ", ".join(map(visible, archive.names[:5]))
-            raise UserError(
-                f"{path} has no array `images` among {shown or 'no arrays'}", "name its arrays `images` and `labels`"
-            )
-        wanted = ("images", "labels")
-        return {name: _tensor(archive.read(name)) if name in wanted else None for name in archive.names}
+        return {name: as_tensor(archive.read(name)) for name in archive.names}
 
 
-def _tensor(value: Any) -> Any:
+def as_tensor(value: Any) -> Any:
     """An array of numbers as a tensor; anything else as it is."""
     if not isinstance(value, np.ndarray):
         return value
@@ -170,12 +176,20 @@ def _beside(path: Path, images: Tensor, classes: int, labels: Path | None) -> Re
     rate = path.with_name(f"{prefix}lr{rest}") if found else None
     if rate is None or not rate.exists():
         return Released(images, own, None, (said,))
-    value = _read(rate)
-    try:
-        step_size = float(value.item() if isinstance(value, Tensor) else value)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise UserError(f"{rate} holds {_kind(value)}, not one step size", "move it away, or correct it") from error
+    step_size = one_number(rate, _read(rate))
     return Released(images, own, step_size, (said, f"step size {step_size:.4g} from {rate.name}"))
+
+
+def one_number(where: Path, value: Any) -> float:
+    """A step size, as a number or a tensor or array of one.
+
+    Raises:
+        UserError: it is something else.
+    """
+    try:
+        return float(value.item() if isinstance(value, Tensor | np.ndarray) else value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{where} holds {_kind(value)}, not one step size", "move it away, or correct it") from error
 
 
 def _labels_in(path: Path, file: Path | None) -> tuple[Tensor, str]:

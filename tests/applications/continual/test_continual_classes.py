@@ -133,6 +133,22 @@ def test_all_memories_start_from_the_same_draws(tmp_path: Path):
     assert record.memories[0].kind == "set"
 
 
+def test_an_imported_set_with_a_normalisation_of_its_own_is_a_memory(tmp_path: Path):
+    data = six()
+    index = torch.cat([index[:6] for index in data.train.class_index])
+    made = SyntheticSet.from_indices(data.train, index)
+    provenance = {"method": "imported", "dataset_fingerprint": data.fingerprint}
+    images = (made.images * data.std[0] + data.mean[0] - 0.2) / 0.3
+    set_file = tmp_path / "set.safetensors"
+    replace(made, images=images, mean=(0.2,), std=(0.3,), provenance=provenance).save(set_file)
+    protocol = replace(TWO, orders=1, sharing="fixed")
+    learner = learned(tmp_path / "out", data, memories=[str(set_file)], protocol=protocol).learner(
+        str(set_file), NETWORK
+    )
+    assert learner is not None
+    assert len(learner.courses) == 1
+
+
 def joined_of(out: Path, data: ImageDataset) -> SyntheticSet:
     """The random memories of the first order as one set of all classes, eight images of each."""
     parts = [SyntheticSet.load(out / "memories" / f"random-order1-step{s}" / "synthetic.safetensors") for s in (1, 2)]

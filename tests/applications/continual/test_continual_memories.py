@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from potstill.applications.continual.memories import joined
+from potstill.applications.continual.memories import in_units_of, joined
+from potstill.applications.set_sources import GivenSet
 from potstill.data import ImageDataset, with_classes
 from potstill.selection import random_indices
 from potstill.synthetic import SyntheticSet
@@ -27,6 +28,31 @@ def test_parts_are_joined_by_the_names_of_their_classes():
     assert memory.images[2:4].equal(parts[0].images[3:5]), "the first images of class 2 are those that stay"
     assert memory.images[6:8].equal(parts[0].images[0:2])
     assert (memory.mean, memory.std) == (data.mean, data.std)
+
+
+def imported(data: ImageDataset) -> SyntheticSet:
+    """A set of real images that was imported by a mean and standard deviation of its own."""
+    made = images_of(data)
+    images = (made.images * data.std[0] + data.mean[0] - 0.2) / 0.3
+    provenance = {"method": "imported", "dataset_fingerprint": data.fingerprint}
+    return replace(made, images=images, mean=(0.2,), std=(0.3,), provenance=provenance)
+
+
+def test_an_imported_set_is_converted_to_the_units_of_its_dataset():
+    data = small_digits()
+    found = in_units_of(GivenSet("theirs", imported(data)), data)
+    assert isinstance(found, GivenSet)
+    assert (found.synthetic.mean, found.synthetic.std) == (data.mean, data.std)
+    assert torch.allclose(found.synthetic.images, images_of(data).images, atol=1e-5)
+
+
+def test_other_sets_stay_as_they_are():
+    data = small_digits()
+    theirs = imported(data)
+    other = replace(theirs, provenance={**theirs.provenance, "dataset_fingerprint": "another"})
+    for made in (images_of(data), other, replace(theirs, mean=data.mean, std=data.std), replace(theirs, provenance={})):
+        source = GivenSet("set", made)
+        assert in_units_of(source, data) is source
 
 
 def test_learned_labels_keep_their_classes():

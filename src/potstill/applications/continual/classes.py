@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from potstill.applications.continual.memories import joined
+from potstill.applications.continual.memories import in_units_of, joined
 from potstill.applications.continual.record import check_earlier, with_results
 from potstill.applications.on_record import described, recording
 from potstill.applications.recipes import networks_for, recipe_for_several_sets
@@ -79,7 +79,7 @@ def learn_classes(
     out, networks = Path(out), networks_for(dataset.shape, networks)
     recipe = recipe_for_several_sets(recipe, "a memory of several stages", dataset.shape)
     _check(dataset, protocol, networks)
-    sources = find_sources(memories, resources.compute, BASELINES)
+    sources = [in_units_of(source, dataset) for source in find_sources(memories, resources.compute, BASELINES)]
     steps = _Steps(dataset, protocol, networks[0])
     for source in sources:
         source.check(replace(steps.need(0, 0), data=dataset))

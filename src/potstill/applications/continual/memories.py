@@ -1,14 +1,46 @@
-"""The memory of several stages as one set."""
+"""The memory of several stages as one set, in the units of the dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from potstill.applications.set_sources import GivenSet, SetSource
 from potstill.data import ImageDataset
+from potstill.evaluation.checks import is_normalised_like
+from potstill.schema.set_file import IMPORTED, made_by
 from potstill.synthetic import SyntheticSet
+
+
+def in_units_of(source: SetSource, dataset: ImageDataset) -> SetSource:
+    """A source whose set, if it was imported for this dataset, has the dataset's own mean and standard deviation.
+
+    A memory of several stages is one set, tested on images in one normalisation. The pixels stay the same.
+
+    Args:
+        source: where the memory comes from; others are returned as they are.
+        dataset: the dataset.
+    """
+    if not isinstance(source, GivenSet) or not _is_of(source.synthetic, dataset):
+        return source
+    made = source.synthetic
+    if made.whitening is not None or dataset.train.whitening is not None or is_normalised_like(made, dataset):
+        return source
+    mean, std, to_mean, to_std = (
+        torch.tensor(values, dtype=torch.float64)[:, None, None]
+        for values in (made.mean, made.std, dataset.mean, dataset.std)
+    )
+    images = ((made.images.double() * std + mean - to_mean) / to_std).float()
+    return replace(source, synthetic=replace(made, images=images, mean=dataset.mean, std=dataset.std))
+
+
+def _is_of(made: SyntheticSet, dataset: ImageDataset) -> bool:
+    """Whether a set was imported for a dataset."""
+    there = made.provenance.get("dataset_fingerprint")
+    return made_by(made.provenance) == IMPORTED and made.shape == dataset.shape and there == dataset.fingerprint
 
 
 def joined(parts: Sequence[SyntheticSet], like: ImageDataset, images_per_class: int) -> SyntheticSet:

@@ -16,6 +16,7 @@ from pyarrow import parquet
 from potstill.applications import RULES, Subset
 from potstill.cli import main
 from potstill.cli.select_command import Options
+from potstill.data import load_dataset
 
 ON_CPU = ["--device", "cpu", "--precision", "float32", "--compile", "off"]
 
@@ -103,6 +104,40 @@ def test_vectors_without_labels_train_nothing(more: list[str], tmp_path: Path, c
     Path(labelled(tmp_path)).with_name("e.labels.npy").unlink()
     assert main(["select", str(tmp_path / "e.npy"), "--ipc", "2", "--out", str(tmp_path / "out"), *more]) == 2
     assert "has no labels beside it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["digits", "vectors", "by their numbers"])
+def test_a_choice_without_files_is_copied_into_a_dataset(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    source = "digits" if kind == "digits" else labelled(tmp_path)
+    words = ["select", source, "--by", "random", "--ipc", "4", "--out", str(tmp_path / "out"), *ON_CPU]
+    words += ["--worth", "--repeats", "1", "--epochs", "1"] if kind == "vectors" else []
+    assert main(words) == 0
+    hint = "to use the choice as a dataset, make it again with --copy FOLDER, and name what that writes"
+    assert capsys.readouterr().out.splitlines()[-1] == hint
+    assert main(["inspect", str(tmp_path / "out" / "selected.csv"), "--out", str(tmp_path / "page")]) == 2
+    said = "is a table that potstill select wrote, not a dataset; make the choice again with --copy FOLDER, and name"
+    assert said in capsys.readouterr().err
+    (tmp_path / "there").mkdir()
+    assert main([*words, "--copy", str(tmp_path / "there")]) == 2
+    assert main([*words, "--copy", str(tmp_path / "kept"), "--links"]) == 2
+    assert "--links needs files" in capsys.readouterr().err
+    for _ in range(2):
+        assert main([*words, "--copy", str(tmp_path / "kept")]) == 0
+        said = capsys.readouterr().out
+        assert f"copies of what was chosen are in {tmp_path / 'kept' / 'selected.npz'}" in said
+        assert hint not in said
+    kept = load_dataset(tmp_path / "kept" / "selected.npz", validation_fraction=0, test_fraction=0)
+    whole = load_dataset(source, validation_fraction=0, test_fraction=0)
+    numbers = Subset.read(tmp_path / "out" / Subset.FILE).chosen_numbers(tmp_path / "out")
+    assert kept.train.images.equal(whole.train.images[numbers])
+    assert kept.class_names == whole.class_names
+    other = [*words[:5], "5", "--out", str(tmp_path / "other"), *ON_CPU]
+    assert main([*other, "--copy", str(tmp_path / "kept")]) == 2
+    assert f"{tmp_path / 'kept'} already exists; name a new folder for --copy" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+    assert main(other) == 0
+    assert main([*other, "--copy", str(tmp_path / "kept")]) == 2
+    assert "selected.npz already exists, and holds something else; name a new folder" in capsys.readouterr().err
 
 
 def photos(folder: Path, *places: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -27,7 +28,7 @@ from potstill.networks.spec import names_pretrained
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import Unlabelled, UserError
 from potstill.runtime.executor_choice import AUTO
-from potstill.runtime.files import expanded
+from potstill.runtime.files import expanded, write_atomic
 
 if TYPE_CHECKING:
     from potstill.applications import Subset
@@ -61,7 +62,8 @@ class Options:
         networks: for --worth, specs, separated by commas. By default convnet, for vectors linear.
         repeats: for --worth, trainings of each network. By default 5.
         epochs: for --worth, passes over the images, instead of the recipe's number.
-        copy: a new folder for copies of the chosen files.
+        copy: a new folder for copies of the chosen files, or, where images or vectors are not in files of their own,
+            for selected.npz. Either is a dataset, if there are labels.
         links: make symbolic links in it, instead of copies.
         image_size: resize images to this height and width, in pixels.
         choices: columns and splits to take where its files leave a choice.
@@ -117,6 +119,9 @@ OF_NETWORK = ("network", "teacher_epochs")
 OF_WORTH = ("recipe", "networks", "repeats", "epochs")
 """The options that only ``--worth`` takes."""
 
+ARCHIVE = "selected.npz"
+"""What ``--copy`` writes where there are no files to copy."""
+
 
 def run(words: list[str]) -> None:
     """Choose, and print how many of each class, what the choice is worth, and where it is written."""
@@ -142,25 +147,65 @@ def run(words: list[str]) -> None:
     ):
         candidates = _candidates(options, rule, budget, progress)
         _check_trained(options, candidates)
+        archive = _archive(options, candidates, out)
         record = applications.select(
             candidates,
             rule,
             budget,
             out,
             judging=_judging(options),
-            copy=options.copy,
+            copy=options.copy if archive is None else None,
             link=options.links,
             resources=evaluation.Resources(compute=options.compute, executor=options.executor, progress=progress),
         )
+        if archive is not None:
+            _write_archive(archive, candidates, record.chosen_numbers(out))
         progress("writing the page")
         page = _page(out, candidates, record)
     table_console().print(table(record))
     say(*report.subset_verdict(record))
     if record.matched:
         say(f"{record.features}: {record.matched}")
-    if options.copy is not None:
+    if archive is not None:
+        say(f"copies of what was chosen are in {archive}")
+    elif options.copy is not None:
         say(f"{'links to' if options.links else 'copies of'} the files are in {options.copy}")
     say(f"written to {out / record.table} and {out / record.FILE}; the page is {page}")
+    if options.copy is None and candidates.labelled:
+        say("to use the choice as a dataset, make it again with `copy=FOLDER`, and name what that writes")
+
+
+def _archive(options: Options, candidates: applications.Candidates, out: Path) -> Path | None:
+    """Where copies go that are not of files; None if none are wanted, or there are files or images without labels.
+
+    Raises:
+        UserError: the folder exists and is not of an earlier call, or links are wanted.
+    """
+    if options.copy is None or candidates.files is not None or isinstance(candidates.members, data.ImageFiles):
+        return None
+    if not (candidates.labelled or candidates.holds_vectors):
+        return None
+    if options.links:
+        raise UserError(f"--links needs files, and {candidates.name} has none to link to", "leave it out")
+    path = options.copy / ARCHIVE
+    if options.copy.exists() and not (path.exists() and (out / applications.Subset.FILE).exists()):
+        raise UserError(f"{options.copy} already exists", "name a new folder for `copy`")
+    return path
+
+
+def _write_archive(path: Path, candidates: applications.Candidates, numbers: Sequence[int]) -> None:
+    """Write what was chosen, unless an earlier call did.
+
+    Raises:
+        UserError: there is something else.
+    """
+    assert isinstance(candidates.members, data.LabeledImages | data.Vectors)
+    place = {number: index for index, number in enumerate(candidates.places.tolist())}
+    content = data.archived(candidates.members, [place[number] for number in numbers])
+    if not path.exists():
+        write_atomic(path, content)
+    elif not path.is_file() or path.stat().st_size != len(content) or path.read_bytes() != content:
+        raise UserError(f"{path} already exists, and holds something else", "name a new folder for `copy`")
 
 
 def _page(out: Path, candidates: applications.Candidates, record: Subset) -> Path:

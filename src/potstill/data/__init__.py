@@ -11,6 +11,7 @@
 - ``views``: parts of a dataset as datasets of their own.
 - ``vectors``: embeddings in files, which stand for images or for anything else.
 - ``unlabelled``: images without labels.
+- ``archive``: labelled images or vectors as a file that is read as a dataset again.
 - ``origins``: the files that images are in.
 
 It imports ``schema`` and ``runtime`` alone.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from potstill.data.archive import archived as archived
     from potstill.data.catalogue import CATALOGUE as CATALOGUE
     from potstill.data.catalogue import CatalogueEntry as CatalogueEntry
     from potstill.data.catalogue import may_name_vectors as may_name_vectors

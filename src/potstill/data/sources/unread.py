@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from potstill.runtime.errors import Unlabelled, UserError
+from potstill.runtime.reading import open_regular
 
 FILES: Mapping[str, tuple[str, str]] = {
     ".tar": ("a tar archive, which is not read", "unpack it, and name the folder"),
@@ -25,6 +26,8 @@ FILES: Mapping[str, tuple[str, str]] = {
     ".tfrecord": ("a file of TensorFlow records, which is not read", "save the images as parquet or in class folders"),
 }
 """Files that hold datasets elsewhere, by their suffixes: what they are, and what to do."""
+CHOICES = ("index", "index,class", "index,file", "index,class,file")
+"""The first lines of the tables of ``potstill select``."""
 PACKED = (".tar", ".tgz", ".gz", ".zip", ".7z", ".rar", ".npz", ".mat", ".h5", ".parquet")
 
 
@@ -34,6 +37,11 @@ def unread(path: Path) -> UserError:
     Args:
         path: a file or a folder.
     """
+    if _is_choice(path):
+        return UserError(
+            f"dataset {path} is a table that potstill select wrote, not a dataset",
+            "make the choice again with `copy=FOLDER`, and name what that writes",
+        )
     if not path.is_dir():
         what, remedy = FILES.get(path.suffix.lower(), ("neither a folder nor an .npz or .zip file", "check the path"))
         return UserError(f"dataset {path} is {what}", remedy)
@@ -52,6 +60,17 @@ def unread(path: Path) -> UserError:
         f"{path} contains neither parquet files nor class folders",
         "put the images of each class in a folder of its own",
     )
+
+
+def _is_choice(path: Path) -> bool:
+    """Whether a file begins as the tables of ``potstill select`` do."""
+    if path.suffix.lower() != ".csv":
+        return False
+    try:
+        with open_regular(path) as stream:
+            return stream.readline(64).decode("utf-8", "replace").rstrip("\r\n") in CHOICES
+    except OSError:
+        return False
 
 
 def few_classes(name: str) -> Unlabelled:

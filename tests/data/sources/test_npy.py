@@ -55,6 +55,10 @@ def test_numbers_that_are_not_counted_from_0_are_read_alike_in_every_layout(tmp_
         assert loaded.train.class_sizes == (14, 14, 14)
 
 
+def test_words_that_are_digits_stay_in_the_order_of_words(tmp_path: Path):
+    assert load_dataset(save(tmp_path, labels=np.array(["9", "10", "11"])[LABELS])).class_names == ("10", "11", "9")
+
+
 def test_vectors_without_a_label_are_refused_as_images_are(tmp_path: Path):
     with pytest.raises(UserError, match=r"20 of 60 labels .* are missing or negative \(the first is -1"):
         load_dataset(save(tmp_path, labels=LABELS - 1))

@@ -66,8 +66,13 @@ class Npy:
 
 
 def _labels(vectors: Vectors) -> Labels:
-    """The labels of vectors: numbers where all are whole numbers, as in any other layout; otherwise names."""
+    """The labels of vectors: numbers where all are whole numbers, as in any other layout; otherwise names.
+
+    Words that are digits are in the order of words, so that they are told from numbers where it makes a difference.
+    """
     names, places = vectors.class_names, vectors.labels.numpy()
     if all(re.fullmatch(r"-?(0|[1-9][0-9]{0,17})", name) for name in names):
-        return Labels(np.array([int(name) for name in names], np.int64)[places])
+        numbers = [int(name) for name in names]
+        if numbers == sorted(numbers):
+            return Labels(np.array(numbers, np.int64)[places])
     return Labels(places, names)

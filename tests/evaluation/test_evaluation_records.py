@@ -148,6 +148,10 @@ def test_repeats_join_whatever_the_parts():
     assert one_by_one.curve_loss == pytest.approx([0.3, 0.1])
 
 
+def test_repeats_without_confusions_join_to_one_without():
+    assert result(0.8).joined(replace(result(0.9), confusion=[])).confusion == []
+
+
 def test_curves_are_means_over_repeats():
     low, high = (replace(result(0.5), curve_loss=[v, v], curve_accuracy=[v, v]) for v in (0.0, 3.0))
     assert low.joined(low).joined(high).curve_loss == pytest.approx([1.0, 1.0])

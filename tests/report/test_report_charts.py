@@ -13,6 +13,7 @@ from potstill.report import read_run
 from potstill.report.charts import linear_scale, logarithmic_scale
 from potstill.report.charts.curves import MOST_POINTS, thin
 from potstill.report.charts.dots import accuracy_chart
+from potstill.report.charts.scatter import accuracy_scatter
 from potstill.report.sections.accuracy import comparisons
 from potstill.report.sections.confusion import make_confusion
 from potstill.report.sections.learning import view as curve_charts
@@ -32,6 +33,15 @@ def test_ticks_of_whole_numbers_are_whole(low: float, span: float) -> None:
     values = [float(tick.label) for tick in linear_scale(low, low + span, repr, 4, unit=1).ticks]
     assert values
     assert all(value == round(value) for value in values)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_one_accuracy_against_another_has_ticks_however_close_they_lie(first: float, apart: float) -> None:
+    second = min(1.0, first + apart**6)
+    chart = accuracy_scatter("a", "b", [("x", first, second), ("y", second, first)], "a summary")
+    for ticks in (chart.x_ticks, chart.y_ticks):
+        assert len(ticks) > 1
+        assert len({tick.label for tick in ticks}) == len(ticks)
 
 
 def test_ticks_of_percents_are_whole_percents() -> None:

@@ -88,6 +88,10 @@ def test_a_set_of_another_program_stands_beside_runs_under_the_name_of_its_file(
     assert (good.of.method, row.of.method, poor.of.method) == ("dm", theirs, "dm")
     assert (row.of.dataset, row.of.ipc, row.of.labels, row.of.size) == ("digits", 1, "hard", 10 * 64 * 4 + 10 * 8)
     assert r"| [res\_DM\_digits\_ConvNet\_1ipc.pt (imported)](imported) | 1 | hard |" in markdown([row], folder)
+    (imported / "synthetic.safetensors").rename(imported / "mine.safetensors")
+    assert len(collected([folder])) == 3, "the file of a set may have any name"
+    (imported / "notes.safetensors").write_bytes(b"junk")
+    assert len(collected([folder])) == 3, "what is no set has no row"
     change_record(imported / "evaluation.json", dataset_fingerprint="ab" * 32)
     assert len(collected([folder])) == 2, "the record is of another dataset"
 

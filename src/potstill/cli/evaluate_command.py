@@ -136,10 +136,17 @@ def _measured(options: Options) -> str:
 
 
 @contextmanager
-def _session(options: Options, target: Target) -> Iterator[Session]:
-    """The dataset of the set, and whatever else trainings need, while progress is shown."""
+def _session(options: Options, target: Target, *, normalised_alike: bool = True) -> Iterator[Session]:
+    """The dataset of the set, and whatever else trainings need, while progress is shown.
+
+    Args:
+        options: of the command.
+        target: the set.
+        normalised_alike: whether the dataset is normalised like the set, rather than as it is by itself.
+    """
     with ProgressLines("evaluating") as progress:
-        dataset = target.dataset(options.dataset, options.choices, options.data_root, progress)
+        load = target.dataset if normalised_alike else target.own_dataset
+        dataset = load(options.dataset, options.choices, options.data_root, progress)
         if options.dataset is not None:
             progress.introduce(dataset)
         yield evaluation.Session(
@@ -250,7 +257,12 @@ def _labels(options: Options, target: Target, networks: list[str]) -> None:
         raise UserError("--labels needs a teacher", "name experts of the dataset with --teacher")
     path = options.out or target.beside / evaluation.LabelRegimes.FILE
     check_writable(path)
-    with _session(options, target) as session:
+    with _session(options, target, normalised_alike=False) as session:
+        if not evaluation.is_normalised_like(target.synthetic, session.dataset):
+            raise UserError(
+                "a teacher knows images as the dataset is normalised, and this set is normalised otherwise",
+                "import it without --mean and --std, if its pixels are those of the dataset",
+            )
         found = evaluation.measure_label_regimes(
             target.synthetic,
             session,

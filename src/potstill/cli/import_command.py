@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from potstill import data, distillation, evaluation, synthetic
-from potstill.cli.options import ChoiceOptions, numbers, parse
+from potstill.cli.options import ChoiceOptions, MemoryOption, numbers, parse, within_memory
 from potstill.cli.output import say
 from potstill.cli.progress import ProgressLines
 from potstill.data import NO_CHOICES, Choices
@@ -55,6 +55,7 @@ class Options:
     choices: ChoiceOptions = NO_CHOICES
     data_root: Path | None = None
     out: Path | None = None
+    memory_limit: MemoryOption = None
 
 
 def run(words: list[str]) -> None:
@@ -67,7 +68,7 @@ def run(words: list[str]) -> None:
     if options.dataset is None:
         raise UserError("--dataset is not given", "name the dataset that the set stands for")
     out = _new(options.out or Path("runs") / options.file.stem)
-    with ProgressLines("importing the set") as progress:
+    with within_memory(options.memory_limit), ProgressLines("importing the set") as progress:
         dataset = data.load_dataset(
             options.dataset,
             data_root=options.data_root,

@@ -108,7 +108,7 @@ def distill(
     """
     check_least("time_limit", time_limit, 0)
     settings = find_method(settings)() if isinstance(settings, str) else settings
-    settings = Settings(method=settings) if isinstance(settings, Method) else settings
+    settings = settings if isinstance(settings, Settings) else Settings(method=settings)
     folder = RunFolder(Path(out)) if out is not None else None
     if resume == "auto":
         resume = folder is not None and folder.config.exists()

@@ -20,9 +20,10 @@ def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
     """Make sure that a set was distilled from such a dataset, and that the dataset has test images.
 
     Raises:
-        UserError: image shape, classes, normalisation or whitening differ, and which of them; or there are no test
-            images.
+        UserError: it is no set; image shape, classes, normalisation or whitening differ, and which of them; or there
+            are no test images.
     """
+    check_set(synthetic)
     check_test(dataset)
     pairs = {
         "image shape": (tuple(synthetic.shape), tuple(dataset.shape)),

@@ -98,7 +98,8 @@ def measure_label_regimes(
 
     Args:
         synthetic: the set.
-        data: the dataset that it was made from, or a session that also sets seed, device, executor and progress.
+        data: the dataset that it was made from, normalised as the teacher was trained on it, or a session that also
+            sets seed, device, executor and progress.
         teacher: a file or folder of ``potstill experts`` of the dataset; of several experts the first one teaches.
         recipe: a name in ``RECIPES``, or a recipe of your own; None takes ``dsa-1000``, for vectors ``probe-1000``.
         networks: specs of the networks.

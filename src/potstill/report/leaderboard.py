@@ -117,7 +117,7 @@ def collected(folders: Iterable[Path]) -> list[Row]:
         folders: where to look.
 
     Raises:
-        UserError: a folder is absent, there is no evaluated set, or a record or a set without a run is damaged.
+        UserError: a folder is absent, there is no evaluated set, or a record is damaged.
     """
     places = [Path(folder) for folder in folders]
     for place in places:
@@ -283,16 +283,20 @@ def _set_of_run(paths: RunPaths) -> JudgedSet:
     )
 
 
-def _set_without_run(paths: RunPaths) -> JudgedSet:
-    """A set that has no run here, such as one that another program made, by its file alone."""
-    images = read_images(paths.synthetic)
-    provenance = ProvenanceRecord.from_json(Fields.of(paths.synthetic, dict(images.provenance)))
+def _set_without_run(file: Path) -> JudgedSet | None:
+    """A set that has no run here, such as one that another program made, by its file alone; None if it is no set."""
+    try:
+        images = read_images(file)
+    except UserError:
+        return None
+    provenance = ProvenanceRecord.from_json(Fields.of(file, dict(images.provenance)))
+    named = file.parent.name if file == RunPaths(file.parent).synthetic else file.stem
     method, source = made_by(images.provenance) or "", str(images.provenance.get("imported_from", ""))
     return JudgedSet(
-        folder=paths.path,
+        folder=file.parent,
         dataset=provenance.dataset or "unknown",
         ipc=real_images_per_class(len(images), len(images.class_names)),
-        method=f"{source or paths.path.name} ({IMPORTED})" if method == IMPORTED else method or paths.path.name,
+        method=f"{source or named} ({IMPORTED})" if method == IMPORTED else method or named,
         formation=images.formation,
         labels="soft" if images.soft else "hard",
         size=images.nbytes,
@@ -306,11 +310,13 @@ def _set_without_run(paths: RunPaths) -> JudgedSet:
 
 
 def _rows_in(paths: RunPaths) -> Iterator[Row]:
-    """The rows of the set in a folder, which a run made if it has both of its records."""
+    """The rows of the set that a run made, if the folder has both of its records; otherwise those of all sets there."""
     if paths.manifest.is_file() and paths.config.is_file():
         yield from _rows_of(_set_of_run(paths))
-    elif paths.synthetic.is_file():
-        yield from _rows_of(_set_without_run(paths))
+        return
+    for file in sorted(paths.path.glob(f"*{paths.synthetic.suffix}")):
+        if (judged := _set_without_run(file)) is not None:
+            yield from _rows_of(judged)
 
 
 def _rows_of(judged: JudgedSet) -> Iterator[Row]:

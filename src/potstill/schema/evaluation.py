@@ -137,7 +137,9 @@ class NetworkResult(Repeats):
             confusion=[
                 [a + b for a, b in zip(ours, theirs, strict=True)]
                 for ours, theirs in zip(self.confusion, later.confusion, strict=True)
-            ],
+            ]
+            if self.confusion and later.confusion
+            else [],
             made_on=list(dict.fromkeys([*self.made_on, *later.made_on])),
         )
 

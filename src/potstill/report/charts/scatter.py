@@ -135,8 +135,8 @@ def accuracy_scatter(title: str, x_label: str, points: Sequence[tuple[str, float
 def _around(accuracies: Sequence[float]) -> Scale:
     """A linear scale with some room around accuracies."""
     low, high = min(accuracies), max(accuracies)
-    room = 0.08 * (high - low) or 0.01
-    digits = 0 if high - low >= 0.1 else 1
+    digits = 0 if high - low >= 0.1 else 1 if high - low >= 0.005 else 2
+    room = max(0.08 * (high - low), 0.1 ** (2 + digits))  # so that there are two ticks at least
     return linear_scale(low - room, high + room, lambda value: percent(value, digits), TICKS - 1, 0.1 ** (2 + digits))
 
 

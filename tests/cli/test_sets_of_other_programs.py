@@ -116,6 +116,19 @@ def test_a_set_with_a_normalisation_of_its_own_is_measured_on_images_normalised_
     assert alone != recorded["networks"][NETWORK]["accuracies"]  # the same numbers in other units
 
 
+def test_a_teacher_is_not_shown_images_of_another_normalisation_than_its_own(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["import", str(runs / "res_DM_digits_ConvNet_1ipc.pt"), "--dataset", "digits", "--pixels", "normalised"]
+    assert main([*words, *OWN, "--out", str(tmp_path / "plain")]) == 0
+    assert main(["experts", "--dataset", "digits", "--count", "1", "--epochs", "1", "--network", NETWORK,
+                 "--device", "cpu", "--executor", "here", "--out", str(tmp_path / "experts")]) == 0  # fmt: skip
+    measured = ["--labels", "--teacher", str(tmp_path / "experts"), *FEW]
+    assert main(["evaluate", str(tmp_path / "plain"), *measured]) == 2
+    assert "this set is normalised otherwise" in capsys.readouterr().err
+    assert main(["evaluate", str(runs / "theirs"), *measured, "--out", str(tmp_path / "labels.json")]) == 0
+
+
 def test_what_was_measured_in_other_units_is_not_taken_for_a_set_of_the_same_numbers(runs: Path, tmp_path: Path):
     """Two files in one folder share its records."""
     names = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from potstill.selection.rows import Rows
@@ -44,9 +46,15 @@ def k_means_centres(features: Tensor, count: int, seed: int, *, starts: int = ST
 
     clusters = KMeans(n_clusters=count, n_init=starts, random_state=seed % 2**32)  # type: ignore[arg-type]
     # With several threads, the order of summation would vary.
-    with threadpool_limits(1):
+    with _libraries().limit(limits=1):
         centres = clusters.fit(features.numpy().astype(np.float32)).cluster_centers_
     return torch.from_numpy(np.ascontiguousarray(centres, dtype=np.float32))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries with threads of their own: to look for them takes longer than to cluster a class."""
+    return ThreadpoolController()
 
 
 def k_means_nearest(features: Tensor, count: int, seed: int, *, starts: int = STARTS) -> Tensor:

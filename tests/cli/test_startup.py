@@ -12,44 +12,55 @@ from potstill.cli.main import COMMANDS
 
 SLOW = {"torch", "matplotlib", "scipy", "sklearn", "datasets", "pandas", "pyarrow"}
 PROGRAM = """
-import json, sys
+import json, os, sys
 from potstill.cli import main
 
-codes = []
-for words in json.loads(sys.argv[1]):
-    try:
-        codes.append(main(words))
-    except SystemExit as ended:
-        codes.append(ended.code or 0)
-print(json.dumps([codes, sorted(sys.modules)]))
+def run(lines):
+    codes = []
+    for words in lines:
+        try:
+            codes.append(main(words))
+        except SystemExit as ended:
+            codes.append(ended.code or 0)
+    return json.dumps([codes, sorted(sys.modules)])
+
+for name, lines in json.loads(sys.argv[1]).items():
+    if os.fork() == 0:
+        with open(os.path.join(sys.argv[2], name), "w") as stream:
+            stream.write(run(lines))
+        os._exit(0)
+    os.wait()
 """
+"""Some commands in a process that has imported the command line, and others in another such."""
 
 
-def run(*lines: list[str], slow: set[str] = SLOW) -> tuple[list[int], set[str]]:
-    """The exit codes of commands that a new process runs, and which of the ``slow`` libraries it has imported."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(lines)], capture_output=True, text=True, check=True
+def run(
+    folder: Path, lines: dict[str, list[list[str]]], slow: set[str] = SLOW
+) -> dict[str, tuple[list[int], set[str]]]:
+    """The exit codes of commands, and which of the ``slow`` libraries they import, by the name of their process."""
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(lines), str(folder)], capture_output=True, text=True, check=True
     )
-    codes, modules = json.loads(done.stdout.splitlines()[-1])
-    return codes, slow & set(modules)
+    found = {name: json.loads((folder / name).read_text()) for name in lines}
+    return {name: (codes, slow & set(modules)) for name, (codes, modules) in found.items()}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_a_command_and_the_refusal_of_an_unknown_option_come_at_once(command: str):
-    assert run([command, "--help"], [command, "--nonsense"]) == ([0, 2], set())
+def test_the_help_of_a_command_and_the_refusal_of_an_unknown_option_come_at_once(tmp_path: Path):
+    found = run(tmp_path, {command: [[command, "--help"], [command, "--nonsense"]] for command in COMMANDS})
+    assert found == dict.fromkeys(COMMANDS, ([0, 2], set()))
 
 
-def test_lists_and_citations_come_at_once():
+def test_lists_and_citations_the_version_and_the_refusal_of_a_tracker_come_at_once(tmp_path: Path):
     lists = [["list", what] for what in ("methods", "datasets", "networks", "recipes", "reproductions")]
-    assert run(*lists, ["cite", "dm", "herding"], ["cite", "nonsense"]) == ([0] * 6 + [2], set())
-
-
-def test_the_version_and_the_list_of_commands_come_at_once():
-    assert run(["--version"], ["--help"], ["nonsense"]) == ([0, 0, 2], set())
-
-
-def test_the_refusal_of_a_tracker_comes_at_once(tmp_path: Path):
-    assert run(["evaluate", str(tmp_path), "--track", "tensorbord"]) == ([2], set())
+    found = run(
+        tmp_path,
+        {
+            "lists": [*lists, ["cite", "dm", "herding"], ["cite", "nonsense"]],
+            "commands": [["--version"], ["--help"], ["nonsense"]],
+            "tracker": [["evaluate", str(tmp_path), "--track", "tensorbord"]],
+        },
+    )
+    assert found == {"lists": ([0] * 6 + [2], set()), "commands": ([0, 0, 2], set()), "tracker": ([2], set())}
 
 
 @pytest.mark.slow
@@ -63,11 +74,5 @@ def test_a_run_waits_for_no_library_that_it_does_not_use(tmp_path: Path):
     evaluate = ["evaluate", out, "--recipe", "quick", "--repeats", "1", "--networks", "mlp:width=4"]
     evaluate += ["--baselines", "random", "--executor", "here", "--compile", "off"]
     digits = ["distill", "dm", "--ipc", "1", *small, "--batch-real", "8", "--out", str(tmp_path / "digits")]
-    assert run(distil, evaluate, digits, slow=unused) == ([0, 0, 0], set())
-
-
-@pytest.mark.slow
-def test_the_test_sees_what_is_imported():
-    codes, slow = run(["distill", "random", "--help"])
-    assert codes == [0]
-    assert "torch" in slow
+    found = run(tmp_path, {"runs": [distil, evaluate, digits]}, slow=unused | {"torch"})
+    assert found == {"runs": ([0, 0, 0], {"torch"})}, "what is imported is seen"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,34 @@ pytestmark = pytest.mark.slow
 __all__ = ["dataset", "quick_validation"]
 
 
+@dataclass(frozen=True)
+class Made:
+    """A process that has made a store, and the file of the store."""
+
+    process: subprocess.CompletedProcess[str]
+    file: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("made")
+    process = subprocess.run(
+        [sys.executable, "-c", "from potstill.tracking import make_trackers; make_trackers(['mlflow'])"],
+        env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///new.db", "PYTHONPATH": str(ROOT / "src")},
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return Made(process, folder / "new.db")
+
+
 @pytest.fixture(autouse=True)
-def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def store(made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """An empty store of the test's own: a copy, for MLflow takes seconds to make one."""
     for variable, value in DEFAULTS.items():
         monkeypatch.setenv(variable, value)
+    shutil.copy(made.file, tmp_path / "store.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/store.db")
     monkeypatch.chdir(tmp_path)
     assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/store.db"
@@ -61,20 +87,14 @@ def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path)
     assert table.splitlines()[1].startswith("convnet:width=8,distilled,0.6,")
 
 
-def test_a_new_store_is_made_in_silence(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-c", "from potstill.tracking import make_trackers; make_trackers(['mlflow'])"],
-        env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///new.db", "PYTHONPATH": str(ROOT / "src")},
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert (tmp_path / "new.db").exists()
-    assert (done.stdout, [line for line in done.stderr.splitlines() if "INFO" in line]) == ("", [])
+def test_a_new_store_is_made_in_silence(made: Made):
+    assert made.file.exists()
+    said = made.process.stderr.splitlines()
+    assert (made.process.stdout, [line for line in said if "INFO" in line]) == ("", [])
 
 
-def test_a_store_of_another_folder_is_another_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_store_of_another_folder_is_another_store(made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    shutil.copy(made.file, tmp_path / "mine.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
     tracker = make_trackers(["mlflow"])["mlflow"]
     assert tracker.where() == {"store": f"sqlite:///{tmp_path}/mine.db", "project": ""}

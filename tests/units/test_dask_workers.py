@@ -70,56 +70,59 @@ def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
         yield Cluster(started[0], file, started[1:])
 
 
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster"), 2) as dask:
+        yield dask
+
+
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POTSTILL_SHARED", str(tmp_path))
     return tmp_path
 
 
-def test_a_worker_that_is_killed_loses_no_unit_and_a_lost_scheduler_no_result(shared: Path):
+def test_workers_with_other_code_are_refused_by_name(dask: Cluster, shared: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dask_workers, "check_code", lambda worker, theirs, ours: check_code(worker, theirs, "other"))
+    has_another = "has other code of Potstill; install"
+    named = pytest.raises(UserError, match=rf"the worker tcp://127\.0\.0\.1:\d+ {has_another}")
+    with named, runner_by(f"dask:{dask.address}", workplace()):
+        pass
+    # One that comes later sees it by itself.
+    monkeypatch.setattr("potstill.units.crew.code_sha256", lambda: "other")
+    monkeypatch.setattr(dask_workers, "check_code", lambda *given: None)
+    named = pytest.raises(UserError, match=rf"the worker \d+ on .* {has_another}")
+    with named, runner_by(f"dask:{dask.address}", workplace()) as runner:
+        list(runner.results([job(1)], 1))
+
+
+def test_a_worker_that_is_killed_loses_no_unit_and_a_lost_scheduler_no_result(dask: Cluster, shared: Path):
+    """The last test of the cluster, which it ends."""
     trace, record = shared / "trace", shared / "a.units.jsonl"
-    with cluster(shared, 2) as dask:
-        jobs = [
-            job(0, does="meet", trace=str(trace)),
-            job(1, does="meet", trace=str(trace)),
-            job(2, does="die once", trace=str(shared / "other")),
-            job(3),
-        ]
-        with runner_by(f"dask:{dask.address}", workplace(), UnitLog(record)) as runner:
-            found = {each.owner: result.value for each, result in runner.results(jobs, 4)}
-        assert found == {0: 0, 1: 1, 2: 4, 3: 9}
-        met = {int(line.split()[1]) for line in trace.read_text().splitlines()}
-        assert met == {worker.pid for worker in dask.workers}
-        assert [worker.poll() for worker in dask.workers].count(-signal.SIGKILL) == 1
+    jobs = [
+        job(0, does="meet", trace=str(trace)),
+        job(1, does="meet", trace=str(trace)),
+        job(2, does="die once", trace=str(shared / "other")),
+        job(3),
+    ]
+    with runner_by(f"dask:{dask.address}", workplace(), UnitLog(record)) as runner:
+        found = {each.owner: result.value for each, result in runner.results(jobs, 4)}
+    assert found == {0: 0, 1: 1, 2: 4, 3: 9}
+    met = {int(line.split()[1]) for line in trace.read_text().splitlines()}
+    assert met == {worker.pid for worker in dask.workers}
+    assert [worker.poll() for worker in dask.workers].count(-signal.SIGKILL) == 1
 
-        cannot = pytest.raises(UserError, match=r"^5 cannot be squared; take `number=2`$")
-        with cannot, runner_by(f"dask:{dask.file}", workplace()) as runner:
-            list(runner.results([job(5, does="fail")], 1))
+    cannot = pytest.raises(UserError, match=r"^5 cannot be squared; take `number=2`$")
+    with cannot, runner_by(f"dask:{dask.file}", workplace()) as runner:
+        list(runner.results([job(5, does="fail")], 1))
 
-        gone = pytest.raises(UserError, match=rf"^the Dask scheduler at {dask.address} has gone; start it again")
-        with gone, runner_by(f"dask:{dask.address}", workplace(), UnitLog(record)) as runner:
-            for each, _ in runner.results([job(6), job(7, does="sleep", trace=str(shared / "seven"))], 2):
-                assert each.owner == 6
-                dask.scheduler.kill()
+    gone = pytest.raises(UserError, match=rf"^the Dask scheduler at {dask.address} has gone; start it again")
+    with gone, runner_by(f"dask:{dask.address}", workplace(), UnitLog(record)) as runner:
+        for each, _ in runner.results([job(6), job(7, does="sleep", trace=str(shared / "seven"))], 2):
+            assert each.owner == 6
+            dask.scheduler.kill()
     assert UnitLog(record).get(job(6).unit, CPU) == Square(value=36)
     assert [path.name for path in shared.iterdir() if path.name.startswith(".potstill")] == []
-
-
-def test_workers_with_other_code_are_refused_by_name(shared: Path, monkeypatch: pytest.MonkeyPatch):
-    with cluster(shared, 1) as dask:
-        monkeypatch.setattr(
-            dask_workers, "check_code", lambda worker, theirs, ours: check_code(worker, theirs, "other")
-        )
-        has_another = "has other code of Potstill; install"
-        named = pytest.raises(UserError, match=rf"the worker tcp://127\.0\.0\.1:\d+ {has_another}")
-        with named, runner_by(f"dask:{dask.address}", workplace()):
-            pass
-        # One that comes later sees it by itself.
-        monkeypatch.setattr("potstill.units.crew.code_sha256", lambda: "other")
-        monkeypatch.setattr(dask_workers, "check_code", lambda *given: None)
-        named = pytest.raises(UserError, match=rf"the worker \d+ on .* {has_another}")
-        with named, runner_by(f"dask:{dask.address}", workplace()) as runner:
-            list(runner.results([job(1)], 1))
 
 
 def test_a_worker_that_cannot_import_potstill_is_named_and_one_that_has_ended_is_left_out():

@@ -57,7 +57,8 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from submitit.core.core import Job
     from submitit.slurm.slurm import SlurmJob
 
-    monkeypatch.setattr(Job, "_results_timeout_s", 1)  # how long it waits for the file system
+    monkeypatch.setattr(Job, "_results_timeout_s", 0.1)  # how long it waits for the file system
+    monkeypatch.setattr("potstill.units.slurm_jobs.POLL_SECONDS", 0.1)
     programs, jobs = tmp_path / "programs", tmp_path / "jobs"
     for folder in (programs, jobs):
         folder.mkdir()

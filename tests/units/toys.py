@@ -57,7 +57,7 @@ class Squaring(Unit[Square]):
             case "sleep":
                 time.sleep(60)
             case "nap":
-                time.sleep(1.5)
+                time.sleep(0.8)
             case "meet":
                 _wait_for_another(Path(self.trace))
         workplace.progress("squaring")

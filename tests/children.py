@@ -35,14 +35,19 @@ def child(*words: str, stdout: int | None = None, stderr: int | None = None) -> 
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
-        preexec_fn=_prepare,
+        preexec_fn=prepare,
     ) as process:
         try:
             yield process
         finally:
-            for number in [*_descendants(process.pid), process.pid]:
-                with suppress(ProcessLookupError):
-                    os.killpg(number, signal.SIGKILL)
+            end_group(process.pid)
+
+
+def end_group(parent: int) -> None:
+    """Kill a process that leads a group, its group, and the groups of its children."""
+    for number in [*_descendants(parent), parent]:
+        with suppress(ProcessLookupError):
+            os.killpg(number, signal.SIGKILL)
 
 
 def _descendants(parent: int) -> list[int]:
@@ -55,7 +60,7 @@ def _descendants(parent: int) -> list[int]:
     return below + [child for child in children if os.getpgid(child) == child]
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Die with the parent; and heed Ctrl-C, which commands that a shell has put into the background ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if PRCTL is not None:

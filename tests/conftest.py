@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
-from functools import partial
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+from potstill.data.sources.digits import read_digits
 from potstill.units import Crew
 from potstill.units.processes import processes
+from tests.forks import CONTEXT
 from tests.report.browsing import ARGUMENTS
 from tests.small import short_recipes
 
@@ -27,6 +32,11 @@ settings.register_profile("potstill", deadline=None)
 settings.load_profile("potstill")
 
 
+def pytest_collection_finish() -> None:
+    """What has been imported stays: the search for garbage need not go through a million objects again and again."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def real_data_root() -> Path:
     """The folder of real datasets for development; tests that need it skip where it is absent."""
@@ -35,6 +45,21 @@ def real_data_root() -> Path:
     if not root.is_dir():
         pytest.skip("no real data here: set POTSTILL_DATA to a folder of them")
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def digits_read_once() -> Iterator[None]:
+    """The file of the digits is read once, not for each of hundreds of commands."""
+    with patch("potstill.data.sources.digits.read_digits", cache(read_only_digits)):
+        yield
+
+
+def read_only_digits() -> tuple[np.ndarray, ...]:
+    """What is read, so that no test can change it for the others."""
+    arrays = read_digits()
+    for array in arrays:
+        array.setflags(write=False)
+    return arrays
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +75,18 @@ def traced_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
 
 
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes begin as copies of one that has imported PyTorch."""
+    monkeypatch.setattr("potstill.units.processes.CONTEXT", CONTEXT)
+
+
 @pytest.fixture(scope="session")
 def crew() -> Iterator[Crew]:
     """A process that does units of work for all tests: it begins with the first that needs one."""
-    with processes(1) as crew:
+    with ExitStack() as stack:
+        with patch("potstill.units.processes.CONTEXT", CONTEXT):
+            crew = stack.enter_context(processes(1))
         yield crew
 
 

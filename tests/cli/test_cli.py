@@ -26,7 +26,7 @@ from potstill.data.images_on_disk import StoredImages
 from potstill.methods import DM
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
-from tests.children import child
+from tests.forks import forked
 
 pytestmark = pytest.mark.slow
 
@@ -441,13 +441,13 @@ def test_an_interrupted_run_is_usable_and_quiet(name: signal.Signals, compiled: 
     out = tmp_path / "run"
     metrics = out / "metrics.jsonl"
     words = ["-m", "potstill", "distill", "dm", *TINY[:-1], "100000", "--compile", compiled, "--out", str(out)]
-    with child(*words, stderr=subprocess.PIPE) as process:
+    with forked(*words, folder=tmp_path / "told") as process:
         deadline = time.monotonic() + 120
         while not (metrics.exists() and '"step"' in metrics.read_text()) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(name)
-        _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+            time.sleep(0.02)
+        os.kill(process.pid, name)
+        assert process.wait(60) == 130
+    told = process.errors.read_text()
     # No progress bar where nobody watches, and no traceback; a line a minute if it takes long.
     first, planned, *lines, last = (line for line in told.splitlines() if not line.endswith(" so far)"))
     assert first == "digits: 1,797 images of 10 classes, 8×8, grey, as published"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from potstill.cli import main
-from tests.children import child
+from tests.forks import forked
 
 pytest.importorskip("tensorboard")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
@@ -124,16 +124,14 @@ def test_what_is_not_tracked_says_so(what: str, tmp_path: Path, capsys: pytest.C
 def test_an_interrupted_run_says_how_to_go_on_with_its_tracker(tmp_path: Path):
     run = tmp_path / "run"
     words = ["distill", "dm", *SMALL, "--iterations", "60", "--validate-every", "0", "--compile", "off"]
-    with child(
-        "-m", "tests.slowed", *words, "--out", str(run), "--track", "tensorboard", stderr=subprocess.PIPE
-    ) as process:
+    words += ["--out", str(run), "--track", "tensorboard"]
+    with forked("-m", "tests.slowed", *words, folder=tmp_path / "said") as process:
         metrics, deadline = run / "metrics.jsonl", time.monotonic() + 120
         while not (metrics.exists() and metrics.read_text().count("step") > 1) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.splitlines()[-1] == (
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 130
+    assert process.errors.read_text().splitlines()[-1] == (
         f"potstill: interrupted; go on with: potstill distill --out {run} --resume --track tensorboard"
     )
     before = steps(run, "loss")

@@ -38,7 +38,7 @@ def runs(experts: str) -> dict[str, Settings[Method]]:
         "ncfm": NCFM(batch_real=8, experts=experts, frequencies=16),
         "mtt": MTT(**matching),
         "datm": DATM(**matching, loss_threshold=0.0),
-        PRIVATE: DPDM(epsilon=50.0, delta=1e-4, queries=4, group=16),
+        PRIVATE: DPDM(epsilon=20.0, delta=1e-4, queries=4, group=16),
     }
     settings = {
         name: Settings(method=method, network=NETWORK, ipc=2, iterations=3, validate_every=0, device="cpu")

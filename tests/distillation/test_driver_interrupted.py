@@ -8,7 +8,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from potstill.runtime import lock
 from potstill.runtime.errors import UserError
 from potstill.runtime.events import read_events
 from potstill.synthetic import SyntheticSet
-from tests.children import child
+from tests.forks import forked
 from tests.runs import ITERATIONS, SETTINGS, TRAINED, dataset, lasting, pretended, quick_validation
 
 pytestmark = pytest.mark.slow
@@ -247,19 +246,25 @@ def test_killed_again_and_again_and_resumed_equals_uninterrupted(dataset: ImageD
     chance = random.Random(0)
     folder, expected = tmp_path / "killed", tmp_path / "uninterrupted"
     for _ in range(2):
-        with child("-c", KILLED, str(folder), stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            for _ in range(chance.randint(3, 20)):
-                assert process.stdout.readline()
+        with forked("-c", KILLED, str(folder), folder=tmp_path / "said") as process:
+            wait_for_lines(process.output, chance.randint(3, 20))
             time.sleep(chance.uniform(0, 0.02))
-            process.kill()
-        assert process.returncode == -9
+            os.kill(process.pid, signal.SIGKILL)
+            assert process.wait(60) == -9
     recorded = [event["event"] for event in read_events(folder / "metrics.jsonl")]
     assert recorded.count("start") == recorded.count("resume") == 1
     assert "finish" not in recorded
     assert distill(LONG, dataset, out=folder, resume=True).status == "complete"
     distill(LONG, dataset, out=expected)
     assert lasting(folder) == lasting(expected)
+
+
+def wait_for_lines(file: Path, count: int) -> None:
+    """Wait until a process has written so many lines."""
+    deadline = time.monotonic() + 120
+    while not file.exists() or file.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 @every_iteration_is_kept

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.ranks import Messages, Ranks
 from tests.children import child
 from tests.distillation import ranks_program
+from tests.forks import forked
 from tests.runs import lasting
 from tests.small import NETWORK, digits, problem, small_digits, small_experts
 
@@ -40,9 +43,17 @@ def test_three_ranks_make_the_sets_of_one(tmp_path: Path):
     shutil.copytree(alone / ranks_program.PRIVATE, together / ranks_program.PRIVATE)
     expected = ranks_program.distil(alone, experts)
     program = ("-m", "tests.distillation.ranks_program", str(together), experts)
-    with child(*TORCHRUN, "3", *program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as started:
-        output, _ = started.communicate(timeout=300)
-    assert started.returncode == 0, output
+    with ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        server.close()
+        started = [
+            stack.enter_context(
+                forked(*program, folder=tmp_path / f"rank{rank}", environment=as_torchrun_says(rank, 3, port))
+            )
+            for rank in range(3)
+        ]
+        for rank in started:
+            assert rank.wait(300) == 0, rank.errors.read_text()
     for rank in range(3):
         assert json.loads((together / f"rank{rank}.json").read_text()) == expected
     for name in expected:
@@ -164,6 +175,13 @@ def test_a_rank_takes_the_real_images_of_its_share_alone(method: DM | DC, monkey
     monkeypatch.setattr(LabeledImages, "normalised", noted)
     method.step(given, state, 0)
     assert taken == [3 * 8]
+
+
+def as_torchrun_says(rank: int, count: int, port: int) -> dict[str, str]:
+    """The variables by which torchrun tells a process its rank: here three begin without an import of PyTorch each."""
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
+    found = {"TORCHELASTIC_RUN_ID": "forked", "MASTER_ADDR": "127.0.0.1"}
+    return found | {name: str(value) for name, value in places.items()}
 
 
 def rank_process(parent: int, rank: int) -> int:

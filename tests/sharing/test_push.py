@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +30,7 @@ from potstill.schema.evaluation import Evaluation, NetworkResult
 from potstill.schema.published import Published
 from potstill.sharing import push, write_repository
 from potstill.synthetic import SyntheticSet
+from tests.forks import forked
 from tests.sharing.stand_in import Hub, stand_in
 from tests.small import digits
 
@@ -264,11 +262,11 @@ def test_an_address_that_is_none_is_refused(address: str, monkeypatch: pytest.Mo
 )
 def test_an_address_that_breaks_the_import_of_the_client_is_refused_before(words: str, run: Path, tmp_path: Path):
     """In a process of its own: here the client is imported already."""
-    command = [sys.executable, "-m", "potstill", *words.replace("run", str(run)).split()]
-    environment = {**os.environ, "HF_ENDPOINT": "https://host:x"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    *lines, last = done.stderr.splitlines()
+    command = ["-m", "potstill", *words.replace("run", str(run)).split()]
+    with forked(*command, folder=tmp_path, place=tmp_path, environment={"HF_ENDPOINT": "https://host:x"}) as process:
+        code = process.wait(60)
+    *lines, last = process.errors.read_text().splitlines()
+    assert code == 2, last
     assert last.startswith("potstill: HF_ENDPOINT is 'https://host:x', which is no address (")
     assert all(line.endswith("so far)") for line in lines), "only what takes long says so before"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from potstill.runtime.files import sha256
 from potstill.runtime.safetensors_io import pack, read_header
 from potstill.schema.set_file import FORMAT
 from potstill.synthetic import Replay, SyntheticSet
+from tests.forks import forked
 
 in_one_folder = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMES = ("cat", "Straße", 'a "quoted", name')
@@ -253,7 +253,8 @@ def test_another_process_writes_the_same_file(tmp_path: Path):
         "import sys, torch; from potstill.synthetic import SyntheticSet; SyntheticSet(images=torch.zeros(2, 1, 2, 2),"
         "labels=torch.arange(2), class_names=('a', 'b'), mean=(0.5,), std=(0.5,)).save(sys.argv[1])"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "theirs")], check=True)
+    with forked("-c", program, str(tmp_path / "theirs"), folder=tmp_path / "said") as process:
+        assert process.wait(60) == 0
     ours = SyntheticSet.load(tmp_path / "theirs")
     ours.save(tmp_path / "ours")
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()

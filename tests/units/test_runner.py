@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ from potstill.units import Crew, Runner, UnitLog, Work, crew_by, runner_by
 from potstill.units.executors import settled
 from potstill.units.processes import processes
 from potstill.units.runner import Job
-from tests.children import child
+from tests.forks import forked
 from tests.small import small_digits
 from tests.units.toys import Square, job, workplace
 
@@ -68,6 +67,7 @@ def test_other_processes_do_the_same_and_each_unit_once(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_crew_that_is_at_work_serves_several_runners(tmp_path: Path):
     trace = tmp_path / "trace"
     with crew_by("processes:1", CPU.device, Work()) as crew:
@@ -79,6 +79,7 @@ def test_a_crew_that_is_at_work_serves_several_runners(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_an_error_in_another_process_is_the_same_error():
     cannot = pytest.raises(UserError, match=r"^2 cannot be squared; take `number=2`$")
     with cannot, runner_by("processes:1", workplace()) as runner:
@@ -86,6 +87,7 @@ def test_an_error_in_another_process_is_the_same_error():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_unit_that_kills_its_workers_is_tried_again_then_named_and_what_was_done_is_kept(tmp_path: Path):
     log, trace, messages = UnitLog(tmp_path / "a.units.jsonl"), tmp_path / "trace", list[str]()
     fatal = "the square of 2"
@@ -100,6 +102,7 @@ def test_a_unit_that_kills_its_workers_is_tried_again_then_named_and_what_was_do
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_is_killed_loses_no_unit(tmp_path: Path):
     """Nor does the other worker, which Python's pool ends with it."""
     traces = [tmp_path / f"trace{number}" for number in range(4)]
@@ -209,6 +212,7 @@ def test_relative_paths_mean_to_a_worker_what_they_mean_here(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_is_killed_in_its_first_unit_is_no_unguarded_script(tmp_path: Path):
     with runner_by("processes:1", workplace()) as runner:
         ((_, result),) = runner.results([job(2, does="die once", trace=str(tmp_path / "trace"))], 1)
@@ -277,7 +281,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_workers_end_at_once_with_the_process_that_started_them(number: signal.Signals, tmp_path: Path):
     trace = tmp_path / "trace"
-    with child("-c", SLEEPER.format(trace=str(trace)), stderr=subprocess.DEVNULL) as process:
+    with forked("-c", SLEEPER.format(trace=str(trace)), folder=tmp_path / "said") as process:
         workers = _workers(trace, 2)
         os.kill(process.pid, number)
         process.wait(20)
@@ -342,6 +346,7 @@ def test_auto_takes_processes_for_long_work_on_a_cpu_with_several_cores(monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_long_wait_says_what_is_in_progress_and_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch):
     from potstill.runtime import progress
     from potstill.units import runner as module

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -45,6 +46,14 @@ def real_data_root() -> Path:
     if not root.is_dir():
         pytest.skip("no real data here: set POTSTILL_DATA to a folder of them")
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fsync() -> Iterator[Callable[[int], None]]:
+    """``os.fsync``, which waits for the disk: all that is written here may be lost with the power."""
+    fsync = os.fsync
+    with patch("os.fsync", lambda handle: None):
+        yield fsync
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -99,17 +108,30 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[tuple[Browser, asyncio.AbstractEventLoop]]:
+    """A headless Chromium, started once, and the event loop that speaks with it."""
     executable = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
     if executable is None:
         pytest.skip("no Chromium here: install it or set POTSTILL_CHROMIUM")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield browser
+        browser, loop = driver.chromium.launch(executable_path=executable, args=ARGUMENTS), asyncio.get_running_loop()
+        asyncio._set_running_loop(None)  # other tests have event loops of their own
+        yield browser, loop
+        asyncio._set_running_loop(loop)
         browser.close()
+
+
+@pytest.fixture
+def browser(chromium: tuple[Browser, asyncio.AbstractEventLoop]) -> Iterator[Browser]:
+    """A headless Chromium, which has no page open."""
+    browser, loop = chromium
+    asyncio._set_running_loop(loop)
+    yield browser
+    for context in browser.contexts:
+        context.close()
+    asyncio._set_running_loop(None)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,5 +102,6 @@ def test_it_knows_the_settings_of_every_method(name: str):
     assert {flag for flag in flags_of_method(name) if not flag.startswith("--no-")} == settings
 
 
-def test_it_comes_at_once():
-    assert run(["completion", "bash"], ["completion", "zsh"], ["completion", "csh"]) == ([0, 0, 2], set())
+def test_it_comes_at_once(tmp_path: Path):
+    lines = {"scripts": [["completion", shell] for shell in ("bash", "zsh", "csh")]}
+    assert run(tmp_path, lines) == {"scripts": ([0, 0, 2], set())}

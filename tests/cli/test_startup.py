@@ -31,7 +31,7 @@ for name, lines in json.loads(sys.argv[1]).items():
         os._exit(0)
     os.wait()
 """
-"""Some commands in a process that has imported the command line, and others in another such."""
+"""Groups of commands, each in a fork of a process that has imported the command line."""
 
 
 def run(

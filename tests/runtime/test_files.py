@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,14 +59,13 @@ def test_others_may_read_what_was_written(tmp_path: Path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
-def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_reader_never_sees_a_part(tmp_path: Path, fsync: Callable[[int], None], monkeypatch: pytest.MonkeyPatch):
     path, seen = tmp_path / "file", []
     write_atomic(path, "old")
-    really_sync = os.fsync
 
     def look_and_sync(handle: int) -> None:
         seen.append(path.read_text())
-        really_sync(handle)
+        fsync(handle)
 
     monkeypatch.setattr(os, "fsync", look_and_sync)
     write_atomic(path, "new")

@@ -37,6 +37,9 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["dataset", "quick_validation"]
 
+SHORT = replace(SETTINGS, iterations=4)
+"""Two validations: for what is interrupted at every place there is."""
+
 
 @pytest.fixture
 def _every_iteration_is_kept(monkeypatch: pytest.MonkeyPatch):
@@ -58,14 +61,14 @@ def interrupt_after(iterations: int) -> Callable[[str, dict[str, Any]], None]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What runs of ``SETTINGS`` and ``TRAINED`` leave if nothing interrupts them."""
+    """What runs of ``SETTINGS``, ``TRAINED`` and ``SHORT`` leave if nothing interrupts them."""
     left = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(validation, "validation_accuracy", lambda images, dataset, **rest: pretended(images))
-        for settings in (SETTINGS, TRAINED):
+        for name, settings in {"dm": SETTINGS, "datadam": TRAINED, "short": SHORT}.items():
             folder = tmp_path_factory.mktemp("uninterrupted") / "run"
             distill(settings, dataset, out=folder)
-            left[settings.method.name] = lasting(folder)
+            left[name] = lasting(folder)
     return left
 
 
@@ -176,15 +179,16 @@ def test_a_power_cut_at_any_file_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch,
 ):
     with power_cut(monkeypatch, 10**6, before=before) as count:
-        distill(SETTINGS, dataset, out=tmp_path / "counted")
+        distill(SHORT, dataset, out=tmp_path / "counted")
     for replacement in range(1, count[0] + 1):
         folder = tmp_path / str(replacement)
         with power_cut(monkeypatch, replacement, before=before), pytest.raises(PowerCut):
-            distill(SETTINGS, dataset, out=folder)
+            distill(SHORT, dataset, out=folder)
         # A folder is there with all that resuming needs, or not at all.
-        distill(SETTINGS, dataset, out=folder, resume=folder.exists())
-        assert lasting(folder) == uninterrupted["dm"], replacement
-    assert count[0] > 2 * ITERATIONS
+        distill(SHORT, dataset, out=folder, resume=folder.exists())
+        assert lasting(folder) == uninterrupted["short"], replacement
+    assert SHORT.iterations is not None
+    assert count[0] > 2 * SHORT.iterations
 
 
 @contextmanager
@@ -214,13 +218,13 @@ def test_ctrl_c_at_every_other_line_loses_no_line_of_the_record(
     dataset: ImageDataset, tmp_path: Path, uninterrupted: dict[str, Any]
 ):
     with interrupted_at(10**6) as count:
-        distill(SETTINGS, dataset, out=tmp_path / "counted")
+        distill(SHORT, dataset, out=tmp_path / "counted")
     for line in range(1, count[0] + 1, 2):
         folder = tmp_path / str(line)
         with interrupted_at(line), pytest.raises(KeyboardInterrupt):
-            distill(SETTINGS, dataset, out=folder)
-        distill(SETTINGS, dataset, out=folder, resume=True)
-        assert lasting(folder) == uninterrupted["dm"], line
+            distill(SHORT, dataset, out=folder)
+        distill(SHORT, dataset, out=folder, resume=True)
+        assert lasting(folder) == uninterrupted["short"], line
     assert count[0] > 30
 
 

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 QUICK = Recipe(name="test", summary="", epochs=20, full_epochs=1, learning_rate=0.05, decay="none")
 PLAIN = replace(QUICK, augmentation="none")
+SHORT = replace(QUICK, epochs=3)
 
 
 def measured(synthetic: SyntheticSet, **options: object) -> LabelRegimes:
@@ -39,8 +40,14 @@ def soft(synthetic: SyntheticSet) -> SyntheticSet:
     return replace(synthetic, labels=wrong)
 
 
-def test_every_regime_stands_beside_random_images():
-    found = measured(problem(ipc=2).start)
+@pytest.fixture(scope="module")
+def of_start() -> LabelRegimes:
+    """What the images of a start are worth."""
+    return measured(problem(ipc=2).start)
+
+
+def test_every_regime_stands_beside_random_images(of_start: LabelRegimes):
+    found = of_start
     results = found.networks[NETWORK]
     assert list(results) == list(REGIMES)
     assert all(set(of_regime) == {SET, RANDOM} for of_regime in results.values())
@@ -56,9 +63,9 @@ def test_without_augmentation_a_teacher_in_every_step_is_one_whose_labels_are_st
         assert results["stored"][images].accuracies != results["hard"][images].accuracies
 
 
-def test_own_soft_labels_count_where_labels_are_stored_and_nowhere_else():
+def test_own_soft_labels_count_where_labels_are_stored_and_nowhere_else(of_start: LabelRegimes):
     start = problem(ipc=2).start
-    plain, learned = measured(start).networks[NETWORK], measured(soft(start))
+    plain, learned = of_start.networks[NETWORK], measured(soft(start))
     own = learned.networks[NETWORK]
     assert learned.own_labels
     assert own["stored"][SET].mean < 0.2  # all its labels are wrong
@@ -71,9 +78,8 @@ def test_own_soft_labels_count_where_labels_are_stored_and_nowhere_else():
     assert own["hard"][SET].mean < 0.2
 
 
-def test_bytes_are_those_of_images_labels_and_teacher():
-    start = problem(ipc=2).start
-    found = measured(start)
+def test_bytes_are_those_of_images_labels_and_teacher(of_start: LabelRegimes):
+    found = of_start
     weights = sum(4 * tensor.numel() for tensor in WeightsFile(weight_files(Path(small_experts()))[0]).read().values())
     assert found.image_bytes == 20 * 64 * 4
     assert found.label_bytes == {"hard": 20 * 8, "stored": 20 * 10 * 4, "teacher": 0}
@@ -83,7 +89,7 @@ def test_bytes_are_those_of_images_labels_and_teacher():
 
 def test_each_picture_of_a_formation_has_a_stored_label():
     start = problem(ipc=1, formation=2).start
-    assert measured(start).label_bytes["stored"] == 40 * 10 * 4
+    assert measured(start, recipe=SHORT).label_bytes["stored"] == 40 * 10 * 4
 
 
 def test_a_teacher_labels_as_its_network_does():
@@ -97,7 +103,8 @@ def test_a_teacher_labels_as_its_network_does():
         expected = network.eval()(images).softmax(1)
     torch.testing.assert_close(teacher(images), expected, rtol=1e-4, atol=1e-5)
     right = (expected.argmax(1) == digits().test.labels).double().mean().item()
-    assert teacher.accuracy(digits()) == measured(problem(ipc=1).start).teacher_accuracy == pytest.approx(right)
+    found = measured(problem(ipc=1).start, recipe=SHORT)
+    assert teacher.accuracy(digits()) == found.teacher_accuracy == pytest.approx(right)
     start = problem(ipc=2).start
     labels = teacher.labelled(start).labels
     torch.testing.assert_close(labels, teacher(start.images))
@@ -127,21 +134,22 @@ def test_the_labeller_sees_each_batch_as_it_is_trained_on():
 
 def test_what_is_on_record_is_not_trained_again(tmp_path: Path):
     start, path = problem(ipc=1).start, tmp_path / "labels.json"
-    first = measured(start, record=path)
+    first = measured(start, record=path, recipe=SHORT)
     said: list[str] = []
     from potstill.evaluation import Session
 
     session = Session(digits(), progress=said.append)
     again = measure_label_regimes(
-        start, session, teacher=small_experts(), recipe=QUICK, networks=(NETWORK,), repeats=1, record=path
+        start, session, teacher=small_experts(), recipe=SHORT, networks=(NETWORK,), repeats=1, record=path
     )
     assert again.networks == first.networks
     assert not any("with teacher labels" in line for line in said)
-    more = measured(start, record=path, repeats=2).networks[NETWORK]
+    more = measured(start, record=path, recipe=SHORT, repeats=2).networks[NETWORK]
     assert more["hard"][SET].accuracies[0] == first.networks[NETWORK]["hard"][SET].accuracies[0]
     assert LabelRegimes.read(path).networks[NETWORK]["teacher"][RANDOM].repeats == 2
-    measured(start, record=path, recipe=PLAIN)
-    assert LabelRegimes.read(path).recipe == PLAIN
+    other = replace(SHORT, augmentation="none")
+    measured(start, record=path, recipe=other)
+    assert LabelRegimes.read(path).recipe == other
     (beside,) = tmp_path.glob("labels-*.json")
     assert LabelRegimes.read(beside).networks[NETWORK]["teacher"][RANDOM].repeats == 2
 

@@ -39,7 +39,9 @@ from potstill.units import Crew
 from tests.killed import Killed, killed_after
 from tests.small import NETWORK, digits, few, on_cpu, small_digits
 
-RECIPE = Recipe(name="test", summary="a few epochs", epochs=12, full_epochs=3, learning_rate=0.05)
+RECIPE = Recipe(name="test", summary="a few epochs", epochs=6, full_epochs=3, learning_rate=0.05)
+LONGER = replace(RECIPE, epochs=12)
+"""Enough to learn something, and more epochs than a curve has points."""
 OTHER = "mlp:width=16"
 
 
@@ -73,7 +75,7 @@ def test_json_has_the_promised_structure(evaluation: Evaluation):
     assert written["schema"] == 2
     assert written["recipe"]["name"] == "test"
     assert written["recipe"]["version"] == 1
-    assert written["recipe"]["epochs"] == 12
+    assert written["recipe"]["epochs"] == RECIPE.epochs
     assert written["seed"] == 4
     assert written["full_epochs"] == 3
     assert written["dataset_fingerprint"] == small_digits().fingerprint
@@ -88,7 +90,7 @@ def test_entries_have_the_promised_structure(evaluation: Evaluation, dataset: Im
     written = evaluation.to_json()
     small = [*written["networks"].values(), *written["baselines"]["random"].values()]
     full = [*written["baselines"]["full"].values()]
-    for entry, repeats, epochs in [*((e, 3, 12) for e in small), *((e, 1, 3) for e in full)]:
+    for entry, repeats, epochs in [*((e, 3, RECIPE.epochs) for e in small), *((e, 1, 3) for e in full)]:
         assert len(entry["accuracies"]) == repeats
         assert all(0 <= accuracy <= 1 for accuracy in entry["accuracies"])
         assert entry["mean"] == pytest.approx(sum(entry["accuracies"]) / repeats)
@@ -372,7 +374,7 @@ def test_the_test_split_is_read_once_after_each_training(dataset: ImageDataset, 
 def test_validation_accuracy_never_reads_the_test_split(dataset: ImageDataset):
     no_test = replace(dataset, test=dataset.test.take(torch.tensor([], dtype=torch.int64)))
     figures = [
-        validation_accuracy(real_set(d), d, recipe=RECIPE, network=NETWORK, streams=Streams(0), compute=CPU)
+        validation_accuracy(real_set(d), d, recipe=LONGER, network=NETWORK, streams=Streams(0), compute=CPU)
         for d in (dataset, no_test)
     ]
     assert figures[0] == figures[1]
@@ -381,7 +383,7 @@ def test_validation_accuracy_never_reads_the_test_split(dataset: ImageDataset):
 
 def test_without_validation_images_curves_have_no_accuracy(dataset: ImageDataset):
     none = replace(dataset, validation=dataset.validation.take(torch.tensor([], dtype=torch.int64)))
-    curve = measure(none).to_json()["networks"][NETWORK]["curve"]
+    curve = measure(none, recipe=LONGER).to_json()["networks"][NETWORK]["curve"]
     assert curve["accuracy"] == []
     assert len(curve["loss"]) == 10
 
@@ -412,7 +414,7 @@ def test_a_long_training_says_how_far_it_is(dataset: ImageDataset, monkeypatch: 
     messages: list[str] = []
     measure(dataset, repeats=1, progress=messages.append)
     assert len(messages) == RECIPE.epochs
-    assert messages[3].startswith(f"{NETWORK} on set, 1 of 1: epoch 4 of 12, loss ")
+    assert messages[3].startswith(f"{NETWORK} on set, 1 of 1: epoch 4 of 6, loss ")
 
 
 @pytest.mark.slow

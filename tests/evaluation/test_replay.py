@@ -90,15 +90,12 @@ def test_of_few_pretrained_networks_one_is_held_out_and_not_repeated(tmp_path: P
 
 
 @pytest.mark.parametrize("recipe", ["replay", "dc-300"])
-def test_held_out_networks_take_turns_and_none_counts_twice(tmp_path: Path, recipe: str):
-    plan = ExpertPlan(network=NETWORK, count=10, epochs=1, last_only=True)
-    train_experts(plan, small_digits(), tmp_path / "experts", CPU)
-    source = str(tmp_path / "experts")
-    given = to_be_replayed(InitialWeights(source))
+def test_held_out_networks_take_turns_and_none_counts_twice(recipe: str, ten_experts: str):
+    given = to_be_replayed(InitialWeights(ten_experts))
     options = {"recipe": recipe, "networks": [NETWORK], "repeats": 5}
     if recipe != "replay":
         options["recipe"] = replace(RECIPES[recipe], name="short", epochs=2)
-    session = on_cpu(replace(digits(), train=few(digits().train, (20,) * 10)), initial=source)
+    session = on_cpu(replace(digits(), train=few(digits().train, (20,) * 10)), initial=ten_experts)
     result = evaluate(given, session, baselines=["random", "initial", "herding"], **options)
     assert len(set(result.networks[NETWORK].accuracies)) == len(result.networks[NETWORK].accuracies) == 2
     untrained = result.baselines["initial"][NETWORK].accuracies
@@ -108,12 +105,11 @@ def test_held_out_networks_take_turns_and_none_counts_twice(tmp_path: Path, reci
     assert result.baselines["herding"][NETWORK].repeats == 2
 
 
-def test_repeats_with_chance_in_them_are_not_cut_short(tmp_path: Path):
+def test_repeats_with_chance_in_them_are_not_cut_short(pretrained: str):
     given = replace(to_be_replayed(InitialWeights()), replay=None)
     recipe = replace(RECIPES["dsa-1000"], name="short", epochs=2)
-    source = str(pretrained(tmp_path))
     result = evaluate(
-        given, on_cpu(digits(), initial=source), recipe=recipe, networks=[NETWORK], repeats=3, baselines=[]
+        given, on_cpu(digits(), initial=pretrained), recipe=recipe, networks=[NETWORK], repeats=3, baselines=[]
     )
     assert result.networks[NETWORK].repeats == 3
     assert len(set(result.networks[NETWORK].accuracies)) > 1
@@ -136,8 +132,10 @@ def test_validation_replays_too():
     assert learned > hardly + 0.2
 
 
-def pretrained(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A network that knows the digits, on file."""
+    folder = tmp_path_factory.mktemp("pretrained")
     trainer = Trainer(build_network(NETWORK, ImageShape(1, 8, 8), 10, torch.Generator()), CPU)
     trainer.fit(
         digits().train,
@@ -145,24 +143,33 @@ def pretrained(folder: Path) -> Path:
         Streams(0),
     )
     write_weights(folder / "expert-0000.safetensors", {20: snapshot(trainer.network)}, {})
-    return folder / "expert-0000.safetensors"
+    return str(folder / "expert-0000.safetensors")
 
 
-def test_any_recipe_may_begin_with_pre_trained_weights(tmp_path: Path):
-    source = str(pretrained(tmp_path))
+@pytest.fixture(scope="module")
+def ten_experts(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of networks, two of which are held out."""
+    folder = tmp_path_factory.mktemp("experts") / "ten"
+    plan = ExpertPlan(network=NETWORK, count=10, epochs=1, last_only=True)
+    train_experts(plan, small_digits(), folder, CPU)
+    return str(folder)
+
+
+def test_any_recipe_may_begin_with_pre_trained_weights(pretrained: str):
     given = replace(to_be_replayed(InitialWeights()), replay=None)
     recipe = replace(RECIPES["dc-300"], name="short", epochs=3)
     options = {"recipe": recipe, "networks": [NETWORK], "repeats": 1}
     anew, further = (
         evaluate(given, on_cpu(digits(), initial=initial), baselines=["initial"], **options)
-        for initial in ("random", source)
+        for initial in ("random", pretrained)
     )
     assert further.baselines["initial"][NETWORK].mean > 0.8 > anew.baselines["initial"][NETWORK].mean
     assert further.networks[NETWORK].mean > anew.networks[NETWORK].mean + 0.3
     assert further.protocol != anew.protocol
 
 
-def test_weights_that_do_not_fit_are_refused_before_anything_is_trained(tmp_path: Path):
-    source = str(pretrained(tmp_path))
+def test_weights_that_do_not_fit_are_refused_before_anything_is_trained(pretrained: str):
     with pytest.raises(UserError, match="do not fit"):
-        evaluate(to_be_replayed(InitialWeights()), on_cpu(digits(), initial=source), recipe="quick", networks=["lenet"])
+        evaluate(
+            to_be_replayed(InitialWeights()), on_cpu(digits(), initial=pretrained), recipe="quick", networks=["lenet"]
+        )

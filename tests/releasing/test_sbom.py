@@ -7,19 +7,26 @@ import json
 import tomllib
 import zipfile
 from email.message import Message
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from releasing import sbom
 from releasing.pins import Pin, read_pins
 
 pytestmark = pytest.mark.slow
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+
+
+@pytest.fixture(scope="module")
+def sbom() -> ModuleType:
+    """Imported where it is used, for that takes two seconds."""
+    return import_module("releasing.sbom")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def text(wheel: Path) -> str:
+def text(sbom: ModuleType, wheel: Path) -> str:
     return sbom.write_sbom(wheel).read_text(encoding="utf-8")
 
 
@@ -66,7 +73,7 @@ def test_it_is_cyclonedx_and_of_this_wheel(wheel: Path, text: str):
     assert bill["metadata"]["timestamp"].startswith("2026-01-02T03:04:06")
 
 
-def test_the_same_wheel_has_the_same_bill(wheel: Path, text: str):
+def test_the_same_wheel_has_the_same_bill(sbom: ModuleType, wheel: Path, text: str):
     assert sbom.bill_of_materials(wheel) + "\n" == text
 
 
@@ -79,7 +86,7 @@ def test_what_is_asked_for_is_listed_and_extras_are_optional(components: dict[st
     assert "pytest" not in components
 
 
-def test_hashes_are_the_pinned_ones_and_torch_has_none(components: dict[str, dict[str, Any]]):
+def test_hashes_are_the_pinned_ones_and_torch_has_none(sbom: ModuleType, components: dict[str, dict[str, Any]]):
     pins = read_pins()
     for name, component in components.items():
         assert component["version"] == pins[name].version
@@ -102,14 +109,16 @@ def test_who_needs_whom(text: str):
     assert any(each.startswith("pkg:pypi/markupsafe@") for each in needs["pkg:pypi/jinja2"])
 
 
-def test_what_is_no_cyclonedx_is_not_written(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_no_cyclonedx_is_not_written(
+    sbom: ModuleType, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(sbom, "bill_of_materials", lambda wheel: text.replace('"scope": "required"', '"scope": "own"'))
     with pytest.raises(ValueError, match=r"^no valid CycloneDX: 'own' is not one of"):
         sbom.write_sbom(tmp_path / "potstill-1-py3-none-any.whl")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_version_than_the_pinned_one_is_refused(wheel: Path, monkeypatch: pytest.MonkeyPatch):
+def test_another_version_than_the_pinned_one_is_refused(sbom: ModuleType, wheel: Path, monkeypatch: pytest.MonkeyPatch):
     pins = read_pins() | {"rich": Pin("rich", "0.1", ("0" * 64,))}
     monkeypatch.setattr(sbom, "read_pins", lambda: pins)
     with pytest.raises(ValueError, match=r"^rich .+ is installed, and 0\.1 is pinned$"):
@@ -126,7 +135,7 @@ def test_another_version_than_the_pinned_one_is_refused(wheel: Path, monkeypatch
         ({}, []),
     ],
 )
-def test_licences_as_declared(declared: dict[str, str], found: list[str]):
+def test_licences_as_declared(sbom: ModuleType, declared: dict[str, str], found: list[str]):
     metadata = Message()
     for name, value in declared.items():
         metadata[name] = value

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,18 @@ from tests.runs import dataset, quick_validation
 from tests.tracking.addresses import closed_port
 from tests.tracking.sessions import LOSSES, PICTURES, VALIDATIONS, track_interrupted_and_resumed
 
-mlflow: Any = pytest.importorskip("mlflow")
-pytest.importorskip("sqlalchemy")
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (find_spec("mlflow") and find_spec("sqlalchemy")), reason="MLflow is not installed"),
+]
 
 __all__ = ["dataset", "quick_validation"]
+
+
+@pytest.fixture(scope="module")
+def mlflow() -> Any:
+    """Imported where it is used, for that takes more than a second."""
+    return import_module("mlflow")
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(autouse=True)
-def store(made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def store(mlflow: Any, made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """An empty store of the test's own: a copy, for MLflow takes seconds to make one."""
     for variable, value in DEFAULTS.items():
         monkeypatch.setenv(variable, value)
@@ -63,7 +72,7 @@ def store(made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/store.db"
 
 
-def test_a_run_in_two_sessions_is_one_run(dataset: ImageDataset, tmp_path: Path):
+def test_a_run_in_two_sessions_is_one_run(mlflow: Any, dataset: ImageDataset, tmp_path: Path):
     folder = tmp_path / "run"
     track_interrupted_and_resumed("mlflow:name=first", folder, dataset)
     client = mlflow.MlflowClient()
@@ -110,7 +119,7 @@ def test_nobody_else_is_told_unless_the_user_wants_it(monkeypatch: pytest.Monkey
         assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == expected
 
 
-def test_an_interrupted_run_is_marked_as_killed(dataset: ImageDataset, tmp_path: Path):
+def test_an_interrupted_run_is_marked_as_killed(mlflow: Any, dataset: ImageDataset, tmp_path: Path):
     from potstill.distillation import distill, in_turn
     from potstill.tracking import Tracking
     from tests.runs import SETTINGS

@@ -127,8 +127,8 @@ def test_buffers_are_in_the_precision_of_the_parameters():
 @pytest.mark.parametrize(
     ("spec", "keep", "exact", "soft"),
     [
-        (NETWORK, "steps", False, False),
-        (NETWORK, "steps", True, True),
+        ("convnet:depth=1:width=4", "steps", False, False),
+        ("convnet:depth=1:width=4", "steps", True, True),
         ("convnet:depth=1:width=4:norm=group", "roots", True, False),
         ("convnet:depth=1:width=4:norm=layer", "steps", True, True),
         ("convnet:depth=1:width=4:pooling=max:activation=swish", "steps", True, False),

@@ -180,12 +180,12 @@ def test_what_was_killed_goes_on_with_the_same_bits(after: int, tmp_path: Path, 
 
 def test_a_promise_stands_in_the_record(tmp_path: Path):
     pytest.importorskip("dp_accounting")
-    method = DPDM(epsilon=10.0, delta=1e-4, queries=2, group=4)
+    method = DPDM(epsilon=5.0, delta=1e-4, queries=2, group=4)
     settings = Settings(method=method, ipc=1, network="convnet:depth=1:width=4", iterations=2, device="cpu")
     distill(settings, four(), out=tmp_path / "run")
     record = audited(tmp_path / "run", tmp_path / "out", protocol=replace(SIX, shadows=2), networks=[NETWORK])
     assert record.promised is not None
-    assert 0 < record.promised.epsilon <= 10
+    assert 0 < record.promised.epsilon <= 5
     assert record.delta == 1e-4
     assert record.epsilon is not None
     assert Audit.read(tmp_path / "out" / Audit.FILE) == record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 import traceback
@@ -151,11 +152,12 @@ def _alarm() -> Iterator[None]:
 
 
 def _restore(folder: Path, valid: dict[Path, bytes]) -> None:
-    """Undo what a use has written."""
+    """Undo what a use has written: what is valid is as old as can be, for that is seen without reading it."""
     for path in folder.rglob("*"):
         if path.is_file() and path not in valid:
             path.unlink()
     for path, content in valid.items():
-        if not path.is_file() or path.read_bytes() != content:
+        if not path.is_file() or path.stat().st_mtime_ns != 0:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+            os.utime(path, ns=(0, 0))

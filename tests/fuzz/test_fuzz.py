@@ -89,8 +89,9 @@ def test_taking_memory_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_is_read_writes_nothing_that_later_mutations_see(tmp_path: Path):
     def use(file: Path) -> None:
         assert not (file.parent / "left").exists()
+        assert (file.parent / "beside").read_text() == "as it was"
         (file.parent / "left").touch()
-        (file.parent / "beside").write_text("changed")
+        (file.parent / "beside").write_text("as it is!")
 
     def make(file: Path) -> None:
         (file.parent / "beside").write_text("as it was")

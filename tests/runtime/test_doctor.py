@@ -171,17 +171,25 @@ def in_another_process(*words: str, path: Path | None = None) -> tuple[int, str,
     return done.returncode, done.stdout, done.stderr
 
 
-def test_without_pytorch_all_the_rest_is_examined():
-    code, out, errors = in_another_process("-c", WITHOUT, "doctor")
+@pytest.fixture
+def quick_extras(tmp_path: Path) -> Path:
+    """A folder of modules that stand for packages whose import takes seconds, but which are not the point."""
+    for name in ("mlflow", "wandb", "dp_accounting", "alembic", "sqlalchemy"):
+        (tmp_path / f"{name}.py").touch()
+    return tmp_path
+
+
+def test_without_pytorch_all_the_rest_is_examined(quick_extras: Path):
+    code, out, errors = in_another_process("-c", WITHOUT, "doctor", path=quick_extras)
     assert (code, errors.splitlines()[-1]) == (2, "potstill: 1 broken: PyTorch; pip install torch")
     assert "not installed" in out
     assert all(what in out for what in ("processor", "memory", "packages", "extra dask", "cache", "local data"))
     assert "torch is not installed" not in out, "it is said once"
 
 
-def test_a_pytorch_that_cannot_be_imported_is_broken(tmp_path: Path):
-    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.12 is absent')")
-    code, out, errors = in_another_process("-m", "potstill", "doctor", path=tmp_path)
+def test_a_pytorch_that_cannot_be_imported_is_broken(quick_extras: Path):
+    (quick_extras / "torch.py").write_text("raise OSError('libcudart.so.12 is absent')")
+    code, out, errors = in_another_process("-m", "potstill", "doctor", path=quick_extras)
     assert code == 2
     assert "libcudart" in out
     assert errors.splitlines()[-1] == "potstill: 1 broken: PyTorch; pip install --force-reinstall torch"

@@ -143,6 +143,15 @@ def killed_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int)
     monkeypatch.setattr(owner, name, mortal)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, bytes]]:
+    """What a training leaves that nothing kills, by the number of experts at once."""
+    folders = {at_once: tmp_path_factory.mktemp("whole") / "experts" for at_once in (1, 2)}
+    for at_once, folder in folders.items():
+        train(folder, replace(PLAN, at_once=at_once))
+    return {at_once: contents(folder) for at_once, folder in folders.items()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "call", "at_once"),
@@ -153,10 +162,14 @@ def killed_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int)
     ],
 )
 def test_a_killed_training_goes_on_and_ends_the_same(
-    name: str, call: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    call: int,
+    at_once: int,
+    whole: dict[int, dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     plan = replace(PLAN, at_once=at_once)
-    train(tmp_path / "whole", plan)
     killed_in(monkeypatch, ExpertsManifest if name == "write" else experts, name, call)
     with pytest.raises(Killed):
         train(tmp_path / "cut", plan)
@@ -164,7 +177,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(
     assert begun or name == "write", "only a folder that was never begun is begun anew"
     finished = contents(tmp_path / "cut")
     record = train(tmp_path / "cut", plan, resume=begun)
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == whole[at_once]
     assert finished.items() <= contents(tmp_path / "cut").items()
     assert [expert.number for expert in record.experts] == [0, 1, 2]
     assert json.loads((tmp_path / "cut" / ExpertsManifest.FILE).read_text()) == record.to_json()

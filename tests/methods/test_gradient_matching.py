@@ -26,6 +26,11 @@ BATCH_NORM = "convnet:depth=2:width=8:norm=batch"
 NAMES: list[DistanceName] = ["layerwise", "euclidean", "cosine", "l1", "mse"]
 
 
+def four_classes(**options: Any) -> Problem:
+    """A problem of four classes with two images each, in double precision."""
+    return problem(real=few(digits().train, (60,) * 4), ipc=2, precision="float64", **options)
+
+
 def check_equal(given: Problem, method: DC | DSA, loops: tuple[int, int], iterations: int = 3) -> None:
     """Images, their gradient (through the momentum) and the loss agree with the twin's after each iteration."""
     state = method.prepare(given)
@@ -44,13 +49,13 @@ def check_equal(given: Problem, method: DC | DSA, loops: tuple[int, int], iterat
 @pytest.mark.parametrize("distance", NAMES)
 @pytest.mark.parametrize("network", [NETWORK, "mlp:width=16", "lenet", "convnet:depth=2:width=4:norm=layer"])
 def test_dc_equals_its_twin(network: str, distance: DistanceName):
-    given = problem(ipc=2, network=network, precision="float64")
+    given = four_classes(network=network)
     check_equal(given, DC(batch_real=12, distance=distance, outer_loops=1), (1, 0))
 
 
 @pytest.mark.parametrize("distance", NAMES)
 def test_dsa_equals_its_twin(distance: DistanceName):
-    check_equal(problem(ipc=2, precision="float64"), DSA(batch_real=12, distance=distance, outer_loops=1), (1, 0))
+    check_equal(four_classes(), DSA(batch_real=12, distance=distance, outer_loops=1), (1, 0))
 
 
 @pytest.mark.parametrize("kind", [DC, DSA])
@@ -63,13 +68,13 @@ def test_some_classes_of_a_step_equal_those_of_the_twin(kind: type[DC | DSA]):
 @pytest.mark.parametrize("kind", [DC, DSA])
 def test_the_inner_loop_equals_its_twin(kind: type[DC | DSA]):
     method = kind(batch_real=8, outer_loops=3, inner_epochs=2, network_batch=7, network_learning_rate=0.1)
-    check_equal(problem(ipc=2, precision="float64"), method, (3, 2), iterations=5)
+    check_equal(four_classes(), method, (3, 2), iterations=5)
 
 
 @pytest.mark.parametrize("kind", [DC, DSA])
 def test_batch_norm_takes_its_statistics_from_real_images_and_holds_them(kind: type[DC | DSA]):
     method = kind(batch_real=8, outer_loops=2, inner_epochs=1)
-    check_equal(problem(ipc=2, network=BATCH_NORM, precision="float64"), method, (2, 1), iterations=4)
+    check_equal(four_classes(network=BATCH_NORM), method, (2, 1), iterations=4)
 
 
 def test_the_published_loops_are_the_default():
@@ -183,7 +188,7 @@ def test_augmentation_and_start_are_what_sets_the_two_apart():
 @pytest.mark.parametrize("cutmix", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("network", [NETWORK, BATCH_NORM])
 def test_idc_equals_its_twin(distance: DistanceName, cutmix: float, network: str):
-    given = problem(ipc=2, network=network, precision="float64")
+    given = four_classes(network=network)
     method = IDC(batch_real=12, distance=distance, outer_loops=3, network_images=20, network_batch=8, cutmix=cutmix)
     method = method.resolved(2)
     state = method.prepare(given)

@@ -67,7 +67,7 @@ def vectors(path: Path, count: int = 40, size: int = 6) -> Path:
 def test_every_rule_chooses_and_writes_it_down(name: str, tmp_path: Path, digits: Candidates):
     few = Candidates.of_dataset("digits", tested=True)
     assert few.held_out > 0
-    rule = Rule(name, network="convnet:depth=1", teacher_epochs=2)
+    rule = Rule(name, network="convnet:depth=1:width=16", teacher_epochs=2)
     record = select(few, rule, SOME, tmp_path, resources=HERE)
     table = rows_of(tmp_path)
     assert record.counts == (3,) * 10

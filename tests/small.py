@@ -19,8 +19,9 @@ __all__ = ["CPU64", "NETWORK", "digits", "few", "on_cpu", "problem", "short_reci
 
 
 def short_recipes(epochs: int = 20) -> dict[str, Recipe]:
-    """The recipes by their names, none of more epochs on a small set than these."""
-    return {name: replace(recipe, epochs=min(recipe.epochs, epochs)) for name, recipe in RECIPES.items()}
+    """The recipes by their names, none of more epochs on a small set than these, or more than a few on all images."""
+    short = {name: replace(recipe, epochs=min(recipe.epochs, epochs)) for name, recipe in RECIPES.items()}
+    return {name: replace(recipe, full_epochs=min(recipe.full_epochs, 5)) for name, recipe in short.items()}
 
 
 def on_cpu(dataset: ImageDataset, **options: Any) -> Session:

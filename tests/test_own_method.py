@@ -89,6 +89,7 @@ def test_resuming_an_interrupted_run_imports_it_and_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_epochs")
 def test_reading_a_run_imports_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -87,7 +87,7 @@ def test_all_sets_are_measured_in_one_precision(runs: Path, tmp_path: Path, monk
         return measured(*given, **named)
 
     monkeypatch.setattr(comparing, "evaluate", listening)
-    monkeypatch.setattr(evaluating, "LONG_WORK_PIXELS", 1_000_000)  # the full data alone is as much
+    monkeypatch.setattr(evaluating, "LONG_WORK_PIXELS", 300_000)  # the full data alone is as much
     monkeypatch.setattr(evaluating, "settled", lambda choice, *, long_run: CPU64 if long_run else CPU)
     folder = tmp_path / "runs"
     shutil.copytree(runs, folder, ignore=shutil.ignore_patterns("evaluation*"))

@@ -28,7 +28,7 @@ from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 from tests.forks import forked
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 TINY = ["--ipc", "1", "--network", "convnet:depth=2:width=8", "--batch-real", "16", "--iterations", "2"]
 

@@ -35,7 +35,7 @@ from potstill.schema.reproduction import FullDataRecord, Outcome, ReproductionRe
 from potstill.schema.search import SearchResult
 from tests.small import NETWORK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 OTHER = "mlp:width=16"
 PLAIN = Resources(compute=ComputeChoice(device="cpu", precision="float32", compile="off"))
@@ -62,6 +62,12 @@ SMALL = Reproduction(
         ),
     ),
 )
+
+
+@pytest.fixture
+def all_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipes as they are."""
+    monkeypatch.setattr("potstill.evaluation.recipes.RECIPES", RECIPES)
 
 
 def outcomes_of(*given: Any, **named: Any) -> list[Outcome]:
@@ -119,6 +125,7 @@ def test_a_second_call_may_spell_the_folder_otherwise(tmp_path: Path, monkeypatc
         )
 
 
+@pytest.mark.usefixtures("all_epochs")
 def test_a_share_of_the_published_iterations_is_said_to_be_one(tmp_path: Path):
     outcomes = outcomes_of(SMALL, tmp_path, scale=0.25, rows=["dm"], repeats=1)
     assert [o.iterations for o in outcomes] == [PublishedIterations(done=5, published=20)]
@@ -176,6 +183,7 @@ def test_a_row_of_options_that_the_method_resolves_can_be_resumed(tmp_path: Path
     assert steps == 5
 
 
+@pytest.mark.usefixtures("all_epochs")
 def test_full_data_is_trained_on_without_a_set_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(running, "distill", lambda *given, **named: pytest.fail("distilled"))
     row = Row(label="full data", settings=partial(settings, DM()), published={OTHER: Published(90.0, 20.0)}, full=True)
@@ -330,6 +338,7 @@ def test_a_search_begins_anew_when_its_set_went_on(tmp_path: Path, monkeypatch: 
     assert json.loads(path.read_text())["set_sha256"] != before
 
 
+@pytest.mark.usefixtures("all_epochs")
 def test_a_set_is_evaluated_and_searched_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     published = two_networks(monkeypatch)
     row = Row(

@@ -24,7 +24,7 @@ from potstill.synthetic import SyntheticSet
 from potstill.units import Crew
 from tests.small import on_cpu, small_digits
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_epochs")]
 
 RECIPE = Recipe(name="test", summary="", epochs=30, full_epochs=5, learning_rate=0.05, augmentation="none")
 SPACE = {"small": "mlp:width=4", "wide": "mlp:width=64", "wrong": "convnet:depth=9:width=4", "net": "convnet:width=8"}

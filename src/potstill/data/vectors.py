@@ -112,13 +112,9 @@ def labelled_vectors(values: np.ndarray, where: str, labels: str | Path | None =
             raise UserError(f"{where}: row {first + wrong[0]} has values that are not finite", "correct or remove it")
     if labels is None:
         return Vectors(values, torch.zeros(len(values), dtype=torch.int64), where=where)
-    numbers, names = _labels(expanded(labels))
-    if len(numbers) != len(values):
-        raise UserError(
-            f"{where} has {len(values):,} vectors, but {labels} has {len(numbers):,} labels",
-            "store one for each vector",
-        )
-    return Vectors(values, numbers, names, where)
+    stored, numbers = read_labels(labels, len(values), where)
+    names, places = np.unique(stored if numbers is None else numbers, return_inverse=True)
+    return Vectors(values, torch.from_numpy(places.astype(np.int64)), tuple(str(name) for name in names), where)
 
 
 def labels_beside(path: Path) -> Path | None:
@@ -144,26 +140,50 @@ def _array(path: Path) -> np.ndarray:
         raise UserError(f"{path} is not an .npy file of numbers ({why})", "store them with numpy.save") from error
 
 
-def _labels(path: Path) -> tuple[Tensor, tuple[str, ...]]:
-    """The labels of a file as numbers, and their names."""
+def read_labels(labels: str | Path, count: int, where: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The labels in a file, as they are stored and as numbers.
+
+    Args:
+        labels: the file, as for ``read_vectors``.
+        count: how many vectors there are.
+        where: these, for messages.
+
+    Returns:
+        Integers or words (N,) as they are stored, and int64 (N,) if these are integers or lines of text that are whole
+        numbers; None for words, which stay words in an ``.npy`` file also where they are digits.
+
+    Raises:
+        UserError: the file cannot be read, holds something else or an empty word, or there is not one for each vector.
+    """
+    path, numbers = expanded(labels), None
     if path.suffix.lower() == ".npy":
         found = np.asarray(_array(path))
         if found.ndim != 1 or found.dtype.kind not in "iuU":
             raise UserError(f"{path} holds {found.dtype} {found.shape}, not labels", "store (N,) integers or words")
+        if found.dtype.kind != "U" and (not len(found) or int(found.max()) <= np.iinfo(np.int64).max):
+            numbers = found.astype(np.int64)
     else:
-        try:
-            with open_regular(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:
-                found = np.array(text.read().split("\n"))
-        except OSError as error:
-            raise cannot_read(path, error) from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} is not a text file", "write one label in each line") from error
-        found = np.char.strip(found[:-1] if len(found) and not found[-1] else found)
+        found = _lines(path)
         if len(found) and all(re.fullmatch(r"[+-]?[0-9]{1,18}", word) for word in found.tolist()):
-            found = found.astype(np.int64)  # so that 10 comes after 9
+            numbers = found.astype(np.int64)  # so that 10 comes after 9
     if not len(found):
         raise UserError(f"{path} is empty", "store one label for each vector")
     if found.dtype.kind == "U" and len(blank := np.flatnonzero(found == "")):
         raise UserError(f"{path}: label {blank[0]} is empty, counted from 0", "name the class of every vector")
-    names, numbers = np.unique(found, return_inverse=True)
-    return torch.from_numpy(numbers.astype(np.int64)), tuple(str(name) for name in names)
+    if len(found) != count:
+        raise UserError(
+            f"{where} has {count:,} vectors, but {labels} has {len(found):,} labels", "store one for each vector"
+        )
+    return found, numbers
+
+
+def _lines(path: Path) -> np.ndarray:
+    """The lines of a text file, without what surrounds them."""
+    try:
+        with open_regular(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:
+            found = np.array(text.read().split("\n"))
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text file", "write one label in each line") from error
+    return np.char.strip(found[:-1] if len(found) and not found[-1] else found)

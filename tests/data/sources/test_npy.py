@@ -59,6 +59,47 @@ def test_words_that_are_digits_stay_in_the_order_of_words(tmp_path: Path):
     assert load_dataset(save(tmp_path, labels=np.array(["9", "10", "11"])[LABELS])).class_names == ("10", "11", "9")
 
 
+def in_splits(folder: Path, train: list[Any], test: list[Any], endings: str = "npy npy") -> Path:
+    for split, labels, ending in zip(("train", "test"), (train, test), endings.split(), strict=True):
+        np.save(folder / f"{split}.npy", vectors(len(labels)))
+        if ending == "npy":
+            np.save(folder / f"{split}.labels.npy", np.array(labels))
+        else:
+            (folder / f"{split}.labels.txt").write_text("".join(f"{label}\n" for label in labels))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "endings", "names"),
+    [
+        (["0", "1", "2", "10"] * 3, ["0", "1", "2"], "npy npy", ("0", "1", "10", "2")),
+        (["0", "1", "2"] * 3, ["0", "1", "2"], "npy npy", ("0", "1", "2")),
+        (["-1", "1"] * 3, ["1"], "npy npy", ("-1", "1")),
+        (list(range(12)) * 3, list(map(str, range(12))), "npy npy", tuple(sorted(map(str, range(12))))),
+        (list(map(str, range(12))) * 3, list(range(12)), "npy txt", tuple(sorted(map(str, range(12))))),
+        (list(range(12)) * 3, list(range(12)), "npy txt", tuple(map(str, range(12)))),
+        (["01", "-1", "a"] * 3, ["-1", "01"], "txt txt", ("-1", "01", "a")),
+    ],
+)
+def test_words_and_numbers_of_all_splits_are_told_apart_at_once(
+    tmp_path: Path, train: list[Any], test: list[Any], endings: str, names: tuple[str, ...]
+):
+    loaded = load_dataset(in_splits(tmp_path, train, test, endings), validation_fraction=0)
+    assert loaded.class_names == names
+    assert [names[label] for label in loaded.train.labels.tolist()] == list(map(str, train))
+    assert [names[label] for label in loaded.test.labels.tolist()] == list(map(str, test))
+
+
+def test_a_missing_label_is_none_of_the_words_of_other_splits(tmp_path: Path):
+    with pytest.raises(UserError, match=r"1 of 3 labels .* are missing or negative"):
+        load_dataset(in_splits(tmp_path, [0, 1, -1], ["0", "1"]))
+
+
+def test_numbers_beyond_64_bits_are_names(tmp_path: Path):
+    labels = np.array([2**64 - 1, 5], np.uint64)[np.arange(60) % 2]
+    assert load_dataset(save(tmp_path, labels=labels)).class_names == ("18446744073709551615", "5")
+
+
 def test_vectors_without_a_label_are_refused_as_images_are(tmp_path: Path):
     with pytest.raises(UserError, match=r"20 of 60 labels .* are missing or negative \(the first is -1"):
         load_dataset(save(tmp_path, labels=LABELS - 1))

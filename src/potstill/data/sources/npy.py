@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from potstill.data.catalogue import names_vectors
 from potstill.data.choices import Choices
 from potstill.data.found import Found, Labels, Part, VectorArray
 from potstill.data.sources.base import Request, existing
-from potstill.data.vectors import LABELS, Vectors, labels_beside, read_vectors
+from potstill.data.vectors import LABELS, Vectors, labels_beside, read_labels, read_vectors
 from potstill.runtime.errors import UserError
 
 
@@ -50,29 +49,37 @@ class Npy:
         Raises:
             UserError: a file is damaged or has no labels, or their numbers differ.
         """
-        parts = tuple(self._part(path) for path in self.paths)
+        read = [self._read(path) for path in self.paths]
+        numbered = all(numbers is not None for _, _, numbers in read)
+        parts = tuple(
+            Part(
+                VectorArray(vectors.values, str(path)),
+                _labels(stored, numbers, numbered=numbered),
+                path.name,
+                () if self.whole else (path.stem,),
+            )
+            for path, (vectors, stored, numbers) in zip(self.paths, read, strict=True)
+        )
         layout = ".npy file of vectors" if len(parts) == 1 else ".npy files of vectors"
         return Found(layout, str(self.paths[0] if self.whole else self.paths[0].parent), parts)
 
-    def _part(self, path: Path) -> Part:
+    def _read(self, path: Path) -> tuple[Vectors, np.ndarray, np.ndarray | None]:
+        """The vectors of a file, and their labels as they are stored and as numbers."""
         labels = labels_beside(path)
         if labels is None:
             first, second = (f"{path.stem}{ending}" for ending in LABELS)
             raise UserError(f"{path} has no labels beside it", f"store one for each vector as {first} or {second}")
-        vectors = read_vectors(path, labels)
-        return Part(
-            VectorArray(vectors.values, str(path)), _labels(vectors), path.name, () if self.whole else (path.stem,)
-        )
+        vectors = read_vectors(path)
+        return vectors, *read_labels(labels, len(vectors), vectors.where)
 
 
-def _labels(vectors: Vectors) -> Labels:
-    """The labels of vectors: numbers where all are whole numbers, as in any other layout; otherwise names.
+def _labels(stored: np.ndarray, numbers: np.ndarray | None, *, numbered: bool) -> Labels:
+    """The labels of vectors: numbers where those of all files are, as in any other layout; otherwise names.
 
-    Words that are digits are in the order of words, so that they are told from numbers where it makes a difference.
+    Among names, an integer is the name that it is written as; one below 0 still means that there is no label.
     """
-    names, places = vectors.class_names, vectors.labels.numpy()
-    if all(re.fullmatch(r"-?(0|[1-9][0-9]{0,17})", name) for name in names):
-        numbers = [int(name) for name in names]
-        if numbers == sorted(numbers):
-            return Labels(np.array(numbers, np.int64)[places])
-    return Labels(places, names)
+    integers = stored.dtype.kind != "U"
+    if numbers is not None and (numbered or (integers and numbers.min() < 0)):
+        return Labels(numbers)
+    names, places = np.unique(stored.astype(np.str_) if integers else stored, return_inverse=True)
+    return Labels(places.astype(np.int64), tuple(names.tolist()))

@@ -19,7 +19,7 @@ from potstill.data import dataset_of, load_dataset
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.synthetic import Replay, SyntheticSet, import_set
-from potstill.synthetic.export import export
+from potstill.synthetic.export import Format, export
 from potstill.synthetic.importing.folder import EIGHT_BITS
 from potstill.synthetic.importing.units import unlikely
 
@@ -419,9 +419,20 @@ def test_our_own_archive_comes_back_exactly(formation: int, tmp_path: Path):
         ({"pixels": "unit"}, "says itself that its pixels are normalised, not unit; leave `pixels` out"),
         ({"mean": (0.5,)}, "says itself how its pixels are normalised; leave `mean` out"),
         ({"labels": "by-class"}, "which says everything itself; leave `labels` out"),
+        ({"formation": 2}, "is an export of potstill, which holds every picture by itself; leave `formation` out"),
     ):
         with pytest.raises(UserError, match=words):
             import_set(path, DIGITS, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("format", ["imagefolder", "parquet"])
+def test_the_pictures_of_our_own_folders_are_not_cut_again(format: Format, tmp_path: Path):
+    path = export(replace(soft_set(), formation=2), tmp_path / "a", format)
+    assert len(import_set(path, DIGITS).synthetic) == 80
+    with pytest.raises(UserError, match="holds every picture by itself; leave `formation` out"):
+        import_set(path, DIGITS, formation=2)
+    (path / "README.md").unlink()
+    assert import_set(path, DIGITS, formation=2).synthetic.formation == 2
 
 
 def test_what_our_own_archive_has_besides_is_named_and_what_does_not_fit_is_refused(tmp_path: Path):

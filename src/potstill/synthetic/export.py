@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 Format = Literal["imagefolder", "parquet", "npz"]
 
+CARD = "README.md"
+"""What says in an exported folder what it holds."""
+MADE_BY = "made by Potstill to train networks in place of a larger set of real ones."
+"""What every card says."""
+
 _PARQUET = "data/train-00000-of-00001.parquet"
 _PARQUET_CONFIGURATION = """\
 ---
@@ -107,7 +112,7 @@ def _write_image_folder(synthetic: SyntheticSet, folder: Path) -> None:
         probabilities = dict(zip(files, synthetic.labels.tolist(), strict=True))
         described = {"class_names": synthetic.class_names, "probabilities": probabilities}
         (folder / "labels.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
-    (folder / "README.md").write_text(_card(synthetic), encoding="utf-8")
+    (folder / CARD).write_text(_card(synthetic), encoding="utf-8")
 
 
 def write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
@@ -127,7 +132,7 @@ def write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
 def _write_parquet(synthetic: SyntheticSet, folder: Path) -> None:
     folder.mkdir()
     write_parquet(synthetic, folder)
-    (folder / "README.md").write_text(_PARQUET_CONFIGURATION + _card(synthetic), encoding="utf-8")
+    (folder / CARD).write_text(_PARQUET_CONFIGURATION + _card(synthetic), encoding="utf-8")
 
 
 def _write_npz(synthetic: SyntheticSet, file: Path) -> None:
@@ -230,7 +235,7 @@ def _card(synthetic: SyntheticSet) -> str:
 # A distilled {title}
 
 {len(synthetic)} synthetic {what}
-made by Potstill to train networks in place of a larger set of real ones.
+{MADE_BY}
 
 ## Precision
 

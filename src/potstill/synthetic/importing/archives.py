@@ -2,7 +2,8 @@
 
 An archive has the arrays ``images`` and ``labels``, or ``train_images`` or ``train_vectors`` and ``train_labels``, or
 ``vectors`` and ``labels``, or images alone; perhaps also ``class_names``, in which labels are positions. That of
-``potstill export`` says everything itself, and is read exactly.
+``potstill export`` says everything itself, and is read exactly; of a set with a formation it holds every picture in
+full size.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ from potstill.data.sources.columns import Described, find_columns
 from potstill.data.sources.parquet import ParquetTable
 from potstill.data.sources.tables import TableSource, vectors_of
 from potstill.runtime.errors import UserError
-from potstill.runtime.reading import read_json
+from potstill.runtime.reading import open_regular, read_json
 from potstill.runtime.text import visible
+from potstill.synthetic.export import CARD, MADE_BY
 from potstill.synthetic.importing.classes import in_order, matched
 from potstill.synthetic.importing.released import Released
 
@@ -69,6 +70,19 @@ def read_folder(path: Path, dataset: ImageDataset) -> Released:
         remarks=(*remarks, *said, *_unread(path, read), *exact),
         class_names=dataset.class_names,
     )
+
+
+def is_own_export(path: Path) -> bool:
+    """Whether ``potstill export`` wrote a folder, as its README says.
+
+    Args:
+        path: a folder, or a file, which has no README of its own.
+    """
+    try:
+        with open_regular(path / CARD) as stream:
+            return MADE_BY.encode() in stream.read(1024)
+    except OSError:
+        return False
 
 
 def _soft_labels(

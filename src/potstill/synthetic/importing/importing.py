@@ -22,7 +22,7 @@ from potstill.synthetic.formation import check_factor
 from potstill.synthetic.hub import SET_FILE
 from potstill.synthetic.importing.archives import read_archive
 from potstill.synthetic.importing.classes import in_order, matched, numbered
-from potstill.synthetic.importing.folder import SUFFIXES, read_folder
+from potstill.synthetic.importing.folder import SUFFIXES, is_own_export, read_folder
 from potstill.synthetic.importing.logged import logged_set
 from potstill.synthetic.importing.released import Released, read_released
 from potstill.synthetic.importing.units import Pixels, check_units, suspicions, unlikely, unlikely_vectors
@@ -74,7 +74,8 @@ def import_set(
         step_size: the learned step size; by default the one beside the file, if there is one.
         mean: of each channel, by which pixels are normalised; by default the dataset's.
         std: likewise.
-        formation: the pictures along each side of an image, as IDC and programs after it store several.
+        formation: the pictures along each side of an image, as IDC and programs after it store several. Our own exports
+            hold every picture in full size.
 
     Returns:
         The set, ordered by class, with hard labels as class indices and soft ones as probabilities, and what was
@@ -99,6 +100,8 @@ def import_set(
                 raise UserError(
                     f"`{name}={value}` has no effect on {path}, which has labels of its own", "leave it out"
                 )
+        if is_own_export(path):
+            _refuse_formation(path, formation)
         found = read_folder(path, dataset)
         if pixels not in (None, "bytes") and not is_vector(found.images.shape[1:]):
             raise UserError(f"image files have bytes, not pixels that are {pixels}", "leave `pixels` out")
@@ -113,6 +116,7 @@ def import_set(
         if found.mean is None or found.std is None:
             units = check_units(found.images, pixels)
         else:
+            _refuse_formation(path, formation)
             units = _stated_units(path, found, pixels, mean, std)
             own_mean, own_std = found.mean, found.std
     check_factor(formation, *dataset.shape[1:])
@@ -196,6 +200,18 @@ def _stated_units(
         if value is not None:
             raise UserError(f"{path} says itself how its pixels are normalised", f"leave `{name}` out")
     return units
+
+
+def _refuse_formation(path: Path, formation: int) -> None:
+    """Refuse a formation of an export of ours, whose pictures are no longer stored together.
+
+    Raises:
+        UserError: there is one.
+    """
+    if formation != 1:
+        raise UserError(
+            f"{path} is an export of potstill, which holds every picture by itself", "leave `formation` out"
+        )
 
 
 def _whitened_alike(ours: Whitening, theirs: Whitening | None) -> bool:

@@ -402,6 +402,16 @@ def test_a_set_of_our_own_is_not_imported_but_named_as_it_is(formation: int, tmp
         import_set(tmp_path / "other.safetensors", DIGITS)
 
 
+@pytest.mark.parametrize("junk", [b"junk", None])
+def test_a_folder_beside_whose_images_is_no_set_is_read(junk: bytes | None, tmp_path: Path):
+    path = export(soft_set(), tmp_path / "a", "imagefolder")
+    if junk is None:
+        save_file({"images": torch.zeros(2)}, path / "synthetic.safetensors")
+    else:
+        (path / "synthetic.safetensors").write_bytes(junk)
+    assert "not read from a: README.md, synthetic.safetensors" in import_set(path, DIGITS).remarks
+
+
 @pytest.mark.parametrize("formation", [1, 2])
 def test_our_own_archive_comes_back_exactly(formation: int, tmp_path: Path):
     made = replace(soft_set(), formation=formation)
@@ -472,6 +482,12 @@ def test_our_own_archive_of_a_whitened_set_keeps_its_whitening(tmp_path: Path):
     assert any(
         "its whitening is not that of digits" in each for each in import_set(tmp_path / "b.npz", whitened).warnings
     )
+    for name in ("whitening_mean", "whitening_matrix"):
+        broken = arrays[name].copy()
+        broken.flat[0] = np.nan
+        np.savez(tmp_path / "c.npz", **arrays | {name: broken})
+        with pytest.raises(UserError, match="has a whitening that does not fit its images; export the set again"):
+            import_set(tmp_path / "c.npz", whitened)
 
 
 def test_the_soft_labels_of_our_own_table_come_back_and_other_columns_are_named(tmp_path: Path):

@@ -84,7 +84,8 @@ def _own_export(path: Path, archive: NpzArchive) -> Released:
         read |= {"whitening_matrix", "whitening_mean"}
         matrix, centre = (as_tensor(archive.read(f"whitening_{part}")).float() for part in ("matrix", "mean"))
         size = images[0].numel() if len(images) else 0
-        if matrix.shape != (size, size) or centre.shape != (size,) or not matrix.isfinite().all():
+        finite = bool(matrix.isfinite().all() and centre.isfinite().all())
+        if matrix.shape != (size, size) or centre.shape != (size,) or not finite:
             raise UserError(f"{path} has a whitening that does not fit its images", "export the set again")
         whitening = Whitening(matrix, centre)
     said = ("read exactly, from images_normalised", *((f"labels from {labels}",) if labels == "soft_labels" else ()))

@@ -171,7 +171,9 @@ def check_foreign(path: str | Path) -> None:
     file = path / SET_FILE if path.is_dir() else path
     if not file.is_file() or (file == path and path.suffix.lower() != ".safetensors"):
         return
-    if file == path and not holds_set(path):
+    if not holds_set(file):
+        if file != path:
+            return  # a file beside others, which is named when these are read
         raise UserError(
             f"{path} is a safetensors file, but not a set of potstill",
             "store its images and labels as arrays of these names in an .npz",

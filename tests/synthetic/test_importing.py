@@ -454,7 +454,8 @@ def test_what_our_own_archive_has_besides_is_named_and_what_does_not_fit_is_refu
     for name, value, words in (
         ("std", np.array([0.0]), "has images, mean and std that do not fit together"),
         ("class_names", np.array(list("0123456789a")), r"has soft labels \(20, 10\) of 11 classes, and digits has 10"),
-        ("class_names", np.array(["0"] * 10), "names a class twice"),
+        ("class_names", np.array(["0"] * 10), "has two classes called '0'; give every class a name of its own"),
+        ("class_names", np.array(["a"] * 10), "has two classes called 'a'; give every class a name of its own"),
         ("step_size", np.ones(2), "step_size holds an ndarray of 2, not one step size|not one step size"),
     ):
         changed: dict[str, Any] = arrays | {name: value}

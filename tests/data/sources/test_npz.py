@@ -70,6 +70,7 @@ def test_class_names_that_cannot_name_the_classes_are_refused_or_left_out(tmp_pa
     for names, message in (
         (["ox", "bee"], r"has 2 class_names, but train_labels go up to 2; number the classes from 0"),
         (["ox", " ", "cat"], r"class_names: name 1 is empty, counted from 0"),
+        (["ox", "cat", "ox "], r"class_names: two classes are called 'ox'; give every class a name of its own"),
     ):
         with pytest.raises(UserError, match=message):
             load(tmp_path, medmnist(noise(9)) | {"class_names": np.array(names)})

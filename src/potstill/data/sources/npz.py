@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -105,7 +106,7 @@ class Npz:
         """The names of classes that are numbers; None if the archive has none, or not as an array of texts.
 
         Raises:
-            UserError: a name is empty, or there are fewer names than the labels count.
+            UserError: a name is empty or given twice, or there are fewer names than the labels count.
         """
         if CLASS_NAMES not in archive.names or choices.label_column is not None:
             return None
@@ -116,6 +117,11 @@ class Npz:
         if "" in names:
             place = names.index("")
             raise UserError(f"{self.path}, {CLASS_NAMES}: name {place} is empty, counted from 0", "name every class")
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise UserError(
+                f"{self.path}, {CLASS_NAMES}: two classes are called {twice!r}", "give every class a name of its own"
+            )
         for each in labels:
             values = archive.read(each)
             if values.dtype.kind in "iu" and values.size and (highest := int(values.max())) >= len(names):

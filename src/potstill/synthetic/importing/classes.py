@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -34,15 +35,18 @@ def matched(where: str, names: Sequence[str], dataset: ImageDataset, kind: str) 
     ours = dataset.class_names
     if tuple(names) == ours:
         return torch.arange(len(ours)), ()
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise UserError(f"{where} has two classes called {visible(twice)!r}", "give every class a name of its own")
     known = [name for name in names if name in ours]
-    if len(known) == len(names) == len(set(names)):
+    if len(known) == len(names):
         return torch.tensor([ours.index(name) for name in names]), ()
     if known or len(names) != len(ours):
-        other = next((name for name in names if name not in ours), None)
-        problem = f"{where} has a {kind} {visible(other or '')!r}, and {dataset.name} has no such class"
-        if other is None:
-            problem = f"{where} names a class twice"
-        raise UserError(problem, "name the classes as the dataset does")
+        other = next(name for name in names if name not in ours)
+        raise UserError(
+            f"{where} has a {kind} {visible(other)!r}, and {dataset.name} has no such class",
+            "name the classes as the dataset does",
+        )
     pairs = [f"{visible(a)} is {visible(b)}" for a, b in zip(names, ours, strict=True)][:SHOWN]
     more = ", ..." if len(ours) > SHOWN else ""
     return torch.arange(len(ours)), (

@@ -140,6 +140,21 @@ def test_a_choice_without_files_is_copied_into_a_dataset(kind: str, tmp_path: Pa
     assert "selected.npz already exists, and holds something else; name a new folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["archive", "files"])
+def test_a_place_where_no_copies_can_be_is_refused_before_the_choice(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    source = labelled(tmp_path) if kind == "archive" else photos(tmp_path, *FLAT)
+    (tmp_path / "file").write_text("")
+    words = ["select", source, "--by", "random", "--count", "4", "--out", str(tmp_path / "out"), *ON_CPU]
+    assert main([*words, "--copy", str(tmp_path / "file" / "x")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    where = f"cannot write {tmp_path / 'file' / 'x'}: {tmp_path / 'file'} is not a folder"
+    assert said == f"potstill: {where}; name another folder for --copy"
+    assert not (tmp_path / "out").exists()
+    assert main([*words, "--copy", str(tmp_path / "new" / "x")]) == 0
+
+
 def photos(folder: Path, *places: str) -> str:
     for number, place in enumerate(places):
         path = folder / "photos" / place

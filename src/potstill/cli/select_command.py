@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -28,7 +29,8 @@ from potstill.networks.spec import names_pretrained
 from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import Unlabelled, UserError
 from potstill.runtime.executor_choice import AUTO
-from potstill.runtime.files import expanded, write_atomic
+from potstill.runtime.files import check_writable, expanded, write_atomic
+from potstill.runtime.reading import cannot_write
 
 if TYPE_CHECKING:
     from potstill.applications import Subset
@@ -148,6 +150,9 @@ def run(words: list[str]) -> None:
         candidates = _candidates(options, rule, budget, progress)
         _check_trained(options, candidates)
         archive = _archive(options, candidates, out)
+        if options.copy is not None and not options.copy.exists():
+            with _copying_to(options.copy):
+                check_writable(options.copy)
         record = applications.select(
             candidates,
             rule,
@@ -193,6 +198,17 @@ def _archive(options: Options, candidates: applications.Candidates, out: Path) -
     return path
 
 
+@contextmanager
+def _copying_to(folder: Path) -> Iterator[None]:
+    """Name ``--copy`` in the remedy if its folder cannot be written."""
+    try:
+        yield
+    except UserError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise cannot_write(folder, error.__cause__, elsewhere="name another folder for `copy`") from error
+
+
 def _write_archive(path: Path, candidates: applications.Candidates, numbers: Sequence[int]) -> None:
     """Write what was chosen, unless an earlier call did.
 
@@ -203,7 +219,8 @@ def _write_archive(path: Path, candidates: applications.Candidates, numbers: Seq
     place = {number: index for index, number in enumerate(candidates.places.tolist())}
     content = data.archived(candidates.members, [place[number] for number in numbers])
     if not path.exists():
-        write_atomic(path, content)
+        with _copying_to(path.parent):
+            write_atomic(path, content)
     elif not path.is_file() or path.stat().st_size != len(content) or path.read_bytes() != content:
         raise UserError(f"{path} already exists, and holds something else", "name a new folder for `copy`")
 

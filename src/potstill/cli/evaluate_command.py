@@ -36,7 +36,6 @@ from potstill.runtime.compute_choice import AUTOMATIC
 from potstill.runtime.errors import UserError
 from potstill.runtime.executor_choice import AUTO
 from potstill.runtime.files import check_writable
-from potstill.schema.evaluation import real_images_per_class
 from potstill.schema.shapes import kind_of
 
 if TYPE_CHECKING:
@@ -113,6 +112,7 @@ def _evaluate(words: list[str]) -> None:
     options = parse(Options, words, command="evaluate")
     at_least(options, repeats=1, full_repeats=1, full_epochs=1)
     what = _measured(options)
+    trackers(options.track)  # what is no tracker is refused before anything is read
     with within_memory(options.memory_limit):
         target = evaluation.Target.opened(options.target)
         if options.recipe is not None:
@@ -189,7 +189,7 @@ def _worth(options: Options, target: Target, networks: list[str]) -> None:
             full=evaluation.FullTraining(repeats=options.full_repeats, epochs=options.full_epochs),
             record=path,
         )
-    real = real_images_per_class(len(synthetic), synthetic.class_count)
+    real = evaluation.real_images_per_class(len(synthetic), synthetic.class_count)
     table_console().print(table(result, len(synthetic), real * synthetic.class_count))
     if "random" in result.baselines and (few := _too_few(session.dataset, real)):
         say(few)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from potstill.schema.attacks import AttackCurves as AttackCurves
     from potstill.schema.evaluation import Evaluation as Evaluation
     from potstill.schema.evaluation import NetworkResult as NetworkResult
+    from potstill.schema.evaluation import real_images_per_class as real_images_per_class
     from potstill.schema.exchange import Exchange as Exchange
     from potstill.schema.label_regimes import LabelRegimes as LabelRegimes
     from potstill.schema.recipe import Recipe as Recipe

@@ -347,7 +347,6 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "select digits --ipc 1 --by kcenter": ("--by takes", "k-center"),
     "select digits --ipc 1 --repeats 3": ("--repeats needs --worth",),
     "select digits --ipc 1 --links": ("--links needs --copy FOLDER",),
-    "select digits --ipc 1 --copy new": ("digits has no image files to copy",),
     "select digits --ipc 1 --labels text.txt": ("--labels is for a file of vectors",),
     "select vectors.npy --ipc 1 --by aum --labels text.txt": ("that lie beside", "move them to vectors.labels.txt"),
     "select vectors.npy --ipc 1 --by herding --image-size 8": ("--image-size is for images",),

@@ -103,7 +103,7 @@ def run(kind: Kind, folder: Path, count: int, seed: int = 0, first: int = 0) -> 
     reset_peak_memory(CPU)
     before = peak_memory_bytes(CPU)
     for number in range(first, first + count):
-        file.write_bytes(mutated(valid, kind.structure, Random(f"{seed} {kind.name} {number}")))
+        _write(file, mutated(valid, kind.structure, Random(f"{seed} {kind.name} {number}")))
         started = time.perf_counter()
         fault = _fault(kind, folder, outcome)
         taken = time.perf_counter() - started
@@ -159,5 +159,11 @@ def _restore(folder: Path, valid: dict[Path, bytes]) -> None:
     for path, content in valid.items():
         if not path.is_file() or path.stat().st_mtime_ns != 0:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            _write(path, content)
             os.utime(path, ns=(0, 0))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a new file: a file system may bring one that is shortened and filled again to the disk at once."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)

@@ -65,6 +65,8 @@ def forked(
     """
     folder.mkdir(parents=True, exist_ok=True)
     output, errors = folder / "output.txt", folder / "errors.txt"
+    for earlier in (output, errors):
+        earlier.unlink(missing_ok=True)
     variables = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
     process = CONTEXT.Process(target=_begin, args=(words, place, variables, output, errors))
     process.start()

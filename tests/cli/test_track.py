@@ -135,6 +135,7 @@ def test_an_interrupted_run_says_how_to_go_on_with_its_tracker(tmp_path: Path):
         f"potstill: interrupted; go on with: potstill distill --out {run} --resume --track tensorboard"
     )
     before = steps(run, "loss")
+    time.sleep(1)  # TensorBoard orders its files by the second in which they were begun
     assert main(["distill", "--out", str(run), "--resume", "--track", "tensorboard"]) == 0
     after = steps(run, "loss")
     assert after[: len(before)] == before

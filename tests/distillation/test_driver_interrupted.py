@@ -249,8 +249,8 @@ LONG = replace(SETTINGS, iterations=60, validate_every=7)
 def test_killed_again_and_again_and_resumed_equals_uninterrupted(dataset: ImageDataset, tmp_path: Path):
     chance = random.Random(0)
     folder, expected = tmp_path / "killed", tmp_path / "uninterrupted"
-    for _ in range(2):
-        with forked("-c", KILLED, str(folder), folder=tmp_path / "said") as process:
+    for call in ("first", "second"):
+        with forked("-c", KILLED, str(folder), folder=tmp_path / call) as process:
             wait_for_lines(process.output, chance.randint(3, 20))
             time.sleep(chance.uniform(0, 0.02))
             os.kill(process.pid, signal.SIGKILL)

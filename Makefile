@@ -43,7 +43,8 @@ test:
 	$(MAKE) --jobs 2 --output-sync docs wheel lint
 	$(MAKE) unit
 
-lint: $(VENV)/.installed-for-tests
+# The types of what builds the site are checked, too.
+lint: $(VENV)/.installed-for-tests $(VENV)/.installed-for-docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright

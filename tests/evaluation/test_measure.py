@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,11 @@ from potstill.evaluation import (
     check_fits,
     checks,
     evaluate,
+    exchange,
+    measure_attacks,
     measure_full,
+    measure_label_regimes,
+    measure_robustness,
     training,
     validation_accuracy,
 )
@@ -508,6 +514,16 @@ def test_what_is_of_another_kind_is_refused(options: dict[str, Any], message: st
     given = {"synthetic": real_set(dataset), "data": dataset, "recipe": RECIPE, "networks": (NETWORK,), **options}
     with pytest.raises(UserError, match=message):
         evaluate(given.pop("synthetic"), given.pop("data"), **given)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [exchange, measure_attacks, measure_robustness, partial(measure_label_regimes, teacher="experts")],
+    ids=["exchange", "attacks", "robustness", "labels"],
+)
+def test_whatever_is_measured_is_a_set(measure: Callable[..., Any], dataset: ImageDataset):
+    with pytest.raises(UserError, match="'runs/demo' is no synthetic set"):
+        measure("runs/demo", dataset)
 
 
 def test_a_selection_with_too_few_images_to_choose_from_is_refused(dataset: ImageDataset):

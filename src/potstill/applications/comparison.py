@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 
+from potstill.applications.on_record import described
 from potstill.data import Choices, ImageDataset
 from potstill.distillation.driver import distill, log_progress
 from potstill.distillation.run_folder import RunFolder
@@ -41,7 +42,6 @@ from potstill.schema.evaluation import real_images_per_class
 from potstill.schema.manifest import Manifest
 from potstill.schema.run_folder import not_a_run
 from potstill.schema.set_file import made_by
-from potstill.schema.shapes import kind_of
 from potstill.schema.statistics import SIGNIFICANCE, corrected, paired_difference
 from potstill.selection import SELECTIONS
 from potstill.synthetic import SyntheticSet
@@ -342,14 +342,7 @@ def _record(
 ) -> Comparison:
     first = judged[0].evaluation
     return Comparison(
-        dataset=ComparedDataset(
-            name=dataset.name,
-            fingerprint=dataset.fingerprint,
-            train=len(dataset.train),
-            test=len(dataset.test),
-            bytes=dataset.train.nbytes,
-            kind=kind_of(dataset.shape),
-        ),
+        dataset=ComparedDataset(**vars(described(dataset)), bytes=dataset.train.nbytes),
         recipe=first.recipe,
         seed=first.seed,
         initial=None if first.recipe.replay else dict(first.initial),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.data import ImageDataset
-from potstill.evaluation.checks import check_exchangeable, check_images, check_learned_rate, check_trainings
+from potstill.evaluation.checks import check_exchangeable, check_images, check_learned_rate, check_set, check_trainings
 from potstill.evaluation.exchanging import curve_numbers
 from potstill.evaluation.probing import TrainAndProbe, curves
 from potstill.evaluation.procedures import images_in_training
@@ -66,6 +66,7 @@ def measure_attacks(
             replays learned steps or tunes learning rates, or the record is being written by another process.
     """
     session = Session.of(data)
+    check_set(synthetic)
     recipe = default_recipe(synthetic) if recipe is None else recipe
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if epsilons is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.data import ImageDataset
-from potstill.evaluation.checks import check_exchangeable
+from potstill.evaluation.checks import check_exchangeable, check_set
 from potstill.evaluation.file import EvaluationFile, MeasuredFile
 from potstill.evaluation.measure import evaluate
 from potstill.evaluation.procedures import images_in_training
@@ -66,6 +66,7 @@ def exchange(
         UserError: the recipe replays learned steps, or as for :func:`evaluate`.
     """
     session = Session.of(data)
+    check_set(synthetic)
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or default_recipe(synthetic))
     check_exchangeable(recipe)
     own = real_images_per_class(len(synthetic), synthetic.class_count)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from potstill.data import ImageDataset
-from potstill.evaluation.checks import check_learned_rate, check_trainings
+from potstill.evaluation.checks import check_learned_rate, check_set, check_trainings
 from potstill.evaluation.file import MeasuredFile
 from potstill.evaluation.procedures import Procedure, images_in_training, on_set
 from potstill.evaluation.recipes import find_recipe, plain_recipe
@@ -115,6 +115,7 @@ def measure_label_regimes(
             rate that the set does not have; or as for :func:`evaluate`.
     """
     session = Session.of(data)
+    check_set(synthetic)
     recipe = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or plain_recipe(synthetic.shape))
     if recipe.replay:
         raise UserError("labels cannot be exchanged where learned steps are replayed", "use another recipe")

@@ -7,30 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from potstill.schema import Record
+from potstill.schema.applications import LearnedDataset
 from potstill.schema.evaluation import Repeats, repeats_arguments
 from potstill.schema.fields import Amount, Count, Fields, Fraction
 from potstill.schema.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedDataset(Record):
+class ComparedDataset(LearnedDataset):
     """The dataset that the sets were made from.
 
     Attributes:
-        name: its name in records.
-        fingerprint: a hash of its images and labels.
-        train: the number of training images.
-        test: the number of test images.
         bytes: the size of the training images as 8-bit pixels, of vectors as 32-bit numbers.
-        kind: what it holds: ``image`` or ``vector``.
     """
 
-    name: str
-    fingerprint: str
-    train: Count
-    test: Count
     bytes: Count
-    kind: str = "image"
 
 
 @dataclass(frozen=True, kw_only=True)

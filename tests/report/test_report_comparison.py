@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_folder import entry, evaluation, make_run, write_record
 
-from potstill.report.charts.scatter import LABEL_HEIGHT, placed_labels
+from potstill.report.charts.scatter import LABEL_HEIGHT, label_right_of, placed_labels
 from potstill.report.comparison import render, write_comparison
 from potstill.report.comparison_images import compared_images
 from potstill.report.comparison_lead import lead
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 NAMES = ("dm", "<b>&", "random-mnist-ipc10", "herding-mnist-ipc10")
+
+LONG_NAMES = ("dm-with-a-name-that-is-longer-than-a-narrow-chart", "datadam", "dsa", "full data")
+NAMES_IN_THE_WAY = """() => [...document.querySelectorAll(".area")].flatMap(area => {
+  const chart = area.getBoundingClientRect();
+  const names = [...area.querySelectorAll(".label")].map(name => name.getBoundingClientRect());
+  const outside = names.filter(name => name.left < chart.left - 1 || name.right > chart.right + 1);
+  const covering = names.filter((one, place) => names.slice(place + 1).some(other =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom));
+  return [...outside, ...covering];
+})"""
+"""The boxes of names outside their chart, or upon another name."""
 
 
 def comparison() -> dict[str, Any]:
@@ -267,11 +278,17 @@ def test_equal_records_make_equal_pages(folder: Path):
     assert json.loads((folder / "comparison.json").read_text()) == json.loads(json.dumps(comparison()))
 
 
-@given(st.lists(st.tuples(st.text("ab", max_size=20), st.floats(0, 100), st.floats(0, 100)), max_size=8))
-def test_names_cover_neither_each_other_nor_other_points(points: list[tuple[str, float, float]]):
-    labels = placed_labels(points)
+NAMED_PLACES = st.tuples(st.text("ab", max_size=20), st.floats(0, 100), st.floats(0, 100))
+
+
+@given(st.lists(NAMED_PLACES, max_size=8), st.lists(NAMED_PLACES, max_size=1))
+def test_names_cover_neither_each_other_nor_other_points(
+    points: list[tuple[str, float, float]], levels: list[tuple[str, float, float]]
+):
+    fixed = [label_right_of(*level) for level in levels]
+    labels = placed_labels(points, fixed)
     assert all(label.height >= y for label, (_, _, y) in zip(labels, points, strict=True))
-    for one, other in combinations(labels, 2):
+    for one, other in combinations([*labels, *fixed], 2):
         beside = one.end <= other.start or other.end <= one.start
         assert beside or abs(one.height - other.height) >= LABEL_HEIGHT - 1e-6
     for index, label in enumerate(labels):
@@ -315,3 +332,22 @@ def test_nothing_runs_over_the_edge_and_text_stands_out(width: int, scheme: str,
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert [text for ratio, text in contrasts(page) if ratio < 4.5] == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 1280])
+def test_names_in_charts_cover_no_other_name_and_stay_inside(
+    width: int, browser: Browser, folder: Path, complaints: list[str], requests: list[str]
+) -> None:
+    record = comparison()
+    for place, (item, name) in enumerate(zip(record["sets"], LONG_NAMES, strict=True)):
+        item |= {"name": name, "ipc": 10 + place // 3}
+        item["networks"]["convnet"] |= entry(0.7 + 0.004 * place, seed=place)
+    write_record(folder / "comparison.json", record | {"differences": []})
+    write_comparison(folder)
+    page = watched(browser, complaints, requests)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto((folder / "comparison.html").as_uri())
+    assert page.locator(".label").count() == 12
+    assert page.evaluate(NAMES_IN_THE_WAY) == []
+    page.close()

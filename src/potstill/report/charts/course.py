@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from potstill.report.charts import Tick, linear_scale, logarithmic_scale
-from potstill.report.charts.scatter import LABEL_HEIGHT, TICKS, Point, placed_labels
+from potstill.report.charts.scatter import LABEL_HEIGHT, TICKS, Point, label_right_of, placed_labels
 from potstill.report.wording import percent
 
 ROOM = 1.6
@@ -92,7 +92,7 @@ def course_chart(title: str, x_label: str, show: Callable[[float], str], reached
     if reached.level is not None:
         height = y_scale.position(reached.level[1])
         level = Level(reached.level[0], height, LEVEL_LABEL, height + 0.6 * LABEL_HEIGHT)
-    labels = placed_labels(places)
+    labels = placed_labels(places, [label_right_of(level.name, level.x, level.label)] if level else [])
     said = [f"{name}: {percent(height)} at {show(cost)}" for name, cost, height in points]
     said += [f"{reached.level[0]}: {percent(reached.level[1])}"] if reached.level else []
     return CourseChart(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from potstill.report.charts import Scale, Tick, linear_scale, logarithmic_scale
 from potstill.report.wording import percent
 
 LABEL_HEIGHT = 9.0
 """The height of a name, in percent of the chart's."""
-CHARACTER = 2.4
+CHARACTER = 2.7
 """The width of a character on a narrow screen, in percent of the chart's."""
+GAP = 4.5
+"""The distance of a name from its point on a narrow screen, in percent of the chart's width."""
 TICKS = 5
 
 
@@ -140,11 +142,22 @@ def _around(accuracies: Sequence[float]) -> Scale:
     return linear_scale(low - room, high + room, lambda value: percent(value, digits), TICKS - 1, 0.1 ** (2 + digits))
 
 
-def placed_labels(points: Sequence[tuple[str, float, float]]) -> list[Label]:
+def label_right_of(name: str, x: float, height: float) -> Label:
+    """A name to the right of a place ``x`` percent from the left."""
+    return Label(x + GAP, x + GAP + CHARACTER * len(name), height)
+
+
+def label_left_of(name: str, x: float, height: float) -> Label:
+    """A name to the left of a place ``x`` percent from the left."""
+    return Label(x - GAP - CHARACTER * len(name), x - GAP, height)
+
+
+def placed_labels(points: Sequence[tuple[str, float, float]], fixed: Sequence[Label] = ()) -> list[Label]:
     """Names beside their points, moved up as little as possible until they cover no other name or point.
 
     Args:
         points: the name of each point, and its position from the left and from the bottom in percent.
+        fixed: names that stand already, and are not covered either.
 
     Returns:
         The place of each name, in the same order.
@@ -152,13 +165,13 @@ def placed_labels(points: Sequence[tuple[str, float, float]]) -> list[Label]:
     placed: dict[int, Label] = {}
     for index in sorted(range(len(points)), key=lambda index: points[index][2]):
         name, x, y = points[index]
-        width = CHARACTER * len(name) + 2
-        start = x - width if x > 60 else x
+        label = (label_left_of if x > 60 else label_right_of)(name, x, y)
+        names = [*fixed, *placed.values()]
         others = [other for place, other in enumerate(points) if place != index]
-        taken = [label.height for label in placed.values() if label.start < start + width and start < label.end]
-        taken += [height for _, across, height in others if start - 2 < across < start + width + 2]
+        taken = [other.height for other in names if other.start < label.end and label.start < other.end]
+        taken += [height for _, across, height in others if label.start - 2 < across < label.end + 2]
         height = y
         while blocking := [other for other in taken if abs(other - height) < LABEL_HEIGHT - 1e-9]:
             height = max(blocking) + LABEL_HEIGHT
-        placed[index] = Label(start, start + width, height)
+        placed[index] = replace(label, height=height)
     return [placed[index] for index in range(len(points))]

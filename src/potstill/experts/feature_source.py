@@ -419,7 +419,7 @@ class StoredExperts(NetworkSource):
     @property
     def every_epoch(self) -> bool:
         """Whether the weights of every epoch are there."""
-        return all(WeightsFile(path).is_complete for path in self.files)
+        return all(map(_has_every_epoch, self.files))
 
     def check(self) -> None:
         """Open the experts.
@@ -438,9 +438,9 @@ class StoredExperts(NetworkSource):
         return [partial(_all_epochs, WeightsFile(path)) for path in paths]
 
     def _check_every_epoch(self) -> None:
-        for path in weight_files(self.folder):
-            if not WeightsFile(path).is_complete:
-                raise UserError(f"{path} lacks the epochs in between", "use experts with every epoch kept")
+        for path in self.files:
+            if not _has_every_epoch(path):
+                raise UserError(f"{path} does not have every epoch", "use experts with every epoch kept")
 
     @property
     def _weights_from(self) -> Path:
@@ -467,14 +467,14 @@ def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> F
 
 
 def _early(trajectory: list[Weights]) -> Weights:
-    """The weights early in training.
-
-    Raises:
-        UserError: only the last epoch was kept.
-    """
-    if len(trajectory) < 2:
-        raise UserError("only the last epoch of these experts was kept", "use experts with every epoch kept")
+    """The weights early in training."""
     return trajectory[max(round(EARLY * (len(trajectory) - 1)), 1)]
+
+
+def _has_every_epoch(path: Path) -> bool:
+    """Whether a file has the weights before training and after each epoch."""
+    file = WeightsFile(path)
+    return file.is_complete and file.has((0, 1))
 
 
 def _all_epochs(file: WeightsFile) -> list[Weights]:

@@ -72,6 +72,14 @@ def test_random_images_take_the_same_steps():
         assert measured.curve_epochs == []
 
 
+def test_steps_that_diverge_are_no_result():
+    given = to_be_replayed(InitialWeights(), rates=[1e20] * 6)
+    result = evaluate(given, on_cpu(digits()), networks=[NETWORK], repeats=1, baselines=["random", "initial"])
+    for measured in (result.networks[NETWORK], result.baselines["random"][NETWORK]):
+        assert measured.failed == f"{NETWORK} diverged in its training"
+    assert result.baselines["initial"][NETWORK].usable
+
+
 def test_what_holds_no_chance_is_not_repeated():
     given = to_be_replayed(InitialWeights("fixed"))
     baselines = ["random", "initial"]

@@ -114,6 +114,11 @@ class Trainer:
         """The network itself, as the only member."""
         yield self
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all weights are finite."""
+        return all(bool(weight.isfinite().all()) for weight in self.weights)
+
     def snapshot(self) -> Weights:
         """A copy of the parameters and buffers, in float32 on the CPU."""
         return snapshot(self._master.network)

@@ -74,7 +74,7 @@ class NetworkTraining(Unit[R]):
         seed: seed of all random draws.
         stream: the stream of the draws.
         learning_rate: a learning rate instead of the recipe's.
-        diverging: whether a loss that is no longer finite ends the training as failed, or counts as it is.
+        diverging: whether a loss or weights that are no longer finite make the training fail, or count as they are.
     """
 
     version: ClassVar[int] = 2
@@ -130,6 +130,8 @@ class NetworkTraining(Unit[R]):
         told = _Told(procedure.epochs, workplace.progress)
         with telling_of_steps(told.after_step):
             procedure.train(trainer, self.streams, self._after_epoch(told, following))
+        if self.diverging == "fails" and not trainer.is_finite:  # learned steps have no epochs to notice it after
+            raise UserError(f"{self.network} diverged in its training", "use another recipe")
         return trainer, procedure.epochs
 
     def weights(self, workplace: Workplace) -> InitialWeights:

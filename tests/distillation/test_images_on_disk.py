@@ -12,7 +12,7 @@ from PIL import Image
 from potstill.data import ImageDataset, load_dataset
 from potstill.data.images_on_disk import ImagesOnDisk
 from potstill.distillation import RunFolder, Settings, distill
-from potstill.evaluation import Session, evaluate
+from potstill.evaluation import Session, evaluate, measure_attacks
 from potstill.methods import DC, DM, METHODS, Method
 from potstill.methods.coresets import Herding
 from potstill.runtime import memory_limit
@@ -87,6 +87,16 @@ def test_evaluations_by_another_process_read_the_copy(folder: Path, crew: Crew):
         session = Session(data, executor=executor)
         found.append(evaluate(made, session, networks=["mlp"], repeats=2, baselines=["random"], recipe="quick"))
     first, second = (each.networks["mlp"].accuracies for each in found)
+    assert first == second
+
+
+def test_attacked_images_are_read_from_the_copy(folder: Path):
+    made = distill(settings_for(METHODS["random"](), folder, None, 0), load_dataset(folder, cache=None)).synthetic
+    found = [
+        measure_attacks(made, data, recipe="quick", networks=["mlp"], repeats=1, attacked_images=6).networks["mlp"]
+        for data in (load_dataset(folder, cache=None), on_disk(folder))
+    ]
+    first, second = ([each.accuracies for each in networks] for networks in found)
     assert first == second
 
 

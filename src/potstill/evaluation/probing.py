@@ -140,7 +140,7 @@ def _answers(model: Model, pixels: Tensor, labels: Tensor, start: Tensor, probe:
 
 def _pixels(images: LabeledImages) -> Tensor:
     """float32 (N, C, H, W) in [0, 1]."""
-    return images.images.float() / 255
+    return images.read(slice(None)).float() / 255
 
 
 def _logits(trainer: Trainer, images: LabeledImages, pixels: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from potstill.distillation.starts import make_start
 from potstill.distillation.unseen_steps import UnseenSteps
 from potstill.engine import layout
 from potstill.engine.layout import chunk_size
-from potstill.methods import DC, DM, LD, Method, Random
+from potstill.methods import DATM, DC, DM, IDC, LD, PAD, FRePo, LinearGradient, Method, Random
 from potstill.networks import ImageShape, build_network
 from potstill.runtime.compute import CPU
 from potstill.runtime.errors import Diverged, UserError
@@ -30,7 +30,7 @@ from potstill.runtime.events import read_events
 from potstill.runtime.files import write_json
 from potstill.synthetic import SyntheticSet
 from tests.runs import ITERATIONS, SETTINGS, dataset, lasting, pretended, quick_validation
-from tests.small import few
+from tests.small import NETWORK, few, problem
 
 __all__ = ["dataset", "quick_validation"]
 
@@ -62,7 +62,7 @@ def test_a_dataset_that_was_loaded_is_asked_for_again_as_it_was(tmp_path: Path):
     assert chosen.fingerprint != load_dataset(str(path)).fingerprint
 
 
-@pytest.mark.parametrize("method", [DM(), DC()])
+@pytest.mark.parametrize("method", [DM(), DC(), IDC(network_images=4)])
 def test_a_single_class_is_distilled_like_several(method: Method, dataset: ImageDataset, tmp_path: Path):
     one = share_of(dataset, dataset.train.class_index[3])
     distill(replace(SETTINGS, method=method, ipc=2, validate_every=0), one, out=tmp_path / "run")
@@ -72,10 +72,12 @@ def test_a_single_class_is_distilled_like_several(method: Method, dataset: Image
     assert not kept.images.equal(start.images), "there is something to learn from one class"
 
 
-def test_labels_of_a_single_class_cannot_be_learned(dataset: ImageDataset):
+@pytest.mark.parametrize("method", [LD(), FRePo(), DATM(), PAD(), LinearGradient()], ids=lambda method: method.name)
+def test_what_tells_classes_apart_needs_several(method: Method, dataset: ImageDataset):
     one = share_of(dataset, dataset.train.class_index[3])
-    with pytest.raises(UserError, match="the dataset has a single class: ld has no labels to learn"):
-        distill(replace(SETTINGS, method=LD(), validate_every=0), one)
+    given = problem(real=one.train, network=method.default_network or NETWORK)
+    with pytest.raises(UserError, match=f"the dataset has a single class, and {method.name} needs several"):
+        method.prepare(given)
 
 
 def published(dataset: ImageDataset) -> Iterator[tuple[str, str, np.ndarray]]:

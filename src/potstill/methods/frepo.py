@@ -110,8 +110,9 @@ class FRePo(Method):
         """Images, labels, and a pool of new networks whose ages are spread evenly.
 
         Raises:
-            UserError: the network has batch norms, which would see images in groups.
+            UserError: there is a single class, or the network has batch norms, which would see images in groups.
         """
+        problem.check_several_classes(self.name)
         if self._tools(problem).chunked.network.needs_whole_batches:
             raise UserError(
                 f"frepo embeds images in groups, which the batch norms of {problem.network} would see",

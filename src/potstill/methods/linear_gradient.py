@@ -94,8 +94,9 @@ class LinearGradient(Method):
         """The initial vectors and their optimiser state.
 
         Raises:
-            UserError: the network is not a linear one, or the pool does not fit in memory.
+            UserError: there is a single class, the network is not a linear one, or the pool does not fit in memory.
         """
+        problem.check_several_classes(self.name)
         if checked_spec(problem.network)[0] != "linear":
             raise UserError(f"{self.name} matches linear heads, not {problem.network}", "use `network=linear`")
         if self.heads == "trained":

@@ -16,6 +16,7 @@ from potstill.networks import ImageShape, Network, build_network
 from potstill.networks.weights import WeightsFile
 from potstill.runtime.bounds import memory_bytes
 from potstill.runtime.compute import CPU, Compute
+from potstill.runtime.errors import UserError
 from potstill.runtime.parallel import read_ahead
 from potstill.runtime.progress import Progress, silent
 from potstill.runtime.ranks import ALONE, Ranks
@@ -70,6 +71,18 @@ class Problem:
     def class_count(self) -> int:
         """The number of classes."""
         return self.real.class_count
+
+    def check_several_classes(self, method: str) -> None:
+        """Make sure that there are classes to tell apart.
+
+        Args:
+            method: the name of the method that needs them.
+
+        Raises:
+            UserError: there is a single class.
+        """
+        if self.class_count < 2:
+            raise UserError(f"the dataset has a single class, and {method} needs several", "use more classes")
 
     @property
     def images_per_class(self) -> int:

@@ -141,7 +141,7 @@ class IDC(GradientMatching):
             images = problem.real.normalised(chosen).to(problem.start_images.dtype)
             images = augmentation.apply(images, augmentation.draw(own.generator("augmentation"), count))
             labels = problem.real.labels[chosen.to(problem.real.labels.device)].to(images.device)
-            labels = F.one_hot(labels, problem.class_count).to(images)
+            labels = F.one_hot(labels, network.network.classes).to(images)
             network.descend(
                 *cutmix(images, labels, own.generator("cutmix"), probability=self.cutmix), self.network_learning_rate
             )

@@ -117,7 +117,12 @@ class AlignedMatching(TrajectoryMatching[AlignedPreset]):
         return replace(problem.start, images=formed(problem.real.normalised(chosen).cpu(), formation))
 
     def prepare(self, problem: Problem) -> State:
-        """The initial images and rate, and label logits averaged over the experts that classify them correctly."""
+        """The initial images and rate, and label logits averaged over the experts that classify them correctly.
+
+        Raises:
+            UserError: there is a single class, or the experts do not fit.
+        """
+        problem.check_several_classes(self.name)
         state = super().prepare(problem)
         start = problem.start
         of_pictures = initial_logits(problem, self._experts(problem), start.decoded())

@@ -17,7 +17,6 @@ from potstill.methods.problem import Problem
 from potstill.methods.state import Adam, State, descend
 from potstill.methods.unrolled import loss_on_real
 from potstill.runtime.bounds import at_least, below_one, positive
-from potstill.runtime.errors import UserError
 from potstill.synthetic import SOFTMAX, Parametrisation
 
 
@@ -83,9 +82,8 @@ class LD(Method):
         Raises:
             UserError: there is a single class.
         """
+        problem.check_several_classes(self.name)
         classes = problem.class_count
-        if classes < 2:
-            raise UserError(f"the dataset has a single class: {self.name} has no labels to learn", "use more classes")
         others = (1 - self.certainty) / (classes - 1)
         hard = F.one_hot(problem.start.hard_labels, classes).to(problem.start_images)
         raw = SOFTMAX.encode(others + (self.certainty - others) * hard)

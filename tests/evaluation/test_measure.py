@@ -407,6 +407,14 @@ def test_a_network_that_fails_is_recorded_and_the_others_are_measured(dataset: I
         _ = result.networks[NETWORK].mean
 
 
+def test_a_single_class_is_measured_though_networks_may_take_it_for_none():
+    one = replace(digits(), **{name: few(images, (5,)) for name, images in digits().splits.items()})
+    made = SyntheticSet.from_indices(one.train, torch.tensor([0]))
+    found = evaluate(made, on_cpu(one), recipe=RECIPE, networks=[NETWORK], repeats=3, baselines=["initial"])
+    assert min(found.baselines["initial"][NETWORK].accuracies) < 1
+    assert found.baselines["initial"][NETWORK].confusion == []
+
+
 def test_progress_names_network_set_repeat_and_accuracy(dataset: ImageDataset):
     messages: list[str] = []
     result = measure(dataset, baselines=("random",), progress=messages.append)

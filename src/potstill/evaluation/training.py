@@ -251,7 +251,7 @@ class TrainAndTest(NetworkTraining[NetworkResult]):
 
 
 def _confusion(true: Tensor, predicted: Tensor, classes: int) -> list[list[int]]:
-    if classes > MOST_CONFUSED:
+    if not 1 < classes <= MOST_CONFUSED:
         return []
     counts = torch.bincount(true * classes + predicted, minlength=classes * classes)
     return counts.reshape(classes, classes).tolist()

@@ -103,8 +103,8 @@ class NetworkResult(Repeats):
         curve_loss: training loss at these epochs, averaged over the repeats.
         curve_accuracy: accuracy at these epochs on a part of the validation split, averaged over the repeats; empty
             without validation images.
-        confusion: counts by true class (row) and predicted class (column), summed over the repeats; empty for more than
-            ``MOST_CONFUSED`` classes.
+        confusion: counts by true class (row) and predicted class (column), summed over the repeats; empty for a single
+            class, which networks may take for none, and for more than ``MOST_CONFUSED``.
         epochs: passes over the set in each training.
         made_on: the machines, precisions and versions of the repeats, in words.
         learning_rate: the learning rate that was tuned for all repeats; None if none was tuned.

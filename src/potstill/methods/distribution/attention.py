@@ -24,6 +24,8 @@ from potstill.runtime.errors import UserError
 class AttentionMatching(RandomNetworks):
     """L = loss_scale * (sum of the squared distances of mean attention maps + mmd_weight * that of mean embeddings).
 
+    Maps are those of every block but the last: of a network with a single block, only embeddings are matched.
+
     The schedule is that of the DataDAM paper's Algorithm 1: ``network_iterations`` (T) iterations on one network, each
     with ``synthetic_steps`` (zeta_S) updates of the pixels followed by ``network_steps`` (zeta_theta) training steps of
     the network on the synthetic set; then a new network is drawn (K in all: iterations = K * T). The default draws a

@@ -88,3 +88,11 @@ def test_it_begins_with_the_weights_of_the_training_on_the_set_and_has_its_rates
             procedure.train(make_trainer("mlp:width=4", data, CPU), Streams(0), lambda _epoch, _loss: None)
         assert schedules[-1] == schedules[-2]
     assert schedules[-1].learning_rate == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, augmentation="siamese"), replace(RECIPE, cutmix=True)])
+def test_a_batch_of_all_vectors_varies_by_nothing_as_no_recipe_changes_them(recipe: Recipe):
+    few = SyntheticSet.from_indices(small_digits().train, torch.tensor([0]))
+    vectors = replace(few, images=few.images.reshape(1, -1, 1, 1))
+    assert not on_set(vectors, recipe, RANDOM_WEIGHTS, flips=False).varies
+    assert on_set(few, recipe, RANDOM_WEIGHTS, flips=False).varies == (recipe != RECIPE)

@@ -18,6 +18,7 @@ from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.recipe import Recipe
+from potstill.schema.shapes import is_vector
 from potstill.synthetic import SyntheticSet
 
 AfterEpoch = Callable[[int, float], None]
@@ -102,9 +103,9 @@ def by_schedule(examples: Examples, schedule: Schedule, labeller: Labeller | Non
     def fit(trainer: Trainer, streams: Streams, after_epoch: AfterEpoch) -> None:
         trainer.fit(examples, schedule, streams, after_epoch=after_epoch, labeller=labeller)
 
-    whole = len(examples) <= schedule.batch_size
-    plain = whole and schedule.augmentation is None and not schedule.cutmix
-    return Procedure(schedule.epochs, fit, varies=not plain)
+    changed = schedule.augmentation is not None or schedule.cutmix
+    changed = changed and not is_vector(examples.normalised(slice(0, 1)).shape[1:])  # vectors are left as they are
+    return Procedure(schedule.epochs, fit, varies=changed or len(examples) > schedule.batch_size)
 
 
 def stopped_early(

@@ -147,6 +147,17 @@ def test_options_go_before_the_config(run: Path, tmp_path: Path) -> None:
     assert SyntheticSet.load(tmp_path / "other/synthetic.safetensors").provenance["seed"] == 5
 
 
+def test_what_a_config_keeps_is_said_if_the_options_change_its_default(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["distill", "--config", str(run / "config.toml"), "--optimiser", "adam"]
+    assert main([*words, "--out", str(tmp_path / "kept")]) == 0
+    said = "--learning-rate stays 1, as in "
+    assert f"{said}{run / 'config.toml'}; with the options given its default is 0.05" in capsys.readouterr().err
+    assert main([*words, "--learning-rate", "0.05", "--out", str(tmp_path / "given")]) == 0
+    assert said not in capsys.readouterr().err
+
+
 def test_resuming_a_complete_run_changes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (run / "synthetic.safetensors").read_bytes()
     assert main(["distill", "dm", "--resume", "--out", str(run)]) == 0

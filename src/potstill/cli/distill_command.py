@@ -149,6 +149,7 @@ def _read(words: list[str]) -> Options[Any]:
         if torchrun_rank() in (None, 0):
             changed = "; options given beside it take precedence" if options.settings != settings else ""
             say(f"potstill: {why}{changed}", to=sys.stderr)
+        _tell_of_moved_defaults(settings, options.settings, "in the settings known")
         return options
     if words and not words[0].startswith("-"):
         method, rest = find_method(words[0]), words[1:]
@@ -179,4 +180,19 @@ def _read(words: list[str]) -> Options[Any]:
             options = parse(Options[method], rest, command=command, default=Options(settings=base))
     if config is not None and base is not None and value_of("--config", words) is None:
         distillation.resumed_settings(distillation.RunFolder(Path(config).parent), options.settings, unasked=base)
+    elif config is not None and base is not None:
+        _tell_of_moved_defaults(base, options.settings, f"in {config}")
     return options
+
+
+def _tell_of_moved_defaults(base: Settings[Any], changed: Settings[Any], where: str) -> None:
+    """Say which settings are kept, although an option was given that their default follows."""
+    if torchrun_rank() not in (None, 0):
+        return
+    for moved in distillation.moved_defaults(base, changed):
+        option = f"--{moved.name.replace('_', '-')}"
+        say(
+            f"potstill: {option} stays {moved.kept:g}, as {where}; with the options given its default is "
+            f"{moved.default:g}: add {option} {moved.default:g} to take it",
+            to=sys.stderr,
+        )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from potstill.distillation.driver import distill as distill
     from potstill.distillation.driver import log_progress as log_progress
     from potstill.distillation.known_settings import chosen_settings as chosen_settings
+    from potstill.distillation.moved_defaults import moved_defaults as moved_defaults
     from potstill.distillation.plan import Plan as Plan
     from potstill.distillation.plan import resolve as resolve
     from potstill.distillation.run_folder import RunFolder as RunFolder

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from potstill.data import CATALOGUE, ImageDataset, LabeledImages
+from potstill.data import CATALOGUE, ImageDataset, LabeledImages, dataset_of
 from potstill.inspection import inspect
-from tests.inspection.small_datasets import clean, dataset, noise, split
+from tests.inspection.small_datasets import clean, dataset, halves, noise, split
 
 
 def warnings(data: ImageDataset) -> tuple[str, ...]:
@@ -71,6 +71,25 @@ def test_classes_of_one_image():
 
 def test_classes_that_are_not_tested():
     assert warnings(many({"cat": 3, "dog": 2}, {"cat": 1, "dog": 0})) == ("the class dog has no test image",)
+
+
+def test_too_few_images_to_hold_any_out():
+    assert warnings(dataset_of((noise(2), torch.tensor([0, 1])))) == (
+        "2 classes (0 and 1) have a single training image",
+        "there are no test images: accuracies cannot be measured",
+    )
+
+
+def test_nothing_is_said_of_test_images_where_none_are_asked_for():
+    assert warnings(dataset_of((noise(8), torch.tensor(halves(8))), test_fraction=0)) == ()
+
+
+def test_vectors_are_not_called_images():
+    numbers, labels = torch.randn(12, 3), torch.tensor([0] * 11 + [1])
+    assert warnings(dataset_of((numbers, labels), test_fraction=0)) == (
+        "the class 1 has a single training vector",
+        "classes are imbalanced by a factor of 10: 0 has 10 training vectors, 1 has 1",
+    )
 
 
 @pytest.mark.parametrize(("cats", "told"), [(19, False), (20, True)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from potstill.inspection.pixels import is_faint
-from potstill.schema.account import SplitAccount
+from potstill.schema.account import Account, SplitAccount
 from potstill.schema.inspection import Inspection
 from potstill.schema.words import counted, listed, share
 
@@ -25,7 +25,7 @@ def warnings_about(inspection: Inspection, sizes: Mapping[str, int]) -> tuple[st
         *_unpublished(splits, sizes),
         *_leaks(inspection),
         *_contradictions(inspection),
-        *_classes(inspection.account.class_names, splits),
+        *_classes(inspection.account, splits),
         *_pixels(inspection),
     )
 
@@ -69,18 +69,21 @@ def _contradictions(inspection: Inspection) -> Iterator[str]:
         yield (f"{images} occur with more than one label, such as {first} and {second}: at most one of them is right")
 
 
-def _classes(names: Sequence[str], splits: Mapping[str, SplitAccount]) -> Iterator[str]:
+def _classes(account: Account, splits: Mapping[str, SplitAccount]) -> Iterator[str]:
     """Classes that are too small to learn or to test, and classes of very different sizes."""
+    names, kind = account.class_names, account.kind
     train, test = splits["train"].class_sizes, splits["test"].class_sizes if "test" in splits else ()
     if single := [name for name, size in zip(names, train, strict=True) if size == 1]:
-        yield f"{_classes_named(single)} a single training image"
+        yield f"{_classes_named(single)} a single training {kind}"
+    if max(train) == 1 and not any(test):  # else it was asked for, as where all may be chosen
+        yield f"there are no test {kind}s: accuracies cannot be measured"
     if test and (untested := [name for name, size in zip(names, test, strict=True) if not size]):
-        yield f"{_classes_named(untested)} no test image"
+        yield f"{_classes_named(untested)} no test {kind}"
     smallest, largest = min(train), max(train)
     if smallest and largest >= IMBALANCE * smallest:
         least, most = names[train.index(smallest)], names[train.index(largest)]
         yield (
-            f"classes are imbalanced by a factor of {largest / smallest:.0f}: {most} has {largest:,} training images, "
+            f"classes are imbalanced by a factor of {largest / smallest:.0f}: {most} has {largest:,} training {kind}s, "
             f"{least} has {smallest:,}"
         )
 

@@ -268,12 +268,18 @@ def test_what_would_be_found_out_only_at_the_end_is_told_at_once(
     assert f"cannot write {tmp_path}: Is a directory" in line
 
 
-def test_another_copy_of_the_dataset_serves_as_well(run: Path, tmp_path: Path) -> None:
+def saved_digits(file: Path) -> Path:
+    """A file of the digits as arrays, with splits of its own: those that are held out elsewhere."""
     digits = load_dataset("digits")
     parts = {"train": digits.train, "val": digits.validation, "test": digits.test}
     arrays: dict[str, Any] = {f"{name}_images": part.images[:, 0].numpy() for name, part in parts.items()}
     arrays |= {f"{name}_labels": part.labels[:, None].numpy() for name, part in parts.items()}
-    np.savez(tmp_path / "copy.npz", **arrays)
+    np.savez(file, **arrays)
+    return file
+
+
+def test_another_copy_of_the_dataset_serves_as_well(run: Path, tmp_path: Path) -> None:
+    saved_digits(tmp_path / "copy.npz")
     words = ["evaluate", str(run), "--recipe", "coursework-50", "--repeats", "1", "--baselines", "none"]
     figures = []
     for place in ("digits", str(tmp_path / "copy.npz")):
@@ -281,6 +287,15 @@ def test_another_copy_of_the_dataset_serves_as_well(run: Path, tmp_path: Path) -
         assert main([*words, "--dataset", place, "--out", str(out)]) == 0
         figures.append(next(iter(json.loads(out.read_text())["networks"].values()))["accuracies"])
     assert figures[0] == figures[1]
+
+
+def test_other_data_than_a_set_was_made_from_come_with_a_warning(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", str(run), "--recipe", "coursework-50", "--repeats", "1", "--baselines", "none"]
+    for place, told in (("digits", False), (str(saved_digits(tmp_path / "copy.npz")), True)):
+        assert main([*words, "--dataset", place, "--out", str(tmp_path / f"{told}.json")]) == 0
+        assert ("splits are not those that the set was made from" in capsys.readouterr().err) is told
 
 
 def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

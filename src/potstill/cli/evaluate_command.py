@@ -149,6 +149,9 @@ def _session(options: Options, target: Target, *, normalised_alike: bool = True)
         dataset = load(options.dataset, options.choices, options.data_root, progress)
         if options.dataset is not None:
             progress.introduce(dataset)
+        if not evaluation.may_be_from(target.synthetic, dataset):
+            other = "images or splits are not those that the set was made from: test images may be in it"
+            progress.remark([f"  warning: {other}"])
         yield evaluation.Session(
             dataset,
             compute=options.compute,

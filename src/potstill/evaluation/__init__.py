@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from potstill.evaluation.checks import check_learned_rate as check_learned_rate
     from potstill.evaluation.checks import check_unchanged as check_unchanged
     from potstill.evaluation.checks import is_normalised_like as is_normalised_like
+    from potstill.evaluation.checks import may_be_from as may_be_from
     from potstill.evaluation.checks import normalised_alike as normalised_alike
     from potstill.evaluation.exchanging import exchange as exchange
     from potstill.evaluation.file import EvaluationFile as EvaluationFile

@@ -215,11 +215,16 @@ def check_unchanged(synthetic: SyntheticSet, dataset: ImageDataset, place: str) 
     Raises:
         UserError: the fingerprints differ.
     """
-    if synthetic.provenance.get("dataset_fingerprint") not in (None, dataset.fingerprint):
+    if not may_be_from(synthetic, dataset):
         raise UserError(
             f"dataset {place!r} has changed since the set was made from it: its test images may be in the set",
             f"restore it, or evaluate on it as it is now with `dataset={place}`",
         )
+
+
+def may_be_from(synthetic: SyntheticSet, dataset: ImageDataset) -> bool:
+    """Whether a set may have been made from a dataset: False if its provenance has another fingerprint."""
+    return synthetic.provenance.get("dataset_fingerprint") in (None, dataset.fingerprint)
 
 
 def normalised_alike(dataset: ImageDataset, synthetic: SyntheticSet) -> ImageDataset:

@@ -40,7 +40,7 @@ def test_rows_are_sets_with_the_best_first(folder: Path):
     assert good.random is not None
     assert good.random.mean == pytest.approx(0.67, abs=0.03)
     assert good.of.labels == "hard"
-    assert [row.verdict for row in rows] == ["", "below random images"]
+    assert [row.verdict for row in rows] == ["above random images", "below random images"]
 
 
 def test_every_recipe_that_judged_a_set_has_its_row_and_records_of_another_set_have_none(folder: Path):
@@ -59,7 +59,8 @@ def test_published_results_stand_beside_ours(folder: Path):
     (row,) = collected([folder / "good"])
     assert row.of.ipc == int(config.split("ipc = ")[1].split()[0])
     assert row.published == published_result("cifar10", "dm", row.of.ipc)
-    assert row.verdict == ("above the published" if row.published else "")
+    assert row.verdict == ("above the published" if row.published else "above random images")
+    assert replace(row, published=None, random=None).verdict == ""
 
 
 def test_published_results_are_found_by_formation_and_nothing_is_made_up():

@@ -101,7 +101,7 @@ class Row:
             if least <= 0:
                 return f"not apart from random {self.of.kind}s"
         if self.published is None:
-            return ""
+            return "" if self.gain is None else f"above random {self.of.kind}s"
         ours = 100 * self.result.mean
         if self.published.std is None:
             return "above the published" if ours > self.published.mean else "below the published"

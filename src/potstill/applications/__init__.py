@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from potstill.applications.poisoning.malicious_step import learn_malicious_step as learn_malicious_step
     from potstill.applications.set_sources import names_set as names_set
     from potstill.applications.subset.candidates import Candidates as Candidates
-    from potstill.applications.subset.selecting import BY_FEATURES as BY_FEATURES
-    from potstill.applications.subset.selecting import RULES as RULES
-    from potstill.applications.subset.selecting import Judging as Judging
-    from potstill.applications.subset.selecting import Rule as Rule
+    from potstill.applications.subset.rules import BY_FEATURES as BY_FEATURES
+    from potstill.applications.subset.rules import RULES as RULES
+    from potstill.applications.subset.rules import Rule as Rule
     from potstill.applications.subset.selecting import check_unlabelled as check_unlabelled
     from potstill.applications.subset.selecting import select as select
+    from potstill.applications.subset.worth import Judging as Judging
     from potstill.schema.audit import Audit as Audit
     from potstill.schema.audit import AuditProtocol as AuditProtocol
     from potstill.schema.comparison import Comparison as Comparison

@@ -5,114 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from potstill.applications.subset.candidates import Candidates, fingerprint_of
+from potstill.applications.subset.candidates import Candidates
 from potstill.applications.subset.copies import copy_files
-from potstill.applications.subset.matching import matched
 from potstill.applications.subset.neighbours import SHOWN, neighbours
-from potstill.applications.subset.worth import measure_worth, recipe_of
-from potstill.data import ImageDataset, ImageFiles, Vectors, may_name_vectors, read_vector_file
+from potstill.applications.subset.rules import BY_FEATURES, Rule, features_of, features_sha256, source_of
+from potstill.applications.subset.worth import Judging, Trainings, measure_worth, trainings_of
+from potstill.data import may_name_vectors
 from potstill.evaluation import Session
-from potstill.evaluation.checks import check_networks, check_repeats, check_test
-from potstill.evaluation.session import LONG_WORK_PIXELS, Resources
-from potstill.experts.embeddings import Embeddings
-from potstill.experts.feature_source import (
-    EPOCHS,
-    FeatureSource,
-    NetworkSource,
-    Pixels,
-    StoredExperts,
-    Training,
-    feature_source,
-)
-from potstill.experts.pretrained import PretrainedFeatures
-from potstill.experts.unseen import Unseen
+from potstill.evaluation.session import Resources
+from potstill.experts.feature_source import FeatureSource, NetworkSource
 from potstill.networks import default_network
 from potstill.networks.spec import names_pretrained
-from potstill.runtime.bounds import check_least
-from potstill.runtime.compute import settled
-from potstill.runtime.errors import UserError, differing, unknown
-from potstill.runtime.files import sha256, sha256_of_files, write_atomic
+from potstill.runtime.errors import UserError, differing
+from potstill.runtime.files import sha256, write_atomic
 from potstill.runtime.lock import locked
 from potstill.runtime.machine import machine_in_words
 from potstill.runtime.streams import Streams
-from potstill.schema.recipe import Recipe
-from potstill.schema.shapes import is_vector
-from potstill.schema.subset import Budget, Subset
+from potstill.schema.subset import Budget, Subset, Worth
 from potstill.selection import SELECTIONS, Choice
 from potstill.units import UnitLog
-
-RULES = tuple(
-    name for name, selection in SELECTIONS.items() if isinstance(selection, Choice) and name != "optimised-random"
-)
-"""The selections that choose any number of each class."""
-BY_FEATURES = ("herding", "k-center", "facility-location", "k-means-nearest", "average-nearest", "moderate")
-"""Those that need nothing but features, and so no labels."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a part is chosen.
-
-    Attributes:
-        name: one of ``RULES``.
-        features: what it looks at: ``pixels``, or the numbers of vectors; ``trained``, a network trained on the
-            candidates; an ``.npy``, ``.npz`` or parquet file with a row for each candidate; a pretrained model,
-            ``timm:MODEL:weights=WHERE``; or a folder of experts. None takes the numbers of vectors for the rules in
-            ``BY_FEATURES``, and what the rule needs otherwise.
-        network: the spec of the network that is trained; None takes that of the data, ``convnet`` or ``linear``.
-        teacher_epochs: passes of that training.
-        seed: seed of all random draws.
-
-    Raises:
-        UserError: the rule is unknown, or a network would be trained for too few epochs.
-    """
-
-    name: str
-    _: KW_ONLY
-    features: str | None = None
-    network: str | None = None
-    teacher_epochs: int = EPOCHS
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.name not in RULES:
-            raise unknown("rule", self.name, RULES, listing=", ".join(RULES))
-        check_least("teacher_epochs", self.teacher_epochs, 2 if self.name == "forgetting" else 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judging:
-    """How a choice is measured.
-
-    Attributes:
-        recipe: how networks are trained; see ``potstill list recipes``. None takes ``quick``, for vectors
-            ``probe-1000``.
-        networks: specs; None takes the network of the data, ``convnet`` or ``linear``.
-        repeats: trainings of each network, on the choice and on random images.
-        epochs: instead of the recipe's number.
-    """
-
-    recipe: str | None = None
-    networks: Sequence[str] | None = None
-    repeats: int = 5
-    epochs: int | None = None
-
-    def for_dataset(self, dataset: ImageDataset) -> tuple[Recipe, Sequence[str]]:
-        """The recipe and the networks of the trainings.
-
-        Raises:
-            UserError: the recipe is unknown or not for real images, or there is not one epoch.
-        """
-        usual = "probe-1000" if is_vector(dataset.shape) else "quick"
-        recipe = recipe_of(self.recipe, self.epochs, usual)
-        return recipe, (default_network(dataset.shape),) if self.networks is None else self.networks
 
 
 def select(
@@ -149,79 +67,29 @@ def select(
             is more than there is, features do not match, or ``out`` is about something else.
     """
     rule, out = rule if isinstance(rule, Rule) else Rule(rule), Path(out)
-    names = candidates.members.class_names
+    copy = None if copy is None else Path(copy)
     if not candidates.labelled:
         check_unlabelled(candidates.name, rule, budget, judging, vectors=candidates.holds_vectors)
-    counts = budget.counts(candidates.members.class_sizes, names)
-    trainings = None if judging is None else _check_judged(judging, candidates)
-    network = rule.network
-    if network is None:
-        network = "" if candidates.dataset is None else default_network(candidates.dataset.shape)
-    features = _features_of(rule, candidates)
-    source, rows = _source(rule, network, features, candidates, resources)
-    learned = isinstance(source, NetworkSource)
-    record = Subset(
-        source=candidates.name,
-        fingerprint=candidates.fingerprint,
-        vectors=candidates.holds_vectors,
-        total=len(candidates.places),
-        held_out=candidates.held_out,
-        rule=rule.name,
-        features=features,
-        features_sha256=_features_sha256(source, features),
-        matched=rows,
-        network=network if learned else "",
-        teacher_epochs=rule.teacher_epochs if features == "trained" else 0,
-        budget=budget,
-        seed=rule.seed,
-        class_names=tuple(names),
-        class_sizes=candidates.members.class_sizes,
-        counts=counts,
-    )
-    copy = None if copy is None else Path(copy)
+    counts = budget.counts(candidates.members.class_sizes, candidates.members.class_names)
+    trainings = None if judging is None else trainings_of(judging, candidates)
+    asked, source = _asked(candidates, rule, budget, counts, resources)
     if copy is not None:
         _check_copied(candidates, copy, out)
     with locked(out / Subset.FILE):
-        earlier = _on_record(record, out)
+        earlier = _on_record(asked, out)
         if copy is not None:
             _check_new(copy, earlier, link=link)
         if earlier is None:
-            record, chosen = _chosen(record, source, candidates, out, resources)
+            record, chosen = _chosen(asked, source, candidates, out, resources)
         else:
             record = earlier
             chosen = torch.searchsorted(candidates.places, torch.tensor(earlier.chosen_numbers(out)))
         if copy is not None and not copy.exists():
-            files = [candidates.files[place] for place in chosen.tolist()] if candidates.files is not None else []
-            copy_files(files, candidates.labels[chosen].tolist(), names, copy, link=link)
-            record = replace(record, copied_to=str(copy.resolve()), links=link)
+            record = _copied(record, chosen, candidates, copy, link=link)
             record.write(out / Subset.FILE)
-        if judging is not None and trainings is not None and candidates.dataset is not None:
-            recipe, networks = trainings
-            resources.progress("measuring what the choice is worth")
-            session = Session(
-                candidates.dataset,
-                compute=resources.compute,
-                seed=rule.seed,
-                executor=resources.executor,
-                progress=resources.progress,
-            )
-            before = record.worth
-            if before is not None and before.recipe != recipe:
-                raise UserError(
-                    f"{out / Subset.FILE} was measured by the recipe {before.recipe.name}, not {recipe.name}",
-                    "choose another `out`",
-                )
-            for worth in measure_worth(
-                session,
-                chosen,
-                counts,
-                recipe=recipe,
-                networks=networks,
-                repeats=judging.repeats,
-                log=UnitLog.beside(out / Subset.FILE),
-            ):
-                known = {} if before is None else before.networks
-                record = replace(record, worth=replace(worth, networks={**known, **worth.networks}))
+        if trainings is not None:
+            for worth in _worth(record, chosen, trainings, out, resources):
+                record = replace(record, worth=worth)
                 record.write(out / Subset.FILE)
     return record
 
@@ -262,27 +130,6 @@ def check_unlabelled(name: str, rule: Rule, budget: Budget, judging: Judging | N
         )
 
 
-def _check_judged(judging: Judging, candidates: Candidates) -> tuple[Recipe, Sequence[str]]:
-    """Refuse to measure what networks cannot be trained on, before anything is done.
-
-    Returns:
-        The recipe and the networks of the trainings.
-
-    Raises:
-        UserError: there is no dataset or no test split, or the recipe, a network or the number of repeats will not do.
-    """
-    if candidates.dataset is None:
-        raise UserError(
-            f"{candidates.name} is a file of vectors, none of which are for testing",
-            "leave `judging` out, or make the candidates with `Candidates.of_dataset`",
-        )
-    check_repeats(judging.repeats)
-    check_test(candidates.dataset)
-    recipe, networks = judging.for_dataset(candidates.dataset)
-    check_networks(networks, candidates.dataset)
-    return recipe, networks
-
-
 def _check_copied(candidates: Candidates, folder: Path, out: Path) -> None:
     """Refuse copies of what is no file, and those that would lie among the results.
 
@@ -306,78 +153,38 @@ def _check_new(folder: Path, earlier: Subset | None, *, link: bool) -> None:
         raise UserError(f"{folder} already exists", "name a new folder for `copy`")
 
 
-def _features_of(rule: Rule, candidates: Candidates) -> str:
-    """What the rule looks at, as the record says it.
+def _asked(
+    candidates: Candidates, rule: Rule, budget: Budget, counts: tuple[int, ...], resources: Resources
+) -> tuple[Subset, FeatureSource]:
+    """The record without a choice, and the features and scores that the rule uses.
 
     Raises:
-        UserError: it needs something that there is not.
+        UserError: the rule needs something that there is not.
     """
-    members, by_features = candidates.members, rule.name in BY_FEATURES
-    vectors = isinstance(members, Vectors)
-    if rule.name == "random":
-        if rule.features is not None:
-            raise UserError("random looks at no features", "leave `features` out")
-        return ""
-    if vectors and not by_features:
-        raise UserError(
-            f"{rule.name} trains networks on a dataset, and {candidates.name} is a file of vectors",
-            "make the candidates with `Candidates.of_dataset`",
-        )
-    if vectors and rule.features is not None:
-        raise UserError("vectors are features already", "leave `features` out")
-    if vectors:
-        return candidates.name
-    learns = SELECTIONS[rule.name].needs_network and not (by_features and candidates.holds_vectors)
-    features = rule.features or ("trained" if learns else "pixels")
-    if not by_features and (features == "pixels" or may_name_vectors(features) or names_pretrained(features)):
-        raise UserError(
-            f"{rule.name} looks at the training of a network, not at `features={features}`",
-            "use `features=trained` or a folder of experts",
-        )
-    return features
-
-
-def _features_sha256(source: FeatureSource, features: str) -> str:
-    """What tells one file of features, or folder of experts, from another."""
-    if isinstance(source, StoredExperts):
-        return sha256_of_files(source.files)
-    if isinstance(source, PretrainedFeatures):
-        return sha256_of_files([source.weights])
-    return fingerprint_of(source.vectors) if isinstance(source, Embeddings) and may_name_vectors(features) else ""
-
-
-def _source(
-    rule: Rule, network: str, features: str, candidates: Candidates, resources: Resources
-) -> tuple[FeatureSource, str]:
-    """The features and scores that the rule uses; and in words how the rows of a file were matched."""
-    members, progress = candidates.members, resources.progress
-    if isinstance(members, Vectors):
-        return Embeddings(members, progress=progress), ""
-    if may_name_vectors(features):
-        rows, words = matched(read_vector_file(features), candidates)
-        return Embeddings(rows, members, progress), words
-    if isinstance(members, ImageFiles):
-        return Unseen(members, progress), ""
-    if features in ("", "pixels"):
-        return Pixels(members, progress), ""
-    usual, of_experts = candidates.usual_fingerprint, features != "trained" and not names_pretrained(features)
-    if candidates.dataset is not None:
-        check_networks((network,), candidates.dataset)
-    pixels = rule.teacher_epochs * len(members) * members.shape[1] * members.shape[2]
-    compute = settled(resources.compute, long_run=pixels >= LONG_WORK_PIXELS)
-    training = Training(
-        real=members.to(compute.device),
-        network=network,
-        streams=Streams(rule.seed, ("subset", "teacher")),
-        compute=compute,
-        flips=candidates.dataset is not None and candidates.dataset.flips,
-        dataset_fingerprint=None if not of_experts or usual is None else usual(),
-        progress=progress,
+    network = rule.network
+    if network is None:
+        network = "" if candidates.dataset is None else default_network(candidates.dataset.shape)
+    features = features_of(rule, candidates)
+    source, matched_by = source_of(rule, network, features, candidates, resources)
+    record = Subset(
+        source=candidates.name,
+        fingerprint=candidates.fingerprint,
+        vectors=candidates.holds_vectors,
+        total=len(candidates.places),
+        held_out=candidates.held_out,
+        rule=rule.name,
+        features=features,
+        features_sha256=features_sha256(source, features),
+        matched=matched_by,
+        network=network if isinstance(source, NetworkSource) else "",
+        teacher_epochs=rule.teacher_epochs if features == "trained" else 0,
+        budget=budget,
+        seed=rule.seed,
+        class_names=tuple(candidates.members.class_names),
+        class_sizes=candidates.members.class_sizes,
+        counts=counts,
     )
-    source = feature_source(features, training, rule.teacher_epochs)
-    if isinstance(source, StoredExperts):
-        source.check()
-    return source, ""
+    return record, source
 
 
 def _chosen(
@@ -407,6 +214,48 @@ def _chosen(
     )
     record.write(out / Subset.FILE)
     return record, chosen
+
+
+def _copied(record: Subset, chosen: Tensor, candidates: Candidates, folder: Path, *, link: bool) -> Subset:
+    """Copy the files of what was chosen, or link to them; the record with their folder."""
+    files = [candidates.files[place] for place in chosen.tolist()] if candidates.files is not None else []
+    copy_files(files, candidates.labels[chosen].tolist(), candidates.members.class_names, folder, link=link)
+    return replace(record, copied_to=str(folder.resolve()), links=link)
+
+
+def _worth(record: Subset, chosen: Tensor, trainings: Trainings, out: Path, resources: Resources) -> Iterator[Worth]:
+    """Train networks on the choice and on random images.
+
+    Yields:
+        The results so far, with those of other networks on record, whenever there is a new one.
+
+    Raises:
+        UserError: the choice was measured by another recipe, or there is too little memory for it.
+    """
+    resources.progress("measuring what the choice is worth")
+    session = Session(
+        trainings.dataset,
+        compute=resources.compute,
+        seed=record.seed,
+        executor=resources.executor,
+        progress=resources.progress,
+    )
+    path, recipe, before = out / Subset.FILE, trainings.recipe, record.worth
+    if before is not None and before.recipe != recipe:
+        raise UserError(
+            f"{path} was measured by the recipe {before.recipe.name}, not {recipe.name}", "choose another `out`"
+        )
+    for worth in measure_worth(
+        session,
+        chosen,
+        record.counts,
+        recipe=recipe,
+        networks=trainings.networks,
+        repeats=trainings.repeats,
+        log=UnitLog.beside(path),
+    ):
+        known = {} if before is None else before.networks
+        yield replace(worth, networks={**known, **worth.networks})
 
 
 def _hardest(source: NetworkSource, candidates: Candidates, chosen: Tensor) -> list[int]:

@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from potstill.applications.subset.candidates import Candidates
+from potstill.data import ImageDataset
 from potstill.evaluation import Session, find_recipe
+from potstill.evaluation.checks import check_networks, check_repeats, check_test
 from potstill.evaluation.series import Series, TrainingSpec, measure
 from potstill.evaluation.specs import training_on
+from potstill.networks import default_network
 from potstill.runtime.bounds import check_least, check_memory
 from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.recipe import Recipe
+from potstill.schema.shapes import is_vector
 from potstill.schema.subset import Comparison, Worth
 from potstill.selection.random import random_subset
 from potstill.synthetic import SyntheticSet
 from potstill.units import UnitLog
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How a choice is measured.
+
+    Attributes:
+        recipe: how networks are trained; see ``potstill list recipes``. None takes ``quick``, for vectors
+            ``probe-1000``.
+        networks: specs; None takes the network of the data, ``convnet`` or ``linear``.
+        repeats: trainings of each network, on the choice and on random images.
+        epochs: instead of the recipe's number.
+    """
+
+    recipe: str | None = None
+    networks: Sequence[str] | None = None
+    repeats: int = 5
+    epochs: int | None = None
+
+    def for_dataset(self, dataset: ImageDataset) -> tuple[Recipe, Sequence[str]]:
+        """The recipe and the networks of the trainings.
+
+        Raises:
+            UserError: the recipe is unknown or not for real images, or there is not one epoch.
+        """
+        usual = "probe-1000" if is_vector(dataset.shape) else "quick"
+        recipe = recipe_of(self.recipe, self.epochs, usual)
+        return recipe, (default_network(dataset.shape),) if self.networks is None else self.networks
 
 
 def recipe_of(name: str | None, epochs: int | None, usual: str) -> Recipe:
@@ -43,6 +76,34 @@ def recipe_of(name: str | None, epochs: int | None, usual: str) -> Recipe:
         return recipe
     summary = f"{recipe.summary}; here {epochs} epochs"
     return replace(recipe, name=f"{recipe.name}-{epochs}-epochs", summary=summary, epochs=epochs)
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """What measures a choice: trainings on the dataset that it is chosen from."""
+
+    dataset: ImageDataset
+    recipe: Recipe
+    networks: Sequence[str]
+    repeats: int
+
+
+def trainings_of(judging: Judging, candidates: Candidates) -> Trainings:
+    """The trainings that measure a choice. Those that are impossible are refused before anything is done.
+
+    Raises:
+        UserError: there is no dataset or no test split, or the recipe, a network or the number of repeats will not do.
+    """
+    if candidates.dataset is None:
+        raise UserError(
+            f"{candidates.name} is a file of vectors, none of which are for testing",
+            "leave `judging` out, or make the candidates with `Candidates.of_dataset`",
+        )
+    check_repeats(judging.repeats)
+    check_test(candidates.dataset)
+    recipe, networks = judging.for_dataset(candidates.dataset)
+    check_networks(networks, candidates.dataset)
+    return Trainings(candidates.dataset, recipe, networks, judging.repeats)
 
 
 def measure_worth(

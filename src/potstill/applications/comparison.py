@@ -159,29 +159,82 @@ def compare(
     basis, recorded = _basis(first, data), first.recorded
     chosen = asked or find_recipe(recorded.recipe.name if recorded else default_recipe(first.synthetic))
     specs = list(networks) or (list(recorded.networks) if recorded else [str(basis.network)])
-
-    def check(contender: Contender) -> None:
-        with _about(contender.name):
-            _check(contender, data, chosen)
-            if dataset is None:
-                check_unchanged(contender.synthetic, data, basis.dataset)
-
-    for contender in opened.values():  # before anything is computed
-        check(contender)
-    for name in names:
-        if name not in opened:
-            opened[name] = _opened(_selected(name, first.target.place.path.parent, basis, data, resources.progress))
-            check(opened[name])
-    contenders = _named([opened[name] for name in names])
+    contenders = _contenders(
+        opened, names, data, basis, chosen, elsewhere=dataset is not None, listen=resources.progress
+    )
     check_learned_rate(chosen, [contender.synthetic for contender in contenders])
+    images, longest = _images(contenders, chosen, repeats), chosen.full_epochs * len(data.train) * full
+    session = _session(data, recorded, chosen, resources)
+    compute = session.settled(images + longest)
+    session = replace(session, compute=compute)  # the same for all, so that sets do not differ by precision
+    # The full data are normalised as the dataset is, if a set is; otherwise as the first set is.
+    own = next((each for each in contenders if is_normalised_like(each.synthetic, data)), contenders[0])
+    with (
+        locked(out / Comparison.FILE),
+        session.with_crew(compute, images=(images + longest) * len(contenders), longest=longest) as session,
+    ):
+        judged = [
+            _judged(contender, session, chosen, specs, repeats, full=full and contender is own)
+            for contender in contenders
+        ]
+        on_full = next(each.evaluation for each in judged if each.contender is own).baselines.get("full", {})
+        record = _record(judged, on_full, specs, data, out)
+        record.write(out / Comparison.FILE)
+    return record
+
+
+def _contenders(
+    opened: Mapping[str, Contender],
+    names: Sequence[str],
+    data: ImageDataset,
+    basis: RunSettings,
+    recipe: Recipe,
+    *,
+    elsewhere: bool,
+    listen: Progress,
+) -> list[Contender]:
+    """The sets that are compared, in order. The runs of selections are carried out if they do not exist.
+
+    Args:
+        opened: those that are not selections, by the names that the user gave.
+        names: all of these names.
+        data: the dataset of the first.
+        basis: the settings that selections take from the first.
+        recipe: how all are evaluated.
+        elsewhere: whether the dataset is from another location, and may differ from what the sets were made from.
+        listen: callback for progress messages.
+
+    Raises:
+        UserError: a set does not fit the dataset or the recipe, or a run of a selection is of something else.
+    """
+
+    def checked(contender: Contender) -> Contender:
+        with _about(contender.name):
+            _check(contender, data, recipe)
+            if not elsewhere:
+                check_unchanged(contender.synthetic, data, basis.dataset)
+        return contender
+
+    ready = {name: checked(contender) for name, contender in opened.items()}  # before anything is computed
+    beside = opened[names[0]].target.place.path.parent
+    for name in names:
+        if name not in ready:
+            ready[name] = checked(_opened(_selected(name, beside, basis, data, listen)))
+    return _named([ready[name] for name in names])
+
+
+def _images(contenders: Sequence[Contender], recipe: Recipe, repeats: int) -> int:
+    """The images that one network sees in all trainings on the largest set."""
     sets = [contender.synthetic for contender in contenders]
-    largest = max(images_in_training(chosen, len(each), each.pictures) for each in sets)
-    images = largest * (repeats + len(chosen.learning_rate_grid))
-    longest = chosen.full_epochs * len(data.train) * full
-    images += longest
+    largest = max(images_in_training(recipe, len(each), each.pictures) for each in sets)
+    return largest * (repeats + len(recipe.learning_rate_grid))
+
+
+def _session(data: ImageDataset, recorded: Evaluation | None, recipe: Recipe, resources: Resources) -> Session:
+    """Where all sets are evaluated, with the seed and the initial weights of the first set's evaluation."""
     # A recipe that replays learned steps uses the initial weights of each set.
-    shared = recorded is not None and not chosen.replay and not recorded.recipe.replay
-    session = Session(
+    shared = recorded is not None and not recipe.replay and not recorded.recipe.replay
+    return Session(
         data,
         compute=resources.compute,
         seed=recorded.seed if recorded else 0,
@@ -189,33 +242,24 @@ def compare(
         executor=resources.executor,
         progress=resources.progress,
     )
-    # The full data are normalised as the dataset is, if a set is; otherwise as the first set is.
-    own = next((each for each in contenders if is_normalised_like(each.synthetic, data)), contenders[0])
-    compute = session.settled(images)
-    session = replace(session, compute=compute)  # the same for all, so that sets do not differ by precision
-    with (
-        locked(out / Comparison.FILE),
-        session.with_crew(compute, images=images * len(sets), longest=longest) as session,
-    ):
-        judged, on_full = list[Judged](), dict[str, NetworkResult]()
-        for contender in contenders:
-            session.progress(f"{contender.name}: evaluating by {chosen.label}")
-            with _about(contender.name):
-                evaluation = evaluate(
-                    contender.synthetic,
-                    replace(session, dataset=normalised_alike(data, contender.synthetic)),
-                    recipe=chosen,
-                    networks=specs,
-                    repeats=repeats,
-                    baselines=("full",) if full and contender is own else (),
-                    record=contender.record,
-                )
-            judged.append(Judged(contender, evaluation))
-            if contender is own:
-                on_full = evaluation.baselines.get("full", {})
-        record = _record(judged, on_full, specs, data, out)
-        record.write(out / Comparison.FILE)
-    return record
+
+
+def _judged(
+    contender: Contender, session: Session, recipe: Recipe, networks: Sequence[str], repeats: int, *, full: bool
+) -> Judged:
+    """The set with its results, and those on the full data if ``full``."""
+    session.progress(f"{contender.name}: evaluating by {recipe.label}")
+    with _about(contender.name):
+        evaluation = evaluate(
+            contender.synthetic,
+            replace(session, dataset=normalised_alike(session.dataset, contender.synthetic)),
+            recipe=recipe,
+            networks=networks,
+            repeats=repeats,
+            baselines=("full",) if full else (),
+            record=contender.record,
+        )
+    return Judged(contender, evaluation)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -95,24 +96,10 @@ def import_set(
         remarks.append(f"read from {logged.relative_to(path)}")
         path = logged
     if path.is_dir() or path.suffix.lower() in SUFFIXES:
-        for name, value in (("labels", labels), ("experiment", experiment)):
-            if value is not None:
-                raise UserError(
-                    f"`{name}={value}` has no effect on {path}, which has labels of its own", "leave it out"
-                )
-        if is_own_export(path):
-            _refuse_formation(path, formation)
-        found = read_folder(path, dataset)
-        if pixels not in (None, "bytes") and not is_vector(found.images.shape[1:]):
-            raise UserError(f"image files have bytes, not pixels that are {pixels}", "leave `pixels` out")
-        units = check_units(found.images, pixels)
+        _refuse_without_effect(path, labels=labels, experiment=experiment)
+        found, units = _from_pictures(path, dataset, pixels, formation)
     else:
-        named = None if labels is None else expanded(labels)
-        read = read_archive if path.suffix.lower() == ".npz" else read_released
-        found = read(path, classes=dataset.class_count, labels=named, experiment=experiment)
-        found, ordered = _channels_first(found, dataset)
-        remarks += ordered
-        _check_images(path, found.images, dataset)
+        found = _from_arrays(path, dataset, labels, experiment)
         if found.mean is None or found.std is None:
             units = check_units(found.images, pixels)
         else:
@@ -136,26 +123,12 @@ def import_set(
         step_size=_step_size(step_size if step_size is not None else found.step_size),
         whitening=(found.whitening or dataset.train.whitening) if units == "whitened" else None,
         formation=formation,
-        provenance={
-            "method": IMPORTED,
-            "imported_from": path.name,
-            "imported_sha256": sha256_of_files(_files(path)),
-            "dataset": dataset.spec or dataset.name,
-            "dataset_fingerprint": dataset.fingerprint,
-            "image_size": dataset.image_size,
-            **asdict(dataset.choices),
-        },
+        provenance=_provenance(path, dataset),
     )
     remarks += [*found.remarks, *said]
     if not torch.equal(order, torch.arange(len(order))):
         remarks.append("its images are now ordered by class")
-    warnings = _warnings(found.images.float(), units, made, dataset)
-    if found.whitening is not None and not _whitened_alike(found.whitening, dataset.train.whitening):
-        warnings.append(f"its whitening is not that of {dataset.name}: check that the dataset is the set's own")
-    counts = torch.bincount(classes, minlength=dataset.class_count)
-    if absent := int((counts == 0).sum()):
-        warnings.append(f"{absent} of {dataset.class_count} classes have no image")
-    return Imported(made, tuple(remarks), tuple(warnings))
+    return Imported(made, tuple(remarks), tuple(_warnings(found, units, made, dataset)))
 
 
 def check_foreign(path: str | Path) -> None:
@@ -181,6 +154,44 @@ def check_foreign(path: str | Path) -> None:
     raise UserError(
         f"{path} is a set of potstill already", f"name it as it is: potstill evaluate {shlex.quote(str(path))}"
     )
+
+
+def _refuse_without_effect(path: Path, **options: object) -> None:
+    """Refuse options that are for files of arrays only.
+
+    Raises:
+        UserError: one is given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"`{name}={value}` has no effect on {path}, which has labels of its own", "leave it out")
+
+
+def _from_pictures(path: Path, dataset: ImageDataset, pixels: str | None, formation: int) -> tuple[Released, Pixels]:
+    """What a folder of images or parquet files hold, and the units of their pixels.
+
+    Raises:
+        UserError: they cannot be read, or an option does not fit them.
+    """
+    if is_own_export(path):
+        _refuse_formation(path, formation)
+    found = read_folder(path, dataset)
+    if pixels not in (None, "bytes") and not is_vector(found.images.shape[1:]):
+        raise UserError(f"image files have bytes, not pixels that are {pixels}", "leave `pixels` out")
+    return found, check_units(found.images, pixels)
+
+
+def _from_arrays(path: Path, dataset: ImageDataset, labels: str | Path | None, experiment: int | None) -> Released:
+    """What a file that ``torch.save`` wrote or an ``.npz`` archive holds, its images as (N, C, H, W).
+
+    Raises:
+        UserError: it cannot be read, or its images are not those of such a dataset.
+    """
+    named = None if labels is None else expanded(labels)
+    read = read_archive if path.suffix.lower() == ".npz" else read_released
+    found = _channels_first(read(path, classes=dataset.class_count, labels=named, experiment=experiment), dataset)
+    _check_images(path, found.images, dataset)
+    return found
 
 
 def _stated_units(
@@ -243,7 +254,39 @@ def _normalisation(
     return tuple(mean or dataset.mean), tuple(std or dataset.std)
 
 
-def _warnings(stored: Tensor, units: Pixels, made: SyntheticSet, dataset: ImageDataset) -> list[str]:
+def _provenance(path: Path, dataset: ImageDataset) -> dict[str, Any]:
+    """Where a set comes from, and what it stands for."""
+    return {
+        "method": IMPORTED,
+        "imported_from": path.name,
+        "imported_sha256": sha256_of_files(_files(path)),
+        "dataset": dataset.spec or dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "image_size": dataset.image_size,
+        **asdict(dataset.choices),
+    }
+
+
+def _warnings(found: Released, units: Pixels, made: SyntheticSet, dataset: ImageDataset) -> list[str]:
+    """What looks wrong with a set, a sentence each.
+
+    Args:
+        found: what the file holds.
+        units: the units that were named.
+        made: the set, if they are right.
+        dataset: what it stands for.
+    """
+    warnings = _doubts(found.images.float(), units, made, dataset)
+    if found.whitening is not None and not _whitened_alike(found.whitening, dataset.train.whitening):
+        warnings.append(f"its whitening is not that of {dataset.name}: check that the dataset is the set's own")
+    classes = made.labels if made.labels.dim() == 1 else made.labels.argmax(1)
+    counts = torch.bincount(classes, minlength=dataset.class_count)
+    if absent := int((counts == 0).sum()):
+        warnings.append(f"{absent} of {dataset.class_count} classes have no image")
+    return warnings
+
+
+def _doubts(stored: Tensor, units: Pixels, made: SyntheticSet, dataset: ImageDataset) -> list[str]:
     """What speaks against the units of a set, a sentence each.
 
     Args:
@@ -287,17 +330,18 @@ def _files(path: Path) -> list[Path]:
     return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
 
 
-def _channels_first(found: Released, dataset: ImageDataset) -> tuple[Released, list[str]]:
+def _channels_first(found: Released, dataset: ImageDataset) -> Released:
     """Images whose channels are last, or which have one and do not say so, and vectors, as (N, C, H, W)."""
     channels, height, width = dataset.shape
     sides, images = tuple(found.images.shape[1:]), found.images
     if sides == (height, width, channels) and sides != dataset.shape:
-        return replace(found, images=images.permute(0, 3, 1, 2)), ["the channels of its images are last"]
+        remarks = ("the channels of its images are last", *found.remarks)
+        return replace(found, images=images.permute(0, 3, 1, 2), remarks=remarks)
     if sides == (height, width) and channels == 1:
-        return replace(found, images=images[:, None]), []
+        return replace(found, images=images[:, None])
     if sides == (channels,) and height == width == 1:  # vectors
-        return replace(found, images=images[:, :, None, None]), []
-    return found, []
+        return replace(found, images=images[:, :, None, None])
+    return found
 
 
 def _check_images(path: Path, images: Tensor, dataset: ImageDataset) -> None:

@@ -141,36 +141,9 @@ def _read(words: list[str]) -> Options[Any]:
         if not stored.exists():
             raise UserError(f"there is no run to resume in {folder}", "check --out, or leave --resume out")
         config = str(stored)
-    base = None
     if words and words[0] == AUTO:
-        settings, limit, why = auto_settings(words[1:])
-        kind, default = Options[type(settings.method)], Options(settings=settings, time_limit=limit)
-        options = parse(kind, words[1:], command=f"distill {AUTO}", default=default)
-        if torchrun_rank() in (None, 0):
-            changed = "; options given beside it take precedence" if options.settings != settings else ""
-            say(f"potstill: {why}{changed}", to=sys.stderr)
-        _tell_of_moved_defaults(settings, options.settings, "in the settings known")
-        return options
-    if words and not words[0].startswith("-"):
-        method, rest = find_method(words[0]), words[1:]
-        if config is not None and (recorded := recorded_method(Path(config))) != method_name(method):
-            raise UserError(f"{config} is for method {recorded!r}", f"leave {words[0]!r} out or use another file")
-        if config is not None:
-            base = Settings.from_toml(Path(config), method)
-    elif config is not None:
-        base = Settings.from_toml(Path(config))
-        method, rest = type(base.method), words
-    elif words and words[0] in ("-h", "--help"):
-        print(
-            f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.\n"
-            "auto takes the best settings known for --dataset, --ipc and --time-limit.\n"
-            "A method of another package is named by its class: their_package.module:TheirMethod."
-        )
-        raise SystemExit(0)
-    elif named := [word for word in words if word in METHODS]:
-        raise UserError(f"the method {named[0]!r} must come first", f"use potstill distill {named[0]} OPTIONS")
-    else:
-        raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
+        return _read_auto(words[1:])
+    method, base, rest = _method_named(words, config)
     command = f"distill {method_name(method)}"
     options = parse(Options[method], rest, command=command, default=None if base is None else Options(settings=base))
     if options.resume and base is None:
@@ -183,6 +156,42 @@ def _read(words: list[str]) -> Options[Any]:
     elif config is not None and base is not None:
         _tell_of_moved_defaults(base, options.settings, f"in {config}")
     return options
+
+
+def _read_auto(words: list[str]) -> Options[Any]:
+    """Parse the options after ``auto``, and say which settings are taken."""
+    settings, limit, why = auto_settings(words)
+    default = Options(settings=settings, time_limit=limit)
+    options = parse(Options[type(settings.method)], words, command=f"distill {AUTO}", default=default)
+    if torchrun_rank() in (None, 0):
+        changed = "; options given beside it take precedence" if options.settings != settings else ""
+        say(f"potstill: {why}{changed}", to=sys.stderr)
+    _tell_of_moved_defaults(settings, options.settings, "in the settings known")
+    return options
+
+
+def _method_named(words: list[str], config: str | None) -> tuple[type[Method], Settings[Any] | None, list[str]]:
+    """The method, the settings of the config file if there is one, and the words that are options."""
+    if words and not words[0].startswith("-"):
+        method = find_method(words[0])
+        if config is None:
+            return method, None, words[1:]
+        if (recorded := recorded_method(Path(config))) != method_name(method):
+            raise UserError(f"{config} is for method {recorded!r}", f"leave {words[0]!r} out or use another file")
+        return method, Settings.from_toml(Path(config), method), words[1:]
+    if config is not None:
+        settings = Settings.from_toml(Path(config))
+        return type(settings.method), settings, words
+    if words and words[0] in ("-h", "--help"):
+        print(
+            f"usage: potstill distill METHOD [OPTIONS]\n\nMETHOD: {', '.join(METHODS)}; each has its own --help.\n"
+            "auto takes the best settings known for --dataset, --ipc and --time-limit.\n"
+            "A method of another package is named by its class: their_package.module:TheirMethod."
+        )
+        raise SystemExit(0)
+    if named := [word for word in words if word in METHODS]:
+        raise UserError(f"the method {named[0]!r} must come first", f"use potstill distill {named[0]} OPTIONS")
+    raise UserError("no method is named", f"use potstill distill METHOD, one of {', '.join(METHODS)}")
 
 
 def _tell_of_moved_defaults(base: Settings[Any], changed: Settings[Any], where: str) -> None:

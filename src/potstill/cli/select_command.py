@@ -171,6 +171,18 @@ def run(words: list[str]) -> None:
     say(*report.subset_verdict(record))
     if record.matched:
         say(f"{record.features}: {record.matched}")
+    _say_where(options, candidates, record, out, archive, page)
+
+
+def _say_where(
+    options: Options,
+    candidates: applications.Candidates,
+    record: Subset,
+    out: Path,
+    archive: Path | None,
+    page: Path,
+) -> None:
+    """Say where the copies, the record and the page are."""
     if archive is not None:
         say(f"copies of what was chosen are in {archive}")
     elif options.copy is not None:

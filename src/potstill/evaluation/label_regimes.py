@@ -140,12 +140,10 @@ def measure_label_regimes(
             found = result.networks.setdefault(network, {})
             for regime in REGIMES:
                 of_regime = found.setdefault(regime, {})
-                asked: dict[str, Any] = {"regime": regime, "teacher": file.to_json()}
-                on_random = base.asking(TrainUnderLabels, **asked)
-                on_own = base.asking(TrainUnderLabels, **asked, own_labels=result.own_labels)
+                asked = base.asking(TrainUnderLabels, regime=regime, teacher=file.to_json())
                 specs = {
-                    SET: trained_on_set(on_own, place, synthetic, repeats),
-                    RANDOM: trained_on_random(own, on_random, place, synthetic, repeats),
+                    SET: trained_on_set(replace(asked, own_labels=result.own_labels), place, synthetic, repeats),
+                    RANDOM: trained_on_random(own, asked, place, synthetic, repeats),
                 }
                 series = {
                     name: Series(network, replace(spec, trained_on=f"{name} with {regime} labels"), of_regime.get(name))

@@ -79,11 +79,7 @@ def evaluate(
     baselines = default_baselines(synthetic) if baselines is None else baselines
     weights = initial_weights(recipe, synthetic, session.initial)
     check_trainings(synthetic, dataset, recipe, networks, repeats, weights)
-    check_names("baselines", baselines)
-    for name in baselines:
-        if name not in BASELINES:
-            raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
-        _check_enough(name, synthetic, dataset)
+    _check_baselines(baselines, synthetic, dataset)
     file = EvaluationFile(Path(record)) if isinstance(record, str | Path) else record
     asked = Evaluation(
         recipe=recipe,
@@ -95,10 +91,8 @@ def evaluate(
     )
     with locked(file.path) if file is not None else nullcontext():
         result = _on_record(asked, file, full.epochs if "full" in baselines else None)
-        on_sets = 1 + len(set(baselines) - {"full", "initial"})
         longest = result.full_epochs * len(dataset.train) * ("full" in baselines)
-        on_a_set = images_in_training(recipe, len(synthetic), synthetic.pictures)
-        images = on_a_set * (repeats + len(recipe.learning_rate_grid)) * on_sets + longest * full.repeats
+        images = _images_on_sets(synthetic, recipe, repeats, baselines) + longest * full.repeats
         compute = session.settled(images)
         # Learned steps are few, and each must be repeated exactly as it was learned.
         compute = compute.precise if recipe.replay else compute
@@ -210,6 +204,26 @@ def validation_accuracy(
     weights = initial_weights(recipe, synthetic, "random").held_out(0)
     on_set(synthetic, recipe, weights, dataset.flips).train(trainer, streams, lambda _epoch, _loss: None)
     return accuracy(trainer, dataset.validation)
+
+
+def _images_on_sets(synthetic: SyntheticSet, recipe: Recipe, repeats: int, baselines: Sequence[str]) -> int:
+    """The images that one network sees in all trainings on the set and on as many real images."""
+    on_a_set = images_in_training(recipe, len(synthetic), synthetic.pictures)
+    sets = 1 + len(set(baselines) - {"full", "initial"})
+    return on_a_set * (repeats + len(recipe.learning_rate_grid)) * sets
+
+
+def _check_baselines(baselines: Sequence[str], synthetic: SyntheticSet, dataset: ImageDataset) -> None:
+    """Make sure that all baselines are known and can be made.
+
+    Raises:
+        UserError: one is unknown, or takes more images than there are.
+    """
+    check_names("baselines", baselines)
+    for name in baselines:
+        if name not in BASELINES:
+            raise unknown("baseline", name, BASELINES, listing=", ".join(BASELINES))
+        _check_enough(name, synthetic, dataset)
 
 
 def _check_enough(baseline: str, synthetic: SyntheticSet, dataset: ImageDataset) -> None:

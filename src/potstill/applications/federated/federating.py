@@ -11,7 +11,7 @@ from potstill.applications.federated.averaging import AveragingResult, Federated
 from potstill.applications.federated.clients import Clients
 from potstill.applications.federated.record import check_earlier, with_results
 from potstill.applications.federated.refining import Refining
-from potstill.applications.federated.sending import Sent, find_ways, make_sent
+from potstill.applications.federated.sending import Sent, SetWay, find_ways, make_sent
 from potstill.applications.on_record import described, recording
 from potstill.applications.recipes import networks_for, recipe_for_several_sets
 from potstill.data import ImageDataset
@@ -19,7 +19,7 @@ from potstill.evaluation import NetworkResult, Recipe, Resources, Session
 from potstill.evaluation.checks import check_networks, check_test
 from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.specs import training_on
-from potstill.evaluation.training import FULL
+from potstill.evaluation.training import FULL, TrainAndTest
 from potstill.networks import RANDOM_WEIGHTS
 from potstill.runtime.bounds import at_least, check_least, positive
 from potstill.runtime.errors import UserError
@@ -34,6 +34,7 @@ from potstill.schema.federated import (
     Way,
 )
 from potstill.schema.shapes import kind_of
+from potstill.synthetic import SyntheticSet
 from potstill.units import Collected, Job, Runner, UnitLog, Workplace
 
 NETWORK = "convnet:depth=2:width=32"
@@ -89,7 +90,6 @@ def federate(
     for way in set_ways:
         way.check(clients)
     refinable = set_ways[: len(methods)] if protocol.refine else []
-    others = [Way(name=FEDAVG, kind="averaging"), Way(name=ONE_SHOT, kind="averaging")] if averaging.rounds else []
     asked = Federated(
         protocol=protocol,
         averaging=averaging,
@@ -99,12 +99,7 @@ def federate(
         matched=networks[0],
         networks=list(networks),
         clients=clients.records,
-        ways=[
-            *(way.record for way in set_ways),
-            *(way.refined for way in refinable),
-            *others,
-            Way(name=CENTRAL, kind="central"),
-        ],
+        ways=_ways(set_ways, refinable, averaging),
     )
     refining = Refining(asked, clients, refinable, out)
     refining.check()
@@ -126,6 +121,17 @@ def federate(
                 found = with_results(asked, [*ways, *refined], [*learners, *further], made_on)
                 found.write(path)
     return found
+
+
+def _ways(set_ways: Sequence[SetWay], refinable: Sequence[SetWay], averaging: Averaging) -> list[Way]:
+    """All ways to learn from the clients, in the order of the record."""
+    averages = [FEDAVG, ONE_SHOT] if averaging.rounds else []
+    return [
+        *(way.record for way in set_ways),
+        *(way.refined for way in refinable),
+        *(Way(name=name, kind="averaging") for name in averages),
+        Way(name=CENTRAL, kind="central"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -165,8 +171,8 @@ class _Learning:
 
     def _jobs(self, workplace: Workplace) -> Iterator[Job[Any, _Place]]:
         """The trainings; those of one repeat and network share initial weights, and those on sets all other draws."""
-        protocol, dataset = self.asked.protocol, self.clients.dataset
-        base = training_on(dataset, workplace, self.asked.recipe, protocol.seed)
+        protocol = self.asked.protocol
+        base = training_on(self.clients.dataset, workplace, self.asked.recipe, protocol.seed)
         for repeat in range(protocol.repeats):
             here = replace(base, stream=self.clients.streams(repeat).path)
             for network, spec in enumerate(self.asked.networks):
@@ -176,17 +182,23 @@ class _Learning:
                     if way.kind == "averaging":
                         unit, weight = self._averaging(way, here.dataset, spec, repeat)
                     elif way.kind == "central":
-                        epochs = protocol.central_epochs or self.asked.recipe.full_epochs
-                        unit, weight = (
-                            replace(here, images=FULL, network=spec, epochs=epochs),
-                            epochs * len(dataset.train),
-                        )
+                        unit, weight = self._central(here, spec)
                     else:
-                        union = self.sent[number].unions[repeat]
-                        unit = replace(here, images=workplace.materials.add(union), network=spec)
-                        weight = images_in_training(self.asked.recipe, len(union), union.pictures)
+                        unit, weight = self._on_union(self.sent[number].unions[repeat], here, spec, workplace)
                     title = f"repeat {repeat + 1}, {spec} by {way.name}"
                     yield Job(unit, title, _Place(repeat, number, network), weight)
+
+    def _central(self, base: TrainAndTest, network: str) -> tuple[TrainAndTest, int]:
+        """A training on all images, and how many the network sees."""
+        epochs = self.asked.protocol.central_epochs or self.asked.recipe.full_epochs
+        return replace(base, images=FULL, network=network, epochs=epochs), epochs * len(self.clients.dataset.train)
+
+    def _on_union(
+        self, union: SyntheticSet, base: TrainAndTest, network: str, workplace: Workplace
+    ) -> tuple[TrainAndTest, int]:
+        """A training on all that clients sent, and how many images the network sees."""
+        unit = replace(base, images=workplace.materials.add(union), network=network)
+        return unit, images_in_training(self.asked.recipe, len(union), union.pictures)
 
     def _averaging(self, way: Way, dataset: str, network: str, repeat: int) -> tuple[FederatedAveraging, float]:
         """The averaging of a repeat, in several rounds or in one, and the images that clients see."""

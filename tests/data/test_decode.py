@@ -16,7 +16,7 @@ from torch import Tensor
 
 from potstill.data import decode
 from potstill.data.decode import decode_splits
-from potstill.data.pixels import Pictures
+from potstill.data.pixels import ScaledSplits
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import peak_memory_bytes, reset_peak_memory
 
@@ -29,7 +29,7 @@ def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes
     return stream.getvalue()
 
 
-def splits(**images: list[Image.Image]) -> Pictures:
+def splits(**images: list[Image.Image]) -> ScaledSplits:
     return decode_splits({split: list(map(named, of)) for split, of in images.items()})
 
 

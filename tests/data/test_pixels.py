@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from potstill.data.pixels import Scale, judge, measure, to_bytes
+from potstill.data.pixels import WhiteLevels, judge, measure, to_bytes
 from potstill.runtime.errors import UserError
 
 
-def scale(*splits: np.ndarray) -> Scale:
+def scale(*splits: np.ndarray) -> WhiteLevels:
     return judge({f"split {n}": [measure(values, f"split {n}")] for n, values in enumerate(splits)})
 
 

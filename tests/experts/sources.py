@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.data import LabeledImages
-from potstill.experts.feature_source import StoredExperts, TrainedNetwork, Training
+from potstill.experts.feature_source import StoredExperts, TrainedNetworkSource, Training
 from potstill.runtime.compute import CPU
 from potstill.runtime.streams import Streams
 from tests.small import NETWORK
@@ -18,8 +18,8 @@ def training(real: LabeledImages, seed: int = 0, fingerprint: str | None = None)
     )
 
 
-def trained(real: LabeledImages, epochs: int = 3, seed: int = 0) -> TrainedNetwork:
-    return TrainedNetwork(training(real, seed), epochs)
+def trained(real: LabeledImages, epochs: int = 3, seed: int = 0) -> TrainedNetworkSource:
+    return TrainedNetworkSource(training(real, seed), epochs)
 
 
 def stored(real: LabeledImages, folder: Path, fingerprint: str | None = None) -> StoredExperts:

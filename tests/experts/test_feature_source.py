@@ -13,7 +13,7 @@ import torch
 from potstill.data import Whitening
 from potstill.engine.features import FeatureExtractor
 from potstill.experts.difficulty import el2n, grand
-from potstill.experts.feature_source import Pixels, StoredExperts, TrainedNetwork, feature_source, grouped
+from potstill.experts.feature_source import Pixels, StoredExperts, TrainedNetworkSource, feature_source, grouped
 from potstill.experts.plan import ExpertPlan, Score
 from potstill.experts.train import train_experts
 from potstill.networks import ImageShape, build_network
@@ -132,7 +132,7 @@ def test_errors_and_gradients_are_taken_after_a_fifth_of_the_epochs(epochs: int,
 def test_a_long_training_and_a_long_look_say_how_far_they_are(monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
     monkeypatch.setattr(pacing, "QUIET_SECONDS", 0)
-    TrainedNetwork(replace(training(small_digits().train), progress=said.append), epochs=2).forgetting()
+    TrainedNetworkSource(replace(training(small_digits().train), progress=said.append), epochs=2).forgetting()
     assert [words.split(":")[0] for words in said] == [
         "training the selection's network, epoch 1 of 2",
         "training the selection's network, epoch 2 of 2",
@@ -170,7 +170,7 @@ def test_a_user_names_a_source(tmp_path: Path):
     means = training(small_digits().train)
     assert isinstance(feature_source("pixels", means), Pixels)
     made, others = feature_source("trained", means, 7), feature_source(str(tmp_path), means)
-    assert isinstance(made, TrainedNetwork)
+    assert isinstance(made, TrainedNetworkSource)
     assert made.epochs == 7
     assert isinstance(others, StoredExperts)
     assert others.folder == tmp_path

@@ -49,13 +49,13 @@ from potstill.schema.audit import (
     AuditedDataset,
     AuditProtocol,
     FromStart,
+    NearestPair,
     Neighbours,
-    Pair,
     Rate,
 )
 from potstill.schema.comparison import Comparison
 from potstill.schema.evaluation import Evaluation, NetworkResult
-from potstill.schema.exchange import Exchange, NetworkExchange, Point
+from potstill.schema.exchange import CurvePoint, Exchange, NetworkExchange
 from potstill.schema.experts import ExpertsManifest
 from potstill.schema.federated import (
     CENTRAL,
@@ -166,7 +166,7 @@ EXCHANGE = Exchange(
         "convnet": NetworkExchange(
             accuracies=[0.5, 0.52],
             points=[
-                Point(images_per_class=number, accuracies=[mean, mean + 0.02], seconds=3.0, learning_rate=0.01)
+                CurvePoint(images_per_class=number, accuracies=[mean, mean + 0.02], seconds=3.0, learning_rate=0.01)
                 for number, mean in ((1, 0.3), (2, 0.42), (5, 0.4), (10, 0.7))
             ],
             made_on=["a machine"],
@@ -228,7 +228,11 @@ AUDIT = Audit(
         similarities=[0.99, 0.9, 0.8],
         held_out=[0.8, 1.0, 1.2],
         held_out_similarities=[0.9, 0.8, 0.7],
-        pairs=[Pair(place=0, real=7, label="3", distance=0.1, similarity=0.99, image="AAECAw==", neighbour="AAECBA==")],
+        pairs=[
+            NearestPair(
+                place=0, real=7, label="3", distance=0.1, similarity=0.99, image="AAECAw==", neighbour="AAECBA=="
+            )
+        ],
         start=FromStart(copied=1.0, kept=0.9, moved=0.3),
     ),
     seconds=3.0,

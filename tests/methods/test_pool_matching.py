@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from potstill.experts import ExpertPlan, train_experts
-from potstill.experts.pool import Pool, mixed
+from potstill.experts.pool import ExpertPool, mixed
 from potstill.methods import DANCE, NCFM, Problem
 from potstill.methods.distribution.characteristic import characteristic_distance
 from potstill.methods.distribution.pool import PoolMatching
@@ -93,7 +93,7 @@ def test_twin_of_the_characteristic_loss_by_hand():
 
 
 def test_mixtures_lie_between_untrained_and_trained_weights():
-    pool = Pool([WeightsFile(path) for path in weight_files(Path(small_experts()))])
+    pool = ExpertPool([WeightsFile(path) for path in weight_files(Path(small_experts()))])
     entry = pool.draw(torch.Generator().manual_seed(0))
     assert entry.initial.keys() == entry.trained.keys()
     for share, expected in ((0.0, entry.trained), (1.0, entry.initial)):
@@ -123,7 +123,7 @@ def test_moduli_that_are_equal_have_a_gradient():
 
 
 def test_every_network_of_the_pool_is_drawn():
-    pool, generator = Pool([WeightsFile(path) for path in weight_files(Path(small_experts()))]), torch.Generator()
+    pool, generator = ExpertPool([WeightsFile(path) for path in weight_files(Path(small_experts()))]), torch.Generator()
     assert len({pool.draw(generator.manual_seed(seed)).file.path for seed in range(20)}) == 2
 
 

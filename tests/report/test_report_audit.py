@@ -23,8 +23,8 @@ from potstill.schema.audit import (
     AuditedDataset,
     AuditProtocol,
     FromStart,
+    NearestPair,
     Neighbours,
-    Pair,
     Rate,
 )
 from potstill.schema.privacy import Privacy
@@ -78,7 +78,9 @@ def neighbours(start: FromStart | None = None, closer: bool = False) -> Neighbou
         held_out=[4 + 0.01 * number for number in range(200)],
         held_out_similarities=[0.7] * 200,
         pairs=[
-            Pair(place=n, real=7 * n, label="<b>", distance=0.1, similarity=0.99, image=picture, neighbour=picture)
+            NearestPair(
+                place=n, real=7 * n, label="<b>", distance=0.1, similarity=0.99, image=picture, neighbour=picture
+            )
             for n in range(8)
         ],
         start=start,

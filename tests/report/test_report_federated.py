@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.evaluation import find_recipe
-from potstill.report.charts.course import Reached, course_chart
+from potstill.report.charts.course import CourseData, course_chart
 from potstill.report.federated import render, write_federated
 from potstill.report.federated_lead import federated_verdict, leaks, remarks
 from potstill.schema.applications import LearnedDataset
@@ -308,7 +308,7 @@ def test_the_verdict_never_contradicts_the_numbers(finals: list[tuple[float, flo
 def test_a_chart_has_what_has_a_cost():
     points = [("dm", 100.0, 0.8), ("nothing", 0.0, 0.5), ("FedAvg", 1000.0, 0.9)]
     chart = course_chart(
-        "ConvNet", "bytes", "{:.0f}".format, Reached(points, [[(500.0, 0.4), (1000.0, 0.9)]], ("all", 0.95))
+        "ConvNet", "bytes", "{:.0f}".format, CourseData(points, [[(500.0, 0.4), (1000.0, 0.9)]], ("all", 0.95))
     )
     assert chart is not None
     assert [point.name for point in chart.points] == ["dm", "FedAvg"]
@@ -317,7 +317,7 @@ def test_a_chart_has_what_has_a_cost():
     assert chart.level is not None
     assert chart.points[-1].y < chart.level.height < 100
     assert chart.summary == "ConvNet by bytes: dm: 80.0\u00a0% at 100; FedAvg: 90.0\u00a0% at 1000; all: 95.0\u00a0%."
-    assert course_chart("ConvNet", "bytes", str, Reached([("nothing", 0.0, 0.5)])) is None
+    assert course_chart("ConvNet", "bytes", str, CourseData([("nothing", 0.0, 0.5)])) is None
 
 
 @pytest.mark.browser

@@ -22,7 +22,7 @@ from potstill.report.comparison import render as render_comparison
 from potstill.report.page import render
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
 from potstill.schema.evaluation import Evaluation, NetworkResult
-from potstill.schema.exchange import Exchange, NetworkExchange, Point
+from potstill.schema.exchange import CurvePoint, Exchange, NetworkExchange
 from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import Candidate, SearchResult
@@ -122,8 +122,8 @@ EXCHANGE = Exchange(
         "convnet": NetworkExchange(
             accuracies=[0.5871, 0.5994, 0.6242],
             points=[
-                Point(images_per_class=7, accuracies=[0.4219, 0.4327, 0.4433], seconds=19.3),
-                Point(images_per_class=41, accuracies=[0.7129, 0.7247, 0.7313], seconds=61.7),
+                CurvePoint(images_per_class=7, accuracies=[0.4219, 0.4327, 0.4433], seconds=19.3),
+                CurvePoint(images_per_class=41, accuracies=[0.7129, 0.7247, 0.7313], seconds=61.7),
             ],
             made_on=["machine 71"],
             failed="on 43 random images per class: the loss stopped being finite in epoch 79",

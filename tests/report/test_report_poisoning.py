@@ -16,9 +16,9 @@ from potstill.schema.applications import LearnedDataset
 from potstill.schema.poisoning import (
     BackdoorProtocol,
     Case,
-    Outcome,
     Poisoning,
     StepProtocol,
+    VictimOutcome,
     Victims,
 )
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def victims(source: str, case: Case, *outcomes: tuple[float, float, float], **changes: object) -> Victims:
     found = [
-        Outcome(accuracy=a, success=s, recognised=r, unpatched=None if case in ("before", "after") else 0.0)
+        VictimOutcome(accuracy=a, success=s, recognised=r, unpatched=None if case in ("before", "after") else 0.0)
         for a, s, r in outcomes
     ]
     made = Victims(
@@ -103,10 +103,10 @@ def test_no_more_is_claimed_than_is_shown():
 
 def test_wrong_labels_are_not_taken_for_a_backdoor():
     """Networks that say "0" to everything do so without the patch, too."""
-    always = Outcome(accuracy=0.1, success=0.9, recognised=0.1, unpatched=0.9)
+    always = VictimOutcome(accuracy=0.1, success=0.9, recognised=0.1, unpatched=0.9)
     bad = replace(BACKDOOR.victims[0], outcomes=[always, replace(always, success=0.91)])
     control = replace(
-        BACKDOOR.victims[1], outcomes=[Outcome(accuracy=0.9, success=0.01, recognised=0.9, unpatched=0)] * 2
+        BACKDOOR.victims[1], outcomes=[VictimOutcome(accuracy=0.9, success=0.01, recognised=0.9, unpatched=0)] * 2
     )
     record = replace(BACKDOOR, victims=[bad, control])
     said = plain(poisoning_verdict(record))
@@ -134,7 +134,7 @@ def test_a_step_is_told_with_what_was_before_it():
 
 
 def test_an_interval_does_not_leave_what_is_possible():
-    wide = [Outcome(accuracy=0.9, success=s, recognised=0.5, unpatched=0.0) for s in (0.0, 0.6)]
+    wide = [VictimOutcome(accuracy=0.9, success=s, recognised=0.5, unpatched=0.0) for s in (0.0, 0.6)]
     bad = replace(BACKDOOR.victims[0], outcomes=wide)
     said = plain(poisoning_verdict(replace(BACKDOOR, victims=[bad, BACKDOOR.victims[1]])))
     assert said.endswith("(95 % interval −200.0 to +200.0) to what the patch does.")

@@ -16,7 +16,7 @@ from potstill.evaluation import Resources, find_recipe
 from potstill.report.subset import render, subset_verdict, write_subset
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.schema.evaluation import NetworkResult
-from potstill.schema.subset import Comparison, Neighbour, Subset, Worth
+from potstill.schema.subset import ChosenAndRandom, Neighbour, Subset, Worth
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -25,7 +25,7 @@ HERE = Resources(compute=ComputeChoice(device="cpu", precision="float32", compil
 
 
 def worth(chosen: list[float], random: list[float]) -> Worth:
-    each = Comparison(chosen=NetworkResult(accuracies=chosen), random=NetworkResult(accuracies=random))
+    each = ChosenAndRandom(chosen=NetworkResult(accuracies=chosen), random=NetworkResult(accuracies=random))
     return Worth(recipe=find_recipe("quick"), networks={"convnet": each})
 
 

@@ -20,7 +20,7 @@ from potstill.report.page import render
 from potstill.runtime.errors import UserError
 from potstill.schema.attacks import AttackCurves, AttackedNetworks, Probe
 from potstill.schema.evaluation import NetworkResult
-from potstill.schema.exchange import Exchange, NetworkExchange, Point
+from potstill.schema.exchange import CurvePoint, Exchange, NetworkExchange
 from potstill.schema.recipe import Recipe
 from potstill.schema.robustness import Robustness
 from potstill.schema.search import Candidate, SearchResult
@@ -85,7 +85,7 @@ ATTACKS = AttackCurves(
 
 def exchange(*points: tuple[int, list[float]], on_set: Sequence[float] = (0.5, 0.51), **changes: Any) -> Exchange:
     """The record of a set of twenty images, of the protocol of the evaluation in ``run_path``."""
-    made = [Point(images_per_class=number, accuracies=found, seconds=2.0) for number, found in points]
+    made = [CurvePoint(images_per_class=number, accuracies=found, seconds=2.0) for number, found in points]
     known = NetworkExchange(
         accuracies=[*on_set], points=made, made_on=["this machine"], failed=changes.pop("failed", None)
     )

@@ -13,7 +13,7 @@ from potstill.experts.plan import ExpertPlan
 from potstill.methods import DM, MTT, Random
 from potstill.reproductions import Published, Reproduction, Row, reproduce
 from potstill.reproductions.base import shortened
-from potstill.reproductions.estimate import Cost, _Timing, estimate
+from potstill.reproductions.estimate import EstimatedCost, _Timing, estimate
 from potstill.runtime.compute_choice import ComputeChoice
 from potstill.schema.published import PublishedSearch
 from tests.small import NETWORK, small_digits
@@ -25,7 +25,7 @@ ROW = Row(label="dm", settings=lambda: SETTINGS, published={NETWORK: None})
 RECIPE = replace(find_recipe("coursework-50"), epochs=3)
 
 
-def cost_of(row: Row, *, searches: int = 1, distilled: bool = False) -> Cost:
+def cost_of(row: Row, *, searches: int = 1, distilled: bool = False) -> EstimatedCost:
     return estimate(row, row.settings(), small_digits(), RECIPE, 2, searches, distilled=distilled)
 
 
@@ -69,7 +69,7 @@ def test_a_search_is_judged_by_its_candidates(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_cost_in_words():
-    cost = Cost(distilling=2400, evaluating=600, untimed="tests are not timed")
+    cost = EstimatedCost(distilling=2400, evaluating=600, untimed="tests are not timed")
     assert str(cost) == "about 50 min: 40 min to distil, 10 min to evaluate; tests are not timed"
 
 

@@ -20,8 +20,8 @@ from potstill.schema.audit import (
     AuditedDataset,
     AuditProtocol,
     FromStart,
+    NearestPair,
     Neighbours,
-    Pair,
     Rate,
 )
 from potstill.schema.comparison import ComparedDataset, ComparedSet, Comparison, Difference, Reached, TrainedNetwork
@@ -35,7 +35,7 @@ from potstill.schema.continual import (
     MemoryGain,
 )
 from potstill.schema.evaluation import Evaluation, NetworkResult, Repeats
-from potstill.schema.exchange import Exchange, NetworkExchange, Point
+from potstill.schema.exchange import CurvePoint, Exchange, NetworkExchange
 from potstill.schema.experts import Expert, ExpertsManifest
 from potstill.schema.federated import (
     Averaging,
@@ -140,11 +140,11 @@ def robustness(draw: st.DrawFn) -> Robustness:
 
 
 @st.composite
-def curves(draw: st.DrawFn, most: int = 5) -> list[Point]:
+def curves(draw: st.DrawFn, most: int = 5) -> list[CurvePoint]:
     """Points at different numbers of images, whose accuracies rise or not."""
     places = draw(st.lists(st.integers(1, 10_000), min_size=1, max_size=most, unique=True))
     return [
-        Point(
+        CurvePoint(
             images_per_class=place,
             accuracies=draw(accuracies),
             seconds=draw(amounts),
@@ -184,7 +184,7 @@ def neighbours(draw: st.DrawFn) -> Neighbours:
         pairs=draw(
             st.lists(
                 st.builds(
-                    Pair,
+                    NearestPair,
                     place=counts,
                     real=counts,
                     distance=amounts,
@@ -327,7 +327,7 @@ standings = st.builds(
 
 published = st.builds(Published, mean=numbers, std=st.none() | amounts, time=st.text(max_size=9))
 outcomes = st.builds(
-    poisoning.Outcome,
+    poisoning.VictimOutcome,
     accuracy=fractions,
     success=fractions,
     recognised=fractions,
@@ -386,7 +386,7 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         | st.builds(
             Worth,
             recipe=recipes,
-            networks=by_name(st.builds(subset.Comparison, chosen=results, random=results)),
+            networks=by_name(st.builds(subset.ChosenAndRandom, chosen=results, random=results)),
         ),
         made_on=st.lists(text, max_size=2),
     ),

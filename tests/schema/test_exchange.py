@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from potstill.runtime.errors import UserError
-from potstill.schema.exchange import Exchange, NetworkExchange, Point, Rate, exchange_rate
+from potstill.schema.exchange import CurvePoint, Exchange, ExchangeRate, NetworkExchange, exchange_rate
 from potstill.schema.fields import Fields
 from potstill.schema.recipe import Recipe
 from tests.schema.records import accuracies, curves
@@ -23,16 +23,16 @@ few = settings(max_examples=60, deadline=None)
 values = st.lists(st.integers(0, 1000).map(lambda right: right / 1000), min_size=2, max_size=4)
 
 
-def curve(*points: tuple[int, list[float]]) -> list[Point]:
-    return [Point(images_per_class=number, accuracies=found, seconds=1.0) for number, found in points]
+def curve(*points: tuple[int, list[float]]) -> list[CurvePoint]:
+    return [CurvePoint(images_per_class=number, accuracies=found, seconds=1.0) for number, found in points]
 
 
-def certain(*means: float) -> list[Point]:
+def certain(*means: float) -> list[CurvePoint]:
     """A curve at 1, 10, 100, ... images whose points have no spread."""
     return curve(*((10**power, [mean] * 3) for power, mean in enumerate(means)))
 
 
-def number(rate: Rate) -> float:
+def number(rate: ExchangeRate) -> float:
     assert rate.images_per_class is not None
     return rate.images_per_class
 
@@ -149,7 +149,7 @@ def test_with_one_repeat_better_is_enough_to_be_above():
 
 @few
 @given(on_set=accuracies, points=curves())
-def test_the_number_lies_in_its_interval(on_set: list[float], points: list[Point]):
+def test_the_number_lies_in_its_interval(on_set: list[float], points: list[CurvePoint]):
     rate = exchange_rate(on_set, points)
     first, last = points[0].images_per_class, points[-1].images_per_class
     assert (rate.images_per_class is None) == (rate.beyond is not None)
@@ -164,7 +164,7 @@ def test_the_number_lies_in_its_interval(on_set: list[float], points: list[Point
 
 @few
 @given(on_set=values, points=curves(), gain=st.integers(0, 500))
-def test_a_better_set_is_worth_as_much_or_more(on_set: list[float], points: list[Point], gain: int):
+def test_a_better_set_is_worth_as_much_or_more(on_set: list[float], points: list[CurvePoint], gain: int):
     """The spread is the same, so the ends of the interval move with the number."""
     worse, better = exchange_rate(on_set, points), exchange_rate([each + gain / 1000 for each in on_set], points)
     assert _place(worse) <= _place(better) + 1e-9
@@ -174,13 +174,13 @@ def test_a_better_set_is_worth_as_much_or_more(on_set: list[float], points: list
             assert (before or absent) <= (after or absent) * (1 + 1e-9)
 
 
-def _place(rate: Rate) -> float:
+def _place(rate: ExchangeRate) -> float:
     return number(rate) if rate.beyond is None else 0 if rate.beyond == "least" else np.inf
 
 
 @few
 @given(on_set=values, points=curves(), times=st.integers(2, 50))
-def test_the_unit_of_images_is_free(on_set: list[float], points: list[Point], times: int):
+def test_the_unit_of_images_is_free(on_set: list[float], points: list[CurvePoint], times: int):
     larger = [replace(point, images_per_class=times * point.images_per_class) for point in points]
     one, other = exchange_rate(on_set, points), exchange_rate(on_set, larger)
     assert one.beyond == other.beyond
@@ -192,7 +192,7 @@ def test_the_unit_of_images_is_free(on_set: list[float], points: list[Point], ti
 @few
 @given(on_set=values, points=curves(), data=st.data())
 def test_the_order_of_repeats_and_the_scale_of_accuracies_do_not_matter(
-    on_set: list[float], points: list[Point], data: st.DataObject
+    on_set: list[float], points: list[CurvePoint], data: st.DataObject
 ):
     def changed(found: list[float]) -> list[float]:
         return [0.1 + each / 2 for each in data.draw(st.permutations(found))]
@@ -205,7 +205,7 @@ def test_the_order_of_repeats_and_the_scale_of_accuracies_do_not_matter(
         assert before is None or after == pytest.approx(before, rel=0.02)
 
 
-def _numbers(rate: Rate) -> tuple[float | None, ...]:
+def _numbers(rate: ExchangeRate) -> tuple[float | None, ...]:
     return rate.images_per_class, *(rate.interval or ())
 
 

@@ -49,7 +49,7 @@ def test_bounds_change_no_choice(projected_from: int, monkeypatch: pytest.Monkey
 
 def test_bounds_are_bounds():
     x = vectors(800, 150)
-    found = nearest._Projected(rows.Rows(x))
+    found = nearest._Projected(rows.CentredRows(x))
     true = (x.double() - x[7].double()).square().sum(1)
     bounds = found.bounds(7, slice(0, 800)).double()
     assert (bounds <= true).all()

@@ -86,7 +86,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedSet:
     """A set with its results.
 
     Attributes:
@@ -246,7 +246,7 @@ def _session(data: ImageDataset, recorded: Evaluation | None, recipe: Recipe, re
 
 def _judged(
     contender: Contender, session: Session, recipe: Recipe, networks: Sequence[str], repeats: int, *, full: bool
-) -> Judged:
+) -> EvaluatedSet:
     """The set with its results, and those on the full data if ``full``."""
     session.progress(f"{contender.name}: evaluating by {recipe.label}")
     with _about(contender.name):
@@ -259,7 +259,7 @@ def _judged(
             baselines=("full",) if full else (),
             record=contender.record,
         )
-    return Judged(contender, evaluation)
+    return EvaluatedSet(contender, evaluation)
 
 
 @contextmanager
@@ -378,7 +378,7 @@ def _short(paths: Sequence[Path]) -> list[str]:
 
 
 def _record(
-    judged: Sequence[Judged],
+    judged: Sequence[EvaluatedSet],
     full: Mapping[str, NetworkResult],
     networks: Sequence[str],
     dataset: ImageDataset,
@@ -400,7 +400,7 @@ def _record(
     )
 
 
-def _entry(judged: Judged, networks: Sequence[str], out: Path) -> ComparedSet:
+def _entry(judged: EvaluatedSet, networks: Sequence[str], out: Path) -> ComparedSet:
     contender = judged.contender
     manifest, synthetic, place = contender.manifest, contender.synthetic, contender.target.place
     return ComparedSet(
@@ -420,7 +420,7 @@ def _entry(judged: Judged, networks: Sequence[str], out: Path) -> ComparedSet:
     )
 
 
-def _made_on(judged: Sequence[Judged], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
+def _made_on(judged: Sequence[EvaluatedSet], networks: Sequence[str], full: Mapping[str, NetworkResult]) -> list[str]:
     """The machines, precisions and versions of all results; more than one if these differ."""
     results = [each.result(name) for each in judged for name in networks]
     results += [full[name] for name in networks if name in full]
@@ -433,7 +433,7 @@ def _trained(result: NetworkResult) -> TrainedNetwork:
     return TrainedNetwork(accuracies=result.accuracies, seconds=result.seconds / result.repeats, epochs=result.epochs)
 
 
-def _differences(judged: Sequence[Judged], networks: Sequence[str]) -> list[Difference]:
+def _differences(judged: Sequence[EvaluatedSet], networks: Sequence[str]) -> list[Difference]:
     """The difference of each pair of sets for each network, with p values corrected for their number."""
     found = {}
     for network in networks:
@@ -460,7 +460,7 @@ def _differences(judged: Sequence[Judged], networks: Sequence[str]) -> list[Diff
     ]
 
 
-def _reached(judged: Sequence[Judged], network: str) -> Reached:
+def _reached(judged: Sequence[EvaluatedSet], network: str) -> Reached:
     """The highest whole percent that trainings on all sets reach, and how long each set takes to reach it."""
     results = {each.name: each.result(network) for each in judged}
     usable = {name: r for name, r in results.items() if r.failed is None and r.curve_accuracy}

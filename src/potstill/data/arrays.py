@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from potstill.data.found import Arrays
-from potstill.data.pixels import Extent, Pictures, Scale, judge, measure, to_bytes
+from potstill.data.pixels import Extent, ScaledSplits, WhiteLevels, judge, measure, to_bytes
 from potstill.data.shaping import resize_arrays, richest, with_channels
 from potstill.runtime.errors import UserError
 
 
-def scale_splits(splits: Mapping[str, Sequence[Arrays]], *, image_size: int | None = None) -> Pictures:
+def scale_splits(splits: Mapping[str, Sequence[Arrays]], *, image_size: int | None = None) -> ScaledSplits:
     """Convert the images of all splits to bytes.
 
     Numbers are scaled as :func:`potstill.data.pixels.judge` decides for all of them, unless the layout states what
@@ -40,15 +40,15 @@ def scale_splits(splits: Mapping[str, Sequence[Arrays]], *, image_size: int | No
         split: _joined([_bytes(array, scale, image_size) for array in arrays if len(array)])
         for split, arrays in splits.items()
     }
-    return Pictures(images, scale.words)
+    return ScaledSplits(images, scale.words)
 
 
-def _stated(extents: Mapping[str, Sequence[Extent]], white: float) -> Scale:
+def _stated(extents: Mapping[str, Sequence[Extent]], white: float) -> WhiteLevels:
     """The scale of a layout that states what white is."""
     everything = [extent for of_split in extents.values() for extent in of_split]
     low, high = min(extent.low for extent in everything), max(extent.high for extent in everything)
     words = f"{low:,g} to {high:,g}, with white at {white:,g} by definition"
-    return Scale({extent.kind: white for extent in everything}, words)
+    return WhiteLevels({extent.kind: white for extent in everything}, words)
 
 
 def _extent(array: Arrays) -> Extent:
@@ -61,7 +61,7 @@ def _extent(array: Arrays) -> Extent:
     return measure(array.values, array.name)
 
 
-def _bytes(array: Arrays, scale: Scale, image_size: int | None) -> np.ndarray:
+def _bytes(array: Arrays, scale: WhiteLevels, image_size: int | None) -> np.ndarray:
     """An array of images as uint8 (N, C, H, W)."""
     values = array.values[..., None] if array.values.ndim == 3 else array.values
     white = scale.white[measure(values[:1], array.name).kind]

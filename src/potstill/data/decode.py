@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from potstill.data.found import Content
-from potstill.data.pixels import Pictures, Scale, judge, measure
+from potstill.data.pixels import ScaledSplits, WhiteLevels, judge, measure
 from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import stack_images
 from potstill.runtime.bounds import bytes_in_words, memory_bytes
@@ -48,7 +48,7 @@ class _Decoded(NamedTuple):
 
 def decode_splits(
     encoded: Mapping[str, Iterable[Named]], *, image_size: int | None = None, channels: int | None = None
-) -> Pictures:
+) -> ScaledSplits:
     """Decode the images of all splits, several at a time.
 
     Grey images keep one channel. Palette, CMYK and other colour spaces become RGB. Numbers other than bytes are scaled
@@ -91,11 +91,11 @@ def decode_splits(
     splits = {split: _stack(images, without_alpha) for split, images in found.items()}
     if scale is None:
         scale = judge({split: [measure(images.numpy(), split)] for split, images in splits.items() if len(images)})
-    return Pictures(splits, scale.words, (*remarks, *alpha_remarks))
+    return ScaledSplits(splits, scale.words, (*remarks, *alpha_remarks))
 
 
 def _scaled(
-    scale: Scale, budget: _Budget, image_size: int | None, channels: int | None, images: list[_Decoded]
+    scale: WhiteLevels, budget: _Budget, image_size: int | None, channels: int | None, images: list[_Decoded]
 ) -> list[_Decoded]:
     """Decode again the images for which white had to be judged first."""
     scaled = []
@@ -109,7 +109,7 @@ def _scaled(
     return scaled
 
 
-def _judge_deep(found: Mapping[str, list[_Decoded]]) -> Scale | None:
+def _judge_deep(found: Mapping[str, list[_Decoded]]) -> WhiteLevels | None:
     """What white is, if some images hold numbers other than plain bytes."""
     if not any(image.raster.extent for images in found.values() for image in images):
         return None

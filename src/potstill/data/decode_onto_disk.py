@@ -26,7 +26,7 @@ from potstill.data.decode import (
 )
 from potstill.data.decoded_copy import Draft, Shape
 from potstill.data.found import Content
-from potstill.data.pixels import Extent, Kind, Scale, judge
+from potstill.data.pixels import Extent, Kind, WhiteLevels, judge
 from potstill.data.raster import Raster, read_raster
 from potstill.data.shaping import check_same_size, richest, with_channels
 from potstill.runtime.errors import UserError
@@ -186,7 +186,7 @@ class _Survey:
         for rest in self.unwritten.values():
             rest[:] = True
 
-    def scale(self, without_alpha: bool) -> Scale:
+    def scale(self, without_alpha: bool) -> WhiteLevels:
         """What white is."""
         return judge({split: found for split, of in self._of.items() if (found := of.extents(split, without_alpha))})
 

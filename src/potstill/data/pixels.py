@@ -47,7 +47,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Scale:
+class WhiteLevels:
     """What white is, by the kind of number, and the decision in words for the account."""
 
     white: Mapping[Kind, float]
@@ -55,7 +55,7 @@ class Scale:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class ScaledSplits:
     """The images of a dataset in bytes, or its vectors.
 
     Attributes:
@@ -88,7 +88,7 @@ def measure(values: np.ndarray, where: str, container: str | None = None) -> Ext
     return Extent(kind, container or str(values.dtype), low, high, where)
 
 
-def judge(splits: Mapping[str, Sequence[Extent]]) -> Scale:
+def judge(splits: Mapping[str, Sequence[Extent]]) -> WhiteLevels:
     """Decide for a whole dataset which number is white.
 
     Bytes stay as they are. Other integers, and floats above 255, are taken for the fewest of ``BITS`` that hold the
@@ -113,7 +113,7 @@ def judge(splits: Mapping[str, Sequence[Extent]]) -> Scale:
         words.append(_in_words(whole, white[kind]))
         if kind not in ("bytes", "truth values"):
             _check_darkness(splits, kind, white[kind])
-    return Scale(white, "; ".join(words))
+    return WhiteLevels(white, "; ".join(words))
 
 
 def to_bytes(values: np.ndarray, white: float, where: str) -> np.ndarray:

@@ -18,7 +18,7 @@ from potstill.data.decode import Named, decode_splits
 from potstill.data.decode_onto_disk import Encodings, decode_onto_disk
 from potstill.data.decoded_copy import Draft, Shape, read_copy
 from potstill.data.found import Arrays, Content, Encoded, Part, VectorArray
-from potstill.data.pixels import Pictures
+from potstill.data.pixels import ScaledSplits
 from potstill.data.raster import Raster, read_raster
 from potstill.data.raw import RawDataset, Split
 from potstill.data.sources.base import Finder
@@ -167,7 +167,7 @@ def _pictures(
     encoded: Mapping[str, Encodings],
     image_size: int | None,
     channels: int | None,
-) -> Pictures:
+) -> ScaledSplits:
     """The images of all splits: what depends on all of them is decided for all of them."""
     arrays = {
         split: [part.images for part in parts if isinstance(part.images, Arrays)] for split, parts in splits.items()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from potstill.data.found import VectorArray
-from potstill.data.pixels import Pictures
+from potstill.data.pixels import ScaledSplits
 from potstill.runtime.bounds import check_memory
 from potstill.runtime.errors import UserError
 
@@ -17,7 +17,7 @@ ROWS = 2**14
 """How many vectors are converted at a time."""
 
 
-def join_vectors(splits: Mapping[str, Sequence[VectorArray]], *, image_size: int | None = None) -> Pictures:
+def join_vectors(splits: Mapping[str, Sequence[VectorArray]], *, image_size: int | None = None) -> ScaledSplits:
     """The vectors of all splits as images of one pixel, whose channels are the features.
 
     Args:
@@ -36,7 +36,7 @@ def join_vectors(splits: Mapping[str, Sequence[VectorArray]], *, image_size: int
     check_memory("these vectors", sum(4 * array.values.size for array in arrays), "use fewer of them")
     length = arrays[0].values.shape[1]
     joined = {split: _joined(of_split, length) for split, of_split in splits.items()}
-    return Pictures(joined, f"{length:,} in each vector, stored as {arrays[0].values.dtype}")
+    return ScaledSplits(joined, f"{length:,} in each vector, stored as {arrays[0].values.dtype}")
 
 
 def _check(array: VectorArray, first: VectorArray) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.engine.layout import arrange_images, chunk_size, is_compiled, part_size, place_network
-from potstill.engine.rows import Rows
+from potstill.engine.rows import RowBuffer
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
@@ -88,7 +88,7 @@ class ChunkedNetwork:
         chunks = torch.arange(count).split(size)
         # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        rows = Rows(count)
+        rows = RowBuffer(count)
 
         def test(job: tuple[int, Tensor]) -> None:
             start, chunk = job

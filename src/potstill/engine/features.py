@@ -11,7 +11,7 @@ from torch import Tensor
 
 from potstill.data import Examples
 from potstill.engine.layout import arrange_images, chunk_size, is_compiled, keeps_graphs, place_network
-from potstill.engine.rows import Rows
+from potstill.engine.rows import RowBuffer
 from potstill.networks import Network
 from potstill.runtime.compilation import CompiledKinds, compiled
 from potstill.runtime.compute import Compute
@@ -96,7 +96,7 @@ class FeatureExtractor:
         chunks = torch.arange(count).split(size)
         # A short last chunk is padded, so that all chunks use one compiled shape.
         full = [F.pad(chunk, (0, len(chunks[0]) - len(chunk))) for chunk in chunks]
-        rows = Rows(count)
+        rows = RowBuffer(count)
 
         def describe(job: tuple[int, Tensor]) -> None:
             start, chunk = job
@@ -127,7 +127,7 @@ class FeatureExtractor:
 
         def pullback(gradients: Descriptors) -> Tensor:
             per_image = [(part / share).repeat_interleave(share, dim=0).split(size) for part in gradients]
-            rows = Rows(len(images))
+            rows = RowBuffer(len(images))
 
             def back(job: tuple[int, Tensor, Descriptors, Descriptors]) -> None:
                 start, leaf, described, gradients = job
@@ -155,7 +155,7 @@ class FeatureExtractor:
     @torch.no_grad()
     def _described_rows(self, chunks: Sequence[Tensor], count: int) -> Descriptors:
         """The descriptors of all chunks, without a graph."""
-        rows, starts = Rows(count), [0, *accumulate(len(chunk) for chunk in chunks)]
+        rows, starts = RowBuffer(count), [0, *accumulate(len(chunk) for chunk in chunks)]
 
         def described(job: tuple[int, Tensor]) -> None:
             rows.put(job[0], self._describe(job[1]))

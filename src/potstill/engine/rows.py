@@ -7,7 +7,7 @@ from threading import Lock
 from torch import Tensor
 
 
-class Rows:
+class RowBuffer:
     """Matrices whose rows come in chunks.
 
     A chunk's rows are copied at once. If they were kept as they are, each would lie between the large maps of chunks in

@@ -13,14 +13,14 @@ from potstill.evaluation.file import EvaluationFile, MeasuredFile
 from potstill.evaluation.measure import evaluate
 from potstill.evaluation.procedures import images_in_training
 from potstill.evaluation.recipes import default_recipe, find_recipe
-from potstill.evaluation.series import Series, measure
+from potstill.evaluation.series import TrainingSeries, measure
 from potstill.evaluation.session import Session
 from potstill.evaluation.specs import trained_on_random, training_on
 from potstill.evaluation.training import TrainAndTest
 from potstill.networks import InitialWeights
 from potstill.runtime.lock import locked
 from potstill.schema.evaluation import Evaluation, NetworkResult, real_images_per_class
-from potstill.schema.exchange import Exchange, NetworkExchange, Point
+from potstill.schema.exchange import CurvePoint, Exchange, NetworkExchange
 from potstill.schema.recipe import Recipe
 from potstill.schema.shapes import bytes_of, kind_of
 from potstill.synthetic import SyntheticSet
@@ -98,12 +98,14 @@ def exchange(
             for network in dict.fromkeys(name for name in networks if name in found.usable):
                 earlier = result.networks.get(network, NetworkExchange(accuracies=[]))
 
-                def on_random(number: int, network: str = network, earlier: NetworkExchange = earlier) -> Series:
+                def on_random(
+                    number: int, network: str = network, earlier: NetworkExchange = earlier
+                ) -> TrainingSeries:
                     spec = trained_on_random(number, _at(base, number, own), runner.workplace, synthetic, repeats)
                     named = replace(spec, trained_on=f"{number} random {kind_of(session.dataset.shape)}s per class")
                     if number == own:
-                        return Series(network, named, found.baselines["random"].get(network))
-                    return Series(network, named, _on_record(earlier, number, repeats))
+                        return TrainingSeries(network, named, found.baselines["random"].get(network))
+                    return TrainingSeries(network, named, _on_record(earlier, number, repeats))
 
                 for curve in _curve(runner, found.usable[network], earlier, numbers, on_random):
                     result.networks[network] = curve
@@ -172,7 +174,7 @@ def _curve(
     on_set: NetworkResult,
     earlier: NetworkExchange,
     numbers: Sequence[int],
-    on_random: Callable[[int], Series],
+    on_random: Callable[[int], TrainingSeries],
 ) -> Iterator[NetworkExchange]:
     """Measure the curve of random images until it is clearly above the set.
 
@@ -186,7 +188,7 @@ def _curve(
     Yields:
         The curve after every point. If a training fails, the last one says why.
     """
-    points: list[Point] = []
+    points: list[CurvePoint] = []
     made_on = on_set.made_on
     for number in numbers:
         series = on_random(number)
@@ -201,7 +203,7 @@ def _curve(
             yield replace(curve, points=[*points, *later], failed=failed)
             return
         points.append(
-            Point(
+            CurvePoint(
                 images_per_class=number,
                 accuracies=result.accuracies,
                 seconds=result.seconds,

@@ -20,7 +20,7 @@ from potstill.evaluation.checks import check_learned_rate, check_set, check_trai
 from potstill.evaluation.file import MeasuredFile
 from potstill.evaluation.procedures import Procedure, images_in_training, on_set
 from potstill.evaluation.recipes import find_recipe, plain_recipe
-from potstill.evaluation.series import Series, measure
+from potstill.evaluation.series import TrainingSeries, measure
 from potstill.evaluation.session import Session
 from potstill.evaluation.specs import trained_on_random, trained_on_set, training_on
 from potstill.evaluation.teacher import Teacher, TeacherFile, teacher_of
@@ -146,7 +146,9 @@ def measure_label_regimes(
                     RANDOM: trained_on_random(own, asked, place, synthetic, repeats),
                 }
                 series = {
-                    name: Series(network, replace(spec, trained_on=f"{name} with {regime} labels"), of_regime.get(name))
+                    name: TrainingSeries(
+                        network, replace(spec, trained_on=f"{name} with {regime} labels"), of_regime.get(name)
+                    )
                     for name, spec in specs.items()
                 }
                 for _ in measure(runner, list(series.values())):

@@ -13,7 +13,7 @@ from potstill.evaluation.checks import check_names, check_set, check_test, check
 from potstill.evaluation.file import EvaluationFile
 from potstill.evaluation.procedures import images_in_training, initial_weights, on_set
 from potstill.evaluation.recipes import default_recipe, find_recipe
-from potstill.evaluation.series import Series, measure
+from potstill.evaluation.series import TrainingSeries, measure
 from potstill.evaluation.session import FullTraining, Session
 from potstill.evaluation.specs import trained_on_full, trained_on_real, trained_on_set, training_on, untrained
 from potstill.evaluation.training import accuracy, make_trainer
@@ -109,7 +109,7 @@ def evaluate(
                     spec = trained_on_real(name, base, runner.workplace, synthetic, repeats)
                 wanted.append((spec, result.baselines.setdefault(name, {})))
             for network in networks:
-                tables = {Series(network, spec, table.get(network)): table for spec, table in wanted}
+                tables = {TrainingSeries(network, spec, table.get(network)): table for spec, table in wanted}
                 for series in measure(runner, [*tables]):
                     tables[series][network] = series.result
                     if file is not None:
@@ -162,7 +162,7 @@ def measure_full(
     images = longest * full.repeats
     with session.runner(session.settled(images), images=images, longest=longest) as runner:
         base = training_on(dataset, runner.workplace, recipe, session.seed)
-        series = Series(network, trained_on_full(base, runner.workplace, epochs, full.repeats), earlier)
+        series = TrainingSeries(network, trained_on_full(base, runner.workplace, epochs, full.repeats), earlier)
         for changed in measure(runner, [series]):
             if keep is not None:
                 keep(changed.result)

@@ -18,7 +18,7 @@ from potstill.evaluation.checks import check_images, check_trainings, check_vali
 from potstill.evaluation.procedures import images_in_training, random_set
 from potstill.evaluation.recipes import find_recipe
 from potstill.evaluation.schedules import training_schedule
-from potstill.evaluation.series import Series, TrainingSpec, measure
+from potstill.evaluation.series import TrainingSeries, TrainingSpec, measure
 from potstill.evaluation.session import Session
 from potstill.evaluation.specs import trained_on_full, training_on
 from potstill.evaluation.training import RANDOM, TrainAndTest, make_trainer
@@ -170,7 +170,7 @@ def _specs(
 
 def _measured(runner: Runner, network: str, specs: Sequence[TrainingSpec]) -> dict[str, NetworkResult]:
     """The results by what was trained on."""
-    wanted = [Series(network, spec) for spec in specs]
+    wanted = [TrainingSeries(network, spec) for spec in specs]
     for series in measure(runner, wanted):
         if series.result.failed is not None:
             raise UserError(f"{series.spec.trained_on}: {series.result.failed}", "use another network or recipe")

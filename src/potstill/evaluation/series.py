@@ -48,7 +48,7 @@ class TrainingSpec:
         return replace(self.each, stream=stream, images=images)
 
 
-class Series:
+class TrainingSeries:
     """The trainings of one network by one specification, and the result so far.
 
     Args:
@@ -117,7 +117,7 @@ class Series:
         return self.result is not before
 
 
-def measure(runner: Runner, wanted: Sequence[Series]) -> Iterator[Series]:
+def measure(runner: Runner, wanted: Sequence[TrainingSeries]) -> Iterator[TrainingSeries]:
     """Do the trainings of several series of one network.
 
     Learning rates are tuned first; after that, all repeats of all series are independent of each other.
@@ -149,7 +149,7 @@ def measure(runner: Runner, wanted: Sequence[Series]) -> Iterator[Series]:
             yield series
 
 
-def _tune(runner: Runner, untuned: Sequence[Series]) -> Iterator[Series]:
+def _tune(runner: Runner, untuned: Sequence[TrainingSeries]) -> Iterator[TrainingSeries]:
     """Choose the learning rate of each series, and yield those that failed."""
     jobs = (
         Job(unit, f"{series.name}, learning rate {unit.learning_rate}", (series, unit), series.spec.weight)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from potstill.data import LabeledImages
 from potstill.experts.difficulty import read_difficulty, write_difficulty
-from potstill.experts.feature_source import EPOCHS, TrainedNetwork, Training
+from potstill.experts.feature_source import EPOCHS, TrainedNetworkSource, Training
 from potstill.experts.plan import Score
 from potstill.runtime.errors import UserError
 
@@ -78,7 +78,7 @@ def curriculum_in(folder: Path, training: Training, by: Score, epochs: int) -> C
     path = folder / CURRICULUM
     if not path.exists():
         training.progress(f"training a network for {EPOCHS} epochs to score the difficulty of images")
-        write_difficulty(path, {by: TrainedNetwork(training).score(by)})
+        write_difficulty(path, {by: TrainedNetworkSource(training).score(by)})
     scores = read_difficulty(path, len(training.real))
     if by not in scores:
         raise UserError(f"{path} has no score {by!r}", "remove it, or name the score that it has with `curriculum_by`")

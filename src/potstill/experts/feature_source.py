@@ -365,7 +365,7 @@ class NetworkSource(OfImages):
             self.training.progress(words)
 
 
-class TrainedNetwork(NetworkSource):
+class TrainedNetworkSource(NetworkSource):
     """One network, trained on first use.
 
     Args:
@@ -458,7 +458,7 @@ def feature_source(features: str, training: Training, epochs: int = EPOCHS) -> F
     if features == "pixels":
         return Pixels(training.real)
     if features == "trained":
-        return TrainedNetwork(training, epochs)
+        return TrainedNetworkSource(training, epochs)
     if names_pretrained(features):
         from potstill.experts.pretrained import PretrainedFeatures  # it derives from a class of this module
 

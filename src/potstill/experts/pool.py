@@ -14,7 +14,7 @@ MEMORY_SHARE = 16
 """The pool is kept in memory if it takes at most this fraction of it; otherwise its files are read again and again."""
 
 
-class Entry(NamedTuple):
+class PooledExpert(NamedTuple):
     """A network of the pool.
 
     Attributes:
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     file: WeightsFile
 
 
-class Pool:
+class ExpertPool:
     """Stored experts to draw from.
 
     Args:
@@ -39,9 +39,9 @@ class Pool:
         self.files = files
         size = sum(tensor.nbytes for tensor in files[0].read().values())
         self._keeps = 2 * size * len(files) <= memory_bytes() / MEMORY_SHARE
-        self._kept: dict[int, Entry] = {}
+        self._kept: dict[int, PooledExpert] = {}
 
-    def draw(self, generator: torch.Generator) -> Entry:
+    def draw(self, generator: torch.Generator) -> PooledExpert:
         """One of the networks, each with equal probability.
 
         Args:
@@ -54,13 +54,13 @@ class Pool:
         if number in self._kept:
             return self._kept[number]
         file = self.files[number]
-        entry = Entry(file.read(file.epochs[0]), file.read(file.epochs[-1]), file)
+        entry = PooledExpert(file.read(file.epochs[0]), file.read(file.epochs[-1]), file)
         if self._keeps:
             self._kept[number] = entry
         return entry
 
 
-def mixed(entry: Entry, share: float) -> Weights:
+def mixed(entry: PooledExpert, share: float) -> Weights:
     """The weights share * initial + (1 - share) * trained, in float64; integers are those of the trained.
 
     Args:

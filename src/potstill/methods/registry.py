@@ -20,7 +20,7 @@ CHOSEN = (f"{PACKAGE}.coresets", f"{PACKAGE}.rded")
 
 
 @dataclass(frozen=True)
-class Entry:
+class MethodEntry:
     """What is known of a method before it is imported.
 
     Attributes:
@@ -35,18 +35,18 @@ class Entry:
 
 
 @cache
-def entries() -> Mapping[str, Entry]:
+def entries() -> Mapping[str, MethodEntry]:
     """The entry of every method by name: distillation methods by year of publication, then those that choose.
 
     A method is a class that ``potstill.methods`` offers, and that declares a name and a citation.
     """
-    found: dict[str, tuple[tuple[int, int], Entry]] = {}
+    found: dict[str, tuple[tuple[int, int], MethodEntry]] = {}
     for location in public_names(PACKAGE).values():
         syntax = class_syntax(location)
         values = {} if syntax is None else declared_values(syntax)
         if syntax is None or not {"name", "citation"} <= values.keys():
             continue
-        entry = Entry(location, summary(syntax), _citation(values["citation"]))
+        entry = MethodEntry(location, summary(syntax), _citation(values["citation"]))
         module = location.partition(":")[0]
         place = (CHOSEN.index(module) + 1, syntax.lineno) if module in CHOSEN else (0, entry.citation.year)
         found[ast.literal_eval(values["name"])] = place, entry

@@ -45,7 +45,7 @@ def default_network(shape: tuple[int, int, int]) -> str:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FamilyEntry:
     """What is known of a family before it is imported.
 
     Attributes:
@@ -57,7 +57,9 @@ class Entry:
     options: Mapping[str, Option]
 
 
-def entries() -> Mapping[str, Entry]:
+def entries() -> Mapping[str, FamilyEntry]:
     """The entry of every family by name."""
     classes = {name: class_syntax(location) for name, location in FAMILIES.items()}
-    return {name: Entry(summary(each), declared_options(each)) for name, each in classes.items() if each is not None}
+    return {
+        name: FamilyEntry(summary(each), declared_options(each)) for name, each in classes.items() if each is not None
+    }

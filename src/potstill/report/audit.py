@@ -31,7 +31,7 @@ from potstill.report.protocol import measured_on, recipe_title
 from potstill.report.sections.gallery import choose_reduction, tile_width
 from potstill.runtime.files import write_atomic
 from potstill.runtime.text import visible
-from potstill.schema.audit import RATES, Arm, Attacked, AttackResult, Audit, Neighbours, Pair, Rate, median
+from potstill.schema.audit import RATES, Arm, Attacked, AttackResult, Audit, NearestPair, Neighbours, Rate, median
 from potstill.schema.statistics import confidence_interval
 
 ARMS: dict[Arm, str] = {"set": "the sets", "random": "random images"}
@@ -248,7 +248,7 @@ def _distance_chart(near: Neighbours) -> CurveChart:
     )
 
 
-def _tile(pair: Pair, shape: tuple[int, int, int], reduction: int) -> Tile:
+def _tile(pair: NearestPair, shape: tuple[int, int, int], reduction: int) -> Tile:
     [label] = class_titles([pair.label])
     distance = f"distance {pair.distance:.2g}, SSIM {pair.similarity:.2f}"
     return Tile(

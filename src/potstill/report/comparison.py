@@ -7,9 +7,8 @@ from pathlib import Path
 
 from potstill.report import wording
 from potstill.report.charts import linear_scale
-from potstill.report.charts.dots import Comparison as Compared
-from potstill.report.charts.dots import Contender, accuracy_chart, accuracy_scale
-from potstill.report.charts.scatter import Cost, Scatter, scatter
+from potstill.report.charts.dots import ChartedNetwork, ChartedSet, accuracy_chart, accuracy_scale
+from potstill.report.charts.scatter import CostAxis, Scatter, scatter
 from potstill.report.comparison_images import compared_images
 from potstill.report.comparison_lead import lead, remarks
 from potstill.report.page import rendered
@@ -24,20 +23,20 @@ UNKNOWN = "–"
 ROUND_SECONDS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)
 
 
-def _costs(network: str, kind: str) -> list[tuple[Cost, Callable[[ComparedSet], float | None]]]:
+def _costs(network: str, kind: str) -> list[tuple[CostAxis, Callable[[ComparedSet], float | None]]]:
     """The costs that accuracy is plotted against, if the sets differ in them; None where it is not recorded."""
     accuracy = f"Accuracy of {wording.network_title(network)}"
     return [
         (
-            Cost(f"{accuracy} by the size of the set", "size, logarithmic", wording.size, wording.size),
+            CostAxis(f"{accuracy} by the size of the set", "size, logarithmic", wording.size, wording.size),
             lambda item: max(item.bytes, 1),
         ),
         (
-            Cost(f"{accuracy} by {kind}s per class", f"{kind}s per class, logarithmic", _whole, _whole),
+            CostAxis(f"{accuracy} by {kind}s per class", f"{kind}s per class, logarithmic", _whole, _whole),
             lambda item: max(item.ipc, 1),
         ),
         (
-            Cost(
+            CostAxis(
                 f"{accuracy} by the time it took to make the set",
                 "time, logarithmic",
                 wording.duration,
@@ -96,28 +95,28 @@ def _usable(item: ComparedSet, network: str) -> TrainedNetwork | None:
     return result if result is not None and result.usable else None
 
 
-def _compared(record: Comparison) -> list[Compared]:
+def _compared(record: Comparison) -> list[ChartedNetwork]:
     """Each network on every set, then on the full data; the first set is highlighted."""
     found = []
     for network in record.networks:
         sets = _of_sets(record, network)
         title = f"all {wording.count(record.dataset.train)} training {record.dataset.kind}s"
         full = (_contender("full", title, record.full[network]),) if network in record.full else ()
-        found.append(Compared(sets.network, (*sets.contenders, *full)))
+        found.append(ChartedNetwork(sets.network, (*sets.contenders, *full)))
     return found
 
 
-def _of_sets(record: Comparison, network: str) -> Compared:
+def _of_sets(record: Comparison, network: str) -> ChartedNetwork:
     contenders = (
         _contender("distilled" if place == 0 else "other", item.name, item.networks[network])
         for place, item in enumerate(record.sets)
         if network in item.networks
     )
-    return Compared(wording.network_title(network), tuple(contenders))
+    return ChartedNetwork(wording.network_title(network), tuple(contenders))
 
 
-def _contender(kind: str, title: str, result: TrainedNetwork) -> Contender:
-    return Contender(kind, title, result, result.seconds, result.epochs)
+def _contender(kind: str, title: str, result: TrainedNetwork) -> ChartedSet:
+    return ChartedSet(kind, title, result, result.seconds, result.epochs)
 
 
 def _scatters(record: Comparison, network: str) -> list[Scatter]:

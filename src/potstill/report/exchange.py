@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from potstill.report.wording import SPACE, count, images, network_title, size
-from potstill.schema.exchange import Exchange, Worth
+from potstill.schema.exchange import Exchange, WorthInImages
 
 
 def exchanged(found: Exchange, network: str, stored: int, pictures: int, kind: str = "image") -> str:
@@ -46,7 +46,7 @@ def exchange_sentences(found: Exchange, network: str, stored: int, pictures: int
     return sentences
 
 
-def _compared(worth: Worth) -> str:
+def _compared(worth: WorthInImages) -> str:
     """As much as, more than or less than so many random real images, with the interval."""
     if worth.images is not None:
         return f"as much as {_real_ones(worth.images)} ({_interval(worth)})"
@@ -59,7 +59,7 @@ def _real_ones(number: int) -> str:
     return f"{count(number)} random real {'one' if number == 1 else 'ones'}"
 
 
-def _interval(worth: Worth) -> str:
+def _interval(worth: WorthInImages) -> str:
     if worth.interval is None:
         return "one repeat gives no interval"
     low, high = (None if end is None else count(end) for end in worth.interval)

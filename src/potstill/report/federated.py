@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from potstill.report import wording
-from potstill.report.charts.course import CourseChart, Reached, course_chart
+from potstill.report.charts.course import CourseChart, CourseData, course_chart
 from potstill.report.federated_lead import federated_verdict, remarks
 from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title
@@ -142,7 +142,7 @@ def _chart(record: Federated, network: str, learners: Sequence[Learner]) -> Cour
         wording.network_title(network),
         "bytes sent, up and down",
         wording.size,
-        Reached(
+        CourseData(
             points=[(_without_settings(each.way), each.bytes, each.mean) for each in (*own.values(), *averaged)],
             courses=[_course(each) for each in (*averaged, *refined) if each.course and each.bytes],
             level=None if central is None else (central.way, central.mean),

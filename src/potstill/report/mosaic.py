@@ -28,7 +28,7 @@ INK = "#1d1b18"
 
 
 @dataclass(frozen=True)
-class Layout:
+class MosaicLayout:
     """Where everything stands, in pixels from the top left corner.
 
     Attributes:
@@ -81,7 +81,7 @@ def mosaic(images: ImageSet, pictures: np.ndarray, title: str) -> Figure:
     return figure
 
 
-def _layout(names: list[str], block: tuple[int, int], beside: bool, title: str) -> Layout:
+def _layout(names: list[str], block: tuple[int, int], beside: bool, title: str) -> MosaicLayout:
     """Places for blocks of pictures, width and height of which are ``block``."""
     width, height = block
     name = math.ceil(max(LETTER * columns(name) for name in names))
@@ -95,7 +95,7 @@ def _layout(names: list[str], block: tuple[int, int], beside: bool, title: str) 
     lines = tuple(textwrap.wrap(title, int((whole - 2 * MARGIN) / TITLE_LETTER)))
     top = MARGIN + len(lines) * LINE + 10
     cells = [(MARGIN + place % across * each[0], top + place // across * each[1]) for place in range(len(names))]
-    return Layout(
+    return MosaicLayout(
         width=whole,
         height=top + math.ceil(len(names) / across) * each[1] - (2 * GAP if beside else 12) + MARGIN,
         title=lines,
@@ -105,7 +105,7 @@ def _layout(names: list[str], block: tuple[int, int], beside: bool, title: str) 
     )
 
 
-def _write(figure: Figure, layout: Layout, place: tuple[int, int], text: str, side: str, size: int) -> None:
+def _write(figure: Figure, layout: MosaicLayout, place: tuple[int, int], text: str, side: str, size: int) -> None:
     x, y = place[0] / layout.width, 1 - (place[1] + LINE / 2) / layout.height
     style = {"fontsize": size, "color": INK, "parse_math": False, "fontfamily": list(font_families())}
     figure.text(x, y, text, ha=side, va="center_baseline", **style)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.report import wording
-from potstill.report.charts.dots import Comparison, Contender, accuracy_chart
+from potstill.report.charts.dots import ChartedNetwork, ChartedSet, accuracy_chart
 from potstill.report.images import read_images, unchanged_images
 from potstill.report.page import rendered
 from potstill.report.protocol import measured_on
@@ -111,16 +111,16 @@ def _shown(outcome: Outcome, folder: Path) -> Shown | None:
     return Shown(after, before if before.pixels.shape == after.pixels.shape else None)
 
 
-def _compared(record: ReproductionRecord, network: str) -> Comparison:
+def _compared(record: ReproductionRecord, network: str) -> ChartedNetwork:
     """Our results with a network, each followed by the published one."""
-    contenders: list[Contender] = []
+    contenders: list[ChartedSet] = []
     for outcome in record.outcomes:
         if outcome.network == network:
-            contenders.append(Contender(_kind(outcome), f"{outcome.row}, here", outcome.measured))
+            contenders.append(ChartedSet(_kind(outcome), f"{outcome.row}, here", outcome.measured))
             if outcome.published is not None:
                 published = Repeats(accuracies=[outcome.published.mean / 100])
-                contenders.append(Contender("other", f"{outcome.row}, published", published))
-    return Comparison(wording.network_title(network), tuple(contenders))
+                contenders.append(ChartedSet("other", f"{outcome.row}, published", published))
+    return ChartedNetwork(wording.network_title(network), tuple(contenders))
 
 
 def _kind(outcome: Outcome) -> str:

@@ -17,7 +17,7 @@ from potstill.report.page import rendered
 from potstill.report.protocol import measured_on, recipe_title, training_of
 from potstill.report.sections.gallery import tile_width
 from potstill.runtime.files import write_atomic
-from potstill.schema.subset import Comparison, Neighbour, Subset
+from potstill.schema.subset import ChosenAndRandom, Neighbour, Subset
 
 PAGE = "selection.html"
 MOST_CLASSES = 30
@@ -184,7 +184,7 @@ def _members(record: Subset) -> str:
     return "vectors" if record.vectors else "images"
 
 
-def _judged(network: str, each: Comparison, of: str) -> str:
+def _judged(network: str, each: ChosenAndRandom, of: str) -> str:
     title = wording.network_title(network)
     reached = (
         f"{title}: {wording.points(each.chosen.mean)} % on the choice, "
@@ -203,7 +203,7 @@ def _judged(network: str, each: Comparison, of: str) -> str:
     return f"{reached}: no clear difference, {between}."
 
 
-def _row(network: str, each: Comparison) -> Row:
+def _row(network: str, each: ChosenAndRandom) -> Row:
     ends = each.interval
     interval = "" if ends is None else f" [{wording.signed(ends[0])}, {wording.signed(ends[1])}]"
     return Row(
@@ -215,7 +215,7 @@ def _row(network: str, each: Comparison) -> Row:
     )
 
 
-def _failures(networks: Mapping[str, Comparison], of: str) -> Iterator[tuple[str, str]]:
+def _failures(networks: Mapping[str, ChosenAndRandom], of: str) -> Iterator[tuple[str, str]]:
     for name, each in networks.items():
         for on, result in (("the choice", each.chosen), (f"random {of}", each.random)):
             if result.failed:

@@ -30,7 +30,7 @@ IMAGES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class EstimatedCost:
     """The seconds that a row will take.
 
     Attributes:
@@ -73,7 +73,7 @@ def estimate(
     searches: int,
     *,
     distilled: bool,
-) -> Cost:
+) -> EstimatedCost:
     """Time a step of each kind of work of a row, and multiply.
 
     Args:
@@ -91,7 +91,7 @@ def estimate(
     timing = _Timing(dataset, settings)
     if row.full:
         schedule = training_schedule(recipe, flips=dataset.flips, full=True)
-        return Cost(evaluating=sum(timing.full(network, schedule) for network in row.published) * repeats)
+        return EstimatedCost(evaluating=sum(timing.full(network, schedule) for network in row.published) * repeats)
     set_like = SyntheticSet.from_noise(dataset.train, settings.ipc, Streams(0).generator("estimate"))
     schedule = training_schedule(recipe, flips=dataset.flips)
     trainings = repeats + len(recipe.learning_rate_grid)
@@ -110,7 +110,7 @@ def estimate(
     elif not settings.iterations:
         untimed = "the choice of images is not timed"
     iteration = 0.0 if distilled or untimed else timing.iteration()
-    return Cost(
+    return EstimatedCost(
         experts=experts,
         distilling=iteration * (settings.iterations or 0),
         evaluating=evaluating,

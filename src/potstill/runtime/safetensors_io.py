@@ -49,7 +49,7 @@ LARGEST = 2**48
 
 
 @dataclass(frozen=True)
-class Entry:
+class DeclaredTensor:
     """One tensor as the header declares it.
 
     Attributes:
@@ -102,7 +102,7 @@ def read_safetensors(
         return {entry.name: read(stream, entry) for entry in chosen}, metadata
 
 
-def read_header(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
+def read_header(path: Path) -> tuple[dict[str, DeclaredTensor], dict[str, str]]:
     """What a file declares of its tensors, by name in alphabetical order, and its metadata; no tensor is read.
 
     Raises:
@@ -160,7 +160,7 @@ def pack(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BufferedReader, list[Entry], dict[str, str]]]:
+def _opened(path: Path) -> Iterator[tuple[BufferedReader, list[DeclaredTensor], dict[str, str]]]:
     """The open file, what its header declares, and its metadata."""
     with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -170,7 +170,7 @@ def _opened(path: Path) -> Iterator[tuple[BufferedReader, list[Entry], dict[str,
             raise SafetensorError(str(error)) from error
 
 
-def _declared(stream: BufferedReader, size: int) -> tuple[list[Entry], dict[str, str]]:
+def _declared(stream: BufferedReader, size: int) -> tuple[list[DeclaredTensor], dict[str, str]]:
     """The tensors that the header declares, in alphabetical order, and the metadata.
 
     Raises:
@@ -196,7 +196,7 @@ def _declared(stream: BufferedReader, size: int) -> tuple[list[Entry], dict[str,
     return entries, metadata
 
 
-def _entry(name: str, declared: Any, start: int) -> Entry:
+def _entry(name: str, declared: Any, start: int) -> DeclaredTensor:
     """One entry of the header.
 
     Args:
@@ -219,14 +219,14 @@ def _entry(name: str, declared: Any, start: int) -> Entry:
     begin, end = offsets
     if end - begin != math.prod(shape) * DTYPES[dtype][2]:
         raise ValueError(f"tensor {name!r} has {end - begin:,} bytes, which do not fit {dtype} {shape}")
-    return Entry(name, dtype, tuple(shape), start + begin, start + end)
+    return DeclaredTensor(name, dtype, tuple(shape), start + begin, start + end)
 
 
 def _are_sizes(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
 
 
-def _read_array(stream: BufferedReader, entry: Entry) -> np.ndarray:
+def _read_array(stream: BufferedReader, entry: DeclaredTensor) -> np.ndarray:
     name = DTYPES[entry.dtype][1]
     if name is None:
         raise ValueError(f"tensor {entry.name!r} has the type {entry.dtype}, which NumPy lacks")
@@ -235,7 +235,7 @@ def _read_array(stream: BufferedReader, entry: Entry) -> np.ndarray:
     return array
 
 
-def _read_tensor(stream: BufferedReader, entry: Entry) -> Any:
+def _read_tensor(stream: BufferedReader, entry: DeclaredTensor) -> Any:
     import torch
 
     tensor = torch.empty(entry.shape, dtype=getattr(torch, DTYPES[entry.dtype][0]))
@@ -243,7 +243,7 @@ def _read_tensor(stream: BufferedReader, entry: Entry) -> Any:
     return tensor
 
 
-def _fill(stream: BufferedReader, entry: Entry, content: np.ndarray) -> None:
+def _fill(stream: BufferedReader, entry: DeclaredTensor, content: np.ndarray) -> None:
     """Read the bytes of a tensor.
 
     Args:

@@ -271,7 +271,7 @@ class AreaDifference(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair(Record):
+class NearestPair(Record):
     """A synthetic image and the nearest real one.
 
     Attributes:
@@ -335,7 +335,7 @@ class Neighbours(Record):
     similarities: list[float]
     held_out: list[Amount]
     held_out_similarities: list[float]
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[NearestPair] = field(default_factory=list)
     start: FromStart | None = None
 
     @property

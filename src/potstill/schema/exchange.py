@@ -22,7 +22,7 @@ SAMPLES = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point(Record):
+class CurvePoint(Record):
     """Trainings on random real images, drawn anew for each.
 
     Attributes:
@@ -68,7 +68,7 @@ class Point(Record):
 
 
 @dataclass(frozen=True)
-class Rate:
+class ExchangeRate:
     """The number of random real images of each class that a set is worth.
 
     Attributes:
@@ -84,7 +84,7 @@ class Rate:
     interval: tuple[float | None, float | None] | None
 
 
-def exchange_rate(accuracies: Sequence[float], points: Sequence[Point]) -> Rate:
+def exchange_rate(accuracies: Sequence[float], points: Sequence[CurvePoint]) -> ExchangeRate:
     """Read from the curve of random images how many of them a set is worth.
 
     The curve is made monotonic by least squares, and is linear in the logarithm of the number of images. The interval
@@ -104,7 +104,7 @@ def exchange_rate(accuracies: Sequence[float], points: Sequence[Point]) -> Rate:
     number = None if where is None else float(np.exp(where))
     beyond = None if where is not None else "least" if mean < curve[0] else "most"
     if min(len(accuracies), *(len(point.accuracies) for point in points)) < 2:
-        return Rate(number, beyond, None)
+        return ExchangeRate(number, beyond, None)
     samples = np.concatenate([np.linspace(places[0], places[-1], SAMPLES), places, [] if where is None else [where]])
     samples = np.unique(samples)
     shares = np.stack([np.interp(samples, places, each) for each in parts.T], axis=1)
@@ -113,10 +113,10 @@ def exchange_rate(accuracies: Sequence[float], points: Sequence[Point]) -> Rate:
     worse, better = gains > most, gains < -most
     low = possible[-1] if worse.all() else possible[~worse][0]
     high = possible[0] if better.all() else possible[~better][-1]
-    return Rate(number, beyond, (float(low) if worse[0] else None, float(high) if better[-1] else None))
+    return ExchangeRate(number, beyond, (float(low) if worse[0] else None, float(high) if better[-1] else None))
 
 
-def _parts_in_monotonic_curve(points: Sequence[Point]) -> np.ndarray:
+def _parts_in_monotonic_curve(points: Sequence[CurvePoint]) -> np.ndarray:
     """The part that each point has in the monotonic curve at each of them: (points, points), and rows add up to 1."""
     repeats = np.array([len(point.accuracies) for point in points], float)
     pooled = scipy.optimize.isotonic_regression([point.mean for point in points], weights=repeats)
@@ -136,7 +136,7 @@ def _first_place(mean: float, curve: np.ndarray, places: np.ndarray) -> float | 
     return float(np.interp(mean, curve[after - 1 : after + 1], places[after - 1 : after + 1]))
 
 
-def _half_widths(accuracies: Sequence[float], points: Sequence[Point], shares: np.ndarray) -> np.ndarray:
+def _half_widths(accuracies: Sequence[float], points: Sequence[CurvePoint], shares: np.ndarray) -> np.ndarray:
     """Half the width of Welch's interval of the difference between a set and each of several places on the curve.
 
     Args:
@@ -166,12 +166,12 @@ class NetworkExchange(Record):
     """
 
     accuracies: list[Fraction]
-    points: list[Point] = field(default_factory=list)
+    points: list[CurvePoint] = field(default_factory=list)
     made_on: list[str] = field(default_factory=list)
     failed: str | None = None
 
     @property
-    def rate(self) -> Rate | None:
+    def rate(self) -> ExchangeRate | None:
         """How many images a set is worth; None without a curve."""
         return exchange_rate(self.accuracies, self.points) if self.points else None
 
@@ -197,14 +197,14 @@ class NetworkExchange(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worth:
+class WorthInImages:
     """What a set is worth in random real images.
 
     Attributes:
-        images_per_class: their number of each class, as for ``Rate``.
+        images_per_class: their number of each class, as for ``ExchangeRate``.
         images: their number in all, a whole number; None if no number on the curve has the accuracy of the set.
         beyond: the end of the curve beyond which it lies in that case.
-        interval: the 95 % interval of ``images``, as for ``Rate``.
+        interval: the 95 % interval of ``images``, as for ``ExchangeRate``.
         least: the fewest images that were tried.
         most: the most that were tried.
         bytes: the size of ``images`` as 8-bit pixels; None likewise.
@@ -250,7 +250,7 @@ class Exchange(SetRecord):
         names = ("recipe", "seed", "initial", "set_sha256", "dataset_fingerprint")
         return {name: plain(getattr(self, name)) for name in names}
 
-    def worth(self, network: str) -> Worth | None:
+    def worth(self, network: str) -> WorthInImages | None:
         """What the set is worth for a network; None without a curve."""
         found = self.networks[network]
         rate = found.rate
@@ -261,7 +261,7 @@ class Exchange(SetRecord):
         if rate.interval is not None:
             low, high = (None if end is None else round(end * self.classes) for end in rate.interval)
             interval = low, high
-        return Worth(
+        return WorthInImages(
             images_per_class=rate.images_per_class,
             images=images,
             beyond=rate.beyond,

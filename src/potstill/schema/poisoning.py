@@ -84,7 +84,7 @@ PROTOCOLS: Mapping[str, type[BackdoorProtocol] | type[StepProtocol]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome(Record):
+class VictimOutcome(Record):
     """How one network answers.
 
     Attributes:
@@ -133,7 +133,7 @@ class Victims(Record):
     network: str
     images: Count = 0
     bytes: Count = 0
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[VictimOutcome] = field(default_factory=list)
     making_seconds: Amount = 0.0
     seconds: Amount = 0.0
     failed: str | None = None

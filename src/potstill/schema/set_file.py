@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from potstill.runtime.errors import UserError
 from potstill.runtime.files import sha256
 from potstill.runtime.reading import is_pickle
-from potstill.runtime.safetensors_io import UNREADABLE, Entry, pack, read_header
+from potstill.runtime.safetensors_io import UNREADABLE, DeclaredTensor, pack, read_header
 from potstill.schema import Record
 from potstill.schema.fields import Count, Fields, Positive
 from potstill.schema.privacy import Privacy
@@ -145,7 +145,7 @@ class SetMetadata(Record):
             raise unusable_set(file, problem)
         return made
 
-    def _problems(self, declared: Mapping[str, Entry]) -> Iterator[str]:
+    def _problems(self, declared: Mapping[str, DeclaredTensor]) -> Iterator[str]:
         """What does not fit together, each as a short description."""
         if absent := [name for name in ("images", "labels") if name not in declared]:
             yield f"it has no {' and no '.join(absent)}"
@@ -172,7 +172,7 @@ class SetMetadata(Record):
             yield "mean and std are not those of pixels in [0, 1]"
         yield from self._problems_of_extras(declared, images)
 
-    def _problems_of_extras(self, declared: Mapping[str, Entry], images: Entry) -> Iterator[str]:
+    def _problems_of_extras(self, declared: Mapping[str, DeclaredTensor], images: DeclaredTensor) -> Iterator[str]:
         step, rates = declared.get("step_size"), declared.get("replay.rates")
         if step is not None and (step.dtype not in ("F32", "F64") or step.shape):
             yield "the step size is not one positive number"

@@ -119,7 +119,7 @@ class Neighbour(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(Record):
+class ChosenAndRandom(Record):
     """A network trained on what was chosen, and on as many random images of each class.
 
     Attributes:
@@ -156,7 +156,7 @@ class Worth(Record):
     """
 
     recipe: Recipe
-    networks: dict[str, Comparison] = field(default_factory=dict)
+    networks: dict[str, ChosenAndRandom] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

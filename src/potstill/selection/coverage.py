@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from potstill.selection.rows import Rows
+from potstill.selection.rows import CentredRows
 
 STRATA = 50
 """The number of equally wide ranges of difficulty."""
@@ -59,6 +59,6 @@ def moderate(features: Tensor, count: int) -> Tensor:
     Returns:
         int64 (count,): distinct positions, nearest to the median first.
     """
-    apart = Rows(features).squares.sqrt()
+    apart = CentredRows(features).squares.sqrt()
     middle = apart.sort().values[[(len(apart) - 1) // 2, len(apart) // 2]].mean()
     return (apart - middle).abs().argsort(stable=True)[:count]

@@ -10,7 +10,7 @@ from torch import Tensor
 from potstill.runtime.progress import Progress, silent
 from potstill.selection.greedy import Telling
 from potstill.selection.nearest import Nearest
-from potstill.selection.rows import Rows
+from potstill.selection.rows import CentredRows
 
 EXACT_UP_TO = 8192
 """Up to so many images, all distances are computed, and every image is a candidate at every step."""
@@ -43,7 +43,7 @@ def facility_location(features: Tensor, count: int, seed: int, *, progress: Prog
         int64 (count,): distinct positions, in the order of choice.
     """
     if len(features) <= EXACT_UP_TO:
-        centred = Rows(features).centred(slice(None))
+        centred = CentredRows(features).centred(slice(None))
         return _lazy_greedy(torch.cat([_distances(few, centred).float() for few in centred.split(ROWS)]), count)
     return _stochastic_greedy(features, count, torch.Generator().manual_seed(seed), progress)
 
@@ -72,7 +72,7 @@ def _lazy_greedy(apart: Tensor, count: int) -> Tensor:
 
 def _stochastic_greedy(features: Tensor, count: int, generator: torch.Generator, progress: Progress) -> Tensor:
     """The greedy choice among random candidates, by the distances of random clients."""
-    rows, telling = Rows(features), Telling("facility location", count, progress)
+    rows, telling = CentredRows(features), Telling("facility location", count, progress)
     nearest = Nearest(rows)
     left = torch.arange(len(rows))
     wanted = math.ceil(len(rows) / count * math.log(1 / EPSILON))

@@ -9,7 +9,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from potstill.selection.rows import Rows
+from potstill.selection.rows import CentredRows
 
 STARTS = 4
 """Default number of k-means++ runs; the best is used."""
@@ -27,7 +27,7 @@ def nearest_to_mean(features: Tensor, count: int) -> Tensor:
     Returns:
         int64 (count,): distinct positions.
     """
-    return hardest(-Rows(features).squares, count)
+    return hardest(-CentredRows(features).squares, count)
 
 
 def k_means_centres(features: Tensor, count: int, seed: int, *, starts: int = STARTS) -> Tensor:
@@ -69,7 +69,7 @@ def k_means_nearest(features: Tensor, count: int, seed: int, *, starts: int = ST
     Returns:
         int64 (count,): distinct positions.
     """
-    rows = Rows(features)
+    rows = CentredRows(features)
     taken = torch.zeros(len(features), dtype=torch.bool)
     chosen = []
     for centre in k_means_centres(features, count, seed, starts=starts).double() - rows.mean:

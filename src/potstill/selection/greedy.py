@@ -11,7 +11,7 @@ from torch import Tensor
 
 from potstill.runtime.progress import Pace, Progress, silent
 from potstill.selection.nearest import Nearest
-from potstill.selection.rows import Rows
+from potstill.selection.rows import CentredRows
 
 TOLERANCE = 1e-12
 """Values that differ by less than this share of what they are computed from are equal."""
@@ -31,7 +31,7 @@ def herding(features: Tensor, count: int, *, progress: Progress = silent) -> Ten
     Returns:
         int64 (count,): distinct positions, in the order of choice.
     """
-    rows, telling = Rows(features), Telling("herding", count, progress)
+    rows, telling = CentredRows(features), Telling("herding", count, progress)
     total = torch.zeros(features.shape[1], dtype=torch.float64)  # of the chosen, less the mean of all
     chosen: list[int] = []
     for number in range(1, count + 1):
@@ -63,7 +63,7 @@ def k_center(features: Tensor, count: int, *, progress: Progress = silent) -> Te
     Returns:
         int64 (count,): distinct positions, in the order of choice.
     """
-    rows, telling = Rows(features), Telling("k-center", count, progress)
+    rows, telling = CentredRows(features), Telling("k-center", count, progress)
     chosen = [first_smallest(rows.squares, rows.scales(rows.squares))]
     nearest = Nearest(rows)
     while len(chosen) < count:

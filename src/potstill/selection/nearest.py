@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from potstill.selection.rows import ROUNDING, Rows
+from potstill.selection.rows import ROUNDING, CentredRows
 
 PROJECTED_FROM = 50_000
 """From so many rows on, distances are first bounded from below in few dimensions."""
@@ -29,7 +29,7 @@ class Nearest:
         squares: float64 (n,); infinite as long as there is none.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: CentredRows) -> None:
         self.squares = torch.full((len(rows),), torch.inf, dtype=torch.float64)
         self._rows = rows
         many = len(rows) >= PROJECTED_FROM and rows.values.shape[1] > 2 * PROJECTED_TO
@@ -59,7 +59,7 @@ class _Projected:
     By the triangle inequality for that rest, distances between these short vectors are at most those between the rows.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: CentredRows) -> None:
         step = max(len(rows) // SAMPLED, 1)
         sample = rows.centred(slice(None, None, step))
         directions = torch.linalg.eigh(sample.T @ sample).eigenvectors[:, -PROJECTED_TO:]

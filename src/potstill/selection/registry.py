@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from potstill.data import LabeledImages
-from potstill.experts.feature_source import FeatureSource, Pixels, TrainedNetwork, Training
+from potstill.experts.feature_source import FeatureSource, Pixels, TrainedNetworkSource, Training
 from potstill.runtime.errors import UserError
 from potstill.runtime.progress import Progress
 from potstill.runtime.streams import Streams
@@ -43,7 +43,7 @@ class Selection(ABC):
 
     def source(self, training: Training) -> FeatureSource:
         """The feature source that the selection uses by default."""
-        return TrainedNetwork(training) if self.needs_network else Pixels(training.real)
+        return TrainedNetworkSource(training) if self.needs_network else Pixels(training.real)
 
     @property
     @abstractmethod

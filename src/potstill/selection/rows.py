@@ -14,7 +14,7 @@ ROUNDING = 2.0**-24
 """The unit roundoff of float32."""
 
 
-class Rows:
+class CentredRows:
     """The rows of a matrix of vectors, as seen from their mean; the matrix may be a file that is mapped into memory.
 
     Nothing as large as the matrix is made. Sums of products in float32 come with a bound of their error, so that what

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from potstill.applications.audit.judging import (
-    Judged,
+    BootstrappedAttacks,
     Question,
     differences,
     judged_networks,
@@ -226,7 +226,7 @@ class _Attacks:
         self._sets = {"set": [each.synthetic for each in products], "random": self._random_sets()}
         self._questions = {arm: self._question(arm) for arm in ARMS}
         self._scored: dict[_Place, Scored] = {}
-        self._judged: dict[tuple[str, Arm], Judged] = {}
+        self._judged: dict[tuple[str, Arm], BootstrappedAttacks] = {}
 
     def results(self, runner: Runner) -> Iterator[Audit]:
         """Attack the images themselves, train every network on every set and on random images, and attack these.

@@ -21,7 +21,7 @@ CURVE_POINTS = 40
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class BootstrappedAttacks:
     """The results of all attacks on the same kind of networks or sets, and bootstrap samples of the areas.
 
     Attributes:
@@ -63,7 +63,7 @@ def level_of_bounds(networks: int, pairs: int, population: int) -> float:
     return 1 - SIGNIFICANCE / (len(feasible(pairs, 0)) + networks * len(feasible(pairs, population)))
 
 
-def judged_networks(arm: Arm, network: str, scored: Sequence[Scored], question: Question) -> Judged:
+def judged_networks(arm: Arm, network: str, scored: Sequence[Scored], question: Question) -> BootstrappedAttacks:
     """Attack every network in turn, with the others as references.
 
     Args:
@@ -73,13 +73,13 @@ def judged_networks(arm: Arm, network: str, scored: Sequence[Scored], question: 
         question: who the members are.
     """
     if failed := next((each.failed for each in scored if each.failed is not None), None):
-        return Judged(Attacked(arm=arm, network=network, failed=failed), {})
+        return BootstrappedAttacks(Attacked(arm=arm, network=network, failed=failed), {})
     pool, population = (np.stack([unpacked(getattr(each, part)) for each in scored]) for part in ("pool", "population"))
     empty = Attacked(arm=arm, network=network, accuracies=[each.accuracy for each in scored])
     return _judged(empty, pool, population, question)
 
 
-def judged_sets(arm: Arm, sets: Sequence[SyntheticSet], real: LabeledImages, question: Question) -> Judged:
+def judged_sets(arm: Arm, sets: Sequence[SyntheticSet], real: LabeledImages, question: Question) -> BootstrappedAttacks:
     """Attack the images themselves: the score of a real image is how close it is to one of them.
 
     Args:
@@ -92,17 +92,17 @@ def judged_sets(arm: Arm, sets: Sequence[SyntheticSet], real: LabeledImages, que
     return _judged(Attacked(arm=arm, network=""), pool, np.empty((len(pool), 0)), question)
 
 
-def _judged(empty: Attacked, pool: np.ndarray, population: np.ndarray, question: Question) -> Judged:
+def _judged(empty: Attacked, pool: np.ndarray, population: np.ndarray, question: Question) -> BootstrappedAttacks:
     members = question.members
     evidence = [evidence_of(target, pool, members, population) for target in range(len(pool))]
     names = feasible(len(members) // 2, population.shape[1])
     found = [np.stack([ATTACKS[name].score(each) for each in evidence]) for name in names]
     samples = dict(zip(names, sampled_areas(found, members, question.seed)[1], strict=True))
     attacks = [_result(name, scores, question, samples[name]) for name, scores in zip(names, found, strict=True)]
-    return Judged(replace(empty, attacks=attacks), samples)
+    return BootstrappedAttacks(replace(empty, attacks=attacks), samples)
 
 
-def differences(of_sets: Judged, of_random: Judged) -> list[AreaDifference]:
+def differences(of_sets: BootstrappedAttacks, of_random: BootstrappedAttacks) -> list[AreaDifference]:
     """What the sets give away beyond random images, for each attack.
 
     Args:

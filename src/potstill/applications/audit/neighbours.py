@@ -12,7 +12,7 @@ from torch import Tensor
 
 from potstill.data import LabeledImages
 from potstill.evaluation.training import evenly_spaced
-from potstill.schema.audit import FromStart, Neighbours, Pair, median
+from potstill.schema.audit import FromStart, NearestPair, Neighbours, median
 from potstill.synthetic import SyntheticSet
 
 CANDIDATES = 10
@@ -57,7 +57,7 @@ def neighbours_of(
         held_out=theirs.distances[:, 0].tolist(),
         held_out_similarities=theirs.similarities.tolist(),
         pairs=[
-            Pair(
+            NearestPair(
                 place=place,
                 real=int(ours.places[place, 0]),
                 label=names[labels[place]],

@@ -29,7 +29,7 @@ from potstill.units import Unit, Workplace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome(Record):
+class CourseOutcome(Record):
     """A course, or the reason why there is none."""
 
     course: Course | None = None
@@ -42,7 +42,7 @@ class Outcome(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DomainCourse(Unit[Outcome]):
+class DomainCourse(Unit[CourseOutcome]):
     """Train a network on one stage after the other, and test it on all of them after each.
 
     Attributes:
@@ -57,7 +57,7 @@ class DomainCourse(Unit[Outcome]):
         stream: the stream of the draws.
     """
 
-    result: ClassVar[type[Record]] = Outcome
+    result: ClassVar[type[Record]] = CourseOutcome
     version: ClassVar[int] = 2
 
     stages: tuple[str, ...]
@@ -70,14 +70,14 @@ class DomainCourse(Unit[Outcome]):
     seed: int
     stream: tuple[str | int, ...]
 
-    def run(self, workplace: Workplace) -> Outcome:
+    def run(self, workplace: Workplace) -> CourseOutcome:
         """Train and test. A training that fails is a result too, which says why."""
         try:
-            return Outcome(course=self._course(workplace))
+            return CourseOutcome(course=self._course(workplace))
         except UserError as error:
-            return Outcome(failed=error.problem)
+            return CourseOutcome(failed=error.problem)
 
-    def is_final(self, result: Outcome) -> bool:
+    def is_final(self, result: CourseOutcome) -> bool:
         """A course that failed is tried again when it is asked for again."""
         return result.failed is None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from potstill.applications.continual.domain_course import DomainCourse, Outcome
+from potstill.applications.continual.domain_course import CourseOutcome, DomainCourse
 from potstill.applications.continual.record import check_earlier, with_results
 from potstill.applications.on_record import described, recording
 from potstill.applications.recipes import networks_for, recipe_for_several_sets
@@ -180,7 +180,7 @@ class _Learning:
 
     def __init__(self, domains: _Domains, recipe: Recipe, filled: Sequence[_Filled], networks: Sequence[str]) -> None:
         self.domains, self.recipe, self.filled, self.networks = domains, recipe, filled, networks
-        self.collected = Collected[_Place, Outcome]()
+        self.collected = Collected[_Place, CourseOutcome]()
 
     def results(self, runner: Runner) -> Iterator[list[Learner]]:
         """Let every network take every course.
@@ -198,7 +198,7 @@ class _Learning:
             runner.progress(f"{job.title}: {said}")
             yield self._learners()
 
-    def _jobs(self, workplace: Workplace) -> Iterator[Job[Outcome, _Place]]:
+    def _jobs(self, workplace: Workplace) -> Iterator[Job[CourseOutcome, _Place]]:
         """The courses; those of one repeat and network share initial weights, all other draws, and the first stage."""
         protocol = self.domains.protocol
         stages = tuple(workplace.materials.add(dataset) for dataset in self.domains.stages)

@@ -24,7 +24,7 @@ from potstill.runtime.errors import UserError
 from potstill.runtime.streams import Streams
 from potstill.schema.applications import BASELINES
 from potstill.schema.attacks import Probe, Probed
-from potstill.schema.poisoning import CLEAN, POISONED, BackdoorProtocol, Case, Outcome, Poisoning, Victims
+from potstill.schema.poisoning import CLEAN, POISONED, BackdoorProtocol, Case, Poisoning, VictimOutcome, Victims
 from potstill.units import Collected, Job, Runner, UnitLog
 
 PURPOSE = "poisoning"
@@ -219,8 +219,8 @@ class _Learning:
             failed=failed,
         )
 
-    def _outcome(self, result: Probed) -> Outcome:
-        return Outcome(
+    def _outcome(self, result: Probed) -> VictimOutcome:
+        return VictimOutcome(
             accuracy=result.accuracies[0],
             success=self._taken(result, 1),
             recognised=result.accuracies[1],

@@ -30,7 +30,7 @@ from potstill.runtime.bounds import at_least
 from potstill.runtime.errors import UserError
 from potstill.schema.applications import BASELINES
 from potstill.schema.evaluation import NetworkResult
-from potstill.schema.poisoning import AFTER, BEFORE, Case, Outcome, Poisoning, StepProtocol, Victims
+from potstill.schema.poisoning import AFTER, BEFORE, Case, Poisoning, StepProtocol, VictimOutcome, Victims
 from potstill.schema.set_file import SetKind
 from potstill.synthetic import SyntheticSet
 from potstill.units import Collected, Job, Runner, UnitLog
@@ -215,10 +215,10 @@ class _Trial:
             failed=failed,
         )
 
-    def _outcome(self, counts: torch.Tensor) -> Outcome:
+    def _outcome(self, counts: torch.Tensor) -> VictimOutcome:
         """What a confusion matrix, with a row for each true class, says."""
         row, others = counts[self.attacked], [label for label in range(len(counts)) if label != self.attacked]
-        return Outcome(
+        return VictimOutcome(
             accuracy=(counts.diagonal()[others].sum() / counts[others].sum()).item(),
             success=(row[self.target] / row.sum()).item(),
             recognised=(row[self.attacked] / row.sum()).item(),

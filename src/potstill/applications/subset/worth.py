@@ -11,7 +11,7 @@ from potstill.applications.subset.candidates import Candidates
 from potstill.data import ImageDataset
 from potstill.evaluation import Session, find_recipe
 from potstill.evaluation.checks import check_networks, check_repeats, check_test
-from potstill.evaluation.series import Series, TrainingSpec, measure
+from potstill.evaluation.series import TrainingSeries, TrainingSpec, measure
 from potstill.evaluation.specs import training_on
 from potstill.networks import default_network
 from potstill.runtime.bounds import check_least, check_memory
@@ -20,7 +20,7 @@ from potstill.runtime.streams import Streams
 from potstill.schema.evaluation import NetworkResult
 from potstill.schema.recipe import Recipe
 from potstill.schema.shapes import is_vector
-from potstill.schema.subset import Comparison, Worth
+from potstill.schema.subset import ChosenAndRandom, Worth
 from potstill.selection.random import random_subset
 from potstill.synthetic import SyntheticSet
 from potstill.units import UnitLog
@@ -158,14 +158,14 @@ def measure_worth(
         own = materials.add(SyntheticSet.from_indices(train, chosen.to(train.device)))
         for network in dict.fromkeys(networks):
             series = [
-                Series(network, spec("the choice", lambda _stream: own)),
-                Series(network, spec(f"random {'vectors' if train.holds_vectors else 'images'}", drawn)),
+                TrainingSeries(network, spec("the choice", lambda _stream: own)),
+                TrainingSeries(network, spec(f"random {'vectors' if train.holds_vectors else 'images'}", drawn)),
             ]
             for _ in measure(runner, series):
                 on_choice, on_random = (each.result for each in series)
                 if not all(each.accuracies or each.failed for each in (on_choice, on_random)):
                     continue  # nothing to compare yet; the log has what was measured
-                worth.networks[network] = Comparison(chosen=_kept(on_choice), random=_kept(on_random))
+                worth.networks[network] = ChosenAndRandom(chosen=_kept(on_choice), random=_kept(on_random))
                 yield worth
 
 

@@ -20,7 +20,7 @@ DEFLATE_RATIO = 1032
 PIECE = 2**20  # bytes read at a time
 
 
-class Readable(Protocol):
+class ByteStream(Protocol):
     """A stream of bytes, perhaps decompressed as it is read."""
 
     def read(self, size: int, /) -> bytes:
@@ -70,7 +70,7 @@ def check_size(declared: int, stored: int, where: str) -> None:
 
 
 def read_array(
-    stream: Readable, dtype: np.dtype, shape: Sequence[int], *, stored: int, where: str, order: str = "C"
+    stream: ByteStream, dtype: np.dtype, shape: Sequence[int], *, stored: int, where: str, order: str = "C"
 ) -> np.ndarray:
     """Read an array, in pieces: a stream that ends early costs no more memory than what it held.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.formats.bounds import Readable, opened, read_array
+from potstill.data.formats.bounds import ByteStream, opened, read_array
 from potstill.runtime.errors import UserError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -42,7 +42,7 @@ def read_idx(path: Path) -> np.ndarray:
             return _parse(unzipped, path, stored)
 
 
-def _parse(stream: Readable, path: Path, stored: int) -> np.ndarray:
+def _parse(stream: ByteStream, path: Path, stored: int) -> np.ndarray:
     header = stream.read(4)
     if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in NUMBER_TYPES or not 1 <= header[3] <= 4:
         raise UserError(f"{path} is not an idx file: it begins with {header.hex(' ') or 'nothing'}", REMEDY)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from potstill.data.formats.bounds import PIECE, Readable, opened, read_array
+from potstill.data.formats.bounds import PIECE, ByteStream, opened, read_array
 from potstill.runtime.errors import UserError
 
 REMEDY = "download it again"
@@ -104,7 +104,7 @@ def _order(header: bytes, path: Path) -> str:
 
 
 def _variable(
-    stream: Readable, order: str, wanted: Collection[str] | None, path: Path, stored: int
+    stream: ByteStream, order: str, wanted: Collection[str] | None, path: Path, stored: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The name and the numbers of one variable, unless it is of another kind or not wanted."""
     flags = np.frombuffer(_content(stream, order, 16), f"{order}u4")
@@ -127,7 +127,7 @@ def _variable(
     yield name, array
 
 
-def _tag(stream: Readable, order: str) -> _Tag:
+def _tag(stream: ByteStream, order: str) -> _Tag:
     head = _exactly(stream, 8)
     first, second = (int(word) for word in np.frombuffer(head, f"{order}u4"))
     if first >> 16:  # so few bytes that they are within the head
@@ -137,7 +137,7 @@ def _tag(stream: Readable, order: str) -> _Tag:
     return _Tag(first, second)
 
 
-def _content(stream: Readable, order: str, most: int) -> bytes:
+def _content(stream: ByteStream, order: str, most: int) -> bytes:
     """The bytes of a short element."""
     tag = _tag(stream, order)
     if tag.content is not None:
@@ -147,7 +147,7 @@ def _content(stream: Readable, order: str, most: int) -> bytes:
     return _exactly(stream, tag.size + tag.padding)[: tag.size]
 
 
-def _exactly(stream: Readable, size: int) -> bytes:
+def _exactly(stream: ByteStream, size: int) -> bytes:
     content = b""
     while len(content) < size:
         piece = stream.read(size - len(content))

@@ -27,7 +27,7 @@ LONGEST_NAME = 2**12
 """The most characters of a class's name; a longer text is something else, and need not be kept in memory."""
 
 
-class Table(Protocol):
+class ColumnarTable(Protocol):
     """A table in a file or in memory."""
 
     @property
@@ -60,7 +60,7 @@ class Named:
         names: what may say which split it is, as in :class:`potstill.data.found.Part`.
     """
 
-    table: Table
+    table: ColumnarTable
     origin: str
     names: tuple[str, ...]
 
@@ -192,7 +192,7 @@ def _part(named: Named, table: Described, columns: Columns, deciding: Described)
     return Part(images, _labels(named.table, table, columns), named.origin, named.names)
 
 
-def vectors_of(table: Table, column: str, where: str) -> np.ndarray:
+def vectors_of(table: ColumnarTable, column: str, where: str) -> np.ndarray:
     """The lists of a column as rows (N, D); a number that is missing is NaN.
 
     Args:
@@ -223,7 +223,7 @@ def vectors_of(table: Table, column: str, where: str) -> np.ndarray:
     return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
 
 
-def _labels(table: Table, described: Described, columns: Columns) -> Labels:
+def _labels(table: ColumnarTable, described: Described, columns: Columns) -> Labels:
     """The labels of one table; of a table without the column, none."""
     import pyarrow
     from pyarrow import compute
@@ -289,7 +289,7 @@ def _text_labels(batches: Iterable[pyarrow.Array]) -> Labels:
     return Labels(order[np.array(found, np.int64)], tuple(names))
 
 
-def _rows(table: Table, column: str, where: str) -> Iterator[tuple[bytes | Path, str]]:
+def _rows(table: ColumnarTable, column: str, where: str) -> Iterator[tuple[bytes | Path, str]]:
     """The encoded images with their names, in order."""
     number = 0
     for batch in table.batches(column):

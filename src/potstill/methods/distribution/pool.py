@@ -13,7 +13,7 @@ from torch import Tensor
 
 from potstill.augmentation import NO_AUGMENTATION, SiameseAugmentation, matching_augmentation
 from potstill.engine.features import Descriptors, FeatureExtractor, embedding
-from potstill.experts.pool import Pool, mixed
+from potstill.experts.pool import ExpertPool, mixed
 from potstill.methods.distribution import DistributionMatching, extractor_of, squared_distance, with_gradients
 from potstill.methods.distribution.characteristic import CharacteristicFunction, characteristic_distance
 from potstill.methods.problem import Problem
@@ -159,8 +159,8 @@ class PoolMatching(DistributionMatching):
     def _classifier(self, problem: Problem) -> FeatureExtractor:
         return problem.cached((self, "classifier"), lambda: extractor_of(problem, log_probabilities))
 
-    def _pool(self, problem: Problem) -> Pool:
-        return problem.cached((self, "pool"), lambda: Pool(problem.experts(self.experts)))
+    def _pool(self, problem: Problem) -> ExpertPool:
+        return problem.cached((self, "pool"), lambda: ExpertPool(problem.experts(self.experts)))
 
     def _characteristic(self, problem: Problem) -> CharacteristicFunction:
         def make() -> CharacteristicFunction:

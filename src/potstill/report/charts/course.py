@@ -51,7 +51,7 @@ class CourseChart:
 
 
 @dataclass(frozen=True)
-class Reached:
+class CourseData:
     """What a chart of courses shows; accuracies are fractions.
 
     Attributes:
@@ -65,7 +65,7 @@ class Reached:
     level: tuple[str, float] | None = None
 
 
-def course_chart(title: str, x_label: str, show: Callable[[float], str], reached: Reached) -> CourseChart | None:
+def course_chart(title: str, x_label: str, show: Callable[[float], str], reached: CourseData) -> CourseChart | None:
     """The chart, with all positions computed.
 
     Args:

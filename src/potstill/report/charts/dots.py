@@ -11,7 +11,7 @@ from potstill.schema.evaluation import Repeats
 
 
 @dataclass(frozen=True)
-class Contender:
+class ChartedSet:
     """One set that networks were trained on.
 
     Attributes:
@@ -32,11 +32,11 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ChartedNetwork:
     """One network trained on each set."""
 
     network: str
-    contenders: tuple[Contender, ...]
+    contenders: tuple[ChartedSet, ...]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """One line of the chart and of the table: a contender in words, and its mark unless it failed."""
 
     kind: str
@@ -69,10 +69,10 @@ class AccuracyChart:
     """The chart, network by network."""
 
     ticks: tuple[Tick, ...]
-    groups: tuple[tuple[str, tuple[Line, ...]], ...]
+    groups: tuple[tuple[str, tuple[ChartLine, ...]], ...]
 
 
-def accuracy_scale(compared: Sequence[Comparison]) -> Scale:
+def accuracy_scale(compared: Sequence[ChartedNetwork]) -> Scale:
     """A scale that ends at multiples of ten percent and contains every mean, repeat and interval."""
     values = [value for result in _usable(compared) for value in (*result.accuracies, *(result.interval or ()))]
     low, high = min(values, default=0.0), max(values, default=1.0)
@@ -81,7 +81,7 @@ def accuracy_scale(compared: Sequence[Comparison]) -> Scale:
     return linear_scale(min(floor, ceiling - 0.1), ceiling, percent)
 
 
-def accuracy_chart(compared: Sequence[Comparison]) -> AccuracyChart:
+def accuracy_chart(compared: Sequence[ChartedNetwork]) -> AccuracyChart:
     """The chart of all comparisons; it has no group if there are none."""
     scale = accuracy_scale(compared)
     return AccuracyChart(
@@ -93,18 +93,18 @@ def accuracy_chart(compared: Sequence[Comparison]) -> AccuracyChart:
     )
 
 
-def _usable(compared: Sequence[Comparison]) -> Iterator[Repeats]:
+def _usable(compared: Sequence[ChartedNetwork]) -> Iterator[Repeats]:
     for comparison in compared:
         yield from (item.result for item in comparison.contenders if item.result.usable)
 
 
-def _line(contender: Contender, scale: Scale) -> Line:
+def _line(contender: ChartedSet, scale: Scale) -> ChartLine:
     result = contender.result
     if not result.usable:
-        return Line(contender.kind, contender.title, failed=result.failed or "")
+        return ChartLine(contender.kind, contender.title, failed=result.failed or "")
     ends = result.interval
     rate = "" if contender.learning_rate is None else f", learning rate {contender.learning_rate:g}"
-    return Line(
+    return ChartLine(
         kind=contender.kind,
         title=contender.title + rate,
         mean=percent(result.mean),

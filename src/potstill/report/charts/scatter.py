@@ -60,7 +60,7 @@ class Scatter:
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostAxis:
     """The quantity on a horizontal axis.
 
     Attributes:
@@ -79,7 +79,7 @@ class Cost:
 
 
 def scatter(
-    cost: Cost, points: Sequence[tuple[str, float, float]], y_scale: Scale, show: Callable[[float], str]
+    cost: CostAxis, points: Sequence[tuple[str, float, float]], y_scale: Scale, show: Callable[[float], str]
 ) -> Scatter | None:
     """A chart with a logarithmic horizontal axis.
 

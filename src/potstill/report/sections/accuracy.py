@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from potstill.report import wording
-from potstill.report.charts.dots import AccuracyChart, Comparison, Contender, accuracy_chart
+from potstill.report.charts.dots import AccuracyChart, ChartedNetwork, ChartedSet, accuracy_chart
 from potstill.report.run import Run, Section
 from potstill.schema.evaluation import Evaluation, NetworkResult
 
@@ -45,13 +45,13 @@ def view(run: Run) -> View:
     )
 
 
-def comparisons(run: Run) -> list[Comparison]:
+def comparisons(run: Run) -> list[ChartedNetwork]:
     """The accuracies of each network, trained on the distilled set and on each baseline."""
     if run.evaluation is None:
         return []
     of_set = ", ".join(filter(None, [wording.images(len(run.after), run.after.kind), run.origin]))
     return [
-        Comparison(
+        ChartedNetwork(
             wording.network_title(network),
             (
                 _contender("distilled", of_set, result),
@@ -79,8 +79,8 @@ def baseline_title(name: str, run: Run) -> str:
     return titles.get(name, f"{wording.images(run.random_images, f'real {kind}')}, by {name}")
 
 
-def _contender(kind: str, title: str, result: NetworkResult) -> Contender:
-    return Contender(kind, title, result, result.seconds, result.epochs, result.learning_rate)
+def _contender(kind: str, title: str, result: NetworkResult) -> ChartedSet:
+    return ChartedSet(kind, title, result, result.seconds, result.epochs, result.learning_rate)
 
 
 SECTION = Section("accuracy", view, Evaluation)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import strategies as st
 
 from potstill.data import ImageDataset
 from potstill.engine.trainer import Trainer
@@ -24,7 +23,6 @@ from tests.small import NETWORK, on_cpu, small_digits
 
 RECIPE = Recipe(name="test", summary="", epochs=4, full_epochs=2)
 LONGER = replace(RECIPE, epochs=15, full_epochs=1)
-fractions = st.floats(0, 1)
 
 
 def images() -> SyntheticSet:

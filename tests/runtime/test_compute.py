@@ -12,8 +12,6 @@ from potstill.runtime.compute import CPU, Compute, resolve_compute, resolve_devi
 from potstill.runtime.compute_choice import ComputeChoice, Precision
 from potstill.runtime.errors import UserError
 
-Accelerator = Literal["cuda", "mps"]
-
 
 @pytest.fixture
 def fast_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,7 @@ from potstill.data import Whitening, load_dataset
 from potstill.networks import InitialWeights
 from potstill.runtime.errors import UserError
 from potstill.synthetic import Replay, SyntheticSet
-from potstill.synthetic.export import Format, export, folder_names
-
-LOCAL: tuple[Format, ...] = ("imagefolder", "parquet", "npz")
-PUBLISHED: tuple[Format, ...] = ("imagefolder", "parquet")
+from potstill.synthetic.export import export, folder_names
 
 
 def synthetic_set(

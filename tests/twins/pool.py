@@ -20,8 +20,6 @@ from potstill.networks import Network
 from potstill.networks.weights import Weights, WeightsFile, weight_files
 from tests.twins.matching import step_classes
 
-Moments = tuple[Tensor, Tensor]
-
 
 def mean_loss(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
     """sum_c || mean_i f(x_ci) - mean_j f(s_cj) ||², of the embeddings of each class."""

@@ -54,7 +54,6 @@ def render(record: Poisoning) -> str:
     backdoor = isinstance(record.protocol, BackdoorProtocol)
     return rendered(
         "poisoning.html.jinja",
-        record=record,
         backdoor=backdoor,
         dated="",
         title=_title(record),

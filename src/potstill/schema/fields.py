@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NoReturn, Protocol, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from potstill.runtime.errors import UserError
 from potstill.runtime.reading import parse_json, read_json
@@ -40,15 +40,6 @@ Count = Annotated[int, Range("a whole number", 0)]
 Positive = Annotated[int, Range("a whole number of at least 1", 1)]
 Amount = Annotated[float, Range("a number of at least 0", 0)]
 Fraction = Annotated[float, Range("a fraction between 0 and 1", 0, 1)]
-
-
-class Readable(Protocol):
-    """A class that reads itself from an object in a file, such as ``Record``."""
-
-    @classmethod
-    def from_json(cls, fields: Fields) -> Self:
-        """The record in these fields."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,6 @@ class Gallery:
         aspect: width divided by height of an image.
         large: width of a tile in CSS pixels on a wide screen, a multiple of the picture's width if that fits.
         small: the same on a phone.
-        reduction: the factor by which width and height of the images were reduced.
         limit: the change of pixel values, in [0, 1], that is shown in full colour; None without an initial set.
         notes: explanations of the pictures, a sentence each.
     """
@@ -51,7 +50,6 @@ class Gallery:
     aspect: float
     large: int
     small: int
-    reduction: int
     limit: float | None
     notes: tuple[str, ...]
 
@@ -111,7 +109,6 @@ def make_gallery(after: ImageSet, before: ImageSet | None) -> Gallery:
         aspect=width / height,
         large=tile_width(width // reduction, 96),
         small=tile_width(width // reduction, 64),
-        reduction=reduction,
         limit=limit,
         notes=tuple(note for note in notes if note),
     )

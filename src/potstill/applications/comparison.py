@@ -153,7 +153,7 @@ def compare(
     opened = {name: _opened(name) for name in names if not _is_selection(name)}
     first = opened[names[0]]
     with _about(first.name):
-        # Of another location the statistics may differ: it is taken for the dataset of the first set.
+        # A copy elsewhere may have other statistics; it is taken for the dataset of the first set.
         load = first.target.own_dataset if dataset is None else first.target.dataset
         data = load(dataset, resources.choices, resources.data_root, resources.progress)
     basis, recorded = _basis(first, data), first.recorded

@@ -87,7 +87,7 @@ class SetSource(ABC):
     @property
     @abstractmethod
     def kind(self) -> SetKind:
-        """What it is."""
+        """Whether it is a set, a method or a selection."""
 
     @abstractmethod
     def check(self, need: Need) -> None:

@@ -67,6 +67,6 @@ def _shape(dataset: str, words: Sequence[str]) -> tuple[tuple[int, int, int], in
     )
     channels, height, width = loaded.shape
     if loaded.train.holds_vectors:
-        told = ["potstill", "distill", "linear-gradient", "--heads", "trained", *words]
-        raise UserError("no settings are on record for vectors", f"use {shlex.join(told)}")
+        command = ["potstill", "distill", "linear-gradient", "--heads", "trained", *words]
+        raise UserError("no settings are on record for vectors", f"use {shlex.join(command)}")
     return (channels, height, width), loaded.class_count

@@ -20,7 +20,7 @@ Flags = dict[str, tuple[str, ...]]
 """The options of a command, each with the words that it takes; none if it takes others, or nothing."""
 
 ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
-"""What makes zsh understand a script for bash."""
+"""Lines that make zsh accept a script for bash."""
 
 SCRIPT = """\
 # Completes the commands and options of potstill {version}; written by: potstill completion {shell}

@@ -58,7 +58,7 @@ def run(words: list[str]) -> None:
     if torchrun_rank() is None:
         _distil(words)
         return
-    with distillation.joined_ranks() as ranks:  # first of all: what fails from here on ends the others too
+    with distillation.joined_ranks() as ranks:  # first, so that a failure from here on ends the other ranks too
         _distil(words, ranks)
 
 

@@ -112,7 +112,7 @@ def _evaluate(words: list[str]) -> None:
     options = parse(Options, words, command="evaluate")
     at_least(options, repeats=1, full_repeats=1, full_epochs=1)
     what = _measured(options)
-    trackers(options.track)  # what is no tracker is refused before anything is read
+    trackers(options.track)  # an unknown tracker is refused before anything is read
     with within_memory(options.memory_limit):
         target = evaluation.Target.opened(options.target)
         if options.recipe is not None:
@@ -202,7 +202,7 @@ def _worth(options: Options, target: Target, networks: list[str]) -> None:
             kind = kind_of(synthetic.shape)
             say(" ".join(report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures, kind)))
         say(f"written to {rates_path}")
-    if told is not None:  # last: whatever becomes of it, the results are written and shown
+    if told is not None:  # last, so that the results are written and shown even if this fails
         with told:
             told("evaluation", {"evaluation": result})
 

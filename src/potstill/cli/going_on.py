@@ -1,4 +1,4 @@
-"""How to continue a command that was interrupted: what it prints in its last line."""
+"""How to continue an interrupted command, which is the last line that it prints."""
 
 from __future__ import annotations
 

@@ -91,9 +91,9 @@ def run(words: list[str]) -> None:
     folder = distillation.RunFolder(out)
     found.synthetic.save(folder.synthetic)
     say(str(found.synthetic), *found.remarks, *(f"warning: {warning}" for warning in found.warnings))
-    told = ["potstill", "evaluate", str(out)]
-    told += ["--data-root", str(options.data_root)] if options.data_root else []
-    say(f"written to {folder.synthetic}; measure it with: {shlex.join(told)}")
+    evaluating = ["potstill", "evaluate", str(out)]
+    evaluating += ["--data-root", str(options.data_root)] if options.data_root else []
+    say(f"written to {folder.synthetic}; measure it with: {shlex.join(evaluating)}")
 
 
 def _import_shared(options: Options) -> None:
@@ -116,8 +116,8 @@ def _import_shared(options: Options) -> None:
     out = _new(options.out or target.place.path)
     folder = distillation.RunFolder(out)
     target.synthetic.save(folder.synthetic)
-    told = shlex.join(["potstill", "evaluate", str(out)])
-    say(str(target.synthetic), f"written to {folder.synthetic}; measure it with: {told}")
+    evaluating = shlex.join(["potstill", "evaluate", str(out)])
+    say(str(target.synthetic), f"written to {folder.synthetic}; measure it with: {evaluating}")
 
 
 def _new(folder: Path) -> Path:

@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(
             2, f"the module {error.name} is missing; install its package: potstill doctor says which are missing"
         )
-    except OSError as error:  # what no reader or writer has put into words of its own
+    except OSError as error:  # file errors that no reader or writer has turned into a user error
         place = error.filename or "the output"
         refused = UserError(
             f"cannot read or write {place}: {reason(error)}", "check the path, its permissions and the free space"
@@ -144,7 +144,7 @@ def _discard_output() -> None:
         try:
             stream.flush()
         except OSError:
-            with suppress(OSError):  # it may be none of the system's streams
+            with suppress(OSError):  # a replaced stream may have no file descriptor
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -337,7 +337,7 @@ def _fraction(word: str | None) -> float | None:
 def _candidates(
     options: Options, rule: applications.Rule, budget: applications.Budget, progress: ProgressLines
 ) -> applications.Candidates:
-    """What may be chosen from: understood, told and not guessed."""
+    """The candidates, as the options describe them; how they were understood is reported."""
     if (found := _vectors(options) or _images(options, rule, budget, progress)) is not None:
         progress.remark(found.remarks)
         return found

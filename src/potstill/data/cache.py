@@ -44,7 +44,7 @@ def read_cached(
         choices: as in :func:`potstill.data.reading.read_source`.
         image_size: likewise.
         channels: likewise.
-        progress: told of what takes long.
+        progress: callback for progress messages.
 
     Raises:
         UserError: the source cannot be read or understood, or its images fit neither in memory nor on disk.

@@ -78,7 +78,7 @@ def read_dataset(path: Path) -> ImageDataset:
     """Read a dataset that ``write_dataset`` wrote, on the CPU.
 
     Raises:
-        UserError: the file is absent or damaged, or is no dataset.
+        UserError: the file is absent or damaged, or is not a dataset.
     """
     try:
         tensors, metadata = read_safetensors(path)

@@ -85,7 +85,7 @@ def decode_onto_disk(
         first: one of the images, whose form all others probably have.
         image_size: as in ``decode_splits``.
         channels: as in ``decode_splits``.
-        progress: told how many images are done.
+        progress: callback for progress messages.
 
     Raises:
         UserError: as ``decode_splits``.
@@ -134,7 +134,7 @@ def decode_onto_disk(
 
 
 class _Seen(NamedTuple):
-    """What is taken note of an image when it is decoded for the first time."""
+    """What is noted of an image when it is decoded for the first time."""
 
     number: int
     where: str
@@ -240,7 +240,7 @@ class _OfSplit:
 
 
 class _Counter:
-    """Counts images, and tells of them from time to time."""
+    """Counts images, and reports the number from time to time."""
 
     def __init__(self, doing: str, total: int, progress: Progress) -> None:
         self._doing, self._total, self._progress = doing, total, progress

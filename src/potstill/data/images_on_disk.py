@@ -37,10 +37,10 @@ class StoredImages:
     """The images of one split in a file, one after the other, with a checksum of each.
 
     An image is checked whenever it is read. The file is open from the beginning: it may be replaced or deleted. Threads
-    and forked processes may read it at once; a copy of this object opens the file anew.
+    and forked processes may read it at once; a copy of this object opens the file again.
 
     Attributes:
-        path: the file; if one of its images is damaged it is deleted, so that it is made anew.
+        path: the file; if one of its images is damaged it is deleted, so that it is made again.
         split: the name of the split in it.
         file: the open file, unbuffered.
         begin: where the first image begins, in bytes.

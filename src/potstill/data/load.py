@@ -56,7 +56,7 @@ def load_dataset(
             published.
         zca: whether to whiten, with a ZCA fitted to the training images alone.
         cache: where decoded images are kept; ``"user"`` is ``potstill`` in the user's cache folder, None keeps none.
-        progress: told of what takes long.
+        progress: callback for progress messages.
 
     Raises:
         UserError: the dataset is unknown, unavailable, damaged or ambiguous, or an option is out of range, or the

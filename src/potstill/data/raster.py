@@ -176,7 +176,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _factor_of_transparency(image: Image.Image) -> int | None:
-    """What brings the transparent grey of a PNG of 2 or 4 bits to the 8 bits to which Pillow brings the pixels alone.
+    """The factor that scales the transparent grey of a PNG of 2 or 4 bits to 8 bits; Pillow scales only the pixels.
 
     It must be asked for before the image is loaded.
     """

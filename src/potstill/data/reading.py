@@ -41,7 +41,7 @@ class Room:
         in_memory: the most bytes of images that are kept in memory.
         on_disk: makes the path of a file for more of them, within a context after which the file is moved, if the
             function that is passed says so, or deleted; None if there is no place for it.
-        progress: told of what takes long.
+        progress: callback for progress messages.
     """
 
     in_memory: float = math.inf

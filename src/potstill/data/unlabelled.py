@@ -36,14 +36,14 @@ def find_unlabelled(spec: str | Path, *, insisted: bool = False) -> LooseImages 
 
     Args:
         spec: as the user named it.
-        insisted: whether the user says that folders are no classes. Otherwise images are found only if all of them lie
+        insisted: whether the user says that folders are not classes. Otherwise images are found only if all of them lie
             directly in the folder or the archive, and nothing else in it may be a dataset.
 
     Returns:
         The images; None if these may be images with labels, or something else.
 
     Raises:
-        UserError: the user says so, and this is no folder or ``.zip``, or has no images or several splits.
+        UserError: the user says so, and this is not a folder or ``.zip``, or has no images or several splits.
     """
     path = expanded(spec)
     found = None if str(spec) in CATALOGUE else LooseImages.at(path)

@@ -61,7 +61,7 @@ def _joined(arrays: Sequence[VectorArray], length: int) -> Tensor:
     for array in arrays:
         for first in range(0, len(array), ROWS):
             part = target[place : place + len(array.values[first : first + ROWS])]
-            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused
                 part[:] = array.values[first : first + ROWS]
             wrong = np.flatnonzero(~np.isfinite(part).all(1))
             if len(wrong):

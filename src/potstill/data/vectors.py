@@ -98,7 +98,7 @@ def labelled_vectors(values: np.ndarray, where: str, labels: str | Path | None =
         labels: a file of their labels, as for ``read_vectors``; None if they have none.
 
     Raises:
-        UserError: these are no vectors, a value is not finite, or the labels cannot be used.
+        UserError: these are not vectors, a value is not finite, or the labels cannot be used.
     """
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating) or values.dtype.itemsize > 8 or not values.size:
         raise UserError(

@@ -230,7 +230,7 @@ class _Run:
             self.folder.create(self.plan.settings.to_toml(), self.problem.start)
             self._closing.enter_context(locked(self.folder.path))
         if self.plan.privacy is not None:
-            self._checkpoint()  # what was drawn is not drawn again
+            self._checkpoint()  # so that no private draw is made twice
         self._mention("settings", settings=self.plan.settings.to_dict())
         self._mention("inspection", inspection=inspection)
         if planned is not None:
@@ -335,7 +335,7 @@ class _Run:
                 return self.method.step(self.problem, self.now.state, self.now.iteration)
             except Exception as error:
                 if not is_lack_of_memory(error):
-                    self._look()  # what went wrong may have begun in a step that nobody has looked at
+                    self._look()  # the cause may lie in an earlier step that has not been checked yet
                     raise
                 if self.ranks.count > 1 or self.plan.privacy is not None or not self._halve_chunks():
                     raise
@@ -418,7 +418,7 @@ class _Run:
 
     def _finish(self, status: Status) -> SyntheticSet:
         self.interrupts.hold()
-        with suppress(Diverged):  # after an interrupt, there may be steps that nobody has looked at
+        with suppress(Diverged):  # after an interrupt, some steps may not have been checked yet
             self._look()
         self.now = replace(self.now, seconds=self._seconds())
         chosen = self._checkpoint()
@@ -450,7 +450,7 @@ class _Run:
         self._listen(event, self._record(event, **fields))
 
     def _record(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Write an event into the record; returns what listeners are told of it."""
+        """Write an event into the record; returns what listeners are given of it."""
         fields = {"iteration": self.now.iteration, **fields, "seconds": round(self._seconds(), 3)}
         if self.folder is not None:
             self.folder.events().append(event, **fields)

@@ -155,7 +155,7 @@ def affordable_validations(distilled: int, stored: int, pictures: int) -> int:
     It depends on nothing but the settings, so that a run can be repeated and resumed on any machine.
 
     Args:
-        distilled: images that networks process in all iterations; 0 if the method does not tell.
+        distilled: images that networks process in all iterations; 0 if the method does not say.
         stored: images in the set.
         pictures: that they hold. A validation processes each of them three times per epoch: once forward and twice
             backward.

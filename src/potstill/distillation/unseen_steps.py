@@ -78,5 +78,5 @@ class UnseenSteps:
         ]
 
     def forget(self) -> None:
-        """Begin anew: all steps have been seen and judged."""
+        """Start over: all steps have been seen and judged."""
         self._steps = []

@@ -54,7 +54,7 @@ def principal_plane(centred: Tensor) -> tuple[Tensor, float]:
     Returns:
         Orthonormal directions (1 or 2, D), each with a positive largest component, and the share of the variance.
     """
-    wide = centred.shape[1] > centred.shape[0]  # the smaller of the two products has all of the spectrum
+    wide = centred.shape[1] > centred.shape[0]  # the smaller of the two Gram matrices has the whole spectrum
     variances, vectors = torch.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
     chosen = vectors[:, -2:].flip(1).T
     plane = torch.nn.functional.normalize(chosen @ centred, dim=1) if wide else chosen

@@ -102,7 +102,7 @@ _tell: ContextVar[Callable[[float], None]] = ContextVar("_tell", default=lambda 
 
 @contextmanager
 def telling_of_steps(tell: Callable[[float], None]) -> Iterator[None]:
-    """Within this context, every step within an epoch is told of: an epoch of many images takes long.
+    """Within this context, every step within an epoch is reported: an epoch of many images takes long.
 
     Args:
         tell: called after a step with the number of epochs that are done, such as 2.4.
@@ -182,7 +182,7 @@ class _Fitting:
         for number, indices in enumerate(batches):
             images, labels = self._batches(indices, number, streams)
             total += self._step(images, labels, eager=varies and indices.shape[1] < self.schedule.batch_size)
-            if number + 1 < len(batches):  # otherwise the epoch is told of
+            if number + 1 < len(batches):  # the caller reports the end of the epoch
                 tell(epoch + (number + 1) / len(batches))
         return (total / len(chosen)).tolist()
 

@@ -17,7 +17,7 @@ from potstill.runtime.compute import Compute
 from potstill.runtime.machine import core_count
 
 FIXED_BYTES = 60_000_000
-"""What the first use of PyTorch's operations takes, and the heap loses."""
+"""What the first use of PyTorch's operations takes, and fragmentation of the heap."""
 KEPT_GRAPH, PASSING_GRAPH, DOUBLE_GRAPH = 1.35, 2.0, 3.0
 """Of the maps of a network: while graphs are kept, while each is computed and used, and if gradients have gradients."""
 LARGEST_MAPS = 2.5

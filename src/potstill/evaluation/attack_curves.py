@@ -47,7 +47,7 @@ def measure_attacks(
     """Measure how networks that were trained on a set withstand attacks and corruptions of test images.
 
     As many random real images stand beside the set, and so many that networks are about as accurate on clean images:
-    a network that is wrong more often has less to lose, so only that comparison tells robustness from accuracy.
+    a network that is wrong more often has less to lose, so only that comparison separates robustness from accuracy.
 
     Args:
         synthetic: the set.

@@ -20,7 +20,7 @@ def check_fits(synthetic: SyntheticSet, dataset: ImageDataset) -> None:
     """Make sure that a set was distilled from such a dataset, and that the dataset has test images.
 
     Raises:
-        UserError: it is no set; image shape, classes, normalisation or whitening differ, and which of them; or there
+        UserError: it is not a set; image shape, classes, normalisation or whitening differ, and which of them; or there
             are no test images.
     """
     check_set(synthetic)

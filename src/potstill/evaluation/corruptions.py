@@ -1,7 +1,7 @@
 """Corruptions of test images in five severities. They are this program's own, and no published benchmark's.
 
 The kinds are among those of Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations", ICLR 2019 (arXiv:1903.12261), whose images cannot be made anew; results cannot be compared with theirs.
+Perturbations", ICLR 2019 (arXiv:1903.12261), whose images cannot be reproduced; results cannot be compared with theirs.
 """
 
 from __future__ import annotations

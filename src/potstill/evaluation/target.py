@@ -60,7 +60,7 @@ class Target:
             name: another name or location. None loads the dataset that the set was made from.
             choices: what to take where its files leave a choice. Without a name, by default what was taken then.
             data_root: a folder with local copies of catalogue datasets; None uses ``POTSTILL_DATA``.
-            progress: told of what takes long.
+            progress: callback for progress messages.
 
         Raises:
             UserError: the set does not record its dataset, or the dataset cannot be loaded or has changed.

@@ -127,9 +127,9 @@ class NetworkTraining(Unit[R]):
         )
         procedure = self._procedure(workplace, dataset, sets)
         following = None if follow is None else follow(trainer, procedure.epochs)
-        told = _Told(procedure.epochs, workplace.progress)
-        with telling_of_steps(told.after_step):
-            procedure.train(trainer, self.streams, self._after_epoch(told, following))
+        reporting = _TrainingProgress(procedure.epochs, workplace.progress)
+        with telling_of_steps(reporting.after_step):
+            procedure.train(trainer, self.streams, self._after_epoch(reporting, following))
         if self.diverging == "fails" and not trainer.is_finite:  # learned steps have no epochs to notice it after
             raise UserError(f"{self.network} diverged in its training", "use another recipe")
         return trainer, procedure.epochs
@@ -173,23 +173,23 @@ class NetworkTraining(Unit[R]):
         """
         return on_set(chosen, self.recipe, weights, dataset.flips, learning_rate=self.learning_rate)
 
-    def _after_epoch(self, told: _Told, following: AfterEpoch | None) -> AfterEpoch:
+    def _after_epoch(self, reporting: _TrainingProgress, following: AfterEpoch | None) -> AfterEpoch:
         def after_epoch(epoch: int, loss: float) -> None:
             if self.diverging == "fails" and not math.isfinite(loss):
                 raise UserError(f"{self.network} diverged in epoch {epoch} of its training", "use another recipe")
-            told.after_epoch(epoch, loss)
+            reporting.after_epoch(epoch, loss)
             if following is not None:
                 following(epoch, loss)
 
         return after_epoch
 
 
-class _Told:
-    """Tells how far a training is, now and then.
+class _TrainingProgress:
+    """Reports from time to time how far a training is.
 
     Args:
         epochs: of the training.
-        progress: told of them.
+        progress: callback for progress messages.
     """
 
     def __init__(self, epochs: int, progress: Progress) -> None:

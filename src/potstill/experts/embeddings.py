@@ -20,7 +20,7 @@ class Embeddings(FeatureSource):
     Args:
         vectors: the vectors.
         members: what they stand for, with its classes; the vectors themselves by default.
-        progress: told of long computations.
+        progress: callback for progress messages.
 
     Raises:
         ValueError: there is not one vector for each member.

@@ -101,7 +101,7 @@ class FeatureSource(ABC):
 
     Args:
         members: the N images, or what stands for them.
-        progress: told of long computations.
+        progress: callback for progress messages.
     """
 
     def __init__(self, members: Members, progress: Progress = silent) -> None:
@@ -204,7 +204,7 @@ class OfImages(FeatureSource):
 
     Args:
         real: the images.
-        progress: told of long computations.
+        progress: callback for progress messages.
     """
 
     def __init__(self, real: LabeledImages, progress: Progress = silent) -> None:

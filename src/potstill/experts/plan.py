@@ -73,7 +73,7 @@ class ExpertPlan:
     last_only: bool = False
     image_size: int | None = None
     zca: bool = False
-    # Added later: ``key`` keeps the names of the folders that were there before.
+    # Added later, and kept out of ``repr``: so ``key`` gives older folders the names that they had.
     ends_only: bool = field(default=False, repr=False)
     image_column: str | None = field(default=None, repr=False)
     label_column: str | None = field(default=None, repr=False)

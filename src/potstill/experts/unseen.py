@@ -14,7 +14,7 @@ class Unseen(FeatureSource):
 
     Args:
         members: what is chosen from.
-        progress: told of long computations.
+        progress: callback for progress messages.
     """
 
     @property

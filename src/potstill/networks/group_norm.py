@@ -17,7 +17,7 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """From maps (N, C, H, W) to normalised maps, in the same order."""
-        # torch.func and the compiler take PyTorch's own apart.
+        # torch.func and the compiler decompose PyTorch's own function.
         others = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
         if others or input.device.type != "cpu" or not _is_channels_last(input):
             return super().forward(input)
@@ -92,7 +92,7 @@ def _moments(rows: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor, Ten
     mean = _in_groups(_sums(rows), groups) / count
     centred = rows - mean
     variance = _in_groups(_sums(centred.square()), groups) / count
-    # NaN where the variance has overflowed, as PyTorch's: whoever diverges must notice.
+    # NaN where the variance has overflowed, as in PyTorch: divergence must not go unnoticed.
     return mean, (variance + eps).rsqrt() + (variance - variance), centred
 
 

@@ -216,7 +216,7 @@ class _Recipe:
 
 
 def _classes(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> int:
-    """How many classes the classifier of some weights tells apart; 0 if they have none."""
+    """The number of classes of the classifier of some weights; 0 if they have none."""
     named = config.get("classifier") or ()
     for name in (named,) if isinstance(named, str) else named:
         if (rows := weights.get(f"{name}.weight")) is not None:

@@ -19,7 +19,7 @@ TITLES: dict[AttackName, str] = {
 GUESSES = 0.5
 """The area under the ROC curve of guesses."""
 LEAST_EPSILON = 0.005
-"""Smaller lower bounds are not told from 0."""
+"""Smaller lower bounds are reported as 0."""
 ARMS: tuple[Arm, ...] = ("set", "random")
 NEIGHBOURING = "neighbouring datasets differ by one image that is added or removed"
 

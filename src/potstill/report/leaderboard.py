@@ -284,7 +284,7 @@ def _set_of_run(paths: RunPaths) -> JudgedSet:
 
 
 def _set_without_run(file: Path) -> JudgedSet | None:
-    """A set that has no run here, such as one that another program made, by its file alone; None if it is no set."""
+    """A set that has no run here, such as one that another program made, by its file alone; None if it is not a set."""
     try:
         images = read_images(file)
     except UserError:

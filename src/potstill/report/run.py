@@ -194,13 +194,13 @@ def _place(name: str | Path) -> SetPlace:
         UserError: there is no set, or it is a file beside others.
     """
     paths = RunPaths(Path(name))
-    if paths.manifest.is_file():  # of a run whose set is absent, the set is what is missing
+    if paths.manifest.is_file():  # for a run without its set, the missing set is what to report
         return SetPlace(paths.path, paths.synthetic)
     if not str(name).startswith(PREFIX) and not paths.path.exists():
         raise not_a_run(paths.path)
     place = find_set(name)
     if place.path == place.file:
-        SetMetadata.of_file(place.file)  # what is no set at all is refused as such
+        SetMetadata.of_file(place.file)  # raises for a file that is not a set
         raise UserError(
             f"{name} is a file, and its page needs a folder of its own",
             f"name the folder of a run, or put the file into a new folder as {SET_FILE}",

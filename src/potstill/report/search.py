@@ -118,7 +118,7 @@ def _others(found: SearchResult) -> str:
 
 
 def _choice(found: SearchResult) -> str:
-    """What the choice of the set costs, and which other choices are no worse."""
+    """What the choice of the set costs, and which other choices are not worse."""
     regret, first = found.regret(DISTILLED), found.all_proxies[DISTILLED].first
     if regret is None or len(found.full_accuracies) < 2:
         return ""

@@ -22,7 +22,7 @@ Verdict = Literal["good", "note", "broken"]
 
 LEAST_DISK = 2**31
 MODULES = {"mlflow-skinny": "mlflow"}
-"""What is imported of packages whose module has another name."""
+"""The module to import, for packages whose module has another name."""
 PYTORCH = "torch"
 """The name of PyTorch as a package and as a module."""
 

@@ -1,4 +1,4 @@
-"""The events of a run: who is told of them, and their record, one JSON object per line, append-only."""
+"""The events of a run: their listeners, and their record, one JSON object per line, append-only."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from potstill.runtime.lock import check_locks
 from potstill.runtime.reading import cannot_read, cannot_write, open_regular, parse_json
 
 Listener = Callable[[str, dict[str, Any]], None]
-"""Called with the name and the fields of every event: of those in the record, and of those that are only told."""
+"""Called with the name and the fields of every event, whether or not it is recorded."""
 
 LINE_BYTES = 2**24
 """The longest line that is read: a confusion matrix of a thousand classes takes 3 MB."""
 
 
 def in_turn(*listeners: Listener) -> Listener:
-    """A listener that tells several others of every event, one after the other.
+    """A listener that passes every event to several others, one after the other.
 
     Args:
         listeners: the others, in their order.

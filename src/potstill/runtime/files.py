@@ -175,7 +175,7 @@ def cache_folder(part: str) -> Path | None:
         return Path(named) / "potstill" / part
     try:
         return Path.home() / ".cache" / "potstill" / part
-    except RuntimeError:  # a container may run with the number of a user that it does not know
+    except RuntimeError:  # a container may run under a user id that has no name in it
         return None
 
 

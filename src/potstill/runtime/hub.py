@@ -28,7 +28,7 @@ def hub_address() -> SplitResult:
     """The address of the hub: https://huggingface.co, or that of ``HF_ENDPOINT``.
 
     Raises:
-        UserError: ``HF_ENDPOINT`` is no address. With some such values the client cannot even be imported: ask before.
+        UserError: ``HF_ENDPOINT`` is not an address. With some values the client cannot even be imported: check first.
     """
     from huggingface_hub import constants
 
@@ -36,7 +36,7 @@ def hub_address() -> SplitResult:
     try:
         address = urlsplit(constants.ENDPOINT)
         host, _ = address.hostname, address.port
-    except ValueError as error:  # of a port that is no number, or brackets that are not closed
+    except ValueError as error:  # a port that is not a number, or an unclosed bracket
         raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which is no address ({error})", remedy) from error
     if not host:
         raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which names no host", remedy)

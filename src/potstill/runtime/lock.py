@@ -106,7 +106,7 @@ def locked(target: Path) -> Iterator[None]:
         finally:
             interrupts.hold()
             _held.set(tuple(held for held in _held.get() if held is not lock))
-            with suppress(OSError, UserError):  # whatever became of it must not hide what ended the work
+            with suppress(OSError, UserError):  # a failure here must not hide the error that ended the work
                 if _content(path) == lock.content:
                     path.unlink()
 

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # imported where it is used: the version is printed without it
+if TYPE_CHECKING:  # imported here, so that the version can be printed without it
     import torch
 
 
@@ -43,7 +43,7 @@ def core_count() -> int:
 
 
 def processor_facts() -> dict[str, str]:
-    """What Linux says of the first core, by name, such as ``vendor_id`` and ``flags``; empty on other systems."""
+    """What Linux reports about the first core, by name, such as ``vendor_id`` and ``flags``; empty on other systems."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0]
     except OSError:

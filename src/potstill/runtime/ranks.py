@@ -83,7 +83,7 @@ class Ranks:
             parts: the number of parts.
 
         Raises:
-            ValueError: the number of rows is no multiple of that of this rank's parts.
+            ValueError: the number of rows is not a multiple of that of this rank's parts.
         """
         shares = [share.stop - share.start for share in self._shares(parts)]
         if len(rows) % shares[self.rank]:

@@ -137,7 +137,7 @@ def cannot_write(path: Path, error: OSError, remedy: str = FREE_SPACE, *, elsewh
 
 
 def _nearest_above(path: Path) -> Path | None:
-    """The nearest folder or file above a path that exists; None if the system does not tell."""
+    """The nearest folder or file above a path that exists; None if the system does not say."""
     try:
         return next((each for each in path.absolute().parents if each.exists()), None)
     except (OSError, ValueError):  # a name that is too long, a NUL, or a folder that may not be looked into

@@ -52,7 +52,7 @@ class Writer:
         """Whether the process is still running; for another machine this is not known."""
         if self == Writer.here():
             return "running"
-        if self.machine != _machine() or sys.platform == "win32":  # where signal 0 is not a question but Ctrl-C
+        if self.machine != _machine() or sys.platform == "win32":  # where signal 0 is Ctrl-C, not a test
             return "unknown"
         try:
             os.kill(self.pid, 0)
@@ -86,16 +86,16 @@ def host_name() -> str:
 
 
 def _machine() -> str:
-    told = [host_name(), _text("/etc/machine-id")]
+    facts = [host_name(), _text("/etc/machine-id")]
     try:
-        told.append(str(Path("/proc/self/ns/pid").readlink()))
+        facts.append(str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
-        told.append("")
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+        facts.append("")
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
 
 
 def _life(pid: int) -> str | None:
-    """The start of the machine and of a process; None if the system does not tell."""
+    """The start of the machine and of a process; None if the system does not say."""
     # The name of the program, in parentheses, may contain anything.
     facts = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     if len(facts) < 20:

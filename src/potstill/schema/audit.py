@@ -119,13 +119,13 @@ class Rate(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class AttackResult(Record):
-    """How well an attack tells members from other images.
+    """How well an attack distinguishes members from other images.
 
     Attributes:
         attack: the attack.
         aucs: the area under the ROC curve of each target.
         auc_error: the standard error of their mean, by a bootstrap over images and pairs of targets.
-        balanced_accuracy: the mean share of members and others told right, at the best threshold for these images.
+        balanced_accuracy: the mean share of members and others classified correctly, at the best threshold.
         rates: true positives at those false positive rates that the number of images can resolve.
         begun: the same among the members that the set was begun from, or consists of; empty if it is not known.
         epsilon: the least epsilon of any guarantee that these results allow.
@@ -388,7 +388,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def _bytes(text: str) -> bytes:
-    """What base64 says; nothing if it is none."""
+    """The bytes that a base64 text stands for; empty if it is invalid."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

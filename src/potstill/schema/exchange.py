@@ -23,7 +23,7 @@ SAMPLES = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint(Record):
-    """Trainings on random real images, drawn anew for each.
+    """Trainings on random real images, new ones for each.
 
     Attributes:
         images_per_class: the number of images of each class.
@@ -127,7 +127,7 @@ def _parts_in_monotonic_curve(points: Sequence[CurvePoint]) -> np.ndarray:
 
 
 def _first_place(mean: float, curve: np.ndarray, places: np.ndarray) -> float | None:
-    """Where a monotonic curve first has a value; None if it has it nowhere."""
+    """Where a monotonic curve first reaches a value; None if it never does."""
     if not curve[0] - ROUNDING <= mean <= curve[-1] + ROUNDING:
         return None
     after = int(np.argmax(curve >= mean - ROUNDING))

@@ -9,7 +9,7 @@ from potstill.schema import Record
 from potstill.schema.fields import Amount, Count, Fields, Fraction, Positive, with_present_names
 
 FEWEST_EPOCHS = 50
-"""So many passes over a small set are trained at any scale: fewer would tell of the network, not of the set."""
+"""So many passes over a small set are trained at any scale: fewer would measure the network rather than the set."""
 
 Optimiser = Literal["sgd", "adamw"]
 Decay = Literal["none", "cut", "two-cuts", "halvings", "cosine"]

@@ -71,7 +71,7 @@ class Proxy(Record):
         images: the number of stored images; of early stopping, that of the different images that a training sees.
         bytes: their bytes: of real images as 8-bit pixels, of others as they are stored.
         choosing_seconds: the time to choose the images.
-        set_sha256: the SHA-256 of the set of chosen images; empty if they are drawn anew for each repeat.
+        set_sha256: the SHA-256 of the set of chosen images; empty if new ones are drawn for each repeat.
         candidates: the results of the networks by name, in the order of the space.
     """
 

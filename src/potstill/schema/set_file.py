@@ -60,7 +60,7 @@ class ReplayRecord(Record):
     hashed: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """What tells these steps from others with the same rates."""
+        """What distinguishes these steps from others with the same rates."""
         return {"batches": self.batches, "initial": self.initial.identity()}
 
 

@@ -42,7 +42,7 @@ def k_means_centres(features: Tensor, count: int, seed: int, *, starts: int = ST
     Returns:
         float32 (count, D).
     """
-    from sklearn.cluster import KMeans  # takes a second, which only runs with k-means should pay
+    from sklearn.cluster import KMeans  # its import takes a second, and only k-means needs it
 
     clusters = KMeans(n_clusters=count, n_init=starts, random_state=seed % 2**32)  # type: ignore[arg-type]
     # With several threads, the order of summation would vary.

@@ -1,4 +1,4 @@
-"""How far every vector is from the nearest of those that are chosen, as more are chosen."""
+"""The distance of every vector from the nearest chosen one, updated as more are chosen."""
 
 from __future__ import annotations
 

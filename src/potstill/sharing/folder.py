@@ -41,7 +41,7 @@ def write_repository(run: str | Path, name: str, target: str | Path, *, licence:
         bits, as parquet), ``preview.png``, and the evaluations of this set on the dataset that it was made from.
 
     Raises:
-        UserError: there is no set, the name is none of the hub, or the folder exists or cannot be written.
+        UserError: there is no set, the name is not one that the hub allows, or the folder exists or cannot be written.
     """
     run, target, name = Path(run), Path(target), check_name(name)
     file = run / SET_FILE if run.is_dir() else run

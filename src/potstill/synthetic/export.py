@@ -167,7 +167,7 @@ _WRITERS: Mapping[str, Callable[[SyntheticSet, Path], None]] = {
 
 
 def _table(synthetic: SyntheticSet) -> Dataset:
-    hub_address()  # with one that is none, what follows cannot be imported
+    hub_address()  # raises for an invalid address, with which the next import would fail
     from datasets import ClassLabel, Dataset, Features, Sequence, Value
     from datasets import Image as EncodedImage
 

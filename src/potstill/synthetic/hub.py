@@ -26,7 +26,7 @@ def check_name(name: str) -> str:
         ``OWNER/NAME``.
 
     Raises:
-        UserError: it is no such name.
+        UserError: it is not such a name.
     """
     plain = name.removeprefix(PREFIX)
     if not re.fullmatch(NAME, plain):
@@ -44,7 +44,7 @@ def name_and_revision(name: str) -> tuple[str, str | None]:
         ``OWNER/NAME``; and a branch, tag or commit, None if none is named.
 
     Raises:
-        UserError: it is no such name.
+        UserError: it is not such a name.
     """
     plain, given, revision = name.removeprefix(PREFIX).partition("@")
     if not re.fullmatch(NAME, plain) or (given and not re.fullmatch(REVISION, revision)):

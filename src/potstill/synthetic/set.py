@@ -236,7 +236,7 @@ class SyntheticSet:
         Its columns are ``pixel_values``, float32 (C, H, W) in normalised units, of a set of vectors ``vector``, float32
         (D,); ``label``, a class; and of a set with soft labels ``soft_label``, float32 (classes,).
         """
-        hub_address()  # with one that is none, what follows cannot be imported
+        hub_address()  # raises for an invalid address, with which the next import would fail
         from datasets import Array3D, ClassLabel, Dataset, Features, Sequence, Value
 
         pictures = self.decoded()

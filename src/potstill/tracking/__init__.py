@@ -1,4 +1,4 @@
-"""Experiment trackers: one more listener to the events of a run, which tells programs that collect and compare runs.
+"""Experiment trackers: one more listener to the events of a run, for programs that collect and compare runs.
 
 - ``base``: what a tracker is.
 - ``registry``: the trackers by name; a file each, ``on_tensorboard``, ``on_wandb``, ``on_trackio`` and ``on_mlflow``.

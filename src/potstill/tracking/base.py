@@ -1,4 +1,4 @@
-"""What a tracker is: something that can be told of numbers, pictures, tables and the outcome of a run."""
+"""The interface of trackers, which record the numbers, pictures, tables and outcome of a run."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Tracker(ABC):
     package: ClassVar[str]
     """The package that is imported."""
     install: ClassVar[str]
-    """What ``pip install`` is told to install it."""
+    """What ``pip install`` takes to install it."""
 
     reached: int | None = field(init=False, repr=False, default=None)
     """What ``open`` sets if a run goes on and the tracker lacks some of what it was told: the iteration up to which it
@@ -125,7 +125,7 @@ def imported(package: str, install: str) -> Any:
 
     Args:
         package: its name.
-        install: what ``pip install`` is told to install it.
+        install: what ``pip install`` takes to install it.
 
     Raises:
         UserError: it is absent or broken.

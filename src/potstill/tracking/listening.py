@@ -103,7 +103,7 @@ class Tracking:
         """Tell the trackers of one event."""
         try:
             self._tell(event, fields)
-        except UserError as error:  # the record of the run is damaged: that is no reason to end it
+        except UserError as error:  # the record of the run is damaged: that is not a reason to stop the run
             _log.warning("%s", f"trackers are not told everything ({error.problem})")
 
     def _tell(self, event: str, fields: Mapping[str, Any]) -> None:
@@ -259,7 +259,7 @@ class _Listener:
             return None
         try:
             return what(self._tracker)
-        except (Exception, SystemExit) as error:  # whatever it is, the run goes on
+        except (Exception, SystemExit) as error:  # the run continues whatever a tracker raises
             self.failed = True
             _log.warning("%s", f"the tracker {self.name} fails ({reason(error)}); the run goes on without it")
             return None

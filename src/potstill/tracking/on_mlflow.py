@@ -33,7 +33,7 @@ DEFAULTS = {
 """Unless the user has set them: nobody else is told of the run, and a server that has gone holds it up only briefly."""
 
 CHATTER = ("mlflow.store.db", "alembic")
-"""Loggers that tell how a new database is made, line by line."""
+"""Loggers that report line by line how a new database is made."""
 
 
 @dataclass(kw_only=True)

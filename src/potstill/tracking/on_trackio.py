@@ -87,5 +87,5 @@ class Trackio(Tracker):
 
 
 def _on_stderr() -> contextlib.AbstractContextManager[Any]:
-    """What Trackio says about itself is none of the command's output."""
+    """Keep Trackio's own messages out of the command's output."""
     return contextlib.redirect_stdout(sys.stderr)

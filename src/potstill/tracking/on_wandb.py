@@ -74,7 +74,7 @@ class WandB(Tracker):
             resume="allow" if resumed else None,
             config=dict(run.config),
             dir=self.library.env.get_dir(str(run.folder)),
-            settings=self.library.Settings(console="off", quiet=True),  # a progress bar is no result
+            settings=self.library.Settings(console="off", quiet=True),  # a progress bar is not a result
         )
         if run.killed and not resumed:  # the file of the killed session may lack its end: the new one has everything
             self.reached = 0

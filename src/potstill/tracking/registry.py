@@ -25,7 +25,7 @@ TRACKERS: Mapping[str, type[Tracker]] = Located(
 
 
 def make_trackers(specs: Sequence[str]) -> dict[str, Tracker]:
-    """Trackers that can be used, ready to be told of a run.
+    """Trackers that can be used, ready to record a run.
 
     Args:
         specs: each the name of one or ``module:Class``, and options as ``:option=value``, such as

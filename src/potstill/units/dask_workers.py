@@ -65,7 +65,7 @@ def _connected(address: str) -> Iterator[Client]:
     try:
         yield client
     finally:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # that a scheduler has gone is known by now
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a lost scheduler has been noticed by now
         client.close(timeout=2)
 
 

@@ -62,7 +62,7 @@ class UnitLog:
         if self._path is None:
             return
         log = EventLog(self._path)
-        if not self._is_checked:  # a line after one that was cut off would be a part of it
+        if not self._is_checked:  # otherwise the next line would be appended to one that was cut off
             log.truncate_after(0)
             self._is_checked = True
         log.append(ENDED, key=unit.key, compute=str(compute), unit=described(unit), result=fields)

@@ -35,7 +35,7 @@ def processes(count: int) -> Iterator[Crew]:
         try:
             yield crew
         except BaseException:
-            held.close()  # what is in progress is given up
+            held.close()  # work in progress is abandoned
             raise
         finally:
             crew.end()

@@ -1,4 +1,4 @@
-"""``slurm:PARTITION``: every unit is a job of Slurm, submitted by submitit, whose jobs are no futures of Python."""
+"""``slurm:PARTITION``: every unit is a job of Slurm, submitted by submitit, whose jobs are not futures of Python."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def slurm_jobs(where: str) -> Iterator[Crew]:
     partition, _, jobs = where.partition(":")
     log = logging.getLogger("submitit")
     level = log.level
-    log.setLevel(logging.CRITICAL)  # what matters of it is raised
+    log.setLevel(logging.CRITICAL)  # its relevant messages are raised as errors
     try:
         with shared_folder() as folder:
             executor = _Jobs(partition, folder.absolute() / "jobs")
@@ -130,7 +130,7 @@ class _Jobs(Executor):
             for future, job in pending.items():
                 try:
                     ended = _is_complete(future, job)
-                except Exception as error:  # whatever goes wrong must reach whoever waits
+                except Exception as error:  # every error must reach the caller that waits
                     ended = True
                     future.set_exception(error)
                 if ended:

@@ -64,7 +64,7 @@ class Materials:
             if key not in self._files:
                 path = folder / f"{key}.safetensors"
                 if path.exists():
-                    pass  # the same material of other units
+                    pass  # written by other units
                 elif isinstance(material, ImageDataset):
                     write_dataset(material, path)
                 else:

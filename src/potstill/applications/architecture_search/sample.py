@@ -109,7 +109,7 @@ def _balanced(names: Sequence[str], levels: Mapping[str, tuple[str, ...]], count
         return single, sum(paired[pair] for pair in pairs(name))
 
     while len(drawn) < count:
-        best = min(left, key=burden)  # of equals the first in the random order
+        best = min(left, key=burden)  # among equals, the first in the random order
         left.remove(best)
         drawn.append(best)
         alone.update((axis, levels[best][axis]) for axis in axes)

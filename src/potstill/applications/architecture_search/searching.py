@@ -117,7 +117,7 @@ def search(
         log = UnitLog.beside(path)
         with session.runner(compute, log) as runner:
             base = training_on(session.dataset, runner.workplace, recipe, session.seed, purpose="search")
-            # The recipes of searches are not all made for every candidate: one that diverges is a bad candidate.
+            # A recipe need not suit every candidate: one that diverges is a bad candidate.
             base = replace(base, judged_by="validation", diverging="counts")
             images = [ProxyImages(name, base, runner.workplace, synthetic, path) for name in names]
             for each in images:

@@ -2,7 +2,7 @@
 
 - ``auditing``: the whole of an audit, from a source to ``audit.json``.
 - ``pool``: the images that are asked about, and who is a member of which pipeline.
-- ``pipelines``: what is audited: a run, whose settings are carried out anew, a method, or a finished set.
+- ``pipelines``: what is audited: a run, whose settings are repeated, a method, or a finished set.
 - ``scoring``: one training and its scores, the unit of work.
 - ``attacks``: membership inference, from scores to how likely an image is a member.
 - ``roc``: how well such scores tell members from other images, and what that proves.

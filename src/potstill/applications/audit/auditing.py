@@ -49,9 +49,9 @@ def audit_pipeline(
     recipe: str | Recipe | None = None,
     resources: Resources = Resources(),  # noqa: B008 (a frozen value)
 ) -> Audit:
-    """Attack a pipeline, distil and then train: can the images that it was made from be told from other ones?
+    """Attack a pipeline, distil and then train: can the images that it was made from be distinguished from others?
 
-    The pipeline is carried out anew on random halves of a pool of training images. Networks that are trained on the
+    The pipeline is repeated on random halves of a pool of training images. Networks that are trained on the
     sets score all images of the pool; each is a target in turn, with the others as references. The same is done with
     as many random members in the place of each set. Besides, the nearest training image of each synthetic one is
     found. A second call continues where the first stopped.
@@ -80,7 +80,7 @@ def audit_pipeline(
     pool = Pool.of(dataset, protocol)
     audited = Audited.named(str(source), dataset, protocol, resources.compute)
     asked = _asked(audited, pool, protocol, networks, recipe)
-    # In low precision, scores of different images would be equal.
+    # In low precision, scores of different images would coincide.
     precise = resources.compute.precision if resources.compute.precision != "auto" else "float32"
     compute = replace(resources.compute, precision=precise)
     session = Session(dataset, compute=compute, executor=resources.executor, progress=resources.progress)

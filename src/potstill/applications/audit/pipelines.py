@@ -1,4 +1,4 @@
-"""What is audited: a run, whose settings are carried out anew on other images, a method, or a finished set."""
+"""What is audited: a run, whose settings are repeated on other images, a method, or a finished set."""
 
 from __future__ import annotations
 

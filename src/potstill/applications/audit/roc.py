@@ -1,4 +1,4 @@
-"""How well scores tell members from others: ROC curve, area under it, rates at few false alarms, and what they prove.
+"""How well scores separate members from others: ROC curve, area under it, rates at few false alarms, what they prove.
 
 Scores of several networks on the same images are (t, n); which images are members differs from network to network.
 """

@@ -209,7 +209,7 @@ class _Learning:
             dataset=dataset,
             partition=protocol.partition,
             partition_seed=self.clients.partition_seed(repeat),
-            averaging=replace(averaging, one_shot_epochs=1),  # it changes no other training
+            averaging=replace(averaging, one_shot_epochs=1),  # without effect here, so it must not change the key
             network=network,
             initial=RANDOM_WEIGHTS.to_json(),
             seed=protocol.seed,

@@ -176,7 +176,7 @@ def _guarantee(source: SetSource, need: Need) -> Privacy | None:
 
 
 def _weakest(guarantees: Iterable[Privacy | None]) -> Privacy | None:
-    """What holds for all of several guarantees: the largest epsilon and delta; None if one of them is."""
+    """The guarantee that holds if each of several does: the largest epsilon and delta; None if one is missing."""
     given = list(guarantees)
     there = [each for each in given if each is not None]
     if not there or len(there) < len(given):

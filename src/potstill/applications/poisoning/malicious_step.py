@@ -216,7 +216,7 @@ class _Trial:
         )
 
     def _outcome(self, counts: torch.Tensor) -> VictimOutcome:
-        """What a confusion matrix, with a row for each true class, says."""
+        """The outcome of one network, from a confusion matrix with a row for each true class."""
         row, others = counts[self.attacked], [label for label in range(len(counts)) if label != self.attacked]
         return VictimOutcome(
             accuracy=(counts.diagonal()[others].sum() / counts[others].sum()).item(),

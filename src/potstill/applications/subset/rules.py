@@ -99,7 +99,7 @@ def features_of(rule: Rule, candidates: Candidates) -> str:
 
 
 def features_sha256(source: FeatureSource, features: str) -> str:
-    """What tells one file of features, or folder of experts, from another."""
+    """The SHA-256 of the file of features or of the folder of experts; empty for features that are computed here."""
     if isinstance(source, StoredExperts):
         return sha256_of_files(source.files)
     if isinstance(source, PretrainedFeatures):

@@ -298,7 +298,7 @@ def _on_record(asked: Subset, out: Path) -> Subset | None:
         raise UserError(f"for {path} {changed}", "choose another `out`, or use `worth` as before")
     if there.fingerprint != asked.fingerprint:
         raise UserError(f"{path} is about other images or vectors", "choose another `out`")
-    # Of two files or folders their contents count, below: a path can be written in several ways.
+    # Files and folders are compared by their contents, below: a path can be written in several ways.
     if there.features != asked.features and {there.features, asked.features} & {"pixels", "trained"}:
         features = differing({"features": (there.features, asked.features)})
         raise UserError(f"{path} was made with other settings: {features}", "choose another `out`")

@@ -1,6 +1,6 @@
 """Files that ``torch.save`` wrote, read for their tensors alone: nothing in them is executed.
 
-Three things stand between a file and PyTorch. An archive is read by Python and written anew, uncompressed, so that both
+Three things stand between a file and PyTorch. An archive is read by Python and rewritten uncompressed, so that both
 see the same contents and no more bytes than the file has. The pickles are looked through first: they may name tensors,
 their storages and plain numbers, and each storage must have the bytes that it claims. Then PyTorch's restricted reader
 does the work (``weights_only=True``).
@@ -44,7 +44,7 @@ def read_torch_file(path: Path) -> Any:
         What it holds, with tensors on the CPU, without gradients.
 
     Raises:
-        UserError: the file cannot be read, is no such file, or holds anything more; or it claims more than it has.
+        UserError: the file cannot be read, is not such a file, or holds anything more; or it claims more than it has.
     """
     try:
         stream = open_regular(path)
@@ -52,7 +52,7 @@ def read_torch_file(path: Path) -> Any:
         raise cannot_read(path, error) from error
     try:
         with stream, warnings.catch_warnings(), torch.serialization.safe_globals(_numpy()):
-            warnings.simplefilter("ignore")  # what it can read is checked before, and the rest is refused
+            warnings.simplefilter("ignore")  # the file is checked first, and refused if PyTorch cannot read it
             content = torch.load(_checked(path, stream), map_location="cpu", weights_only=True)
     except UserError:
         raise
@@ -91,7 +91,7 @@ def _checked(path: Path, stream: IO[bytes]) -> io.BytesIO:
     """The contents of a file, after they were looked through.
 
     Raises:
-        UserError: it is no file of ``torch.save``, or is cut off, compressed or larger than it is.
+        UserError: it is not a file of ``torch.save``, or is cut off, compressed or larger than it is.
         Refused: its pickles are not what they may be.
     """
     size = stream.seek(0, io.SEEK_END)

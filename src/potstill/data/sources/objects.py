@@ -41,7 +41,7 @@ class Objects:
         """The images and labels of every split.
 
         Raises:
-            UserError: an object is none of those that are read, or its items are no images with a label each.
+            UserError: an object is of an unknown kind, or its items are not images with a label each.
         """
         tables = {split: data for split, data in self.splits.items() if _is_table(data)}
         if not tables:
@@ -68,7 +68,7 @@ class Objects:
         ).found(choices)
 
     def _parts(self, split: str) -> Iterator[Part]:
-        """The pieces of a split that is no table; each holds images of one kind and size."""
+        """The pieces of a split that is not a table; each holds images of one kind and size."""
         data, where = self.splits[split], f"{split} of {self.name}"
         if isinstance(data, tuple) and len(data) == 2:
             images, given = data

@@ -47,7 +47,7 @@ class Point:
 class Scatter:
     """A chart of points; ``summary`` describes it in one sentence for screen readers.
 
-    The first point is highlighted. ``is_named`` tells whether names are beside the points, or only under the pointer.
+    The first point is highlighted. ``is_named`` says whether names are beside the points, or only under the pointer.
     """
 
     title: str

@@ -13,7 +13,7 @@ SIDE = 100.0
 """The longer side of the chart, in its own units."""
 MARGIN = 3.0
 MOST_CLASSES = 20
-"""Of more classes the colours could not be told apart."""
+"""With more classes the colours could not be distinguished."""
 
 
 @dataclass(frozen=True)

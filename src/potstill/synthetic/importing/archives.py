@@ -75,7 +75,7 @@ def _own_export(path: Path, archive: NpzArchive) -> Released:
     if images.dim() != 4 or mean.shape != channels or std.shape != channels or not _may_normalise(mean, std):
         raise UserError(f"{path} has images, mean and std that do not fit together", "export the set again")
     labels = "soft_labels" if "soft_labels" in names else "train_labels"
-    read = {*OWN, labels, "train_images", "train_vectors"}  # of the last two, the exact numbers are read
+    read = {*OWN, labels, "train_images", "train_vectors"}  # the last two hold the same, less exactly
     step_size, whitening = None, None
     if "step_size" in names:
         read.add("step_size")

@@ -30,7 +30,7 @@ from potstill.synthetic.importing.units import Pixels, check_units, suspicions, 
 from potstill.synthetic.place import holds_set
 
 SUM_TOLERANCE = 0.05  # probabilities of low precision, or of many classes
-ROUNDING = 1e-5  # probabilities whose sums are as exact as float32 has them are kept as they are
+ROUNDING = 1e-5  # probabilities whose sums are exact up to float32 rounding are kept as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def check_foreign(path: str | Path) -> None:
         path: as for :func:`import_set`.
 
     Raises:
-        UserError: it is one, or a safetensors file that is none.
+        UserError: it is one, or a safetensors file with other contents.
     """
     path = expanded(path)
     file = path / SET_FILE if path.is_dir() else path
@@ -216,7 +216,7 @@ def _stated_units(
 
 
 def _refuse_formation(path: Path, formation: int) -> None:
-    """Refuse a formation of an export of ours, whose pictures are no longer stored together.
+    """Refuse a formation for an export of our own, whose pictures are no longer stored together.
 
     Raises:
         UserError: there is one.

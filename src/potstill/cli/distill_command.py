@@ -84,8 +84,8 @@ def _distil(words: list[str], ranks: Ranks | None = None) -> None:
     ):
         listen: distillation.Listener = progress
         if tracked:
-            told = closing.enter_context(tracking.Tracking(tracked, out))
-            listen = distillation.in_turn(progress, told, _advice(progress))
+            to_trackers = closing.enter_context(tracking.Tracking(tracked, out))
+            listen = distillation.in_turn(progress, to_trackers, _advice(progress))
         progress.doing("reading the data")
         dataset = data.load_dataset(
             stored.dataset,

@@ -169,7 +169,7 @@ def _worth(options: Options, target: Target, networks: list[str]) -> None:
         evaluation.check_exchangeable(find_recipe(options.recipe or evaluation.default_recipe(synthetic)))
         check_writable(rates_path)
     tracking.check_trackers(tracked)
-    told = tracking.Tracking(tracked, target.beside) if tracked else None  # now, as it reads what the folder has
+    to_trackers = tracking.Tracking(tracked, target.beside) if tracked else None  # now, as it reads what the folder has
     baselines = None if options.baselines is None else names(options.baselines)
     with _session(options, target) as session:
         if options.exchange:  # first, so that the set is measured on the device and in the precision of the curve
@@ -202,9 +202,9 @@ def _worth(options: Options, target: Target, networks: list[str]) -> None:
             kind = kind_of(synthetic.shape)
             say(" ".join(report.exchange_sentences(rates, network, len(synthetic), synthetic.pictures, kind)))
         say(f"written to {rates_path}")
-    if told is not None:  # last, so that the results are written and shown even if this fails
-        with told:
-            told("evaluation", {"evaluation": result})
+    if to_trackers is not None:  # last, so that the results are written and shown even if this fails
+        with to_trackers:
+            to_trackers("evaluation", {"evaluation": result})
 
 
 def _beside(path: Path) -> Path:

@@ -74,10 +74,11 @@ def test_folders_nested_without_end_are_refused(tmp_path: Path):
 
 
 def test_an_archive_is_read_like_the_folder_that_it_unpacks_to(tmp_path: Path):
-    files = ("set/cat/0.png", "set/cat/._0.png", "set/dog/1.png", "set/notes.txt")
+    files = ("set/cat/0.png", "set/cat/._0.png", "set/dog/1.png", "set/notes.txt", "__MACOSX/set/cat/0.png")
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        for name in (*files, "__MACOSX/set/cat/0.png"):
+        for name in files:
             archive.writestr(name, b"")
-    tree = tree_of_archive(tmp_path / "set.zip")
-    assert tree.root == tree_of_folder(made(tmp_path / "unpacked", *files)).root
+    tree, unpacked = tree_of_archive(tmp_path / "set.zip"), tree_of_folder(made(tmp_path / "unpacked", *files))
+    assert tree.root == unpacked.root
+    assert told(unpacked) == told(tree)
     assert told(tree) == {"hidden files and folders": 2, "other files": 1}

@@ -87,7 +87,7 @@ class _Tally:
         suffixes = ", ".join(sorted(self.suffixes)[:SHOWN_SUFFIXES])
         suffixes += ", ..." if len(self.suffixes) > SHOWN_SUFFIXES else ""
         reasons = (
-            (self.hidden, "hidden files and folders", "their names start with a dot"),
+            (self.hidden, "hidden files and folders", "their names start with a dot, or are __MACOSX"),
             (self.dangling, "links", "their targets do not exist"),
             (self.seen_folders, "links to folders", "those folders are already read, or contain this dataset"),
             (self.links, "links in the archive", ""),
@@ -155,7 +155,7 @@ def _list(
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if _is_hidden(entry.name):
                     tally.hidden += 1
                     continue
                 kind = _kind(entry)
@@ -172,6 +172,11 @@ def _list(
                     waiting.append((path / entry.name, builder.below(entry.name)))
     except OSError as error:
         raise cannot_read(path, error) from error
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is none of the dataset's; archives made by macOS have a ``__MACOSX``."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "dangling"]:
@@ -204,7 +209,7 @@ def tree_of_archive(path: Path) -> ImageTree:
             )
         if member.is_link:
             tally.links += 1
-        elif any(part.startswith(".") or part == "__MACOSX" for part in member.parts):
+        elif any(map(_is_hidden, member.parts)):
             tally.hidden += 1
         else:
             builder = top

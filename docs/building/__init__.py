@@ -1,1 +1,1 @@
-"""What makes the site, beside Sphinx and its extensions."""
+"""What builds the site, besides Sphinx and its extensions."""

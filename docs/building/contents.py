@@ -1,7 +1,7 @@
 """The contents of the site are the lists of links in ``docs/index.md`` and ``records/README.md``.
 
 A code host shows these lists as they are; Sphinx asks for the same in a directive of its own, which is added here while
-a page is read. A page that no list names is in no contents, and Sphinx warns of it.
+a page is read. A page that no list names is missing from the contents, and Sphinx warns about it.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     ```
 
 Names are those of a package's own list, which :mod:`potstill.runtime.lazy` reads. What ``import potstill`` offers is
-described under that name alone. Docstrings and annotations may call a thing by the module that defines it, or by its
-last name; both lead to where it is described.
+described only under that name. Docstrings and annotations may refer to a thing by the module that defines it, or by its
+last name; both lead to its description.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ PACKAGES = (TOP, METHODS, *(f"{TOP}.{name}" for name in (
     "data", "inspection", "networks", "synthetic", "distillation", "selection", "experts", "privacy", "evaluation",
     "applications", "reproductions", "report", "tracking", "sharing", "testing", "runtime",
 )))  # fmt: skip
-"""Where two packages offer a thing that is no name of ``potstill``, the first is where references lead."""
+"""If two packages offer something that is not a name of ``potstill``, references lead to the first."""
 
 RANGED = re.compile(r"~?typing\.Annotated\[([^\[\],]+), ~?[\w.]+\([^()]*\)\]")
-"""How a record says of which numbers a field is."""
+"""How a record states the range of a number."""
 
 
 class Public(SphinxDirective):
-    """The public names of packages; of several, each has a heading and what its own docstring says."""
+    """The public names of packages; each of several has a heading and the summary of its own docstring."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -96,7 +96,7 @@ def directive(name: str) -> str:
 
 @cache
 def addresses() -> dict[str, str]:
-    """Where each thing is described, by the location of its definition, by its public names and by the last of them."""
+    """Where each thing is described, by the location of its definition, by its public names and by its last name."""
     found: dict[str, str] = {}
     for package in PACKAGES:
         for name in described(package):
@@ -110,7 +110,7 @@ def addresses() -> dict[str, str]:
 
 
 def _resolved(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
-    """A reference to what is described elsewhere than where it was looked for; text, for what exists but is not."""
+    """A reference to a thing described elsewhere; plain text for a thing that exists but is described nowhere."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
@@ -130,7 +130,7 @@ def _in_signature(node: nodes.Node | None) -> bool:
 
 
 def _exists(name: str) -> bool:
-    """Whether a name is one of Python, of a package, or of any module of ours."""
+    """Whether a name belongs to Python, to a package, or to any module of ours."""
     ours = (vars(module) for key, module in sys.modules.items() if key.partition(".")[0] == TOP)
     if any(name in names for names in ours):
         return True
@@ -144,14 +144,14 @@ def _exists(name: str) -> bool:
 
 
 def _as_text(app: Sphinx, kind: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Keep what stands in a docstring from being taken for markup: a bar in a formula, a colon in a property's text."""
+    """Keep parts of a docstring from being read as markup: a bar in a formula, a colon in a property's text."""
     lines[:] = [re.sub(r"(``.*?``)|\|", lambda match: match[1] or r"\|", line) for line in lines]
     if kind in ("property", "attribute"):
         lines.insert(0, r"\ ")  # napoleon takes the first line before a colon for a type
 
 
 def _readable(app: Sphinx, kind: str, name: str, thing: object, options: object, signature: Any, result: Any) -> Any:
-    """A signature that Sphinx can read: defaults without a notation are dots, numbers are without their ranges."""
+    """A signature that Sphinx can read: defaults without a notation become dots, numbers lose their ranges."""
     if signature is None:
         return None
     return RANGED.sub(r"\1", re.sub(r"<[^<>]*>", "...", signature)), result

@@ -1,8 +1,8 @@
 """Links from pages to the records themselves: all their files are published, and one page lists them by folder.
 
-Every file of ``records`` lies on the site where it lies in the repository, so that links between them stay as they are.
-A link to a folder leads to its part of the list. Where Sphinx makes a page of the name of a file, ``leaderboard.html``,
-its page is the one that is there.
+Every file in ``records`` has the same place on the site as in the repository, so links between them stay as they are.
+A link to a folder leads to its part of the list. If Sphinx makes a page with the name of a file, ``leaderboard.html``,
+the site has the page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PUBLISHED, LIST = "records", "files"
 
 
 def _keep_links(app: Sphinx, document: nodes.document) -> None:
-    """Links to what is published but no page of Sphinx are kept as they were written, except those to folders."""
+    """Links to published files that are not pages of Sphinx are kept as written, except those to folders."""
     page, published = Path(app.srcdir, app.env.docname), Path(app.srcdir, PUBLISHED).resolve()
     for kind in (addnodes.pending_xref, addnodes.download_reference):
         for link in list(document.findall(kind)):

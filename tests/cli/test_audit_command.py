@@ -23,7 +23,7 @@ def test_a_method_is_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     assert "attacks on 2 pipelines from a pool of 120 images" in said
     assert "mlp:width=8" in said
     assert "the page is runs/audit/audit.html" in said
-    assert "That an attack fails is no guarantee" in said
+    assert "A failed attack is no guarantee" in said
     assert (tmp_path / "runs" / "audit" / "audit.html").exists()
     record = Audit.read(tmp_path / "runs" / "audit" / Audit.FILE)
     assert (record.kind, record.dataset.name, record.dataset.pool) == ("selection", "digits", 120)

@@ -140,13 +140,13 @@ def test_a_large_area_is_said_where_no_rate_is_high():
 def test_where_nothing_is_found_no_guarantee_is_claimed():
     found = record()
     assert plain(audit_verdict(found)) == (
-        "No attack on ConvNet tells members from other images: the largest area under a ROC curve is 0.500 "
+        "No attack on ConvNet distinguishes members from other images: the largest area under a ROC curve is 0.500 "
         "(guesses: 0.5; 95 % interval 0.492 to 0.508), by a threshold on the loss."
     )
     said = " ".join(map(plain, audit_remarks(found)))
-    assert "No attack on the sets themselves tells members from other images" in said
-    assert "That an attack fails is no guarantee: a stronger one may succeed." in said
-    assert "carried out 8 times, each time on a random half of 10,000 images" in said
+    assert "No attack on the sets themselves distinguishes members from other images" in said
+    assert "A failed attack is no guarantee: a stronger one may succeed." in said
+    assert "run 8 times, each time on a random half of 10,000 images" in said
     assert "with 6 others as references" in said
 
 
@@ -204,7 +204,7 @@ def test_random_images_stand_beside_the_set():
         "place: an area of 0.504 and 0.45 % found at 0.1 %. By a threshold on the loss, the sets give away less."
     ) in said
     assert (
-        "Of the members that a set was begun from, about 100 of each target, the best attack finds 97.0 % "
+        "Of the members that a set started from, about 100 of each target, the best attack finds 97.0 % "
         "(95 % interval 91.5 % to 99.4 %) in the images themselves, and 30.0 % (95 % interval 21.2 % to 40.0 %) "
         "through ConvNet, at 0.1 % false positives."
     ) in said
@@ -213,7 +213,7 @@ def test_random_images_stand_beside_the_set():
 def test_a_set_that_has_barely_moved_is_flagged():
     moved = neighbours(FromStart(copied=1.0, kept=0.96, moved=0.2), closer=True)
     said = " ".join(map(plain, audit_remarks(record(neighbours=moved))))
-    assert "begun from real images and has barely moved: 96.0 % of its images are still nearest" in said
+    assert "started from real images and has barely moved: 96.0 % of its images are still nearest" in said
     assert "100.0 % of the synthetic images are closer to a training image than 99 % of held-out" in said
     far = neighbours(FromStart(copied=1.0, kept=0.1, moved=1.7))
     assert not any("barely" in each for each in audit_remarks(record(neighbours=far)))

@@ -58,7 +58,7 @@ def test_each_regime_has_its_row(tmp_path: Path):
     assert rows[0].size.replace("\xa0", " ") == "2.64 kB"
     assert rows[2].size.replace("\xa0", " ") == "44 MB"
     assert rows[2].on_random == "–"
-    assert "ResNet-18 of 95.1" in view.measured
+    assert "ResNet-18 with 95.1" in view.measured
 
 
 def test_the_page_has_the_table_and_says_whose_the_stored_labels_are(tmp_path: Path):

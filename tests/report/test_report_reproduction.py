@@ -98,7 +98,7 @@ def test_one_training_on_random_images_tells_nothing():
     once = replace(RANDOM, measured=Repeats(accuracies=[0.95]))
     record = replace(RECORD, outcomes=[outcome("ours", 0.969, 0.97, published=20.0), once], searches=[])
     assert reproduction_verdict(record) == (
-        "Random real images were trained on once, which does not tell whether published results lie below them. "
+        "Random real images were trained on once, so it is not known whether published results lie below them. "
         "No difference between our sets and random real images can be tested: there are too few trainings."
     )
 
@@ -129,7 +129,7 @@ def test_results_with_a_published_deviation_are_counted():
 def test_scales_and_unfinished_rows_are_said():
     said = reproduction_remarks(of(outcome("ours", 0.9, scale=0.05, status="time limit")))
     assert any(
-        each.startswith("At a scale of 5\u00a0%: so much of the published iterations and of the") for each in said
+        each.startswith("At a scale of 5\u00a0%: that share of the published iterations and of the") for each in said
     )
     assert "Not distilled to the end: ours." in said
 

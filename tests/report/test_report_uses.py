@@ -311,7 +311,7 @@ def test_masked_gradients_and_failures_are_told():
     masking = replace(ours, accuracies=[[*row[:-1], 0.5] for row in ours.accuracies])
     said = attack_sentences(replace(ATTACKS, networks={"mlp": [masking, equal]}), "mlp")
     assert said[-1].replace("\u00a0", " ") == (
-        "After training on the set, PGD that may change pixels at will still leaves 50.0 %, more than chance (10.0 %): "
+        "After training on the set, PGD without a limit on the change still leaves 50.0 %, more than chance (10.0 %): "
         "gradients are masked there, and the other attacks cannot be trusted."
     )
     failed = replace(ours, accuracies=[], failed="it diverged")

@@ -41,7 +41,7 @@ def attack_sentences(found: AttackCurves, network: str) -> list[str]:
             sentences.append(_compared(how, over, first, second))
     gap = welch_interval(ours.values_at(0), equal.values_at(0))
     if gap is not None and not gap[0] <= 0 <= gap[1]:
-        sentences.append("Their accuracies on clean images differ, too, which may explain a part of this.")
+        sentences.append("Their accuracies on clean images also differ, which may explain part of this.")
     results = (ours, found.of(network, RANDOM), equal)
     sentences.extend(_masked(found, each) for each in results if each is not None and found.masks_gradients(each))
     return sentences
@@ -72,7 +72,7 @@ def _masked(found: AttackCurves, result: AttackedNetworks) -> str:
     """That gradients are masked after training on some kind of images."""
     left = percent(result.at(found.unlimited or 0).mean)
     return (
-        f"After training on {SOURCES[result.trained_on]}, PGD that may change pixels at will still leaves {left}, more "
+        f"After training on {SOURCES[result.trained_on]}, PGD without a limit on the change still leaves {left}, more "
         f"than chance ({percent(found.chance)}): gradients are masked there, and the other attacks cannot be trusted."
     )
 

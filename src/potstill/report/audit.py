@@ -214,7 +214,7 @@ def _neighbour_facts(near: Neighbours) -> list[tuple[str, str]]:
         ),
     ]
     if near.start is not None:
-        facts.append(("begun from training images", f"{wording.percent(near.start.copied)} of the images"))
+        facts.append(("started from training images", f"{wording.percent(near.start.copied)} of the images"))
         if near.start.copied:
             facts += [
                 ("still nearest to that image", f"{wording.percent(near.start.kept)} of them"),
@@ -275,7 +275,7 @@ def _settings(record: Audit) -> list[tuple[str, str]]:
         ("members of a pipeline", half),
         (
             "pipelines",
-            f"{protocol.shadows}, each made anew from its members; made in {wording.duration(record.seconds)}",
+            f"{protocol.shadows}, each made from scratch from its members; made in {wording.duration(record.seconds)}",
         ),
         ("settings", ", ".join(f"{name} = {value}" for name, value in _plain(record.settings))),
         ("baseline", f"as many random members in as many bytes, {wording.images(record.images)}"),

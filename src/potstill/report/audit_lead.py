@@ -27,7 +27,7 @@ NEIGHBOURING = "neighbouring datasets differ by one image that is added or remov
 def audit_verdict(record: Audit) -> str:
     """Whether members can be told from other images, by the images of a set alone, and by a network.
 
-    What the images give away comes first if it is anything: whoever has them needs no network.
+    What the images give away comes first if it is anything: with them, no network is needed.
     """
     if record.kind == "set":
         return (
@@ -116,7 +116,7 @@ def _outcome(found: Attacked) -> str:
     if found.finds_members:
         return f"{gives}: {measured}."
     chance = f" Among {found.tests} tests, that may be due to chance." if low > GUESSES else ""
-    return f"No attack on {title} tells members from other images: {measured}.{chance}"
+    return f"No attack on {title} distinguishes members from other images: {measured}.{chance}"
 
 
 def _against_random(record: Audit, ours: Attacked) -> str:
@@ -164,7 +164,7 @@ def _begun(record: Audit, arm: Arm) -> str:
             parts.append(f"{rate_in_words(best)} {source}")
     if not parts:
         return ""
-    which = "that a set was begun from" if arm == "set" else "that are trained on in place of a set"
+    which = "that a set started from" if arm == "set" else "that are trained on in place of a set"
     lowest = next(found.lowest_rate for found in record.attacked if found.lowest_rate is not None)
     return (
         f"Of the members {which}, about {wording.count(round(members))} of each target, the best attack finds "
@@ -179,8 +179,8 @@ def _from_start(record: Audit) -> list[str]:
     said = []
     if near.start is not None and near.start.barely:
         said.append(
-            f"The set was begun from real images and has barely moved: {wording.percent(near.start.kept)} of its "
-            "images are still nearest to the training image that they began as. Whoever sees the set sees members."
+            f"The set started from real images and has barely moved: {wording.percent(near.start.kept)} of its "
+            "images are still nearest to the training image that they started as. Anyone who sees the set sees members."
         )
     if near.closer > 0.05:
         said.append(
@@ -219,8 +219,8 @@ def _attacked(record: Audit) -> str:
     references = protocol.shadows - 2
     by = f"with {references} others as references" if references else "without references"
     return (
-        f"Attacked was the whole pipeline: distil, then train. It was carried out {protocol.shadows} times, each time "
-        f"on a random half of {wording.images(pool)}, and was a target in turn, {by}. That an attack fails is no "
+        f"The whole pipeline was attacked: distil, then train. It was run {protocol.shadows} times, each time on a "
+        f"random half of {wording.images(pool)}, and each run was a target in turn, {by}. A failed attack is no "
         f"guarantee: a stronger one may succeed. Only a proof of (ε, δ) is a guarantee."
     )
 
@@ -237,6 +237,6 @@ def _unresolved(record: Audit) -> list[str]:
     asked = record.dataset.pool * record.protocol.shadows // 2
     return [
         f"A false positive rate of {fpr_in_words(max(missing))} or less cannot be resolved: it takes "
-        f"{wording.count(round(FEWEST_FALSE / max(missing)))} questions about images that are no members, and there "
+        f"{wording.count(round(FEWEST_FALSE / max(missing)))} questions about images that are not members, and there "
         f"are about {wording.count(asked)}."
     ]

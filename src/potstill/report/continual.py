@@ -186,7 +186,7 @@ def _of_domains(protocol: DomainProtocol, record: Continual) -> list[tuple[str, 
     kind = record.kind
     epochs = record.recipe.full_epochs if protocol.epochs is None else protocol.epochs
     return [
-        ("protocol", f"domain-incremental; networks are trained on, with the {kind}s of a stage and the memory"),
+        ("protocol", f"domain-incremental; networks go on training, on the {kind}s of a stage and the memory"),
         (f"{kind}s", f"normalised by mean and standard deviation of {record.stages[0]}"),
         ("memory", f"{wording.images(protocol.images_per_class, kind)} of each class of each past stage"),
         ("epochs of each stage", str(epochs)),

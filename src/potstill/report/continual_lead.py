@@ -23,7 +23,9 @@ def remarks(record: Continual) -> list[str]:
     said += [better for way in _ways(record) if (better := _better(record, memory.name, way))]
     if given:
         were = "was" if len(given) == 1 else "were"
-        said.append(f"{', '.join(given)} {were} made before: perhaps from the {record.kind}s of all stages at once.")
+        said.append(
+            f"{', '.join(given)} {were} made beforehand, perhaps from the {record.kind}s of all stages at once."
+        )
     if courses == 1:
         said.append("One course each: no difference can be shown.")
     if len(record.networks) == 1:
@@ -85,7 +87,7 @@ def _against_random(record: Continual, learner: Learner) -> str:
     mean = sum(learner.final) / len(learner.final) - sum(random.final) / len(random.final)
     points, many = f"{wording.points(abs(mean))} points", f"as many random {record.kind}s"
     if gain is None:
-        return f", {points} {_side(mean)} {many}, which one cannot tell from chance"
+        return f", {points} {_side(mean)} {many}, a difference that may be due to chance"
     if gain.is_significant:
         return f", {points} {_side(mean)} {many} ({wording.gain_interval(gain)})"
     return f"; the difference from {many} ({signed(mean)} points, {wording.gain_interval(gain)}) may be due to chance"

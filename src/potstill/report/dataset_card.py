@@ -153,7 +153,7 @@ def _facts_of(facts: CardFacts) -> list[tuple[str, str]]:
 def _worth(facts: CardFacts) -> list[str]:
     """The tables of accuracies, one for each recipe."""
     if not any(each.networks for each in facts.evaluations):
-        return ["## Accuracy\n\nNo evaluation of this set, on the dataset that it was made from, lay beside it."]
+        return ["## Accuracy\n\nThis set came without an evaluation on the dataset that it was made from."]
     published = []
     if facts.published is not None:
         reported = f"{facts.published.mean:g}"
@@ -172,7 +172,7 @@ def _worth(facts: CardFacts) -> list[str]:
         parts.append(table([head, *rows]))
     if any("random" in each.baselines for each in facts.evaluations):
         parts.append(
-            f"Random {facts.kind}s: as many real ones of each class, others in each training, by the same recipe."
+            f"Random {facts.kind}s: as many real ones of each class, a new draw for each training, by the same recipe."
         )
     return ["\n\n".join([*parts, *published])]
 
@@ -216,8 +216,8 @@ def _precision(facts: CardFacts) -> list[str]:
     return [
         "## Precision\n\n"
         "The 8-bit copy loses precision: distilled images are floating-point numbers without bounds, and there they\n"
-        "are cut off at black and white and rounded. In the normalised units in which networks see them,\n"
-        f"this changes them by {mean:.2g} on average and by {most:.2g} at most. Accuracies are of the exact set."
+        "are clipped at black and white and rounded. In the normalised units in which networks see them,\n"
+        f"this changes them by {mean:.2g} on average and by {most:.2g} at most. Accuracies are those of the exact set."
     ]
 
 

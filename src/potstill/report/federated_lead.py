@@ -56,8 +56,8 @@ def leaks(kind: str) -> str:
         kind: what clients have: ``image`` or ``vector``.
     """
     return (
-        f"What is sent shows something of what a client has. Random {kind}s are its own; k-means centres, and {kind}s "
-        "that start from real ones and barely move, still show them; weights can be inverted, too."
+        f"What is sent reveals something about a client's data. Random {kind}s are the client's own; k-means centres, "
+        f"and {kind}s that start from real ones and barely move, still show them; weights can be inverted, too."
     )
 
 
@@ -105,7 +105,7 @@ def _against_fedavg(record: Federated, learner: Learner, standing: Standing) -> 
     if standing.fedavg_rounds is None or standing.fedavg_bytes is None:
         rounds = _rounds(len(fedavg.course))
         return f" FedAvg does not reach as much in {rounds} and {wording.size(fedavg.bytes)}."
-    said = f" FedAvg takes {_rounds(standing.fedavg_rounds)} and {wording.size(standing.fedavg_bytes)} for as much"
+    said = f" FedAvg takes {_rounds(standing.fedavg_rounds)} and {wording.size(standing.fedavg_bytes)} to reach as much"
     ratio = standing.fedavg_bytes / learner.bytes if learner.bytes else 0.0
     return f"{said}, {wording.times(ratio)} the bytes." if ratio else f"{said}."
 
@@ -164,7 +164,7 @@ def _guarantees(record: Federated) -> list[str]:
         for way in record.sets
         if way.privacy is not None
     ]
-    return given or ["Nothing here is a guarantee."]
+    return given or ["There is no privacy guarantee."]
 
 
 def _lacking(record: Federated) -> str:

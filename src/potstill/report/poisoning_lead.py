@@ -24,7 +24,7 @@ def poisoning_remarks(record: Poisoning) -> list[str]:
     if isinstance(protocol, BackdoorProtocol):
         said = [_backdoor(record, protocol, source, network) for source, network in others]
         if len(record.networks) == 1:
-            said.append("A single network, the one that methods match: another may answer to the patch differently.")
+            said.append("A single network, the one that methods match: another may respond to the patch differently.")
         said.append(
             "One patch, one target and one choice of the images that were changed: with others it may be different. "
             f"Of {len(others) + 1} intervals as wide as these, some may miss by chance."

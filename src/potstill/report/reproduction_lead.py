@@ -61,7 +61,7 @@ def _below_random(record: ReproductionRecord) -> list[tuple[Outcome, Published, 
 def _published_and_random(record: ReproductionRecord) -> str:
     told = [each for each in _printed(record) if each[2].measured.interval is not None]
     if not told:
-        once = "Random real images were trained on once, which does not tell whether published results lie below them."
+        once = "Random real images were trained on once, so it is not known whether published results lie below them."
         return once if _printed(record) else ""
     below = len(_below_random(record))
     lie = "lies" if below == 1 else "lie"
@@ -114,8 +114,8 @@ def _below(outcome: Outcome, published: Published, random: Outcome) -> str:
 def _scaled(scales: set[float]) -> str:
     shares = " and ".join(f"{100 * scale:g}{SPACE}%" for scale in sorted(scales))
     return (
-        f"At a scale of {shares}: so much of the published iterations and of the recipe's epochs, of which trainings "
-        f"on sets keep at least {FEWEST_EPOCHS}, or all if there are fewer."
+        f"At a scale of {shares}: that share of the published iterations and of the recipe's epochs, of which "
+        f"trainings on sets keep at least {FEWEST_EPOCHS}, or all if there are fewer."
     )
 
 

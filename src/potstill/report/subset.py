@@ -110,7 +110,7 @@ def write_subset(
     if images is not None and not record.vectors:
         shown = _pictures(record, record.chosen_numbers(folder), images, at, named)
         if cropped:
-            shown = replace(shown, notes=(*shown.notes, "Of each image the central square is shown."))
+            shown = replace(shown, notes=(*shown.notes, "The central square of each image is shown."))
     path = folder / PAGE
     write_atomic(path, render(record, shown, named))
     return path
@@ -151,7 +151,7 @@ def _compared(record: Subset) -> str:
     words = ["Distances are to the chosen ones of the same class."] if record.labelled else []
     if record.compared not in (0, record.left_out):
         several = f"{wording.count(record.compared)} of the {wording.count(record.left_out)}"
-        words.append(f"Of {several} left out, evenly spread.")
+        words.append(f"Compared: {several} left out, evenly spread.")
     return " ".join(words)
 
 

@@ -42,7 +42,7 @@ def view(run: Run) -> View | None:
     found = run.record(LabelRegimes)
     if found is None or not found.networks:
         return None
-    teacher = f"a {wording.network_title(found.teacher)} of {wording.percent(found.teacher_accuracy)} test accuracy"
+    teacher = f"a {wording.network_title(found.teacher)} with {wording.percent(found.teacher_accuracy)} test accuracy"
     each = "picture" if run.after.kind == "image" else "vector"
     stored = "the set's own, learned ones" if found.own_labels else f"the teacher's for each {each} as it is"
     return View(

@@ -32,11 +32,10 @@ def view(run: Run) -> View | None:
     return View(
         promise=f"The set is {privacy.title}.",
         meaning=[
-            "Whatever anyone concludes from the set, they would have concluded almost as likely without any one of the "
-            f"training images: by at most a factor of e^{privacy.epsilon}, except with probability "
-            f"{privacy.delta:g}.",
+            "Any conclusion drawn from the set would have been almost as likely without any one of the training "
+            f"images: within a factor of e^{privacy.epsilon}, except with probability {privacy.delta:g}.",
             "The guarantee covers the set, and what the checkpoint holds with noise. It does not cover the fingerprint "
-            "of the dataset and the account of its images, which manifest.json and this page hold: publish the set "
+            "of the dataset or the account of its images, which manifest.json and this page hold: publish the set "
             "alone.",
         ],
         rows=_rows(privacy),
@@ -53,7 +52,7 @@ def _rows(privacy: Privacy) -> list[tuple[str, str]]:
         ("noise multiplier", f"{privacy.noise_multiplier:g}"),
         ("queries", wording.count(privacy.queries)),
         ("accountant", privacy.accountant),
-        ("taken for public", "; ".join(privacy.public)),
+        ("treated as public", "; ".join(privacy.public)),
     ]
 
 

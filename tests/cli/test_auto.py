@@ -36,7 +36,7 @@ def test_iterations_follow_the_limit_however_its_option_is_spelled(tmp_path: Pat
         assert main(["distill", "auto", *option, "--out", str(tmp_path / "run")]) == 2
         assert "too short for anything" in capsys.readouterr().err
     assert main(["distill", "auto", "--config=elsewhere.toml"]) == 2
-    assert "has settings already" in capsys.readouterr().err
+    assert "already has settings" in capsys.readouterr().err
 
 
 def test_vectors_are_told_a_command_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -295,7 +295,7 @@ def test_other_data_than_a_set_was_made_from_come_with_a_warning(
     words = ["evaluate", str(run), "--recipe", "coursework-50", "--repeats", "1", "--baselines", "none"]
     for place, told in (("digits", False), (str(saved_digits(tmp_path / "copy.npz")), True)):
         assert main([*words, "--dataset", place, "--out", str(tmp_path / f"{told}.json")]) == 0
-        assert ("splits are not those that the set was made from" in capsys.readouterr().err) is told
+        assert ("splits differ from those that the set was made from" in capsys.readouterr().err) is told
 
 
 def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -391,7 +391,7 @@ def test_sizes_of_memory(text: str, found: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "G", "4 gigabytes", "-4G", "4GiB", "0M", "1e9"])
 def test_what_is_not_a_size_of_memory(text: str) -> None:
-    with pytest.raises(UserError, match="is not a size of memory"):
+    with pytest.raises(UserError, match="is not a memory size"):
         size(text)
 
 
@@ -443,7 +443,7 @@ def test_more_memory_than_there_may_be_is_refused_and_leaves_no_folder(
     words = ["distill", "dm", *TINY, "--out", str(tmp_path / "run")]
     assert main([*words, "--memory-limit", "50M"]) == 2
     assert re.search(
-        r"dm needs about \d+ MB of memory, and may take 50 MB; use a smaller --ipc", capsys.readouterr().err
+        r"dm needs about \d+ MB of memory, and may use 50 MB; use a smaller --ipc", capsys.readouterr().err
     )
     assert not (tmp_path / "run").exists()
     assert main([*words, "--memory-limit", "500M"]) == 0

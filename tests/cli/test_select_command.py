@@ -112,10 +112,10 @@ def test_a_choice_without_files_is_copied_into_a_dataset(kind: str, tmp_path: Pa
     words = ["select", source, "--by", "random", "--ipc", "4", "--out", str(tmp_path / "out"), *ON_CPU]
     words += ["--worth", "--repeats", "1", "--epochs", "1"] if kind == "vectors" else []
     assert main(words) == 0
-    hint = "to use the choice as a dataset, make it again with --copy FOLDER, and name what that writes"
+    hint = "to use the choice as a dataset, repeat the command with --copy FOLDER, and name what that writes"
     assert capsys.readouterr().out.splitlines()[-1] == hint
     assert main(["inspect", str(tmp_path / "out" / "selected.csv"), "--out", str(tmp_path / "page")]) == 2
-    said = "is a table that potstill select wrote, not a dataset; make the choice again with --copy FOLDER, and name"
+    said = "is a table that potstill select wrote, not a dataset; repeat potstill select with --copy FOLDER, and name"
     assert said in capsys.readouterr().err
     (tmp_path / "there").mkdir()
     assert main([*words, "--copy", str(tmp_path / "there")]) == 2
@@ -181,7 +181,7 @@ def test_a_flat_folder_is_chosen_from_by_given_vectors(kind: str, tmp_path: Path
     assert len(list((tmp_path / "kept").iterdir())) == 4
     page = (tmp_path / "out" / "selection.html").read_text()
     assert "without labels" in page
-    assert "Of each image the central square is shown." in page
+    assert "The central square of each image is shown." in page
     assert page.count("<img") >= 4
 
 
@@ -219,10 +219,10 @@ def test_folders_are_classes_unless_the_user_says_otherwise(tmp_path: Path, caps
             "provide images of at least two classes, or choose without classes: add --unlabelled",
         ),
         (["train/1.png", "test/2.png"], [], "so no image has a label; arrange them .*, or choose without classes: add"),
-        (["train/1.png", "test/2.png"], ["--unlabelled"], "are called as splits are; name one of them"),
+        (["train/1.png", "test/2.png"], ["--unlabelled"], "have the names of splits; name one of them"),
         (["1.png", "2.png"], ["--worth"], "--worth out"),
         (["1.png", "2.png"], ["--by", "el2n"], "which needs labels"),
-        (["1.png", "2.png"], ["--image-size", "4"], "--image-size has no effect: no pixels are looked at"),
+        (["1.png", "2.png"], ["--image-size", "4"], "--image-size has no effect: pixels are not used"),
         (["1.png", "2.png"], ["--unlabelled", "--label-column", "x"], "--label-column and --unlabelled contradict"),
         (
             ["1.png", "2.png"],

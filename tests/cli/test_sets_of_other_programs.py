@@ -71,7 +71,7 @@ def test_an_imported_set_is_exported_and_its_export_imported(
     assert main(["export", str(runs / "theirs"), "--format", "npz", "--out", str(tmp_path / "set.npz")]) == 0
     there = SyntheticSet.load(runs / "theirs" / "synthetic.safetensors")
     assert main(["import", str(runs / "theirs")]) == 2
-    said = f"{runs / 'theirs'} is a set of potstill already; name it as it is: potstill evaluate {runs / 'theirs'}"
+    said = f"{runs / 'theirs'} is a set of potstill already; use it as it is: potstill evaluate {runs / 'theirs'}"
     assert capsys.readouterr().err.splitlines()[-1] == f"potstill: {said}"
     assert main(["import", str(tmp_path / "set.npz"), "--dataset", "digits", "--out", str(tmp_path / "again")]) == 0
     again = SyntheticSet.load(tmp_path / "again" / "synthetic.safetensors")
@@ -125,7 +125,7 @@ def test_a_teacher_is_not_shown_images_of_another_normalisation_than_its_own(
                  "--device", "cpu", "--executor", "here", "--out", str(tmp_path / "experts")]) == 0  # fmt: skip
     measured = ["--labels", "--teacher", str(tmp_path / "experts"), *FEW]
     assert main(["evaluate", str(tmp_path / "plain"), *measured]) == 2
-    assert "this set is normalised otherwise" in capsys.readouterr().err
+    assert "this set is normalised differently" in capsys.readouterr().err
     assert main(["evaluate", str(runs / "theirs"), *measured, "--out", str(tmp_path / "labels.json")]) == 0
 
 

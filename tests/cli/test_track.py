@@ -100,7 +100,7 @@ def test_a_tracker_costs_an_evaluation_nothing_but_a_warning(tmp_path: Path, cap
     assert main(evaluate) == 0
     said = capsys.readouterr()
     assert "distilled" in said.out
-    assert said.err.count("the run goes on without it") == 1
+    assert said.err.count("the run continues without it") == 1
     assert "Traceback" not in said.err
 
 

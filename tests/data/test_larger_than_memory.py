@@ -369,7 +369,7 @@ def test_another_process_reads_the_same_copy(tmp_path: Path):
     content = copy.read_bytes()
     assert (tmp_path / "prepared").stat().st_size < len(content)
     copy.unlink()
-    with pytest.raises(UserError, match="are not there, or are others"):
+    with pytest.raises(UserError, match="are missing or have changed"):
         read_dataset(tmp_path / "prepared")
 
 

@@ -47,7 +47,7 @@ def test_a_patch_is_one_pixel_from_the_corner_and_leaves_the_images_alone():
 
 
 def test_a_patch_that_covers_the_image_is_refused():
-    with pytest.raises(UserError, match="does not leave much of images of 8×8"):
+    with pytest.raises(UserError, match="leaves too little of images of 8×8"):
         with_backdoor(small_digits(), 0, 0.1, 7, 0)
 
 

@@ -66,7 +66,7 @@ def test_the_user_may_say_that_folders_are_no_classes(tmp_path: Path):
 
 def test_several_splits_are_not_mixed(tmp_path: Path):
     folder = write(tmp_path / "photos", "train/a.png", "test/b.png")
-    with pytest.raises(UserError, match=r"test and train in .* are called as splits are; name one of them: .*train"):
+    with pytest.raises(UserError, match=r"test and train in .* have the names of splits; name one of them: .*train"):
         find_unlabelled(folder, insisted=True)
     found = find_unlabelled(folder / "train", insisted=True)
     assert found is not None

@@ -35,7 +35,7 @@ BAD = {
     "whole numbers": (np.zeros((3, 2), np.int64), r"holds int64 \(3, 2\), not vectors"),
     "one dimension": (np.zeros(3), r"holds float64 \(3,\), not vectors"),
     "nothing": (np.zeros((0, 4)), r"not vectors|not an .npy file"),
-    "another byte order": (np.zeros((3, 2), ">f4"), "byte order of another machine"),
+    "another byte order": (np.zeros((3, 2), ">f4"), "byte order of another kind of machine"),
     "not a number": (np.array([[1.0, 2.0], [np.nan, 1.0]]), r"row 1 has values that are not finite"),
     "infinite": (np.array([[np.inf, 2.0], [1.0, 1.0]]), r"row 0 has values that are not finite"),
     "objects": (np.array([["a", None]], dtype=object), r"not an .npy file of numbers \(it holds objects\)"),

@@ -186,5 +186,5 @@ def test_no_class_is_left_out_however_rare():
 
 @pytest.mark.parametrize("count", [9, 10_000])
 def test_a_part_is_not_larger_than_the_whole_and_has_every_class(count: int):
-    with pytest.raises(UserError, match=r"images are not a part of the .* training images of 10 classes"):
+    with pytest.raises(UserError, match=r"images cannot be taken from the .* training images of 10 classes"):
         with_fewer_images(small_digits(), count, 0)

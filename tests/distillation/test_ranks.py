@@ -84,7 +84,10 @@ def test_a_killed_rank_ends_the_run_and_one_rank_goes_on(tmp_path: Path):
         output, _ = started.communicate(timeout=60)
     assert started.returncode == 1
     # torchrun also stops the other ranks: rank 0 reports what it learns first, and rank 2 leaves it to rank 0.
-    first = ("potstill: another rank ended, and this one cannot go on alone (", "potstill: interrupted; go on with: ")
+    first = (
+        "potstill: another rank ended, and this one cannot continue alone (",
+        "potstill: interrupted; go on with: ",
+    )
     assert any(report in output for report in first), output
     assert "potstill: rank" not in output
     manifest = run.read_manifest()

@@ -24,13 +24,13 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_what_is_of_another_kind_is_refused():
-    with pytest.raises(UserError, match="'dm' is no method with its settings"):
+    with pytest.raises(UserError, match="'dm' is not a method with its settings"):
         Settings(method="dm")  # type: ignore[type-var]
-    with pytest.raises(UserError, match="DM'> is no method with its settings"):
+    with pytest.raises(UserError, match="DM'> is not a method with its settings"):
         distill(DM)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="`ipc='1'` is no number"):
+    with pytest.raises(UserError, match="`ipc='1'` is not a number"):
         Settings(method=DM(), ipc="1")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="`time_limit='10m'` is no number"):
+    with pytest.raises(UserError, match="`time_limit='10m'` is not a number"):
         distill(DM(), time_limit="10m")  # type: ignore[arg-type]
 
 

@@ -510,12 +510,12 @@ def test_any_selection_may_be_a_baseline(dataset: ImageDataset, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": "digits"}, "'digits' is no dataset"),
-        ({"synthetic": "runs/demo"}, "'runs/demo' is no synthetic set"),
+        ({"data": "digits"}, "'digits' is not a dataset"),
+        ({"synthetic": "runs/demo"}, "'runs/demo' is not a synthetic set"),
         ({"networks": "mlp"}, "not a sequence of names"),
         ({"networks": [torch.nn.Linear(2, 2)]}, "not a sequence of names"),
         ({"baselines": "random"}, "not a sequence of names"),
-        ({"repeats": "3"}, "is no number"),
+        ({"repeats": "3"}, "is not a number"),
     ],
 )
 def test_what_is_of_another_kind_is_refused(options: dict[str, Any], message: str, dataset: ImageDataset):
@@ -530,7 +530,7 @@ def test_what_is_of_another_kind_is_refused(options: dict[str, Any], message: st
     ids=["exchange", "attacks", "robustness", "labels"],
 )
 def test_whatever_is_measured_is_a_set(measure: Callable[..., Any], dataset: ImageDataset):
-    with pytest.raises(UserError, match="'runs/demo' is no synthetic set"):
+    with pytest.raises(UserError, match="'runs/demo' is not a synthetic set"):
         measure("runs/demo", dataset)
 
 
@@ -551,7 +551,7 @@ def test_of_too_many_classes_no_confusions_are_counted_and_what_needs_them_is_re
     assert found.networks[NETWORK].confusion == []
     assert found.networks[NETWORK].repeats == 2
     monkeypatch.setattr(checks, "MOST_CONFUSED", 9)
-    with pytest.raises(UserError, match="has 10 classes, and which is taken for which is counted for 9 at most"):
+    with pytest.raises(UserError, match="has 10 classes, and confusions are counted for at most 9"):
         check_confusions(dataset)
 
 

@@ -117,14 +117,14 @@ def test_what_is_always_needed_is_there_in_the_versions_that_are_asked_for(monke
     lines = ("numpy>=1.26", "rich!=14.0", "torch>=2.9", "pywin32>=300; sys_platform == 'win32'")
     fit = {"numpy": "2.0rc1", "rich": "13.9", "torch": "2.13.0+cpu"}
     declared(monkeypatch, *lines, "dask>=9; extra == 'mlflow'", versions=fit)
-    assert found("packages").found == "3, all of them in versions that are asked for"
+    assert found("packages").found == "3, all in the required versions"
     declared(monkeypatch, *lines, versions={"numpy": "1.20", "rich": "14.0"})
     assert [each for each in examine() if each.what == "packages"] == [
         Finding(
             "packages", "numpy 1.20 is present, but older than 1.26", "note", "pip install --upgrade 'numpy>=1.26'"
         ),
         Finding(
-            "packages", "rich 14.0 is present, but !=14.0 is asked for", "note", "pip install --upgrade 'rich!=14.0'"
+            "packages", "rich 14.0 is present, but !=14.0 is required", "note", "pip install --upgrade 'rich!=14.0'"
         ),
         Finding("packages", "torch is not installed", "broken", "pip install --upgrade 'torch>=2.9'"),
     ]

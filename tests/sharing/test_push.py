@@ -136,7 +136,7 @@ def test_results_of_another_set_are_left_out(run: Path, tmp_path: Path):
     other.save(tmp_path / "run" / "synthetic.safetensors")
     (tmp_path / "run" / "evaluation.json").write_bytes((run / "evaluation.json").read_bytes())
     folder = write_repository(tmp_path / "run", "me/digits", tmp_path / "files")
-    assert "No evaluation of this set" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "This set came without an evaluation" in (folder / "README.md").read_text(encoding="utf-8")
     assert not (folder / "evaluation.json").exists()
 
 
@@ -252,7 +252,7 @@ def test_an_address_that_no_hub_can_have_is_named(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("address", ["https://host:x", "https://[::1", "host", "localhost:8080", "https://"])
 def test_an_address_that_is_none_is_refused(address: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(constants, "ENDPOINT", address)
-    said = f"HF_ENDPOINT is {address!r}, which (is no address|names no host).*; write it as https://HOST"
+    said = f"HF_ENDPOINT is {address!r}, which (is not an address|names no host).*; write it as https://HOST"
     with pytest.raises(UserError, match=re.compile(said.replace("[", r"\["))):
         unresolved_hub()
 
@@ -267,7 +267,7 @@ def test_an_address_that_breaks_the_import_of_the_client_is_refused_before(words
         code = process.wait(60)
     *lines, last = process.errors.read_text().splitlines()
     assert code == 2, last
-    assert last.startswith("potstill: HF_ENDPOINT is 'https://host:x', which is no address (")
+    assert last.startswith("potstill: HF_ENDPOINT is 'https://host:x', which is not an address (")
     assert all(line.endswith("so far)") for line in lines), "only what takes long says so before"
 
 
@@ -337,7 +337,7 @@ def test_commands_take_a_set_on_the_hub_and_a_revision_of_it(
     assert main(["export", "hf:me/digits@v1", "--format", "npz", "--out", "set.npz"]) == 0
     capsys.readouterr()
     assert main(["import", "hf:me/digits", "--pixels", "unit"]) == 2
-    assert "--pixels does not apply to hf:me/digits, which says itself what it holds" in capsys.readouterr().err
+    assert "--pixels does not apply to hf:me/digits, which states this itself" in capsys.readouterr().err
     assert main(["import", "hf:me/digits", "--label-column", "x", "--out", "new"]) == 2
     assert "--label-column does not apply to hf:me/digits" in capsys.readouterr().err
     assert main(["import", "hf:me/digits"]) == 2

@@ -58,7 +58,7 @@ def test_the_layout_of_dc_dsa_and_dm(form: dict[str, bool], tmp_path: Path):
     assert found.remarks[0] == "experiment 0 of 2, counted from 0"
     assert found.warnings == ()
     check(import_set(path, DIGITS, pixels="normalised", experiment=1).synthetic, *second)
-    with pytest.raises(UserError, match="has 2 experiments, none of number 2"):
+    with pytest.raises(UserError, match="has 2 experiments, but no experiment 2"):
         import_set(path, DIGITS, pixels="normalised", experiment=2)
 
 
@@ -196,7 +196,7 @@ def test_labels_in_the_order_of_the_classes(tmp_path: Path):
     assert "labels in the order of the classes, 2 images of each" in found.remarks
     for count in (9, 19):
         torch.save(images[:count], tmp_path / "images.pt")
-        with pytest.raises(UserError, match=f"has {count} images, which are not as many of each of 10 classes"):
+        with pytest.raises(UserError, match=f"has {count} images, which cannot be equally many of each of 10 classes"):
             import_set(tmp_path / "images.pt", DIGITS, pixels="normalised", labels="by-class")
     torch.save([images, labels], tmp_path / "both.pt")
     with pytest.raises(UserError, match="has labels of its own"):
@@ -394,9 +394,7 @@ def test_a_set_of_our_own_is_not_imported_but_named_as_it_is(formation: int, tmp
     for path in (tmp_path / "a set", tmp_path / "a set" / "synthetic.safetensors"):
         with pytest.raises(UserError) as refused:
             import_set(path, DIGITS)
-        assert (
-            str(refused.value) == f"{path} is a set of potstill already; name it as it is: potstill evaluate '{path}'"
-        )
+        assert str(refused.value) == f"{path} is a set of potstill already; use it as it is: potstill evaluate '{path}'"
     save_file({"images": made.images}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match=r"is a safetensors file, but not a set of potstill; store .* in an \.npz"):
         import_set(tmp_path / "other.safetensors", DIGITS)
@@ -426,10 +424,10 @@ def test_our_own_archive_comes_back_exactly(formation: int, tmp_path: Path):
     assert found.remarks[:2] == ("read exactly, from images_normalised", "labels from soft_labels")
     assert not any("not read" in remark for remark in found.remarks)
     for given, words in (
-        ({"pixels": "unit"}, "says itself that its pixels are normalised, not unit; leave `pixels` out"),
-        ({"mean": (0.5,)}, "says itself how its pixels are normalised; leave `mean` out"),
-        ({"labels": "by-class"}, "which says everything itself; leave `labels` out"),
-        ({"formation": 2}, "is an export of potstill, which holds every picture by itself; leave `formation` out"),
+        ({"pixels": "unit"}, "itself says that its pixels are normalised, not unit; leave `pixels` out"),
+        ({"mean": (0.5,)}, "itself says how its pixels are normalised; leave `mean` out"),
+        ({"labels": "by-class"}, "which states this itself; leave `labels` out"),
+        ({"formation": 2}, "is an export of potstill, which stores every picture separately; leave `formation` out"),
     ):
         with pytest.raises(UserError, match=words):
             import_set(path, DIGITS, **given)  # type: ignore[arg-type]
@@ -439,7 +437,7 @@ def test_our_own_archive_comes_back_exactly(formation: int, tmp_path: Path):
 def test_the_pictures_of_our_own_folders_are_not_cut_again(format: Format, tmp_path: Path):
     path = export(replace(soft_set(), formation=2), tmp_path / "a", format)
     assert len(import_set(path, DIGITS).synthetic) == 80
-    with pytest.raises(UserError, match="holds every picture by itself; leave `formation` out"):
+    with pytest.raises(UserError, match="stores every picture separately; leave `formation` out"):
         import_set(path, DIGITS, formation=2)
     (path / "README.md").unlink()
     assert import_set(path, DIGITS, formation=2).synthetic.formation == 2
@@ -531,7 +529,7 @@ def test_vectors_come_back_from_all_our_exports(labels: list[int], tmp_path: Pat
         assert again.class_names == tuple(map(str, labels))
     with pytest.raises(UserError, match="does not say whether its vectors are normalised"):
         import_set(table, dataset)
-    with pytest.raises(UserError, match="says itself that its pixels are normalised, not raw"):
+    with pytest.raises(UserError, match="itself says that its pixels are normalised, not raw"):
         import_set(archive, dataset, pixels="raw")
 
 

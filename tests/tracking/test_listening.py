@@ -173,7 +173,7 @@ def test_a_tracker_that_names_no_iteration_is_left_out(
     with caplog.at_level(logging.WARNING, "potstill"), Tracking({"it": wrong}, folder) as tracking:
         tracking("evaluation", {"evaluation": EVALUATION})
     (record,) = caplog.records
-    assert f"the tracker it fails (reached is {reached!r}, not an iteration)" in record.message
+    assert f"the tracker it failed (reached is {reached!r}, not an iteration)" in record.message
     assert wrong.told[-1] == ("close", False)
 
 
@@ -187,7 +187,7 @@ def test_a_damaged_run_folder_costs_an_evaluation_one_warning(
     with caplog.at_level(logging.WARNING, "potstill"), Tracking({"it": Recorder()}, folder) as tracking:
         tracking("evaluation", {"evaluation": EVALUATION})
     (record,) = caplog.records
-    assert record.message.startswith("trackers are not told everything (")
+    assert record.message.startswith("trackers do not receive everything (")
     assert file in record.message
 
 
@@ -283,7 +283,7 @@ def test_a_tracker_that_fails_is_one_warning_and_the_run_goes_on(
     ):
         distill(SETTINGS, dataset, out=tmp_path / "run", listen=tracking)
     assert [record.message for record in caplog.records] == [
-        "the tracker a fails (no http://host/x); the run goes on without it"
+        "the tracker a failed (no http://host/x); the run continues without it"
     ]
     assert [iteration for iteration, _ in failing.of("loss")] == [1, 2]
     assert failing.told[-1] == ("close", False)

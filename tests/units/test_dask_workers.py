@@ -84,7 +84,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_workers_with_other_code_are_refused_by_name(dask: Cluster, shared: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(dask_workers, "check_code", lambda worker, theirs, ours: check_code(worker, theirs, "other"))
-    has_another = "has other code of Potstill; install"
+    has_another = "has different Potstill code; install"
     named = pytest.raises(UserError, match=rf"the worker tcp://127\.0\.0\.1:\d+ {has_another}")
     with named, runner_by(f"dask:{dask.address}", workplace()):
         pass

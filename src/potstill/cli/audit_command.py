@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Attack what a run gives away: can the images that it was made from be told from other ones?
+    """Attack a run: can the images that it was made from be told apart from others?
 
     Attributes:
-        source: the folder of a run, whose settings are carried out anew on random halves of a pool; the name of a
-            method or selection; or the file of a set or hf:OWNER/NAME, of which only the nearest real images are found.
-        pool: the most training images that are asked about.
+        source: the folder of a run, whose settings are run again on random halves of a pool; the name of a method or
+            selection; or the file of a set or hf:OWNER/NAME, for which only the nearest real images are found.
+        pool: the maximum number of training images that are asked about.
         shadows: pipelines, each made from a random half of the pool; an even number. Each is a target in turn.
         images_per_class: of every set. By default those of the run, or 10.
         iterations: of every distillation. By default those of the run, or the method's number.
@@ -46,7 +46,7 @@ class Options:
         delta: the probability with which a guarantee may fail, for the lower bound of epsilon.
         dataset: the dataset of a method, by default digits; or another location of the run's.
         image_size: resize images to this height and width, in pixels; only for a method.
-        choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
+        choices: columns and splits to take where its files leave a choice. As before, unless --dataset is given.
         data_root: folder with local copies of catalogue datasets.
         seed: seed for all random draws.
         compute: device, precision and compilation.

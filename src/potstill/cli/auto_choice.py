@@ -16,10 +16,10 @@ AUTO, AUTO_LIMIT = "auto", "10m"
 
 AUTO_HELP = """usage: potstill distill auto [--dataset DATASET] [--ipc N] [--time-limit 10m] [OPTIONS]
 
-Distil with the best settings known for a dataset, a number of images per class and a time: method, formation, optimiser
-and network. It says what it has chosen, and which record shows that it is good. Options of the chosen method that are
-given too take precedence; see potstill distill METHOD --help. Of a dataset without a record, those of the one with the
-most similar images are taken."""
+Distil with the best settings known for a dataset, a number of images per class and a time limit: method, formation,
+optimiser and network. It says what it chose, and which record supports the choice. Options of the chosen method that
+you give as well take precedence; see potstill distill METHOD --help. For a dataset without a record, it uses the
+settings for the one with the most similar images."""
 
 
 def auto_settings(words: Sequence[str]) -> tuple[Settings[Any], str, str]:
@@ -40,7 +40,7 @@ def auto_settings(words: Sequence[str]) -> tuple[Settings[Any], str, str]:
         raise SystemExit(0)
     for option in ("--resume", "--config"):
         if option in words or value_of(option, words) is not None:
-            raise UserError(f"{option} has settings already", "leave auto out")
+            raise UserError(f"{option} already has settings", "leave auto out")
     dataset = value_of("--dataset", words) or DEFAULT_DATASET
     limit = value_of("--time-limit", words) or AUTO_LIMIT
     count = value_of("--ipc", words) or str(RunSettings().ipc)

@@ -42,7 +42,7 @@ class Options:
         repeats: trainings of each network on each set, including those already recorded.
         full: also train once on the full data.
         dataset: another location of the sets' dataset.
-        choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
+        choices: columns and splits to take where its files leave a choice. As before, unless --dataset is given.
         data_root: folder with local copies of catalogue datasets.
         compute: device, precision and compilation.
         out: folder for comparison.json and comparison.html.

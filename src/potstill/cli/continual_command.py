@@ -37,8 +37,8 @@ class Options:
     """Let networks learn in stages, with a small memory of the stages before.
 
     Attributes:
-        protocol: classes: steps of new classes, networks are trained from scratch on the memory (GDumb); or domains:
-            datasets of the same classes, networks are trained on.
+        protocol: classes: each step adds classes, and networks are trained from scratch on the memory (GDumb); or
+            domains: datasets of the same classes, on which networks go on training.
         dataset: for classes, the dataset. By default digits.
         steps: for classes, the number of steps. By default 5.
         memory: for classes, images in the memory, of all classes together. By default 200.
@@ -120,7 +120,7 @@ def run(words: list[str]) -> None:
 
 def _classes(options: Options, progress: ProgressLines) -> Continual:
     if options.memory is not None and options.memory_bytes is not None:
-        raise UserError("--memory and --memory-bytes are both given", "give one of them")
+        raise UserError("--memory and --memory-bytes are both given", "give only one of them")
     dataset = _loaded(options, options.dataset or "digits", progress)
     settings = given(options, "steps", "memory", "sharing", "orders", "iterations")
     if options.memory_bytes is not None:

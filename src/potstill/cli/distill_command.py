@@ -202,6 +202,6 @@ def _tell_of_moved_defaults(base: Settings[Any], changed: Settings[Any], where: 
         option = f"--{moved.name.replace('_', '-')}"
         say(
             f"potstill: {option} stays {moved.kept:g}, as {where}; with the options given its default is "
-            f"{moved.default:g}: add {option} {moved.default:g} to take it",
+            f"{moved.default:g}: add {option} {moved.default:g} to use it",
             to=sys.stderr,
         )

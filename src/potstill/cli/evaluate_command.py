@@ -59,7 +59,7 @@ class Options:
         full_repeats: trainings on the full data.
         full_epochs: passes over the full data. By default the number already recorded, or the recipe's.
         dataset: by default the one that the set was distilled from.
-        choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
+        choices: columns and splits to take where its files leave a choice. As before, unless --dataset is given.
         data_root: folder with local copies of catalogue datasets.
         initial: initial weights of the networks: random, or a folder or file written by potstill experts.
         seed: seed of the repeats.
@@ -150,7 +150,7 @@ def _session(options: Options, target: Target, *, normalised_alike: bool = True)
         if options.dataset is not None:
             progress.introduce(dataset)
         if not evaluation.may_be_from(target.synthetic, dataset):
-            other = "images or splits are not those that the set was made from: test images may be in it"
+            other = "images or splits differ from those that the set was made from: test images may be in it"
             progress.remark([f"  warning: {other}"])
         yield evaluation.Session(
             dataset,
@@ -263,7 +263,7 @@ def _labels(options: Options, target: Target, networks: list[str]) -> None:
     with _session(options, target, normalised_alike=False) as session:
         if not evaluation.is_normalised_like(target.synthetic, session.dataset):
             raise UserError(
-                "a teacher knows images as the dataset is normalised, and this set is normalised otherwise",
+                "a teacher expects images normalised as the dataset is, and this set is normalised differently",
                 "import it without --mean and --std, if its pixels are those of the dataset",
             )
         found = evaluation.measure_label_regimes(
@@ -287,7 +287,7 @@ def _too_few(dataset: ImageDataset, drawn: int) -> str | None:
     if not few:
         return None
     named = ", ".join(few[:3]) + (f" and {len(few) - 3:,} more" if len(few) > 3 else "")
-    return f"{drawn} random {kind_of(dataset.shape)}s of each class hold some more than once: {named}"
+    return f"{drawn} random {kind_of(dataset.shape)}s of each class include some more than once: {named}"
 
 
 WORTH = "worth"

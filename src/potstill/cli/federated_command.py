@@ -42,9 +42,9 @@ class Options:
         dataset: the dataset, whose training images clients share.
         clients: the number of clients.
         partition: dirichlet: the share that each client has of a class is drawn at random; classes: each client has
-            equally many classes; shards: images sorted by class are cut into shards, as in McMahan et al.; iid: images
-            are dealt at random.
-        alpha: for dirichlet, the smaller, the more the clients differ. By default 0.5.
+            the same number of classes; shards: images sorted by class are cut into shards, as in McMahan et al.; iid:
+            images are dealt at random.
+        alpha: for dirichlet, the smaller it is, the more the clients differ. By default 0.5.
         per_client: for classes and shards, how many of them each client has. By default 2.
         ipc: images of each class that a client sends. Several numbers joined by +, such as 10+1, are for clients in
             turn.

@@ -29,8 +29,8 @@ class Options:
         dataset: the dataset that the set stands for.
         pixels: the units of its pixels, which no .pt file states: normalised, by mean and standard deviation; whitened,
             by ZCA after that; unit, from 0 to 1; or bytes. Vectors are raw, in the units of the dataset, or normalised.
-        labels: file of labels, for a file of images, or by-class if they are in the order of the classes, as many of
-            each. By default labels_NAME.pt beside images_NAME.pt.
+        labels: file of labels, for a file of images, or by-class if they are in the order of the classes, equally many
+            of each. By default labels_NAME.pt beside images_NAME.pt.
         experiment: which experiment of a file with several, from 0. By default the first.
         step_size: the learned step size. By default that of lr_NAME.pt, if it is there.
         mean: mean of each channel by which pixels are normalised, separated by commas. By default the dataset's.
@@ -106,9 +106,7 @@ def _import_shared(options: Options) -> None:
     for field in (*fields(Options), *fields(Choices)):
         if field.name not in ("file", "out", "choices") and given[field.name] != field.default:
             option = f"--{field.name.replace('_', '-')}"
-            raise UserError(
-                f"{option} does not apply to {options.file}, which says itself what it holds", "leave it out"
-            )
+            raise UserError(f"{option} does not apply to {options.file}, which states this itself", "leave it out")
     if options.out is not None:
         _new(options.out)
     with ProgressLines("fetching the set"):

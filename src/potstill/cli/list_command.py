@@ -89,7 +89,7 @@ def _networks() -> list[tuple[str, ...]]:
     for name, family in networks.entries().items():
         options = ", ".join(f"{o.name}={o.default} ({o.allowed})" for o in family.options.values())
         rows.append((name, family.summary, options or "-"))
-    rows.append(("timm:MODEL", "A model of the package timm, if it is installed", "weights=None (cached | FILE)"))
+    rows.append(("timm:MODEL", "A model from the package timm, if installed", "weights=None (cached | FILE)"))
     return [("network", "what it is", "options, as in convnet:depth=4"), *rows]
 
 

@@ -45,10 +45,10 @@ COMMANDS = {
     "continual": Command(
         "let networks learn in stages, with a memory of distilled or chosen images", "continual_command:run"
     ),
-    "audit": Command("attack what a run gives away: can its members be told from other images?", "audit_command:run"),
+    "audit": Command("attack a run: can the images it was made from be told apart from others?", "audit_command:run"),
     "poison": Command("measure what a poisoned set does to networks that learn from it", "poison_command:run"),
     "federated": Command(
-        "let clients send distilled sets, beside averaged weights and real images", "federated_command:run"
+        "let clients send distilled sets, and compare with averaged weights and real images", "federated_command:run"
     ),
     "report": Command("write a page and figures about a run or an imported set", "report_command:run"),
     "leaderboard": Command("put all evaluated sets of some folders into one table", "leaderboard_command:run"),
@@ -58,7 +58,7 @@ COMMANDS = {
     "reproduce": Command(
         "re-run a published table, and compare measured with published results", "reproduce_command:run"
     ),
-    "completion": Command("print a script with which a shell completes commands and options", "completion_command:run"),
+    "completion": Command("print a shell script that completes commands and options", "completion_command:run"),
     "doctor": Command("say what this machine has, what will be slow, and what is broken", "doctor_command:run"),
     "list": Command("list methods, datasets, networks, recipes or reproductions", "list_command:run"),
     "cite": Command("print the citations of methods' papers", "list_command:cite"),

@@ -43,8 +43,8 @@ ExecutorOption = Annotated[
     str,
     tyro.conf.arg(
         metavar="here|auto|KIND:WHERE",
-        help="who does the trainings: here, one after the other; processes:N, N processes of one thread each; auto, "
-        "whichever of these is faster; dask:ADDRESS, the workers of a Dask scheduler; slurm:PARTITION, jobs of Slurm. "
+        help="where trainings run: here, one after the other; processes:N, N processes of one thread each; auto, "
+        "whichever of these is faster; dask:ADDRESS, the workers of a Dask scheduler; slurm:PARTITION, Slurm jobs. "
         "It changes no result.",
     ),
 ]
@@ -55,8 +55,8 @@ MemoryOption = Annotated[
     str | None,
     tyro.conf.arg(
         metavar="BYTES",
-        help="the memory to plan for, such as 500M or 4G; by default all of the machine. Decoded images that take more "
-        "than a quarter of it stay on disk.",
+        help="the memory to plan for, such as 500M or 4G; by default all of the machine's. Decoded images that take "
+        "more than a quarter of it stay on disk.",
     ),
 ]
 """``--memory-limit`` among a command's options."""
@@ -65,8 +65,8 @@ TrackOption = Annotated[
     str | None,
     tyro.conf.arg(
         metavar="NAME",
-        help="also tell an experiment tracker: tensorboard, wandb, trackio, mlflow or module:Class; several, separated "
-        "by commas. See docs/tracking.md.",
+        help="also report to an experiment tracker: tensorboard, wandb, trackio, mlflow or module:Class; several, "
+        "separated by commas. See docs/tracking.md.",
     ),
 ]
 """``--track`` among a command's options."""
@@ -201,7 +201,7 @@ def size(text: str) -> float:
     """
     match = re.fullmatch(r"(?i)(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip())
     if match is None or not (found := float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " ")):
-        raise UserError(f"{text!r} is not a size of memory", "write 500M or 4G")
+        raise UserError(f"{text!r} is not a memory size", "write 500M or 4G")
     return found
 
 

@@ -41,7 +41,7 @@ class Options:
     Attributes:
         target: folder of a run or of an imported set, the file of a set, or hf:OWNER/NAME.
         space: the search space: convnet-22, convnet-720, or a JSON or TOML file of network specs by name.
-        candidates: search among so many candidates of the space, drawn to represent it. By default all.
+        candidates: search among this many candidates of the space, drawn to represent it. By default all.
         recipe: how candidates are trained on the set, and the best of them on the full data.
         repeats: trainings of each candidate.
         proxies: what candidates are ranked by, separated by commas: distilled (the set), random, herding, k-means or
@@ -50,9 +50,9 @@ class Options:
         full_sample: candidates to draw and train on the full data, whatever their rank, to measure how well the
             rankings predict it.
         full_epochs: passes over the full data, instead of the recipe's number.
-        full_images: take a random subset of so many training images for the full data throughout.
+        full_images: use a random subset of this many training images as the full data throughout.
         dataset: by default the one that the set was distilled from.
-        choices: columns and splits to take where its files leave a choice. Without --dataset, by default as before.
+        choices: columns and splits to take where its files leave a choice. As before, unless --dataset is given.
         data_root: folder with local copies of catalogue datasets.
         seed: seed of all trainings.
         compute: device, precision and compilation.
@@ -142,7 +142,7 @@ def table(found: SearchResult, space: str) -> Table:
 
 def proxy_table(found: SearchResult) -> Table:
     """What the candidates were ranked by, and what each chose, as a table."""
-    shown = Table(title=f"what stood for {report.full_data_of(found)}")
+    shown = Table(title=f"what stood in for {report.full_data_of(found)}")
     for column in ("proxy", "images", "size", "time", "first choice", "its test accuracy", "regret, points"):
         shown.add_column(column)
     for row in report.proxy_rows(found):

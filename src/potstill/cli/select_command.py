@@ -53,10 +53,10 @@ class Options:
         features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy, .npz or
             .parquet file with a row for each image; timm:MODEL:weights=WHERE, a pretrained model; or a folder of
             potstill experts. By default what the rule needs.
-        labels: of a file of vectors: a file with the label of each, .npy or one in each line. What trains networks
-            takes those that lie beside it.
-        unlabelled: choose from all images of a folder, or all vectors of a file, at once: its folders or labels are no
-            classes.
+        labels: for a file of vectors: a file with the label of each, .npy or text with one per line. What trains
+            networks uses the labels beside the vectors.
+        unlabelled: choose from all images of a folder, or all vectors of a file, at once, not by class: its folders or
+            labels are ignored.
         network: spec of the network that is trained for features or scores. By default convnet, for vectors linear.
         teacher_epochs: passes of its training over the images. By default 10.
         worth: train networks on the choice and on as many random images, and compare.
@@ -145,7 +145,7 @@ def run(words: list[str]) -> None:
     with (
         going_on(same_again("select", words)),
         within_memory(options.memory_limit),
-        ProgressLines("reading what there is") as progress,
+        ProgressLines("reading the source") as progress,
     ):
         candidates = _candidates(options, rule, budget, progress)
         _check_trained(options, candidates)
@@ -189,7 +189,7 @@ def _say_where(
         say(f"{'links to' if options.links else 'copies of'} the files are in {options.copy}")
     say(f"written to {out / record.table} and {out / record.FILE}; the page is {page}")
     if options.copy is None and candidates.labelled:
-        say("to use the choice as a dataset, make it again with `copy=FOLDER`, and name what that writes")
+        say("to use the choice as a dataset, repeat the command with `copy=FOLDER`, and name what that writes")
 
 
 def _archive(options: Options, candidates: applications.Candidates, out: Path) -> Path | None:
@@ -270,7 +270,7 @@ def _check(options: Options) -> None:
     for name in OF_NETWORK if without_network else ():
         if getattr(options, name) is not None:
             remedy = "use --networks for those of --worth" if options.worth and name == "network" else "leave it out"
-            raise UserError(f"--{name.replace('_', '-')} has no effect: the rule looks at no training", remedy)
+            raise UserError(f"--{name.replace('_', '-')} has no effect: the rule uses no training", remedy)
     if options.links and options.copy is None:
         raise UserError("--links needs --copy FOLDER", "name a new folder")
     for name in ("label_column", "split_map") if options.unlabelled else ():
@@ -284,12 +284,12 @@ def _check(options: Options) -> None:
         return
     if not data.names_vectors(options.source):
         raise UserError(
-            f"--labels is for a choice by the vectors' own numbers, and {_asked(options)} takes a dataset",
+            f"--labels is for choosing by the vectors alone, and {_asked(options)} takes a dataset",
             f"store the labels in {options.source}",
         )
     if options.labels != data.labels_beside(expanded(options.source)):
         beside = Path(options.source).with_suffix(".labels.npy" if options.labels.suffix == ".npy" else ".labels.txt")
-        raise UserError(f"{_asked(options)} takes the labels that lie beside the vectors", f"move them to {beside}")
+        raise UserError(f"{_asked(options)} uses the labels stored beside the vectors", f"move them to {beside}")
 
 
 def _asked(options: Options) -> str:
@@ -331,7 +331,9 @@ def _fraction(word: str | None) -> float | None:
     try:
         return float(number) / (100 if percent else 1)
     except ValueError:
-        raise UserError(f"--fraction takes a part, not {word!r}", "use 10% or 0.1, for example") from None
+        raise UserError(
+            f"--fraction takes a percentage or a number, not {word!r}", "use 10% or 0.1, for example"
+        ) from None
 
 
 def _candidates(
@@ -379,7 +381,7 @@ def _vectors(options: Options) -> applications.Candidates | None:
             return None
     if options.image_size is not None:
         raise UserError(f"--image-size is for images, and {source} holds vectors", "leave it out")
-    _refuse_choices(options, ("label_column", "split_map"), "is taken as vectors, without columns of labels and splits")
+    _refuse_choices(options, ("label_column", "split_map"), "is read as vectors, without columns of labels and splits")
     return applications.Candidates.of_vectors(source, labels, column=choices.image_column)
 
 

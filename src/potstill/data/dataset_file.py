@@ -150,5 +150,5 @@ def _referred(reference: Fields, rows: Tensor) -> ImagesOnDisk:
     if not isinstance(images, ImagesOnDisk) or sha256(images.stored.checksums.tobytes()) != reference.value(
         "checksums", str
     ):
-        raise UserError(f"the decoded images in {path} are not there, or are others", "start the command again")
+        raise UserError(f"the decoded images in {path} are missing or have changed", "start the command again")
     return replace(images, rows=rows, channels=reference.value("channels", int))

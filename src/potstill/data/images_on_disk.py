@@ -105,7 +105,9 @@ class StoredImages:
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(self.file.fileno()), self.path.stat()):  # and not a better one in its place
                 self.path.unlink()
-        return UserError(f"{self.path}, a copy of decoded images, is damaged: {what}", "go on: it is made anew")
+        return UserError(
+            f"{self.path}, a copy of decoded images, is damaged: {what}", "repeat the command: it is made again"
+        )
 
 
 def _read_at(file: FileIO, content: memoryview, offset: int) -> int:

@@ -124,7 +124,7 @@ def dataset_of(
     _check(image_size, validation_fraction, test_fraction)
     if isinstance(train, Mapping):
         if validation is not None or test is not None:
-            raise UserError(f"the first object of {name} has splits of its own", "add the others to it")
+            raise UserError(f"the first object of {name} already has splits", "add the other objects to it")
         splits = {str(split): data for split, data in train.items()}
     else:
         named = {"train": train, "validation": validation, "test": test}

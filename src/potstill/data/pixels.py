@@ -102,7 +102,7 @@ def judge(splits: Mapping[str, Sequence[Extent]]) -> WhiteLevels:
     """
     everything = [extent for extents in splits.values() for extent in extents]
     if everything and not any(extent.high for extent in everything):
-        raise UserError(f"every pixel of {everything[0].where} is 0, and so are all others", "check the images")
+        raise UserError(f"every pixel of {everything[0].where} is 0, as is every other pixel", "check the images")
     white: dict[Kind, float] = {}
     words = []
     kinds: list[Kind] = [extent.kind for extent in everything]

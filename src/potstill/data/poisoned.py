@@ -50,7 +50,7 @@ def with_backdoor(dataset: ImageDataset, target: int, share: float, side: int, s
     """
     if side + 1 >= min(dataset.shape[1:]):
         raise UserError(
-            f"a patch of {side}×{side} pixels does not leave much of images of {dataset.shape[2]}×{dataset.shape[1]}",
+            f"a patch of {side}×{side} pixels leaves too little of images of {dataset.shape[2]}×{dataset.shape[1]}",
             "use a smaller `side`",
         )
     train, count = dataset.train, max(math.ceil(share * len(dataset.train)), 1)

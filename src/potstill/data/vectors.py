@@ -105,7 +105,9 @@ def labelled_vectors(values: np.ndarray, where: str, labels: str | Path | None =
             f"{where} holds {values.dtype} {values.shape}, not vectors", "store floating-point numbers of shape (N, D)"
         )
     if not values.dtype.isnative:
-        raise UserError(f"{where} is in the byte order of another machine", "store it again in that of this one")
+        raise UserError(
+            f"{where} has the byte order of another kind of machine", "store it again in this machine's byte order"
+        )
     for first in range(0, len(values), rows := max(CHECKED_VALUES // values.shape[1], 1)):
         wrong = np.flatnonzero(~np.isfinite(values[first : first + rows]).all(1))
         if len(wrong):

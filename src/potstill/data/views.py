@@ -69,7 +69,7 @@ def with_fewer_images(dataset: ImageDataset, count: int, seed: int) -> ImageData
     classes = sum(size > 0 for size in sizes)
     if not classes <= count <= len(dataset.train):
         raise UserError(
-            f"{count:,} images are not a part of the {len(dataset.train):,} training images of {classes} classes",
+            f"{count:,} images cannot be taken from the {len(dataset.train):,} training images of {classes} classes",
             f"take {classes:,} to {len(dataset.train):,} images",
         )
     if count == len(dataset.train):
@@ -163,7 +163,7 @@ def _check_like(first: ImageDataset, other: ImageDataset) -> None:
         sizes = " and ".join(f"{each.name} {each.shape[2]}×{each.shape[1]}" for each in (first, other))
         raise UserError(f"images differ in size: {sizes} pixels", f"use `image_size={max(first.shape[1:])}`")
     if first.train.whitening is not None or other.train.whitening is not None:
-        raise UserError("stages cannot be whitened, each in its own way", "leave `zca` out")
+        raise UserError("stages cannot be whitened: each would be whitened differently", "leave `zca` out")
 
 
 def _with_channels(dataset: ImageDataset, channels: int) -> ImageDataset:

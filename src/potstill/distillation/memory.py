@@ -31,7 +31,7 @@ def planned_memory(method: Method, problem: Problem) -> float | None:
     there = memory_bytes()
     if planned > there * (1 if has_memory_limit() else 1 + TOO_HIGH):
         raise UserError(
-            f"{method.name} needs about {bytes_in_words(planned)} of memory, and may take {bytes_in_words(there)}",
+            f"{method.name} needs about {bytes_in_words(planned)} of memory, and may use {bytes_in_words(there)}",
             "use a smaller `ipc`, `batch_real` or `classes_per_step`, or a smaller network",
         )
     return planned

@@ -180,5 +180,5 @@ def _check_images(settings: Settings[Method], dataset: ImageDataset) -> None:
         problem = f"the dataset's images are {height}x{width}, the settings have image_size = {settings.image_size}"
         raise UserError(problem, "make the two agree")
     if dataset.spec and settings.choices != dataset.choices:
-        problem = "the dataset was loaded with other columns or splits than the settings choose"
+        problem = "the dataset was loaded with columns or splits that the settings do not choose"
         raise UserError(problem, "make the two agree")

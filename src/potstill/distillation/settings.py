@@ -107,7 +107,7 @@ class Settings(RunSettings, Generic[M]):
         super().__post_init__()
         if not isinstance(self.method, Method):
             raise UserError(
-                f"{self.method!r} is no method with its settings", "write Settings(method=DM()), for example"
+                f"{self.method!r} is not a method with its settings", "write Settings(method=DM()), for example"
             )
         all_finite(self.method)
 

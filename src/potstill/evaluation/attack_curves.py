@@ -236,7 +236,7 @@ def _check(synthetic: SyntheticSet, dataset: ImageDataset, recipe: Recipe, epsil
     check_exchangeable(recipe)
     check_learned_rate(recipe, [synthetic])
     if recipe.learning_rate_grid:
-        raise UserError(f"{recipe.name} tunes learning rates, which attacks do not", "use `recipe=dsa-1000`")
+        raise UserError(f"{recipe.name} tunes learning rates, which is not done for attacks", "use `recipe=dsa-1000`")
     if dataset.train.whitening is not None:
         raise UserError("attacks change pixels, and whitened images have none", "use a set without `zca`")
     if not epsilons or not all(0 < epsilon < 1 for epsilon in epsilons):

@@ -61,8 +61,8 @@ def check_confusions(dataset: ImageDataset) -> None:
     """
     if dataset.class_count > MOST_CONFUSED:
         raise UserError(
-            f"{dataset.name} has {dataset.class_count:,} classes, and which is taken for which is counted for "
-            f"{MOST_CONFUSED:,} at most",
+            f"{dataset.name} has {dataset.class_count:,} classes, and confusions are counted for at most "
+            f"{MOST_CONFUSED:,}",
             "use a dataset with fewer classes",
         )
 
@@ -103,7 +103,7 @@ def check_set(synthetic: SyntheticSet) -> None:
         UserError: it is something else.
     """
     if not isinstance(synthetic, SyntheticSet):
-        raise UserError(f"{synthetic!r} is no synthetic set", "load it first: potstill.SyntheticSet.load(FILE)")
+        raise UserError(f"{synthetic!r} is not a synthetic set", "load it first: potstill.SyntheticSet.load(FILE)")
 
 
 def check_names(option: str, names: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ class Session:
         if isinstance(data, Session):
             return data
         if not isinstance(data, ImageDataset):
-            raise UserError(f"{data!r} is no dataset", "load it first: potstill.load_dataset(...)")
+            raise UserError(f"{data!r} is not a dataset", "load it first: potstill.load_dataset(...)")
         return cls(data)
 
     def settled(self, images: int | None = None) -> Compute:

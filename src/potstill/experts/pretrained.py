@@ -33,7 +33,7 @@ class PretrainedFeatures(OfImages):
     def __init__(self, training: Training, spec: str) -> None:
         super().__init__(training.real, training.progress)
         if training.real.holds_vectors:
-            raise UserError("a pretrained model looks at images, and these are vectors", "leave `features` out")
+            raise UserError("a pretrained model takes images, and these are vectors", "leave `features` out")
         self._model, self._weights = pretrained_spec(spec)
         network, self._preparation = pretrained(spec)
         self._network = network.eval().requires_grad_(False)
@@ -62,5 +62,5 @@ class PretrainedFeatures(OfImages):
             ready = self._preparation.prepared(pixels.to(self._compute.device))
             described[start : start + BLOCK] = self._extractor.describe_tensor(ready)[0].float().cpu()
             if pace.due():
-                self.progress(f"looking at images by a pretrained model, {start + len(pixels):,} of {len(images):,}")
+                self.progress(f"computing features with a pretrained model, {start + len(pixels):,} of {len(images):,}")
         return described

@@ -35,8 +35,8 @@ class FRePo(Method):
 
     Yongchao Zhou, Ehsan Nezhadarab and Jimmy Ba, "Dataset Distillation using Neural Feature Regression", NeurIPS 2022
     (arXiv:2206.00719). A pool of networks is trained on the synthetic set, one step after each iteration that uses one
-    of them; after ``most_steps`` a network is drawn anew, so that the pool has networks of all ages. With the features
-    f of such a network, K = f(S) f(S)ᵀ and predictions
+    of them; after ``most_steps`` a network is replaced by a new one, so that the pool has networks of all ages. With
+    the features f of such a network, K = f(S) f(S)ᵀ and predictions
     f(x) f(S)ᵀ (K + lambda tr(K) / |S| I)⁻¹ y, an iteration descends, in images and labels, their mean squared error on
     a batch of real images. Labels are one-hot vectors less 1 / classes, as there. No second derivatives are needed.
 
@@ -46,7 +46,7 @@ class FRePo(Method):
     Attributes:
         batch_real: real images in each iteration, drawn from all classes together.
         networks: networks in the pool.
-        most_steps: training steps after which a network is drawn anew.
+        most_steps: training steps after which a network is replaced by a new one.
         network_learning_rate: learning rate of the networks, by Adam.
         network_batch: synthetic images per training step of a network, at most all of them.
         ridge: lambda.

@@ -45,8 +45,8 @@ class PixelDescent(Method):
 
     Attributes:
         batch_real: real images per class in each iteration.
-        classes_per_step: classes that the loss of an iteration has, drawn anew each time; the images of the others get
-            no gradient. 0 takes all classes, as published; a thousand of them do not fit into every memory.
+        classes_per_step: number of classes in the loss of an iteration, redrawn each time; the images of the others get
+            no gradient. 0 takes all classes, as published; a thousand of them may not fit into memory.
         batches: how real images are chosen: at ``random``, as published, or ``representative`` ones, nearest to the
             centres of clusters of their class, as in DREAM (Liu et al., ICCV 2023).
         clustering_interval: pixel updates before representative images are chosen again.
@@ -55,8 +55,8 @@ class PixelDescent(Method):
         optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
         learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
         momentum: momentum of the pixel updates with ``sgd``.
-        averaged_updates: about how many of the last pixel updates the set is the average of, so that it does not shake
-            with each batch; 0 takes the last, as published.
+        averaged_updates: the set is the average over about this many of the last pixel updates, so that it does not
+            jitter with each batch; 0 takes the last, as published.
     """
 
     published_learning_rate: ClassVar[float]

@@ -88,7 +88,7 @@ def all_finite(options: Any) -> None:
 
 def _check_finite(name: str, value: float, allowed: str) -> None:
     if not isinstance(value, Real):
-        raise UserError(f"`{name}={value!r}` is no number", f"use {allowed}")
+        raise UserError(f"`{name}={value!r}` is not a number", f"use {allowed}")
     if isinstance(value, float) and not math.isfinite(value):  # whole numbers are finite, however long
         raise UserError(f"`{name}={value}` is not a finite number", f"use {allowed}")
 

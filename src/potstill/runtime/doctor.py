@@ -91,7 +91,7 @@ def _packages(*, with_pytorch: bool) -> Iterator[Finding]:
     needed = [each for each in declared if _applies(each)]
     examined = [each for each in needed if with_pytorch or each.name != PYTORCH]
     unfit = [finding for each in examined if (finding := _dependency(each))]
-    yield from unfit or [Finding("packages", f"{len(examined)}, all of them in versions that are asked for")]
+    yield from unfit or [Finding("packages", f"{len(examined)}, all in the required versions")]
     for extra in extras:
         for requirement in declared:
             if requirement not in needed and _applies(requirement, extra):
@@ -119,7 +119,7 @@ def _unfit(requirement: Requirement, installed: str) -> str:
     if requirement.specifier.contains(installed, prereleases=True):
         return ""
     missed = [each for each in requirement.specifier if not each.contains(installed, prereleases=True)]
-    how = f"older than {missed[0].version}" if missed[0].operator == ">=" else f"{missed[0]} is asked for"
+    how = f"older than {missed[0].version}" if missed[0].operator == ">=" else f"{missed[0]} is required"
     return f"{requirement.name} {installed} is present, but {how}"
 
 

@@ -37,7 +37,7 @@ def hub_address() -> SplitResult:
         address = urlsplit(constants.ENDPOINT)
         host, _ = address.hostname, address.port
     except ValueError as error:  # a port that is not a number, or an unclosed bracket
-        raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which is no address ({error})", remedy) from error
+        raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which is not an address ({error})", remedy) from error
     if not host:
         raise UserError(f"HF_ENDPOINT is {constants.ENDPOINT!r}, which names no host", remedy)
     return address

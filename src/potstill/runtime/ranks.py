@@ -87,7 +87,7 @@ class Ranks:
         """
         shares = [share.stop - share.start for share in self._shares(parts)]
         if len(rows) % shares[self.rank]:
-            raise ValueError(f"{len(rows)} rows are not equally many for each of {shares[self.rank]} parts")
+            raise ValueError(f"{len(rows)} rows cannot be divided equally among {shares[self.rank]} parts")
         if self.count == 1:
             return rows.detach()
         by_part = rows.detach().reshape(shares[self.rank], -1)
@@ -204,8 +204,8 @@ def _exchanged(exchange: Callable[..., Any], *arguments: Any, **options: Any) ->
             raise
         (reason, *_) = str(error).strip().splitlines() or [type(error).__name__]
         raise LostRank(
-            f"another rank ended, and this one cannot go on alone ({reason.rstrip('.')})",
-            "see what the others printed; a run that has begun goes on with `resume=True`, on any number of ranks",
+            f"another rank ended, and this one cannot continue alone ({reason.rstrip('.')})",
+            "see what the others printed; a run that has begun continues with `resume=True`, on any number of ranks",
         ) from error
 
 

@@ -77,7 +77,7 @@ class Budget(Record):
             return (self.per_class,) * len(sizes)
         wanted = self.count if self.count is not None else max(round((self.fraction or 0) * total), 1)
         if wanted > total:
-            raise UserError(f"`count={wanted}` is more than there are, {total:,}", f"use `count={total}` or less")
+            raise UserError(f"`count={wanted}` is more than there are: {total:,}", f"use `count={total}` or less")
         counts = _shared(wanted, sizes)
         if empty := [label for label, count in enumerate(counts) if not count and sizes[label]]:
             least = next(number for number in range(wanted + 1, total + 1) if 0 not in _shared(number, sizes))

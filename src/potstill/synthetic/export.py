@@ -254,9 +254,9 @@ def _of_images(synthetic: SyntheticSet) -> tuple[str, str, str]:
     channels, height, width = synthetic.shape
     errors = rounding_errors(synthetic)
     precision = f"""\
-These are 8-bit PNG, which lose precision: distilled images are floating-point numbers without bounds, and here they
-were cut off at black and white and rounded. In the units in which networks see them, (pixel / 255 - mean) / std, this
-changes them by {errors.mean():.2g} on average and by {errors.max():.2g} at most. A network may do worse on these
+These are 8-bit PNG files, which lose precision: distilled images are floating-point numbers without bounds, and here
+they were clipped at black and white and rounded. In the units in which networks see them, (pixel / 255 - mean) / std,
+this changes them by {errors.mean():.2g} on average and by {errors.max():.2g} at most. A network may do worse on these
 files than on the set itself, which `synthetic.safetensors` and `potstill export --format npz` keep exactly."""
     size = f"({width}×{height} pixels, channels: {channels})"
     return "image dataset", f"images of {synthetic.class_count} classes {size},", precision
@@ -265,7 +265,7 @@ files than on the set itself, which `synthetic.safetensors` and `potstill export
 def _of_vectors(synthetic: SyntheticSet) -> tuple[str, str, str]:
     """The same of vectors."""
     precision = """\
-These are 32-bit numbers in the units of the real vectors. Networks see them less the mean and divided by the standard
-deviation below."""
+These are 32-bit numbers in the units of the real vectors. Networks see them minus the mean and divided by the
+standard deviation below."""
     size = f"({synthetic.shape[0]} numbers each)"
     return "dataset of vectors", f"vectors of {synthetic.class_count} classes {size},", precision

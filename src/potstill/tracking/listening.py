@@ -104,7 +104,7 @@ class Tracking:
         try:
             self._tell(event, fields)
         except UserError as error:  # the record of the run is damaged: that is not a reason to stop the run
-            _log.warning("%s", f"trackers are not told everything ({error.problem})")
+            _log.warning("%s", f"trackers do not receive everything ({error.problem})")
 
     def _tell(self, event: str, fields: Mapping[str, Any]) -> None:
         if event == "settings":
@@ -145,7 +145,7 @@ class Tracking:
             write_json(self._paths.path / FILE, plain(self._earlier), durable=closed)
         except UserError as error:
             self._remembers = False
-            _log.warning("%s", f"{error.problem}; when this run is tracked again, trackers are told things twice")
+            _log.warning("%s", f"{error.problem}; when this run is tracked again, trackers will receive things twice")
 
     def _tell_number(self, told: _Listener, event: str, iteration: int, value: float) -> None:
         """Tell a tracker a number, unless it has it, and write that down."""
@@ -261,7 +261,7 @@ class _Listener:
             return what(self._tracker)
         except (Exception, SystemExit) as error:  # the run continues whatever a tracker raises
             self.failed = True
-            _log.warning("%s", f"the tracker {self.name} fails ({reason(error)}); the run goes on without it")
+            _log.warning("%s", f"the tracker {self.name} failed ({reason(error)}); the run continues without it")
             return None
 
     def close(self, *, complete: bool) -> None:

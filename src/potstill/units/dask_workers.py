@@ -29,7 +29,7 @@ def dask_workers(address: str) -> Iterator[Crew]:
         address: such as ``127.0.0.1:8786`` or ``tls://10.0.0.1:8786``; or a scheduler file, which ends with ``.json``.
 
     Raises:
-        UserError: ``distributed`` is not installed, no scheduler answers, or a worker has other code of Potstill.
+        UserError: ``distributed`` is not installed, no scheduler answers, or a worker has different Potstill code.
     """
     log = logging.getLogger("distributed")
     level = log.level
@@ -76,7 +76,7 @@ def check_workers(client: Client) -> None:
         client: of their scheduler.
 
     Raises:
-        UserError: one has other code of Potstill, or none.
+        UserError: one has different Potstill code, or none.
     """
     codes: Any = client.run(code_sha256, on_error="return")
     for worker, found in codes.items():

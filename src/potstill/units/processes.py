@@ -73,7 +73,9 @@ class _Processes(Crew):
             return future.result()
         except BrokenExecutor as error:
             if not self._has_begun.is_set():
-                problem = "a worker process ended at once; a script must guard its entry by if __name__ == '__main__'"
+                problem = (
+                    "a worker process ended at once; a script must guard its entry point with if __name__ == '__main__'"
+                )
                 raise UserError(problem, self.remedy) from error
             raise WorkerLost("a worker process was killed, probably because memory ran out") from error
 

@@ -109,7 +109,7 @@ def check_code(worker: str, theirs: str, ours: str) -> None:
         UserError: they differ.
     """
     if theirs != ours:
-        raise UserError(f"{worker} has other code of Potstill", "install the same version there, and start it again")
+        raise UserError(f"{worker} has different Potstill code", "install the same version there, and start it again")
 
 
 @cache

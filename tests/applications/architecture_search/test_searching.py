@@ -110,7 +110,9 @@ def test_a_killed_search_goes_on_with_the_next_candidate(after: int, tmp_path: P
 
 def test_a_record_of_another_search_is_not_mixed(tmp_path: Path):
     searched(space={"small": "mlp:width=4"}, record=tmp_path / "search.json", top=0)
-    with pytest.raises(UserError, match=r"search\.json is of a search with other settings: `seed` \(0 there, 1 here\)"):
+    with pytest.raises(
+        UserError, match=r"search\.json is from a search with other settings: `seed` \(0 there, 1 here\)"
+    ):
         searched(space={"small": "mlp:width=4"}, record=tmp_path / "search.json", top=0, seed=1)
 
 
@@ -197,7 +199,7 @@ def test_a_larger_sample_keeps_what_was_trained(tmp_path: Path, monkeypatch: pyt
         ({"proxies": ("distilled", "randon")}, "unknown proxy 'randon'; did you mean 'random'"),
         ({"proxies": ("random",)}, "the set itself is not among the proxies; use `proxies=distilled,random`"),
         ({"sample": 4}, "4 candidates cannot be drawn from the 3 that fit the images"),
-        ({"full_images": 5}, "5 images are not a part of the"),
+        ({"full_images": 5}, "5 images cannot be taken from the"),
         ({"full_images": 20, "proxies": ("distilled", "herding")}, "fewer than 3 per class; search without the proxy"),
     ],
 )

@@ -274,11 +274,11 @@ def test_a_record_of_something_else_is_not_mixed(change: dict[str, Any], message
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": replace(SIX, images_per_class=30)}, "of which every set needs 30; use a larger `pool`, or fewer"),
+        ({"protocol": replace(SIX, images_per_class=30)}, "and every set needs 30; use a larger `pool`, or fewer"),
         ({"protocol": replace(SIX, shadows=5)}, "`shadows=5` is odd"),
         ({"networks": ["convent"]}, "unknown network 'convent'"),
         ({"recipe": "tuned-300"}, "tunes learning rates"),
-        ({"recipe": "replay"}, "replays learned steps, which random has none of"),
+        ({"recipe": "replay"}, "replays learned steps, which random does not have"),
         ({"data": replace(four(), test=four().test.take(torch.empty(0, dtype=torch.int64)))}, "has no test images"),
     ],
 )

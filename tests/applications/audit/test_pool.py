@@ -64,10 +64,10 @@ def test_a_half_holds_the_members():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shadows": 3}, "`shadows=3` is odd: they come in pairs, .*; use `shadows=4`"),
+        ({"shadows": 3}, "`shadows=3` is odd: pipelines come in pairs, .*; use `shadows=4`"),
         ({"shadows": 0}, "`shadows=0` is too small"),
         ({"pool": 0}, "`pool=0` is too small"),
-        ({"pool": 5}, "5 images are not a part of"),
+        ({"pool": 5}, "5 images cannot be taken from"),
         ({"delta": -1.0}, r"`delta=-1.0` is not in \[0, 1\)"),
     ],
 )
@@ -80,5 +80,5 @@ def test_a_half_without_enough_images_is_refused():
     pool = Pool.of(digits(), FOUR)
     fewest = min(min(pool.half(shadow).train.class_sizes) for shadow in range(4))
     pool.check_sizes(fewest)
-    with pytest.raises(UserError, match=f"has {fewest} images of class '.', of which every set needs {fewest + 1}"):
+    with pytest.raises(UserError, match=f"has only {fewest} images of class '.', and every set needs {fewest + 1}"):
         pool.check_sizes(fewest + 1)

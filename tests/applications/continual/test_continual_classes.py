@@ -261,8 +261,11 @@ def refused(message: str, out: Path, networks: Sequence[str] = (NETWORK,), **opt
         ({"steps": 4}, "digits cannot be divided into 4 equal steps: it has 6 classes; use `steps=2`, or 3"),
         ({"steps": 6}, "cannot be divided into 6 equal steps: a step would have one class"),
         ({"steps": 1}, "`steps=1` is too small"),
-        ({"memory": 5}, "a memory of 5 images has none for each of 6 classes; use `memory=6`"),
-        ({"memory": 84}, "holds 28 images of each class at first, and a class has 14 .* `sharing=fixed` with 14 of"),
+        ({"memory": 5}, "a memory of 5 images cannot hold one of each of 6 classes; use `memory=6`"),
+        (
+            {"memory": 84},
+            "holds 28 images of each class at first, but a class has only 14 .* `sharing=fixed` with 14 of",
+        ),
         ({"orders": 0}, "`orders=0` is too small"),
     ],
 )

@@ -272,7 +272,7 @@ def test_a_record_of_something_else_is_not_mixed(change: dict[str, Any], message
     ("options", "message"),
     [
         ({"protocol": replace(TWO, partition=Partition(clients=201))}, "201 clients are more than the 200 training"),
-        ({"protocol": replace(TWO, images_per_class=(500,))}, "no client has as many images .* `ipc=20` or less"),
+        ({"protocol": replace(TWO, images_per_class=(500,))}, "no client has enough images .* `ipc=20` or less"),
         ({"protocol": replace(TWO, images_per_class=(0,))}, "`ipc=0` is too small"),
         ({"protocol": replace(TWO, images_per_class=())}, "`ipc` names no number"),
         ({"protocol": replace(TWO, repeats=0)}, "`repeats=0` is too small"),
@@ -309,5 +309,5 @@ def test_a_set_that_was_made_before_is_not_a_clients(tmp_path: Path):
     part = small_digits().train
     path = tmp_path / "set.safetensors"
     SyntheticSet.from_indices(part, torch.stack([index[:1] for index in part.class_index]).flatten()).save(path)
-    with pytest.raises(UserError, match="is a set, made of no client's images; name methods"):
+    with pytest.raises(UserError, match="is a set, not made from a client's images; name methods"):
         learned(tmp_path / "out", methods=[str(path)])

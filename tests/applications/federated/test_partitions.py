@@ -111,7 +111,7 @@ def test_independent_shares_are_alike():
         ({"alpha": float("nan")}, "alpha"),
         ({"kind": "shards", "per_client": 5}, "40 training examples cannot be cut into 50 shards.* `per_client=4`"),
         ({"kind": "classes", "per_client": 5}, "`per_client=5` is more than the 4 classes; use `per_client=1` to 4"),
-        ({"kind": "classes", "clients": 3, "per_client": 1}, "`per_client=1` leaves classes to nobody"),
+        ({"kind": "classes", "clients": 3, "per_client": 1}, "`per_client=1` leaves classes without a client"),
         ({"per_client": 0}, "`per_client=0` is too small"),
     ],
 )

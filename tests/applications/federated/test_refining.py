@@ -265,9 +265,9 @@ def test_a_round_that_fails_is_told_and_tried_again(whole: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        (["dc"], "dc does not match networks near given weights, which `refine` takes; use a method that does"),
-        (["dm", "dm+herding"], "herding does not match networks near given weights, which `refine` takes"),
-        (["datadam:network_iterations=2"], "`network_iterations=2` trains a network, .*, which `refine` takes"),
+        (["dc"], "dc does not match networks near given weights, which `refine` requires; use a method that does"),
+        (["dm", "dm+herding"], "herding does not match networks near given weights, which `refine` requires"),
+        (["datadam:network_iterations=2"], "`network_iterations=2` trains a network, .*, which `refine` requires"),
     ],
 )
 def test_methods_that_cannot_are_refused_before_anything_is_made(methods: list[str], message: str, tmp_path: Path):

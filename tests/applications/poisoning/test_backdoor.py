@@ -105,14 +105,14 @@ def test_no_repeat_or_seed_shares_the_draws_of_its_sets():
     ("options", "message"),
     [
         ({"protocol": replace(PROTOCOL, target="ten")}, "unknown class for `target` 'ten'"),
-        ({"protocol": replace(PROTOCOL, share=0.0)}, "`share=0` is not a part"),
+        ({"protocol": replace(PROTOCOL, share=0.0)}, "`share=0` is not a fraction"),
         ({"protocol": replace(PROTOCOL, share=0.95)}, "are of other classes than the target"),
-        ({"protocol": replace(PROTOCOL, side=7)}, "a patch of 7×7 pixels does not leave much of images of 8×8"),
+        ({"protocol": replace(PROTOCOL, side=7)}, "a patch of 7×7 pixels leaves too little of images of 8×8"),
         ({"protocol": replace(PROTOCOL, repeats=0)}, "`repeats=0` is too small"),
         ({"sources": ["dmm"]}, "unknown method 'dmm'"),
         ({"networks": []}, "no network is named"),
         ({"networks": ["convent"]}, "unknown network 'convent'"),
-        ({"recipe": "tuned-300"}, "needs learning rates of each set's own"),
+        ({"recipe": "tuned-300"}, "needs a learning rate for each set"),
         ({"recipe": "replay"}, "replays learned steps"),
     ],
 )

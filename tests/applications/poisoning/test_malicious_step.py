@@ -86,7 +86,7 @@ def test_labels_of_one_class_become_another_in_training_alone():
     ("options", "message"),
     [
         ({"protocol": replace(PROTOCOL, experts=9)}, "of 9 experts fewer than two are held out"),
-        ({"protocol": replace(PROTOCOL, target="3")}, "class 3 is attacked to be taken for itself"),
+        ({"protocol": replace(PROTOCOL, target="3")}, "class 3 cannot be mistaken for itself"),
         ({"protocol": replace(PROTOCOL, attacked="x")}, "unknown class for `attacked` 'x'"),
         ({"protocol": replace(PROTOCOL, epochs=0)}, "`epochs=0` is too small"),
         ({"network": "lenett"}, "unknown network 'lenett'"),

@@ -276,7 +276,7 @@ def test_copies_are_made_once_and_whole(folder: Path, tmp_path: Path, monkeypatc
     assert len(list((tmp_path / "half").rglob("*.png"))) == 8
     with pytest.raises(UserError, match="half already exists"):
         select(found, "random", half, tmp_path / "out", copy=tmp_path / "half", link=True, resources=HERE)
-    with pytest.raises(UserError, match="`copy` and `out` name one folder"):
+    with pytest.raises(UserError, match="`copy` and `out` name the same folder"):
         select(found, "random", half, tmp_path / "other", copy=tmp_path / "other", resources=HERE)
 
 
@@ -433,7 +433,7 @@ def test_what_vectors_and_arrays_cannot_do(tmp_path: Path, digits: Candidates):
         select(digits, ours, SOME, tmp_path / "out", resources=HERE)
     for rule, words in {
         Rule("aum", features="pixels"): "aum looks at the training of a network, not at `features=pixels`",
-        Rule("random", features="pixels"): "random looks at no features",
+        Rule("random", features="pixels"): "random uses no features",
         Rule("herding", features="absent"): "absent",
     }.items():
         with pytest.raises(UserError, match=words):

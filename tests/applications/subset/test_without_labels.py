@@ -80,7 +80,7 @@ def test_files_in_an_archive_are_matched_and_named_too(folder: Path, values: np.
     np.savez(tmp_path / "e.npz", vectors=values[::-1], files=np.array([f"photos/{name}" for name in NAMES[::-1]]))
     np.savez(tmp_path / "plain.npz", vectors=values)
     found = Candidates.of_images(tmp_path / "photos.zip", decoded=False)
-    with pytest.raises(UserError, match=r"names no row for inner/00\.png and 19 more"):
+    with pytest.raises(UserError, match=r"has no row for inner/00\.png and 19 more"):
         select(found, Rule("k-center", features=str(tmp_path / "e.npz")), FEW, tmp_path / "out", resources=HERE)
     np.savez(tmp_path / "e.npz", vectors=values[::-1], files=np.array(NAMES[::-1]))
     for name in ("e.npz", "plain.npz"):
@@ -114,8 +114,8 @@ def nested(folder: Path) -> Path:
     [
         (["a/1.png", "b/1.png", "x/b/2.png"], None),
         (["a/1.png", "b/1.png", "2.png"], None),
-        (["1.png", "b/1.png", "b/2.png"], "names no row for a/1.png; store a row for every file"),
-        (["c/1.png", "d/1.png", "d/2.png"], "names no row for a/1.png and 2 more of 3 files"),
+        (["1.png", "b/1.png", "b/2.png"], "has no row for a/1.png; store a row for every file"),
+        (["c/1.png", "d/1.png", "d/2.png"], "has no row for a/1.png and 2 more of 3 files"),
         (["x/a/1.png", "y/a/1.png", "b/1.png", "b/2.png"], "rows 0 and 1, counted from 0, are both of a/1.png"),
     ],
 )
@@ -196,9 +196,9 @@ def test_what_needs_labels_is_refused(folder: Path, tmp_path: Path):
     ):
         with pytest.raises(UserError, match=words):
             select(found, rule, FEW, out, resources=HERE)
-    with pytest.raises(UserError, match=r"`ipc` is a number of each class, and .* has no labels; use `count`"):
+    with pytest.raises(UserError, match=r"`ipc` is a number per class, and .* has no labels; use `count`"):
         select(found, "random", Budget(per_class=1), out, resources=HERE)
-    with pytest.raises(UserError, match=r"is measured by labels, and .* has no labels; leave `worth` out"):
+    with pytest.raises(UserError, match=r"needs labels, and .* has no labels; leave `worth` out"):
         select(found, "random", FEW, out, judging=Judging(), resources=HERE)
     assert not out.exists()
 

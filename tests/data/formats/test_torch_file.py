@@ -97,7 +97,7 @@ def test_plain_pickles_are_refused(protocol: int, tmp_path: Path):
     with pytest.raises(UserError, match=r"plain\.pt"):
         read_torch_file(path)
     path.write_bytes(pickle.dumps([1.5, 2], 2))
-    with pytest.raises(UserError, match="is a pickle of another program"):
+    with pytest.raises(UserError, match="is a pickle from another program"):
         read_torch_file(path)
     assert not target.exists()
 
@@ -130,7 +130,7 @@ def test_files_of_the_old_form_have_what_they_claim_and_no_more(tmp_path: Path):
     whole = path.read_bytes()
     for cut in (*range(0, len(whole), 97), len(whole) - 1):
         path.write_bytes(whole[:cut])
-        with pytest.raises(UserError, match=r"res\.pt is (not a file of torch\.save|cut off)"):
+        with pytest.raises(UserError, match=r"res\.pt is (not a torch\.save file|cut off)"):
             read_torch_file(path)
     with pytest.raises(UserError, match=r"is cut off: [\d,]+ bytes of a tensor should follow, and [\d,]+ do"):
         read_torch_file(path)
@@ -141,16 +141,16 @@ def test_files_of_the_old_form_have_what_they_claim_and_no_more(tmp_path: Path):
 
 COUNT, LARGE = (1000).to_bytes(8, "little"), (2**31 - 1).to_bytes(8, "little")
 FORGED: dict[str, tuple[dict[int, tuple[bytes, bytes]], str]] = {
-    "a larger storage": ({3: (b"M\xe8\x03", b"J\xff\xff\xff\x7f")}, "another number of values"),
-    "a larger count": ({5: (COUNT, LARGE)}, "another number of values"),
+    "a larger storage": ({3: (b"M\xe8\x03", b"J\xff\xff\xff\x7f")}, "does not have the number of values"),
+    "a larger count": ({5: (COUNT, LARGE)}, "does not have the number of values"),
     "both larger": (
         {3: (b"M\xe8\x03", b"J\xff\xff\xff\x7f"), 5: (COUNT, LARGE)},
         r"is cut off: 8,589,934,588 bytes of a tensor should follow, and 4,\d{3} do",
     ),
     "fewer storages": ({4: (b"]q", b"]q\x00]q")}, "damaged"),
     "no list of storages": ({4: (b"]", b"}")}, "damaged"),
-    "another mark": ({0: (b"P\x19", b"P\x18")}, "a pickle of another program"),
-    "another version": ({1: (b"M\xe9\x03", b"M\xea\x03")}, "of an unknown version"),
+    "another mark": ({0: (b"P\x19", b"P\x18")}, "a pickle from another program"),
+    "another version": ({1: (b"M\xe9\x03", b"M\xea\x03")}, "has an unknown version"),
 }
 
 
@@ -252,7 +252,7 @@ def test_what_claims_more_than_it_has_is_refused(tmp_path: Path):
 def test_damaged_files_get_one_line(content: bytes, tmp_path: Path):
     path = tmp_path / "set.pt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"set\.pt is (not a file of torch\.save|cut off)") as refused:
+    with pytest.raises(UserError, match=r"set\.pt is (not a torch\.save file|cut off)") as refused:
         read_torch_file(path)
     assert "\n" not in str(refused.value)
 
@@ -309,7 +309,7 @@ ATTACKS = {
 @form
 @pytest.mark.parametrize("case", ATTACKS)
 def test_forged_pickles_are_refused(case: str, form: dict[str, bool], tmp_path: Path):
-    with pytest.raises(UserError, match=r"set\.pt (holds more|is not a file)"):
+    with pytest.raises(UserError, match=r"set\.pt (holds more|is not a torch\.save file)"):
         read_torch_file(program(tmp_path / "set.pt", form, *ATTACKS[case]))
 
 

@@ -376,7 +376,7 @@ def test_what_cannot_be_read_is_refused(data: object, message: str):
 
 
 def test_contradictory_arguments_are_refused(table: datasets.DatasetDict, folder: Path):
-    with pytest.raises(UserError, match="has splits of its own"):
+    with pytest.raises(UserError, match="already has splits"):
         dataset_of(table, test=table["test"])
     with pytest.raises(UserError, match=r"train of in-memory is a datasets\.Dataset, and test is not"):
         dataset_of(table["train"], test=Folder(folder / "test"))

@@ -68,7 +68,7 @@ def test_the_file_of_each_vector(tmp_path: Path, write: Any):
 
 
 def test_names_for_fewer_vectors(tmp_path: Path):
-    with pytest.raises(UserError, match="has 6 vectors, but 2 names of files"):
+    with pytest.raises(UserError, match="has 6 vectors, but 2 file names"):
         read_vector_file(archive(tmp_path, vectors=VALUES, files=np.array(FILES[:2])))
 
 

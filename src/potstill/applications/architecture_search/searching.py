@@ -240,15 +240,15 @@ def _earlier(path: Path | None, asked: SearchResult) -> SearchResult | None:
         return None
     stored = SearchResult.read(path)
     if stored.set_sha256 != asked.set_sha256:
-        raise UserError(f"{path} is of a search with another set", "choose another `out`")
+        raise UserError(f"{path} is from a search with another set", "choose another `out`")
     if stored.dataset_fingerprint != asked.dataset_fingerprint:
-        raise UserError(f"{path} is of a search on another dataset", "choose another `out`")
+        raise UserError(f"{path} is from a search on another dataset", "choose another `out`")
     if stored.protocol != asked.protocol:
         names = ("space", "recipe", "seed", "full_images")
         options = {name: (getattr(stored, name), getattr(asked, name)) for name in names}
         options["recipe"] = (stored.recipe.label, asked.recipe.label)
         changed = {name: values for name, values in options.items() if values[0] != values[1]}
-        raise UserError(f"{path} is of a search with other settings: {differing(changed)}", "choose another `out`")
+        raise UserError(f"{path} is from a search with other settings: {differing(changed)}", "choose another `out`")
     return replace(stored, set_images=asked.set_images, set_bytes=asked.set_bytes)
 
 

@@ -182,7 +182,7 @@ class Audited:
                 "use a recipe such as dsa-1000 or quick",
             )
         if found.replay and (self.synthetic is None or self.synthetic.replay is None):
-            problem = f"recipe {found.name!r} replays learned steps, which {self.name} has none of"
+            problem = f"recipe {found.name!r} replays learned steps, which {self.name} does not have"
             raise UserError(problem, "use a recipe such as dsa-1000 or quick")
         if self.synthetic is not None:
             check_learned_rate(found, [self.synthetic])

@@ -49,7 +49,7 @@ class Pool:
         below_one(protocol, "delta")
         if protocol.shadows % 2:
             raise UserError(
-                f"`shadows={protocol.shadows}` is odd: they come in pairs, a random half and its complement",
+                f"`shadows={protocol.shadows}` is odd: pipelines come in pairs, a random half and its complement",
                 f"use `shadows={protocol.shadows + 1}`",
             )
         pool = with_fewer_images(dataset, min(protocol.pool, len(dataset.train)), protocol.seed)
@@ -79,7 +79,7 @@ class Pool:
         if fewest < pictures_per_class:
             label = int(sizes.min(0).values.argmin())
             raise UserError(
-                f"a half of the pool has {fewest} images of class {names[label]!r}, of which every set needs "
+                f"a half of the pool has only {fewest} images of class {names[label]!r}, and every set needs "
                 f"{pictures_per_class}",
                 "use a larger `pool`, or fewer `images_per_class`",
             )

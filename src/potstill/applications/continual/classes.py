@@ -314,12 +314,14 @@ def _check(dataset: ImageDataset, protocol: ClassProtocol, networks: Sequence[st
         raise UserError(f"{dataset.name} cannot be divided into {steps} equal steps: {one}", remedy)
     if not (last := protocol.share(steps - 1, classes)):
         raise UserError(
-            f"a memory of {protocol.memory} {kind}s has none for each of {classes} classes", f"use `memory={classes}`"
+            f"a memory of {protocol.memory} {kind}s cannot hold one of each of {classes} classes",
+            f"use `memory={classes}`",
         )
     fewest = min(dataset.train.class_sizes)
     if (largest := protocol.share(0, classes)) > fewest:
         raise UserError(
-            f"the memory holds {largest} {kind}s of each class at first, and a class has {fewest} training {kind}s",
+            f"the memory holds {largest} {kind}s of each class at first, but a class has only {fewest} training "
+            f"{kind}s",
             f"use a smaller `memory`, or `sharing=fixed` with {last} of each",
         )
     if min(dataset.test.class_sizes) == 0:

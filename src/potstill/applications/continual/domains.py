@@ -75,7 +75,7 @@ def learn_domains(
     for source in sources:
         if isinstance(source, GivenSet):
             raise UserError(
-                f"{source.name} is a set of one stage", "name methods or selections, which are applied to each"
+                f"{source.name} is a set of one stage", "name methods or selections, which are applied to each stage"
             )
         source.check(domains.need(0, 0))
     asked = Continual(

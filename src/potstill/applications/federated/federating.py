@@ -272,9 +272,7 @@ def _check_sent(clients: Clients) -> None:
             fits = max(size // client.pictures for client in repeat for size in client.class_sizes)
             smaller = f", or `ipc={fits}` or less" if fits else ""
             kind = kind_of(clients.dataset.shape)
-            raise UserError(
-                f"no client has as many {kind}s of a class as it should send", f"use fewer clients{smaller}"
-            )
+            raise UserError(f"no client has enough {kind}s of any class to send", f"use fewer clients{smaller}")
 
 
 def _check(dataset: ImageDataset, protocol: FederatedProtocol, averaging: Averaging, networks: Sequence[str]) -> None:

@@ -99,5 +99,5 @@ def _check(images: int, classes: int, partition: Partition) -> None:
         )
     if partition.kind == "classes" and not classes <= clients * per_client <= clients * classes:
         least = -(-classes // clients)
-        problem = "leaves classes to nobody" if per_client < least else f"is more than the {classes} classes"
+        problem = "leaves classes without a client" if per_client < least else f"is more than the {classes} classes"
         raise UserError(f"`per_client={per_client}` {problem}", f"use `per_client={least}` to {classes}")

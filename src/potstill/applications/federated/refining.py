@@ -151,7 +151,7 @@ class Refining:
                 try:
                     source.check(need)
                 except UserError as error:
-                    raise UserError(f"{error.problem}, which `refine` takes", error.remedy) from error
+                    raise UserError(f"{error.problem}, which `refine` requires", error.remedy) from error
 
     def work(self) -> tuple[int, int]:
         """About as many images as networks see, in all rounds and in the longest piece of work."""

@@ -35,7 +35,8 @@ class SetWay:
         for source in sources:
             if source.kind == "set":
                 raise UserError(
-                    f"{source.name} is a set, made of no client's images", "name methods, which each client applies"
+                    f"{source.name} is a set, not made from a client's images",
+                    "name methods, which each client applies",
                 )
         return cls(name, sources)
 

@@ -237,10 +237,10 @@ def _check(dataset: ImageDataset, protocol: BackdoorProtocol, networks: Sequence
     """Refuse what cannot be measured, before anything is computed."""
     at_least(protocol, side=1, images_per_class=1, repeats=1, iterations=0)
     if not 0 < protocol.share < 1:
-        raise UserError(f"`share={protocol.share:g}` is not a part of the training images", "use `share=0.01`")
+        raise UserError(f"`share={protocol.share:g}` is not a fraction of the training images", "use `share=0.01`")
     check_exchangeable(recipe)
     if recipe.learning_rate_grid or recipe.learned_rate:
-        raise UserError(f"{recipe.name} needs learning rates of each set's own", "use a recipe such as dsa-1000")
+        raise UserError(f"{recipe.name} needs a learning rate for each set", "use a recipe such as dsa-1000")
     if dataset.train.whitening is not None:
         raise UserError("a patch is made of pixels, and whitened images have none", "leave `zca` out")
     check_networks(networks, dataset)

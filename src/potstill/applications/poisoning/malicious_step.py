@@ -262,6 +262,6 @@ def _check(dataset: ImageDataset, protocol: StepProtocol, network: str) -> None:
             f"use `experts={2 * HELD_OUT}` or more",
         )
     if protocol.attacked == protocol.target:
-        raise UserError(f"class {protocol.target} is attacked to be taken for itself", "use two classes")
+        raise UserError(f"class {protocol.target} cannot be mistaken for itself", "use two different classes")
     check_confusions(dataset)
     check_networks([network], dataset)

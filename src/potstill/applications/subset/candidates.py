@@ -137,7 +137,7 @@ class Candidates:
             UserError: this is no folder or ``.zip``, it has no images or several splits, or an image cannot be read.
         """
         if image_size is not None and not decoded:
-            raise UserError("`image_size` has no effect: no pixels are looked at", "leave it out")
+            raise UserError("`image_size` has no effect: pixels are not used", "leave it out")
         found = find_unlabelled(path, insisted=True)
         assert found is not None, path
         told = f"{path}: {counted(len(found.parts), 'image')} without labels, numbered in the order of their paths"

@@ -36,7 +36,7 @@ def copy_files(
         raise UserError(f"{folder} already exists", "name a new folder")
     places = [""] if tuple(names) == ("",) else [_folder_of(name) for name in names]
     if len({place.casefold() for place in places}) < len(places):
-        raise UserError("two classes have names that are alike as names of folders", "use the table instead")
+        raise UserError("two class names give the same folder name", "use the table instead")
     with staged(folder, remedy="free some space, or make links") as made:
         for label, place in enumerate(places):
             members = [file for file, own in zip(files, labels, strict=True) if own == label]

@@ -88,13 +88,13 @@ def _rows(names: Sequence[str], files: Sequence[Parts], where: str) -> np.ndarra
         if rows[place] >= 0:
             raise UserError(
                 f"{where}: rows {rows[place]} and {row}, counted from 0, are both of {'/'.join(files[place])}",
-                "store one row for each file, with enough of its path to tell it from others",
+                "store one row for each file, with enough of its path to distinguish it from others",
             )
         rows[place] = row
     if len(missing := np.flatnonzero(rows < 0)):
         more = f" and {len(missing) - 1:,} more of {len(files):,} files" if len(missing) > 1 else ""
         raise UserError(
-            f"{where} names no row for {'/'.join(files[missing[0]])}{more}",
+            f"{where} has no row for {'/'.join(files[missing[0]])}{more}",
             "store a row for every file, or leave the names out and store rows in the order of the files",
         )
     return rows

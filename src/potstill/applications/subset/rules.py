@@ -77,7 +77,7 @@ def features_of(rule: Rule, candidates: Candidates) -> str:
     vectors = isinstance(members, Vectors)
     if rule.name == "random":
         if rule.features is not None:
-            raise UserError("random looks at no features", "leave `features` out")
+            raise UserError("random uses no features", "leave `features` out")
         return ""
     if vectors and not by_features:
         raise UserError(

@@ -109,9 +109,9 @@ def check_unlabelled(name: str, rule: Rule, budget: Budget, judging: Judging | N
     """
     without = f"{name} has no labels"
     if budget.per_class is not None:
-        raise UserError(f"`ipc` is a number of each class, and {without}", "use `count` or `fraction`")
+        raise UserError(f"`ipc` is a number per class, and {without}", "use `count` or `fraction`")
     if judging is not None:
-        raise UserError(f"what a choice is worth is measured by labels, and {without}", "leave `worth` out")
+        raise UserError(f"measuring what a choice is worth needs labels, and {without}", "leave `worth` out")
     if rule.name != "random" and rule.name not in BY_FEATURES:
         raise UserError(
             f"{rule.name} looks at the training of a network, which needs labels, and {without}",
@@ -122,7 +122,7 @@ def check_unlabelled(name: str, rule: Rule, budget: Budget, judging: Judging | N
     features = rule.features
     if features is None or not (features == "pixels" or may_name_vectors(features) or names_pretrained(features)):
         raise UserError(
-            f"{rule.name} needs features, and {without}, so that no network is trained for them"
+            f"{rule.name} needs features, and {without}, so no network can be trained for them"
             if features is None
             else f"`features={features}` needs labels, and {without}",
             "use `features=embeddings.npy` or another file of vectors, `features=timm:MODEL:weights=cached`, "
@@ -139,7 +139,7 @@ def _check_copied(candidates: Candidates, folder: Path, out: Path) -> None:
     if candidates.files is None:
         raise UserError(f"{candidates.name} has no image files to copy", "use the numbers in the table")
     if folder.resolve() == out.resolve():
-        raise UserError("`copy` and `out` name one folder", "name a new folder for `copy`")
+        raise UserError("`copy` and `out` name the same folder", "name a new folder for `copy`")
 
 
 def _check_new(folder: Path, earlier: Subset | None, *, link: bool) -> None:

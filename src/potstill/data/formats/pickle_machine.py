@@ -47,7 +47,7 @@ class Symbol:
 
     def call(self, machine: Machine, arguments: tuple[Any, ...]) -> Any:
         """What a call of it makes."""
-        raise Refused("a call of something that is no function")
+        raise Refused("a call of something that is not a function")
 
     def build(self, machine: Machine, state: Any) -> None:
         """Take a state."""

@@ -103,7 +103,7 @@ def _checked(path: Path, stream: IO[bytes]) -> io.BytesIO:
             raise UserError(f"{path} is cut off: the end of its archive is missing", "download it again")
         return _rewritten(path, stream, size)
     if not start.startswith(FIRST):
-        raise UserError(f"{path} is not a file of torch.save", "check what was downloaded")
+        raise UserError(f"{path} is not a torch.save file", "check what was downloaded")
     stream.seek(0)
     content = stream.read()
     check_stream(content)
@@ -121,14 +121,14 @@ def _rewritten(path: Path, stream: IO[bytes], size: int) -> io.BytesIO:
     with zipfile.ZipFile(stream) as there, zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as anew:
         entries = there.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise UserError(f"{path} is a compressed archive, not a file of torch.save", "save it with torch.save")
+            raise UserError(f"{path} is a compressed archive, not a torch.save file", "save it with torch.save")
         if sum(entry.file_size for entry in entries) > size:
             raise UserError(f"{path} claims more than it has", ANOTHER)
         if len({entry.filename.lower() for entry in entries}) < len(entries):  # PyTorch's reader ignores case
             raise UserError(f"{path} has two entries of one name", ANOTHER)
         programs = [entry.filename for entry in entries if entry.filename.rpartition("/")[2] == PROGRAM]
         if len(programs) != 1:
-            raise UserError(f"{path} is an archive, but not of torch.save", "save it with torch.save")
+            raise UserError(f"{path} is an archive, but not a torch.save file", "save it with torch.save")
         sizes: dict[str, int] = {}
         for entry in entries:
             content = there.read(entry)
@@ -144,7 +144,7 @@ def _rewritten(path: Path, stream: IO[bytes], size: int) -> io.BytesIO:
 
 
 def _damaged(path: Path, reason: str = "") -> UserError:
-    return UserError(f"{path} is not a file of torch.save, or is damaged{visible(reason)[:160]}", "download it again")
+    return UserError(f"{path} is not a torch.save file, or is damaged{visible(reason)[:160]}", "download it again")
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:

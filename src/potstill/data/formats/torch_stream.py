@@ -37,19 +37,19 @@ def check_stream(content: bytes) -> None:
     stream = BytesIO(content)
     plain = Machine({}, copies=0, instructions=INSTRUCTIONS)
     if plain.run(stream) != MARK:
-        raise Refused("it is a pickle of another program")
+        raise Refused("it is a pickle from another program")
     if plain.run(stream) != VERSION:
-        raise Refused("it is of an unknown version")
+        raise Refused("it has an unknown version")
     plain.run(stream)
     storages = storages_of(stream, copies=2 * len(content))
     keys = plain.run(stream)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(storages):
-        raise Refused("it lists other storages than its tensors have")
+        raise Refused("it does not list the storages that its tensors have")
     for key in keys:
         storage, count = storages[key], stream.read(COUNT_BYTES)
         rest = len(content) - stream.tell()
         if len(count) == COUNT_BYTES and int.from_bytes(count, "little") != storage.numel:
-            raise Refused(f"its storage {key} has another number of values than its tensors claim")
+            raise Refused(f"its storage {key} does not have the number of values that its tensors claim")
         if len(count) < COUNT_BYTES or storage.nbytes > rest:
             raise CutOff(f"{storage.nbytes:,} bytes of a tensor should follow, and {rest:,} do")
         stream.seek(storage.nbytes, 1)

@@ -76,7 +76,7 @@ class LooseImages:
         if len(splits) > 1:
             first, second, *_ = splits.values()
             raise UserError(
-                f"the folders {first} and {second} in {self.path} are called as splits are",
+                f"the folders {first} and {second} in {self.path} have the names of splits",
                 f"name one of them: {self.path / splits.get('train', first)}",
             )
 

@@ -122,7 +122,7 @@ class _Items:
         if not (isinstance(item, tuple | list) and len(item) == 2):
             raise UserError(
                 f"item {index} of {self.where} is a {type(item).__name__}, not an image and its label",
-                "make items (image, label)",
+                "make every item a pair (image, label)",
             )
         return item[0], _label(item[1], f"item {index} of {self.where}")
 
@@ -166,7 +166,7 @@ def _not_a_dataset(data: object, where: str) -> UserError:
     if isinstance(data, str | Path):
         return UserError(f"{where} is text, not a dataset in memory", "use potstill.load_dataset for names and paths")
     return UserError(
-        f"{where} is a {type(data).__name__}, which has no length or no items by number",
+        f"{where} is a {type(data).__name__}, which has no length or cannot be indexed",
         "give a datasets.Dataset, a PyTorch dataset of (image, label), or a pair of images and labels",
     )
 
@@ -198,7 +198,7 @@ def _pictures(items: _Items, labels: Sequence[int | str]) -> Iterator[tuple[Cont
             raise _mixed(name, image)
         if label != expected:
             raise UserError(
-                f"{name} has the label {label!r}, but had {expected!r} before", "make items that stay the same"
+                f"{name} has the label {label!r}, but had {expected!r} before", "return the same items every time"
             )
         yield image, name
 
@@ -221,7 +221,7 @@ def _arrays(items: _Items) -> tuple[list[np.ndarray], list[int | str]]:
 def _mixed(name: str, image: object) -> UserError:
     return UserError(
         f"the image of {name} is of the type {type(image).__name__}",
-        "give all images as images of Pillow, or all as tensors (C, H, W) or arrays (H, W, C)",
+        "give all images as Pillow images, or all as tensors (C, H, W) or arrays (H, W, C)",
     )
 
 

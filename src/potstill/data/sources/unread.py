@@ -19,11 +19,11 @@ FILES: Mapping[str, tuple[str, str]] = {
     ".pth": ("a PyTorch pickle, which could run code and is not read", "save the arrays as an .npz"),
     ".pkl": ("a pickle, which could run code and is not read", "save the arrays as an .npz"),
     ".pickle": ("a pickle, which could run code and is not read", "save the arrays as an .npz"),
-    ".mat": ("a MATLAB file of another layout than SVHN's", "save the arrays as an .npz"),
+    ".mat": ("a MATLAB file whose layout is not SVHN's", "save the arrays as an .npz"),
     ".h5": ("an HDF5 file of another layout than that of usps.h5", "save the arrays as an .npz"),
     ".hdf5": ("an HDF5 file of another layout than that of usps.h5", "save the arrays as an .npz"),
-    ".csv": ("a table of text, which is not read", "put the images of each class in a folder of its own"),
-    ".tfrecord": ("a file of TensorFlow records, which is not read", "save the images as parquet or in class folders"),
+    ".csv": ("a text table, which is not read", "put the images of each class in a folder of its own"),
+    ".tfrecord": ("a TFRecord file, which is not read", "save the images as parquet or in class folders"),
 }
 """Files that hold datasets elsewhere, by their suffixes: what they are, and what to do."""
 CHOICES = ("index", "index,class", "index,file", "index,class,file")
@@ -40,7 +40,7 @@ def unread(path: Path) -> UserError:
     if _is_choice(path):
         return UserError(
             f"dataset {path} is a table that potstill select wrote, not a dataset",
-            "make the choice again with `copy=FOLDER`, and name what that writes",
+            "repeat potstill select with `copy=FOLDER`, and name what that writes",
         )
     if not path.is_dir():
         what, remedy = FILES.get(path.suffix.lower(), ("neither a folder nor an .npz or .zip file", "check the path"))

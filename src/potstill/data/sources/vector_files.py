@@ -46,7 +46,7 @@ def read_vector_file(path: str | Path, labels: str | Path | None = None, *, colu
     values, where, files = _of_archive(path) if suffix == ".npz" else _of_table(path, column)
     vectors = labelled_vectors(values, f"{path}, {where}", labels)
     if files is not None and len(files) != len(vectors):
-        raise UserError(f"{path} has {len(vectors):,} vectors, but {len(files):,} names of files", "store one for each")
+        raise UserError(f"{path} has {len(vectors):,} vectors, but {len(files):,} file names", "store one for each")
     return replace(vectors, files=files, remark=f"vectors are in {where}")
 
 

@@ -24,7 +24,7 @@ class PrivateMethod(Method):
 
     Attributes:
         epsilon: the largest epsilon of the guarantee.
-        delta: its delta; less than one by the number of training images.
+        delta: its delta; less than one over the number of training images.
         clip: largest norm that one image contributes to a query.
         public_statistics: declare public the mean and standard deviation of each channel, where they are computed from
             the training images rather than constants of the catalogue.
@@ -59,7 +59,7 @@ class PrivateMethod(Method):
         images = sum(class_sizes)
         if self.delta * images >= 1:
             raise UserError(
-                f"`delta={self.delta:g}` is not below 1/{images:,}, one by the number of training images: a set that "
+                f"`delta={self.delta:g}` is not below 1/{images:,}, one over the number of training images: a set that "
                 "gives whole images away could pass",
                 f"use `delta={_below(1 / images):g}` or less",
             )

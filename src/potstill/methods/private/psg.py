@@ -107,7 +107,7 @@ class PSG(PrivateMethod):
     def query_count(self) -> int:
         """One private gradient for each iteration."""
         if self.queries is None:
-            raise ValueError("the number of private gradients is open: use the method that `resolved` returns")
+            raise ValueError("the number of private gradients is not set: use the method that `resolved` returns")
         return self.queries
 
     def sampling_rates(self, class_sizes: Sequence[int]) -> list[float]:

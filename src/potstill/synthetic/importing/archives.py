@@ -47,7 +47,7 @@ def read_archive(path: Path, *, classes: int, labels: Path | None = None, experi
         own = set(OWN) <= set(archive.names)
         if own and (labels is not None or experiment is not None):
             option = "labels" if labels is not None else "experiment"
-            raise UserError(f"{path} is an export of potstill, which says everything itself", f"leave `{option}` out")
+            raise UserError(f"{path} is an export of potstill, which states this itself", f"leave `{option}` out")
         if own:
             return _own_export(path, archive)
         pair = next((pair for pair in PAIRS if pair[0] in archive.names), None)

@@ -152,7 +152,7 @@ def check_foreign(path: str | Path) -> None:
             "store its images and labels as arrays of these names in an .npz",
         )
     raise UserError(
-        f"{path} is a set of potstill already", f"name it as it is: potstill evaluate {shlex.quote(str(path))}"
+        f"{path} is a set of potstill already", f"use it as it is: potstill evaluate {shlex.quote(str(path))}"
     )
 
 
@@ -208,10 +208,10 @@ def _stated_units(
     """
     units: Pixels = "normalised" if found.whitening is None else "whitened"
     if pixels not in (None, units):
-        raise UserError(f"{path} says itself that its pixels are {units}, not {pixels}", "leave `pixels` out")
+        raise UserError(f"{path} itself says that its pixels are {units}, not {pixels}", "leave `pixels` out")
     for name, value in (("mean", mean), ("std", std)):
         if value is not None:
-            raise UserError(f"{path} says itself how its pixels are normalised", f"leave `{name}` out")
+            raise UserError(f"{path} itself says how its pixels are normalised", f"leave `{name}` out")
     return units
 
 
@@ -223,7 +223,7 @@ def _refuse_formation(path: Path, formation: int) -> None:
     """
     if formation != 1:
         raise UserError(
-            f"{path} is an export of potstill, which holds every picture by itself", "leave `formation` out"
+            f"{path} is an export of potstill, which stores every picture separately", "leave `formation` out"
         )
 
 

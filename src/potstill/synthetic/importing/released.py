@@ -122,7 +122,7 @@ def read_content(path: Path, content: Any, classes: int, labels: Path | None, ex
     if isinstance(content, list | tuple) and content and all(_is_pair(each) for each in content):
         number = experiment or 0
         if not 0 <= number < len(content):
-            raise UserError(f"{path} has {len(content)} experiments, none of number {number}", "count from 0")
+            raise UserError(f"{path} has {len(content)} experiments, but no experiment {number}", "count from 0")
         said = () if len(content) == 1 else (f"experiment {number} of {len(content)}, counted from 0",)
         read = _of_pair(content[number])
         return replace(read, remarks=(*said, *read.remarks))
@@ -215,7 +215,7 @@ def _by_class(path: Path, images: Tensor, classes: int) -> tuple[Tensor, str]:
     each, rest = divmod(len(images) if images.dim() else 0, classes)
     if rest or not each:
         raise UserError(
-            f"{path} has {each * classes + rest} images, which are not as many of each of {classes} classes",
+            f"{path} has {each * classes + rest} images, which cannot be equally many of each of {classes} classes",
             "name the file of labels with `labels`",
         )
     return torch.arange(classes).repeat_interleave(each), f"labels in the order of the classes, {each} images of each"

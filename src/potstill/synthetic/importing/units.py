@@ -51,7 +51,9 @@ def check_units(images: Tensor, pixels: str | None) -> Pixels:
             )
         return pixels
     if pixels == "raw":
-        raise UserError("`pixels=raw` applies to vectors, and these are images", "use `pixels=unit` or what they are")
+        raise UserError(
+            "`pixels=raw` applies to vectors, and these are images", "use `pixels=unit`, or the units that they are in"
+        )
     if pixels is None and images.dtype == torch.uint8:
         return "bytes"
     if pixels is None or pixels not in get_args(Pixels):
@@ -66,7 +68,7 @@ def check_units(images: Tensor, pixels: str | None) -> Pixels:
         if not low <= least <= most <= high or (pixels == "bytes" and images.is_floating_point() and most <= 2):
             raise UserError(
                 f"these pixels are not in `pixels={pixels}`: they have {_range(images)}",
-                "use `pixels=normalised`, or what they are",
+                "use `pixels=normalised`, or the units that they are in",
             )
     return pixels  # type: ignore[return-value]
 

@@ -76,7 +76,7 @@ def _integers(labels: Any) -> np.ndarray:
 
 def _names(names: Any, path: Path) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str | bytes) for name in names):
-        raise UserError(f"{path} has no names of classes", REMEDY)
+        raise UserError(f"{path} has no class names", REMEDY)
     return tuple(name.decode("latin-1") if isinstance(name, bytes) else name for name in names)
 
 

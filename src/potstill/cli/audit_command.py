@@ -39,8 +39,8 @@ class Options:
             selection; or the file of a set or hf:OWNER/NAME, for which only the nearest real images are found.
         pool: the maximum number of training images that are asked about.
         shadows: pipelines, each made from a random half of the pool; an even number. Each is a target in turn.
-        images_per_class: of every set. By default those of the run, or 10.
-        iterations: of every distillation. By default those of the run, or the method's number.
+        images_per_class: images of each class in every set. By default those of the run, or 10.
+        iterations: iterations of every distillation. By default those of the run, or the method's number.
         networks: specs, separated by commas. By default the network that the run matches.
         recipe: how networks are trained. By default that of the run's evaluation, or dsa-1000.
         delta: the probability with which a guarantee may fail, for the lower bound of epsilon.

@@ -23,7 +23,7 @@ class Options:
     Attributes:
         run: folder of a run, with its evaluations, or a synthetic.safetensors.
         name: OWNER/NAME on the hub.
-        licence: of the set, as the hub names licences, such as cc-by-4.0.
+        licence: licence of the set, as the hub names licences, such as cc-by-4.0.
         private: make a new repository private.
         folder: new folder in which the files are kept. By default they are not.
         dry_run: write the files to --folder and upload nothing.

@@ -53,8 +53,8 @@ class Options:
         features: what the rule looks at: pixels; trained, a network that is trained on the images; an .npy, .npz or
             .parquet file with a row for each image; timm:MODEL:weights=WHERE, a pretrained model; or a folder of
             potstill experts. By default what the rule needs.
-        labels: for a file of vectors: a file with the label of each, .npy or text with one per line. What trains
-            networks uses the labels beside the vectors.
+        labels: for a file of vectors: a file with the label of each, .npy or text with one per line. --worth,
+            --features and rules that train networks use those beside the vectors.
         unlabelled: choose from all images of a folder, or all vectors of a file, at once, not by class: its folders or
             labels are ignored.
         network: spec of the network that is trained for features or scores. By default convnet, for vectors linear.

@@ -50,7 +50,7 @@ class FRePo(Method):
         network_learning_rate: learning rate of the networks, by Adam.
         network_batch: synthetic images per training step of a network, at most all of them.
         ridge: lambda.
-        optimiser: of images and labels: ``lamb`` as published, or ``adam``.
+        optimiser: optimiser of images and labels: ``lamb`` as published, or ``adam``.
         learning_rate: step size for images and labels; None uses the published 3e-4 with ``lamb``, 0.05 with ``adam``.
         learn_labels: learn the labels too.
         augment: apply Siamese augmentation in the training of the networks.

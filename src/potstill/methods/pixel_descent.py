@@ -52,7 +52,8 @@ class PixelDescent(Method):
         clustering_interval: pixel updates before representative images are chosen again.
         clustering_candidates: images of each class among which they are chosen, drawn at random; 0 takes all, as in
             DREAM.
-        optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
+        optimiser: optimiser of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of
+            the loss.
         learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
         momentum: momentum of the pixel updates with ``sgd``.
         averaged_updates: the set is the average over about this many of the last pixel updates, so that it does not

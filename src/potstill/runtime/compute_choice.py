@@ -18,7 +18,7 @@ class ComputeChoice:
 
     Attributes:
         device: a PyTorch device; ``auto`` takes an accelerator if there is one.
-        precision: of the networks.
+        precision: precision of the networks.
         compile: whether to compile networks with norms; others are as fast or faster without.
     """
 

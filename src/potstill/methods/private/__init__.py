@@ -24,7 +24,7 @@ class PrivateMethod(Method):
 
     Attributes:
         epsilon: the largest epsilon of the guarantee.
-        delta: its delta; less than one over the number of training images.
+        delta: delta of the guarantee; less than one over the number of training images.
         clip: largest norm that one image contributes to a query.
         public_statistics: declare public the mean and standard deviation of each channel, where they are computed from
             the training images rather than constants of the catalogue.

@@ -56,7 +56,7 @@ class PSG(PrivateMethod):
         clip: largest norm of the gradient of one image.
         batch_loops: iterations between two trainings of the network.
         learning_rate: step size for the synthetic pixels.
-        momentum: of the pixel updates.
+        momentum: momentum of the pixel updates.
         network_learning_rate: learning rate of the network.
     """
 

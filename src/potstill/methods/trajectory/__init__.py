@@ -90,7 +90,8 @@ class TrajectoryMatching(Method, Generic[P]):
         student_batch: synthetic images per student step; 0 uses all of them.
         segments: students per iteration, each beside M epochs of an expert of its own; their gradients are averaged.
             One, as published; ranks share several.
-        optimiser: of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of the loss.
+        optimiser: optimiser of the pixels: ``sgd`` as published, or ``adam``, whose steps do not depend on the scale of
+            the loss.
         learning_rate: step size for the synthetic pixels; None uses the published one with ``sgd``, 0.05 with ``adam``.
         momentum: momentum of the SGD updates of pixels and student learning rate.
         rate_learning_rate: step size for the student's learning rate, which is learned too.

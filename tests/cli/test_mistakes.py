@@ -305,7 +305,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "federated --refine -1": ("--refine -1 is too small",),
     "federated --refine 2 --radius -1": ("--radius -1.0 is too small",),
     "federated --refine 2 --methods dm,dc": (
-        "dc does not match networks near given weights, which --refine takes",
+        "dc does not match networks near given weights, which --refine requires",
         "dm",
     ),
     "federated --radius 2": ("--radius does not apply without --refine",),

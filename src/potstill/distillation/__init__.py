@@ -8,11 +8,11 @@ from potstill.runtime.lazy import on_first_use
 
 if TYPE_CHECKING:
     from potstill.distillation.checkpoint import Checkpoint as Checkpoint
+    from potstill.distillation.default_changes import moved_defaults as moved_defaults
     from potstill.distillation.driver import DistillationResult as DistillationResult
     from potstill.distillation.driver import distill as distill
     from potstill.distillation.driver import log_progress as log_progress
     from potstill.distillation.known_settings import chosen_settings as chosen_settings
-    from potstill.distillation.moved_defaults import moved_defaults as moved_defaults
     from potstill.distillation.plan import Plan as Plan
     from potstill.distillation.plan import resolve as resolve
     from potstill.distillation.run_folder import RunFolder as RunFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from potstill.distillation import Settings, moved_defaults
-from potstill.distillation.moved_defaults import MovedDefault
+from potstill.distillation.default_changes import MovedDefault
 from potstill.methods import DC, DM
 
 

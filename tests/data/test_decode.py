@@ -6,6 +6,7 @@ import io
 import time
 import warnings
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from potstill.data.decode import decode_splits
 from potstill.data.pixels import ScaledSplits
 from potstill.runtime.errors import UserError
 from potstill.runtime.machine import peak_memory_bytes, reset_peak_memory
+from tests.forks import CONTEXT
 
 GRADIENT = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9) * 4
 
@@ -179,10 +181,16 @@ def test_large_encoded_images_wait_in_the_source(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not reset the peak")
 def test_images_are_let_go_as_they_are_stacked():
+    with ProcessPoolExecutor(1, CONTEXT) as pool:  # the heap of this process may keep what earlier tests let go
+        growth, size = pool.submit(growth_while_stacking).result()
+    assert growth < 1.75 * size  # 2 if all are kept meanwhile
+
+
+def growth_while_stacking() -> tuple[int, int]:
+    """By how much the peak of this process's memory grows while it decodes a thousand images, and their bytes."""
     image = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)), "BMP")
     decode_images([(image, "it")] * 10)
     reset_peak_memory(torch.device("cpu"))
     before = peak_memory_bytes(torch.device("cpu"))
     stacked = decode_images((image, "it") for _ in range(1000))
-    growth = peak_memory_bytes(torch.device("cpu")) - before
-    assert growth < 1.75 * stacked.nbytes  # 2 if all are kept meanwhile
+    return peak_memory_bytes(torch.device("cpu")) - before, stacked.nbytes

@@ -372,7 +372,7 @@ REFUSED = {
     "zero": (lambda: Budget(count=0), r"`count=0` is too small"),
     "empty": (lambda: Budget(fraction=0.01).counts((90, 10), "ab"), r"leaves 1 of 2 classes empty, 'b' first; use `fr"),
     "few": (lambda: Budget(per_class=11).counts((90, 10), "ab"), r"class 'b' has 10, fewer than 11; use `ipc=10`"),
-    "all": (lambda: Budget(count=101).counts((90, 10), "ab"), r"`count=101` is more than there are, 100"),
+    "all": (lambda: Budget(count=101).counts((90, 10), "ab"), r"`count=101` is more than there are: 100"),
     "epochs": (lambda: Rule("aum", teacher_epochs=0), r"`teacher_epochs=0` is too small"),
     "epoch": (lambda: Rule("forgetting", teacher_epochs=1), r"`teacher_epochs=1` is too small; use `teacher_epochs=2`"),
     "rule": (lambda: Rule("k-centre"), "unknown rule 'k-centre'; did you mean 'k-center'"),

@@ -23,7 +23,8 @@ from potstill.cli.options import duration, size
 from potstill.cli.output import table_console
 from potstill.data import load_dataset
 from potstill.data.images_on_disk import StoredImages
-from potstill.methods import DM
+from potstill.distillation import Settings
+from potstill.methods import DM, IDC
 from potstill.runtime.errors import UserError
 from potstill.synthetic import SyntheticSet
 from tests.forks import forked
@@ -156,6 +157,17 @@ def test_what_a_config_keeps_is_said_if_the_options_change_its_default(
     assert f"{said}{run / 'config.toml'}; with the options given its default is 0.05" in capsys.readouterr().err
     assert main([*words, "--learning-rate", "0.05", "--out", str(tmp_path / "given")]) == 0
     assert said not in capsys.readouterr().err
+
+
+def test_what_a_config_keeps_may_be_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.toml"
+    settings = Settings(method=IDC().resolved(1, "mnist"), ipc=1, dataset="mnist")
+    config.write_text(settings.to_toml())
+    words = ["distill", "--config", str(config), "--dataset", "digits", "--ipc", "10", "--network", "nothing"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert f"--distance stays l1, as in {config}; with the options given its default is mse" in said
+    assert "--learning-rate stays 0.0001, as in " in said
 
 
 def test_resuming_a_complete_run_changes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

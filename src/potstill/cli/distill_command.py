@@ -200,8 +200,9 @@ def _tell_of_moved_defaults(base: Settings[Any], changed: Settings[Any], where: 
         return
     for moved in distillation.moved_defaults(base, changed):
         option = f"--{moved.name.replace('_', '-')}"
+        kept, default = (f"{value:g}" if isinstance(value, float) else value for value in (moved.kept, moved.default))
         say(
-            f"potstill: {option} stays {moved.kept:g}, as {where}; with the options given its default is "
-            f"{moved.default:g}: add {option} {moved.default:g} to use it",
+            f"potstill: {option} stays {kept}, as {where}; with the options given its default is {default}: "
+            f"add {option} {default} to use it",
             to=sys.stderr,
         )

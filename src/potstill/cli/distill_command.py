@@ -195,7 +195,7 @@ def _method_named(words: list[str], config: str | None) -> tuple[type[Method], S
 
 
 def _tell_of_moved_defaults(base: Settings[Any], changed: Settings[Any], where: str) -> None:
-    """Say which settings are kept, although an option was given that their default follows."""
+    """Say which settings keep their value although the options given change their default."""
     if torchrun_rank() not in (None, 0):
         return
     for moved in distillation.moved_defaults(base, changed):

@@ -1,4 +1,4 @@
-"""What settings taken from elsewhere keep, although other settings were changed that its default follows."""
+"""Settings taken from a file that keep their value although their default changes with the options given beside it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from potstill.methods import Method
 
 @dataclass(frozen=True)
 class MovedDefault:
-    """A setting that was not changed, while its default was.
+    """A setting that keeps its value while its default changes.
 
     Attributes:
-        name: of the setting.
+        name: name of the setting.
         kept: its value.
-        default: what its default is now.
+        default: its new default.
     """
 
     name: str
@@ -25,14 +25,14 @@ class MovedDefault:
 
 
 def moved_defaults(base: Settings[Method], changed: Settings[Method]) -> list[MovedDefault]:
-    """The settings that are as in ``base``, and whose default is another for ``changed``.
+    """The settings with the same value in both, but another default for ``changed``.
 
-    Files record every default as a value. A learning rate of SGD stays, for example, where only the optimiser is
-    replaced by Adam.
+    Files record every default as a value. If only the optimiser is replaced by Adam, for example, the learning rate of
+    SGD stays.
 
     Args:
-        base: the settings that were taken.
-        changed: the same with some of them changed.
+        base: the settings from the file.
+        changed: the same settings after the changes.
     """
     before, after = _defaults(base), _defaults(changed)
     given, values = _values(base), _values(changed)
@@ -44,7 +44,7 @@ def moved_defaults(base: Settings[Method], changed: Settings[Method]) -> list[Mo
 
 
 def _defaults(settings: Settings[Method]) -> dict[str, Any]:
-    """The number of iterations, and the values of a method's open settings, that would be taken by default."""
+    """The default number of iterations, and the defaults of the method's settings that depend on others."""
     method = settings.method
     is_open = {field.name: field.default is None for field in fields(method)}
     values = {name: None if is_open[name] else getattr(method, name) for name in is_open}
